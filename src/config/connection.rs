@@ -1,0 +1,153 @@
+//! `[connections.NAME]`: one table for each identity provider.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::reader::Section;
+use super::{AddressSet, Invalid, Origin, Workspace, keyword};
+
+/// An identity provider that may speak to scimd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Which kind of client it is.
+    pub method: Method,
+    /// The name of the workspace that new accounts belong to.
+    pub default_workspace: String,
+    /// What `X-Request-Origin` must say; `None` where it is not asked for.
+    pub service_origin: Option<Origin>,
+    /// The addresses that requests may come from; `None` means any.
+    pub ip_allowlist: Option<AddressSet>,
+}
+
+/// The kinds of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// Okta's app from its integration catalogue.
+    Okta,
+    /// An app built by hand in Okta.
+    OktaCustom,
+    /// Microsoft Entra ID.
+    Entra,
+    /// Any other SCIM 2.0 client.
+    Custom,
+}
+
+impl Method {
+    /// Every method, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::Okta, Self::OktaCustom, Self::Entra, Self::Custom];
+
+    /// The method as it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Okta => "okta",
+            Self::OktaCustom => "okta-custom",
+            Self::Entra => "entra",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        keyword::parse("method", Self::ALL, Self::as_str, text)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The connection that exists where the configuration names none.
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            method: Method::Custom,
+            default_workspace: Workspace::default().name,
+            service_origin: Some(Origin::localhost()),
+            ip_allowlist: Some(AddressSet::loopback()),
+        }
+    }
+}
+
+impl Connection {
+    /// Reads one connection; `None` without a method.
+    ///
+    /// `workspaces` are the known ones; `None` where they could not be read, and
+    /// then no name is called unknown.
+    pub(super) fn read(
+        name: &str,
+        section: &mut Section<'_, '_>,
+        workspaces: Option<&[Workspace]>,
+    ) -> Option<Self> {
+        if !is_name(name) {
+            section.refuse(format!(
+                "connection name {name:?} is wrong; expected 1 to 32 of the characters a-z, 0-9, _ and -"
+            ));
+        }
+        let methods: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
+        let method = section.required("method", &format!("method, one of {}", methods.join(", ")));
+        let first = workspaces.and_then(<[_]>::first).map(|first| first.name.clone());
+        let default_workspace = section.parsed("default_workspace", first.unwrap_or_default());
+        if let Some(workspaces) = workspaces {
+            check_workspace(section, &default_workspace, workspaces);
+        }
+        let service_origin = section.optional("service_origin");
+        if method == Some(Method::Custom) && !section.is_written("service_origin") {
+            section.missing(
+                "service_origin",
+                "missing; method \"custom\" requires what X-Request-Origin must say, such as \
+                 service_origin = \"app.example.com\"",
+            );
+        }
+        let ip_allowlist: Option<AddressSet> = section.list("ip_allowlist");
+        if ip_allowlist.as_ref().is_some_and(AddressSet::is_empty) {
+            section.problem(
+                "ip_allowlist",
+                "allows no address; expected at least one, or no ip_allowlist to allow any",
+            );
+        }
+        Some(Self { method: method?, default_workspace, service_origin, ip_allowlist })
+    }
+}
+
+/// Notes a default workspace that is not among the known ones.
+fn check_workspace(section: &mut Section<'_, '_>, name: &str, workspaces: &[Workspace]) {
+    let names = || workspaces.iter().map(|workspace| workspace.name.as_str());
+    if names().any(|known| known == name) {
+        return;
+    }
+    let hint = match keyword::nearest(name, names()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => {
+            let known: Vec<String> = names().map(|name| format!("{name:?}")).collect();
+            format!("known workspaces are {}", known.join(", "))
+        }
+    };
+    section.missing("default_workspace", &format!("unknown workspace {name:?}; {hint}"));
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=32).contains(&name.len())
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_read_as_they_are_written() {
+        for &method in Method::ALL {
+            assert_eq!(method.to_string().parse(), Ok(method));
+        }
+        assert_eq!(
+            "octa".parse::<Method>().unwrap_err().to_string(),
+            "unknown method \"octa\"; expected one of okta, okta-custom, entra, custom \
+             (did you mean \"okta\"?)"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! `[listen]`: where connections are accepted, and under which certificate.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::AddressSet;
+use super::reader::Section;
+
+/// The listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address and port to bind.
+    pub address: SocketAddr,
+    /// Whether connections speak TLS; plain text is possible on a loopback address only.
+    pub tls: bool,
+    /// The PEM file with the certificate chain; without one, a self-signed one is made.
+    pub certificate: Option<PathBuf>,
+    /// The PEM file with the certificate's private key; given exactly if `certificate` is.
+    pub private_key: Option<PathBuf>,
+    /// The peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: AddressSet,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: (Ipv4Addr::LOCALHOST, 8443).into(),
+            tls: true,
+            certificate: None,
+            private_key: None,
+            trusted_proxies: AddressSet::default(),
+        }
+    }
+}
+
+impl Listen {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let listen = Self {
+            address: section.parsed("address", ListenAddress(default.address)).0,
+            tls: section.boolean("tls", default.tls),
+            certificate: section.path("certificate"),
+            private_key: section.path("private_key"),
+            trusted_proxies: section.list("trusted_proxies").unwrap_or_default(),
+        };
+        if !listen.tls && !listen.address.ip().to_canonical().is_loopback() {
+            section.problem(
+                "tls",
+                format!(
+                    "false is allowed on a loopback address only, and address is \"{}\"; expected \
+                     tls = true, or an address such as \"127.0.0.1:8443\"",
+                    listen.address
+                ),
+            );
+        }
+        for (given, needed) in [("certificate", "private_key"), ("private_key", "certificate")] {
+            if section.is_written(given) && !section.is_written(needed) {
+                section
+                    .missing(given, &format!("given without {needed}; expected both or neither"));
+            }
+        }
+        listen
+    }
+}
+
+/// A socket address whose error says what is expected.
+struct ListenAddress(SocketAddr);
+
+impl std::str::FromStr for ListenAddress {
+    type Err = super::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| {
+            super::Invalid::new(format!(
+                "{text:?} is not an IP address and port; expected such as \"0.0.0.0:8443\" or \"[::]:8443\""
+            ))
+        })
+    }
+}

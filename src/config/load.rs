@@ -1,0 +1,190 @@
+//! Finds and reads the configuration file.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Config, Problem, reader};
+
+/// The file that is read from the working folder where none is named.
+const FILE_NAME: &str = "config.toml";
+
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Unreadable {
+        /// The file that was asked for.
+        file: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is larger than 1 MiB, and so no configuration.
+    #[error("{}: larger than {MAX_BYTES} bytes; expected a configuration file", file.display())]
+    TooLarge {
+        /// The file that was asked for.
+        file: PathBuf,
+    },
+    /// The file's content is wrong; shown with one line for each problem.
+    #[error("{}", lines(file, problems))]
+    Invalid {
+        /// The file that was read.
+        file: PathBuf,
+        /// Every problem, sorted by line; never empty.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Config {
+    /// Reads the file that is named, else `config.toml` in the working folder if there is one,
+    /// else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn find(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+        explicit.map_or_else(|| Self::find_in(Path::new("")), Self::load)
+    }
+
+    fn find_in(folder: &Path) -> Result<Self, ConfigError> {
+        let file = folder.join(FILE_NAME);
+        // A dangling link is a mistake, not an absent file: the link itself is looked at.
+        match fs::symlink_metadata(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            _ => Self::load(&file),
+        }
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, is larger than 1 MiB, or has problems: all of them are told.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(ConfigError::TooLarge { file: path.to_owned() });
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let valid = bytes.iter().take(error.valid_up_to());
+            let line = valid.filter(|&&byte| byte == b'\n').count() + 1;
+            let message = "not UTF-8; expected a text file in UTF-8".to_owned();
+            let problems = vec![Problem { line, key: String::new(), message }];
+            ConfigError::Invalid { file: path.to_owned(), problems }
+        })?;
+        Self::parse(text, path)
+    }
+
+    /// Reads a configuration from its text.
+    ///
+    /// Relative paths in it are taken from the folder of `file`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with every problem.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let mut config = reader::read(text, Self::read)
+            .map_err(|problems| ConfigError::Invalid { file: file.to_owned(), problems })?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        config.data_dir = folder.join(config.data_dir);
+        for path in [&mut config.listen.certificate, &mut config.listen.private_key] {
+            *path = path.take().map(|path| folder.join(path));
+        }
+        config.file = Some(file.to_owned());
+        Ok(config)
+    }
+}
+
+fn lines(file: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> =
+        problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of its own for each test, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("scimd-load-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, content: impl AsRef<[u8]>) -> PathBuf {
+            let file = self.0.join(FILE_NAME);
+            fs::write(&file, content).unwrap();
+            file
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let folder = Folder::new("paths");
+        let file = folder.write("[listen]\ncertificate = 'c.pem'\nprivate_key = '/k.pem'");
+        let config = Config::load(&file).unwrap();
+        assert_eq!(config.data_dir, folder.0.join("scimd-data"));
+        assert_eq!(config.listen.certificate, Some(folder.0.join("c.pem")));
+        assert_eq!(config.listen.private_key, Some(PathBuf::from("/k.pem")));
+        assert_eq!(config.file, Some(file));
+    }
+
+    #[test]
+    fn an_absent_file_means_defaults_unless_it_is_named() {
+        let folder = Folder::new("absent");
+        assert_eq!(Config::find_in(&folder.0).unwrap(), Config::default());
+        let error = Config::find(Some(&folder.0.join("x.toml"))).unwrap_err();
+        assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
+        folder.write("log.level = 'debug'");
+        assert_eq!(Config::find_in(&folder.0).unwrap().log.level.as_str(), "debug");
+    }
+
+    #[test]
+    fn odd_files_are_clear_errors() {
+        let folder = Folder::new("odd");
+        let file = folder.write("#".repeat(1 << 20));
+        assert!(Config::load(&file).is_ok());
+        let file = folder.write("#".repeat((1 << 20) + 1));
+        assert!(matches!(Config::load(&file), Err(ConfigError::TooLarge { .. })));
+        let file = folder.write(b"# a\n# \xff");
+        let error = Config::load(&file).unwrap_err().to_string();
+        assert!(
+            error.ends_with("config.toml:2: not UTF-8; expected a text file in UTF-8"),
+            "{error}"
+        );
+        assert!(matches!(Config::load(&folder.0), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_error_has_one_line_for_each_problem() {
+        let text = "colour = 1\n[connections.okta]\nmethod = \"octa\"\n";
+        let error = Config::parse(text, Path::new("etc/config.toml")).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 2, "{error}");
+        assert!(lines[0].starts_with("etc/config.toml:1: unknown key \"colour\"; known keys are "));
+        assert_eq!(
+            lines[1],
+            "etc/config.toml:3: connections.okta.method: unknown method \"octa\"; expected one of \
+             okta, okta-custom, entra, custom (did you mean \"okta\"?)"
+        );
+    }
+}

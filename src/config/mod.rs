@@ -1,0 +1,294 @@
+//! The configuration: one struct for each concern, its defaults, and one TOML file.
+//!
+//! Each section reads itself from a [`reader`] section, which notes every problem
+//! with its line and key. A [`Config`] that exists is consistent: the rules that
+//! span keys have been checked too. `config.example.toml` shows every key.
+
+mod address;
+mod connection;
+pub mod duration;
+mod host;
+mod invalid;
+mod keyword;
+mod limits;
+mod listen;
+mod load;
+mod log;
+mod origin;
+mod public_url;
+mod reader;
+mod store;
+pub mod template;
+mod workspace;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use address::AddressSet;
+pub use connection::{Connection, Method};
+pub use invalid::Invalid;
+pub use limits::Limits;
+pub use listen::Listen;
+pub use load::ConfigError;
+pub use log::{Format, Level, Log};
+pub use origin::Origin;
+pub use public_url::PublicUrl;
+pub use reader::Problem;
+pub use store::Store;
+pub use workspace::Workspace;
+
+use reader::Section;
+use workspace::Taken;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file that it was read from; `None` for the built-in defaults.
+    pub file: Option<PathBuf>,
+    /// What identity providers are told; the base of `meta.location`. Follows from `listen`
+    /// where it is not written.
+    pub public_url: PublicUrl,
+    /// The folder of everything that scimd keeps.
+    pub data_dir: PathBuf,
+    /// Where connections are accepted.
+    pub listen: Listen,
+    /// The identity providers by name; never empty, each name matches `[a-z0-9_-]{1,32}`.
+    pub connections: BTreeMap<String, Connection>,
+    /// The workspaces in the order of the file; never empty.
+    pub workspaces: Vec<Workspace>,
+    /// What one client may use up.
+    pub limits: Limits,
+    /// How much is logged, and in which form.
+    pub log: Log,
+    /// What the embedded database may use.
+    pub store: Store,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let listen = Listen::default();
+        Self {
+            file: None,
+            public_url: PublicUrl::of(&listen),
+            data_dir: PathBuf::from("scimd-data"),
+            listen,
+            connections: BTreeMap::from([("default".to_owned(), Connection::default())]),
+            workspaces: vec![Workspace::default()],
+            limits: Limits::default(),
+            log: Log::default(),
+            store: Store::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the root table; paths stay as they are written.
+    fn read(root: &mut Section<'_, '_>) -> Self {
+        let public_url = root.optional("public_url");
+        let data_dir = root.path("data_dir");
+        let listen = root.table("listen", Listen::read);
+        let public_url = public_url.unwrap_or_else(|| PublicUrl::of(&listen));
+        if public_url.is_https() != listen.tls {
+            let (scheme, tls) = if listen.tls { ("https", true) } else { ("http", false) };
+            root.problem(
+                "public_url",
+                format!("\"{public_url}\" does not fit listen.tls = {tls}; expected {scheme}://…"),
+            );
+        }
+        let (workspaces, complete) = read_workspaces(root);
+        let connections = read_connections(root, &workspaces, complete);
+        Self {
+            file: None,
+            public_url,
+            data_dir: data_dir.unwrap_or_else(|| Self::default().data_dir),
+            listen,
+            connections,
+            workspaces,
+            limits: root.table("limits", Limits::read),
+            log: root.table("log", Log::read),
+            store: root.table("store", Store::read),
+        }
+    }
+}
+
+/// Reads the workspaces, and tells whether every name could be read.
+fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<Workspace>, bool) {
+    let mut taken = Taken::default();
+    let written = root.tables("workspaces", |section| Workspace::read(section, &mut taken));
+    let complete = match &written {
+        Some(written) => written.iter().all(Option::is_some),
+        None => !root.is_written("workspaces"),
+    };
+    let workspaces: Vec<Workspace> = written.into_iter().flatten().flatten().collect();
+    if workspaces.is_empty() {
+        (vec![Workspace::default()], complete)
+    } else {
+        (workspaces, complete)
+    }
+}
+
+fn read_connections(
+    root: &mut Section<'_, '_>,
+    workspaces: &[Workspace],
+    complete: bool,
+) -> BTreeMap<String, Connection> {
+    let known = complete.then_some(workspaces);
+    let written =
+        root.named_tables("connections", |name, section| Connection::read(name, section, known));
+    match written {
+        Some(written) => {
+            if written.is_empty() {
+                root.missing("connections", "empty; expected at least one [connections.NAME]");
+            }
+            written.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect()
+        }
+        None => {
+            let mut connection = Connection::default();
+            if let Some(first) = workspaces.first() {
+                connection.default_workspace.clone_from(&first.name);
+            }
+            BTreeMap::from([("default".to_owned(), connection)])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, Path::new("config.toml")).unwrap()
+    }
+
+    /// Asserts that `text` has exactly one problem, which contains `words`.
+    #[track_caller]
+    fn refused(text: &str, words: &str) {
+        let error = Config::parse(text, Path::new("config.toml")).unwrap_err().to_string();
+        assert!(error.lines().count() == 1 && error.contains(words), "{error}\nfor\n{text}");
+    }
+
+    #[test]
+    fn the_example_equals_the_defaults() {
+        let example = Config { file: None, ..parse(EXAMPLE) };
+        assert_eq!(example, Config::default());
+        assert_eq!(Config { file: None, ..parse("") }, Config::default());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_once_with_a_comment() {
+        let (_, notes) = reader::read_noting(EXAMPLE, Config::read);
+        let mut shown = Vec::new();
+        let mut table = String::new();
+        for line in EXAMPLE.lines() {
+            if let Some(header) = line.strip_prefix('[') {
+                table = header.trim_start_matches('[').split(']').next().unwrap().to_owned() + ".";
+            } else if let Some((key, rest)) = line.trim_start_matches("# ").split_once(" = ") {
+                assert_eq!(rest.matches(" # ").count(), 1, "one comment: {line}");
+                shown.push(format!("{table}{key}"));
+            }
+        }
+        let tables = ["listen", "connections", "workspaces", "limits", "log", "store"];
+        let known: Vec<&str> =
+            notes.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
+        shown.sort_unstable();
+        assert_eq!(shown, known);
+    }
+
+    #[test]
+    fn a_full_file_is_read() {
+        let config = parse(
+            r#"
+            public_url = "https://scim.example.com/idp/"
+            data_dir = "/var/lib/scimd"
+            [listen]
+            address = "[::]:443"
+            certificate = "tls/chain.pem"
+            private_key = "/etc/key.pem"
+            trusted_proxies = ["10.0.0.1", "10.0.0.2"]
+            [connections.okta]
+            method = "okta"
+            [connections.app_2]
+            method = "custom"
+            default_workspace = "Sales"
+            service_origin = "https://app.example.com"
+            ip_allowlist = ["192.0.2.0/24", "2001:db8::1"]
+            [[workspaces]]
+            name = "Support"
+            [[workspaces]]
+            name = "Sales"
+            id = "sales-1"
+            teams = ["East", "West"]
+            [limits]
+            idle_timeout = "2m"
+            [log]
+            format = "json"
+            "#,
+        );
+        assert_eq!(config.public_url.as_str(), "https://scim.example.com/idp");
+        assert_eq!(config.listen.certificate.unwrap(), Path::new("tls/chain.pem"));
+        assert_eq!(config.listen.trusted_proxies.to_string(), "10.0.0.1-10.0.0.2");
+        let okta = &config.connections["okta"];
+        assert_eq!((okta.method, okta.default_workspace.as_str()), (Method::Okta, "Support"));
+        assert!(okta.ip_allowlist.is_none() && okta.service_origin.is_none());
+        assert_eq!(config.connections["app_2"].default_workspace, "Sales");
+        assert_eq!(config.workspaces[1].teams, ["East", "West"]);
+        assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
+        assert_eq!(config.log.format, Format::Json);
+    }
+
+    #[test]
+    fn rules_across_keys() {
+        let workspaces = "[[workspaces]]\nname = 'Main'\n[[workspaces]]\n";
+        for (text, words) in [
+            ("[listen]\ncertificate = 'a'", "2: listen.certificate: given without private_key"),
+            ("[listen]\nprivate_key = 'a'", "2: listen.private_key: given without certificate"),
+            ("[listen]\ntls = false\naddress = '0.0.0.0:80'", "2: listen.tls: false is allowed"),
+            ("public_url = 'http://a'", "1: public_url: \"http://a\" does not fit"),
+            ("public_url = 'https://a'\nlisten.tls = false", "1: public_url: \"https://a\" does"),
+            (
+                "connections.a = { method = 'okta', default_workspace = 'Mian' }",
+                "did you mean \"Main\"",
+            ),
+            (
+                "connections.a = { method = 'okta', default_workspace = 'X' }",
+                "known workspaces are",
+            ),
+            ("[connections.a]\nmethod = 'custom'", "1: connections.a.service_origin: missing"),
+            (
+                "[connections.a]\n",
+                "1: connections.a.method: missing; expected method, one of okta,",
+            ),
+            ("[connections]\n", "1: connections: empty"),
+            ("[connections.A]\nmethod = 'okta'", "1: connections.A: connection name \"A\""),
+            (
+                "[connections.a]\nmethod = 'octa'",
+                "2: connections.a.method: unknown method \"octa\"",
+            ),
+            ("[connections.a]\nmethod = 'okta'\nip_allowlist = []", "allows no address"),
+            (&format!("{workspaces}name = 'MAIN'"), "4: workspaces.name: \"MAIN\" appears twice"),
+            (&format!("{workspaces}name = ''"), "4: workspaces.name: \"\" is not a name"),
+            (&format!("{workspaces}name = '{}'", "x".repeat(101)), "is not a name"),
+            (workspaces, "3: workspaces.name: missing"),
+            ("[limits]\nmax_count = 50", "2: limits.max_count: max_count is 50"),
+            ("[limits]\ndefault_count = 2000", "2: limits.default_count: max_count is 1000"),
+            ("[limits]\nmax_header_bytes = 4096", "expected 8192 to 1048576"),
+            ("[listen]\naddress = 'localhost:80'", "2: listen.address: \"localhost:80\" is not"),
+            ("[listen]\nadress = 1", "2: unknown key \"listen.adress\"; did you mean \"address\"?"),
+        ] {
+            refused(text, words);
+        }
+    }
+
+    #[test]
+    fn defaults_follow_what_is_written() {
+        let config = parse("listen = { tls = false, address = '127.0.0.1:8080' }");
+        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:8080");
+        let config = parse("[[workspaces]]\nname = 'Sales'");
+        assert_eq!(config.connections["default"].default_workspace, "Sales");
+    }
+}

@@ -1,0 +1,218 @@
+//! The file that `scimd init` writes: the example, with the operator's values put in.
+
+use super::{Method, PublicUrl};
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// The width of a setting before its comment, in characters, as in the example.
+const COMMENT_COLUMN: usize = 38;
+
+/// The port of a public URL that names none.
+const DEFAULT_PORT: u16 = 8443;
+
+/// What the operator gives; the example's value stays where nothing is given.
+#[derive(Clone, Debug, Default)]
+pub struct InitOptions {
+    /// The connection's method.
+    pub method: Option<String>,
+    /// The connection's default workspace, which is also the name of the first workspace.
+    pub default_workspace: Option<String>,
+    /// What `X-Request-Origin` must say.
+    pub service_origin: Option<String>,
+    /// The addresses that requests may come from, with commas.
+    pub ip_allowlist: Option<String>,
+    /// What identity providers are told.
+    pub public_url: Option<String>,
+}
+
+/// What happens to a line of the example.
+enum Change {
+    Keep,
+    Set(String),
+    CommentOut,
+}
+
+/// Writes a commented configuration file.
+///
+/// The identity providers behind the methods other than `custom` send no
+/// `X-Request-Origin` and never come from this machine, so without given values
+/// those two lines are commented out. A public URL that names another machine opens
+/// the listener to every interface.
+///
+/// Values are not checked here: each stays one TOML string, and
+/// [`Config::parse`](super::Config::parse) on the result says what is wrong with it.
+pub fn render(options: &InitOptions) -> String {
+    let mut table = "";
+    let mut rendered = String::with_capacity(EXAMPLE.len() + 256);
+    for line in EXAMPLE.lines() {
+        if line.starts_with('[') {
+            table = line.split_once(" # ").map_or(line, |(header, _)| header).trim_end();
+        }
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        match change(options, table, key) {
+            Change::Keep => rendered.push_str(line),
+            Change::Set(value) => rendered.push_str(&set(line, key, &value)),
+            Change::CommentOut => rendered.extend(["# ", line]),
+        }
+        rendered.push('\n');
+    }
+    rendered
+}
+
+fn change(options: &InitOptions, table: &str, key: &str) -> Change {
+    let given = match (table, key) {
+        ("", "public_url") => &options.public_url,
+        ("[listen]", "address") => &listen_address(options),
+        ("[connections.default]", "method") => &options.method,
+        ("[connections.default]", "default_workspace") | ("[[workspaces]]", "name") => {
+            &options.default_workspace
+        }
+        ("[connections.default]", "service_origin") => &options.service_origin,
+        ("[connections.default]", "ip_allowlist") => &options.ip_allowlist,
+        _ => return Change::Keep,
+    };
+    match given {
+        Some(value) => Change::Set(value.clone()),
+        None if matches!(key, "service_origin" | "ip_allowlist") && comes_from_outside(options) => {
+            Change::CommentOut
+        }
+        None => Change::Keep,
+    }
+}
+
+/// The address to listen on, where the public URL asks for another than the example's.
+fn listen_address(options: &InitOptions) -> Option<String> {
+    let url: PublicUrl = options.public_url.as_ref()?.parse().ok()?;
+    (!url.is_loopback()).then(|| format!("0.0.0.0:{}", url.port().unwrap_or(DEFAULT_PORT)))
+}
+
+fn comes_from_outside(options: &InitOptions) -> bool {
+    let method: Option<Method> = options.method.as_ref().and_then(|method| method.parse().ok());
+    match method {
+        Some(Method::Okta | Method::OktaCustom | Method::Entra) => true,
+        Some(Method::Custom) | None => false,
+    }
+}
+
+/// Replaces the value of a `key = value # comment` line.
+fn set(line: &str, key: &str, value: &str) -> String {
+    let setting = format!("{key} = {}", quoted(value));
+    match line.split_once(" # ") {
+        Some((_, comment)) => format!("{setting:<COMMENT_COLUMN$} # {comment}"),
+        None => setting,
+    }
+}
+
+/// A TOML basic string, on one line whatever it holds.
+fn quoted(value: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            character if character.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(character)));
+            }
+            character => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Config;
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, Path::new("config.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn nothing_given_is_the_example() {
+        assert_eq!(render(&InitOptions::default()), EXAMPLE);
+    }
+
+    #[test]
+    fn every_value_arrives() {
+        let text = render(&InitOptions {
+            method: some("custom"),
+            default_workspace: some("Sales & \"Söhne\" \\ # 1"),
+            service_origin: some("https://app.example.com:8080"),
+            ip_allowlist: some("192.0.2.0/24, 2001:db8::1"),
+            public_url: some("https://scim.example.com:9443/idp"),
+        });
+        let config = parse(&text);
+        let connection = &config.connections["default"];
+        assert_eq!(connection.default_workspace, "Sales & \"Söhne\" \\ # 1");
+        assert_eq!(config.workspaces[0].name, connection.default_workspace);
+        assert_eq!(
+            connection.service_origin.as_ref().unwrap().to_string(),
+            "https://app.example.com:8080"
+        );
+        assert_eq!(
+            connection.ip_allowlist.as_ref().unwrap().to_string(),
+            "192.0.2.0/24, 2001:db8::1"
+        );
+        assert_eq!(config.public_url.as_str(), "https://scim.example.com:9443/idp");
+        assert_eq!(config.listen.address.to_string(), "0.0.0.0:9443");
+        let comments = |text: &str| text.lines().filter(|line| line.contains(" # ")).count();
+        assert_eq!(comments(&text), comments(EXAMPLE), "{text}");
+    }
+
+    #[test]
+    fn providers_from_outside_lose_the_local_defaults() {
+        for method in ["okta", "okta-custom", "entra"] {
+            let mut options = InitOptions { method: some(method), ..InitOptions::default() };
+            let config = parse(&render(&options));
+            let connection = &config.connections["default"];
+            assert_eq!(connection.method.as_str(), method);
+            assert!(connection.service_origin.is_none() && connection.ip_allowlist.is_none());
+            options.ip_allowlist = some("192.0.2.1");
+            let config = parse(&render(&options));
+            assert!(config.connections["default"].ip_allowlist.is_some());
+        }
+    }
+
+    #[test]
+    fn the_listener_follows_the_public_url() {
+        for (url, address) in [
+            ("https://scim.example.com", "0.0.0.0:8443"),
+            ("https://scim.example.com:443/", "0.0.0.0:443"),
+            ("https://localhost", "127.0.0.1:8443"),
+            ("https://[::1]:8443", "127.0.0.1:8443"),
+        ] {
+            let options = InitOptions { public_url: some(url), ..InitOptions::default() };
+            assert_eq!(parse(&render(&options)).listen.address.to_string(), address, "{url}");
+        }
+    }
+
+    #[test]
+    fn hostile_values_stay_inside_their_string() {
+        for value in
+            ["\"\n[evil]\nx = \"", "'''", "\\", "\u{7f}\0\r\n\t", "\"\"\"", "\\u0022", "${x}"]
+        {
+            let options = InitOptions {
+                method: some(value),
+                default_workspace: some(value),
+                service_origin: some(value),
+                ip_allowlist: some(value),
+                public_url: some(value),
+            };
+            let text = render(&options);
+            let table: toml::Table = text.parse().unwrap();
+            assert_eq!(table["public_url"].as_str(), Some(value));
+            assert_eq!(table["workspaces"][0]["name"].as_str(), Some(value));
+            for key in ["method", "default_workspace", "service_origin", "ip_allowlist"] {
+                assert_eq!(table["connections"]["default"][key].as_str(), Some(value), "{key}");
+            }
+            assert!(!table.contains_key("evil"));
+        }
+    }
+}

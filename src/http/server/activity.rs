@@ -1,0 +1,377 @@
+//! What a connection is doing, and when it has been doing that for too long.
+//!
+//! [`Watched`] wraps the TCP socket, below TLS, so that what counts is what the peer really sends
+//! and takes. It notes into an [`Activity`] that the connection's task also tells when a request
+//! reaches the service and when the response is made. All of that happens inside one task; the
+//! atomics are there to share the cell, not to order anything, and a request costs no lock and
+//! no timer. The task keeps a single timer and asks [`Activity::verdict`] when to look again.
+//!
+//! ```text
+//! Handshake --begin--> Fresh --byte--> Head --service called--> Service --response made--> Responding
+//!                                       ^ ^                        ^                           |
+//!                                       | `--byte-- Idle <---------|---------------------------| flushed
+//!                                       |             `-- called --'                           |
+//!                                       `------------------------------ flushed, bytes ahead --'
+//! ```
+//!
+//! | phase | means | ends the connection after |
+//! | --- | --- | --- |
+//! | Handshake | TLS is not up | (limited by its caller) |
+//! | Fresh | no byte of a first request | `header_timeout` from the handshake's end |
+//! | Head | part of a head has come | `header_timeout` from its first byte; from Fresh, that clock goes on |
+//! | Service | the service has the request | never: the service has its own limits |
+//! | Responding | a response is being written | (see below) |
+//! | Idle | all answered, nothing sent since | `idle_timeout` from the flush of the response |
+//!
+//! In every phase, a write that the socket refuses starts a second clock, stopped by the next
+//! byte it takes; while it runs, `write_timeout` is the only limit. A response that is not
+//! flushed always has a refused write, so Responding needs no limit of its own.
+//!
+//! Pipelining: hyper reads ahead at most one buffer. A request that is already complete there
+//! goes from Idle to Service within one poll. Bytes that arrive while a response is written make
+//! the next phase Head. The start of a head that came in the same packet as the request before
+//! it looks like Idle until another byte comes; hyper's own header timer (see `connection.rs`)
+//! bounds idleness and head together, so this gains a client nothing.
+//!
+//! Draining ([`Activity::drain`]) shortens the silent phases only: a connection with nothing
+//! under way gets a short grace, because a request may already be in the socket or on its way.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::Limits;
+
+/// How long a draining server waits for the first request of a connection it has accepted: the
+/// client has just connected and is about to speak.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a draining server waits for another request of a connection it has served.
+const IDLE_GRACE: Duration = Duration::from_millis(100);
+
+const HANDSHAKE: u8 = 0;
+const FRESH: u8 = 1;
+const HEAD: u8 = 2;
+const SERVICE: u8 = 3;
+const RESPONDING: u8 = 4;
+const IDLE: u8 = 5;
+
+/// No write is waiting.
+const FLOWING: u64 = 0;
+
+/// The state of one connection, shared by its socket, its service calls and its task.
+pub(super) struct Activity {
+    epoch: Instant,
+    phase: AtomicU8,
+    /// When the phase's clock started, in microseconds since `epoch`.
+    since: AtomicU64,
+    /// When the socket first refused bytes, in microseconds since `epoch`, at least 1.
+    stalled: AtomicU64,
+    /// Bytes came while a response was being written.
+    ahead: AtomicBool,
+    /// When draining began, in microseconds since `epoch`, at least 1; 0 before that.
+    draining: AtomicU64,
+}
+
+/// What the clocks say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing is limited now.
+    Unlimited,
+    /// All is well; ask again at this time.
+    Until(Instant),
+    /// Nothing is under way: close politely.
+    Quiet(&'static str),
+    /// Something is under way and takes too long: cut.
+    Exceeded(&'static str),
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            phase: AtomicU8::new(HANDSHAKE),
+            since: AtomicU64::new(0),
+            stalled: AtomicU64::new(FLOWING),
+            ahead: AtomicBool::new(false),
+            draining: AtomicU64::new(0),
+        }
+    }
+
+    /// The connection is up: a request may come.
+    pub(super) fn begin(&self) {
+        self.enter(FRESH);
+    }
+
+    /// The service has a request; the response is made when the guard is dropped.
+    pub(super) fn call(self: &Arc<Self>) -> Call {
+        self.ahead.store(false, Relaxed);
+        self.phase.store(SERVICE, Relaxed);
+        Call(Arc::clone(self))
+    }
+
+    /// The server stops.
+    pub(super) fn drain(&self) {
+        self.draining.store(self.now().max(1), Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed) != 0
+    }
+
+    pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+        let stalled = self.stalled.load(Relaxed);
+        if stalled != FLOWING {
+            let deadline = self.at(stalled, limits.write_timeout);
+            return if now < deadline {
+                Verdict::Until(deadline)
+            } else {
+                Verdict::Exceeded("the peer takes no bytes of the response")
+            };
+        }
+        let since = self.since.load(Relaxed);
+        let (deadline, over) = match self.phase.load(Relaxed) {
+            FRESH => (
+                self.graced(self.at(since, limits.header_timeout), since, FRESH_GRACE),
+                Verdict::Quiet("no request came"),
+            ),
+            IDLE => (
+                self.graced(self.at(since, limits.idle_timeout), since, IDLE_GRACE),
+                Verdict::Quiet("no further request came"),
+            ),
+            HEAD => (
+                self.at(since, limits.header_timeout),
+                Verdict::Exceeded("the head of a request is not complete"),
+            ),
+            _ => return Verdict::Unlimited,
+        };
+        if now < deadline { Verdict::Until(deadline) } else { over }
+    }
+
+    /// The deadline of a silent phase; when draining, at most `grace` from there or from `since`.
+    fn graced(&self, deadline: Instant, since: u64, grace: Duration) -> Instant {
+        match self.draining.load(Relaxed) {
+            0 => deadline,
+            draining => deadline.min(self.at(draining.max(since), grace)),
+        }
+    }
+
+    fn received(&self) {
+        match self.phase.load(Relaxed) {
+            FRESH => self.phase.store(HEAD, Relaxed),
+            IDLE => self.enter(HEAD),
+            RESPONDING => self.ahead.store(true, Relaxed),
+            _ => {}
+        }
+    }
+
+    fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
+        match outcome {
+            Poll::Pending if self.stalled.load(Relaxed) == FLOWING => {
+                self.stalled.store(self.now().max(1), Relaxed);
+            }
+            Poll::Pending => {}
+            Poll::Ready(_) => self.stalled.store(FLOWING, Relaxed),
+        }
+    }
+
+    /// hyper flushes the socket once it has nothing left to write.
+    fn flushed(&self) {
+        if self.phase.load(Relaxed) == RESPONDING {
+            self.enter(if self.ahead.load(Relaxed) { HEAD } else { IDLE });
+        }
+    }
+
+    fn enter(&self, phase: u8) {
+        self.since.store(self.now(), Relaxed);
+        self.phase.store(phase, Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn at(&self, micros: u64, later: Duration) -> Instant {
+        self.epoch + Duration::from_micros(micros) + later
+    }
+}
+
+/// A request in the service's hands.
+pub(super) struct Call(Arc<Activity>);
+
+impl Call {
+    /// Whether the response must be the connection's last.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.is_draining()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.phase.store(RESPONDING, Relaxed);
+    }
+}
+
+/// A socket that notes what passes through it.
+pub(super) struct Watched<T> {
+    inner: T,
+    activity: Arc<Activity>,
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(inner: T, activity: Arc<Activity>) -> Self {
+        Self { inner, activity }
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.activity.received();
+        }
+        outcome
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.activity.wrote(&outcome);
+        outcome
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.activity.wrote(&outcome);
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_flush(cx);
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            this.activity.flushed();
+        }
+        outcome
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            max_connections: 1,
+            max_connections_per_address: 1,
+            handshake_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(20),
+            max_header_bytes: 8192,
+        }
+    }
+
+    /// Seconds from the cell's creation to the end of what it is doing now, rounded.
+    fn remaining(activity: &Activity) -> Option<u64> {
+        match activity.verdict(&limits(), activity.epoch) {
+            Verdict::Until(end) => {
+                Some((end - activity.epoch).as_millis().div_ceil(1000) as u64 - 1)
+            }
+            Verdict::Unlimited => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_limit() {
+        let activity = Arc::new(Activity::new());
+        assert_eq!(remaining(&activity), None);
+        activity.begin();
+        assert_eq!(remaining(&activity), Some(10));
+        activity.received();
+        assert_eq!(remaining(&activity), Some(10));
+        let call = activity.call();
+        activity.received();
+        assert_eq!(remaining(&activity), None, "a body is the service's business");
+        drop(call);
+        assert_eq!(remaining(&activity), None);
+        activity.wrote(&Poll::Pending);
+        assert_eq!(remaining(&activity), Some(30));
+        activity.wrote(&Poll::Ready(Ok(1)));
+        assert_eq!(remaining(&activity), None);
+        activity.flushed();
+        assert_eq!(remaining(&activity), Some(60));
+        activity.received();
+        assert_eq!(remaining(&activity), Some(10));
+        let end = activity.epoch + Duration::from_secs(11);
+        assert!(matches!(activity.verdict(&limits(), end), Verdict::Exceeded(_)));
+    }
+
+    #[test]
+    fn a_request_sent_ahead_counts_once_the_response_is_out() {
+        let activity = Arc::new(Activity::new());
+        activity.begin();
+        drop(activity.call());
+        activity.received();
+        assert_eq!(remaining(&activity), None);
+        activity.flushed();
+        assert_eq!(remaining(&activity), Some(10));
+        drop(activity.call());
+        activity.flushed();
+        assert_eq!(remaining(&activity), Some(60), "the mark is gone after the call");
+    }
+
+    #[test]
+    fn draining_shortens_silence_only() {
+        let activity = Arc::new(Activity::new());
+        activity.begin();
+        activity.drain();
+        assert_eq!(remaining(&activity), Some(1));
+        activity.received();
+        assert_eq!(remaining(&activity), Some(10));
+        let call = activity.call();
+        assert!(call.is_last());
+        drop(call);
+        activity.flushed();
+        assert_eq!(remaining(&activity), Some(0));
+        let end = activity.epoch + Duration::from_secs(1);
+        assert!(matches!(activity.verdict(&limits(), end), Verdict::Quiet(_)));
+    }
+}

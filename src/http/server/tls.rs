@@ -1,0 +1,246 @@
+//! Certificate and key: loaded from PEM files, or made when there are none.
+//!
+//! TLS 1.2 and 1.3 through aws-lc-rs, ALPN `http/1.1` only, no client certificates, no early data
+//! (it can be replayed). Sessions resume by ticket: identity providers open many short connections.
+
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
+use rustls::server::ServerConfig;
+use rustls::version::{TLS12, TLS13};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+
+/// The longest that browsers and Apple's libraries accept.
+const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);
+
+/// Clocks differ: a certificate is valid a little before it is made.
+const VALID_BEFORE_SECONDS: i64 = 60 * 60;
+
+/// What the door shows to clients. Cloning is cheap and shares sessions and ticket keys.
+#[derive(Clone)]
+pub struct TlsConfig(Arc<ServerConfig>);
+
+impl TlsConfig {
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0))
+    }
+}
+
+/// Why there is no TLS; each says which file, and what to do about it.
+#[derive(Debug, Error)]
+#[expect(missing_docs, reason = "each message says what its variant and fields are")]
+pub enum TlsError {
+    #[error("cannot read {path}: {reason}; check the path, and that this user may read it")]
+    Read { path: PathBuf, reason: io::Error },
+    #[error(
+        "{path} holds no certificate; give a PEM file with the server's certificate first, then its chain"
+    )]
+    NoCertificate { path: PathBuf },
+    #[error("the certificate in {path} is damaged ({reason}); copy the file again from its source")]
+    BadCertificate { path: PathBuf, reason: String },
+    #[error(
+        "{path} holds no private key that can be used; give an unencrypted PEM file (PKCS#8, PKCS#1 or SEC1)"
+    )]
+    NoPrivateKey { path: PathBuf },
+    #[error(
+        "the private key in {path} cannot be used; give an RSA key of at least 2048 bits, an ECDSA or an Ed25519 key"
+    )]
+    BadPrivateKey { path: PathBuf },
+    #[error(
+        "the private key in {key} does not belong to the certificate in {certificate}; give the pair that was issued together"
+    )]
+    Mismatch { certificate: PathBuf, key: PathBuf },
+    #[error(
+        "{present} is there but {missing} is not; put the missing file back, or remove the other one to have both made anew"
+    )]
+    HalfPair { present: PathBuf, missing: PathBuf },
+    #[error(
+        "{host:?} is neither a host name nor an IP address; correct it, because the certificate must name it"
+    )]
+    Host { host: String },
+    #[error(
+        "cannot write {path}: {reason}; check that there is space, and that this user may write there"
+    )]
+    Write { path: PathBuf, reason: io::Error },
+    #[error("cannot make a certificate for {path}: {reason}; give one made elsewhere")]
+    Create { path: PathBuf, reason: rcgen::Error },
+    #[error("cannot set up TLS with {path}: {reason}; give another certificate")]
+    Setup { path: PathBuf, reason: rustls::Error },
+}
+
+/// Loads a certificate chain (leaf first) and its private key from PEM files.
+///
+/// # Errors
+///
+/// When a file is missing or holds something else, or the two do not belong together.
+pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
+    let chain = certificates(cert_pem)?;
+    let key = PrivateKeyDer::from_pem_slice(&read(key_pem)?)
+        .map_err(|_| TlsError::NoPrivateKey { path: key_pem.to_owned() })?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    // The key is looked at alone first, so that an error can tell which file is at fault.
+    if provider.key_provider.load_private_key(key.clone_key()).is_err() {
+        return Err(TlsError::BadPrivateKey { path: key_pem.to_owned() });
+    }
+    let setup = |reason| TlsError::Setup { path: cert_pem.to_owned(), reason };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(setup)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|reason| match reason {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsError::Mismatch { certificate: cert_pem.to_owned(), key: key_pem.to_owned() }
+            }
+            rustls::Error::InvalidCertificate(reason) => TlsError::BadCertificate {
+                path: cert_pem.to_owned(),
+                reason: format!("{reason:?}"),
+            },
+            reason => setup(reason),
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.max_early_data_size = 0;
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
+    Ok(TlsConfig(Arc::new(config)))
+}
+
+/// The paths of `cert.pem` and `key.pem` in `dir`, and whether they were made by this call.
+///
+/// A new certificate is its own issuer. It names `hosts` and the loopback names and addresses,
+/// and is valid for 825 days from an hour before `not_before_unix` (seconds, the present time).
+/// The folder gets mode 0700 if it is made, the key 0600. The certificate is put in place last.
+///
+/// # Errors
+///
+/// When only one of the files exists, a host cannot be named, or writing fails.
+pub fn ensure_self_signed(
+    dir: &Path,
+    hosts: &[String],
+    not_before_unix: i64,
+) -> Result<(PathBuf, PathBuf, bool), TlsError> {
+    let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    match (exists(&cert)?, exists(&key)?) {
+        (true, true) => return Ok((cert, key, false)),
+        (true, false) => return Err(TlsError::HalfPair { present: cert, missing: key }),
+        (false, true) => return Err(TlsError::HalfPair { present: key, missing: cert }),
+        (false, false) => {}
+    }
+    let names = alternative_names(hosts)?;
+    let (cert_text, key_text) = self_signed(names, not_before_unix)
+        .map_err(|reason| TlsError::Create { path: cert.clone(), reason })?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|reason| TlsError::Write { path: dir.to_owned(), reason })?;
+    for (path, text, mode) in [(&key, key_text, 0o600), (&cert, cert_text, 0o644)] {
+        write_durably(path, text.as_bytes(), mode)
+            .and_then(|()| File::open(dir)?.sync_all())
+            .map_err(|reason| TlsError::Write { path: path.clone(), reason })?;
+    }
+    Ok((cert, key, true))
+}
+
+/// SHA-256 of the leaf certificate, as `openssl x509 -fingerprint -sha256` shows it.
+///
+/// # Errors
+///
+/// When the file cannot be read or holds no certificate.
+pub fn fingerprint(cert_pem: &Path) -> Result<String, TlsError> {
+    let chain = certificates(cert_pem)?;
+    let leaf =
+        chain.first().ok_or_else(|| TlsError::NoCertificate { path: cert_pem.to_owned() })?;
+    let pairs: Vec<String> =
+        Sha256::digest(leaf.as_ref()).iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok(pairs.join(":"))
+}
+
+/// The certificates of a PEM file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain =
+        CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>().map_err(
+            |reason| TlsError::BadCertificate { path: path.to_owned(), reason: reason.to_string() },
+        )?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(chain)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
+}
+
+fn exists(path: &Path) -> Result<bool, TlsError> {
+    path.try_exists().map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
+}
+
+/// What the certificate is for: the given hosts and this machine itself, each once.
+fn alternative_names(hosts: &[String]) -> Result<Vec<SanType>, TlsError> {
+    let mut names = BTreeSet::from(["localhost".to_owned()]);
+    let mut addresses =
+        BTreeSet::from([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]);
+    for host in hosts {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse() {
+            addresses.insert(address);
+        } else if DnsName::try_from(host.as_str()).is_ok() {
+            names.insert(host.to_ascii_lowercase());
+        } else {
+            return Err(TlsError::Host { host: host.clone() });
+        }
+    }
+    let names = names.into_iter().map(|name| {
+        let text = name.as_str().try_into().map_err(|_| TlsError::Host { host: name.clone() })?;
+        Ok(SanType::DnsName(text))
+    });
+    names.chain(addresses.into_iter().map(|address| Ok(SanType::IpAddress(address)))).collect()
+}
+
+/// A certificate and its key, as PEM.
+///
+/// It is no authority: clients that trust it as a root accept it as the server's own, and
+/// nothing else can be signed with it.
+fn self_signed(names: Vec<SanType>, unix: i64) -> Result<(String, String), rcgen::Error> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let start = u64::try_from(unix.saturating_sub(VALID_BEFORE_SECONDS)).unwrap_or(0);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "scimd");
+    params.subject_alt_names = names;
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(start);
+    // Both ends count as valid.
+    params.not_after = params.not_before + (VALID_FOR - Duration::from_secs(1));
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+/// Writes a new file under a temporary name, syncs it and renames it.
+fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = path.with_extension("pem.tmp");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}

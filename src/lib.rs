@@ -1,0 +1,4 @@
+//! scimd
+pub mod clock;
+pub mod scim;
+pub mod secret;

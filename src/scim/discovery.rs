@@ -1,0 +1,131 @@
+//! What the service provider says of itself (RFC 7644, section 4; RFC 7643, sections 5 to 7).
+
+use serde_json::{Value, json};
+
+use super::attribute::{Attribute, Type};
+use super::query::PageLimits;
+use super::schema::{Registry, ResourceType, Schema};
+
+/// The URN of list answers.
+pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+/// The URN of errors.
+pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+
+const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
+const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
+const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
+
+/// The service provider's configuration: what it can do, and nothing that it can't.
+///
+/// `base` is the URL below which SCIM is served.
+pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
+    json!({
+        "schemas": [SERVICE_PROVIDER_CONFIG],
+        "patch": {"supported": false},
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "filter": {"supported": true, "maxResults": limits.max_count},
+        "changePassword": {"supported": false},
+        "sort": {"supported": false},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "A token made by `scimd token generate`, in the Authorization header",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+        "meta": {
+            "resourceType": "ServiceProviderConfig",
+            "location": format!("{base}/ServiceProviderConfig"),
+        },
+    })
+}
+
+/// One entry of `/ResourceTypes`.
+pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
+    let extensions: Vec<Value> = resource_type
+        .extensions
+        .iter()
+        .map(|extension| json!({"schema": extension.schema.id, "required": extension.required}))
+        .collect();
+    json!({
+        "schemas": [RESOURCE_TYPE],
+        "id": resource_type.name,
+        "name": resource_type.name,
+        "endpoint": format!("/{}", resource_type.endpoint),
+        "description": resource_type.description,
+        "schema": resource_type.schema.id,
+        "schemaExtensions": extensions,
+        "meta": {
+            "resourceType": "ResourceType",
+            "location": format!("{base}/ResourceTypes/{}", resource_type.name),
+        },
+    })
+}
+
+/// Every schema of every resource type, each once.
+pub fn schemas(registry: &Registry) -> Vec<&Schema> {
+    let mut schemas: Vec<&Schema> = Vec::new();
+    for resource_type in registry.resource_types() {
+        let extensions = resource_type.extensions.iter().map(|extension| &extension.schema);
+        for schema in std::iter::once(&resource_type.schema).chain(extensions) {
+            if !schemas.iter().any(|known| known.id == schema.id) {
+                schemas.push(schema);
+            }
+        }
+    }
+    schemas
+}
+
+/// One entry of `/Schemas`.
+pub fn schema(base: &str, schema: &Schema) -> Value {
+    json!({
+        "schemas": [SCHEMA],
+        "id": schema.id,
+        "name": schema.name,
+        "description": schema.description,
+        "attributes": schema.attributes.iter().map(attribute).collect::<Vec<_>>(),
+        "meta": {"resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id)},
+    })
+}
+
+fn attribute(attribute: &Attribute) -> Value {
+    let mut described = json!({
+        "name": attribute.name,
+        "type": attribute.kind.as_str(),
+        "multiValued": attribute.multi_valued,
+        "description": attribute.description,
+        "required": attribute.required,
+        "caseExact": attribute.case_exact,
+        "mutability": attribute.mutability.as_str(),
+        "returned": attribute.returned.as_str(),
+        "uniqueness": attribute.uniqueness.as_str(),
+    });
+    let mut add = |name: &str, value: Value| {
+        if let Some(object) = described.as_object_mut() {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    if !attribute.canonical_values.is_empty() {
+        add("canonicalValues", json!(attribute.canonical_values));
+    }
+    if attribute.kind == Type::Reference {
+        add("referenceTypes", json!(attribute.reference_types));
+    }
+    if attribute.kind == Type::Complex {
+        let parts: Vec<Value> = attribute.sub_attributes.iter().map(self::attribute).collect();
+        add("subAttributes", Value::Array(parts));
+    }
+    described
+}
+
+/// A list answer around whole resources (RFC 7644, section 3.4.2).
+pub fn list_response(resources: &[Value]) -> Value {
+    json!({
+        "schemas": [LIST_RESPONSE],
+        "totalResults": resources.len(),
+        "startIndex": 1,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    })
+}

@@ -1,0 +1,99 @@
+//! What can be wrong with a client's request, in the RFC's words.
+
+use std::fmt;
+
+/// The `scimType` keywords of RFC 7644, table 9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScimType {
+    /// The filter is malformed, or compares what can't be compared.
+    InvalidFilter,
+    /// The query would yield, or cost, more than the service provider is willing to do.
+    TooMany,
+    /// Another resource holds a value that must be unique.
+    Uniqueness,
+    /// The attribute can't be changed in this way.
+    Mutability,
+    /// The body is malformed or does not follow the schema's structure.
+    InvalidSyntax,
+    /// A PATCH path is malformed.
+    InvalidPath,
+    /// A PATCH path selects nothing.
+    NoTarget,
+    /// A required value is missing, or a value does not fit its attribute.
+    InvalidValue,
+    /// The protocol version is not supported.
+    InvalidVers,
+    /// The request can't be completed because it carries sensitive data in the URI.
+    Sensitive,
+}
+
+impl ScimType {
+    /// Every keyword.
+    pub const ALL: [Self; 10] = [
+        Self::InvalidFilter,
+        Self::TooMany,
+        Self::Uniqueness,
+        Self::Mutability,
+        Self::InvalidSyntax,
+        Self::InvalidPath,
+        Self::NoTarget,
+        Self::InvalidValue,
+        Self::InvalidVers,
+        Self::Sensitive,
+    ];
+
+    /// The keyword as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "invalidFilter",
+            Self::TooMany => "tooMany",
+            Self::Uniqueness => "uniqueness",
+            Self::Mutability => "mutability",
+            Self::InvalidSyntax => "invalidSyntax",
+            Self::InvalidPath => "invalidPath",
+            Self::NoTarget => "noTarget",
+            Self::InvalidValue => "invalidValue",
+            Self::InvalidVers => "invalidVers",
+            Self::Sensitive => "sensitive",
+        }
+    }
+}
+
+/// A client's mistake: the keyword for its program and a sentence for its operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScimError {
+    /// The RFC's keyword.
+    pub scim_type: ScimType,
+    /// What was wrong and what is expected.
+    pub detail: String,
+}
+
+impl ScimError {
+    /// A mistake of the given kind.
+    pub fn new(scim_type: ScimType, detail: impl Into<String>) -> Self {
+        Self { scim_type, detail: detail.into() }
+    }
+
+    /// A body that is malformed or does not follow the schema's structure.
+    pub fn invalid_syntax(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::InvalidSyntax, detail)
+    }
+
+    /// A value that is missing or does not fit.
+    pub fn invalid_value(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::InvalidValue, detail)
+    }
+
+    /// A filter that is malformed or can't be answered.
+    pub fn invalid_filter(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::InvalidFilter, detail)
+    }
+}
+
+impl fmt::Display for ScimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.scim_type.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for ScimError {}

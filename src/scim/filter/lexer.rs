@@ -1,0 +1,98 @@
+//! The words of a filter.
+
+/// A word of a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// `(`
+    Open,
+    /// `)`
+    Close,
+    /// `[`
+    OpenBracket,
+    /// `]`
+    CloseBracket,
+    /// A path, an operator or an unquoted literal.
+    Word(&'a str),
+    /// A quoted literal, unescaped.
+    Quoted(String),
+}
+
+/// A word and the byte at which it begins.
+pub(super) type Placed<'a> = (usize, Token<'a>);
+
+/// Splits a filter into words.
+///
+/// # Errors
+///
+/// A sentence that says which quoted text does not end or is not a JSON string.
+pub(super) fn lex(text: &str) -> Result<Vec<Placed<'_>>, String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        let at = text.len() - rest.len();
+        let Some(first) = rest.chars().next() else { return Ok(tokens) };
+        let (token, length) = match first {
+            '(' => (Token::Open, 1),
+            ')' => (Token::Close, 1),
+            '[' => (Token::OpenBracket, 1),
+            ']' => (Token::CloseBracket, 1),
+            '"' => quoted(rest, at)?,
+            _ => {
+                let length = rest.find(|c: char| c.is_whitespace() || "()[]\"".contains(c));
+                let word = length.and_then(|length| rest.get(..length)).unwrap_or(rest);
+                (Token::Word(word), word.len())
+            }
+        };
+        tokens.push((at, token));
+        rest = rest.get(length..).unwrap_or_default();
+    }
+}
+
+fn quoted(rest: &str, at: usize) -> Result<(Token<'_>, usize), String> {
+    let mut escaped = false;
+    let end = rest.bytes().enumerate().skip(1).find_map(|(index, byte)| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes.then_some(index + 1)
+    });
+    let literal = end
+        .and_then(|end| rest.get(..end))
+        .ok_or_else(|| format!("the quoted text at position {at} does not end"))?;
+    let text = serde_json::from_str(literal)
+        .map_err(|_| format!("the quoted text at position {at} is not a JSON string"))?;
+    Ok((Token::Quoted(text), literal.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_their_places() {
+        let tokens = lex(r#" a.b[x eq "q\"\u0041"]and(not z)"#).unwrap();
+        assert_eq!(
+            tokens,
+            [
+                (1, Token::Word("a.b")),
+                (4, Token::OpenBracket),
+                (5, Token::Word("x")),
+                (7, Token::Word("eq")),
+                (10, Token::Quoted("q\"A".to_owned())),
+                (21, Token::CloseBracket),
+                (22, Token::Word("and")),
+                (25, Token::Open),
+                (26, Token::Word("not")),
+                (30, Token::Word("z")),
+                (31, Token::Close),
+            ]
+        );
+    }
+
+    #[test]
+    fn quoted_text_must_end_and_be_json() {
+        assert_eq!(lex("a eq \"x").unwrap_err(), "the quoted text at position 5 does not end");
+        assert_eq!(lex("a eq \"x\\\"").unwrap_err(), "the quoted text at position 5 does not end");
+        assert!(lex("a eq \"\\x\"").unwrap_err().contains("not a JSON string"));
+    }
+}

@@ -1,0 +1,101 @@
+//! The filter language (RFC 7644, section 3.4.2.2).
+
+mod lexer;
+mod parser;
+
+use jiff::Timestamp;
+use serde_json::Number;
+
+use super::error::ScimError;
+use super::path::AttrPath;
+use super::schema::ResourceType;
+
+/// How many bytes a filter may have.
+pub const MAX_BYTES: usize = 8 * 1024;
+/// How deep parentheses and brackets may be nested.
+pub const MAX_DEPTH: usize = 32;
+/// How many comparisons a filter may make.
+pub const MAX_TERMS: usize = 64;
+
+/// A filter whose every attribute is known to the schema it was parsed for.
+///
+/// Operators have been checked against attribute types, so matching can't fail: a resource either
+/// matches or it does not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Every part matches.
+    And(Vec<Self>),
+    /// Some part matches.
+    Or(Vec<Self>),
+    /// The part does not match.
+    Not(Box<Self>),
+    /// Some value at the path compares so.
+    Compare(Comparison),
+    /// There is a value at the path.
+    Present(AttrPath),
+    /// One element of the attribute matches the whole inner filter, as in
+    /// `emails[type eq "work" and value co "@example.com"]`.
+    Element(AttrPath, Box<Self>),
+}
+
+/// A comparison of an attribute with a literal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// What is compared.
+    pub path: AttrPath,
+    /// How.
+    pub op: CompareOp,
+    /// With what.
+    pub literal: Literal,
+}
+
+/// The comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompareOp {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Contains.
+    Co,
+    /// Starts with.
+    Sw,
+    /// Ends with.
+    Ew,
+    /// Greater than.
+    Gt,
+    /// Greater than or equal.
+    Ge,
+    /// Less than.
+    Lt,
+    /// Less than or equal.
+    Le,
+}
+
+/// What an attribute is compared with, in the attribute's own type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// A text; folded, if letter case does not matter for the attribute.
+    Text(String),
+    /// A number.
+    Number(Number),
+    /// A boolean.
+    Boolean(bool),
+    /// A moment.
+    Moment(Timestamp),
+    /// `null`: no value.
+    Null,
+}
+
+impl Filter {
+    /// Parses a filter for resources of the given type.
+    ///
+    /// # Errors
+    ///
+    /// `invalidFilter`, saying where: malformed, an unknown attribute, an operator that does not fit
+    /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`] or [`MAX_TERMS`].
+    pub fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, ScimError> {
+        parser::parse(resource_type, text)
+            .map_err(|problem| ScimError::invalid_filter(format!("The filter is not valid: {problem}.")))
+    }
+}

@@ -1,0 +1,366 @@
+//! Words to a filter: the grammar of RFC 7644, figure 1, with limits enforced while parsing.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::Number;
+
+use super::lexer::{Placed, Token, lex};
+use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS};
+use crate::scim::attribute::Type;
+use crate::scim::path::AttrPath;
+use crate::scim::schema::ResourceType;
+use crate::scim::value::fold;
+
+/// Parses a whole filter; the error is a clause that says what is wrong and where.
+pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, String> {
+    if text.len() > MAX_BYTES {
+        return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", text.len()));
+    }
+    let tokens = lex(text)?;
+    let mut parser = Parser {
+        resource_type,
+        rest: tokens.iter(),
+        end: text.len(),
+        inside: None,
+        depth: 0,
+        terms: 0,
+    };
+    let filter = parser.or()?;
+    match parser.rest.next() {
+        None => Ok(filter),
+        Some((at, token)) => Err(format!("{} at position {at} is not expected", show(token))),
+    }
+}
+
+struct Parser<'a> {
+    resource_type: &'a ResourceType,
+    rest: std::slice::Iter<'a, Placed<'a>>,
+    end: usize,
+    /// The multi-valued attribute whose brackets we are in.
+    inside: Option<&'a str>,
+    depth: usize,
+    terms: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> Option<&'a Token<'a>> {
+        self.rest.as_slice().first().map(|(_, token)| token)
+    }
+
+    fn position(&self) -> usize {
+        self.rest.as_slice().first().map_or(self.end, |(at, _)| *at)
+    }
+
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        if found {
+            self.rest.next();
+        }
+        found
+    }
+
+    fn expect(&mut self, expected: &Token<'_>) -> Result<(), String> {
+        let at = self.position();
+        match self.rest.next() {
+            Some((_, token)) if token == expected => Ok(()),
+            Some((_, token)) => {
+                Err(format!("{} is expected at position {at}, not {}", show(expected), show(token)))
+            }
+            None => Err(format!("{} is missing at its end", show(expected))),
+        }
+    }
+
+    fn or(&mut self) -> Result<Filter, String> {
+        let mut parts = vec![self.and()?];
+        while self.keyword("or") {
+            parts.push(self.and()?);
+        }
+        Ok(one_or(parts, Filter::Or))
+    }
+
+    fn and(&mut self) -> Result<Filter, String> {
+        let mut parts = vec![self.factor()?];
+        while self.keyword("and") {
+            parts.push(self.factor()?);
+        }
+        Ok(one_or(parts, Filter::And))
+    }
+
+    fn factor(&mut self) -> Result<Filter, String> {
+        // `not` is also a possible attribute name: only a parenthesis makes it an operator.
+        let next_is_open = matches!(self.rest.as_slice().get(1), Some((_, Token::Open)));
+        if next_is_open && self.keyword("not") {
+            return Ok(Filter::Not(Box::new(self.group()?)));
+        }
+        if self.peek() == Some(&Token::Open) {
+            return self.group();
+        }
+        self.term()
+    }
+
+    fn group(&mut self) -> Result<Filter, String> {
+        self.expect(&Token::Open)?;
+        self.enter()?;
+        let filter = self.or()?;
+        self.depth -= 1;
+        self.expect(&Token::Close)?;
+        Ok(filter)
+    }
+
+    fn enter(&mut self) -> Result<(), String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(format!("it is nested more than {MAX_DEPTH} levels deep"));
+        }
+        Ok(())
+    }
+
+    fn term(&mut self) -> Result<Filter, String> {
+        self.terms += 1;
+        if self.terms > MAX_TERMS {
+            return Err(format!("it makes more than {MAX_TERMS} comparisons"));
+        }
+        let at = self.position();
+        let name: &'a str = match self.rest.next() {
+            Some((_, Token::Word(word))) => word,
+            Some((_, token)) => {
+                return Err(format!("an attribute is expected at position {at}, not {}", show(token)));
+            }
+            None => return Err("an attribute is missing at its end".to_owned()),
+        };
+        if self.peek() == Some(&Token::OpenBracket) {
+            return self.element(name);
+        }
+        let path = self.resolve(name)?;
+        let at = self.position();
+        let word = match self.rest.next() {
+            Some((_, Token::Word(word))) => word,
+            Some((_, token)) => {
+                return Err(format!("an operator is expected at position {at}, not {}", show(token)));
+            }
+            None => return Err(format!("an operator is missing after \"{name}\"")),
+        };
+        if word.eq_ignore_ascii_case("pr") {
+            return Ok(Filter::Present(path));
+        }
+        let op: CompareOp = word.parse()?;
+        let literal = match self.rest.next() {
+            Some((_, Token::Word(word))) => literal(&path, op, word, false)?,
+            Some((_, Token::Quoted(text))) => literal(&path, op, text, true)?,
+            _ => return Err(format!("a value is missing after \"{name} {word}\"")),
+        };
+        Ok(Filter::Compare(Comparison { path, op, literal }))
+    }
+
+    fn resolve(&self, name: &str) -> Result<AttrPath, String> {
+        let path = match self.inside {
+            Some(outer) => AttrPath::resolve(self.resource_type, &format!("{outer}.{name}"))?,
+            None => AttrPath::resolve(self.resource_type, name)?,
+        };
+        Ok(path)
+    }
+
+    fn element(&mut self, name: &'a str) -> Result<Filter, String> {
+        if self.inside.is_some() {
+            return Err(format!("the brackets after \"{name}\" stand inside other brackets"));
+        }
+        let path = AttrPath::resolve(self.resource_type, name)?;
+        self.expect(&Token::OpenBracket)?;
+        self.enter()?;
+        self.inside = Some(name);
+        let inner = self.or()?;
+        self.inside = None;
+        self.depth -= 1;
+        self.expect(&Token::CloseBracket)?;
+        Ok(Filter::Element(path, Box::new(inner)))
+    }
+}
+
+fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
+    match (parts.pop(), parts.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            parts.extend(last);
+            many(parts)
+        }
+    }
+}
+
+fn show(token: &Token<'_>) -> String {
+    match token {
+        Token::Open => "\"(\"".to_owned(),
+        Token::Close => "\")\"".to_owned(),
+        Token::OpenBracket => "\"[\"".to_owned(),
+        Token::CloseBracket => "\"]\"".to_owned(),
+        Token::Word(word) => format!("\"{}\"", word.escape_debug()),
+        Token::Quoted(_) => "a quoted text".to_owned(),
+    }
+}
+
+impl FromStr for CompareOp {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        const OPS: [(&str, CompareOp); 9] = [
+            ("eq", CompareOp::Eq),
+            ("ne", CompareOp::Ne),
+            ("co", CompareOp::Co),
+            ("sw", CompareOp::Sw),
+            ("ew", CompareOp::Ew),
+            ("gt", CompareOp::Gt),
+            ("ge", CompareOp::Ge),
+            ("lt", CompareOp::Lt),
+            ("le", CompareOp::Le),
+        ];
+        OPS.iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .map(|(_, op)| *op)
+            .ok_or_else(|| {
+                format!(
+                    "\"{}\" is not an operator; known are eq, ne, co, sw, ew, gt, ge, lt, le and pr",
+                    word.escape_debug()
+                )
+            })
+    }
+}
+
+/// The literal in the attribute's own type. Unquoted texts are taken as they stand, since clients
+/// send them so (`externalId eq jyoung`).
+fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<Literal, String> {
+    let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
+    let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);
+    let unfit = |what: &str| Err(format!("\"{}\" can't be compared so: {what}", name(path)));
+    if !quoted && text.eq_ignore_ascii_case("null") {
+        return match op {
+            CompareOp::Eq | CompareOp::Ne => Ok(Literal::Null),
+            CompareOp::Co | CompareOp::Sw | CompareOp::Ew => unfit("null contains nothing"),
+            CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le => {
+                unfit("null has no order")
+            }
+        };
+    }
+    match path.kind {
+        Type::Complex => unfit("it is complex; name one of its sub-attributes"),
+        Type::Boolean if substring || ordered => unfit("it is a boolean, which has no order"),
+        Type::Boolean if text.eq_ignore_ascii_case("true") => Ok(Literal::Boolean(true)),
+        Type::Boolean if text.eq_ignore_ascii_case("false") => Ok(Literal::Boolean(false)),
+        Type::Boolean => unfit("true or false is expected"),
+        Type::Integer | Type::Decimal if substring => unfit("it is a number, not a text"),
+        Type::Integer | Type::Decimal => match text.parse::<Number>() {
+            Ok(number) => Ok(Literal::Number(number)),
+            Err(_) => unfit("a number is expected"),
+        },
+        Type::DateTime if !substring => match moment(text) {
+            Some(moment) => Ok(Literal::Moment(moment)),
+            None => unfit("a moment such as \"2026-03-01T08:15:00Z\" is expected"),
+        },
+        Type::Binary if ordered => unfit("it is binary, which has no order"),
+        Type::String | Type::Reference | Type::Binary | Type::DateTime => {
+            Ok(Literal::Text(if path.case_exact { text.to_owned() } else { fold(text).into_owned() }))
+        }
+    }
+}
+
+/// A moment with an offset, or without one in UTC.
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let civil: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(civil).ok()
+    })
+}
+
+fn name(path: &AttrPath) -> String {
+    match &path.sub_attribute {
+        Some(sub_attribute) => format!("{}.{sub_attribute}", path.attribute),
+        None => path.attribute.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schemas::user;
+
+    fn parse(text: &str) -> Result<Filter, String> {
+        super::parse(&user::resource_type(), text)
+    }
+
+    fn problem(text: &str) -> String {
+        parse(text).expect_err("must be refused")
+    }
+
+    fn compare(filter: &Filter) -> (&str, CompareOp, &Literal) {
+        let Filter::Compare(Comparison { path, op, literal }) = filter else {
+            panic!("a comparison, not {filter:?}")
+        };
+        (&path.attribute, *op, literal)
+    }
+
+    #[test]
+    fn a_comparison_takes_the_type_and_case_of_its_attribute() {
+        let text = |text: &str| Literal::Text(text.to_owned());
+        let filter = parse("USERNAME Eq \"A@B.c\"").unwrap();
+        assert_eq!(compare(&filter), ("userName", CompareOp::Eq, &text("a@b.c")));
+        let filter = parse("externalId eq JYoung").unwrap();
+        assert_eq!(compare(&filter), ("externalId", CompareOp::Eq, &text("JYoung")));
+        let filter = parse("active ne False").unwrap();
+        assert_eq!(compare(&filter), ("active", CompareOp::Ne, &Literal::Boolean(false)));
+        let filter = parse("meta.lastModified ge 2026-03-01T08:15:00+01:00").unwrap();
+        let moment = "2026-03-01T07:15:00Z".parse().unwrap();
+        assert_eq!(compare(&filter), ("meta", CompareOp::Ge, &Literal::Moment(moment)));
+        let filter = parse("title eq null").unwrap();
+        assert_eq!(compare(&filter), ("title", CompareOp::Eq, &Literal::Null));
+    }
+
+    #[test]
+    fn and_binds_more_closely_than_or_and_not_most_closely() {
+        let filter = parse("title pr or not (nickName pr) and locale pr").unwrap();
+        let Filter::Or(parts) = filter else { panic!("or") };
+        let [Filter::Present(_), Filter::And(inner)] = parts.as_slice() else { panic!("or of two") };
+        assert!(matches!(inner.as_slice(), [Filter::Not(_), Filter::Present(_)]));
+        assert!(matches!(parse("(title pr or nickName pr) and locale pr"), Ok(Filter::And(_))));
+    }
+
+    #[test]
+    fn brackets_hold_a_filter_on_one_element() {
+        let filter = parse(r#"emails[type eq "work" and value co "@b"]"#).unwrap();
+        let Filter::Element(path, inner) = filter else { panic!("an element") };
+        assert_eq!(path.attribute, "emails");
+        assert!(matches!(*inner, Filter::And(_)));
+        assert!(problem("emails[userName eq \"a\"]").contains("no attribute \"emails.userName\""));
+        assert!(problem("emails[type[value pr]]").contains("inside other brackets"));
+    }
+
+    #[test]
+    fn limits_hold_while_parsing() {
+        let nested = |depth: usize| format!("{}title pr{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(parse(&nested(MAX_DEPTH)).is_ok());
+        assert!(problem(&nested(MAX_DEPTH + 1)).contains("32 levels"));
+        assert!(problem(&"not (".repeat(1_600)).contains("32 levels"));
+        let terms = |count: usize| vec!["title pr"; count].join(" or ");
+        assert!(parse(&terms(MAX_TERMS)).is_ok());
+        assert!(problem(&terms(MAX_TERMS + 1)).contains("more than 64"));
+        let long = |bytes: usize| format!("title eq \"{}\"", "a".repeat(bytes - 11));
+        assert!(parse(&long(MAX_BYTES)).is_ok());
+        assert!(problem(&long(MAX_BYTES + 1)).contains("8193 bytes"));
+    }
+
+    #[test]
+    fn problems_say_where() {
+        assert_eq!(problem(""), "an attribute is missing at its end");
+        assert_eq!(problem("userName"), "an operator is missing after \"userName\"");
+        assert_eq!(problem("userName eq"), "a value is missing after \"userName eq\"");
+        assert!(problem("userName is \"a\"").contains("\"is\" is not an operator"));
+        assert_eq!(problem("(title pr"), "\")\" is missing at its end");
+        assert_eq!(problem("title pr)"), "\")\" at position 8 is not expected");
+        assert_eq!(problem("\"a\" eq 1"), "an attribute is expected at position 0, not a quoted text");
+        assert!(problem("active gt true").contains("no order"));
+        assert!(problem("active eq 1").contains("true or false"));
+        assert!(problem("name eq \"a\"").contains("complex"));
+        assert!(problem("meta.created gt \"x\"").contains("a moment such as"));
+        assert!(problem("title gt null").contains("null has no order"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Bodies as JSON, with the limits that SCIM needs.
+//!
+//! Attribute names are case-insensitive, so `active` and `Active` in one object are one name given
+//! twice: whoever reads the first and whoever reads the last would disagree. Such an object is
+//! refused, as is nesting that no schema has.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::error::ScimError;
+
+/// How deep objects and arrays may be nested.
+pub const MAX_DEPTH: usize = 32;
+
+/// Reads a body that must be one JSON object.
+///
+/// # Errors
+///
+/// `invalidSyntax`, with line and column: not UTF-8, not JSON, not an object, nested more than
+/// [`MAX_DEPTH`] deep, or with a name given twice in one object.
+pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        ScimError::invalid_syntax(format!(
+            "The body is not UTF-8: the byte at position {} does not belong to any character.",
+            error.valid_up_to()
+        ))
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(ScimError::invalid_syntax("The body is empty; a JSON object is expected."));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = AnyValue { depth: 0 }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| ScimError::invalid_syntax(format!("The body is not valid: {error}.")))?;
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err(ScimError::invalid_syntax(format!(
+            "The body must be a JSON object, not {}.",
+            describe(&other)
+        ))),
+    }
+}
+
+/// What kind of JSON value this is, with its article.
+pub fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AnyValue {
+    depth: usize,
+}
+
+impl AnyValue {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH {
+            return Err(E::custom(format!("nested more than {MAX_DEPTH} levels deep")));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for AnyValue {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Map::new();
+        let mut seen = HashSet::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            if !seen.insert(name.to_ascii_lowercase()) {
+                return Err(A::Error::custom(format!(
+                    "the name \"{}\" is given twice in one object (letter case does not matter)",
+                    name.escape_debug()
+                )));
+            }
+            object.insert(name, entries.next_value_seed(inner)?);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(body: &[u8]) -> String {
+        parse_object(body).expect_err("must be refused").detail
+    }
+
+    #[test]
+    fn an_object_is_read_in_its_order() {
+        let object = parse_object(br#"{"b": [1, -2, 2.5], "a": {"x": null}}"#).unwrap();
+        assert_eq!(Value::Object(object).to_string(), r#"{"b":[1,-2,2.5],"a":{"x":null}}"#);
+    }
+
+    #[test]
+    fn names_given_twice_are_refused_in_any_case_and_place() {
+        assert!(detail(br#"{"active":true,"Active":false}"#).contains("\"Active\" is given twice"));
+        assert!(detail(br#"{"n":{"a":1,"a":1}}"#).contains("given twice"));
+        assert!(detail(br#"{"n":[{"a":1,"\u0041":1}]}"#).contains("given twice"));
+    }
+
+    #[test]
+    fn nesting_ends_at_the_limit() {
+        let nested = |depth: usize| {
+            format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1)).into_bytes()
+        };
+        assert!(parse_object(&nested(MAX_DEPTH)).is_ok());
+        assert!(detail(&nested(MAX_DEPTH + 1)).contains("32 levels"));
+        assert!(detail(&b"[".repeat(100_000)).contains("32 levels"));
+        assert!(detail(&b"{\"a\":".repeat(100_000)).contains("32 levels"));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_named() {
+        assert!(detail(b"").contains("empty"));
+        assert!(detail(b" \n").contains("empty"));
+        assert!(detail(b"[]").contains("not an array"));
+        assert!(detail(b"\"x\"").contains("not a string"));
+        assert!(detail(b"{\"a\":1} x").contains("trailing characters"));
+        assert!(detail(b"{\"a\":\xff}").contains("not UTF-8"));
+        assert!(detail(b"{\"a\":1e999}").contains("out of range"));
+        assert!(detail(b"{\"a\":\"\\ud800\"}").contains("line 1 column"));
+    }
+}

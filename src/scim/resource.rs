@@ -1,0 +1,285 @@
+//! Resources: their identities, and the form in which they are stored and served.
+//!
+//! A stored resource is the JSON object that is served, less what depends on more than the resource
+//! itself: `meta.location`, which begins with the configured URL. `meta` comes last, so that the
+//! location can be put in near the end without reading the rest.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::{ContextV7, Uuid};
+
+use super::attribute::{Mutability, Omitted};
+use super::schema::{IndexedAttribute, ResourceType};
+use super::schemas::common::{ID, META, SCHEMAS};
+
+/// The service provider's identifier of a resource: a UUID of version 7, so that ids are in the
+/// order of creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId(Uuid);
+
+impl ResourceId {
+    /// An id that was never given before, later in order than every id of an earlier moment.
+    pub fn generate(context: &ContextV7, moment: Timestamp) -> Self {
+        let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
+        let nanos = u32::try_from(moment.subsec_nanosecond()).unwrap_or_default();
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, seconds, nanos)))
+    }
+
+    /// Reads an id in the one form in which ids are served. Anything else names no resource.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok()?;
+        (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(Self(id))
+    }
+
+    /// The id as it stands in keys: in the order of creation.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+
+    /// The id that a key holds.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// How often a resource was written; its entity tag (RFC 7644, section 3.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// The version of a resource that was just created.
+    pub const FIRST: Self = Self(1);
+
+    /// The version after one more change.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Version {
+    /// The weak entity tag, as in `W/"3"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "W/\"{}\"", self.0)
+    }
+}
+
+/// What the service provider knows about a resource (RFC 7643, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub last_modified: Timestamp,
+    /// How often it was written.
+    pub version: Version,
+}
+
+/// The attributes of a resource, in canonical form: names as the schema spells them, in the
+/// schema's order, without nulls and empty lists.
+///
+/// From a client's JSON it is built by [`super::validate`] alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    attributes: Map<String, Value>,
+}
+
+impl Resource {
+    pub(super) fn from_canonical(attributes: Map<String, Value>) -> Self {
+        Self { attributes }
+    }
+
+    /// Reads back what [`Resource::render`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// The text is not what `render` writes: the record is damaged.
+    pub fn from_stored(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut attributes: Map<String, Value> = serde_json::from_slice(json)?;
+        for name in [SCHEMAS, ID, META] {
+            attributes.shift_remove(name);
+        }
+        Ok(Self { attributes })
+    }
+
+    /// The value of a top-level attribute by its canonical name, or of an extension by its URN.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.attributes.get(name)
+    }
+
+    /// The texts that an index on this attribute holds for this resource.
+    pub fn indexed_values(&self, indexed: &IndexedAttribute<'_>) -> Vec<&str> {
+        let owner = match indexed.extension {
+            Some(urn) => self.attributes.get(urn).and_then(Value::as_object),
+            None => Some(&self.attributes),
+        };
+        let Some(value) = owner.and_then(|owner| owner.get(&indexed.attribute.name)) else {
+            return Vec::new();
+        };
+        let elements = match value {
+            Value::Array(elements) => elements.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        elements
+            .iter()
+            .filter_map(|element| match indexed.sub_attribute {
+                Some(sub_attribute) => element.get(&sub_attribute.name)?.as_str(),
+                None => element.as_str(),
+            })
+            .collect()
+    }
+
+    /// Gives attributes that the client left out the value that an omission means.
+    ///
+    /// `previous` is the resource that is replaced, if there is one.
+    pub fn complete(&mut self, resource_type: &ResourceType, previous: Option<&Self>) {
+        for attribute in &resource_type.schema.attributes {
+            let kept = match (attribute.omitted, attribute.mutability) {
+                (Omitted::TrueThenKept, _) => Some(
+                    previous
+                        .and_then(|previous| previous.get(&attribute.name).cloned())
+                        .unwrap_or(Value::Bool(true)),
+                ),
+                (Omitted::Cleared, Mutability::Immutable | Mutability::ReadOnly) => {
+                    previous.and_then(|previous| previous.get(&attribute.name).cloned())
+                }
+                (Omitted::Cleared, Mutability::ReadWrite | Mutability::WriteOnly) => None,
+            };
+            if let (Some(value), false) = (kept, self.attributes.contains_key(&attribute.name)) {
+                self.attributes.insert(attribute.name.clone(), value);
+            }
+        }
+        self.sort(resource_type);
+    }
+
+    fn sort(&mut self, resource_type: &ResourceType) {
+        let mut sorted = Map::new();
+        let names = resource_type
+            .common
+            .iter()
+            .chain(&resource_type.schema.attributes)
+            .map(|attribute| &attribute.name)
+            .chain(resource_type.extensions.iter().map(|extension| &extension.schema.id));
+        for name in names {
+            if let Some(value) = self.attributes.remove(name) {
+                sorted.insert(name.clone(), value);
+            }
+        }
+        self.attributes = sorted;
+    }
+
+    /// The resource as it is stored, and where its `meta` begins.
+    pub fn render(&self, resource_type: &ResourceType, id: ResourceId, meta: &Meta) -> Rendered {
+        let schemas: Vec<&str> = std::iter::once(resource_type.schema.id.as_str())
+            .chain(
+                resource_type
+                    .extensions
+                    .iter()
+                    .map(|extension| extension.schema.id.as_str())
+                    .filter(|urn| self.attributes.contains_key(*urn)),
+            )
+            .collect();
+        let mut json = format!("{{\"schemas\":{},\"id\":\"{id}\"", serde_json::json!(schemas));
+        for (name, value) in &self.attributes {
+            json.push(',');
+            json.push_str(&Value::String(name.clone()).to_string());
+            json.push(':');
+            json.push_str(&value.to_string());
+        }
+        let meta_at = json.len();
+        json.push_str(&format!(
+            ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{:.3}\",\"lastModified\":\"{:.3}\",\"version\":\"W/\\\"{}\\\"\"}}}}",
+            resource_type.name, meta.created, meta.last_modified, meta.version.0,
+        ));
+        Rendered { json: json.into_bytes(), meta_at }
+    }
+}
+
+/// A resource as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The JSON object, without `meta.location`.
+    pub json: Vec<u8>,
+    /// Where `,"meta":` begins.
+    pub meta_at: usize,
+}
+
+/// Appends a stored resource to `out` as it is served: with its location in `meta`.
+pub fn serve(stored: &[u8], location: &str, out: &mut Vec<u8>) {
+    const CLOSING: &[u8] = b"}}";
+    let head = stored.strip_suffix(CLOSING).unwrap_or(stored);
+    out.reserve(stored.len() + location.len() + 16);
+    out.extend_from_slice(head);
+    out.extend_from_slice(b",\"location\":\"");
+    out.extend_from_slice(location.as_bytes());
+    out.extend_from_slice(b"\"}}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schemas::user;
+    use serde_json::json;
+
+    fn resource(value: Value) -> Resource {
+        let Value::Object(attributes) = value else { panic!("an object") };
+        Resource { attributes }
+    }
+
+    fn meta() -> Meta {
+        let created = "2026-03-01T08:15:00Z".parse().unwrap();
+        Meta { created, last_modified: created, version: Version(3) }
+    }
+
+    #[test]
+    fn what_is_rendered_reads_back_and_is_served_with_its_location() {
+        let user = resource(json!({
+            "userName": "a\"b", "active": true,
+            user::ENTERPRISE_USER: {"department": "bi"},
+        }));
+        let id = ResourceId::generate(&ContextV7::new(), Timestamp::UNIX_EPOCH);
+        let rendered = user.render(&user::resource_type(), id, &meta());
+        assert_eq!(Resource::from_stored(&rendered.json).unwrap(), user);
+        assert!(rendered.json[rendered.meta_at..].starts_with(b",\"meta\":{"));
+
+        let mut served = Vec::new();
+        serve(&rendered.json, "https://x/Users/1", &mut served);
+        let served: Value = serde_json::from_slice(&served).unwrap();
+        assert_eq!(served["schemas"], json!([user::USER, user::ENTERPRISE_USER]));
+        assert_eq!(served["id"], id.to_string());
+        assert_eq!(
+            served["meta"],
+            json!({"resourceType": "User", "created": "2026-03-01T08:15:00.000Z",
+                   "lastModified": "2026-03-01T08:15:00.000Z", "version": "W/\"3\"",
+                   "location": "https://x/Users/1"})
+        );
+    }
+
+    #[test]
+    fn active_is_true_at_first_and_then_stays() {
+        let user_type = user::resource_type();
+        let mut created = resource(json!({"userName": "a"}));
+        created.complete(&user_type, None);
+        assert_eq!(created.get("active"), Some(&json!(true)));
+        let closed = resource(json!({"userName": "a", "active": false}));
+        let mut replaced = resource(json!({"userName": "b"}));
+        replaced.complete(&user_type, Some(&closed));
+        assert_eq!(replaced.get("active"), Some(&json!(false)));
+    }
+
+    #[test]
+    fn ids_have_one_spelling() {
+        let id = ResourceId::generate(&ContextV7::new(), Timestamp::UNIX_EPOCH);
+        assert_eq!(ResourceId::parse(&id.to_string()), Some(id));
+        assert_eq!(ResourceId::parse(&id.to_string().to_uppercase()), None);
+        assert_eq!(ResourceId::parse(&id.to_string().replace('-', "")), None);
+        assert_eq!(ResourceId::parse(""), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! Schemas and resource types (RFC 7643, sections 3, 6 and 7).
+
+use super::attribute::{self, Attribute, Index, Mutability, Returned};
+use super::schemas;
+
+/// A named set of attributes.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// Its URN.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// What it describes, for people.
+    pub description: String,
+    /// Its attributes, in the order in which they are served.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Schema {
+    /// The attribute of that name, in any letter case.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        attribute::find(&self.attributes, name)
+    }
+}
+
+/// A schema that adds attributes to a resource type, under its own URN.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// What it adds.
+    pub schema: Schema,
+    /// Whether a resource without it is refused.
+    pub required: bool,
+}
+
+/// A kind of resource: where it is served and what it consists of.
+#[derive(Clone, Debug)]
+pub struct ResourceType {
+    /// Its name, which is also its id: `User`.
+    pub name: String,
+    /// The last segment of its endpoint: `Users`.
+    pub endpoint: String,
+    /// What it is, for people.
+    pub description: String,
+    /// The byte that stands for it in keys on disk; never changes.
+    pub tag: u8,
+    /// Its base schema.
+    pub schema: Schema,
+    /// What extends it.
+    pub extensions: Vec<Extension>,
+    /// `id`, `externalId`, `meta` and `schemas` (RFC 7643, section 3.1).
+    pub common: Vec<Attribute>,
+}
+
+impl ResourceType {
+    /// The top-level attribute of that name, in any letter case: common or of the base schema.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        attribute::find(&self.common, name).or_else(|| self.schema.attribute(name))
+    }
+
+    /// The extension with that URN, in any letter case.
+    pub fn extension(&self, urn: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// Every attribute or sub-attribute for which an index is kept.
+    pub fn indexed(&self) -> impl Iterator<Item = IndexedAttribute<'_>> {
+        let top = self.common.iter().chain(&self.schema.attributes).map(|attribute| (None, attribute));
+        let extended = self.extensions.iter().flat_map(|extension| {
+            let urn = Some(extension.schema.id.as_str());
+            extension.schema.attributes.iter().map(move |attribute| (urn, attribute))
+        });
+        top.chain(extended).flat_map(|(extension, attribute)| {
+            let whole = IndexedAttribute { extension, attribute, sub_attribute: None };
+            let parts = attribute.sub_attributes.iter().map(move |sub_attribute| {
+                IndexedAttribute { sub_attribute: Some(sub_attribute), ..whole }
+            });
+            std::iter::once(whole)
+                .chain(parts)
+                .filter(|indexed| indexed.leaf().index == Index::Equality || indexed.leaf().is_unique())
+        })
+        .filter(|indexed| indexed.leaf().mutability != Mutability::ReadOnly)
+    }
+
+    /// Whether what is stored is exactly what is served when a client asks for nothing special.
+    pub fn is_served_as_stored(&self) -> bool {
+        fn plain(attributes: &[Attribute]) -> bool {
+            attributes.iter().all(|attribute| {
+                attribute.returned != Returned::Request && plain(&attribute.sub_attributes)
+            })
+        }
+        plain(&self.schema.attributes)
+            && self.extensions.iter().all(|extension| plain(&extension.schema.attributes))
+    }
+}
+
+/// Where the values of one index come from.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexedAttribute<'a> {
+    /// The extension that the attribute belongs to; `None` for the base schema.
+    pub extension: Option<&'a str>,
+    /// The top-level attribute.
+    pub attribute: &'a Attribute,
+    /// Its indexed sub-attribute, if it is complex.
+    pub sub_attribute: Option<&'a Attribute>,
+}
+
+impl<'a> IndexedAttribute<'a> {
+    /// The attribute whose values are indexed.
+    pub fn leaf(&self) -> &'a Attribute {
+        self.sub_attribute.unwrap_or(self.attribute)
+    }
+}
+
+/// All resource types that this service provider serves.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    resource_types: Vec<ResourceType>,
+}
+
+impl Registry {
+    /// The built-in resource types.
+    pub fn built_in() -> Self {
+        Self { resource_types: vec![schemas::user::resource_type()] }
+    }
+
+    /// Every resource type.
+    pub fn resource_types(&self) -> &[ResourceType] {
+        &self.resource_types
+    }
+
+    /// The resource type served at `/{endpoint}`; letter case matters, as in every path.
+    pub fn by_endpoint(&self, endpoint: &str) -> Option<&ResourceType> {
+        self.resource_types.iter().find(|resource_type| resource_type.endpoint == endpoint)
+    }
+
+    /// The resource type of that name.
+    pub fn by_name(&self, name: &str) -> Option<&ResourceType> {
+        self.resource_types.iter().find(|resource_type| resource_type.name == name)
+    }
+}

@@ -1,0 +1,4 @@
+//! The built-in schemas, as data.
+
+pub mod common;
+pub mod user;
