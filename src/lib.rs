@@ -1,4 +1,31 @@
-//! scimd
+//! scimd: an on-prem SCIM 2.0 provisioning appliance.
+//!
+//! The library is the whole appliance; the binary only parses the command line. Modules stand on
+//! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
+//!
+//! - ground: [`clock`], [`secret`], [`config`], [`logging`];
+//! - vocabulary, pure rules: [`scim`], [`connection`], [`event`];
+//! - storage, bytes on disk: [`journal`], [`store`];
+//! - directory, what the service provider does: [`directory`];
+//! - doors: [`http`], [`admin`];
+//! - roof: [`app`], [`cli`].
+
 pub mod clock;
-pub mod scim;
+pub mod config;
+pub mod logging;
 pub mod secret;
+
+pub mod connection;
+pub mod event;
+pub mod scim;
+
+pub mod journal;
+pub mod store;
+
+pub mod directory;
+
+pub mod admin;
+pub mod http;
+
+pub mod app;
+pub mod cli;

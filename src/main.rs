@@ -1,1 +1,24 @@
-fn main() {}
+//! The `scimd` binary: parses the command line, runs it, turns an error into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use scimd::cli::{Cli, Failed};
+
+/// Fast under threads, also where the C library's own allocator is not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let Err(error) = Cli::parse().run() else { return ExitCode::SUCCESS };
+    report(&error);
+    match Failed::of(&error) {
+        Failed::Trying => ExitCode::from(1),
+        Failed::Asking => ExitCode::from(2),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one line that says why a command failed")]
+fn report(error: &anyhow::Error) {
+    eprintln!("scimd: {error:#}");
+}

@@ -105,7 +105,7 @@ impl FromStr for Range {
         let item = text.trim();
         if item.is_empty() {
             return Err(Invalid::new(
-                "empty item \"\"; expected an address, a network or an a-b range between the commas",
+                "empty item \"\"; expected an address, a network or an a-b range",
             ));
         }
         if let Some((address, prefix)) = item.split_once('/') {
@@ -146,7 +146,8 @@ impl fmt::Display for Range {
 fn address(item: &str, text: &str) -> Result<IpAddr, Invalid> {
     if text.contains('%') {
         return Err(Invalid::new(format!(
-            "{item:?} has a zone id; expected the address without %…, as a rule counts on every interface"
+            "{item:?} has a zone id; expected the address without %…: a rule counts on every \
+             interface"
         )));
     }
     text.trim().parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| {
@@ -267,7 +268,7 @@ mod tests {
             self.0 % limit
         }
 
-        /// From few addresses, so that rules overlap and touch; the ends of each family are among them.
+        /// From few addresses at the ends of each family, so that rules overlap and touch.
         fn address(&mut self) -> IpAddr {
             let low = self.below(48) as u32;
             match self.below(5) {

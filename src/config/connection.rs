@@ -85,11 +85,12 @@ impl Connection {
     ) -> Option<Self> {
         if !is_name(name) {
             section.refuse(format!(
-                "connection name {name:?} is wrong; expected 1 to 32 of the characters a-z, 0-9, _ and -"
+                "connection name {name:?} is wrong; expected 1 to 32 of the characters a-z, 0-9, _ \
+                 and -"
             ));
         }
         let methods: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
-        let method = section.required("method", &format!("method, one of {}", methods.join(", ")));
+        let method = section.required("method", &format!("one of {}", methods.join(", ")));
         let first = workspaces.and_then(<[_]>::first).map(|first| first.name.clone());
         let default_workspace = section.parsed("default_workspace", first.unwrap_or_default());
         if let Some(workspaces) = workspaces {

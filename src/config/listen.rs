@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use super::AddressSet;
 use super::reader::Section;
+use super::{AddressSet, Invalid};
 
 /// The listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +67,14 @@ impl Listen {
 /// A socket address whose error says what is expected.
 struct ListenAddress(SocketAddr);
 
-impl std::str::FromStr for ListenAddress {
-    type Err = super::Invalid;
+impl FromStr for ListenAddress {
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         text.parse().map(Self).map_err(|_| {
-            super::Invalid::new(format!(
-                "{text:?} is not an IP address and port; expected such as \"0.0.0.0:8443\" or \"[::]:8443\""
+            Invalid::new(format!(
+                "{text:?} is not an IP address and port; expected such as \"0.0.0.0:8443\" or \
+                 \"[::]:8443\""
             ))
         })
     }

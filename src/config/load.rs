@@ -93,7 +93,7 @@ impl Config {
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let mut config = reader::read(text, Self::read)
             .map_err(|problems| ConfigError::Invalid { file: file.to_owned(), problems })?;
-        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = file.parent().unwrap_or_else(|| Path::new(""));
         config.data_dir = folder.join(config.data_dir);
         for path in [&mut config.listen.certificate, &mut config.listen.private_key] {
             *path = path.take().map(|path| folder.join(path));

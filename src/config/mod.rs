@@ -1,6 +1,6 @@
 //! The configuration: one struct for each concern, its defaults, and one TOML file.
 //!
-//! Each section reads itself from a [`reader`] section, which notes every problem
+//! Each section reads itself from a `reader::Section`, which notes every problem
 //! with its line and key. A [`Config`] that exists is consistent: the rules that
 //! span keys have been checked too. `config.example.toml` shows every key.
 
@@ -14,6 +14,7 @@ mod limits;
 mod listen;
 mod load;
 mod log;
+mod notes;
 mod origin;
 mod public_url;
 mod reader;
@@ -31,9 +32,9 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub use load::ConfigError;
 pub use log::{Format, Level, Log};
+pub use notes::Problem;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
-pub use reader::Problem;
 pub use store::Store;
 pub use workspace::Workspace;
 
@@ -88,12 +89,10 @@ impl Config {
         let data_dir = root.path("data_dir");
         let listen = root.table("listen", Listen::read);
         let public_url = public_url.unwrap_or_else(|| PublicUrl::of(&listen));
-        if public_url.is_https() != listen.tls {
-            let (scheme, tls) = if listen.tls { ("https", true) } else { ("http", false) };
-            root.problem(
-                "public_url",
-                format!("\"{public_url}\" does not fit listen.tls = {tls}; expected {scheme}://…"),
-            );
+        // The other way round is a proxy that ends TLS in front of a plain-text listener.
+        if listen.tls && !public_url.is_https() {
+            let message = format!("\"{public_url}\" does not fit TLS; expected https://…");
+            root.problem("public_url", message);
         }
         let (workspaces, complete) = read_workspaces(root);
         let connections = read_connections(root, &workspaces, complete);
@@ -137,9 +136,6 @@ fn read_connections(
         root.named_tables("connections", |name, section| Connection::read(name, section, known));
     match written {
         Some(written) => {
-            if written.is_empty() {
-                root.missing("connections", "empty; expected at least one [connections.NAME]");
-            }
             written.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect()
         }
         None => {
@@ -249,7 +245,6 @@ mod tests {
             ("[listen]\nprivate_key = 'a'", "2: listen.private_key: given without certificate"),
             ("[listen]\ntls = false\naddress = '0.0.0.0:80'", "2: listen.tls: false is allowed"),
             ("public_url = 'http://a'", "1: public_url: \"http://a\" does not fit"),
-            ("public_url = 'https://a'\nlisten.tls = false", "1: public_url: \"https://a\" does"),
             (
                 "connections.a = { method = 'okta', default_workspace = 'Mian' }",
                 "did you mean \"Main\"",
@@ -259,10 +254,7 @@ mod tests {
                 "known workspaces are",
             ),
             ("[connections.a]\nmethod = 'custom'", "1: connections.a.service_origin: missing"),
-            (
-                "[connections.a]\n",
-                "1: connections.a.method: missing; expected method, one of okta,",
-            ),
+            ("[connections.a]\n", "1: connections.a.method: missing; expected one of okta,"),
             ("[connections]\n", "1: connections: empty"),
             ("[connections.A]\nmethod = 'okta'", "1: connections.A: connection name \"A\""),
             (
@@ -288,6 +280,8 @@ mod tests {
     fn defaults_follow_what_is_written() {
         let config = parse("listen = { tls = false, address = '127.0.0.1:8080' }");
         assert_eq!(config.public_url.as_str(), "http://127.0.0.1:8080");
+        let config = parse("public_url = 'https://a'\nlisten.tls = false");
+        assert!(config.public_url.is_https(), "a proxy ends TLS");
         let config = parse("[[workspaces]]\nname = 'Sales'");
         assert_eq!(config.connections["default"].default_workspace, "Sales");
     }

@@ -1,7 +1,7 @@
 //! The address that identity providers are told.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::{Invalid, Listen, host};
@@ -9,7 +9,8 @@ use super::{Invalid, Listen, host};
 /// An `https` or `http` URL: a host, optionally a port and a path prefix.
 ///
 /// Scheme and host are lower case, and there is no slash at the end. A query, a
-/// fragment and userinfo are refused.
+/// fragment and userinfo are refused. In a checked configuration the scheme is
+/// `http` only where the listener speaks plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     text: String,
@@ -25,12 +26,11 @@ impl PublicUrl {
     /// that is known.
     pub(super) fn of(listen: &Listen) -> Self {
         let mut address = listen.address;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip([127, 0, 0, 1].into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => {
-                address.set_ip(std::net::Ipv6Addr::LOCALHOST.into())
-            }
-            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
         }
         let scheme = if listen.tls { "https" } else { "http" };
         Self {

@@ -2,12 +2,9 @@
 //!
 //! A section asks for its keys one by one and gets a usable value each time, the
 //! default where the text is wrong; the problem is noted and reading goes on. Keys
-//! that nobody asked for are reported when the section ends. What follows from a
-//! problem already noted is not reported again: at most one problem for each key,
-//! none on a line with a syntax error, and nothing is called missing while the text
-//! has syntax errors.
+//! that nobody asked for are reported when the section ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -16,42 +13,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Invalid, duration, keyword};
-
-/// One thing that is wrong with a configuration text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The line, counted from 1; of the table's header where a key is missing.
-    pub line: usize,
-    /// The dotted path of the key; empty where the text is not TOML.
-    pub key: String,
-    /// What is wrong and what is expected, in one line.
-    pub message: String,
-}
-
-/// Writes `LINE: KEY: MESSAGE`, without the key where the message names it.
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, key, message } = self;
-        if key.is_empty() || message.contains(&format!("\"{key}\"")) {
-            write!(f, "{line}: {message}")
-        } else {
-            write!(f, "{line}: {key}: {message}")
-        }
-    }
-}
-
-/// What was noted while reading.
-#[derive(Default)]
-pub(super) struct Notes {
-    problems: Vec<Problem>,
-    /// The dotted path of each key that was asked for, without array indices.
-    pub(super) known: BTreeSet<String>,
-    /// The byte offset of each line break.
-    breaks: Vec<usize>,
-    /// The lines with syntax errors.
-    broken: BTreeSet<usize>,
-}
+use super::notes::Notes;
+use super::{Invalid, Problem, duration, keyword};
 
 /// A table that is being read.
 pub(super) struct Section<'n, 't> {
@@ -67,18 +30,14 @@ pub(super) struct Section<'n, 't> {
 ///
 /// # Errors
 ///
-/// Every problem, sorted by line.
+/// Every problem, sorted by line and key.
 pub(super) fn read<T>(
     text: &str,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> Result<T, Vec<Problem>> {
     let (value, notes) = read_noting(text, build);
-    let mut problems = notes.problems;
-    if problems.is_empty() {
-        return Ok(value);
-    }
-    problems.sort_by_key(|problem| problem.line);
-    Err(problems)
+    let problems = notes.into_problems();
+    if problems.is_empty() { Ok(value) } else { Err(problems) }
 }
 
 /// Reads like [`read`], and keeps what was noted.
@@ -86,38 +45,15 @@ pub(super) fn read_noting<T>(
     text: &str,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> (T, Notes) {
-    let breaks = text.match_indices('\n').map(|(offset, _)| offset).collect();
-    let mut notes = Notes { breaks, ..Notes::default() };
+    let mut notes = Notes::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        notes.syntax(error.span().map_or(0, |span| span.start), error.message());
+        notes.syntax(text, error.span().unwrap_or_default(), error.message());
     }
     let mut root = Section::new(&mut notes, Some(document.get_ref()), String::new(), 1);
     let value = build(&mut root);
     root.finish();
     (value, notes)
-}
-
-impl Notes {
-    fn line(&self, offset: usize) -> usize {
-        self.breaks.partition_point(|&line_break| line_break < offset) + 1
-    }
-
-    /// Notes the first syntax error of a line.
-    fn syntax(&mut self, offset: usize, message: &str) {
-        let line = self.line(offset);
-        if self.broken.insert(line) {
-            let message = format!("not TOML: {}", message.replace('\n', "; "));
-            self.problems.push(Problem { line, key: String::new(), message });
-        }
-    }
-
-    fn problem(&mut self, line: usize, key: String, message: String) {
-        let noted = self.problems.iter().any(|other| other.line == line && other.key == key);
-        if !noted && !self.broken.contains(&line) {
-            self.problems.push(Problem { line, key, message });
-        }
-    }
 }
 
 impl<'t> Section<'_, 't> {
@@ -283,7 +219,7 @@ impl<'t> Section<'_, 't> {
         Some(built)
     }
 
-    /// Reads a table whose keys are names, each a table read with `build`.
+    /// Reads a table whose keys are names, each a table read with `build`; it may not be empty.
     pub(super) fn named_tables<T>(
         &mut self,
         key: &'static str,
@@ -291,7 +227,12 @@ impl<'t> Section<'_, 't> {
     ) -> Option<BTreeMap<String, T>> {
         let (line, value) = self.value(key)?;
         let mut built = BTreeMap::new();
-        for (name, item) in self.as_table(key, line, value)?.iter() {
+        let table = self.as_table(key, line, value)?;
+        if table.is_empty() {
+            let path = join(&self.path, key);
+            self.missing(key, &format!("empty; expected at least one [{path}.NAME]"));
+        }
+        for (name, item) in table.iter() {
             let line = self.notes.line(name.span().start);
             let path = join(&join(&self.path, key), name.get_ref());
             let DeValue::Table(table) = item.get_ref() else {
@@ -323,14 +264,14 @@ impl<'t> Section<'_, 't> {
 
     /// Notes that something is missing, unless a syntax error may be hiding it.
     pub(super) fn missing(&mut self, key: &str, message: &str) {
-        if self.notes.broken.is_empty() {
+        if !self.notes.broken {
             self.problem(key, message);
         }
     }
 
     /// Notes each key that nobody asked for.
     fn finish(self) {
-        let Some(table) = self.table else { return };
+        let Some(table) = self.table.filter(|_| !self.notes.broken_header) else { return };
         let unknown = table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
         for key in unknown {
             let path = join(&self.path, key.get_ref());
@@ -498,8 +439,8 @@ mod tests {
         assert_eq!(
             problems("switch = 1.5\nsize = 99999999999999999999"),
             [
-                "1: switch: expected a table, found a float",
                 "1: name: missing; expected a name",
+                "1: switch: expected a table, found a float",
                 "2: size: 99999999999999999999 is out of range; expected 1 to 9",
             ]
         );
@@ -507,7 +448,8 @@ mod tests {
 
     #[test]
     fn syntax_errors_hide_what_follows_from_them() {
-        let found = problems("name = \nsize = 10\nwait = = 3\n[switch\nsizes = 1\n");
+        let found = problems("name = \nsize = 10\nwait = = 3\n[switch\nonn = 1\n");
+        assert!(found.iter().all(|problem| !problem.contains("unknown")), "{found:?}");
         assert!(found.iter().all(|problem| !problem.contains("missing")), "{found:?}");
         for line in ["1: not TOML: ", "2: size: 10 is out", "3: not TOML: ", "4: not TOML: "] {
             assert_eq!(found.iter().filter(|p| p.starts_with(line)).count(), 1, "{line} {found:?}");

@@ -46,13 +46,17 @@ pub fn render(options: &InitOptions) -> String {
     let mut rendered = String::with_capacity(EXAMPLE.len() + 256);
     for line in EXAMPLE.lines() {
         if line.starts_with('[') {
-            table = line.split_once(" # ").map_or(line, |(header, _)| header).trim_end();
+            table = before_comment(line);
         }
         let key = line.split_once(" = ").map_or("", |(key, _)| key);
         match change(options, table, key) {
             Change::Keep => rendered.push_str(line),
-            Change::Set(value) => rendered.push_str(&set(line, key, &value)),
-            Change::CommentOut => rendered.extend(["# ", line]),
+            Change::Set(value) => {
+                rendered.push_str(&replaced(line, &format!("{key} = {}", quoted(&value))));
+            }
+            Change::CommentOut => {
+                rendered.push_str(&replaced(line, &format!("# {}", before_comment(line))));
+            }
         }
         rendered.push('\n');
     }
@@ -94,13 +98,16 @@ fn comes_from_outside(options: &InitOptions) -> bool {
     }
 }
 
-/// Replaces the value of a `key = value # comment` line.
-fn set(line: &str, key: &str, value: &str) -> String {
-    let setting = format!("{key} = {}", quoted(value));
+/// Replaces what stands before the comment of a line.
+fn replaced(line: &str, setting: &str) -> String {
     match line.split_once(" # ") {
         Some((_, comment)) => format!("{setting:<COMMENT_COLUMN$} # {comment}"),
-        None => setting,
+        None => setting.to_owned(),
     }
+}
+
+fn before_comment(line: &str) -> &str {
+    line.split_once(" # ").map_or(line, |(before, _)| before).trim_end()
 }
 
 /// A TOML basic string, on one line whatever it holds.

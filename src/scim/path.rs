@@ -34,7 +34,9 @@ impl AttrPath {
             None => (name, None),
         };
         let attribute = match extension {
-            Some(urn) => resource_type.extension(urn).and_then(|known| known.schema.attribute(head)),
+            Some(urn) => {
+                resource_type.extension(urn).and_then(|known| known.schema.attribute(head))
+            }
             None => resource_type.attribute(head),
         }
         .ok_or_else(|| unknown(resource_type, text))?;

@@ -82,6 +82,17 @@ pub struct Meta {
     pub version: Version,
 }
 
+impl Meta {
+    /// Reads back the `meta` of what [`Resource::render`] wrote, which begins at `meta_at`; `None` if
+    /// it is damaged.
+    pub fn from_stored(json: &[u8], meta_at: usize, version: Version) -> Option<Self> {
+        let meta = json.get(meta_at..)?.strip_prefix(b",\"meta\":")?.strip_suffix(b"}")?;
+        let meta: Map<String, Value> = serde_json::from_slice(meta).ok()?;
+        let moment = |name: &str| meta.get(name)?.as_str()?.parse().ok();
+        Some(Self { created: moment("created")?, last_modified: moment("lastModified")?, version })
+    }
+}
+
 /// The attributes of a resource, in canonical form: names as the schema spells them, in the
 /// schema's order, without nulls and empty lists.
 ///
@@ -247,6 +258,8 @@ mod tests {
         let id = ResourceId::generate(&ContextV7::new(), Timestamp::UNIX_EPOCH);
         let rendered = user.render(&user::resource_type(), id, &meta());
         assert_eq!(Resource::from_stored(&rendered.json).unwrap(), user);
+        let read = Meta::from_stored(&rendered.json, rendered.meta_at, Version(3));
+        assert_eq!(read, Some(meta()));
         assert!(rendered.json[rendered.meta_at..].starts_with(b",\"meta\":{"));
 
         let mut served = Vec::new();

@@ -1,6 +1,9 @@
 //! Schemas and resource types (RFC 7643, sections 3, 6 and 7).
 
+use std::sync::Arc;
+
 use super::attribute::{self, Attribute, Index, Mutability, Returned};
+use super::path::AttrPath;
 use super::schemas;
 
 /// A named set of attributes.
@@ -64,21 +67,23 @@ impl ResourceType {
 
     /// Every attribute or sub-attribute for which an index is kept.
     pub fn indexed(&self) -> impl Iterator<Item = IndexedAttribute<'_>> {
-        let top = self.common.iter().chain(&self.schema.attributes).map(|attribute| (None, attribute));
+        let top =
+            self.common.iter().chain(&self.schema.attributes).map(|attribute| (None, attribute));
         let extended = self.extensions.iter().flat_map(|extension| {
             let urn = Some(extension.schema.id.as_str());
             extension.schema.attributes.iter().map(move |attribute| (urn, attribute))
         });
-        top.chain(extended).flat_map(|(extension, attribute)| {
-            let whole = IndexedAttribute { extension, attribute, sub_attribute: None };
-            let parts = attribute.sub_attributes.iter().map(move |sub_attribute| {
-                IndexedAttribute { sub_attribute: Some(sub_attribute), ..whole }
-            });
-            std::iter::once(whole)
-                .chain(parts)
-                .filter(|indexed| indexed.leaf().index == Index::Equality || indexed.leaf().is_unique())
-        })
-        .filter(|indexed| indexed.leaf().mutability != Mutability::ReadOnly)
+        top.chain(extended)
+            .flat_map(|(extension, attribute)| {
+                let whole = IndexedAttribute { extension, attribute, sub_attribute: None };
+                let parts = attribute.sub_attributes.iter().map(move |sub_attribute| {
+                    IndexedAttribute { sub_attribute: Some(sub_attribute), ..whole }
+                });
+                std::iter::once(whole).chain(parts).filter(|indexed| {
+                    indexed.leaf().index == Index::Equality || indexed.leaf().is_unique()
+                })
+            })
+            .filter(|indexed| indexed.leaf().mutability != Mutability::ReadOnly)
     }
 
     /// Whether what is stored is exactly what is served when a client asks for nothing special.
@@ -109,32 +114,35 @@ impl<'a> IndexedAttribute<'a> {
     pub fn leaf(&self) -> &'a Attribute {
         self.sub_attribute.unwrap_or(self.attribute)
     }
+
+    /// Whether this is the attribute at the end of a path.
+    pub fn is_at(&self, path: &AttrPath) -> bool {
+        self.extension == path.extension.as_deref()
+            && self.attribute.name == path.attribute
+            && self.sub_attribute.map(|attribute| attribute.name.as_str())
+                == path.sub_attribute.as_deref()
+    }
 }
 
 /// All resource types that this service provider serves.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    resource_types: Vec<ResourceType>,
+    resource_types: Vec<Arc<ResourceType>>,
 }
 
 impl Registry {
     /// The built-in resource types.
     pub fn built_in() -> Self {
-        Self { resource_types: vec![schemas::user::resource_type()] }
+        Self { resource_types: vec![Arc::new(schemas::user::resource_type())] }
     }
 
     /// Every resource type.
-    pub fn resource_types(&self) -> &[ResourceType] {
+    pub fn resource_types(&self) -> &[Arc<ResourceType>] {
         &self.resource_types
     }
 
     /// The resource type served at `/{endpoint}`; letter case matters, as in every path.
-    pub fn by_endpoint(&self, endpoint: &str) -> Option<&ResourceType> {
+    pub fn by_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         self.resource_types.iter().find(|resource_type| resource_type.endpoint == endpoint)
-    }
-
-    /// The resource type of that name.
-    pub fn by_name(&self, name: &str) -> Option<&ResourceType> {
-        self.resource_types.iter().find(|resource_type| resource_type.name == name)
     }
 }

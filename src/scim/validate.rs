@@ -46,7 +46,12 @@ pub fn validate(
 
     check_schemas(given.take(SCHEMAS))?;
     let top_level = resource_type.common.iter().filter(|attribute| attribute.name != SCHEMAS);
-    run.take_all(top_level.chain(&resource_type.schema.attributes), &mut given, "", &mut attributes)?;
+    run.take_all(
+        top_level.chain(&resource_type.schema.attributes),
+        &mut given,
+        "",
+        &mut attributes,
+    )?;
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
         let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
@@ -201,7 +206,12 @@ impl Run {
                 let mut given = Given::new(object);
                 let mut canonical = Map::new();
                 let prefix = format!("{path}.");
-                self.take_all(attribute.sub_attributes.iter(), &mut given, &prefix, &mut canonical)?;
+                self.take_all(
+                    attribute.sub_attributes.iter(),
+                    &mut given,
+                    &prefix,
+                    &mut canonical,
+                )?;
                 self.unknown.extend(given.names(&prefix));
                 Ok((!canonical.is_empty()).then_some(Value::Object(canonical)))
             }
@@ -322,7 +332,10 @@ mod tests {
             "emails": [{"value": "a@b.c", "primary": true}],
             user::ENTERPRISE_USER: {"department": "bi"},
         });
-        let id = crate::scim::resource::ResourceId::generate(&uuid::ContextV7::new(), Timestamp::UNIX_EPOCH);
+        let id = crate::scim::resource::ResourceId::generate(
+            &uuid::ContextV7::new(),
+            Timestamp::UNIX_EPOCH,
+        );
         let now = Timestamp::UNIX_EPOCH;
         let meta = crate::scim::resource::Meta {
             created: now,

@@ -308,14 +308,12 @@ mod tests {
         }
     }
 
-    /// Seconds from the cell's creation to the end of what it is doing now, rounded.
+    /// Whole seconds from the cell's creation to the end of what it is doing now.
     fn remaining(activity: &Activity) -> Option<u64> {
         match activity.verdict(&limits(), activity.epoch) {
-            Verdict::Until(end) => {
-                Some((end - activity.epoch).as_millis().div_ceil(1000) as u64 - 1)
-            }
+            Verdict::Until(end) => Some((end - activity.epoch).as_secs()),
             Verdict::Unlimited => None,
-            other => panic!("{other:?}"),
+            Verdict::Quiet(why) | Verdict::Exceeded(why) => panic!("{why}"),
         }
     }
 

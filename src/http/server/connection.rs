@@ -171,3 +171,222 @@ async fn linger(mut stream: TcpStream) {
     };
     let _ = timeout(LINGER, drain).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::{TlsConnector, client::TlsStream};
+
+    use super::super::Drained;
+    use super::super::listener::harness::{BIG, Running, answer, ask, limits, rest};
+    use super::super::tls::{ensure_self_signed, load};
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// A server's configuration and a client's that trusts it alone and offers `protocols`.
+    fn tls(name: &str, protocols: &[&str]) -> (TlsConfig, TlsConnector) {
+        let dir = std::env::temp_dir().join(format!("scimd-{name}-{}", std::process::id()));
+        let now = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
+        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let (cert, key, _) = ensure_self_signed(&dir, &[], now).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&cert).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let server = load(&cert, &key).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        (server, TlsConnector::from(Arc::new(client)))
+    }
+
+    async fn secure(server: &Running, connector: &TlsConnector) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        connector.connect(name, server.connect().await).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_with_and_without_tls() {
+        let (config, connector) = tls("answers", &["h2", "http/1.1"]);
+        let server = Running::start(limits(), Some(config)).await;
+        let mut stream = secure(&server, &connector).await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert!(ask(&mut stream, "/").await.ends_with("ok"));
+        assert!(ask(&mut stream, "/sleep").await.ends_with("slept"));
+        assert_eq!(server.stop().await, Drained::Complete);
+
+        let server = Running::start(limits(), None).await;
+        let mut stream = server.connect().await;
+        assert!(ask(&mut stream, "/").await.ends_with("ok"));
+        assert!(ask(&mut stream, "/sleep").await.ends_with("slept"));
+    }
+
+    /// On one thread, the server first runs when the test first waits: it is stopped by then, so
+    /// its clients are all in the kernel's queue.
+    #[tokio::test]
+    async fn stopping_answers_what_waits_in_the_queue() {
+        let (config, connector) = tls("queue", &[]);
+        for tls in [None, Some(config)] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            for result in [listener.set_nonblocking(true), stream.set_nonblocking(true)] {
+                result.unwrap();
+            }
+            let mut stream = TcpStream::from_std(stream).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let secure = tls.is_some();
+            let server = Running::start_on(listener, limits(), tls);
+            let client = async {
+                if !secure {
+                    return ask(&mut stream, "/sleep").await;
+                }
+                let name = ServerName::try_from("127.0.0.1").unwrap();
+                ask(&mut connector.connect(name, stream).await.unwrap(), "/sleep").await
+            };
+            let (drained, text) = tokio::join!(server.stop(), client);
+            assert!(text.ends_with("slept") && text.contains("connection: close"), "{text}");
+            assert_eq!(drained, Drained::Complete);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_offers_only_h2_is_refused() {
+        let (config, connector) = tls("h2", &["h2"]);
+        let server = Running::start(limits(), Some(config)).await;
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        assert!(connector.connect(name, server.connect().await).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_handshake_has_its_time() {
+        let limits = Limits { handshake_timeout: SHORT, ..limits() };
+        let server = Running::start(limits, Some(tls("handshake", &[]).0)).await;
+        let start = Instant::now();
+        assert_eq!(rest(&mut server.connect().await).await, 0);
+        assert!(start.elapsed() >= SHORT);
+        server.empty().await;
+    }
+
+    #[tokio::test]
+    async fn a_head_has_its_time_however_it_trickles() {
+        let limits = Limits { header_timeout: SHORT, ..limits() };
+        let (config, connector) = tls("trickle", &[]);
+        let server = Running::start(limits.clone(), Some(config)).await;
+        let start = Instant::now();
+        assert_eq!(rest(&mut secure(&server, &connector).await).await, 0, "not even a first byte");
+        assert!(start.elapsed() >= SHORT);
+
+        let server = Running::start(limits, None).await;
+        let mut stream = server.connect().await;
+        // The service may take longer than a head may, and so may silence.
+        assert!(ask(&mut stream, "/sleep").await.ends_with("slept"));
+        tokio::time::sleep(SHORT * 2).await;
+        assert!(ask(&mut stream, "/").await.ends_with("ok"));
+        let (mut read, mut write) = stream.into_split();
+        let trickle = tokio::spawn(async move {
+            while write.write_all(b"G").await.is_ok() {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+        });
+        let start = Instant::now();
+        assert_eq!(rest(&mut read).await, 0);
+        assert!(start.elapsed() >= SHORT * 9 / 10);
+        server.empty().await;
+        trickle.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed() {
+        let limits = Limits { idle_timeout: SHORT, ..limits() };
+        let (config, connector) = tls("idle", &[]);
+        let server = Running::start(limits, Some(config)).await;
+        let mut stream = secure(&server, &connector).await;
+        assert!(ask(&mut stream, "/sleep").await.ends_with("slept"));
+        let start = Instant::now();
+        let end = stream.read_u8().await.unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof);
+        assert!(start.elapsed() >= SHORT * 9 / 10);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stops_is_cut_and_a_slow_one_is_served() {
+        let limits = Limits { write_timeout: SHORT * 2, idle_timeout: SHORT, ..limits() };
+        let (config, connector) = tls("reader", &[]);
+        for connector in [None, Some(connector)] {
+            let config = connector.is_some().then(|| config.clone());
+            let server = Running::start(limits.clone(), config).await;
+            let request = b"GET /big HTTP/1.1\r\nhost: x\r\n\r\n";
+            match connector {
+                None => {
+                    let mut slow = server.connect().await;
+                    slow.write_all(request).await.unwrap();
+                    let mut part = vec![0; BIG / 8];
+                    for _ in 0..8 {
+                        tokio::time::sleep(SHORT / 2).await;
+                        slow.read_exact(&mut part).await.unwrap();
+                    }
+                    let mut stuck = server.connect().await;
+                    stuck.write_all(request).await.unwrap();
+                    drop(slow);
+                    server.empty().await;
+                    assert!(rest(&mut stuck).await < BIG);
+                }
+                Some(connector) => {
+                    let mut stuck = secure(&server, &connector).await;
+                    stuck.write_all(request).await.unwrap();
+                    stuck.flush().await.unwrap();
+                    server.empty().await;
+                    assert!(rest(&mut stuck).await < BIG);
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn pipelined_requests_are_answered_in_order() {
+        let limits = Limits { header_timeout: SHORT, idle_timeout: SHORT * 5, ..limits() };
+        let server = Running::start(limits, None).await;
+        let mut stream = server.connect().await;
+        let one = "GET /sleep HTTP/1.1\r\nhost: x\r\n\r\n";
+        let two = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        stream.write_all(format!("{one}{two}GET / HT").as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.ends_with("slept"));
+        assert!(answer(&mut stream).await.ends_with("ok"));
+        stream.write_all(b"TP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(answer(&mut stream).await.ends_with("ok"));
+        tokio::time::sleep(SHORT * 2).await;
+        assert!(ask(&mut stream, "/").await.ends_with("ok"), "idle, not in a head");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_or_malformed_gets_an_answer_and_a_close() {
+        let server = Running::start(limits(), None).await;
+        let frame = "GET / HTTP/1.1\r\nhost: x\r\nx: \r\n\r\n".len();
+        let max = limits().max_header_bytes;
+        for (length, status) in [(max, "200"), (max + 1, "431"), (50 * max, "431")] {
+            let filler = "x".repeat(length - frame);
+            let request = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {filler}\r\n\r\n");
+            let mut stream = server.connect().await;
+            // What follows the answer is still taken: no reset can overtake it.
+            for part in request.as_bytes().chunks(2 * max) {
+                stream.write_all(part).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let text = answer(&mut stream).await;
+            assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{length}: {text}");
+        }
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nbad header\r\n\r\n").await.unwrap();
+        let text = answer(&mut stream).await;
+        assert!(text.starts_with("HTTP/1.1 400") && text.contains("connection: close"), "{text}");
+        assert_eq!(rest(&mut stream).await, 0);
+        drop(stream);
+        server.empty().await;
+    }
+}

@@ -265,3 +265,225 @@ impl Throttle {
         Some(std::mem::take(&mut self.count))
     }
 }
+
+#[cfg(test)]
+pub(super) mod harness {
+    //! A server over a real socket, and what its clients do.
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use hyper::{Request, Response};
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// What `/big` answers: more than two socket buffers hold.
+    pub(crate) const BIG: usize = 32 * 1024 * 1024;
+
+    pub(crate) fn limits() -> Limits {
+        Limits {
+            max_connections: 10,
+            max_connections_per_address: 10,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+            max_header_bytes: 16 * 1024,
+        }
+    }
+
+    /// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all.
+    pub(crate) struct Paths;
+
+    impl Service for Paths {
+        async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+            assert!(peer.is_loopback() && peer.is_ipv4());
+            let body = match request.uri().path() {
+                "/sleep" => {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    Bytes::from_static(b"slept")
+                }
+                "/big" => Bytes::from(vec![b'x'; BIG]),
+                "/panic" => panic!("asked for"),
+                _ => Bytes::from_static(b"ok"),
+            };
+            Response::new(Full::new(body))
+        }
+    }
+
+    pub(crate) struct Running {
+        pub(crate) address: SocketAddr,
+        seats: Arc<Seats>,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<Drained>,
+    }
+
+    impl Running {
+        pub(crate) async fn start(limits: Limits, tls: Option<TlsConfig>) -> Self {
+            Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), limits, tls)
+        }
+
+        pub(crate) fn start_on(
+            listener: TcpListener,
+            limits: Limits,
+            tls: Option<TlsConfig>,
+        ) -> Self {
+            let address = listener.local_addr().unwrap();
+            let seats = Seats::new(limits.max_connections, limits.max_connections_per_address);
+            let shared = Arc::new(Shared { tls, limits, service: Arc::new(Paths) });
+            let door = Door::new(Arc::clone(&seats), shared);
+            let (stop, stopped) = oneshot::channel();
+            let task = tokio::spawn(door.serve(listener, async {
+                let _ = stopped.await;
+            }));
+            Self { address, seats, stop, task }
+        }
+
+        pub(crate) async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        pub(crate) async fn stop(self) -> Drained {
+            let _ = self.stop.send(());
+            self.task.await.unwrap()
+        }
+
+        /// Waits until no connection holds a seat.
+        pub(crate) async fn empty(&self) {
+            let emptied = async {
+                while self.seats.lock().total > 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(Duration::from_secs(8), emptied).await.expect("all seats are given back");
+            assert!(self.seats.lock().by_address.is_empty());
+        }
+    }
+
+    /// Sends a request and reads its answer; all answers but `/big` end in a word of letters.
+    pub(crate) async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        if io.write_all(request.as_bytes()).await.is_err() {
+            return String::new();
+        }
+        answer(io).await
+    }
+
+    /// Reads one answer of a length known from its header; empty when the connection is closed.
+    pub(crate) async fn answer(io: &mut (impl AsyncRead + Unpin)) -> String {
+        let mut text = String::new();
+        loop {
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.split("content-length: ").nth(1).unwrap();
+                let length: usize = length.lines().next().unwrap().parse().unwrap();
+                if body.len() >= length {
+                    return text;
+                }
+            }
+            match io.read_u8().await {
+                Ok(byte) => text.push(char::from(byte)),
+                Err(_) => return String::new(),
+            }
+        }
+    }
+
+    /// Reads until the connection ends, in whatever way; how many bytes came.
+    pub(crate) async fn rest(io: &mut (impl AsyncRead + Unpin)) -> usize {
+        let mut bytes = Vec::new();
+        let read = io.read_to_end(&mut bytes);
+        let _ = timeout(Duration::from_secs(8), read).await.expect("the connection is closed");
+        bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpSocket;
+
+    use super::harness::{Running, answer, ask, limits, rest};
+    use super::*;
+
+    async fn connect_from(server: &Running, address: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        socket.connect(server.address).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn limits_hold_at_their_boundary_and_seats_come_back() {
+        let limits = Limits { max_connections: 3, max_connections_per_address: 2, ..limits() };
+        let server = Running::start(limits, None).await;
+        let mut open = Vec::new();
+        for (address, admitted) in [
+            ([127, 0, 0, 1], true),
+            ([127, 0, 0, 1], true),
+            ([127, 0, 0, 1], false),
+            ([127, 0, 0, 2], true),
+            ([127, 0, 0, 3], false),
+        ] {
+            let mut stream = connect_from(&server, address).await;
+            if admitted {
+                assert!(ask(&mut stream, "/").await.ends_with("ok"));
+                open.push(stream);
+            } else {
+                assert_eq!(rest(&mut stream).await, 0);
+            }
+        }
+        drop(open);
+        server.empty().await;
+        assert!(ask(&mut server.connect().await, "/").await.ends_with("ok"));
+        assert_eq!(server.stop().await, Drained::Complete);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_connection() {
+        let server = Running::start(limits(), None).await;
+        let mut other = server.connect().await;
+        assert!(ask(&mut other, "/").await.ends_with("ok"));
+        assert_eq!(ask(&mut server.connect().await, "/panic").await, "");
+        assert!(ask(&mut other, "/").await.ends_with("ok"));
+        drop(other);
+        server.empty().await;
+    }
+
+    #[tokio::test]
+    async fn stopping_answers_what_is_in_flight() {
+        let server = Running::start(limits(), None).await;
+        let address = server.address;
+        let mut busy = server.connect().await;
+        let mut quiet = server.connect().await;
+        assert!(ask(&mut quiet, "/").await.ends_with("ok"));
+        busy.write_all(b"GET /sleep HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (drained, text, quiet) =
+            tokio::join!(server.stop(), answer(&mut busy), rest(&mut quiet));
+        assert_eq!((drained, quiet), (Drained::Complete, 0));
+        assert!(text.ends_with("slept") && text.contains("connection: close"), "{text}");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn draining_ends_in_time() {
+        let limits = Limits { drain_timeout: Duration::from_millis(50), ..limits() };
+        let server = Running::start(limits, None).await;
+        let mut busy = server.connect().await;
+        busy.write_all(b"GET /sleep HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(server.stop().await, Drained::Cut(1));
+        assert_eq!(rest(&mut busy).await, 0);
+    }
+
+    #[test]
+    fn a_throttle_counts_what_it_swallows() {
+        let mut throttle = Throttle::new(Duration::from_secs(10));
+        let start = Instant::now();
+        let notes =
+            [0, 1, 9, 10, 11].map(|second| throttle.note(start + Duration::from_secs(second)));
+        assert_eq!(notes, [Some(1), None, None, Some(3), None]);
+    }
+}

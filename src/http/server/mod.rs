@@ -1,9 +1,9 @@
 //! The bytes of the HTTP door: sockets, TLS, HTTP/1.1 framing and the limits on them.
 //!
-//! - [`listener`]: accepts, counts connections, stops;
-//! - [`tls`]: certificate and key, loaded or made;
-//! - [`connection`]: one connection from handshake to last byte;
-//! - [`activity`]: what a connection is doing, and how long it may go on doing it.
+//! - `listener`: accepts, counts connections, stops;
+//! - `tls`: certificate and key, loaded or made;
+//! - `connection`: one connection from handshake to last byte;
+//! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
 //! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
 //! peer does to the bytes in between (silence, trickle, flood, never reading) costs it its own
@@ -12,7 +12,7 @@
 mod activity;
 mod connection;
 mod listener;
-mod tls;
+pub mod tls;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 pub use listener::serve;
-pub use tls::{TlsConfig, TlsError, ensure_self_signed, fingerprint, load};
+pub use tls::{TlsConfig, TlsError};
 
 /// What one client, and all of them together, may take.
 #[derive(Clone, Debug)]

@@ -103,15 +103,17 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
         .map_err(setup)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|reason| match reason {
-            rustls::Error::InconsistentKeys(_) => {
+        .map_err(|reason| {
+            if matches!(reason, rustls::Error::InconsistentKeys(_)) {
                 TlsError::Mismatch { certificate: cert_pem.to_owned(), key: key_pem.to_owned() }
+            } else if let rustls::Error::InvalidCertificate(reason) = reason {
+                TlsError::BadCertificate {
+                    path: cert_pem.to_owned(),
+                    reason: format!("{reason:?}"),
+                }
+            } else {
+                setup(reason)
             }
-            rustls::Error::InvalidCertificate(reason) => TlsError::BadCertificate {
-                path: cert_pem.to_owned(),
-                reason: format!("{reason:?}"),
-            },
-            reason => setup(reason),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
@@ -243,4 +245,147 @@ fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+    use std::time::UNIX_EPOCH;
+
+    use super::super::listener::harness::{Running, limits};
+    use super::*;
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("scimd-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        /// The present time, as the file system knows it.
+        fn now(&self) -> i64 {
+            let modified = std::fs::metadata(&self.0).unwrap().modified().unwrap();
+            modified.duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
+        }
+
+        fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
+            let (cert, key, created) =
+                ensure_self_signed(&self.0.join(name), &[], self.now()).unwrap();
+            assert!(created);
+            (cert, key)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn output(program: &str, arguments: &[&str]) -> String {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn error(result: Result<TlsConfig, TlsError>) -> String {
+        result.err().expect("an error").to_string()
+    }
+
+    #[test]
+    fn the_pair_is_made_once_with_safe_modes_and_the_names_given() {
+        let folder = Folder::new("made");
+        let dir = folder.0.join("data/tls");
+        let hosts = ["SCIM.example.org", "localhost", "10.1.2.3", "[fd00::1]", "scim.example.org"];
+        let hosts = hosts.map(str::to_owned);
+        let (cert, key, created) = ensure_self_signed(&dir, &hosts, folder.now()).unwrap();
+        assert!(created);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&key)), (0o700, 0o600));
+        let first = std::fs::read(&cert).unwrap();
+        let again = ensure_self_signed(&dir, &hosts, folder.now()).unwrap();
+        assert_eq!(again, (cert.clone(), key.clone(), false));
+        assert_eq!(std::fs::read(&cert).unwrap(), first);
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "no temporary file stays");
+
+        let file = cert.to_str().unwrap();
+        let text = output("openssl", &["x509", "-in", file, "-noout", "-text"]);
+        let names = "DNS:localhost, DNS:scim.example.org, IP Address:10.1.2.3, \
+                     IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, IP Address:FD00:0:0:0:0:0:0:1";
+        let found = text.lines().find(|line| line.contains("DNS:")).unwrap_or_default();
+        assert_eq!(
+            found.trim().split(", ").collect::<BTreeSet<_>>(),
+            names.split(", ").collect::<BTreeSet<_>>()
+        );
+        assert!(text.contains("CN = scimd") && text.contains("P-256"), "{text}");
+        let shown = output("openssl", &["x509", "-in", file, "-noout", "-fingerprint", "-sha256"]);
+        assert_eq!(shown.trim().split_once('=').unwrap().1, fingerprint(&cert).unwrap());
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_remedy() {
+        let folder = Folder::new("errors");
+        let (cert, key) = folder.pair("one");
+        let (other_cert, other_key) = folder.pair("two");
+        let text = folder.0.join("text.pem");
+        std::fs::write(&text, "nothing").unwrap();
+        let damaged = folder.0.join("damaged.pem");
+        std::fs::write(&damaged, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+            .unwrap();
+
+        assert!(load(&cert, &key).is_ok());
+        for (result, file, says) in [
+            (load(&folder.0.join("none.pem"), &key), "none.pem", "cannot read"),
+            (load(&cert, &folder.0.join("none.pem")), "none.pem", "cannot read"),
+            (load(&text, &key), "text.pem", "holds no certificate"),
+            (load(&key, &key), "key.pem", "holds no certificate"),
+            (load(&damaged, &key), "damaged.pem", "damaged"),
+            (load(&cert, &text), "text.pem", "no private key"),
+            (load(&cert, &other_key), "two/key.pem", "does not belong"),
+        ] {
+            let message = error(result);
+            assert!(message.contains(file) && message.contains(says), "{message}");
+        }
+
+        std::fs::remove_file(&other_cert).unwrap();
+        let half = ensure_self_signed(&folder.0.join("two"), &[], 0).unwrap_err().to_string();
+        assert!(half.contains("two/cert.pem is not"), "{half}");
+        let host = ensure_self_signed(&folder.0.join("three"), &["a b".to_owned()], 0);
+        assert!(host.unwrap_err().to_string().contains("\"a b\""));
+        assert!(!folder.0.join("three").exists());
+    }
+
+    #[tokio::test]
+    async fn curl_and_python_trust_the_certificate() {
+        const PYTHON: &str = "
+import ssl, sys, urllib.request
+for strict in (False, True):
+    context = ssl.create_default_context(cafile=sys.argv[1])
+    if strict:
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+    print(urllib.request.urlopen(sys.argv[2], context=context).read().decode())
+";
+        let folder = Folder::new("clients");
+        let (cert, key) = folder.pair("tls");
+        let server = Running::start(limits(), Some(load(&cert, &key).unwrap())).await;
+        let file = cert.to_str().unwrap().to_owned();
+        let port = server.address.port();
+        let answers = tokio::task::spawn_blocking(move || {
+            let local = format!("https://127.0.0.1:{port}/");
+            let named = format!("https://localhost:{port}/");
+            [
+                output("curl", &["-sS", "--tlsv1.3", "--cacert", &file, &local]),
+                output("curl", &["-sS", "--tls-max", "1.2", "--cacert", &file, &local]),
+                output("curl", &["-sS4", "--http2", "--cacert", &file, &named]),
+                output("python3", &["-c", PYTHON, &file, &local]),
+            ]
+        });
+        assert_eq!(answers.await.unwrap(), ["ok", "ok", "ok", "ok\nok\n"]);
+        assert_eq!(server.stop().await, super::super::Drained::Complete);
+    }
 }

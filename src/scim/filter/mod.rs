@@ -95,7 +95,8 @@ impl Filter {
     /// `invalidFilter`, saying where: malformed, an unknown attribute, an operator that does not fit
     /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`] or [`MAX_TERMS`].
     pub fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, ScimError> {
-        parser::parse(resource_type, text)
-            .map_err(|problem| ScimError::invalid_filter(format!("The filter is not valid: {problem}.")))
+        parser::parse(resource_type, text).map_err(|problem| {
+            ScimError::invalid_filter(format!("The filter is not valid: {problem}."))
+        })
     }
 }

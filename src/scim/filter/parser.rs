@@ -55,7 +55,8 @@ impl<'a> Parser<'a> {
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
-        let found = matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        let found =
+            matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
         if found {
             self.rest.next();
         }
@@ -127,7 +128,10 @@ impl<'a> Parser<'a> {
         let name: &'a str = match self.rest.next() {
             Some((_, Token::Word(word))) => word,
             Some((_, token)) => {
-                return Err(format!("an attribute is expected at position {at}, not {}", show(token)));
+                return Err(format!(
+                    "an attribute is expected at position {at}, not {}",
+                    show(token)
+                ));
             }
             None => return Err("an attribute is missing at its end".to_owned()),
         };
@@ -139,7 +143,10 @@ impl<'a> Parser<'a> {
         let word = match self.rest.next() {
             Some((_, Token::Word(word))) => word,
             Some((_, token)) => {
-                return Err(format!("an operator is expected at position {at}, not {}", show(token)));
+                return Err(format!(
+                    "an operator is expected at position {at}, not {}",
+                    show(token)
+                ));
             }
             None => return Err(format!("an operator is missing after \"{name}\"")),
         };
@@ -259,7 +266,11 @@ fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<L
         },
         Type::Binary if ordered => unfit("it is binary, which has no order"),
         Type::String | Type::Reference | Type::Binary | Type::DateTime => {
-            Ok(Literal::Text(if path.case_exact { text.to_owned() } else { fold(text).into_owned() }))
+            Ok(Literal::Text(if path.case_exact {
+                text.to_owned()
+            } else {
+                fold(text).into_owned()
+            }))
         }
     }
 }
@@ -319,7 +330,9 @@ mod tests {
     fn and_binds_more_closely_than_or_and_not_most_closely() {
         let filter = parse("title pr or not (nickName pr) and locale pr").unwrap();
         let Filter::Or(parts) = filter else { panic!("or") };
-        let [Filter::Present(_), Filter::And(inner)] = parts.as_slice() else { panic!("or of two") };
+        let [Filter::Present(_), Filter::And(inner)] = parts.as_slice() else {
+            panic!("or of two")
+        };
         assert!(matches!(inner.as_slice(), [Filter::Not(_), Filter::Present(_)]));
         assert!(matches!(parse("(title pr or nickName pr) and locale pr"), Ok(Filter::And(_))));
     }
@@ -356,7 +369,10 @@ mod tests {
         assert!(problem("userName is \"a\"").contains("\"is\" is not an operator"));
         assert_eq!(problem("(title pr"), "\")\" is missing at its end");
         assert_eq!(problem("title pr)"), "\")\" at position 8 is not expected");
-        assert_eq!(problem("\"a\" eq 1"), "an attribute is expected at position 0, not a quoted text");
+        assert_eq!(
+            problem("\"a\" eq 1"),
+            "an attribute is expected at position 0, not a quoted text"
+        );
         assert!(problem("active gt true").contains("no order"));
         assert!(problem("active eq 1").contains("true or false"));
         assert!(problem("name eq \"a\"").contains("complex"));

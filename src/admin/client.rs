@@ -1,0 +1,38 @@
+//! The command line's side of the admin socket.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Reply, Request, SOCKET};
+
+/// How long a server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Asks the server that runs on a data folder; `None` if none does.
+///
+/// # Errors
+///
+/// The operating system's, if a server is there and can't be asked.
+pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
+    let mut stream = match UnixStream::connect(data_dir.join(SOCKET)) {
+        Ok(stream) => stream,
+        Err(error) => {
+            return match error.kind() {
+                // No socket, one that was left behind, or a path that none can have.
+                io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::InvalidInput => Ok(None),
+                _ => Err(error),
+            };
+        }
+    };
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    serde_json::from_str(&answer).map(Some).map_err(io::Error::from)
+}

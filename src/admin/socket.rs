@@ -1,0 +1,124 @@
+//! The server's side of the admin socket: one line of JSON in, one out.
+//!
+//! The socket lies in the data folder, which only its owner may enter; the peer's user id is checked
+//! as well.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Reply, Request, SOCKET, execute};
+use crate::directory::Directory;
+use crate::event::Actor;
+
+/// How many bytes a request may have.
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+/// How long a peer may take to send one.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The admin socket, listening; its file goes away with it.
+pub struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    owner: u32,
+}
+
+impl AdminSocket {
+    /// Listens in the data folder, which must be locked by this process: a socket that is there
+    /// already was left behind.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, with a sentence that says what to do.
+    pub fn bind(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(SOCKET);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!(
+                    "can't listen on {}: {error}; the path may have 107 bytes at most, choose a shorter data_dir",
+                    path.display()
+                ),
+            )
+        })?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let owner = fs::metadata(&path)?.uid();
+        Ok(Self { listener, path, owner })
+    }
+
+    /// Answers requests until dropped.
+    pub async fn serve(&self, directory: Arc<Directory>, connections: Vec<String>) {
+        let connections = Arc::new(connections);
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "the admin socket can't accept; trying again");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            };
+            let (directory, connections) = (Arc::clone(&directory), Arc::clone(&connections));
+            let owner = self.owner;
+            tokio::spawn(async move {
+                let exchange = answer(stream, owner, directory, connections);
+                if let Err(error) = exchange.await {
+                    tracing::warn!(%error, "a command on the admin socket got no answer");
+                }
+            });
+        }
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // If it is gone already, so much the better.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn answer(
+    stream: UnixStream,
+    owner: u32,
+    directory: Arc<Directory>,
+    connections: Arc<Vec<String>>,
+) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (reader, mut writer) = stream.into_split();
+    let reply = if uid == owner || uid == 0 {
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader.take(MAX_REQUEST_BYTES));
+        tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
+        match serde_json::from_str::<Request>(&line) {
+            Ok(request) => {
+                let actor = Actor::Operator { uid: Some(uid) };
+                // The writer is waited for: not on a thread that serves clients.
+                tokio::task::spawn_blocking(move || {
+                    execute(&directory, &connections, actor, request)
+                })
+                .await
+                .map_err(io::Error::other)?
+            }
+            Err(error) => Reply::Failed(format!(
+                "the running server does not understand this command ({error}); is it of another version?"
+            )),
+        }
+    } else {
+        tracing::warn!(uid, "refused on the admin socket");
+        Reply::Failed(format!("the server runs as user {owner}; run this command as that user"))
+    };
+    let mut line = serde_json::to_vec(&reply)?;
+    line.push(b'\n');
+    writer.write_all(&line).await?;
+    writer.shutdown().await
+}

@@ -1,0 +1,182 @@
+//! The one place where parts are joined.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::admin::socket::AdminSocket;
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
+use crate::directory::{Directory, Settings};
+use crate::http::Door;
+use crate::http::server::{self, Drained, TlsConfig, tls};
+use crate::scim::schema::Registry;
+use crate::store::folder::DataFolder;
+use crate::store::local::LocalStore;
+
+/// Opens the directory in the configured data folder.
+///
+/// # Errors
+///
+/// The folder can't be used or is in use; the journal is damaged.
+pub fn open_directory(config: &Config) -> Result<Directory> {
+    let clock = Clock::System;
+    let folder = DataFolder::open(&config.data_dir)?;
+    let mut identity = [0; 16];
+    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
+    let set_aside = format!("damaged-{}", clock.now().as_millisecond());
+    let store = LocalStore::open(folder, config.store.cache_mib, identity, &set_aside)
+        .context("can't open the data folder")?;
+    let settings = Settings {
+        registry: Arc::new(Registry::built_in()),
+        clock,
+        max_resource_bytes: config.limits.max_resource_bytes,
+    };
+    Ok(Directory::open(Arc::new(store), settings)?)
+}
+
+/// The certificate and key that are served.
+pub struct Certificate {
+    /// The PEM file of the certificate.
+    pub path: PathBuf,
+    /// Whether scimd made it itself.
+    pub self_signed: bool,
+    tls: TlsConfig,
+}
+
+impl Certificate {
+    /// SHA-256 of the certificate, as browsers and openssl show it.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read any more.
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(tls::fingerprint(&self.path)?)
+    }
+}
+
+/// Loads the configured certificate, or makes a self-signed one; `None` if TLS is off.
+///
+/// # Errors
+///
+/// Files that are missing, wrong, or do not belong together.
+pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
+    if !config.listen.tls {
+        return Ok(None);
+    }
+    if let (Some(path), Some(key)) = (&config.listen.certificate, &config.listen.private_key) {
+        let tls = tls::load(path, key)?;
+        return Ok(Some(Certificate { path: path.clone(), self_signed: false, tls }));
+    }
+    let folder = config.data_dir.join("tls");
+    let hosts = [config.public_url.host().to_owned()];
+    let (path, key, created) =
+        tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
+    if created {
+        tracing::info!(certificate = %path.display(), "made a self-signed certificate");
+    }
+    let tls = tls::load(&path, &key)?;
+    Ok(Some(Certificate { path, self_signed: true, tls }))
+}
+
+/// Serves until SIGTERM or SIGINT; `ready` is called once requests are taken.
+///
+/// # Errors
+///
+/// The address or the admin socket can't be listened on.
+pub fn serve(
+    config: &Config,
+    directory: Directory,
+    certificate: Option<&Certificate>,
+    ready: impl FnOnce(&Directory) -> Result<()>,
+) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let directory = Arc::new(directory);
+    runtime.block_on(run(config, Arc::clone(&directory), certificate, ready))?;
+    // What is still running holds the directory; it ends with the runtime, and then the directory
+    // is closed in order.
+    drop(runtime);
+    drop(directory);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn run(
+    config: &Config,
+    directory: Arc<Directory>,
+    certificate: Option<&Certificate>,
+    ready: impl FnOnce(&Directory) -> Result<()>,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
+    let address = config.listen.address;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("can't listen on {address}; is it taken, or not this machine's?")
+    })?;
+    let socket = AdminSocket::bind(&config.data_dir)?;
+    let connections: Vec<String> = config.connections.keys().cloned().collect();
+
+    for name in &connections {
+        if !directory.tokens().iter().any(|token| &token.connection == name) {
+            tracing::warn!(
+                connection = name,
+                "there is no token: all its requests are refused; run `scimd token generate --connection {name}`"
+            );
+        }
+    }
+    let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
+    tracing::info!(
+        address = %listener.local_addr()?, endpoint = endpoint(config), "listening"
+    );
+    ready(&directory)?;
+
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: answering open requests, then stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: answering open requests, then stopping"),
+        }
+    };
+    let tls = certificate.map(|certificate| certificate.tls.clone());
+    let drained = tokio::select! {
+        drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
+        () = socket.serve(Arc::clone(&directory), connections) => Drained::Complete,
+    };
+    if let Drained::Cut(connections) = drained {
+        tracing::warn!(connections, "some connections did not end in time and were cut");
+    }
+    Ok(())
+}
+
+/// The URL that is told to identity providers.
+pub fn endpoint(config: &Config) -> String {
+    format!("{}{}", config.public_url.as_str(), crate::http::BASE_PATH)
+}
+
+fn server_limits(limits: &Limits) -> server::Limits {
+    server::Limits {
+        max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        handshake_timeout: limits.handshake_timeout,
+        header_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        write_timeout: limits.request_timeout,
+        drain_timeout: limits.drain_timeout,
+        max_header_bytes: limits.max_header_bytes,
+    }
+}
+
+/// A short name for this start of the process.
+fn boot_name() -> String {
+    let mut bytes = [0; 4];
+    // Without randomness, request ids may repeat between starts: no reason not to start.
+    let _ = SysRng.try_fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,30 @@
+//! `scimd config check`: every problem of the configuration, with its line.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use super::{Configuration, output};
+
+#[derive(Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print every problem with its line and key, or that there is none
+    Check,
+}
+
+impl ConfigCommand {
+    pub(super) fn run(&self, configuration: &Configuration) -> Result<()> {
+        let Self::Check = self;
+        let config = configuration.load()?;
+        let source = match &config.file {
+            Some(file) => file.display().to_string(),
+            None => "There is no config.toml here: the built-in configuration".to_owned(),
+        };
+        let names: Vec<&str> = config.connections.keys().map(String::as_str).collect();
+        output::line(&format!(
+            "{source} is valid: {} on {}, connections: {}.",
+            config.public_url.as_str(),
+            config.listen.address,
+            names.join(", ")
+        ))
+    }
+}

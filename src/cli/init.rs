@@ -1,0 +1,67 @@
+//! `scimd init`: writes a commented configuration.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::{UsageError, output};
+use crate::config::Config;
+use crate::config::template::{InitOptions, render};
+
+const FILE_NAME: &str = "config.toml";
+
+#[derive(Args)]
+pub(super) struct Init {
+    /// The folder to write it to
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// How the identity provider speaks: okta, okta-custom, entra or custom
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// The workspace to which new accounts belong
+    #[arg(long, value_name = "NAME")]
+    default_workspace: Option<String>,
+    /// What X-Request-Origin must say
+    #[arg(long, value_name = "ORIGIN")]
+    service_origin: Option<String>,
+    /// The addresses that may speak: single ones, networks and a-b ranges, with commas
+    #[arg(long, value_name = "LIST")]
+    ip_allowlist: Option<String>,
+    /// The URL that identity providers are told
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Result<()> {
+        let path = self.dir.join(FILE_NAME);
+        let text = render(&InitOptions {
+            method: self.method,
+            default_workspace: self.default_workspace,
+            service_origin: self.service_origin,
+            ip_allowlist: self.ip_allowlist,
+            public_url: self.public_url,
+        });
+        Config::parse(&text, &path)?;
+        fs::create_dir_all(&self.dir)
+            .with_context(|| format!("can't create {}", self.dir.display()))?;
+        let shown = path.display();
+        let mut file = match File::create_new(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(UsageError(format!(
+                    "{shown} exists already and is left as it is; remove it first, or name another --dir"
+                ))
+                .into());
+            }
+            Err(error) => return Err(error).with_context(|| format!("can't create {shown}")),
+        };
+        file.write_all(text.as_bytes()).with_context(|| format!("can't write {shown}"))?;
+        output::tell(&format!(
+            "Wrote {shown}. Next: look it over, then `scimd serve --config {shown} --first-boot`."
+        ))
+    }
+}

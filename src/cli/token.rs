@@ -1,0 +1,219 @@
+//! `scimd token`: make, list and end tokens.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+
+use super::{UsageError, output};
+use crate::admin::{Reply, Request, TokenInfo, client, execute};
+use crate::app;
+use crate::config::{Config, duration};
+use crate::event::Actor;
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token; standard output carries it, and nothing else
+    Generate {
+        /// The connection that it speaks for; needed if there are several
+        #[arg(long)]
+        connection: Option<String>,
+        #[command(flatten)]
+        new: NewToken,
+    },
+    /// Make a token in place of the others of its connection
+    Reset {
+        /// The connection that it speaks for
+        #[arg(long)]
+        connection: String,
+        /// How long the others are still valid, as in 24h
+        #[arg(long, value_parser = duration::parse, default_value = "0s")]
+        overlap: Duration,
+        #[command(flatten)]
+        new: NewToken,
+    },
+    /// Tell of all tokens; never their secrets
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a token at once
+    Revoke {
+        /// Its id, as `scimd token list` shows it
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct NewToken {
+    /// How long it is valid, as in 90d, or never to end
+    #[arg(long, value_parser = Expiry::parse, default_value = "365d", value_name = "DURATION|never")]
+    expires: Expiry,
+    /// Write it to this new file, which only its owner may read, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How long a token is valid; `None` for ever.
+#[derive(Clone, Copy)]
+struct Expiry(Option<Duration>);
+
+impl Expiry {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self(None)),
+            _ => match duration::parse(text) {
+                Ok(duration) if duration.is_zero() => {
+                    Err("a token must be valid for some time".to_owned())
+                }
+                Ok(duration) => Ok(Self(Some(duration))),
+                Err(error) => Err(format!("{error}, or \"never\"")),
+            },
+        }
+    }
+}
+
+impl TokenCommand {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        match self {
+            Self::Generate { connection, new } => {
+                let connection = the_connection(config, connection)?;
+                new.make(config, |valid_for| Request::GenerateToken { connection, valid_for })
+            }
+            Self::Reset { connection, overlap, new } => {
+                let connection = the_connection(config, Some(connection))?;
+                new.make(config, |valid_for| Request::ResetTokens {
+                    connection,
+                    valid_for,
+                    overlap,
+                })
+            }
+            Self::List { json } => match ask(config, Request::ListTokens)? {
+                Reply::Tokens(tokens) if json => output::json(&tokens),
+                Reply::Tokens(tokens) => list(&tokens),
+                other => unexpected(other),
+            },
+            Self::Revoke { id } => match ask(config, Request::RevokeToken { id })? {
+                Reply::Revoked(token) => output::tell(&format!(
+                    "Token {} of connection {} is revoked: it opens nothing any more.",
+                    token.id, token.connection
+                )),
+                other => unexpected(other),
+            },
+        }
+    }
+}
+
+/// The connection that is meant: the named one, or the only one.
+fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
+    let known: Vec<&String> = config.connections.keys().collect();
+    let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match (named, known.as_slice()) {
+        (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
+        (Some(name), _) => Err(UsageError(format!(
+            "there is no connection \"{}\"; the configuration has {listed}",
+            name.escape_debug()
+        ))
+        .into()),
+        (None, [only]) => Ok((*only).clone()),
+        (None, _) => {
+            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
+        }
+    }
+}
+
+impl NewToken {
+    fn make(
+        self,
+        config: &Config,
+        request: impl FnOnce(Option<Duration>) -> Request,
+    ) -> Result<()> {
+        // The file comes first: a token that can't be handed over must not be made.
+        let file = self.output.as_deref().map(create).transpose()?;
+        let reply = ask(config, request(self.expires.0));
+        let (secret, token, limited) = match reply {
+            Ok(Reply::Generated { secret, token, limited }) => (secret, token, limited),
+            failed => {
+                if let Some(path) = &self.output {
+                    // It is empty and was made a moment ago.
+                    let _ = std::fs::remove_file(path);
+                }
+                return unexpected(failed?);
+            }
+        };
+        match (file, &self.output) {
+            (Some(mut file), Some(path)) => {
+                writeln!(file, "{secret}").and_then(|()| file.sync_all()).with_context(|| {
+                    format!("can't write {}; revoke token {}", path.display(), token.id)
+                })?;
+                output::tell(&format!("Wrote the token to {}.", path.display()))?;
+            }
+            _ => output::line(&secret)?,
+        }
+        output::tell(&format!(
+            "Token {} for connection {}, {}. It is not shown again; endpoint: {}",
+            token.id,
+            token.connection,
+            match token.expires {
+                Some(_) => format!("valid until {}", output::moment(token.expires, "")),
+                None => "valid until it is revoked".to_owned(),
+            },
+            app::endpoint(config)
+        ))?;
+        for old in limited {
+            output::tell(&format!(
+                "Token {} ends {}.",
+                old.id,
+                output::moment(old.expires, "never")
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
+    })
+}
+
+/// Asks the running server, or does it here if none runs.
+fn ask(config: &Config, request: Request) -> Result<Reply> {
+    let asked = client::ask(&config.data_dir, &request).with_context(|| {
+        format!("can't ask the server that runs on {}", config.data_dir.display())
+    })?;
+    if let Some(reply) = asked {
+        return Ok(reply);
+    }
+    let directory = app::open_directory(config)?;
+    let connections: Vec<String> = config.connections.keys().cloned().collect();
+    Ok(execute(&directory, &connections, Actor::Operator { uid: None }, request))
+}
+
+fn unexpected(reply: Reply) -> Result<()> {
+    match reply {
+        Reply::Failed(reason) => bail!("{reason}"),
+        _ => bail!("the running server answered something else; is it of another version?"),
+    }
+}
+
+fn list(tokens: &[TokenInfo]) -> Result<()> {
+    let rows: Vec<[String; 5]> = tokens
+        .iter()
+        .map(|token| {
+            [
+                token.id.clone(),
+                token.connection.clone(),
+                output::moment(Some(token.created), ""),
+                output::moment(token.expires, "never"),
+                output::moment(token.last_used, "never"),
+            ]
+        })
+        .collect();
+    output::table(["ID", "CONNECTION", "CREATED", "EXPIRES", "LAST USED"], &rows)
+}

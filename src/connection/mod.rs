@@ -1,0 +1,3 @@
+//! Who speaks to us: the tokens of connections.
+
+pub mod token;

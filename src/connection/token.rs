@@ -1,0 +1,189 @@
+//! Bearer tokens: `scimd_`, 43 base62 characters of secret, 6 of checksum.
+//!
+//! The checksum lets a typing error be told from a revoked token, and lets scanners find leaked
+//! tokens without asking us. What is kept of a token is its SHA-256 digest: the secret has 256 bits
+//! of entropy, so a slow hash would add nothing.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::secret::Secret;
+
+/// How many bytes of randomness a token holds.
+pub const SECRET_BYTES: usize = 32;
+
+const PREFIX: &str = "scimd_";
+const SECRET_CHARS: usize = 43;
+const CHECK_CHARS: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A token as its holder has it; shown once, kept nowhere.
+pub struct TokenSecret(Secret);
+
+impl TokenSecret {
+    /// Makes a token of 256 random bits.
+    pub fn from_random(random: [u8; SECRET_BYTES]) -> Self {
+        let mut text = String::with_capacity(PREFIX.len() + SECRET_CHARS + CHECK_CHARS);
+        text.push_str(PREFIX);
+        text.push_str(&base62(&random, SECRET_CHARS));
+        let check = checksum(&text);
+        text.push_str(&check);
+        Self(Secret::new(text))
+    }
+
+    /// Reads what a client presents; `None` if it can't be a token of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let expected = PREFIX.len() + SECRET_CHARS + CHECK_CHARS;
+        let well_formed = text.len() == expected && text.is_ascii() && text.starts_with(PREFIX);
+        let (body, check) = text.split_at_checked(expected - CHECK_CHARS)?;
+        (well_formed && checksum(body) == check).then(|| Self(Secret::new(text.to_owned())))
+    }
+
+    /// The text to hand to the client's operator.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// What is stored of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest(Sha256::digest(self.0.expose()).into())
+    }
+}
+
+fn checksum(text: &str) -> String {
+    base62(&crc32fast::hash(text.as_bytes()).to_be_bytes(), CHECK_CHARS)
+}
+
+/// A big-endian number in base 62, with leading zeros up to `width` characters.
+fn base62(number: &[u8], width: usize) -> String {
+    let mut digits = number.to_vec();
+    let mut text = vec![b'0'; width];
+    for place in text.iter_mut().rev() {
+        let mut remainder = 0_u32;
+        for digit in &mut digits {
+            let value = (remainder << 8) | u32::from(*digit);
+            *digit = u8::try_from(value / 62).unwrap_or(u8::MAX);
+            remainder = value % 62;
+        }
+        *place = BASE62.get(remainder as usize).copied().unwrap_or(b'0');
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The SHA-256 digest of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Whether both are the digest of one token, in a time that does not depend on where they differ.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Serialize for TokenDigest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&hex)
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenDigest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let hex = String::deserialize(deserializer)?;
+        let mut digest = [0; 32];
+        let pairs = hex.as_bytes().chunks(2).map(|pair| {
+            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        });
+        let bytes: Option<Vec<u8>> = pairs.collect();
+        match bytes {
+            Some(bytes) if bytes.len() == digest.len() => digest.copy_from_slice(&bytes),
+            _ => return Err(serde::de::Error::custom("not a SHA-256 digest")),
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// What is known of a token, less its secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Token {
+    /// The name by which operators speak of it.
+    pub id: String,
+    /// The connection that it speaks for.
+    pub connection: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends; `None` for never.
+    pub expires: Option<Timestamp>,
+    /// When it was last used, exact to about a minute.
+    pub last_used: Option<Timestamp>,
+    /// The digest of its secret.
+    pub digest: TokenDigest,
+}
+
+impl Token {
+    /// Whether it is no longer valid at that moment.
+    pub fn is_expired(&self, moment: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= moment)
+    }
+}
+
+impl fmt::Debug for Token {
+    /// Names the token; a digest is not for logs either.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.id)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_one_form_and_reads_back() {
+        let token = TokenSecret::from_random([0xff; 32]);
+        let text = token.expose();
+        assert_eq!(text.len(), 55);
+        assert!(text.starts_with("scimd_") && text[6..].bytes().all(|b| b.is_ascii_alphanumeric()));
+        let read = TokenSecret::parse(text).unwrap();
+        assert!(read.digest().matches(&token.digest()));
+        assert_eq!(
+            &TokenSecret::from_random([0; 32]).expose()[..49],
+            format!("scimd_{}", "0".repeat(43))
+        );
+    }
+
+    #[test]
+    fn no_typing_error_reads_as_a_token() {
+        let token = TokenSecret::from_random(*b"0123456789abcdef0123456789abcdef");
+        for place in 0..token.expose().len() {
+            for &wrong in BASE62.iter().chain(b"_ -") {
+                let mut text = token.expose().as_bytes().to_vec();
+                if text[place] != wrong {
+                    text[place] = wrong;
+                    let text = String::from_utf8(text).unwrap();
+                    assert!(TokenSecret::parse(&text).is_none(), "{place}");
+                }
+            }
+        }
+        for text in ["", "scimd_", "Bearer x", &format!("{} ", token.expose()), &"é".repeat(28)] {
+            assert!(TokenSecret::parse(text).is_none());
+        }
+    }
+
+    #[test]
+    fn digests_survive_their_written_form() {
+        let digest = TokenSecret::from_random([7; 32]).digest();
+        let written = serde_json::to_string(&digest).unwrap();
+        assert!(serde_json::from_str::<TokenDigest>(&written).unwrap().matches(&digest));
+        assert!(serde_json::from_str::<TokenDigest>("\"00\"").is_err());
+        assert!(serde_json::from_str::<TokenDigest>("\"\u{e9}\"").is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! Delete (RFC 7644, section 3.6).
+
+use std::sync::Arc;
+
+use super::error::DirectoryError;
+use super::resource;
+use super::work::{Command, Work};
+use crate::event::Verb;
+use crate::scim::resource::Version;
+use crate::scim::schema::ResourceType;
+use crate::store::keys;
+
+/// Deletes a resource for good; its unique values are free again.
+pub struct Delete {
+    /// Of which type.
+    pub resource_type: Arc<ResourceType>,
+    /// The id, as the client gave it.
+    pub id: String,
+    /// The versions that the client accepts; `None` for any.
+    pub expected: Option<Vec<Version>>,
+}
+
+impl Command for Delete {
+    type Output = ();
+
+    /// # Errors
+    ///
+    /// `NotFound`; `VersionMismatch`.
+    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        let resource_type = &self.resource_type;
+        let id = resource::parse_id(resource_type, &self.id)?;
+        let present = resource::find(work, resource_type, id)?;
+        resource::check_version(self.expected.as_deref(), present.record.version)?;
+        let previous = resource::attributes(resource_type, &present)?;
+        work.expect_version(keys::record(resource_type.tag, id), present.record.version);
+        resource::remove(work, resource_type, id, &previous)?;
+        resource::count(work, resource_type, |count| count.saturating_sub(1))?;
+        work.record(resource::event(resource_type, Verb::Deleted, id));
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Why the directory did not do what it was asked to.
+
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::resource::Version;
+use crate::store::StoreError;
+
+/// Why the directory did not do what it was asked to. It knows no HTTP.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The request is at fault.
+    #[error("{0}")]
+    Invalid(#[from] ScimError),
+    /// There is no such thing.
+    #[error("there is no {kind} {id}")]
+    NotFound {
+        /// What was looked for: a resource type's name, or `token`.
+        kind: String,
+        /// Its id, as it was given.
+        id: String,
+    },
+    /// The resource is no longer in the version that the client knows.
+    #[error("the resource is now in version {present}")]
+    VersionMismatch {
+        /// The version that it is in.
+        present: Version,
+    },
+    /// Storage failed; the log says how.
+    #[error("storage failed")]
+    Storage(#[from] StoreError),
+    /// More changes wait than are taken on.
+    #[error("too many changes are waiting")]
+    Busy,
+    /// The writer has stopped.
+    #[error("no changes are taken on; restart scimd")]
+    Stopped,
+}
+
+impl DirectoryError {
+    /// Another resource holds a value that must be unique.
+    pub(super) fn taken(kind: &str, attribute: &str, value: &str) -> Self {
+        Self::Invalid(ScimError::new(
+            ScimType::Uniqueness,
+            format!("Another {kind} already has the {attribute} \"{}\".", value.escape_debug()),
+        ))
+    }
+}

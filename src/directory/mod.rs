@@ -1,0 +1,141 @@
+//! The directory: what the service provider does with its resources and tokens.
+//!
+//! Reading asks the store directly, from any thread. Every change is a [`Command`] that the one writer
+//! thread runs against state as it will be when all earlier commands are done: uniqueness and versions
+//! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
+
+mod create;
+mod delete;
+mod error;
+mod query;
+mod replace;
+mod resource;
+mod token;
+mod work;
+mod writer;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+pub use create::Create;
+pub use delete::Delete;
+pub use error::DirectoryError;
+pub use query::Page;
+pub use replace::Replace;
+pub use resource::Stored;
+pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use work::{Command, Work};
+
+use crate::clock::Clock;
+use crate::event::Actor;
+use crate::scim::schema::Registry;
+use crate::store::Store;
+use token::TokenTable;
+use writer::{Job, Queued, Writer};
+
+/// What a directory works by.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The resource types that it holds.
+    pub registry: Arc<Registry>,
+    /// Where it gets the time from.
+    pub clock: Clock,
+    /// How many bytes a stored resource may have.
+    pub max_resource_bytes: usize,
+}
+
+/// The directory, open.
+///
+/// Dropping it lets the writer finish what waits.
+pub struct Directory {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    jobs: Option<std::sync::mpsc::SyncSender<Box<dyn Job>>>,
+}
+
+/// What the doors and the writer both use.
+struct Shared {
+    store: Arc<dyn Store>,
+    tokens: TokenTable,
+    settings: Settings,
+}
+
+impl Directory {
+    /// Opens the directory that a store holds, and starts its writer.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started.
+    pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
+        let tokens = TokenTable::load(store.as_ref())?;
+        let shared = Arc::new(Shared { store, tokens, settings });
+        let (jobs, writer) = Writer::start(Arc::clone(&shared))?;
+        Ok(Self { shared, writer: Some(writer), jobs: Some(jobs) })
+    }
+
+    /// The resource types that it holds.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.shared.settings.registry
+    }
+
+    /// Hands a command to the writer. The answer comes once the change is on disk.
+    pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Queued::new(actor, command, reply));
+        let sent = match &self.jobs {
+            Some(jobs) => jobs.try_send(job),
+            None => return Pending::refused(DirectoryError::Stopped),
+        };
+        match sent {
+            Ok(()) => Pending(Ok(answer)),
+            Err(std::sync::mpsc::TrySendError::Full(_)) => Pending::refused(DirectoryError::Busy),
+            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
+                Pending::refused(DirectoryError::Stopped)
+            }
+        }
+    }
+
+    /// Whether changes can be made.
+    pub fn is_writable(&self) -> bool {
+        let running = self.writer.as_ref().is_some_and(|writer| !writer.is_finished());
+        running && !self.shared.store.is_stopped()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The answer to a command, when it is there.
+pub struct Pending<T>(Result<oneshot::Receiver<Result<T, DirectoryError>>, DirectoryError>);
+
+impl<T> Pending<T> {
+    fn refused(error: DirectoryError) -> Self {
+        Self(Err(error))
+    }
+
+    /// Waits in place; for the command line. Doors await [`Pending::answer`].
+    ///
+    /// # Errors
+    ///
+    /// What the command answered, or [`DirectoryError::Stopped`].
+    pub fn wait(self) -> Result<T, DirectoryError> {
+        self.0?.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
+    }
+
+    /// The answer as a future.
+    ///
+    /// # Errors
+    ///
+    /// What the command answered, or [`DirectoryError::Stopped`].
+    pub fn answer(self) -> impl Future<Output = Result<T, DirectoryError>> {
+        async move { self.0?.await.unwrap_or(Err(DirectoryError::Stopped)) }
+    }
+}

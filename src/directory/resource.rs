@@ -1,0 +1,215 @@
+//! What every verb on resources has in common.
+
+use jiff::Timestamp;
+
+use super::Directory;
+use super::error::DirectoryError;
+use super::work::Work;
+use crate::event::{Event, Verb};
+use crate::scim::error::ScimError;
+use crate::scim::resource::{Meta, Resource, ResourceId, Version};
+use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::store::record::{self, Record};
+use crate::store::{Read, StoreError, keys};
+
+/// A resource, as the answer to a request.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its id.
+    pub id: ResourceId,
+    /// Its record.
+    pub record: Record,
+}
+
+impl Directory {
+    /// One resource by its id, as a client gave it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, also for what can't be an id; `Storage`.
+    pub fn retrieve(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+    ) -> Result<Stored, DirectoryError> {
+        let known = parse_id(resource_type, id)?;
+        find(self.shared.store.as_ref(), resource_type, known)
+    }
+}
+
+/// The id that a client means.
+pub(super) fn parse_id(
+    resource_type: &ResourceType,
+    id: &str,
+) -> Result<ResourceId, DirectoryError> {
+    ResourceId::parse(id).ok_or_else(|| not_found(resource_type, id))
+}
+
+fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
+    // What is no id of ours may be anything: it is not repeated in full.
+    let id: String = id.chars().take(64).collect();
+    DirectoryError::NotFound { kind: resource_type.name.clone(), id: id.escape_debug().to_string() }
+}
+
+/// Finds a resource in any state.
+pub(super) fn find(
+    state: &dyn Read,
+    resource_type: &ResourceType,
+    id: ResourceId,
+) -> Result<Stored, DirectoryError> {
+    let key = keys::record(resource_type.tag, id);
+    let value = state.get(&key)?.ok_or_else(|| not_found(resource_type, &id.to_string()))?;
+    Ok(Stored { id, record: decode(&key, &value)? })
+}
+
+/// Takes a record out of its envelope.
+pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreError> {
+    record::decode(value).ok_or_else(|| damaged(key))
+}
+
+fn damaged(key: &[u8]) -> StoreError {
+    StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+/// The attributes of a record.
+pub(super) fn attributes(
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Resource, StoreError> {
+    Resource::from_stored(&stored.record.json)
+        .map_err(|_| damaged(&keys::record(resource_type.tag, stored.id)))
+}
+
+/// What is known of a record.
+pub(super) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
+    Meta::from_stored(&stored.record.json, stored.record.meta_at, stored.record.version)
+        .ok_or_else(|| damaged(&keys::record(resource_type.tag, stored.id)))
+}
+
+/// Checks that the resource is in one of the versions that a client named, if it named any.
+pub(super) fn check_version(
+    expected: Option<&[Version]>,
+    present: Version,
+) -> Result<(), DirectoryError> {
+    match expected {
+        Some(versions) if !versions.contains(&present) => {
+            Err(DirectoryError::VersionMismatch { present })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The moment of a change: never before the one that it follows, whatever the clock says.
+pub(super) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
+    now.max(previous)
+}
+
+/// Writes a resource with its index entries, in place of `previous` if there is one.
+pub(super) fn write(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    meta: &Meta,
+    resource: &Resource,
+    previous: Option<&Resource>,
+) -> Result<Stored, DirectoryError> {
+    let rendered = resource.render(resource_type, id, meta);
+    let limit = work.settings().max_resource_bytes;
+    if rendered.json.len() > limit {
+        return Err(ScimError::invalid_value(format!(
+            "The {} would take {} bytes; at most {limit} are kept.",
+            resource_type.name,
+            rendered.json.len()
+        ))
+        .into());
+    }
+    for indexed in resource_type.indexed() {
+        let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
+        update_index(work, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
+    }
+    let value = record::encode(meta.version, &rendered);
+    let key = keys::record(resource_type.tag, id);
+    let record = decode(&key, &value)?;
+    work.put(key, value);
+    Ok(Stored { id, record })
+}
+
+/// Removes a resource with its index entries.
+pub(super) fn remove(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    previous: &Resource,
+) -> Result<(), DirectoryError> {
+    for indexed in resource_type.indexed() {
+        let old = previous.indexed_values(&indexed);
+        update_index(work, resource_type, &indexed, id, &old, &[])?;
+    }
+    work.delete(keys::record(resource_type.tag, id));
+    Ok(())
+}
+
+/// Sets the index entries that a resource needs now and removes those that it no longer needs.
+fn update_index(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    indexed: &IndexedAttribute<'_>,
+    id: ResourceId,
+    old: &[&str],
+    new: &[&str],
+) -> Result<(), DirectoryError> {
+    let unique = indexed.leaf().is_unique();
+    let key = |value: &str| {
+        if unique {
+            keys::unique(resource_type.tag, indexed, value)
+        } else {
+            keys::index(resource_type.tag, indexed, value, id)
+        }
+    };
+    let old: Vec<_> = old.iter().map(|value| key(value)).collect();
+    let new: Vec<_> = new.iter().map(|value| (key(value), value)).collect();
+    for key in &old {
+        if !new.iter().any(|(new, _)| new == key) {
+            work.delete(key.clone());
+        }
+    }
+    for (key, value) in new {
+        if old.contains(&key) {
+            continue;
+        }
+        if unique {
+            if work.get(&key)?.is_some() {
+                let attribute = &indexed.leaf().name;
+                return Err(DirectoryError::taken(&resource_type.name, attribute, value));
+            }
+            work.expect_absent(key.clone());
+            work.put(key, id.as_bytes().to_vec());
+        } else {
+            work.put(key, Vec::new());
+        }
+    }
+    Ok(())
+}
+
+/// Changes how many resources of a type there are.
+pub(super) fn count(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    change: impl FnOnce(u64) -> u64,
+) -> Result<(), DirectoryError> {
+    let present = total(work, resource_type)?;
+    let key = keys::count(resource_type.tag).to_vec();
+    work.put(key, change(present).to_le_bytes().to_vec());
+    Ok(())
+}
+
+/// How many resources of a type there are.
+pub(super) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u64, StoreError> {
+    let value = state.get(&keys::count(resource_type.tag))?;
+    Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes))
+}
+
+/// The event of a change to a resource.
+pub(super) fn event(resource_type: &ResourceType, verb: Verb, id: ResourceId) -> Event {
+    Event { kind: resource_type.name.to_ascii_lowercase(), verb, subject: id.to_string() }
+}

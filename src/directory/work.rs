@@ -1,0 +1,106 @@
+//! One command's view of the state, and what it wants changed.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::error::DirectoryError;
+use super::{Settings, Shared};
+use crate::event::Event;
+use crate::scim::resource::Version;
+use crate::store::overlay::Overlay;
+use crate::store::{Expectation, Read, StoreError, Write};
+
+/// A change that the writer runs.
+pub trait Command: Send + 'static {
+    /// What it answers.
+    type Output: Send + 'static;
+
+    /// Reads, checks, and says through `work` what is to change. It may be run again if a store that
+    /// others share has changed meanwhile, so it changes nothing else.
+    ///
+    /// # Errors
+    ///
+    /// What it answers instead; then nothing changes.
+    fn run(&self, work: &mut Work<'_>) -> Result<Self::Output, DirectoryError>;
+
+    /// Makes a committed change known to what is kept in memory.
+    fn publish(_output: &Self::Output, _tokens: &super::token::TokenTable) {}
+}
+
+/// State as it will be when all earlier commands are done, and the changes of this one.
+pub struct Work<'a> {
+    state: Overlay<'a>,
+    expectations: Vec<Expectation>,
+    event: Option<Event>,
+    settings: &'a Settings,
+    now: Timestamp,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(pending: &'a Overlay<'_>, shared: &'a Shared, now: Timestamp) -> Self {
+        Self {
+            state: Overlay::new(pending),
+            expectations: Vec::new(),
+            event: None,
+            settings: &shared.settings,
+            now,
+        }
+    }
+
+    /// The moment at which the command runs.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What the directory works by.
+    pub(super) fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
+    /// Sets a key.
+    pub(super) fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+        self.state.put(key, value.into());
+    }
+
+    /// Removes a key.
+    pub(super) fn delete(&mut self, key: Vec<u8>) {
+        self.state.delete(key);
+    }
+
+    /// Takes for granted that a key has no value.
+    pub(super) fn expect_absent(&mut self, key: Vec<u8>) {
+        self.expectations.push(Expectation::Absent(key));
+    }
+
+    /// Takes for granted that a key holds a record of that version.
+    pub(super) fn expect_version(&mut self, key: Vec<u8>, version: Version) {
+        self.expectations.push(Expectation::Version(key, version.0));
+    }
+
+    /// Says what the change is. A command that does not say so changes nothing.
+    pub(super) fn record(&mut self, event: Event) {
+        self.event = Some(event);
+    }
+
+    /// What the command wants changed, if anything.
+    pub(super) fn into_change(self) -> Option<(Event, Vec<Expectation>, Vec<Write>)> {
+        Some((self.event?, self.expectations, self.state.into_writes()))
+    }
+}
+
+impl Read for Work<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.state.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.state.scan(prefix, after, visit)
+    }
+}

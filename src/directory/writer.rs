@@ -1,0 +1,193 @@
+//! The writer: the one thread that changes state.
+//!
+//! It takes what waits, runs each command against state with all earlier ones in place, commits the
+//! changes as one group, and answers. While a group is being synced the next one gathers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::error::DirectoryError;
+use super::token::{TokenTable, Used};
+use super::work::{Command, Work};
+use crate::event::{Actor, Head};
+use crate::store::overlay::Overlay;
+use crate::store::{Change, Conflict, StoreError};
+
+/// How many commands may wait.
+const QUEUE: usize = 1_024;
+/// How many commands are committed at once.
+const GROUP: usize = 512;
+/// How often the last use of tokens is put on disk.
+const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
+
+/// A command that waits, whatever it answers.
+pub(super) trait Job: Send {
+    /// Runs the command; what it wants changed, if anything.
+    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Option<Change>;
+    /// Answers, now that what the command relied on is on disk.
+    fn answer(self: Box<Self>, tokens: &TokenTable);
+    /// Answers that storage failed.
+    fn fail(self: Box<Self>, error: DirectoryError);
+}
+
+/// A command with the one who waits for it.
+pub(super) struct Queued<C: Command> {
+    actor: Actor,
+    command: C,
+    outcome: Option<Result<C::Output, DirectoryError>>,
+    reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+}
+
+impl<C: Command> Queued<C> {
+    pub(super) fn new(
+        actor: Actor,
+        command: C,
+        reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+    ) -> Self {
+        Self { actor, command, outcome: None, reply }
+    }
+}
+
+impl<C: Command> Job for Queued<C> {
+    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Option<Change> {
+        let now = shared.settings.clock.now();
+        let mut work = Work::new(pending, shared, now);
+        let outcome = self.command.run(&mut work);
+        let change = match &outcome {
+            Ok(_) => work.into_change(),
+            Err(_) => None,
+        };
+        self.outcome = Some(outcome);
+        let (event, expectations, writes) = change?;
+        let head = Head { time: now, actor: self.actor.clone(), event };
+        Some(Change { expectations, writes, head })
+    }
+
+    fn answer(self: Box<Self>, tokens: &TokenTable) {
+        let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
+        if let Ok(output) = &outcome {
+            C::publish(output, tokens);
+        }
+        // Whoever asked may have gone; the change stands.
+        let _ = self.reply.send(outcome);
+    }
+
+    fn fail(self: Box<Self>, error: DirectoryError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// The writer thread's side.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    jobs: Receiver<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+    ) -> Result<(SyncSender<Box<dyn Job>>, JoinHandle<()>), DirectoryError> {
+        let (sender, jobs) = sync_channel(QUEUE);
+        let writer = Self { shared, jobs };
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                // A panic here leaves it unknown what was changed: end, and let every waiting and
+                // later command be answered with that.
+                if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                    tracing::error!("the writer panicked; restart scimd to recover");
+                }
+            })
+            .map_err(|error| {
+                StoreError::Folder(format!("can't start the writer thread: {error}"))
+            })?;
+        Ok((sender, thread))
+    }
+
+    fn run(&self) {
+        loop {
+            match self.jobs.recv_timeout(TOKEN_USE_PERIOD) {
+                Ok(first) => {
+                    let rest = self.jobs.try_iter().take(GROUP - 1);
+                    self.commit(std::iter::once(first).chain(rest).collect());
+                }
+                Err(RecvTimeoutError::Timeout) => self.note_token_use(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.note_token_use();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What is not worth a sync of its own: when tokens were last used.
+    fn note_token_use(&self) {
+        if let Some(used) = Used::since_last_note(&self.shared.tokens) {
+            let (reply, _) = oneshot::channel();
+            self.commit(vec![Box::new(Queued::new(Actor::System, used, reply))]);
+        }
+    }
+
+    fn commit(&self, mut jobs: Vec<Box<dyn Job>>) {
+        while !jobs.is_empty() {
+            let store = &self.shared.store;
+            let mut pending = Overlay::new(store.as_ref());
+            let mut changes = Vec::new();
+            let mut changing = Vec::new();
+            for job in &mut jobs {
+                let change = job.run(&pending, &self.shared);
+                changing.push(change.is_some());
+                if let Some(change) = change {
+                    pending.absorb(&change.writes);
+                    changes.push(change);
+                }
+            }
+            let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { store.commit(changes) };
+            let outcomes = match outcomes {
+                Ok(outcomes) => outcomes,
+                Err(error) => {
+                    report(&error);
+                    for job in jobs {
+                        job.fail(DirectoryError::Storage(StoreError::Stopped));
+                    }
+                    return;
+                }
+            };
+            // Somebody else changed a shared store meanwhile: from the first command that was
+            // overtaken on, run again against what is there now.
+            let mut outcomes = outcomes.into_iter();
+            let overtaken = changing
+                .iter()
+                .position(|&changing| changing && outcomes.next() == Some(Err(Conflict)))
+                .unwrap_or(jobs.len());
+            let again = jobs.split_off(overtaken);
+            for job in jobs {
+                job.answer(&self.shared.tokens);
+            }
+            jobs = again;
+        }
+    }
+}
+
+fn report(error: &StoreError) {
+    if matches!(error, StoreError::Stopped) {
+        return;
+    }
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    tracing::error!(
+        %error, cause = causes.join(": "),
+        "a change could not be put on disk: no more changes are taken on, reading goes on; check the disk, then restart scimd"
+    );
+}

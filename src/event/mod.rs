@@ -1,0 +1,119 @@
+//! What can happen, and who can make it happen: the words of the audit trail.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What happened to a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// A resource came into being.
+    Created,
+    /// A resource took the place of its predecessor.
+    Replaced,
+    /// A resource ceased to be.
+    Deleted,
+    /// A token was made.
+    Generated,
+    /// A token was given an earlier end.
+    Limited,
+    /// A token was ended.
+    Revoked,
+    /// Tokens were used; told once a minute at most.
+    Used,
+}
+
+impl Verb {
+    /// Every verb with what it stands for.
+    pub const CATALOGUE: [(Self, &'static str); 7] = [
+        (Self::Created, "a resource was created"),
+        (Self::Replaced, "a resource was replaced by another version of itself"),
+        (Self::Deleted, "a resource was deleted"),
+        (Self::Generated, "a token was generated"),
+        (Self::Limited, "a token was given an earlier end"),
+        (Self::Revoked, "a token was revoked"),
+        (Self::Used, "tokens were used since they were last mentioned"),
+    ];
+
+    /// The verb in past tense, as in `user.created`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Replaced => "replaced",
+            Self::Deleted => "deleted",
+            Self::Generated => "generated",
+            Self::Limited => "limited",
+            Self::Revoked => "revoked",
+            Self::Used => "used",
+        }
+    }
+}
+
+/// One thing that happened: `user.created` to the user with that id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The kind of thing: a resource type's name in lower case, or `token`.
+    pub kind: String,
+    /// What happened to it.
+    pub verb: Verb,
+    /// Its id.
+    pub subject: String,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.kind, self.verb.as_str())
+    }
+}
+
+/// Who made it happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// A client, through a connection.
+    Connection {
+        /// The connection's name.
+        name: String,
+        /// The id of the token that it used.
+        token: String,
+        /// Where it spoke from.
+        address: IpAddr,
+    },
+    /// Somebody at the command line.
+    Operator {
+        /// The user id under which the command ran, if it is known.
+        uid: Option<u32>,
+    },
+    /// scimd itself.
+    System,
+}
+
+/// What a journal frame says about a change, before the change itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Who made it happen.
+    pub actor: Actor,
+    /// What happened.
+    pub event: Event,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_catalogue_is_complete_and_its_names_are_unique() {
+        let names: HashSet<_> = Verb::CATALOGUE.iter().map(|(verb, _)| verb.as_str()).collect();
+        assert_eq!(names.len(), Verb::CATALOGUE.len());
+        for (verb, meaning) in Verb::CATALOGUE {
+            assert!(!meaning.is_empty());
+            assert_eq!(serde_json::to_value(verb).unwrap(), verb.as_str());
+        }
+    }
+}

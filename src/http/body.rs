@@ -1,0 +1,86 @@
+//! Reading a request's body: media type, size, time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use hyper::http::request::Parts;
+
+use super::error::Failure;
+
+/// What a body may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Its size.
+    pub(super) bytes: usize,
+    /// From its first byte to its last.
+    pub(super) time: Duration,
+}
+
+/// How much is read of a body that nobody wants, so that the client sees the answer rather than a
+/// reset: for those who did not pass the gate.
+pub(super) const REFUSED: Limits = Limits { bytes: 64 * 1024, time: Duration::from_secs(1) };
+
+/// The same for a client that passed it and sent too much.
+const TOO_LARGE: Limits = Limits { bytes: 16 * 1024 * 1024, time: Duration::from_secs(5) };
+
+/// Reads the body of a request that must carry JSON.
+///
+/// # Errors
+///
+/// `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow`, or `BodyBroken` if the client went away.
+pub(super) async fn read(parts: &Parts, body: Incoming, limits: Limits) -> Result<Bytes, Failure> {
+    if let Err(failure) = check_media(&parts.headers) {
+        discard(parts, body, TOO_LARGE).await;
+        return Err(failure);
+    }
+    let told =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if told.is_some_and(|told: u64| told > limits.bytes as u64) {
+        discard(parts, body, TOO_LARGE).await;
+        return Err(Failure::BodyTooLarge(limits.bytes));
+    }
+    let mut body = Limited::new(body, limits.bytes);
+    match tokio::time::timeout(limits.time, (&mut body).collect()).await {
+        Err(_) => Err(Failure::BodyTooSlow(limits.time)),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Failure::BodyTooLarge(limits.bytes))
+        }
+        Ok(Err(_)) => Err(Failure::BodyBroken),
+    }
+}
+
+/// Reads and forgets a body, within limits. A client that waits for leave to send one gets none.
+pub(super) async fn discard(parts: &Parts, body: Incoming, limits: Limits) {
+    if parts.headers.contains_key(EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(body, limits.bytes);
+    let drain = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Whether it was read to its end or not, the answer is the same.
+    let _ = tokio::time::timeout(limits.time, drain).await;
+}
+
+fn check_media(headers: &HeaderMap) -> Result<(), Failure> {
+    let identity =
+        |value: &hyper::header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().any(|value| !identity(value)) {
+        return Err(Failure::UnsupportedMediaType(
+            "A compressed body is not accepted; send it without Content-Encoding.".to_owned(),
+        ));
+    }
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = given.split(';').next().unwrap_or_default().trim();
+    let known = ["application/scim+json", "application/json"];
+    if known.iter().any(|known| known.eq_ignore_ascii_case(media)) {
+        return Ok(());
+    }
+    let found =
+        if media.is_empty() { "none".to_owned() } else { format!("\"{}\"", media.escape_debug()) };
+    Err(Failure::UnsupportedMediaType(format!(
+        "Content-Type must be application/scim+json or application/json, and it is {found}."
+    )))
+}

@@ -1,0 +1,162 @@
+//! The gate: what every request passes before a handler sees it.
+//!
+//! The order is the policy. Address first, so that a stranger costs no hash; then the token, which
+//! says which connection is speaking; then that connection's own allowlist and origin. A refusal says
+//! the same to everyone who may not know more; the log has the true reason.
+//!
+//! The origin header is sent by the client: it keeps mistakes out, never a thief.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderName};
+
+use crate::config::{AddressSet, Config, Origin};
+use crate::connection::token::TokenSecret;
+use crate::directory::{Directory, TokenRefusal};
+use crate::event::Actor;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
+
+/// What is asked of every request.
+pub(super) struct Gate {
+    connections: BTreeMap<String, Rules>,
+    /// Who may speak for others.
+    trusted_proxies: AddressSet,
+    /// The addresses from which some connection may speak; `None` if some may from any.
+    anybody: Option<AddressSet>,
+}
+
+struct Rules {
+    allowlist: Option<AddressSet>,
+    origin: Option<Origin>,
+}
+
+/// Who passed the gate.
+pub(super) struct Admitted {
+    /// The connection that is speaking.
+    pub connection: String,
+    token: String,
+    address: IpAddr,
+}
+
+impl Admitted {
+    pub(super) fn into_actor(self) -> Actor {
+        Actor::Connection { name: self.connection, token: self.token, address: self.address }
+    }
+}
+
+/// The true reason of a refusal; for the log alone.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
+    ForwardedFor,
+    #[error("address {0} is on no connection's ip_allowlist")]
+    AddressOfNobody(IpAddr),
+    #[error("no bearer token was sent")]
+    NoToken,
+    #[error("several Authorization headers were sent")]
+    SeveralTokens,
+    #[error("what was sent is not a scimd token, or is mistyped")]
+    Malformed,
+    #[error("{0}")]
+    Token(#[from] TokenRefusal),
+    #[error("the token's connection {0} is not in the configuration")]
+    UnknownConnection(String),
+    #[error("address {0} is not on the ip_allowlist of connection {1}")]
+    Address(IpAddr, String),
+    #[error("connection {0} needs the header X-Request-Origin once, and it was sent {1} times")]
+    OriginCount(String, usize),
+    #[error("X-Request-Origin is not the service_origin of connection {0}")]
+    Origin(String),
+}
+
+impl Gate {
+    pub(super) fn new(config: &Config) -> Self {
+        let allowlists = config.connections.values().map(|rules| rules.ip_allowlist.clone());
+        Self {
+            connections: config
+                .connections
+                .iter()
+                .map(|(name, connection)| {
+                    let rules = Rules {
+                        allowlist: connection.ip_allowlist.clone(),
+                        origin: connection.service_origin.clone(),
+                    };
+                    (name.clone(), rules)
+                })
+                .collect(),
+            trusted_proxies: config.listen.trusted_proxies.clone(),
+            anybody: allowlists.collect::<Option<Vec<_>>>().map(|all| all.into_iter().collect()),
+        }
+    }
+
+    /// Lets a request in, or not.
+    pub(super) fn admit(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        directory: &Directory,
+    ) -> Result<Admitted, Refusal> {
+        let address = self.address(peer, headers)?;
+        if self.anybody.as_ref().is_some_and(|anybody| !anybody.contains(address)) {
+            return Err(Refusal::AddressOfNobody(address));
+        }
+        let token = directory.authenticate(&presented(headers)?)?;
+        let Some(rules) = self.connections.get(&token.connection) else {
+            return Err(Refusal::UnknownConnection(token.connection));
+        };
+        if rules.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
+            return Err(Refusal::Address(address, token.connection));
+        }
+        if let Some(origin) = &rules.origin {
+            let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
+            let (Some(header), None) = (sent.next(), sent.next()) else {
+                let count = headers.get_all(REQUEST_ORIGIN).iter().count();
+                return Err(Refusal::OriginCount(token.connection, count));
+            };
+            if !header.to_str().is_ok_and(|header| origin.matches(header)) {
+                return Err(Refusal::Origin(token.connection));
+            }
+        }
+        Ok(Admitted { connection: token.connection, token: token.id, address })
+    }
+
+    /// Whose address counts: the socket's, or the one that a trusted proxy names. From right to left,
+    /// since each proxy appends the address that it saw; the first that is no proxy of ours.
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, Refusal> {
+        if !self.trusted_proxies.contains(peer) {
+            return Ok(peer);
+        }
+        let mut address = peer;
+        let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
+        for line in lines.into_iter().rev() {
+            let line = line.to_str().map_err(|_| Refusal::ForwardedFor)?;
+            for item in line.rsplit(',') {
+                let named: IpAddr = item.trim().parse().map_err(|_| Refusal::ForwardedFor)?;
+                address = named.to_canonical();
+                if !self.trusted_proxies.contains(address) {
+                    return Ok(address);
+                }
+            }
+        }
+        Ok(address)
+    }
+}
+
+/// The token in the Authorization header: `Bearer …`, or bare as some clients send it.
+fn presented(headers: &HeaderMap) -> Result<TokenSecret, Refusal> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    let header = sent.next().ok_or(Refusal::NoToken)?;
+    if sent.next().is_some() {
+        return Err(Refusal::SeveralTokens);
+    }
+    let text = header.to_str().map_err(|_| Refusal::Malformed)?.trim();
+    let token = match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
+        _ => text,
+    };
+    TokenSecret::parse(token).ok_or(Refusal::Malformed)
+}

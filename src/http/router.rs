@@ -1,0 +1,166 @@
+//! Every route, as a table.
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use super::error::Failure;
+
+/// What a route does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Health,
+    ServiceProviderConfig,
+    ResourceTypes,
+    ResourceType,
+    Schemas,
+    Schema,
+    Create,
+    Query,
+    Retrieve,
+    Replace,
+    Delete,
+}
+
+impl Action {
+    /// Whether the request's body is read.
+    pub(super) fn takes_body(self) -> bool {
+        match self {
+            Self::Create | Self::Replace => true,
+            Self::Health
+            | Self::ServiceProviderConfig
+            | Self::ResourceTypes
+            | Self::ResourceType
+            | Self::Schemas
+            | Self::Schema
+            | Self::Query
+            | Self::Retrieve
+            | Self::Delete => false,
+        }
+    }
+}
+
+/// The routes. The first whose template fits is taken; `{type}` is a resource type's endpoint.
+///
+/// Everything but `/healthz` is behind the gate. HEAD is answered like GET.
+const ROUTES: &[(Method, &str, Action)] = &[
+    (Method::GET, "/healthz", Action::Health),
+    (Method::GET, "/scim/v2/ServiceProviderConfig", Action::ServiceProviderConfig),
+    (Method::GET, "/scim/v2/ResourceTypes", Action::ResourceTypes),
+    (Method::GET, "/scim/v2/ResourceTypes/{id}", Action::ResourceType),
+    (Method::GET, "/scim/v2/Schemas", Action::Schemas),
+    (Method::GET, "/scim/v2/Schemas/{id}", Action::Schema),
+    (Method::GET, "/scim/v2/{type}", Action::Query),
+    (Method::POST, "/scim/v2/{type}", Action::Create),
+    (Method::GET, "/scim/v2/{type}/{id}", Action::Retrieve),
+    (Method::PUT, "/scim/v2/{type}/{id}", Action::Replace),
+    (Method::DELETE, "/scim/v2/{type}/{id}", Action::Delete),
+];
+
+/// Endpoints of their own, which no resource type may have.
+const RESERVED: [&str; 3] = ["ServiceProviderConfig", "ResourceTypes", "Schemas"];
+
+/// A route and what its template's places stand for in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Routed {
+    pub(super) action: Action,
+    pub(super) template: &'static str,
+    pub(super) endpoint: String,
+    pub(super) id: String,
+}
+
+/// Finds the route of a request. Slashes at the end mean nothing.
+///
+/// # Errors
+///
+/// `NotFound`, or `MethodNotAllowed` with the methods that the path has.
+pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
+    let mut allowed: Vec<&Method> = Vec::new();
+    for (allowed_method, template, action) in ROUTES {
+        let mut routed =
+            Routed { action: *action, template, endpoint: String::new(), id: String::new() };
+        if !fits(&mut routed, &segments) {
+            continue;
+        }
+        if allowed_method == method {
+            return Ok(routed);
+        }
+        allowed.push(allowed_method);
+    }
+    if allowed.is_empty() {
+        Err(Failure::no_route(path))
+    } else {
+        Err(Failure::MethodNotAllowed(allow(&allowed)))
+    }
+}
+
+fn allow(methods: &[&Method]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.join(", ")
+}
+
+/// The decoded segments of a path; `None` if one is empty or not UTF-8.
+fn segments(path: &str) -> Option<Vec<String>> {
+    path.trim_end_matches('/')
+        .split('/')
+        .skip(1)
+        .map(|segment| {
+            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+            (!decoded.is_empty()).then(|| decoded.into_owned())
+        })
+        .collect()
+}
+
+fn fits(routed: &mut Routed, segments: &[String]) -> bool {
+    let template = routed.template.split('/').skip(1);
+    if template.clone().count() != segments.len() {
+        return false;
+    }
+    for (place, segment) in template.zip(segments) {
+        match place {
+            "{type}" if RESERVED.contains(&segment.as_str()) => return false,
+            "{type}" => routed.endpoint.clone_from(segment),
+            "{id}" => routed.id.clone_from(segment),
+            literal if literal == segment => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_route() {
+        let routed = find(&Method::GET, "/scim/v2/Users/a%20b/").unwrap();
+        assert_eq!((routed.action, routed.endpoint.as_str()), (Action::Retrieve, "Users"));
+        assert_eq!(routed.id, "a b");
+        let action = |method: &Method, path: &str| find(method, path).unwrap().action;
+        assert_eq!(action(&Method::HEAD, "/scim/v2/Users"), Action::Query);
+        assert_eq!(action(&Method::GET, "/scim/v2/Schemas"), Action::Schemas);
+        assert_eq!(action(&Method::GET, "/scim/v2/Schemas/urn:x"), Action::Schema);
+        assert_eq!(action(&Method::POST, "/scim/v2/Users//"), Action::Create);
+    }
+
+    #[test]
+    fn what_fits_no_route_says_why() {
+        for path in ["", "/", "/scim/v2", "/scim/v2/", "/scim/v1/Users", "/scim/v2//Users", "/%ff"]
+        {
+            assert!(matches!(find(&Method::GET, path), Err(Failure::NotFound(_))), "{path}");
+        }
+        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::PATCH, "/scim/v2/Users/1") else {
+            panic!("405")
+        };
+        assert_eq!(allow, "GET, PUT, DELETE, HEAD");
+        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Schemas") else {
+            panic!("405")
+        };
+        assert_eq!(allow, "GET, HEAD");
+    }
+}

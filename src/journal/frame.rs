@@ -1,0 +1,150 @@
+//! One change as bytes.
+//!
+//! ```text
+//! frame = length u32 | CRC-32C of body u32 | body
+//! body  = sequence u64 | group u64 | hash of the previous body [32]
+//!       | head length u32 | head (JSON) | write*
+//! write = 1 | key length u32 | key | value length u32 | value        set a key
+//!       | 0 | key length u32 | key                                   remove a key
+//! ```
+//!
+//! Numbers are little-endian. `group` is the sequence of the first frame that was synced together
+//! with this one: it tells a write that was cut short from damage to what had been acknowledged.
+
+use sha2::{Digest, Sha256};
+
+use super::Entry;
+use crate::event::Head;
+
+/// The SHA-256 of a frame's body; zeros before the first frame.
+pub type Hash = [u8; 32];
+
+/// How many bytes stand before a frame's body.
+pub(super) const PREFIX_BYTES: usize = 8;
+/// How many bytes a body may have; a longer length is damage.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+const FIXED_BYTES: usize = 8 + 8 + 32 + 4;
+
+/// A key that a change sets, or removes if there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Which key.
+    pub key: Vec<u8>,
+    /// Its new value.
+    pub value: Option<bytes::Bytes>,
+}
+
+/// One change as it was read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Its number; the first ever is 1.
+    pub sequence: u64,
+    /// The number of the first change that was synced with it.
+    pub group: u64,
+    /// The hash of the change before it.
+    pub previous: Hash,
+    /// Its own hash.
+    pub hash: Hash,
+    /// Who, when and what.
+    pub head: Head,
+    /// The keys that it sets and removes.
+    pub writes: Vec<Write>,
+}
+
+/// Appends a frame to `out` and returns its hash.
+pub(super) fn encode(
+    sequence: u64,
+    group: u64,
+    previous: Hash,
+    entry: &Entry,
+    out: &mut Vec<u8>,
+) -> Hash {
+    let head = serde_json::to_vec(&entry.head).unwrap_or_default();
+    let mut body = Vec::with_capacity(FIXED_BYTES + head.len() + 1024);
+    body.extend_from_slice(&sequence.to_le_bytes());
+    body.extend_from_slice(&group.to_le_bytes());
+    body.extend_from_slice(&previous);
+    put_bytes(&mut body, &head);
+    for write in &entry.writes {
+        body.push(u8::from(write.value.is_some()));
+        put_bytes(&mut body, &write.key);
+        if let Some(value) = &write.value {
+            put_bytes(&mut body, value);
+        }
+    }
+    out.extend_from_slice(&length(&body).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    out.extend_from_slice(&body);
+    Sha256::digest(&body).into()
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&length(bytes).to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// Reads the frame at the beginning of `bytes`; also how many bytes it takes.
+///
+/// # Errors
+///
+/// A clause that says why there is no frame.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Frame, usize), &'static str> {
+    let mut prefix = Cursor(bytes);
+    let length = prefix.u32().ok_or("it ends within a frame")? as usize;
+    let checksum = prefix.u32().ok_or("it ends within a frame")?;
+    if !(FIXED_BYTES..=MAX_BODY_BYTES).contains(&length) {
+        return Err("no frame has that length");
+    }
+    let body = prefix.take(length).ok_or("it ends within a frame")?;
+    if crc32c::crc32c(body) != checksum {
+        return Err("the checksum does not match");
+    }
+    let frame = decode_body(body).ok_or("the frame is malformed")?;
+    Ok((frame, PREFIX_BYTES + length))
+}
+
+fn decode_body(body: &[u8]) -> Option<Frame> {
+    let mut cursor = Cursor(body);
+    let sequence = cursor.u64()?;
+    let group = cursor.u64()?;
+    let previous = cursor.take(32)?.try_into().ok()?;
+    let head = serde_json::from_slice(cursor.bytes()?).ok()?;
+    let mut writes = Vec::new();
+    while let Some(kind) = cursor.take(1) {
+        let key = cursor.bytes()?.to_vec();
+        let value = match kind {
+            [0] => None,
+            [1] => Some(bytes::Bytes::copy_from_slice(cursor.bytes()?)),
+            _ => return None,
+        };
+        writes.push(Write { key, value });
+    }
+    Some(Frame { sequence, group, previous, hash: Sha256::digest(body).into(), head, writes })
+}
+
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()? as usize;
+        self.take(length)
+    }
+}

@@ -1,0 +1,253 @@
+//! The journal: every change, in order, on disk before anybody hears of it.
+//!
+//! Append-only files of frames, each frame one change with who and why. A group of frames costs one
+//! `fdatasync`. Frames are chained by hash, so that a record altered, removed or inserted shows. What
+//! current state can't answer after a crash is answered from here.
+//!
+//! Space is laid out ahead in zeroed steps, so that a group's sync need not change the file's size.
+
+mod frame;
+mod segment;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+pub use frame::{Frame, Hash, Write};
+use segment::{Segment, Tail};
+
+use crate::event::Head;
+
+/// At which size a new file is begun.
+const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// How much space is laid out ahead at a time.
+const STEP_BYTES: u64 = 1024 * 1024;
+
+/// What can go wrong with the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The operating system refused.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The file does not say what was written to it.
+    #[error("{} is damaged at byte {offset}: {reason}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+}
+
+impl JournalError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// One change to be journaled.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who, when and what.
+    pub head: Head,
+    /// The keys that it sets and removes.
+    pub writes: Vec<Write>,
+}
+
+/// The journal, open for appending.
+pub struct Journal {
+    folder: PathBuf,
+    segment: Segment,
+    file: File,
+    /// Where the next frame goes.
+    end: u64,
+    /// Up to where the file is laid out.
+    laid_out: u64,
+    /// The sequence of the next frame.
+    next: u64,
+    /// The hash of the last frame.
+    previous: Hash,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, or begins one whose identity is `new_identity`.
+    ///
+    /// A write that an abrupt stop left half done was never acknowledged and is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Damaged`] if a frame is wrong and later groups follow it: those had been
+    /// acknowledged, so that nothing may be cut off.
+    pub fn open(folder: &Path, new_identity: [u8; 16]) -> Result<Self, JournalError> {
+        fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+        let last = match Segment::list(folder)?.pop() {
+            Some(last) => last,
+            None => Segment::create(folder, new_identity, 1, Hash::default())?,
+        };
+        let tail = last.tail()?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&last.path)
+            .map_err(JournalError::io("open", &last.path))?;
+        let mut journal = Self {
+            folder: folder.to_owned(),
+            file,
+            end: tail.end,
+            laid_out: tail.file_bytes,
+            next: tail.next,
+            previous: tail.previous,
+            segment: last,
+        };
+        journal.cut_torn(&tail)?;
+        Ok(journal)
+    }
+
+    fn cut_torn(&mut self, tail: &Tail) -> Result<(), JournalError> {
+        if tail.torn_bytes == 0 {
+            return Ok(());
+        }
+        tracing::warn!(
+            file = %self.segment.path.display(), at = tail.end, bytes = tail.torn_bytes,
+            "the last write before an abrupt stop was not finished and is dropped; it was never acknowledged"
+        );
+        let path = &self.segment.path;
+        self.file.set_len(tail.end).map_err(JournalError::io("shorten", path))?;
+        self.file.sync_all().map_err(JournalError::io("sync", path))?;
+        self.laid_out = tail.end;
+        Ok(())
+    }
+
+    /// What tells this journal from any other.
+    pub fn identity(&self) -> [u8; 16] {
+        self.segment.identity
+    }
+
+    /// The sequence of the last frame; 0 if there is none.
+    pub fn last_sequence(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Puts a group of changes on disk and returns the sequence of the first.
+    ///
+    /// When this returns `Ok` they survive a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Io`]: whether the group is on disk is unknown, and nothing may be appended
+    /// until the journal was opened anew. A failed sync is never tried again: the kernel reports it
+    /// once and then forgets the data.
+    pub fn append(&mut self, group: &[Entry]) -> Result<u64, JournalError> {
+        let first = self.next;
+        let mut bytes = Vec::new();
+        let mut previous = self.previous;
+        for (sequence, entry) in (first..).zip(group) {
+            previous = frame::encode(sequence, first, previous, entry, &mut bytes);
+        }
+        if self.end >= SEGMENT_BYTES {
+            self.begin_segment()?;
+        }
+        self.lay_out(self.end + bytes.len() as u64)?;
+        let path = &self.segment.path;
+        self.file.write_all_at(&bytes, self.end).map_err(JournalError::io("write", path))?;
+        self.file.sync_data().map_err(JournalError::io("sync", path))?;
+        self.end += bytes.len() as u64;
+        self.next += group.len() as u64;
+        self.previous = previous;
+        Ok(first)
+    }
+
+    fn begin_segment(&mut self) -> Result<(), JournalError> {
+        self.segment = Segment::create(&self.folder, self.identity(), self.next, self.previous)?;
+        let path = &self.segment.path;
+        self.file = File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(JournalError::io("open", path))?;
+        self.end = segment::HEADER_BYTES;
+        self.laid_out = self.end;
+        Ok(())
+    }
+
+    fn lay_out(&mut self, needed: u64) -> Result<(), JournalError> {
+        if needed <= self.laid_out {
+            return Ok(());
+        }
+        let path = &self.segment.path;
+        let target = needed.div_ceil(STEP_BYTES) * STEP_BYTES;
+        let step = vec![0; STEP_BYTES as usize];
+        while self.laid_out < target {
+            let length = (target - self.laid_out).min(STEP_BYTES);
+            let zeros = step.get(..length as usize).unwrap_or(&step);
+            self.file
+                .write_all_at(zeros, self.laid_out)
+                .map_err(JournalError::io("extend", path))?;
+            self.laid_out += length;
+        }
+        self.file.sync_all().map_err(JournalError::io("sync", path))
+    }
+
+    /// Reads every frame after the given sequence, in order, checking checksums and chain.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Damaged`] at the first frame that is not what was written, or if the journal
+    /// no longer reaches back that far; else whatever `visit` answers.
+    pub fn follow<E: From<JournalError>>(
+        &self,
+        after: u64,
+        mut visit: impl FnMut(Frame) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let segments = Segment::list(&self.folder)?;
+        let begins = segments.partition_point(|segment| segment.first <= after + 1);
+        let wanted = segments.get(begins.saturating_sub(1)..).unwrap_or_default();
+        let mut expected = wanted.first().map_or(1, |segment| segment.first);
+        if expected > after + 1 {
+            return Err(JournalError::Damaged {
+                path: self.folder.clone(),
+                offset: 0,
+                reason: format!("it begins with change {expected}, and {} is needed", after + 1),
+            }
+            .into());
+        }
+        for segment in wanted {
+            segment.read(expected, |frame| {
+                expected = frame.sequence + 1;
+                if frame.sequence > after { visit(frame) } else { Ok(()) }
+            })?;
+        }
+        if expected != self.next {
+            return Err(JournalError::Damaged {
+                path: self.folder.clone(),
+                offset: 0,
+                reason: format!("it ends before change {expected}; {} is the next", self.next),
+            }
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// Makes it durable which files a folder holds.
+fn sync_folder(folder: &Path) -> Result<(), JournalError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(JournalError::io("sync", folder))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! One file of the journal.
+//!
+//! ```text
+//! header = "SCIMDJ" 0 1 | identity [16] | first sequence u64 | hash before it [32] | CRC-32C u32
+//! file   = header | frame* | zeros
+//! ```
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, Frame, Hash};
+use super::{JournalError, SEGMENT_BYTES, sync_folder};
+
+const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
+/// How many bytes stand before the first frame.
+pub(super) const HEADER_BYTES: u64 = 8 + 16 + 8 + 32 + 4;
+const SUFFIX: &str = "journal";
+
+/// A file of the journal, by what its header says.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What tells its journal from any other.
+    pub identity: [u8; 16],
+    /// The sequence of its first frame.
+    pub first: u64,
+    /// The hash of the frame before that.
+    previous: Hash,
+}
+
+/// Where a segment's frames end.
+pub(super) struct Tail {
+    /// Where the next frame goes.
+    pub end: u64,
+    /// The size of the file.
+    pub file_bytes: u64,
+    /// How many bytes behind `end` belong to a write that was not finished.
+    pub torn_bytes: u64,
+    /// The sequence of the next frame.
+    pub next: u64,
+    /// The hash of the last frame.
+    pub previous: Hash,
+}
+
+impl Segment {
+    /// Every segment of a folder, oldest first.
+    pub(super) fn list(folder: &Path) -> Result<Vec<Self>, JournalError> {
+        let mut segments = Vec::new();
+        for entry in fs::read_dir(folder).map_err(JournalError::io("read", folder))? {
+            let path = entry.map_err(JournalError::io("read", folder))?.path();
+            if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
+                segments.push(Self::open(path)?);
+            }
+        }
+        segments.sort_by_key(|segment| segment.first);
+        Ok(segments)
+    }
+
+    fn open(path: PathBuf) -> Result<Self, JournalError> {
+        use std::io::Read as _;
+        let mut header = [0; HEADER_BYTES as usize];
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut header));
+        read.map_err(JournalError::io("read the header of", &path))?;
+        Self::decode_header(&path, &header).ok_or_else(|| JournalError::Damaged {
+            path,
+            offset: 0,
+            reason: "its header is not one of a journal of this version".to_owned(),
+        })
+    }
+
+    fn decode_header(path: &Path, header: &[u8; HEADER_BYTES as usize]) -> Option<Self> {
+        let (fields, checksum) = header.split_at_checked(HEADER_BYTES as usize - 4)?;
+        let sound = crc32c::crc32c(fields) == u32::from_le_bytes(checksum.try_into().ok()?);
+        let fields = fields.strip_prefix(&MAGIC)?;
+        let (identity, fields) = fields.split_at_checked(16)?;
+        let (first, previous) = fields.split_at_checked(8)?;
+        let segment = Self {
+            path: path.to_owned(),
+            identity: identity.try_into().ok()?,
+            first: u64::from_le_bytes(first.try_into().ok()?),
+            previous: previous.try_into().ok()?,
+        };
+        sound.then_some(segment)
+    }
+
+    /// Begins a segment: under its name it is either whole or absent.
+    pub(super) fn create(
+        folder: &Path,
+        identity: [u8; 16],
+        first: u64,
+        previous: Hash,
+    ) -> Result<Self, JournalError> {
+        let mut header = Vec::with_capacity(HEADER_BYTES as usize);
+        header.extend_from_slice(&MAGIC);
+        header.extend_from_slice(&identity);
+        header.extend_from_slice(&first.to_le_bytes());
+        header.extend_from_slice(&previous);
+        header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+
+        let path = folder.join(format!("{first:020}.{SUFFIX}"));
+        let unfinished = folder.join(format!("{first:020}.unfinished"));
+        File::create(&unfinished)
+            .and_then(|mut file| {
+                file.write_all(&header)?;
+                file.sync_all()
+            })
+            .map_err(JournalError::io("write", &unfinished))?;
+        fs::rename(&unfinished, &path).map_err(JournalError::io("create", &path))?;
+        sync_folder(folder)?;
+        Ok(Self { path, identity, first, previous })
+    }
+
+    fn load(&self) -> Result<Vec<u8>, JournalError> {
+        fs::read(&self.path).map_err(JournalError::io("read", &self.path))
+    }
+
+    fn damaged(&self, offset: usize, reason: impl Into<String>) -> JournalError {
+        JournalError::Damaged {
+            path: self.path.clone(),
+            offset: offset as u64,
+            reason: reason.into(),
+        }
+    }
+
+    /// Reads every frame; `expected` is the sequence that the first must have.
+    pub(super) fn read<E: From<JournalError>>(
+        &self,
+        expected: u64,
+        mut visit: impl FnMut(Frame) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.first != expected {
+            return Err(self.damaged(0, format!("change {expected} is missing before it")).into());
+        }
+        let bytes = self.load()?;
+        self.walk(&bytes, |frame| visit(frame))?;
+        Ok(())
+    }
+
+    /// Visits frames until one is missing or wrong; answers where that is and what is wrong.
+    fn walk<E>(
+        &self,
+        bytes: &[u8],
+        mut visit: impl FnMut(Frame) -> Result<(), E>,
+    ) -> Result<End, E> {
+        let mut end =
+            End { at: HEADER_BYTES as usize, next: self.first, previous: self.previous, why: None };
+        loop {
+            let rest = bytes.get(end.at..).unwrap_or_default();
+            let (frame, length) = match frame::decode(rest) {
+                Ok(decoded) => decoded,
+                Err(why) => {
+                    end.why = Some(why);
+                    return Ok(end);
+                }
+            };
+            if frame.sequence != end.next || frame.previous != end.previous {
+                end.why = Some("the frame does not follow the one before it");
+                return Ok(end);
+            }
+            end.at += length;
+            end.next += 1;
+            end.previous = frame.hash;
+            visit(frame)?;
+        }
+    }
+
+    /// Finds where the frames of the last segment end.
+    ///
+    /// # Errors
+    ///
+    /// `Damaged` if a later group follows the place where the frames end.
+    pub(super) fn tail(&self) -> Result<Tail, JournalError> {
+        let bytes = self.load()?;
+        let end = self.walk(&bytes, |_| Ok::<_, JournalError>(()))?;
+        let rest = bytes.get(end.at..).unwrap_or_default();
+        let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if let Some(later) = later_group(rest.get(..used).unwrap_or_default(), end.next) {
+            let why = end.why.unwrap_or("a frame is missing");
+            return Err(self.damaged(
+                end.at,
+                format!("{why}, and acknowledged changes follow at byte {}", end.at + later),
+            ));
+        }
+        Ok(Tail {
+            end: end.at as u64,
+            file_bytes: bytes.len() as u64,
+            torn_bytes: used as u64,
+            next: end.next,
+            previous: end.previous,
+        })
+    }
+}
+
+struct End {
+    at: usize,
+    next: u64,
+    previous: Hash,
+    why: Option<&'static str>,
+}
+
+/// Where in the bytes behind the last good frame a frame of a later group stands, if one does.
+///
+/// A frame of the same group may: the disk may have written the end of a group and not its middle
+/// when power went.
+fn later_group(rest: &[u8], next: u64) -> Option<usize> {
+    // A group that begins after `next` was synced after the one that `next` belongs to.
+    (1..rest.len()).find(|&at| {
+        let candidate = rest.get(at..).unwrap_or_default();
+        let plausible = candidate
+            .get(frame::PREFIX_BYTES..frame::PREFIX_BYTES + 8)
+            .and_then(|sequence| sequence.try_into().ok())
+            .map(u64::from_le_bytes)
+            .is_some_and(|sequence| sequence > next && sequence - next < SEGMENT_BYTES);
+        plausible && frame::decode(candidate).is_ok_and(|(frame, _)| frame.group > next)
+    })
+}

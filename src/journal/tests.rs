@@ -1,0 +1,171 @@
+//! The journal against files that were cut, altered and torn.
+
+use std::fs;
+
+use super::*;
+use crate::event::{Actor, Event, Verb};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("scimd-journal-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn open(&self) -> Result<Journal, JournalError> {
+        Journal::open(&self.0, [7; 16])
+    }
+
+    fn file(&self) -> PathBuf {
+        Segment::list(&self.0).unwrap().pop().unwrap().path
+    }
+
+    fn sequences(&self) -> Vec<u64> {
+        sequences(&self.open().unwrap(), 0)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sequences(journal: &Journal, after: u64) -> Vec<u64> {
+    let mut seen = Vec::new();
+    journal
+        .follow::<JournalError>(after, |frame| {
+            seen.push(frame.sequence);
+            Ok(())
+        })
+        .unwrap();
+    seen
+}
+
+fn entry(value: usize) -> Entry {
+    let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: "x".to_owned() };
+    let head = Head { time: jiff::Timestamp::UNIX_EPOCH, actor: Actor::System, event };
+    let value = Some(bytes::Bytes::from(vec![b'v'; value]));
+    let put = Write { key: b"key".to_vec(), value };
+    Entry { head, writes: vec![put, Write { key: b"gone".to_vec(), value: None }] }
+}
+
+#[test]
+fn what_is_appended_reads_back_after_reopening() {
+    let folder = Folder::new("reopen");
+    let mut journal = folder.open().unwrap();
+    assert_eq!(journal.last_sequence(), 0);
+    assert_eq!(journal.append(&[entry(10), entry(20)]).unwrap(), 1);
+    assert_eq!(journal.append(&[entry(30)]).unwrap(), 3);
+    drop(journal);
+
+    let journal = folder.open().unwrap();
+    assert_eq!((journal.last_sequence(), journal.identity()), (3, [7; 16]));
+    assert_eq!(sequences(&journal, 0), [1, 2, 3]);
+    assert_eq!(sequences(&journal, 2), [3]);
+    assert_eq!(sequences(&journal, 3), [0; 0]);
+    let mut groups = Vec::new();
+    journal
+        .follow::<JournalError>(0, |frame| {
+            assert_eq!(frame.writes, entry(frame.sequence as usize * 10).writes);
+            groups.push(frame.group);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(groups, [1, 1, 3]);
+}
+
+#[test]
+fn a_full_file_is_followed_by_another() {
+    let folder = Folder::new("rotate");
+    let mut journal = folder.open().unwrap();
+    for _ in 0..20 {
+        journal.append(&[entry(1024 * 1024)]).unwrap();
+    }
+    drop(journal);
+    assert_eq!(Segment::list(&folder.0).unwrap().len(), 2);
+    assert_eq!(folder.sequences(), (1..=20).collect::<Vec<_>>());
+    assert_eq!(sequences(&folder.open().unwrap(), 18), [19, 20]);
+}
+
+#[test]
+fn a_write_cut_short_at_any_byte_is_dropped_whole() {
+    let folder = Folder::new("torn");
+    let mut journal = folder.open().unwrap();
+    journal.append(&[entry(10)]).unwrap();
+    let start = journal.end as usize;
+    journal.append(&[entry(10)]).unwrap();
+    let end = journal.end as usize;
+    drop(journal);
+    let whole = fs::read(folder.file()).unwrap();
+    for cut in start..end {
+        let mut torn = whole.clone();
+        torn[cut..].fill(0);
+        fs::write(folder.file(), &torn).unwrap();
+        assert_eq!(folder.sequences(), [1], "zeros from byte {cut}");
+        fs::write(folder.file(), &whole[..cut]).unwrap();
+        assert_eq!(folder.sequences(), [1], "cut at byte {cut}");
+    }
+    let mut journal = folder.open().unwrap();
+    assert_eq!(journal.append(&[entry(5)]).unwrap(), 2);
+    assert_eq!(folder.sequences(), [1, 2]);
+}
+
+#[test]
+fn a_group_torn_in_its_middle_is_dropped_but_acknowledged_groups_never_are() {
+    let folder = Folder::new("middle");
+    let mut journal = folder.open().unwrap();
+    journal.append(&[entry(10)]).unwrap();
+    let group = journal.end as usize;
+    journal.append(&[entry(10), entry(10), entry(10)]).unwrap();
+    drop(journal);
+    let whole = fs::read(folder.file()).unwrap();
+    let mut torn = whole.clone();
+    torn[group + 20] ^= 1;
+    fs::write(folder.file(), &torn).unwrap();
+    assert_eq!(folder.sequences(), [1], "the rest belongs to the same group");
+
+    fs::write(folder.file(), &whole).unwrap();
+    let mut damaged = whole;
+    damaged[HEADER_AND_A_BIT] ^= 1;
+    fs::write(folder.file(), &damaged).unwrap();
+    let error = folder.open().err().expect("must be refused").to_string();
+    assert!(error.contains("acknowledged changes follow"), "{error}");
+}
+
+const HEADER_AND_A_BIT: usize = segment::HEADER_BYTES as usize + 30;
+
+#[test]
+fn every_flipped_bit_in_acknowledged_frames_is_found() {
+    let folder = Folder::new("flip");
+    let mut journal = folder.open().unwrap();
+    journal.append(&[entry(10)]).unwrap();
+    let end = journal.end as usize;
+    journal.append(&[entry(10)]).unwrap();
+    let written = journal.end as usize;
+    drop(journal);
+    let file = folder.file();
+    let whole = fs::read(&file).unwrap();
+    for bit in 0..end * 8 {
+        let mut damaged = whole[..written].to_vec();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&file, &damaged).unwrap();
+        assert!(matches!(folder.open(), Err(JournalError::Damaged { .. })), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = Folder::new("gap");
+    let mut journal = folder.open().unwrap();
+    for _ in 0..20 {
+        journal.append(&[entry(1024 * 1024)]).unwrap();
+    }
+    let first = Segment::list(&folder.0).unwrap().remove(0).path;
+    fs::remove_file(first).unwrap();
+    let error = journal.follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    assert!(error.contains("and 1 is needed"), "{error}");
+}

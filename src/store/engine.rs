@@ -1,0 +1,99 @@
+//! The embedded database: current state, and the only file that names sled.
+//!
+//! Everything is in one tree, and a group of changes is one batch, which sled applies as a whole or
+//! not at all. What was applied last may be lost in a crash; the key [`keys::APPLIED`], set in every
+//! batch, says from where the journal has to be followed again.
+//!
+//! Batches alone write. sled 0.34 is known to hang when single inserts run beside reads; a batch
+//! takes its process-wide lock, so that no read runs beside it.
+
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::keys;
+use super::{Read, StoreError, Write};
+
+/// The open database.
+pub(super) struct Engine {
+    database: sled::Db,
+}
+
+fn failed(action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
+    move |error| StoreError::Engine { action, reason: error.to_string() }
+}
+
+impl Engine {
+    /// Opens the database in `folder`, with a cache of so many mebibytes.
+    ///
+    /// It is opened in a thread of its own: on a damaged file sled may panic rather than fail.
+    pub(super) fn open(folder: &Path, cache_mib: u32) -> Result<Self, StoreError> {
+        let config =
+            sled::Config::new().path(folder).cache_capacity(u64::from(cache_mib) * 1024 * 1024);
+        let opening = std::thread::Builder::new()
+            .name("store-open".to_owned())
+            .spawn(move || config.open())
+            .map_err(|error| StoreError::Engine { action: "open", reason: error.to_string() })?;
+        match opening.join() {
+            Ok(opened) => Ok(Self { database: opened.map_err(failed("open"))? }),
+            Err(_) => Err(StoreError::Engine { action: "open", reason: "it panicked".to_owned() }),
+        }
+    }
+
+    /// The identity of the journal that the state follows, and how far it has followed it.
+    pub(super) fn applied(&self) -> Result<Option<([u8; 16], u64)>, StoreError> {
+        let (journal, applied) = (self.get(keys::JOURNAL)?, self.get(keys::APPLIED)?);
+        Ok(journal.zip(applied).and_then(|(journal, applied)| {
+            let applied = u64::from_le_bytes(applied.as_ref().try_into().ok()?);
+            Some((journal.as_ref().try_into().ok()?, applied))
+        }))
+    }
+
+    /// Applies writes that bring the state to `sequence` of the journal `identity`.
+    pub(super) fn apply<'a>(
+        &self,
+        writes: impl Iterator<Item = &'a Write>,
+        identity: [u8; 16],
+        sequence: u64,
+    ) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for write in writes {
+            match &write.value {
+                Some(value) => batch.insert(write.key.as_slice(), value.as_ref()),
+                None => batch.remove(write.key.as_slice()),
+            }
+        }
+        batch.insert(keys::JOURNAL, &identity);
+        batch.insert(keys::APPLIED, &sequence.to_le_bytes());
+        self.database.apply_batch(batch).map_err(failed("write"))
+    }
+
+    /// Writes out what is only in memory, so that the next start has less to follow.
+    pub(super) fn flush(&self) -> Result<(), StoreError> {
+        self.database.flush().map(drop).map_err(failed("flush"))
+    }
+}
+
+impl Read for Engine {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let value = self.database.get(key).map_err(failed("read"))?;
+        Ok(value.map(Bytes::from_owner))
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (key, value) = entry.map_err(failed("read"))?;
+            if !key.starts_with(prefix) || visit(&key, Bytes::from_owner(value)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Every key on disk. What stands here is a promise to every later version.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `m` `applied` | the sequence that the state has reached, u64 little-endian |
+//! | `m` `journal` | the identity of the journal that the state belongs to |
+//! | `r` type id | the record of a resource, see [`super::record`] |
+//! | `u` type attribute 0 value | the id of the one resource that holds the value |
+//! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
+//! | `c` type | how many resources of the type there are, u64 little-endian |
+//! | `t` token id | a token as JSON |
+//!
+//! `type` is the resource type's byte, `id` the 16 bytes of a resource id, `attribute` the path of an
+//! attribute. Values are folded where letter case does not matter; they hold no zero byte.
+
+use crate::scim::resource::ResourceId;
+use crate::scim::schema::IndexedAttribute;
+use crate::scim::value::fold;
+
+const RECORD: u8 = b'r';
+const UNIQUE: u8 = b'u';
+const INDEX: u8 = b'i';
+const COUNT: u8 = b'c';
+const TOKEN: u8 = b't';
+
+/// How far the state has followed the journal.
+pub(super) const APPLIED: &[u8] = b"mapplied";
+/// Which journal the state follows.
+pub(super) const JOURNAL: &[u8] = b"mjournal";
+
+/// The record of a resource.
+pub fn record(tag: u8, id: ResourceId) -> Vec<u8> {
+    let mut key = vec![RECORD, tag];
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// What the records of a type begin with.
+pub fn records(tag: u8) -> [u8; 2] {
+    [RECORD, tag]
+}
+
+/// Whether a key is that of a record.
+pub fn is_record(key: &[u8]) -> bool {
+    key.first() == Some(&RECORD)
+}
+
+/// The id at the end of a record's or an index entry's key.
+pub fn trailing_id(key: &[u8]) -> Option<ResourceId> {
+    key.last_chunk().map(|id| ResourceId::from_bytes(*id))
+}
+
+/// How many resources of a type there are.
+pub fn count(tag: u8) -> [u8; 2] {
+    [COUNT, tag]
+}
+
+/// A token.
+pub fn token(id: &str) -> Vec<u8> {
+    let mut key = tokens().to_vec();
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// What the keys of tokens begin with.
+pub fn tokens() -> [u8; 1] {
+    [TOKEN]
+}
+
+/// The entry of a unique index: who holds this value?
+pub fn unique(tag: u8, indexed: &IndexedAttribute<'_>, value: &str) -> Vec<u8> {
+    entry(UNIQUE, tag, indexed, value)
+}
+
+/// What the entries of an index for one value begin with.
+pub fn index_value(tag: u8, indexed: &IndexedAttribute<'_>, value: &str) -> Vec<u8> {
+    let mut key = entry(INDEX, tag, indexed, value);
+    key.push(0);
+    key
+}
+
+/// The entry of an index: this resource holds this value.
+pub fn index(tag: u8, indexed: &IndexedAttribute<'_>, value: &str, id: ResourceId) -> Vec<u8> {
+    let mut key = index_value(tag, indexed, value);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+fn entry(kind: u8, tag: u8, indexed: &IndexedAttribute<'_>, value: &str) -> Vec<u8> {
+    let mut key = vec![kind, tag];
+    let attribute = Some(indexed.attribute.name.as_str());
+    let sub_attribute = indexed.sub_attribute.map(|attribute| attribute.name.as_str());
+    for part in [indexed.extension, attribute, sub_attribute].into_iter().flatten() {
+        key.extend_from_slice(part.as_bytes());
+        key.push(b'.');
+    }
+    key.push(0);
+    let value = if indexed.leaf().case_exact { value.into() } else { fold(value) };
+    key.extend_from_slice(value.as_bytes());
+    key
+}

@@ -1,0 +1,124 @@
+//! Current state and how it changes: the seam between what scimd does and how bytes are kept.
+//!
+//! Above this floor state is keys and values ([`keys`] says which). A change names the keys that it
+//! expects to be as they were, the keys that it sets and removes, and the event that it is. A group of
+//! changes is committed at once; when [`Store::commit`] returns, what it accepted survives a loss of
+//! power.
+//!
+//! [`local::LocalStore`] keeps state in this machine's data folder: the journal acknowledges, sled
+//! answers questions. A store that several appliances share would be another implementation, with the
+//! expectations checked inside its transaction.
+
+mod engine;
+pub mod folder;
+pub mod keys;
+pub mod local;
+pub mod overlay;
+pub mod record;
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::event::Head;
+pub use crate::journal::Write;
+use crate::journal::{Frame, JournalError};
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// An earlier error makes it unknown what is on disk; a restart finds out.
+    #[error("writing has stopped after an earlier storage error; restart scimd to recover")]
+    Stopped,
+    /// The journal could not be read or written.
+    #[error("the journal failed")]
+    Journal(#[from] JournalError),
+    /// The database failed.
+    #[error("the database can't {action}: {reason}")]
+    Engine {
+        /// What was tried.
+        action: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// A value is not what was stored.
+    #[error("the record at key {key} is damaged; restart scimd to rebuild it from the journal")]
+    Damaged {
+        /// Its key, in hexadecimal.
+        key: String,
+    },
+    /// The data folder can't be used.
+    #[error("{0}")]
+    Folder(String),
+}
+
+/// Reading state.
+pub trait Read: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`] if it could not be read.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Visits the keys that begin with `prefix` in order, those above `after` if it is given, until
+    /// `visit` breaks off.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`] if a key could not be read.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+}
+
+/// What a change takes for granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// The key has no value.
+    Absent(Vec<u8>),
+    /// The key holds a record of this version.
+    Version(Vec<u8>, u64),
+}
+
+/// A change: all of it happens, or none.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What must hold for it to happen.
+    pub expectations: Vec<Expectation>,
+    /// The keys that it sets and removes.
+    pub writes: Vec<Write>,
+    /// Who makes it, when, and what it is.
+    pub head: Head,
+}
+
+/// A change did not happen, because an expectation does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict;
+
+/// State that can change.
+pub trait Store: Read {
+    /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
+    ///
+    /// # Errors
+    ///
+    /// Any error stops writing for good: whether the group will be there after a restart is unknown.
+    fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
+
+    /// Visits every change after the given sequence, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Journal`] if it can't be read back that far.
+    fn follow(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Whether an error has stopped writing.
+    fn is_stopped(&self) -> bool;
+}

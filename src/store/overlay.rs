@@ -1,0 +1,145 @@
+//! State as it will be once the changes that wait are committed.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+
+use super::{Read, StoreError, Write};
+
+/// Keys set and removed, over a state that does not know of it yet.
+pub struct Overlay<'a> {
+    below: &'a dyn Read,
+    writes: BTreeMap<Vec<u8>, Option<Bytes>>,
+}
+
+impl<'a> Overlay<'a> {
+    /// Nothing set or removed yet.
+    pub fn new(below: &'a dyn Read) -> Self {
+        Self { below, writes: BTreeMap::new() }
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, key: Vec<u8>, value: Bytes) {
+        self.writes.insert(key, Some(value));
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.writes.insert(key, None);
+    }
+
+    /// What was set and removed, in the order of the keys.
+    pub fn into_writes(self) -> Vec<Write> {
+        self.writes.into_iter().map(|(key, value)| Write { key, value }).collect()
+    }
+
+    /// Takes over what a change sets and removes.
+    pub fn absorb(&mut self, writes: &[Write]) {
+        self.writes.extend(writes.iter().map(|write| (write.key.clone(), write.value.clone())));
+    }
+}
+
+impl Read for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.writes.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.below.get(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let mut above = self
+            .writes
+            .range::<[u8], _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .peekable();
+        let mut flow = ControlFlow::Continue(());
+        self.below.scan(prefix, after, &mut |key, value| {
+            while let Some((earlier, value)) = above.next_if(|(above, _)| above.as_slice() < key) {
+                if let Some(value) = value {
+                    flow = visit(earlier, value.clone());
+                    if flow.is_break() {
+                        return flow;
+                    }
+                }
+            }
+            flow = match above.next_if(|(above, _)| above.as_slice() == key) {
+                Some((_, None)) => ControlFlow::Continue(()),
+                Some((_, Some(newer))) => visit(key, newer.clone()),
+                None => visit(key, value),
+            };
+            flow
+        })?;
+        for (key, value) in above {
+            if let (Some(value), ControlFlow::Continue(())) = (value, flow) {
+                flow = visit(key, value.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Read for Nothing {
+        fn get(&self, _: &[u8]) -> Result<Option<Bytes>, StoreError> {
+            Ok(None)
+        }
+
+        fn scan(
+            &self,
+            _: &[u8],
+            _: Option<&[u8]>,
+            _: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+        ) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    fn keys(state: &dyn Read, after: Option<&[u8]>, at_most: usize) -> Vec<String> {
+        let mut seen = Vec::new();
+        state
+            .scan(b"k", after, &mut |key, value| {
+                seen.push(String::from_utf8([key, b"=", &value].concat()).unwrap());
+                if seen.len() == at_most {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+            .unwrap();
+        seen
+    }
+
+    #[test]
+    fn layers_read_as_one() {
+        let mut below = Overlay::new(&Nothing);
+        for key in ["k1", "k3", "k5", "l9"] {
+            below.put(key.into(), Bytes::from_static(b"old"));
+        }
+        let mut state = Overlay::new(&below);
+        state.put(b"k2".to_vec(), Bytes::from_static(b"new"));
+        state.put(b"k5".to_vec(), Bytes::from_static(b"new"));
+        state.put(b"k6".to_vec(), Bytes::from_static(b"new"));
+        state.put(b"l1".to_vec(), Bytes::from_static(b"new"));
+        state.delete(b"k3".to_vec());
+        assert_eq!(keys(&state, None, 9), ["k1=old", "k2=new", "k5=new", "k6=new"]);
+        assert_eq!(keys(&state, Some(b"k2"), 9), ["k5=new", "k6=new"]);
+        for at_most in 1..4 {
+            assert_eq!(keys(&state, None, at_most).len(), at_most);
+        }
+        assert_eq!(state.get(b"k3").unwrap(), None);
+        assert_eq!(state.get(b"k1").unwrap().unwrap(), "old");
+    }
+}
