@@ -124,6 +124,12 @@ async fn run(
     let socket = AdminSocket::bind(&config.data_dir)?;
     let connections: Vec<String> = config.connections.keys().cloned().collect();
 
+    let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
+    tracing::info!(
+        address = %listener.local_addr()?, endpoint = endpoint(config), "listening"
+    );
+    // Only now, when nothing can keep us from serving: a token that is made is shown.
+    tokio::task::block_in_place(|| ready(&directory))?;
     for name in &connections {
         if !directory.tokens().iter().any(|token| &token.connection == name) {
             tracing::warn!(
@@ -132,11 +138,6 @@ async fn run(
             );
         }
     }
-    let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
-    tracing::info!(
-        address = %listener.local_addr()?, endpoint = endpoint(config), "listening"
-    );
-    ready(&directory)?;
 
     let stop = async {
         tokio::select! {
