@@ -1,0 +1,237 @@
+//! The server under test: the real binary, its folder, its life and death.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::Client;
+
+/// How long a server may take until it listens, and until it has stopped.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command of the binary under test.
+pub(crate) fn scimd(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scimd"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// A server in a folder of its own; killed when dropped.
+pub(crate) struct Server {
+    folder: TempDir,
+    port: u16,
+    token: String,
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// A server with the default configuration, after its first boot.
+    pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// A server whose configuration has these lines besides address and data folder. Lines before the
+    /// first `[table]` are top-level keys.
+    pub(crate) fn start_with(config: &str) -> Self {
+        let mut server = Self::configure(config);
+        server.boot(&["--first-boot"]);
+        let printed = server.stdout();
+        let token = printed.lines().find_map(|line| line.strip_prefix("Token        scimd_"));
+        server.token = format!("scimd_{}", token.expect("a token on first boot"));
+        server
+    }
+
+    /// A folder with a configuration, and no server yet.
+    pub(crate) fn configure(config: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = free_port();
+        let (top, tables) = match config.find('[') {
+            Some(at) => config.split_at(at),
+            None => (config, ""),
+        };
+        let mut text = format!("{top}\ndata_dir = \"data\"\n{tables}\n");
+        let address = format!("address = \"127.0.0.1:{port}\"\n");
+        if text.contains("[listen]") {
+            text = text.replace("[listen]", &format!("[listen]\n{address}"));
+        } else {
+            text.push_str(&format!("[listen]\n{address}"));
+        }
+        fs::write(folder.path().join("config.toml"), text).unwrap();
+        Self { folder, port, token: String::new(), process: None }
+    }
+
+    /// Starts it; returns once it listens.
+    pub(crate) fn boot(&mut self, args: &[&str]) {
+        assert!(self.process.is_none(), "it runs already");
+        let mut child = self
+            .command(&["serve"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (stdout, out) = collect(child.stdout.take().unwrap());
+        let (stderr, err) = collect(child.stderr.take().unwrap());
+        self.process = Some(Process { child, stdout, stderr, readers: vec![out, err] });
+        let first_boot = args.contains(&"--first-boot");
+        self.until("it listens", |server| {
+            let welcomed = !first_boot || server.stdout().ends_with("\n\n");
+            welcomed && server.stderr().contains("listening")
+        });
+    }
+
+    /// Waits until something holds.
+    pub(crate) fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE.as_millis() / 10 {
+            if holds(self) {
+                return;
+            }
+            let process = self.process.as_mut().expect("it runs");
+            let ended = process.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended ({ended:?}) before {what}: {}", self.stderr());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("in {PATIENCE:?} it did not come to pass that {what}: {}", self.stderr());
+    }
+
+    /// A command of the binary in this server's folder, with its configuration.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = scimd(args);
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed; what it prints on standard output.
+    pub(crate) fn succeed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?} failed: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// SIGKILL: no chance to put anything in order.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end; what it printed on standard error.
+    pub(crate) fn stop(&mut self) -> String {
+        self.terminate();
+        let mut process = self.process.take().expect("it runs");
+        let status = process.child.wait().unwrap();
+        for reader in process.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        let stderr = process.stderr.lock().unwrap().clone();
+        assert!(status.success(), "it ended with {status}: {stderr}");
+        stderr
+    }
+
+    /// SIGTERM alone.
+    pub(crate) fn terminate(&self) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// The process id of the running server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").child.id()
+    }
+
+    /// What it has printed on standard output since it was started.
+    pub(crate) fn stdout(&self) -> String {
+        self.process.as_ref().map(|process| process.stdout.lock().unwrap().clone()).unwrap_or_default()
+    }
+
+    /// What it has logged since it was started.
+    pub(crate) fn stderr(&self) -> String {
+        self.process.as_ref().map(|process| process.stderr.lock().unwrap().clone()).unwrap_or_default()
+    }
+
+    /// A client with the token of the first boot and the default origin.
+    pub(crate) fn client(&self) -> Client {
+        self.client_with(&self.token)
+    }
+
+    /// A client with another token.
+    pub(crate) fn client_with(&self, token: &str) -> Client {
+        Client::new(&self.certificate(), self.port).bearer(token).header("X-Request-Origin", "localhost")
+    }
+
+    /// A client that sends no credentials.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::new(&self.certificate(), self.port)
+    }
+
+    /// The token of the first boot.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The folder with its configuration.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its self-signed certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.data().join("tls/cert.pem")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+    }
+}
+
+fn collect(pipe: impl std::io::Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
+    let text = Arc::new(Mutex::new(String::new()));
+    let filled = Arc::clone(&text);
+    let reader = std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = filled.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    (text, reader)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
