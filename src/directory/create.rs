@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::ContextV7;
 
 use super::error::DirectoryError;
+use super::member;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
 use crate::event::Verb;
@@ -25,18 +26,22 @@ impl Command for Create {
     /// # Errors
     ///
     /// `Invalid` with `uniqueness` if another resource holds a value that must be unique, or with
-    /// `invalidValue` if the resource is too large.
+    /// `invalidValue` if the resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let now = work.now();
         let id = ID_ORDER.with(|order| ResourceId::generate(order, now));
         let mut resource = self.resource.clone();
+        let members = resource.take_members(resource_type);
         resource.complete(resource_type, None);
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored = resource::write(work, resource_type, id, &meta, &resource, None)?;
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
+        for member in members.as_ref().map(member::ids).transpose()?.unwrap_or_default() {
+            member::add(work, id, member)?;
+        }
         work.record(resource::event(resource_type, Verb::Created, id));
-        Ok(stored)
+        resource::with_references(work, resource_type, stored)
     }
 }
 

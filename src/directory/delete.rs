@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::DirectoryError;
+use super::member;
 use super::resource;
 use super::work::{Command, Work};
 use crate::event::Verb;
@@ -10,7 +11,7 @@ use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
 use crate::store::keys;
 
-/// Deletes a resource for good; its unique values are free again.
+/// Deletes a resource for good: its unique values are free again, and it is a member of nothing.
 pub struct Delete {
     /// Of which type.
     pub resource_type: Arc<ResourceType>,
@@ -34,6 +35,7 @@ impl Command for Delete {
         let previous = resource::attributes(resource_type, &present)?;
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
         resource::remove(work, resource_type, id, &previous)?;
+        member::sever(work, id)?;
         resource::count(work, resource_type, |count| count.saturating_sub(1))?;
         work.record(resource::event(resource_type, Verb::Deleted, id));
         Ok(())

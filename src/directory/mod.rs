@@ -7,6 +7,7 @@
 mod create;
 mod delete;
 mod error;
+mod member;
 mod query;
 mod replace;
 mod resource;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
+pub use member::Reference;
 pub use query::Page;
 pub use replace::Replace;
 pub use resource::Stored;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::error::DirectoryError;
+use super::member;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
 use crate::event::Verb;
-use crate::scim::resource::{Meta, Resource, Version};
+use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::check_immutable;
-use crate::store::keys;
 
 /// Puts a resource in the place of another, and answers it as stored.
 ///
@@ -32,29 +32,30 @@ impl Command for Replace {
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`; `Invalid` with `mutability`, `uniqueness`, or `invalidValue` if
-    /// the resource is too large.
+    /// the resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = resource::parse_id(resource_type, &self.id)?;
         let present = resource::find(work, resource_type, id)?;
         resource::check_version(self.expected.as_deref(), present.record.version)?;
         let previous = resource::attributes(resource_type, &present)?;
-        check_immutable(resource_type, &previous, &self.resource)?;
         let mut replacement = self.resource.clone();
+        let members = replacement.take_members(resource_type);
+        check_immutable(resource_type, &previous, &replacement)?;
         replacement.complete(resource_type, Some(&previous));
-        if replacement == previous {
-            return Ok(present);
+        let mut changed = replacement != previous;
+        if resource_type.members().is_some() {
+            let wanted = members.as_ref().map(member::ids).transpose()?.unwrap_or_default();
+            changed |= member::set(work, id, &wanted)?;
         }
-        let old = resource::meta(resource_type, &present)?;
-        let meta = Meta {
-            last_modified: resource::not_before(work.now(), old.last_modified),
-            version: old.version.next(),
-            ..old
+        let stored = if changed {
+            let meta = member::next_meta(work, resource_type, &present)?;
+            member::rename(work, resource_type, id, &previous, &replacement)?;
+            work.record(resource::event(resource_type, Verb::Replaced, id));
+            resource::write(work, resource_type, id, &meta, &replacement, Some(&previous))?
+        } else {
+            present
         };
-        work.expect_version(keys::record(resource_type.tag, id), old.version);
-        let stored =
-            resource::write(work, resource_type, id, &meta, &replacement, Some(&previous))?;
-        work.record(resource::event(resource_type, Verb::Replaced, id));
-        Ok(stored)
+        resource::with_references(work, resource_type, stored)
     }
 }

@@ -129,6 +129,17 @@ pub enum Index {
     Equality,
 }
 
+/// Where the values of an attribute are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// In the record of the resource.
+    InRecord,
+    /// Each on its own, as a tie between this group and its member: a group may have very many.
+    AsMembers,
+    /// Nowhere: they are found by following the ties from member to group.
+    AsMemberships,
+}
+
 /// An attribute or sub-attribute, with every characteristic that RFC 7643 names.
 #[derive(Clone, Debug)]
 pub struct Attribute {
@@ -160,6 +171,8 @@ pub struct Attribute {
     pub index: Index,
     /// What an omission means.
     pub omitted: Omitted,
+    /// Where its values are.
+    pub held: Held,
 }
 
 impl Attribute {
@@ -181,6 +194,7 @@ impl Attribute {
             sub_attributes: Vec::new(),
             index: Index::None,
             omitted: Omitted::Cleared,
+            held: Held::InRecord,
         }
     }
 
@@ -267,6 +281,12 @@ impl Attribute {
     /// Sets what an omission means.
     pub fn omitted(mut self, omitted: Omitted) -> Self {
         self.omitted = omitted;
+        self
+    }
+
+    /// Sets where its values are.
+    pub fn held(mut self, held: Held) -> Self {
+        self.held = held;
         self
     }
 

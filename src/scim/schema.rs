@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attribute::{self, Attribute, Index, Mutability, Returned};
+use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
 use super::path::AttrPath;
 use super::schemas;
 
@@ -44,6 +44,8 @@ pub struct ResourceType {
     pub endpoint: String,
     /// What it is, for people.
     pub description: String,
+    /// The attributes by which people know a resource; the first that has a value is shown.
+    pub display: &'static [&'static str],
     /// The byte that stands for it in keys on disk; never changes.
     pub tag: u8,
     /// Its base schema.
@@ -84,6 +86,16 @@ impl ResourceType {
                 })
             })
             .filter(|indexed| indexed.leaf().mutability != Mutability::ReadOnly)
+    }
+
+    /// The top-level attributes whose values are not in the record.
+    pub fn tied(&self) -> impl Iterator<Item = &Attribute> {
+        self.schema.attributes.iter().filter(|attribute| attribute.held != Held::InRecord)
+    }
+
+    /// The attribute that holds members, if this is a kind of group.
+    pub fn members(&self) -> Option<&Attribute> {
+        self.tied().find(|attribute| attribute.held == Held::AsMembers)
     }
 
     /// Whether what is stored is exactly what is served when a client asks for nothing special.
@@ -133,7 +145,10 @@ pub struct Registry {
 impl Registry {
     /// The built-in resource types.
     pub fn built_in() -> Self {
-        Self { resource_types: vec![Arc::new(schemas::user::resource_type())] }
+        Self { resource_types: vec![
+                Arc::new(schemas::user::resource_type()),
+                Arc::new(schemas::group::resource_type()),
+            ] }
     }
 
     /// Every resource type.
@@ -144,5 +159,10 @@ impl Registry {
     /// The resource type served at `/{endpoint}`; letter case matters, as in every path.
     pub fn by_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         self.resource_types.iter().find(|resource_type| resource_type.endpoint == endpoint)
+    }
+
+    /// The resource type with that byte in keys.
+    pub fn by_tag(&self, tag: u8) -> Option<&Arc<ResourceType>> {
+        self.resource_types.iter().find(|resource_type| resource_type.tag == tag)
     }
 }

@@ -9,6 +9,8 @@
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
 //! | `c` type | how many resources of the type there are, u64 little-endian |
 //! | `t` token id | a token as JSON |
+//! | `g` group id, member id | the member's type and the name that is shown |
+//! | `h` member id, group id | nothing: the same tie from its other end |
 //!
 //! `type` is the resource type's byte, `id` the 16 bytes of a resource id, `attribute` the path of an
 //! attribute. Values are folded where letter case does not matter; they hold no zero byte.
@@ -22,6 +24,8 @@ const UNIQUE: u8 = b'u';
 const INDEX: u8 = b'i';
 const COUNT: u8 = b'c';
 const TOKEN: u8 = b't';
+const MEMBER: u8 = b'g';
+const MEMBERSHIP: u8 = b'h';
 
 /// How far the state has followed the journal.
 pub(super) const APPLIED: &[u8] = b"mapplied";
@@ -53,6 +57,26 @@ pub fn trailing_id(key: &[u8]) -> Option<ResourceId> {
 /// How many resources of a type there are.
 pub fn count(tag: u8) -> [u8; 2] {
     [COUNT, tag]
+}
+
+/// The tie from a group to its member.
+pub fn member(group: ResourceId, member: ResourceId) -> Vec<u8> {
+    [&members(group), member.as_bytes().as_slice()].concat()
+}
+
+/// What the ties from a group to its members begin with.
+pub fn members(group: ResourceId) -> Vec<u8> {
+    [&[MEMBER], group.as_bytes().as_slice()].concat()
+}
+
+/// The tie from a member to its group.
+pub fn membership(member: ResourceId, group: ResourceId) -> Vec<u8> {
+    [&memberships(member), group.as_bytes().as_slice()].concat()
+}
+
+/// What the ties from a member to its groups begin with.
+pub fn memberships(member: ResourceId) -> Vec<u8> {
+    [&[MEMBERSHIP], member.as_bytes().as_slice()].concat()
 }
 
 /// A token.

@@ -1,4 +1,5 @@
 //! The built-in schemas, as data.
 
 pub mod common;
+pub mod group;
 pub mod user;

@@ -1,7 +1,7 @@
 //! The User resource type: core schema (RFC 7643, section 4.1) and enterprise extension (4.3).
 
 use super::common::{self, plural};
-use crate::scim::attribute::{Attribute, Mutability, Omitted, Returned, Uniqueness};
+use crate::scim::attribute::{Attribute, Held, Mutability, Omitted, Returned, Uniqueness};
 use crate::scim::schema::{Extension, ResourceType, Schema};
 
 /// The URN of the core User schema.
@@ -15,6 +15,7 @@ pub fn resource_type() -> ResourceType {
         name: "User".to_owned(),
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
+        display: &["displayName", "userName"],
         tag: 1,
         schema: core(),
         extensions: vec![Extension { schema: enterprise(), required: false }],
@@ -94,7 +95,8 @@ fn core() -> Schema {
                 ],
             )
             .multi_valued()
-            .mutability(Mutability::ReadOnly),
+            .mutability(Mutability::ReadOnly)
+            .held(Held::AsMemberships),
             plural(
                 "entitlements",
                 "Things the person is entitled to",

@@ -1,0 +1,332 @@
+//! Ties between groups and their members.
+//!
+//! A membership is two keys, one from each end, never a list inside a record: what a change costs does
+//! not depend on how many members a group has. The name that is shown beside a member is kept with the
+//! tie, so that listing members reads no other record; it follows when the member is renamed.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::error::DirectoryError;
+use super::resource::{self, Stored};
+use super::work::Work;
+use crate::scim::attribute::Held;
+use crate::scim::error::ScimError;
+use crate::scim::resource::{Meta, Resource, ResourceId};
+use crate::scim::schema::{Registry, ResourceType};
+use crate::store::{Read, StoreError, keys};
+
+/// How many groups may stand between a member and the topmost group that it belongs to, all told.
+const MAX_ANCESTORS: usize = 10_000;
+
+/// A resource as another one refers to it: a member of a group, or a group that someone belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Its id.
+    pub id: ResourceId,
+    /// Where its type is served.
+    pub endpoint: String,
+    /// For a member its resource type, for a group `direct` or `indirect`.
+    pub kind: String,
+    /// The name by which people know it.
+    pub display: String,
+}
+
+/// The references that a resource has, for those tied attributes that are wanted.
+pub(super) fn references(
+    state: &dyn Read,
+    registry: &Registry,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<(String, Vec<Reference>)>, DirectoryError> {
+    let mut all = Vec::new();
+    for attribute in resource_type.tied().filter(|attribute| wanted(&attribute.name)) {
+        let references = match attribute.held {
+            Held::AsMembers => members(state, registry, id)?,
+            Held::AsMemberships => groups(state, registry, id)?,
+            Held::InRecord => Vec::new(),
+        };
+        if !references.is_empty() {
+            all.push((attribute.name.clone(), references));
+        }
+    }
+    Ok(all)
+}
+
+/// The members of a group, in the order of their ids.
+fn members(
+    state: &dyn Read,
+    registry: &Registry,
+    group: ResourceId,
+) -> Result<Vec<Reference>, DirectoryError> {
+    let mut members = Vec::new();
+    state.scan(&keys::members(group), None, &mut |key, value| {
+        let resource_type = value.first().and_then(|tag| registry.by_tag(*tag));
+        if let (Some(id), Some(resource_type)) = (keys::trailing_id(key), resource_type) {
+            members.push(Reference {
+                id,
+                endpoint: resource_type.endpoint.clone(),
+                kind: resource_type.name.clone(),
+                display: String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned(),
+            });
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(members)
+}
+
+/// The groups that a resource belongs to, directly first, then through other groups.
+fn groups(
+    state: &dyn Read,
+    registry: &Registry,
+    member: ResourceId,
+) -> Result<Vec<Reference>, DirectoryError> {
+    let mut found = Vec::new();
+    for (group, direct) in ancestors(state, member)? {
+        let Some((group_type, stored)) = find_any(state, registry, group, |resource_type| {
+            resource_type.members().is_some()
+        })?
+        else {
+            continue;
+        };
+        let attributes = resource::attributes(&group_type, &stored)?;
+        found.push(Reference {
+            id: group,
+            endpoint: group_type.endpoint.clone(),
+            kind: if direct { "direct" } else { "indirect" }.to_owned(),
+            display: attributes.display(&group_type).unwrap_or_default().to_owned(),
+        });
+    }
+    Ok(found)
+}
+
+/// Every group above a resource, nearest first, and whether it is directly above.
+fn ancestors(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<(ResourceId, bool)>, StoreError> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting = VecDeque::from([(member, true)]);
+    while let Some((below, direct)) = waiting.pop_front() {
+        for group in groups_of(state, below)? {
+            if seen.len() < MAX_ANCESTORS && seen.insert(group) {
+                found.push((group, direct));
+                waiting.push_back((group, false));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The groups that a resource belongs to directly.
+pub(super) fn groups_of(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    trailing_ids(state, &keys::memberships(member))
+}
+
+fn members_of(state: &dyn Read, group: ResourceId) -> Result<Vec<ResourceId>, StoreError> {
+    trailing_ids(state, &keys::members(group))
+}
+
+fn trailing_ids(state: &dyn Read, prefix: &[u8]) -> Result<Vec<ResourceId>, StoreError> {
+    let mut ids = Vec::new();
+    state.scan(prefix, None, &mut |key, _| {
+        ids.extend(keys::trailing_id(key));
+        ControlFlow::Continue(())
+    })?;
+    Ok(ids)
+}
+
+/// Finds a resource whose type is not known, among the types that will do.
+fn find_any(
+    state: &dyn Read,
+    registry: &Registry,
+    id: ResourceId,
+    will_do: impl Fn(&ResourceType) -> bool,
+) -> Result<Option<(std::sync::Arc<ResourceType>, Stored)>, DirectoryError> {
+    for resource_type in registry.resource_types().iter().filter(|one| will_do(one)) {
+        match resource::find(state, resource_type, id) {
+            Ok(stored) => return Ok(Some((std::sync::Arc::clone(resource_type), stored))),
+            Err(DirectoryError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The ids in a list of members, in canonical form.
+///
+/// # Errors
+///
+/// `invalidValue` naming what can't be the id of a member.
+pub(super) fn ids(members: &Value) -> Result<Vec<ResourceId>, ScimError> {
+    let elements = members.as_array().map(Vec::as_slice).unwrap_or_default();
+    elements
+        .iter()
+        .map(|element| {
+            let value = element.get("value").and_then(Value::as_str).unwrap_or_default();
+            ResourceId::parse(value).ok_or_else(|| no_member(value))
+        })
+        .collect()
+}
+
+fn no_member(value: &str) -> ScimError {
+    let value: String = value.chars().take(64).collect();
+    ScimError::invalid_value(format!(
+        "There is no resource with the id \"{}\" that could be a member.",
+        value.escape_debug()
+    ))
+}
+
+/// Makes a resource a member of a group; whether it was none before.
+///
+/// # Errors
+///
+/// `invalidValue` if there is no such resource, or if the group would come to contain itself.
+pub(super) fn add(
+    work: &mut Work<'_>,
+    group: ResourceId,
+    member: ResourceId,
+) -> Result<bool, DirectoryError> {
+    if work.get(&keys::membership(member, group))?.is_some() {
+        return Ok(false);
+    }
+    let registry = &work.settings().registry;
+    let Some((member_type, stored)) = find_any(work, registry, member, |_| true)? else {
+        return Err(no_member(&member.to_string()).into());
+    };
+    if member_type.members().is_some() {
+        let above = member == group || ancestors(work, group)?.iter().any(|(id, _)| *id == member);
+        if above {
+            return Err(ScimError::invalid_value(format!(
+                "The group {member} can't be a member: the group would contain itself."
+            ))
+            .into());
+        }
+    }
+    let attributes = resource::attributes(&member_type, &stored)?;
+    tie(work, group, member, &member_type, &attributes);
+    Ok(true)
+}
+
+fn tie(
+    work: &mut Work<'_>,
+    group: ResourceId,
+    member: ResourceId,
+    member_type: &ResourceType,
+    attributes: &Resource,
+) {
+    let display = attributes.display(member_type).unwrap_or_default();
+    let value = [&[member_type.tag], display.as_bytes()].concat();
+    work.put(keys::member(group, member), value);
+    work.put(keys::membership(member, group), Bytes::new());
+}
+
+/// Ends a membership; whether there was one.
+pub(super) fn remove(
+    work: &mut Work<'_>,
+    group: ResourceId,
+    member: ResourceId,
+) -> Result<bool, DirectoryError> {
+    let present = work.get(&keys::membership(member, group))?.is_some();
+    if present {
+        work.delete(keys::member(group, member));
+        work.delete(keys::membership(member, group));
+    }
+    Ok(present)
+}
+
+/// Ends every membership of a group; whether there was any.
+pub(super) fn remove_all(
+    work: &mut Work<'_>,
+    group: ResourceId,
+) -> Result<bool, DirectoryError> {
+    let members = members_of(work, group)?;
+    for member in &members {
+        remove(work, group, *member)?;
+    }
+    Ok(!members.is_empty())
+}
+
+/// Makes these, and no others, the members of a group; whether that changes anything.
+pub(super) fn set(
+    work: &mut Work<'_>,
+    group: ResourceId,
+    wanted: &[ResourceId],
+) -> Result<bool, DirectoryError> {
+    let keep: HashSet<ResourceId> = wanted.iter().copied().collect();
+    let mut changed = false;
+    for member in members_of(work, group)? {
+        if !keep.contains(&member) {
+            changed |= remove(work, group, member)?;
+        }
+    }
+    for member in wanted {
+        changed |= add(work, group, *member)?;
+    }
+    Ok(changed)
+}
+
+/// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
+pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
+    remove_all(work, id)?;
+    for group in groups_of(work, id)? {
+        remove(work, group, id)?;
+        let registry = &work.settings().registry;
+        let found = find_any(work, registry, group, |one| one.members().is_some())?;
+        if let Some((group_type, stored)) = found {
+            touch(work, &group_type, &stored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a resource again in its next version: something that it shows has changed.
+pub(super) fn touch(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Stored, DirectoryError> {
+    let attributes = resource::attributes(resource_type, stored)?;
+    let meta = next_meta(work, resource_type, stored)?;
+    resource::write(work, resource_type, stored.id, &meta, &attributes, Some(&attributes))
+}
+
+/// What is known of the next version of a resource.
+pub(super) fn next_meta(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Meta, DirectoryError> {
+    let old = resource::meta(resource_type, stored)?;
+    work.expect_version(keys::record(resource_type.tag, stored.id), old.version);
+    Ok(Meta {
+        last_modified: resource::not_before(work.now(), old.last_modified),
+        version: old.version.next(),
+        ..old
+    })
+}
+
+/// Shows a member under its new name in all its groups.
+pub(super) fn rename(
+    work: &mut Work<'_>,
+    member_type: &ResourceType,
+    id: ResourceId,
+    previous: &Resource,
+    present: &Resource,
+) -> Result<(), DirectoryError> {
+    if previous.display(member_type) == present.display(member_type) {
+        return Ok(());
+    }
+    for group in groups_of(work, id)? {
+        tie(work, group, id, member_type, present);
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! The Group resource type (RFC 7643, section 4.2).
+
+use super::common;
+use crate::scim::attribute::{Attribute, Held, Mutability, Uniqueness};
+use crate::scim::schema::{ResourceType, Schema};
+
+/// The URN of the Group schema.
+pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+
+/// Groups, served at `/Groups`.
+pub fn resource_type() -> ResourceType {
+    ResourceType {
+        name: "Group".to_owned(),
+        endpoint: "Groups".to_owned(),
+        description: "A group of accounts and of other groups".to_owned(),
+        display: &["displayName"],
+        tag: 2,
+        schema: schema(),
+        extensions: Vec::new(),
+        common: common::attributes(),
+    }
+}
+
+fn schema() -> Schema {
+    let immutable = |attribute: Attribute| attribute.mutability(Mutability::Immutable);
+    Schema {
+        id: GROUP.to_owned(),
+        name: "Group".to_owned(),
+        description: "A group of accounts and of other groups".to_owned(),
+        attributes: vec![
+            // Identity providers find their groups by this name, so it names one group.
+            Attribute::string("displayName", "The group's name")
+                .required()
+                .uniqueness(Uniqueness::Server),
+            Attribute::complex(
+                "members",
+                "Who belongs to the group",
+                vec![
+                    immutable(Attribute::string("value", "The member's id").required()).case_exact(),
+                    immutable(Attribute::reference(
+                        "$ref",
+                        &["User", "Group"],
+                        "The member's URI",
+                    )),
+                    immutable(Attribute::string("type", "What the member is"))
+                        .canonical(&["User", "Group"]),
+                    Attribute::string("display", "The member's name")
+                        .mutability(Mutability::ReadOnly),
+                ],
+            )
+            .multi_valued()
+            .held(Held::AsMembers),
+        ],
+    }
+}
