@@ -15,7 +15,7 @@ use super::resource::{self, Stored};
 use super::work::Work;
 use crate::scim::attribute::Held;
 use crate::scim::error::ScimError;
-use crate::scim::resource::{Meta, Resource, ResourceId};
+use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::{Read, StoreError, keys};
 
@@ -282,36 +282,10 @@ pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), Directory
         let registry = &work.settings().registry;
         let found = find_any(work, registry, group, |one| one.members().is_some())?;
         if let Some((group_type, stored)) = found {
-            touch(work, &group_type, &stored)?;
+            resource::touch(work, &group_type, &stored)?;
         }
     }
     Ok(())
-}
-
-/// Writes a resource again in its next version: something that it shows has changed.
-pub(super) fn touch(
-    work: &mut Work<'_>,
-    resource_type: &ResourceType,
-    stored: &Stored,
-) -> Result<Stored, DirectoryError> {
-    let attributes = resource::attributes(resource_type, stored)?;
-    let meta = next_meta(work, resource_type, stored)?;
-    resource::write(work, resource_type, stored.id, &meta, &attributes, Some(&attributes))
-}
-
-/// What is known of the next version of a resource.
-pub(super) fn next_meta(
-    work: &mut Work<'_>,
-    resource_type: &ResourceType,
-    stored: &Stored,
-) -> Result<Meta, DirectoryError> {
-    let old = resource::meta(resource_type, stored)?;
-    work.expect_version(keys::record(resource_type.tag, stored.id), old.version);
-    Ok(Meta {
-        last_modified: resource::not_before(work.now(), old.last_modified),
-        version: old.version.next(),
-        ..old
-    })
 }
 
 /// Shows a member under its new name in all its groups.

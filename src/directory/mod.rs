@@ -5,9 +5,11 @@
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
 mod create;
+mod cursor;
 mod delete;
 mod error;
 mod member;
+mod plan;
 mod query;
 mod replace;
 mod resource;
@@ -27,7 +29,7 @@ pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
 pub use member::Reference;
-pub use query::Page;
+pub use query::{Page, SCAN_BUDGET, Search};
 pub use replace::Replace;
 pub use resource::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
@@ -37,6 +39,7 @@ use crate::clock::Clock;
 use crate::event::Actor;
 use crate::scim::schema::Registry;
 use crate::store::Store;
+use cursor::Cursors;
 use token::TokenTable;
 use writer::{Job, Jobs, Queued, Writer};
 
@@ -64,6 +67,7 @@ pub struct Directory {
 struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
+    cursors: Cursors,
     settings: Settings,
 }
 
@@ -75,7 +79,8 @@ impl Directory {
     /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started.
     pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
         let tokens = TokenTable::load(store.as_ref())?;
-        let shared = Arc::new(Shared { store, tokens, settings });
+        let cursors = Cursors::new(&store.identity());
+        let shared = Arc::new(Shared { store, tokens, cursors, settings });
         let (jobs, writer) = Writer::start(Arc::clone(&shared))?;
         Ok(Self { shared, writer: Some(writer), jobs: Some(jobs) })
     }

@@ -1,139 +1,297 @@
 //! Query (RFC 7644, section 3.4.2).
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
 
 use super::Directory;
+use super::cursor::Position;
 use super::error::DirectoryError;
+use super::member::{self, Reference};
+use super::plan::{self, Candidates};
 use super::resource::{self, Stored};
-use crate::scim::error::ScimError;
-use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
-use crate::scim::query::Query;
-use crate::scim::resource::ResourceId;
-use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::query::{PageRequest, Query, Start};
+use crate::scim::resource::{ResourceId, pick};
+use crate::scim::schema::ResourceType;
+use crate::scim::sort::SortKey;
+use crate::store::record::Record;
 use crate::store::{Read, keys};
 
-/// A part of the resources that match a query.
+/// How many resources a query may look at before it is refused.
+pub const SCAN_BUDGET: usize = 2_000_000;
+
+/// What a search looks for.
+pub struct Search {
+    /// In which resource types, and how in each.
+    pub targets: Vec<(Arc<ResourceType>, Query)>,
+    /// Which part of the results.
+    pub page: PageRequest,
+    /// What tells this search from others, for cursors.
+    pub fingerprint: String,
+}
+
+/// A part of the resources that match a search.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// How many match in all.
     pub total_results: usize,
-    /// Where this part begins, counted from 1.
-    pub start_index: usize,
-    /// The resources, in the order in which they were created.
-    pub resources: Vec<Stored>,
+    /// Where this part begins, counted from 1; `None` if a cursor said so.
+    pub start_index: Option<usize>,
+    /// The resources.
+    pub resources: Vec<(Arc<ResourceType>, Stored)>,
+    /// Where the next page begins, if a cursor was asked for and there is a next page.
+    pub next_cursor: Option<String>,
+}
+
+/// A resource that matches.
+struct Hit {
+    /// Its place in the order; nothing if they come in the order in which they were found.
+    key: Option<SortKey>,
+    target: usize,
+    id: ResourceId,
 }
 
 impl Directory {
-    /// The resources of a type that match a query.
+    /// The resources that a search finds, with what they refer to in the wanted attributes.
     ///
     /// # Errors
     ///
-    /// `Invalid` with `invalidFilter` for a filter that no index answers; `Storage`.
+    /// `Invalid` with `tooMany` if more than [`SCAN_BUDGET`] resources would have to be looked at, or
+    /// with `invalidCursor`; `Storage`.
     pub fn query(
         &self,
-        resource_type: &ResourceType,
-        query: &Query,
+        search: &Search,
+        wanted: &dyn Fn(&ResourceType, &str) -> bool,
+    ) -> Result<Page, DirectoryError> {
+        let mut page = match search.targets.as_slice() {
+            [(resource_type, Query { filter: None, sort: None })] => {
+                self.list(resource_type, search)?
+            }
+            _ => self.select(search)?,
+        };
+        let state = self.shared.store.as_ref();
+        for (resource_type, stored) in &mut page.resources {
+            let wanted = |name: &str| wanted(resource_type, name);
+            stored.references =
+                member::references(state, self.registry(), resource_type, stored.id, &wanted)?;
+        }
+        Ok(page)
+    }
+
+    /// Whether a search is answered from an index, without looking at many resources.
+    pub fn is_quick(&self, search: &Search) -> bool {
+        search.targets.iter().all(|(resource_type, query)| {
+            query.filter.as_ref().is_some_and(|filter| plan::is_indexed(resource_type, filter))
+        })
+    }
+
+    /// Every resource of a type, in the order of creation: nothing but the page is looked at.
+    fn list(
+        &self,
+        resource_type: &Arc<ResourceType>,
+        search: &Search,
     ) -> Result<Page, DirectoryError> {
         let state = self.shared.store.as_ref();
-        match &query.filter {
-            None => list(state, resource_type, query),
-            Some(filter) => {
-                let (indexed, value) = lookup(resource_type, filter)?;
-                let ids = holders(state, resource_type, &indexed, value)?;
-                select(state, resource_type, query, ids)
-            }
-        }
-    }
-}
-
-/// Every resource, in the order of creation.
-fn list(
-    state: &dyn Read,
-    resource_type: &ResourceType,
-    query: &Query,
-) -> Result<Page, DirectoryError> {
-    let total = resource::total(state, resource_type)?;
-    let mut resources = Vec::new();
-    let mut problem = Ok(());
-    let mut skip = query.start_index - 1;
-    if query.count > 0 && (skip as u64) < total {
-        state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-            if skip > 0 {
-                skip -= 1;
-                return ControlFlow::Continue(());
-            }
-            match (keys::trailing_id(key), resource::decode(key, &value)) {
-                (Some(id), Ok(record)) => resources.push(Stored { id, record }),
-                (None, Ok(_)) => {}
-                (_, Err(error)) => problem = Err(error),
-            }
-            if resources.len() < query.count && problem.is_ok() {
+        let total = resource::total(state, resource_type)?;
+        let (after, mut skip) = match self.position(search)? {
+            Position::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
+            Position::Offset(offset) => (None, offset),
+        };
+        let mut resources = Vec::new();
+        let mut more = false;
+        let mut problem = Ok(());
+        if skip < total {
+            let prefix = keys::records(resource_type.tag);
+            state.scan(&prefix, after.as_deref(), &mut |key, value| {
+                if skip > 0 {
+                    skip -= 1;
+                    return ControlFlow::Continue(());
+                }
+                if resources.len() == search.page.count {
+                    more = true;
+                    return ControlFlow::Break(());
+                }
+                match (keys::trailing_id(key), resource::decode(key, &value)) {
+                    (Some(id), Ok(record)) => {
+                        resources.push((Arc::clone(resource_type), Stored::new(id, record)));
+                    }
+                    (None, Ok(_)) => {}
+                    (_, Err(error)) => {
+                        problem = Err(error);
+                        return ControlFlow::Break(());
+                    }
+                }
                 ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
+            })?;
+        }
+        problem?;
+        let last = resources.last().map(|(_, stored)| Position::After(stored.id));
+        let next = last.filter(|_| more);
+        Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), resources, next))
+    }
+
+    /// The page of a search that has to find out what matches.
+    fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
+        let state = self.shared.store.as_ref();
+        let mut hits = Vec::new();
+        let mut budget = SCAN_BUDGET;
+        for target in 0..search.targets.len() {
+            self.find(search, target, &mut budget, &mut hits)?;
+        }
+        // Stable: what compares equal stays in the order of creation.
+        hits.sort_by(|a, b| a.key.cmp(&b.key));
+        let total = hits.len();
+        let offset = match self.position(search)? {
+            Position::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
+            Position::After(_) => 0,
+        };
+        let mut resources = Vec::new();
+        for hit in hits.iter().skip(offset).take(search.page.count) {
+            let Some((resource_type, _)) = search.targets.get(hit.target) else { continue };
+            match resource::find(state, resource_type, hit.id) {
+                Ok(stored) => resources.push((Arc::clone(resource_type), stored)),
+                // Deleted since it was found.
+                Err(DirectoryError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
             }
-        })?;
+        }
+        let end = offset.saturating_add(search.page.count);
+        let next = (end < total && search.page.count > 0).then_some(Position::Offset(end as u64));
+        Ok(self.page(search, total, resources, next))
     }
-    problem?;
-    let total_results = usize::try_from(total).unwrap_or(usize::MAX);
-    Ok(Page { total_results, start_index: query.start_index, resources })
+
+    /// Adds what one target of a search finds.
+    fn find(
+        &self,
+        search: &Search,
+        target: usize,
+        budget: &mut usize,
+        hits: &mut Vec<Hit>,
+    ) -> Result<(), DirectoryError> {
+        let Some((resource_type, query)) = search.targets.get(target) else { return Ok(()) };
+        let state = self.shared.store.as_ref();
+        let (candidates, exact) = match &query.filter {
+            Some(filter) => plan::candidates(state, resource_type, filter)?,
+            None => (Candidates::All, true),
+        };
+        let look = Look::new(resource_type, query, exact);
+        let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
+            *budget = budget.checked_sub(1).ok_or_else(too_many)?;
+            let attributes = look.read(self, id, record)?;
+            if exact || query.filter.as_ref().is_none_or(|filter| filter.matches(&attributes)) {
+                let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
+                hits.push(Hit { key, target, id });
+            }
+            Ok(())
+        };
+        match candidates {
+            Candidates::These(ids) => {
+                for id in ids {
+                    match resource::find(state, resource_type, id) {
+                        Ok(stored) => consider(id, &stored.record)?,
+                        Err(DirectoryError::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+            Candidates::All => {
+                let mut problem = Ok(());
+                state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
+                    problem = resource::decode(key, &value).map_err(DirectoryError::from).and_then(
+                        |record| match keys::trailing_id(key) {
+                            Some(id) => consider(id, &record),
+                            None => Ok(()),
+                        },
+                    );
+                    if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })?;
+                problem
+            }
+        }
+    }
+
+    /// Where the wanted page begins.
+    fn position(&self, search: &Search) -> Result<Position, DirectoryError> {
+        Ok(match &search.page.start {
+            Start::Index(index) => Position::Offset(*index as u64 - 1),
+            Start::Cursor(cursor) if cursor.is_empty() => Position::Offset(0),
+            Start::Cursor(cursor) => self.shared.cursors.read(&search.fingerprint, cursor)?,
+        })
+    }
+
+    fn page(
+        &self,
+        search: &Search,
+        total_results: usize,
+        resources: Vec<(Arc<ResourceType>, Stored)>,
+        next: Option<Position>,
+    ) -> Page {
+        let (start_index, next_cursor) = match &search.page.start {
+            Start::Index(index) => (Some(*index), None),
+            Start::Cursor(_) => {
+                let make = |position| self.shared.cursors.make(&search.fingerprint, position);
+                (None, next.map(make))
+            }
+        };
+        Page { total_results, start_index, resources, next_cursor }
+    }
 }
 
-/// The index entry that answers a filter.
-fn lookup<'a>(
+fn too_many() -> DirectoryError {
+    ScimError::new(
+        ScimType::TooMany,
+        format!(
+            "The query would look at more than {SCAN_BUDGET} resources; use a filter with userName, \
+             externalId, emails.value, displayName or id and eq."
+        ),
+    )
+    .into()
+}
+
+/// What has to be read of each resource to decide whether it matches, and where it stands.
+struct Look<'a> {
     resource_type: &'a ResourceType,
-    filter: &'a Filter,
-) -> Result<(IndexedAttribute<'a>, &'a str), ScimError> {
-    if let Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(value) }) =
-        filter
-    {
-        let indexed = resource_type.indexed().find(|indexed| indexed.is_at(path));
-        if let Some(indexed) = indexed {
-            return Ok((indexed, value));
-        }
-    }
-    Err(ScimError::invalid_filter(
-        "The filter is understood, but this version answers only filters of the form \
-         userName eq \"…\", externalId eq \"…\" and emails.value eq \"…\".",
-    ))
+    names: BTreeSet<&'a str>,
 }
 
-/// The ids of the resources that hold a value.
-fn holders(
-    state: &dyn Read,
-    resource_type: &ResourceType,
-    indexed: &IndexedAttribute<'_>,
-    value: &str,
-) -> Result<Vec<ResourceId>, DirectoryError> {
-    let tag = resource_type.tag;
-    if indexed.leaf().is_unique() {
-        let holder = state.get(&keys::unique(tag, indexed, value))?;
-        return Ok(holder.and_then(|id| keys::trailing_id(&id)).into_iter().collect());
+impl<'a> Look<'a> {
+    fn new(resource_type: &'a ResourceType, query: &'a Query, exact: bool) -> Self {
+        let filter = query.filter.as_ref().filter(|_| !exact);
+        let mut names = filter.map(|filter| filter.mentions()).unwrap_or_default();
+        names.extend(query.sort.as_ref().map(|sort| sort.mentions()));
+        Self { resource_type, names }
     }
-    let mut ids = Vec::new();
-    state.scan(&keys::index_value(tag, indexed, value), None, &mut |key, _| {
-        ids.extend(keys::trailing_id(key));
-        ControlFlow::Continue(())
-    })?;
-    Ok(ids)
+
+    fn read(
+        &self,
+        directory: &Directory,
+        id: ResourceId,
+        record: &Record,
+    ) -> Result<Map<String, Value>, DirectoryError> {
+        if self.names.is_empty() {
+            return Ok(Map::new());
+        }
+        let mut attributes = pick(&record.json, &self.names)
+            .map_err(|_| resource::damaged(&keys::record(self.resource_type.tag, id)))?;
+        let wanted = |name: &str| self.names.contains(name);
+        let state: &dyn Read = directory.shared.store.as_ref();
+        let registry = directory.registry();
+        for (name, references) in
+            member::references(state, registry, self.resource_type, id, &wanted)?
+        {
+            attributes.insert(name, references.iter().map(plain).collect());
+        }
+        Ok(attributes)
+    }
 }
 
-/// The page of a query out of the ids that match it.
-fn select(
-    state: &dyn Read,
-    resource_type: &ResourceType,
-    query: &Query,
-    ids: Vec<ResourceId>,
-) -> Result<Page, DirectoryError> {
-    let mut resources = Vec::new();
-    let total_results = ids.len();
-    for id in ids.into_iter().skip(query.start_index - 1).take(query.count) {
-        match resource::find(state, resource_type, id) {
-            Ok(stored) => resources.push(stored),
-            // Deleted since the index was read.
-            Err(DirectoryError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Page { total_results, start_index: query.start_index, resources })
+/// A reference as filters see it.
+fn plain(reference: &Reference) -> Value {
+    json!({
+        "value": reference.id.to_string(), "type": reference.kind, "display": reference.display,
+    })
 }

@@ -49,7 +49,7 @@ impl Command for Replace {
             changed |= member::set(work, id, &wanted)?;
         }
         let stored = if changed {
-            let meta = member::next_meta(work, resource_type, &present)?;
+            let meta = resource::next_meta(work, resource_type, &present)?;
             member::rename(work, resource_type, id, &previous, &replacement)?;
             work.record(resource::event(resource_type, Verb::Replaced, id));
             resource::write(work, resource_type, id, &meta, &replacement, Some(&previous))?

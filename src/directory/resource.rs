@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Directory;
 use super::error::DirectoryError;
+use super::member::{self, Reference};
 use super::work::Work;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
@@ -19,10 +20,19 @@ pub struct Stored {
     pub id: ResourceId,
     /// Its record.
     pub record: Record,
+    /// What it refers to, by the attribute that does; empty where nobody asked.
+    pub references: Vec<(String, Vec<Reference>)>,
+}
+
+impl Stored {
+    /// A record of which nobody has asked yet what it refers to.
+    pub(super) fn new(id: ResourceId, record: Record) -> Self {
+        Self { id, record, references: Vec::new() }
+    }
 }
 
 impl Directory {
-    /// One resource by its id, as a client gave it.
+    /// One resource by its id, as a client gave it, with what it refers to in the wanted attributes.
     ///
     /// # Errors
     ///
@@ -31,9 +41,13 @@ impl Directory {
         &self,
         resource_type: &ResourceType,
         id: &str,
+        wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Stored, DirectoryError> {
-        let known = parse_id(resource_type, id)?;
-        find(self.shared.store.as_ref(), resource_type, known)
+        let id = parse_id(resource_type, id)?;
+        let state = self.shared.store.as_ref();
+        let mut stored = find(state, resource_type, id)?;
+        stored.references = member::references(state, self.registry(), resource_type, id, wanted)?;
+        Ok(stored)
     }
 }
 
@@ -59,7 +73,7 @@ pub(super) fn find(
 ) -> Result<Stored, DirectoryError> {
     let key = keys::record(resource_type.tag, id);
     let value = state.get(&key)?.ok_or_else(|| not_found(resource_type, &id.to_string()))?;
-    Ok(Stored { id, record: decode(&key, &value)? })
+    Ok(Stored::new(id, decode(&key, &value)?))
 }
 
 /// Takes a record out of its envelope.
@@ -67,8 +81,19 @@ pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreEr
     record::decode(value).ok_or_else(|| damaged(key))
 }
 
-fn damaged(key: &[u8]) -> StoreError {
+pub(super) fn damaged(key: &[u8]) -> StoreError {
     StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+/// A resource with everything that it refers to.
+pub(super) fn with_references(
+    work: &Work<'_>,
+    resource_type: &ResourceType,
+    mut stored: Stored,
+) -> Result<Stored, DirectoryError> {
+    let registry = &work.settings().registry;
+    stored.references = member::references(work, registry, resource_type, stored.id, &|_| true)?;
+    Ok(stored)
 }
 
 /// The attributes of a record.
@@ -104,6 +129,32 @@ pub(super) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
     now.max(previous)
 }
 
+/// What is known of the next version of a resource.
+pub(super) fn next_meta(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Meta, DirectoryError> {
+    let old = meta(resource_type, stored)?;
+    work.expect_version(keys::record(resource_type.tag, stored.id), old.version);
+    Ok(Meta {
+        last_modified: not_before(work.now(), old.last_modified),
+        version: old.version.next(),
+        ..old
+    })
+}
+
+/// Writes a resource again in its next version: something that it shows has changed.
+pub(super) fn touch(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Stored, DirectoryError> {
+    let unchanged = attributes(resource_type, stored)?;
+    let meta = next_meta(work, resource_type, stored)?;
+    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged))
+}
+
 /// Writes a resource with its index entries, in place of `previous` if there is one.
 pub(super) fn write(
     work: &mut Work<'_>,
@@ -131,7 +182,7 @@ pub(super) fn write(
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
     work.put(key, value);
-    Ok(Stored { id, record })
+    Ok(Stored::new(id, record))
 }
 
 /// Removes a resource with its index entries.

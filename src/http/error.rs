@@ -208,6 +208,9 @@ fn status_of(scim_type: ScimType) -> StatusCode {
         | ScimType::InvalidPath
         | ScimType::NoTarget
         | ScimType::InvalidValue
-        | ScimType::InvalidVers => StatusCode::BAD_REQUEST,
+        | ScimType::InvalidVers
+        | ScimType::InvalidCursor
+        | ScimType::ExpiredCursor
+        | ScimType::InvalidCount => StatusCode::BAD_REQUEST,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The `scimType` keywords of RFC 7644, table 9.
+/// The `scimType` keywords of RFC 7644, table 9, and RFC 9865, table 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScimType {
     /// The filter is malformed, or compares what can't be compared.
@@ -23,13 +23,19 @@ pub enum ScimType {
     InvalidValue,
     /// The protocol version is not supported.
     InvalidVers,
+    /// A cursor is not one that was given out for this query (RFC 9865, section 2.1).
+    InvalidCursor,
+    /// A cursor was given out and holds no longer.
+    ExpiredCursor,
+    /// The size of a page beside a cursor is not a number.
+    InvalidCount,
     /// The request can't be completed because it carries sensitive data in the URI.
     Sensitive,
 }
 
 impl ScimType {
     /// Every keyword.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidFilter,
         Self::TooMany,
         Self::Uniqueness,
@@ -39,6 +45,9 @@ impl ScimType {
         Self::NoTarget,
         Self::InvalidValue,
         Self::InvalidVers,
+        Self::InvalidCursor,
+        Self::ExpiredCursor,
+        Self::InvalidCount,
         Self::Sensitive,
     ];
 
@@ -54,6 +63,9 @@ impl ScimType {
             Self::NoTarget => "noTarget",
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
+            Self::InvalidCursor => "invalidCursor",
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
             Self::Sensitive => "sensitive",
         }
     }

@@ -1,8 +1,13 @@
-//! What a query asks for (RFC 7644, section 3.4.2).
+//! What a query asks for (RFC 7644, section 3.4.2; RFC 9865).
 
-use super::error::ScimError;
+use serde_json::{Map, Value};
+
+use super::error::{ScimError, ScimType};
 use super::filter::Filter;
+use super::json::describe;
+use super::projection::Projection;
 use super::schema::ResourceType;
+use super::sort::SortBy;
 
 /// How many resources a page holds, if the client does not say, and at most.
 #[derive(Clone, Copy, Debug)]
@@ -13,45 +18,148 @@ pub struct PageLimits {
     pub max_count: usize,
 }
 
-/// A query for resources of one type.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// Which resources; `None` for all.
-    pub filter: Option<Filter>,
-    /// The first result to return, counted from 1.
-    pub start_index: usize,
-    /// How many results to return at most.
-    pub count: usize,
-}
+/// The parameters of a query, from a URI or from the body of a search request.
+///
+/// Names are taken in any letter case; unknown ones mean nothing, since clients add their own. A
+/// parameter given twice counts once, the first time.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(Vec<(String, String)>);
 
-impl Query {
-    /// Reads the parameters of a query. Names are taken in any letter case; unknown ones mean
-    /// nothing, since clients add their own. A parameter given twice counts once, the first time.
-    ///
-    /// A `startIndex` below 1 is 1 and a negative `count` is 0, as the RFC says; a `count` above the
-    /// limit is the limit.
+impl Parameters {
+    /// The decoded parameters of a URI.
+    pub fn new(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// The members of a search request (RFC 7644, section 3.4.3); lists are taken as if joined by
+    /// commas.
     ///
     /// # Errors
     ///
-    /// `invalidFilter` for the filter, `invalidValue` for a number that is none.
-    pub fn from_parameters(
+    /// `invalidSyntax` naming a member that is neither text, number nor a list of texts.
+    pub fn from_search_request(body: &Map<String, Value>) -> Result<Self, ScimError> {
+        let mut pairs = Vec::new();
+        for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
+            let text = match value {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Array(items) => {
+                    let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+                    texts.map(|texts| texts.join(","))
+                }
+                _ => None,
+            };
+            let text = text.ok_or_else(|| {
+                ScimError::invalid_syntax(format!(
+                    "\"{}\" of a search request can't be {}.",
+                    name.escape_debug(),
+                    describe(value)
+                ))
+            })?;
+            pairs.push((name.clone(), text));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// What tells this query's results and their order from another's, for cursors.
+    pub fn fingerprint(&self) -> String {
+        let relevant = ["filter", "sortBy", "sortOrder"];
+        relevant.map(|name| self.get(name).unwrap_or_default()).join("\u{0}")
+    }
+}
+
+/// Which resources of one type, in which order.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Which; `None` for all.
+    pub filter: Option<Filter>,
+    /// In which order; `None` for the order of creation.
+    pub sort: Option<SortBy>,
+}
+
+impl Query {
+    /// Reads a query for resources of one type.
+    ///
+    /// # Errors
+    ///
+    /// `invalidFilter` for the filter, `invalidPath` or `invalidValue` for the order.
+    pub fn parse(
         resource_type: &ResourceType,
-        limits: PageLimits,
-        parameters: &[(String, String)],
+        parameters: &Parameters,
     ) -> Result<Self, ScimError> {
-        let given = |name: &str| {
-            parameters
-                .iter()
-                .find(|(given, _)| given.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.as_str())
-        };
-        let filter = match given("filter") {
+        let filter = match parameters.get("filter") {
             Some(text) => Some(Filter::parse(resource_type, text)?),
             None => None,
         };
-        let start_index = number("startIndex", given("startIndex"))?.unwrap_or(1).max(1);
-        let count = number("count", given("count"))?.unwrap_or(limits.default_count);
-        Ok(Self { filter, start_index, count: count.min(limits.max_count) })
+        let sort = match parameters.get("sortBy") {
+            Some(by) => Some(SortBy::parse(resource_type, by, parameters.get("sortOrder"))?),
+            None => None,
+        };
+        Ok(Self { filter, sort })
+    }
+}
+
+/// The attributes that an answer is to carry.
+///
+/// # Errors
+///
+/// As [`Projection::parse`].
+pub fn projection(
+    resource_type: &ResourceType,
+    parameters: &Parameters,
+) -> Result<Projection, ScimError> {
+    let (attributes, excluded) =
+        (parameters.get("attributes"), parameters.get("excludedAttributes"));
+    Projection::parse(resource_type, attributes, excluded)
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With this result, counted from 1.
+    Index(usize),
+    /// Where the page with this cursor ended; empty for the first page (RFC 9865, section 2).
+    Cursor(String),
+}
+
+/// Which part of the results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Where it begins.
+    pub start: Start,
+    /// How many results at most.
+    pub count: usize,
+}
+
+impl PageRequest {
+    /// Reads which part is wanted.
+    ///
+    /// A `startIndex` below 1 is 1 and a negative `count` is 0, as the RFC says; a `count` above the
+    /// limit is the limit. A cursor goes before a start index.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue` for a number that is none; beside a cursor, `invalidCount`.
+    pub fn parse(parameters: &Parameters, limits: PageLimits) -> Result<Self, ScimError> {
+        let count = number("count", parameters.get("count"));
+        let (start, count) = match parameters.get("cursor") {
+            Some(cursor) => {
+                let count = count
+                    .map_err(|error| ScimError::new(ScimType::InvalidCount, error.detail))?;
+                (Start::Cursor(cursor.to_owned()), count)
+            }
+            None => {
+                let start = number("startIndex", parameters.get("startIndex"))?;
+                (Start::Index(start.unwrap_or(1).max(1)), count?)
+            }
+        };
+        Ok(Self { start, count: count.unwrap_or(limits.default_count).min(limits.max_count) })
     }
 }
 
@@ -75,35 +183,47 @@ fn number(name: &str, text: Option<&str>) -> Result<Option<usize>, ScimError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::schemas::user;
+    use serde_json::json;
 
-    fn query(parameters: &[(&str, &str)]) -> Result<Query, ScimError> {
-        let parameters: Vec<_> =
-            parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    fn page(pairs: &[(&str, &str)]) -> Result<PageRequest, ScimError> {
+        let pairs = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
         let limits = PageLimits { default_count: 100, max_count: 1_000 };
-        Query::from_parameters(&user::resource_type(), limits, &parameters)
+        PageRequest::parse(&Parameters::new(pairs.collect()), limits)
     }
 
-    fn page(start_index: &str, count: &str) -> (usize, usize) {
-        let query = query(&[("startIndex", start_index), ("COUNT", count)]).unwrap();
-        (query.start_index, query.count)
+    fn index(start: usize, count: usize) -> PageRequest {
+        PageRequest { start: Start::Index(start), count }
     }
 
     #[test]
     fn pages_are_kept_within_bounds() {
-        assert_eq!(page("1", "10"), (1, 10));
-        assert_eq!(page("0", "-1"), (1, 0));
-        assert_eq!(page("-5", "0"), (1, 0));
-        assert_eq!(page("99999999999999999999999", "1001"), (usize::MAX, 1_000));
-        let query = query(&[("x", "y")]).unwrap();
-        assert_eq!((query.start_index, query.count), (1, 100));
+        let given = |start, count| page(&[("startIndex", start), ("COUNT", count)]).unwrap();
+        assert_eq!(given("1", "10"), index(1, 10));
+        assert_eq!(given("0", "-1"), index(1, 0));
+        assert_eq!(given("-5", "0"), index(1, 0));
+        assert_eq!(given("99999999999999999999999", "1001"), index(usize::MAX, 1_000));
+        assert_eq!(page(&[("x", "y")]).unwrap(), index(1, 100));
+        let start = page(&[("cursor", ""), ("startIndex", "x")]).unwrap().start;
+        assert_eq!(start, Start::Cursor(String::new()));
     }
 
     #[test]
     fn what_is_no_number_is_named() {
         for text in ["", "a", "1.5", "1e3", "--1", "-", "0x1"] {
-            let error = query(&[("startIndex", text)]).unwrap_err();
+            let error = page(&[("startIndex", text)]).unwrap_err();
             assert!(error.detail.contains("\"startIndex\" must be a whole number"), "{text}");
+            let error = page(&[("count", text), ("cursor", "")]).unwrap_err();
+            assert_eq!(error.scim_type, ScimType::InvalidCount);
         }
+    }
+
+    #[test]
+    fn a_search_request_is_read_like_a_uri() {
+        let body = json!({"attributes": ["userName", "emails"], "count": 5, "filter": null});
+        let parameters = Parameters::from_search_request(body.as_object().unwrap()).unwrap();
+        assert_eq!(parameters.get("ATTRIBUTES"), Some("userName,emails"));
+        assert_eq!((parameters.get("count"), parameters.get("filter")), (Some("5"), None));
+        let body = json!({"filter": {}});
+        assert!(Parameters::from_search_request(body.as_object().unwrap()).is_err());
     }
 }

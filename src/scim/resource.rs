@@ -4,9 +4,13 @@
 //! itself: `meta.location`, which begins with the configured URL. `meta` comes last, so that the
 //! location can be put in near the end without reading the rest.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use uuid::{ContextV7, Uuid};
 
@@ -125,6 +129,16 @@ impl Resource {
         self.attributes.get(name)
     }
 
+    /// The name by which people know this resource.
+    pub fn display(&self, resource_type: &ResourceType) -> Option<&str> {
+        resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
+    }
+
+    /// Takes out the members, which are not kept in the record.
+    pub fn take_members(&mut self, resource_type: &ResourceType) -> Option<Value> {
+        self.attributes.shift_remove(&resource_type.members()?.name)
+    }
+
     /// The texts that an index on this attribute holds for this resource.
     pub fn indexed_values(&self, indexed: &IndexedAttribute<'_>) -> Vec<&str> {
         let owner = match indexed.extension {
@@ -211,6 +225,37 @@ impl Resource {
         ));
         Rendered { json: json.into_bytes(), meta_at }
     }
+}
+
+/// Reads only the named top-level attributes of a stored resource.
+///
+/// # Errors
+///
+/// The text is not what [`Resource::render`] writes: the record is damaged.
+pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, serde_json::Error> {
+    struct Pick<'a>(&'a BTreeSet<&'a str>);
+
+    impl<'de> Visitor<'de> for Pick<'_> {
+        type Value = Map<String, Value>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a stored resource")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut picked = Map::new();
+            while let Some(name) = entries.next_key::<Cow<'de, str>>()? {
+                if self.0.contains(name.as_ref()) {
+                    picked.insert(name.into_owned(), entries.next_value()?);
+                } else {
+                    entries.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(picked)
+        }
+    }
+
+    serde_json::Deserializer::from_slice(json).deserialize_map(Pick(names))
 }
 
 /// A resource as it is stored.

@@ -242,6 +242,10 @@ impl Store for LocalStore {
         self.journal().follow(after, visit)
     }
 
+    fn identity(&self) -> [u8; 16] {
+        self.identity
+    }
+
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }

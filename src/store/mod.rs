@@ -119,6 +119,9 @@ pub trait Store: Read {
         visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
     ) -> Result<(), StoreError>;
 
+    /// What tells this store from any other; known to nobody outside.
+    fn identity(&self) -> [u8; 16];
+
     /// Whether an error has stopped writing.
     fn is_stopped(&self) -> bool;
 }
