@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::ContextV7;
 
 use super::error::DirectoryError;
@@ -16,6 +17,8 @@ use crate::scim::schema::ResourceType;
 pub struct Create {
     /// Of which type.
     pub resource_type: Arc<ResourceType>,
+    /// Its id, if others refer to it already; else a new one.
+    pub id: Option<ResourceId>,
     /// With which attributes.
     pub resource: Resource,
 }
@@ -30,7 +33,7 @@ impl Command for Create {
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let now = work.now();
-        let id = ID_ORDER.with(|order| ResourceId::generate(order, now));
+        let id = self.id.unwrap_or_else(|| new_id(now));
         let mut resource = self.resource.clone();
         let members = resource.take_members(resource_type);
         resource.complete(resource_type, None);
@@ -45,7 +48,12 @@ impl Command for Create {
     }
 }
 
+/// An id that was never given before.
+pub fn new_id(now: Timestamp) -> ResourceId {
+    ID_ORDER.with(|order| ResourceId::generate(order, now))
+}
+
 thread_local! {
-    /// Keeps ids of one millisecond in order; the writer is one thread.
+    /// Keeps ids that one thread makes in one millisecond in order.
     static ID_ORDER: ContextV7 = const { ContextV7::new() };
 }

@@ -29,11 +29,20 @@ pub trait Command: Send + 'static {
     fn publish(_output: &Self::Output, _tokens: &super::token::TokenTable) {}
 }
 
+/// A change that a command wants, before it has an actor and a moment.
+pub(super) struct Draft {
+    pub(super) event: Event,
+    pub(super) expectations: Vec<Expectation>,
+    pub(super) writes: Vec<Write>,
+}
+
 /// State as it will be when all earlier commands are done, and the changes of this one.
 pub struct Work<'a> {
     state: Overlay<'a>,
     expectations: Vec<Expectation>,
     event: Option<Event>,
+    /// Changes of commands within this one that are done.
+    done: Vec<Draft>,
     settings: &'a Settings,
     now: Timestamp,
 }
@@ -44,9 +53,29 @@ impl<'a> Work<'a> {
             state: Overlay::new(pending),
             expectations: Vec::new(),
             event: None,
+            done: Vec::new(),
             settings: &shared.settings,
             now,
         }
+    }
+
+    /// Runs a command within this one: what it changes is a change of its own, and nothing if it fails.
+    pub(super) fn within<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
+        let mut work = Work {
+            state: Overlay::new(&self.state),
+            expectations: Vec::new(),
+            event: None,
+            done: Vec::new(),
+            settings: self.settings,
+            now: self.now,
+        };
+        let output = command.run(&mut work)?;
+        let drafts = work.into_drafts();
+        for draft in &drafts {
+            self.state.absorb(&draft.writes);
+        }
+        self.done.extend(drafts);
+        Ok(output)
     }
 
     /// The moment at which the command runs.
@@ -84,9 +113,15 @@ impl<'a> Work<'a> {
         self.event = Some(event);
     }
 
-    /// What the command wants changed, if anything.
-    pub(super) fn into_change(self) -> Option<(Event, Vec<Expectation>, Vec<Write>)> {
-        Some((self.event?, self.expectations, self.state.into_writes()))
+    /// What the command wants changed, in order.
+    pub(super) fn into_drafts(self) -> Vec<Draft> {
+        let mut drafts = self.done;
+        drafts.extend(self.event.map(|event| Draft {
+            event,
+            expectations: self.expectations,
+            writes: self.state.into_writes(),
+        }));
+        drafts
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::error::DirectoryError;
 use super::token::{TokenTable, Used};
-use super::work::{Command, Work};
+use super::work::{Command, Draft, Work};
 use crate::event::{Actor, Head};
 use crate::store::overlay::Overlay;
 use crate::store::{Change, Conflict, StoreError};
@@ -31,8 +31,8 @@ pub(super) type Jobs = SyncSender<Box<dyn Job>>;
 
 /// A command that waits, whatever it answers.
 pub(super) trait Job: Send {
-    /// Runs the command; what it wants changed, if anything.
-    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Option<Change>;
+    /// Runs the command; what it wants changed, in order.
+    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change>;
     /// Answers, now that what the command relied on is on disk.
     fn answer(self: Box<Self>, tokens: &TokenTable);
     /// Answers that storage failed.
@@ -58,18 +58,19 @@ impl<C: Command> Queued<C> {
 }
 
 impl<C: Command> Job for Queued<C> {
-    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Option<Change> {
+    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change> {
         let now = shared.settings.clock.now();
         let mut work = Work::new(pending, shared, now);
         let outcome = self.command.run(&mut work);
-        let change = match &outcome {
-            Ok(_) => work.into_change(),
-            Err(_) => None,
-        };
+        let drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         self.outcome = Some(outcome);
-        let (event, expectations, writes) = change?;
-        let head = Head { time: now, actor: self.actor.clone(), event };
-        Some(Change { expectations, writes, head })
+        drafts
+            .into_iter()
+            .map(|Draft { event, expectations, writes }| {
+                let head = Head { time: now, actor: self.actor.clone(), event };
+                Change { expectations, writes, head }
+            })
+            .collect()
     }
 
     fn answer(self: Box<Self>, tokens: &TokenTable) {
@@ -141,11 +142,11 @@ impl Writer {
             let store = &self.shared.store;
             let mut pending = Overlay::new(store.as_ref());
             let mut changes = Vec::new();
-            let mut changing = Vec::new();
+            let mut of_job = Vec::new();
             for job in &mut jobs {
-                let change = job.run(&pending, &self.shared);
-                changing.push(change.is_some());
-                if let Some(change) = change {
+                let wanted = job.run(&pending, &self.shared);
+                of_job.push(wanted.len());
+                for change in wanted {
                     pending.absorb(&change.writes);
                     changes.push(change);
                 }
@@ -164,9 +165,9 @@ impl Writer {
             // Somebody else changed a shared store meanwhile: from the first command that was
             // overtaken on, run again against what is there now.
             let mut outcomes = outcomes.into_iter();
-            let overtaken = changing
+            let overtaken = of_job
                 .iter()
-                .position(|&changing| changing && outcomes.next() == Some(Err(Conflict)))
+                .position(|&count| outcomes.by_ref().take(count).any(|one| one == Err(Conflict)))
                 .unwrap_or(jobs.len());
             let again = jobs.split_off(overtaken);
             for job in jobs {

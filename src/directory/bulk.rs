@@ -1,0 +1,85 @@
+//! Bulk (RFC 7644, section 3.7): many operations, one request, one sync.
+
+use std::sync::Arc;
+
+use super::create::Create;
+use super::delete::Delete;
+use super::error::DirectoryError;
+use super::patch::Patch;
+use super::replace::Replace;
+use super::resource::Stored;
+use super::work::{Command, Work};
+use crate::scim::error::ScimError;
+use crate::scim::schema::ResourceType;
+
+/// One operation of a bulk request, ready to run.
+pub enum Operation {
+    /// POST.
+    Create(Create),
+    /// PUT.
+    Replace(Replace),
+    /// PATCH.
+    Patch(Patch),
+    /// DELETE.
+    Delete(Delete),
+    /// It can't be run, for this reason.
+    Refused(ScimError),
+}
+
+/// Runs operations one after the other; each happens or not on its own.
+pub struct Bulk {
+    /// The operations, each after those that it refers to.
+    pub operations: Vec<Operation>,
+    /// After how many failures to stop; `None` for never.
+    pub fail_on_errors: Option<usize>,
+}
+
+/// What became of an operation: the resource as it is now, nothing after a delete, or why not.
+pub type Outcome = Result<Option<(Arc<ResourceType>, Stored)>, DirectoryError>;
+
+impl Command for Bulk {
+    /// The outcomes, in the order of the operations; shorter if it was stopped.
+    type Output = Vec<Outcome>;
+
+    /// # Errors
+    ///
+    /// `Storage`, in which case nothing has happened.
+    fn run(&self, work: &mut Work<'_>) -> Result<Vec<Outcome>, DirectoryError> {
+        let mut outcomes = Vec::new();
+        let mut failures = 0;
+        for operation in &self.operations {
+            if self.fail_on_errors.is_some_and(|limit| failures >= limit) {
+                break;
+            }
+            let outcome = run(work, operation);
+            match outcome {
+                Err(error @ (DirectoryError::Storage(_) | DirectoryError::Stopped)) => {
+                    return Err(error);
+                }
+                Err(_) => failures += 1,
+                Ok(_) => {}
+            }
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+fn run(work: &mut Work<'_>, operation: &Operation) -> Outcome {
+    let of = |resource_type: &Arc<ResourceType>, stored| {
+        Some((Arc::clone(resource_type), stored))
+    };
+    match operation {
+        Operation::Create(create) => {
+            work.within(create).map(|stored| of(&create.resource_type, stored))
+        }
+        Operation::Replace(replace) => {
+            work.within(replace).map(|stored| of(&replace.resource_type, stored))
+        }
+        Operation::Patch(patch) => {
+            work.within(patch).map(|stored| of(&patch.resource_type, stored))
+        }
+        Operation::Delete(delete) => work.within(delete).map(|()| None),
+        Operation::Refused(error) => Err(error.clone().into()),
+    }
+}

@@ -1,0 +1,294 @@
+//! Bulk requests (RFC 7644, section 3.7).
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::error::{ScimError, ScimType};
+
+/// The URN of bulk answers.
+pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
+
+/// How many operations a request may hold; also told in ServiceProviderConfig.
+pub const MAX_OPERATIONS: usize = 1_000;
+
+const REFERENCE: &str = "bulkId:";
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Creates a resource.
+    Post,
+    /// Replaces one.
+    Put,
+    /// Patches one.
+    Patch,
+    /// Deletes one.
+    Delete,
+}
+
+impl Method {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// An operation, as the client sent it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// What it does.
+    pub method: Method,
+    /// The client's name for what a POST creates.
+    pub bulk_id: Option<String>,
+    /// The entity tag that the resource must have.
+    pub version: Option<String>,
+    /// The endpoint of a resource type.
+    pub endpoint: String,
+    /// The id of a resource; empty for a POST.
+    pub id: String,
+    /// What would be the body.
+    pub data: Map<String, Value>,
+}
+
+/// A bulk request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkRequest {
+    /// After how many failures to stop.
+    pub fail_on_errors: Option<usize>,
+    /// What to do.
+    pub operations: Vec<Operation>,
+}
+
+impl BulkRequest {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    ///
+    /// `invalidSyntax` or `invalidValue` naming the operation by its place; `tooMany` for more than
+    /// [`MAX_OPERATIONS`].
+    pub fn parse(mut body: Map<String, Value>) -> Result<Self, ScimError> {
+        let fail_on_errors = match take(&mut body, "failOnErrors") {
+            None => None,
+            Some(value) => Some(count(&value).ok_or_else(|| {
+                ScimError::invalid_value("\"failOnErrors\" must be a whole number above 0.")
+            })?),
+        };
+        let Some(Value::Array(operations)) = take(&mut body, "Operations") else {
+            return Err(ScimError::invalid_syntax("\"Operations\" must be an array."));
+        };
+        if operations.len() > MAX_OPERATIONS {
+            return Err(ScimError::new(
+                ScimType::TooMany,
+                format!(
+                    "The request has {} operations; at most {MAX_OPERATIONS} are done at once.",
+                    operations.len()
+                ),
+            ));
+        }
+        let operations = operations.into_iter().enumerate().map(|(number, operation)| {
+            Operation::parse(operation)
+                .map_err(|problem| ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}.")))
+        });
+        Ok(Self { fail_on_errors, operations: operations.collect::<Result<_, _>>()? })
+    }
+}
+
+fn take(body: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let key = body.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
+    body.shift_remove(&key).filter(|value| !value.is_null())
+}
+
+fn count(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
+}
+
+impl Operation {
+    fn parse(operation: Value) -> Result<Self, String> {
+        let Value::Object(mut members) = operation else {
+            return Err("must be an object".to_owned());
+        };
+        let mut text = |name: &str| match take(&mut members, name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(format!("must have a text as \"{name}\"")),
+        };
+        let method = text("method")?.unwrap_or_default();
+        let method = [Method::Post, Method::Put, Method::Patch, Method::Delete]
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(&method))
+            .ok_or("must have POST, PUT, PATCH or DELETE as \"method\"")?;
+        let (bulk_id, version) = (text("bulkId")?, text("version")?);
+        let path = text("path")?.unwrap_or_default();
+        let (endpoint, id) = match path.trim_start_matches('/').split_once('/') {
+            Some((endpoint, id)) => (endpoint.to_owned(), id.to_owned()),
+            None => (path.trim_start_matches('/').to_owned(), String::new()),
+        };
+        match (method, id.is_empty(), &bulk_id) {
+            (Method::Post, false, _) => return Err("is a POST to one resource".to_owned()),
+            (Method::Post, true, None) => return Err("is a POST and needs a \"bulkId\"".to_owned()),
+            (Method::Put | Method::Patch | Method::Delete, true, _) => {
+                return Err("must name a resource in its \"path\", as in /Users/ID".to_owned());
+            }
+            _ => {}
+        }
+        let data = match take(&mut members, "data") {
+            Some(Value::Object(data)) => data,
+            None if method == Method::Delete => Map::new(),
+            _ => return Err("must have an object as \"data\"".to_owned()),
+        };
+        Ok(Self { method, bulk_id, version, endpoint, id, data })
+    }
+
+    /// The client's names of what this operation refers to.
+    pub fn references(&self) -> Vec<String> {
+        let mut found: Vec<String> = reference(&self.id).map(ToOwned::to_owned).into_iter().collect();
+        let mut waiting: Vec<&Value> = self.data.values().collect();
+        while let Some(value) = waiting.pop() {
+            match value {
+                Value::String(text) => found.extend(reference(text).map(ToOwned::to_owned)),
+                Value::Array(items) => waiting.extend(items),
+                Value::Object(members) => waiting.extend(members.values()),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Puts ids in the place of the client's names.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue` naming what no operation creates.
+    pub fn resolve(&mut self, ids: &HashMap<String, String>) -> Result<(), ScimError> {
+        let id = |text: &str| match reference(text) {
+            None => Ok(None),
+            Some(name) => ids.get(name).map(Some).ok_or_else(|| {
+                ScimError::invalid_value(format!(
+                    "No operation of the request creates \"{REFERENCE}{}\".",
+                    name.escape_debug()
+                ))
+            }),
+        };
+        if let Some(id) = id(&self.id)? {
+            self.id.clone_from(id);
+        }
+        let mut waiting: Vec<&mut Value> = self.data.values_mut().collect();
+        while let Some(value) = waiting.pop() {
+            match value {
+                Value::String(text) => {
+                    if let Some(id) = id(text)? {
+                        text.clone_from(id);
+                    }
+                }
+                Value::Array(items) => waiting.extend(items),
+                Value::Object(members) => waiting.extend(members.values_mut()),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reference(text: &str) -> Option<&str> {
+    text.strip_prefix(REFERENCE)
+}
+
+/// The order in which operations can run: as they were sent, but each after those that create what it
+/// refers to. Operations that refer to each other in a circle stay as they were sent.
+pub fn order(operations: &[Operation]) -> Vec<usize> {
+    let creators: HashMap<&str, usize> = operations
+        .iter()
+        .enumerate()
+        .filter_map(|(place, operation)| Some((operation.bulk_id.as_deref()?, place)))
+        .collect();
+    let needs: Vec<Vec<usize>> = operations
+        .iter()
+        .map(|operation| {
+            let names = operation.references();
+            names.iter().filter_map(|name| creators.get(name.as_str()).copied()).collect()
+        })
+        .collect();
+    let mut done = vec![false; operations.len()];
+    let mut order = Vec::with_capacity(operations.len());
+    while order.len() < operations.len() {
+        let before = order.len();
+        for (place, needs) in needs.iter().enumerate() {
+            let ready = needs.iter().all(|&need| need == place || done.get(need) == Some(&true));
+            if let Some(done) = done.get_mut(place).filter(|done| !**done && ready) {
+                *done = true;
+                order.push(place);
+            }
+        }
+        if order.len() == before {
+            // A circle: whoever comes first goes first.
+            let first = done.iter().position(|done| !done);
+            if let Some((place, done)) = first.and_then(|at| Some((at, done.get_mut(at)?))) {
+                *done = true;
+                order.push(place);
+            }
+        }
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(body: Value) -> Result<BulkRequest, ScimError> {
+        BulkRequest::parse(body.as_object().unwrap().clone())
+    }
+
+    fn post(bulk_id: &str, members: &[&str]) -> Value {
+        let members: Vec<Value> =
+            members.iter().map(|id| json!({"value": format!("bulkId:{id}")})).collect();
+        json!({"method": "post", "path": "/Groups", "bulkId": bulk_id, "data": {"members": members}})
+    }
+
+    #[test]
+    fn operations_run_after_what_they_refer_to() {
+        let operations = [post("a", &["b", "c"]), post("b", &["c"]), post("c", &[])];
+        let request = parse(json!({"Operations": operations, "failOnErrors": 1})).unwrap();
+        assert_eq!(order(&request.operations), [2, 1, 0]);
+        let circle = [post("a", &["b"]), post("b", &["a"]), post("c", &["c"])];
+        let request = parse(json!({"operations": circle})).unwrap();
+        assert_eq!(order(&request.operations), [2, 0, 1]);
+    }
+
+    #[test]
+    fn names_become_ids_everywhere_or_are_named() {
+        let ids = HashMap::from([("a".to_owned(), "1".to_owned())]);
+        let mut request = parse(json!({"Operations": [
+            {"method": "PUT", "path": "Groups/bulkId:a", "data": {"x": [{"y": "bulkId:a"}]}},
+        ]}))
+        .unwrap();
+        let operation = request.operations.get_mut(0).unwrap();
+        operation.resolve(&ids).unwrap();
+        assert_eq!((operation.id.as_str(), &operation.data["x"]), ("1", &json!([{"y": "1"}])));
+        operation.id = "bulkId:z".to_owned();
+        assert!(operation.resolve(&ids).unwrap_err().detail.contains("\"bulkId:z\""));
+    }
+
+    #[test]
+    fn problems_name_the_operation() {
+        let detail = |operation: Value| {
+            parse(json!({"Operations": [operation]})).expect_err("must be refused").detail
+        };
+        assert!(detail(json!(1)).contains("\"Operations[0]\" must be an object"));
+        assert!(detail(json!({"method": "GET"})).contains("POST, PUT, PATCH or DELETE"));
+        assert!(detail(json!({"method": "POST", "path": "/Users"})).contains("\"bulkId\""));
+        assert!(detail(json!({"method": "DELETE", "path": "/Users"})).contains("/Users/ID"));
+        assert!(detail(json!({"method": "PUT", "path": "/Users/1"})).contains("\"data\""));
+        assert!(parse(json!({"Operations": {}})).is_err());
+        assert!(parse(json!({"Operations": [], "failOnErrors": 0})).is_err());
+        let many = vec![json!({"method": "DELETE", "path": "/Users/1"}); MAX_OPERATIONS + 1];
+        assert_eq!(parse(json!({"Operations": many})).unwrap_err().scim_type, ScimType::TooMany);
+    }
+}
