@@ -4,11 +4,13 @@
 //! thread runs against state as it will be when all earlier commands are done: uniqueness and versions
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
+mod bulk;
 mod create;
 mod cursor;
 mod delete;
 mod error;
 mod member;
+mod patch;
 mod plan;
 mod query;
 mod replace;
@@ -25,10 +27,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-pub use create::Create;
+pub use bulk::{Bulk, Operation, Outcome};
+pub use create::{Create, new_id};
 pub use delete::Delete;
 pub use error::DirectoryError;
 pub use member::Reference;
+pub use patch::Patch;
 pub use query::{Page, SCAN_BUDGET, Search};
 pub use replace::Replace;
 pub use resource::Stored;

@@ -24,6 +24,8 @@ pub(super) enum Failure {
     NotFound(String),
     /// The path is not for that method; these it is for.
     MethodNotAllowed(String),
+    /// It is known and not offered.
+    NotImplemented(String),
     /// It may not be asked.
     Forbidden(String),
     /// The body is larger than so many bytes.
@@ -74,11 +76,17 @@ impl Failure {
     /// The answer to the request with that id.
     pub(super) fn into_answer(self, request: &str) -> Answer {
         let told = self.tell(request);
-        let mut answer = respond::json(told.status, told.body());
+        let mut answer = respond::json_body(told.status, told.body().to_string());
         if let Some((name, value)) = told.header {
             answer.headers_mut().insert(name, value);
         }
         answer
+    }
+
+    /// The status and body of one operation of a bulk request.
+    pub(super) fn into_body(self) -> (StatusCode, Value) {
+        let told = self.tell("");
+        (told.status, told.body())
     }
 
     fn tell(self, request: &str) -> Told {
@@ -95,6 +103,7 @@ impl Failure {
                 format!("This method is not for this path; allowed are {allow}."),
             )
             .with(ALLOW, &allow),
+            Self::NotImplemented(detail) => Told::new(StatusCode::NOT_IMPLEMENTED, detail),
             Self::Forbidden(detail) => Told::new(StatusCode::FORBIDDEN, detail),
             Self::BodyTooLarge(limit) => Told::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -143,7 +152,7 @@ impl Told {
     }
 
     /// RFC 7644, section 3.12.
-    fn body(&self) -> String {
+    fn body(&self) -> Value {
         let mut body = Map::new();
         body.insert("schemas".to_owned(), Value::from(vec![ERROR]));
         body.insert("status".to_owned(), Value::from(self.status.as_str()));
@@ -151,7 +160,7 @@ impl Told {
             body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
         }
         body.insert("detail".to_owned(), Value::from(self.detail.as_str()));
-        Value::Object(body).to_string()
+        Value::Object(body)
     }
 
     fn of_directory(error: DirectoryError) -> Self {
@@ -193,7 +202,7 @@ pub(super) fn unparsed(status: StatusCode) -> Bytes {
              characters must be percent-encoded, as in filter=userName%20eq%20%22ada%22."
         }
     };
-    Told::new(status, detail).body().into()
+    Told::new(status, detail).body().to_string().into()
 }
 
 /// The status of each keyword (RFC 7644, table 9 and section 7.5.2).

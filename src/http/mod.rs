@@ -63,6 +63,7 @@ impl Door {
         let page_limits = PageLimits {
             default_count: config.limits.default_count,
             max_count: config.limits.max_count,
+            max_body_bytes: config.limits.max_body_bytes,
         };
         Self {
             gate: Gate::new(config),

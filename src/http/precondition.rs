@@ -31,6 +31,11 @@ fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<Version>> {
     Some(tags.into_iter().filter_map(version).collect())
 }
 
+/// The versions that an entity tag outside of a header names.
+pub(super) fn versions_of(tag: &str) -> Vec<Version> {
+    version(tag.trim()).into_iter().collect()
+}
+
 fn version(tag: &str) -> Option<Version> {
     let quoted = tag.strip_prefix("W/").unwrap_or(tag);
     quoted.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Version)

@@ -4,10 +4,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
 
+use super::error::Failure;
 use crate::directory::{Page, Stored};
 use crate::scim::discovery::LIST_RESPONSE;
-use crate::scim::resource;
+use crate::scim::projection::Projection;
+use crate::scim::resource::{self, ResourceId};
+use crate::scim::schema::ResourceType;
 
 /// What goes back to the client.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -23,7 +27,7 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 }
 
 /// An answer with a body in JSON. What it tells is not for caches on the way.
-pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub(super) fn json_body(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON));
@@ -31,16 +35,79 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
+/// How resources are shown to one client.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    /// The URL below which resources are located.
+    pub(super) base_url: &'a str,
+    /// The attributes that are shown.
+    pub(super) projection: &'a Projection,
+}
+
+impl View<'_> {
+    /// Where a resource is.
+    pub(super) fn location(&self, resource_type: &ResourceType, id: ResourceId) -> String {
+        format!("{}/{}/{id}", self.base_url, resource_type.endpoint)
+    }
+
+    /// Appends a resource as it is shown.
+    fn show(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let location = self.location(resource_type, stored.id);
+        let record = &stored.record;
+        let ties = self.ties(stored);
+        if self.projection.is_everything() && resource_type.is_served_as_stored() {
+            resource::serve(&record.json, record.meta_at, &ties, &location, out);
+            return Ok(());
+        }
+        let mut whole = Vec::new();
+        resource::serve(&record.json, record.meta_at, &ties, &location, &mut whole);
+        let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
+        let shown = self.projection.apply(resource_type, whole);
+        serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
+    }
+
+    /// What a resource refers to, as members of its object.
+    fn ties(&self, stored: &Stored) -> Vec<u8> {
+        let mut ties = Vec::new();
+        for (name, references) in &stored.references {
+            let list: Vec<Value> = references
+                .iter()
+                .map(|reference| {
+                    json!({
+                        "value": reference.id.to_string(),
+                        "$ref": format!("{}/{}/{}", self.base_url, reference.endpoint, reference.id),
+                        "type": reference.kind,
+                        "display": reference.display,
+                    })
+                })
+                .collect();
+            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
+        }
+        ties
+    }
+}
+
 /// One resource, at its location.
-pub(super) fn one(status: StatusCode, stored: &Stored, location: &str) -> Answer {
+pub(super) fn one(
+    status: StatusCode,
+    view: View<'_>,
+    resource_type: &ResourceType,
+    stored: &Stored,
+) -> Result<Answer, Failure> {
     let mut body = Vec::new();
-    resource::serve(&stored.record.json, location, &mut body);
-    let mut answer = json(status, body);
+    view.show(resource_type, stored, &mut body)?;
+    let mut answer = json_body(status, body);
     tag(&mut answer, stored);
-    if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(location)) {
+    let location = view.location(resource_type, stored.id);
+    if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
         answer.headers_mut().insert(LOCATION, location);
     }
-    answer
+    Ok(answer)
 }
 
 /// The client knows this version already.
@@ -56,21 +123,27 @@ fn tag(answer: &mut Answer, stored: &Stored) {
     }
 }
 
-/// A page of resources; `location` tells where each is.
-pub(super) fn page(page: &Page, location: impl Fn(&Stored) -> String) -> Answer {
-    let mut body = format!(
-        "{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{},\"startIndex\":{},\"itemsPerPage\":{},\"Resources\":[",
-        page.total_results,
-        page.start_index,
-        page.resources.len(),
-    )
-    .into_bytes();
-    for (number, stored) in page.resources.iter().enumerate() {
+/// A page of resources (RFC 7644, section 3.4.2; RFC 9865, section 2).
+pub(super) fn page<'a>(
+    page: &Page,
+    view: impl Fn(&ResourceType) -> View<'a>,
+) -> Result<Answer, Failure> {
+    let mut body =
+        format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{}", page.total_results);
+    if let Some(start_index) = page.start_index {
+        body.push_str(&format!(",\"startIndex\":{start_index}"));
+    }
+    if let Some(cursor) = &page.next_cursor {
+        body.push_str(&format!(",\"nextCursor\":\"{cursor}\""));
+    }
+    body.push_str(&format!(",\"itemsPerPage\":{},\"Resources\":[", page.resources.len()));
+    let mut body = body.into_bytes();
+    for (number, (resource_type, stored)) in page.resources.iter().enumerate() {
         if number > 0 {
             body.push(b',');
         }
-        resource::serve(&stored.record.json, &location(stored), &mut body);
+        view(resource_type).show(resource_type, stored, &mut body)?;
     }
     body.extend_from_slice(b"]}");
-    json(StatusCode::OK, body)
+    Ok(json_body(StatusCode::OK, body))
 }

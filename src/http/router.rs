@@ -18,14 +18,25 @@ pub(super) enum Action {
     Query,
     Retrieve,
     Replace,
+    Patch,
     Delete,
+    Search,
+    QueryAll,
+    SearchAll,
+    Bulk,
+    Me,
 }
 
 impl Action {
     /// Whether the request's body is read.
     pub(super) fn takes_body(self) -> bool {
         match self {
-            Self::Create | Self::Replace => true,
+            Self::Create
+            | Self::Replace
+            | Self::Patch
+            | Self::Search
+            | Self::SearchAll
+            | Self::Bulk => true,
             Self::Health
             | Self::ServiceProviderConfig
             | Self::ResourceTypes
@@ -34,6 +45,8 @@ impl Action {
             | Self::Schema
             | Self::Query
             | Self::Retrieve
+            | Self::QueryAll
+            | Self::Me
             | Self::Delete => false,
         }
     }
@@ -49,15 +62,28 @@ const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/scim/v2/ResourceTypes/{id}", Action::ResourceType),
     (Method::GET, "/scim/v2/Schemas", Action::Schemas),
     (Method::GET, "/scim/v2/Schemas/{id}", Action::Schema),
+    (Method::GET, "/scim/v2", Action::QueryAll),
+    (Method::POST, "/scim/v2/.search", Action::SearchAll),
+    (Method::POST, "/scim/v2/Bulk", Action::Bulk),
+    (Method::GET, "/scim/v2/Me", Action::Me),
+    (Method::POST, "/scim/v2/Me", Action::Me),
+    (Method::PUT, "/scim/v2/Me", Action::Me),
+    (Method::PATCH, "/scim/v2/Me", Action::Me),
+    (Method::DELETE, "/scim/v2/Me", Action::Me),
     (Method::GET, "/scim/v2/{type}", Action::Query),
     (Method::POST, "/scim/v2/{type}", Action::Create),
+    (Method::POST, "/scim/v2/{type}/.search", Action::Search),
     (Method::GET, "/scim/v2/{type}/{id}", Action::Retrieve),
     (Method::PUT, "/scim/v2/{type}/{id}", Action::Replace),
+    (Method::PATCH, "/scim/v2/{type}/{id}", Action::Patch),
     (Method::DELETE, "/scim/v2/{type}/{id}", Action::Delete),
 ];
 
 /// Endpoints of their own, which no resource type may have.
-const RESERVED: [&str; 3] = ["ServiceProviderConfig", "ResourceTypes", "Schemas"];
+const RESERVED: [&str; 6] =
+    ["ServiceProviderConfig", "ResourceTypes", "Schemas", ".search", "Bulk", "Me"];
+/// What is no id, but a place of its own below a resource type.
+const SEARCH: &str = ".search";
 
 /// A route and what its template's places stand for in a request.
 #[derive(Clone, Debug)]
@@ -124,6 +150,7 @@ fn fits(routed: &mut Routed, segments: &[String]) -> bool {
         match place {
             "{type}" if RESERVED.contains(&segment.as_str()) => return false,
             "{type}" => routed.endpoint.clone_from(segment),
+            "{id}" if segment == SEARCH => return false,
             "{id}" => routed.id.clone_from(segment),
             literal if literal == segment => {}
             _ => return false,
@@ -146,18 +173,26 @@ mod tests {
         assert_eq!(action(&Method::GET, "/scim/v2/Schemas"), Action::Schemas);
         assert_eq!(action(&Method::GET, "/scim/v2/Schemas/urn:x"), Action::Schema);
         assert_eq!(action(&Method::POST, "/scim/v2/Users//"), Action::Create);
+        assert_eq!(action(&Method::GET, "/scim/v2/"), Action::QueryAll);
+        assert_eq!(action(&Method::POST, "/scim/v2/Users/.search"), Action::Search);
+        assert_eq!(action(&Method::POST, "/scim/v2/.search"), Action::SearchAll);
     }
 
     #[test]
     fn what_fits_no_route_says_why() {
-        for path in ["", "/", "/scim/v2", "/scim/v2/", "/scim/v1/Users", "/scim/v2//Users", "/%ff"]
+        for path in ["", "/", "/scim", "/scim/v1/Users", "/scim/v2//Users", "/%ff"]
         {
             assert!(matches!(find(&Method::GET, path), Err(Failure::NotFound(_))), "{path}");
         }
-        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::PATCH, "/scim/v2/Users/1") else {
+        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Users/1") else {
             panic!("405")
         };
-        assert_eq!(allow, "GET, PUT, DELETE, HEAD");
+        assert_eq!(allow, "GET, PUT, PATCH, DELETE, HEAD");
+        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::GET, "/scim/v2/Users/.search")
+        else {
+            panic!("405")
+        };
+        assert_eq!(allow, "POST");
         let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Schemas") else {
             panic!("405")
         };

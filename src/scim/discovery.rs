@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::attribute::{Attribute, Type};
+use super::bulk;
 use super::query::PageLimits;
 use super::schema::{Registry, ResourceType, Schema};
 
@@ -21,12 +22,23 @@ const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
     json!({
         "schemas": [SERVICE_PROVIDER_CONFIG],
-        "patch": {"supported": false},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "patch": {"supported": true},
+        "bulk": {
+            "supported": true,
+            "maxOperations": bulk::MAX_OPERATIONS,
+            "maxPayloadSize": limits.max_body_bytes,
+        },
         "filter": {"supported": true, "maxResults": limits.max_count},
         "changePassword": {"supported": false},
-        "sort": {"supported": false},
+        "sort": {"supported": true},
         "etag": {"supported": true},
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": limits.default_count,
+            "maxPageSize": limits.max_count,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

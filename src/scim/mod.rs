@@ -10,20 +10,28 @@
 //! | `value` | comparing values: letter case and Unicode |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
+//! | `patch/` | PATCH (RFC 7644, 3.5.2) |
+//! | `projection` | which attributes an answer carries (RFC 7644, 3.9) |
+//! | `sort` | in which order (RFC 7644, 3.4.2.3) |
+//! | `bulk` | bulk requests (RFC 7644, 3.7) |
 //! | `query` | what a query asks for (RFC 7644, 3.4.2) |
 //! | `discovery` | ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644, 4) |
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
 
 pub mod attribute;
+pub mod bulk;
 pub mod discovery;
 pub mod error;
 pub mod exchange;
 pub mod filter;
 pub mod json;
+pub mod patch;
 pub mod path;
+pub mod projection;
 pub mod query;
 pub mod resource;
 pub mod schema;
 pub mod schemas;
+pub mod sort;
 pub mod validate;
 pub mod value;

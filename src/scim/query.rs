@@ -16,6 +16,8 @@ pub struct PageLimits {
     pub default_count: usize,
     /// At most; also told in ServiceProviderConfig.
     pub max_count: usize,
+    /// How many bytes a body may have; also told there, as the limit of a bulk request.
+    pub max_body_bytes: usize,
 }
 
 /// The parameters of a query, from a URI or from the body of a search request.
@@ -187,7 +189,7 @@ mod tests {
 
     fn page(pairs: &[(&str, &str)]) -> Result<PageRequest, ScimError> {
         let pairs = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        let limits = PageLimits { default_count: 100, max_count: 1_000 };
+        let limits = PageLimits { default_count: 100, max_count: 1_000, max_body_bytes: 1 };
         PageRequest::parse(&Parameters::new(pairs.collect()), limits)
     }
 

@@ -8,7 +8,7 @@ use crate::http::error::Failure;
 use crate::http::respond::{self, Answer};
 use crate::http::router::Action;
 use crate::scim::discovery;
-use crate::scim::query::PageLimits;
+use crate::scim::query::{PageLimits, Parameters};
 use crate::scim::schema::Registry;
 
 /// Every answer of the discovery endpoints.
@@ -64,9 +64,9 @@ impl Discovery {
         &self,
         action: Action,
         id: &str,
-        parameters: &[(String, String)],
+        parameters: &Parameters,
     ) -> Result<Answer, Failure> {
-        if parameters.iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+        if parameters.get("filter").is_some() {
             return Err(Failure::Forbidden(
                 "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
             ));
@@ -82,10 +82,16 @@ impl Discovery {
             | Action::Query
             | Action::Retrieve
             | Action::Replace
+            | Action::Patch
+            | Action::Search
+            | Action::QueryAll
+            | Action::SearchAll
+            | Action::Bulk
+            | Action::Me
             | Action::Delete => None,
         };
         match body {
-            Some(body) => Ok(respond::json(StatusCode::OK, body)),
+            Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
             None => Err(Failure::NotFound(format!(
                 "There is no such entry: \"{}\".",
                 id.chars().take(200).collect::<String>().escape_debug()

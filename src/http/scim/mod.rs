@@ -1,7 +1,9 @@
 //! Handlers: written once for all resource types.
 
 pub(super) mod discovery;
+mod bulk;
 mod resources;
+mod search;
 
 use std::sync::Arc;
 
@@ -12,8 +14,8 @@ use super::error::Failure;
 use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
-use crate::directory::Stored;
 use crate::event::Actor;
+use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
 
 /// A request that passed the gate and has a route.
@@ -30,19 +32,15 @@ impl<'a> Call<'a> {
     }
 
     /// The query parameters, decoded; `+` is a space.
-    fn parameters(&self) -> Vec<(String, String)> {
+    fn parameters(&self) -> Parameters {
         let query = self.parts.uri.query().unwrap_or_default();
-        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+        Parameters::new(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// The resource type that the path names.
     fn resource_type(&self) -> Result<Arc<ResourceType>, Failure> {
         let known = self.door.directory.registry().by_endpoint(&self.routed.endpoint);
         known.map(Arc::clone).ok_or_else(|| Failure::no_route(self.parts.uri.path()))
-    }
-
-    fn location(&self, resource_type: &ResourceType, stored: &Stored) -> String {
-        format!("{}/{}/{}", self.door.base_url, resource_type.endpoint, stored.id)
     }
 }
 
@@ -56,9 +54,23 @@ pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Resul
         | Action::Schemas
         | Action::Schema => call.door.discovery.answer(action, &call.routed.id, &call.parameters()),
         Action::Create => resources::create(call, body).await,
-        Action::Query => resources::query(call).await,
+        Action::Query => {
+            let parameters = call.parameters();
+            search::one_type(call, parameters).await
+        }
+        Action::Search => search::one_type(call, search::parameters(&body)?).await,
+        Action::QueryAll => {
+            let parameters = call.parameters();
+            search::all_types(call, parameters).await
+        }
+        Action::SearchAll => search::all_types(call, search::parameters(&body)?).await,
+        Action::Bulk => bulk::bulk(call, &body).await,
+        Action::Me => Err(Failure::NotImplemented(
+            "A token speaks for a connection, not for a user, so there is no /Me.".to_owned(),
+        )),
         Action::Retrieve => resources::retrieve(&call),
         Action::Replace => resources::replace(call, body).await,
+        Action::Patch => resources::patch(call, body).await,
         Action::Delete => resources::delete(call).await,
     }
 }

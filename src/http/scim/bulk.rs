@@ -1,0 +1,146 @@
+//! Bulk requests (RFC 7644, section 3.7).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::{Call, resources};
+use crate::clock::Clock;
+use crate::directory::{
+    Bulk, Create, Delete, DirectoryError, Operation, Outcome, Patch, Replace, new_id,
+};
+use crate::http::error::Failure;
+use crate::http::precondition;
+use crate::http::respond::{self, Answer, View};
+use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Method};
+use crate::scim::error::ScimError;
+use crate::scim::exchange::Exchange;
+use crate::scim::json;
+use crate::scim::patch::PatchRequest;
+use crate::scim::projection::Projection;
+use crate::scim::resource::ResourceId;
+
+/// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
+/// each other in any order; they run in an order in which what they refer to is there.
+pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure> {
+    let mut request = BulkRequest::parse(json::parse_object(body)?)?;
+    let order = bulk::order(&request.operations);
+    let now = Clock::System.now();
+    let mut created: HashMap<String, ResourceId> = HashMap::new();
+    for bulk_id in request.operations.iter().filter_map(|operation| operation.bulk_id.clone()) {
+        if created.insert(bulk_id.clone(), new_id(now)).is_some() {
+            return Err(ScimError::invalid_value(format!(
+                "The bulkId \"{}\" is given twice.",
+                bulk_id.escape_debug()
+            ))
+            .into());
+        }
+    }
+    let ids = created.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
+    let mut operations = Vec::with_capacity(order.len());
+    for place in &order {
+        if let Some(operation) = request.operations.get_mut(*place) {
+            operations.push(prepare(&call, operation, &ids, &created));
+        }
+    }
+    let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
+    let outcomes = call.door.directory.submit(call.actor.clone(), command).await?;
+    let mut results: Vec<(usize, Value)> = order
+        .into_iter()
+        .zip(outcomes)
+        .filter_map(|(place, outcome)| {
+            Some((place, result(&call, request.operations.get(place)?, outcome)))
+        })
+        .collect();
+    results.sort_by_key(|(place, _)| *place);
+    let results: Vec<Value> = results.into_iter().map(|(_, result)| result).collect();
+    let body = json!({"schemas": [BULK_RESPONSE], "Operations": results});
+    Ok(respond::json_body(StatusCode::OK, body.to_string()))
+}
+
+fn prepare(
+    call: &Call<'_>,
+    operation: &mut bulk::Operation,
+    ids: &HashMap<String, String>,
+    created: &HashMap<String, ResourceId>,
+) -> Operation {
+    match try_prepare(call, operation, ids, created) {
+        Ok(prepared) => prepared,
+        Err(Failure::Directory(DirectoryError::Invalid(error))) => Operation::Refused(error),
+        Err(_) => Operation::Refused(ScimError::invalid_value(format!(
+            "There is no endpoint \"/{}\".",
+            operation.endpoint.chars().take(100).collect::<String>().escape_debug()
+        ))),
+    }
+}
+
+fn try_prepare(
+    call: &Call<'_>,
+    operation: &mut bulk::Operation,
+    ids: &HashMap<String, String>,
+    created: &HashMap<String, ResourceId>,
+) -> Result<Operation, Failure> {
+    let known = call.door.directory.registry().by_endpoint(&operation.endpoint);
+    let resource_type = Arc::clone(known.ok_or(Failure::NotFound(String::new()))?);
+    operation.resolve(ids)?;
+    let (id, data) = (operation.id.clone(), operation.data.clone());
+    let expected = operation.version.as_deref().map(precondition::versions_of);
+    Ok(match operation.method {
+        Method::Post => Operation::Create(Create {
+            id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
+            resource: resources::resource(&resource_type, Exchange::Create, data)?,
+            resource_type,
+        }),
+        Method::Put => Operation::Replace(Replace {
+            resource: resources::resource(&resource_type, Exchange::Replace, data)?,
+            resource_type,
+            id,
+            expected,
+        }),
+        Method::Patch => Operation::Patch(Patch {
+            request: PatchRequest::parse(&resource_type, data)?,
+            resource_type,
+            id,
+            expected,
+            projection: Projection::everything(),
+        }),
+        Method::Delete => Operation::Delete(Delete { resource_type, id, expected }),
+    })
+}
+
+/// One operation's part of the answer.
+fn result(call: &Call<'_>, operation: &bulk::Operation, outcome: Outcome) -> Value {
+    let mut result = Map::new();
+    let mut add = |name: &str, value: Value| result.insert(name.to_owned(), value);
+    add("method", json!(operation.method.as_str()));
+    if let Some(bulk_id) = &operation.bulk_id {
+        add("bulkId", json!(bulk_id));
+    }
+    let location = format!("{}/{}/{}", call.door.base_url, operation.endpoint, operation.id);
+    match outcome {
+        Ok(Some((resource_type, stored))) => {
+            let projection = Projection::everything();
+            let view = View { base_url: &call.door.base_url, projection: &projection };
+            add("location", json!(view.location(&resource_type, stored.id)));
+            add("version", json!(stored.record.version.to_string()));
+            let created = operation.method == Method::Post;
+            add("status", json!(if created { "201" } else { "200" }));
+        }
+        Ok(None) => {
+            add("location", json!(location));
+            add("status", json!("204"));
+        }
+        Err(error) => {
+            if operation.method != Method::Post {
+                add("location", json!(location));
+            }
+            let (status, body) = Failure::from(error).into_body();
+            add("status", json!(status.as_str()));
+            add("response", body);
+        }
+    }
+    Value::Object(result)
+}

@@ -1,0 +1,81 @@
+//! GET of lists and POST of searches, below a resource type and at the root
+//! (RFC 7644, sections 3.4.2 and 3.4.3).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Call;
+use crate::directory::Search;
+use crate::http::error::Failure;
+use crate::http::respond::{self, Answer, View};
+use crate::scim::json;
+use crate::scim::projection::Projection;
+use crate::scim::query::{self, PageRequest, Parameters, Query};
+use crate::scim::schema::ResourceType;
+
+/// Lists resources of the type that the path names.
+pub(super) async fn one_type(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
+    let resource_type = call.resource_type()?;
+    let query = Query::parse(&resource_type, &parameters)?;
+    search(&call, vec![(resource_type, query)], &parameters).await
+}
+
+/// Lists resources of every type. A type whose schema does not know an attribute of the filter or of
+/// the order has nothing that matches; if no type knows it, that is an error.
+pub(super) async fn all_types(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
+    let mut targets = Vec::new();
+    let mut unfit = None;
+    for resource_type in call.door.directory.registry().resource_types() {
+        match Query::parse(resource_type, &parameters) {
+            Ok(query) => targets.push((Arc::clone(resource_type), query)),
+            Err(error) => unfit = Some(error),
+        }
+    }
+    match unfit {
+        Some(error) if targets.is_empty() => Err(error.into()),
+        _ => search(&call, targets, &parameters).await,
+    }
+}
+
+/// The parameters in the body of a search request.
+pub(super) fn parameters(body: &[u8]) -> Result<Parameters, Failure> {
+    Ok(Parameters::from_search_request(&json::parse_object(body)?)?)
+}
+
+async fn search(
+    call: &Call<'_>,
+    targets: Vec<(Arc<ResourceType>, Query)>,
+    parameters: &Parameters,
+) -> Result<Answer, Failure> {
+    let mut projections = HashMap::new();
+    for (resource_type, _) in &targets {
+        let projection = query::projection(resource_type, parameters)?;
+        projections.insert(resource_type.name.clone(), projection);
+    }
+    let search = Search {
+        targets,
+        page: PageRequest::parse(parameters, call.door.page_limits)?,
+        fingerprint: parameters.fingerprint(),
+    };
+    let projections = Arc::new(projections);
+    let (directory, of_types) = (Arc::clone(&call.door.directory), Arc::clone(&projections));
+    let is_quick = directory.is_quick(&search);
+    let work = move || {
+        directory.query(&search, &|resource_type, name| {
+            of_types.get(&resource_type.name).is_none_or(|projection| projection.wants(name))
+        })
+    };
+    let page = if is_quick {
+        work()?
+    } else {
+        // Looking at many resources is work for a thread that may block.
+        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
+    };
+    let everything = Projection::everything();
+    respond::page(&page, |resource_type| View {
+        base_url: &call.door.base_url,
+        projection: projections.get(&resource_type.name).unwrap_or(&everything),
+    })
+}
