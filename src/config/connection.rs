@@ -17,6 +17,39 @@ pub struct Connection {
     pub service_origin: Option<Origin>,
     /// The addresses that requests may come from; `None` means any.
     pub ip_allowlist: Option<AddressSet>,
+    /// What becomes of attributes that no schema knows.
+    pub compat: Compat,
+}
+
+/// What becomes of attributes that no schema knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// They are left out.
+    #[default]
+    Lenient,
+    /// The request is refused.
+    Strict,
+}
+
+impl Compat {
+    /// Both, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::Lenient, Self::Strict];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lenient => "lenient",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl FromStr for Compat {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        keyword::parse("compat", Self::ALL, Self::as_str, text)
+    }
 }
 
 /// The kinds of clients.
@@ -69,6 +102,7 @@ impl Default for Connection {
             default_workspace: Workspace::default().name,
             service_origin: Some(Origin::localhost()),
             ip_allowlist: Some(AddressSet::loopback()),
+            compat: Compat::default(),
         }
     }
 }
@@ -111,7 +145,8 @@ impl Connection {
                 "allows no address; expected at least one, or no ip_allowlist to allow any",
             );
         }
-        Some(Self { method: method?, default_workspace, service_origin, ip_allowlist })
+        let compat = section.parsed("compat", Compat::default());
+        Some(Self { method: method?, default_workspace, service_origin, ip_allowlist, compat })
     }
 }
 

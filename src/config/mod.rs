@@ -18,6 +18,7 @@ mod notes;
 mod origin;
 mod public_url;
 mod reader;
+mod schema;
 mod store;
 pub mod template;
 mod workspace;
@@ -26,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use address::AddressSet;
-pub use connection::{Connection, Method};
+pub use connection::{Compat, Connection, Method};
 pub use invalid::Invalid;
 pub use limits::Limits;
 pub use listen::Listen;
@@ -35,6 +36,7 @@ pub use log::{Format, Level, Log};
 pub use notes::Problem;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
+pub use schema::{AttributeConfig, SchemaConfig};
 pub use store::Store;
 pub use workspace::Workspace;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub log: Log,
     /// What the embedded database may use.
     pub store: Store,
+    /// Attributes of the operator's own.
+    pub schemas: Vec<SchemaConfig>,
 }
 
 impl Default for Config {
@@ -78,6 +82,7 @@ impl Default for Config {
             limits: Limits::default(),
             log: Log::default(),
             store: Store::default(),
+            schemas: Vec::new(),
         }
     }
 }
@@ -106,6 +111,12 @@ impl Config {
             limits: root.table("limits", Limits::read),
             log: root.table("log", Log::read),
             store: root.table("store", Store::read),
+            schemas: root
+                .tables("schemas", SchemaConfig::read)
+                .unwrap_or_default()
+                .into_iter()
+                .flatten()
+                .collect(),
         }
     }
 }
@@ -188,7 +199,8 @@ mod tests {
                 shown.push(format!("{table}{key}"));
             }
         }
-        let tables = ["listen", "connections", "workspaces", "limits", "log", "store"];
+        let tables =
+            ["listen", "connections", "workspaces", "limits", "log", "store", "schemas"];
         let known: Vec<&str> =
             notes.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
         shown.sort_unstable();

@@ -246,6 +246,11 @@ impl<'t> Section<'_, 't> {
         Some(built)
     }
 
+    /// The line at which the section begins.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
     /// Whether the key stands in the text, be its value right or wrong.
     pub(super) fn is_written(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))

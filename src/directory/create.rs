@@ -44,7 +44,7 @@ impl Command for Create {
             member::add(work, id, member)?;
         }
         work.record(resource::event(resource_type, Verb::Created, id));
-        resource::with_references(work, resource_type, stored)
+        resource::with_references(work, resource_type, stored, &|_| true)
     }
 }
 

@@ -8,13 +8,14 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
 use super::work::Work;
 use crate::scim::attribute::Held;
 use crate::scim::error::ScimError;
+use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::{Read, StoreError, keys};
@@ -33,6 +34,13 @@ pub struct Reference {
     pub kind: String,
     /// The name by which people know it.
     pub display: String,
+}
+
+impl Reference {
+    /// The reference as filters see it.
+    pub(super) fn plain(&self) -> Value {
+        json!({"value": self.id.to_string(), "type": self.kind, "display": self.display})
+    }
 }
 
 /// The references that a resource has, for those tied attributes that are wanted.
@@ -253,6 +261,41 @@ pub(super) fn remove_all(
         remove(work, group, *member)?;
     }
     Ok(!members.is_empty())
+}
+
+/// The members of a group that a filter on its elements selects.
+pub(super) fn matching(
+    work: &Work<'_>,
+    group_type: &ResourceType,
+    group: ResourceId,
+    filter: &Filter,
+) -> Result<Vec<ResourceId>, DirectoryError> {
+    if let Some(named) = named_by(filter) {
+        // The usual case costs nothing that depends on the size of the group.
+        return Ok(ResourceId::parse(named).into_iter().collect());
+    }
+    let Some(attribute) = group_type.members() else { return Ok(Vec::new()) };
+    let all = members(work, &work.settings().registry, group)?;
+    Ok(all
+        .iter()
+        .filter(|member| {
+            let element = Value::Array(vec![member.plain()]);
+            filter.matches(&Map::from_iter([(attribute.name.clone(), element)]))
+        })
+        .map(|member| member.id)
+        .collect())
+}
+
+/// The one member that a filter `value eq "…"` names.
+fn named_by(filter: &Filter) -> Option<&str> {
+    match filter {
+        Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(id) })
+            if path.sub_attribute.as_deref() == Some("value") =>
+        {
+            Some(id)
+        }
+        _ => None,
+    }
 }
 
 /// Makes these, and no others, the members of a group; whether that changes anything.

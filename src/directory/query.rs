@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Directory;
 use super::cursor::Position;
@@ -283,15 +283,8 @@ impl<'a> Look<'a> {
         for (name, references) in
             member::references(state, registry, self.resource_type, id, &wanted)?
         {
-            attributes.insert(name, references.iter().map(plain).collect());
+            attributes.insert(name, references.iter().map(Reference::plain).collect());
         }
         Ok(attributes)
     }
-}
-
-/// A reference as filters see it.
-fn plain(reference: &Reference) -> Value {
-    json!({
-        "value": reference.id.to_string(), "type": reference.kind, "display": reference.display,
-    })
 }

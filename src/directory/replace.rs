@@ -56,6 +56,6 @@ impl Command for Replace {
         } else {
             present
         };
-        resource::with_references(work, resource_type, stored)
+        resource::with_references(work, resource_type, stored, &|_| true)
     }
 }

@@ -85,14 +85,15 @@ pub(super) fn damaged(key: &[u8]) -> StoreError {
     StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
 }
 
-/// A resource with everything that it refers to.
+/// A resource with what it refers to in the wanted attributes.
 pub(super) fn with_references(
     work: &Work<'_>,
     resource_type: &ResourceType,
     mut stored: Stored,
+    wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Stored, DirectoryError> {
     let registry = &work.settings().registry;
-    stored.references = member::references(work, registry, resource_type, stored.id, &|_| true)?;
+    stored.references = member::references(work, registry, resource_type, stored.id, wanted)?;
     Ok(stored)
 }
 

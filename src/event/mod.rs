@@ -14,6 +14,8 @@ pub enum Verb {
     Created,
     /// A resource took the place of its predecessor.
     Replaced,
+    /// Some attributes or members of a resource changed.
+    Patched,
     /// A resource ceased to be.
     Deleted,
     /// A token was made.
@@ -28,9 +30,10 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 7] = [
+    pub const CATALOGUE: [(Self, &'static str); 8] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
+        (Self::Patched, "some attributes or members of a resource changed"),
         (Self::Deleted, "a resource was deleted"),
         (Self::Generated, "a token was generated"),
         (Self::Limited, "a token was given an earlier end"),
@@ -43,6 +46,7 @@ impl Verb {
         match self {
             Self::Created => "created",
             Self::Replaced => "replaced",
+            Self::Patched => "patched",
             Self::Deleted => "deleted",
             Self::Generated => "generated",
             Self::Limited => "limited",

@@ -22,6 +22,18 @@ pub enum Type {
 }
 
 impl Type {
+    /// Every type.
+    pub const ALL: [Self; 8] = [
+        Self::String,
+        Self::Boolean,
+        Self::Decimal,
+        Self::Integer,
+        Self::DateTime,
+        Self::Binary,
+        Self::Reference,
+        Self::Complex,
+    ];
+
     /// The type's name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +63,10 @@ pub enum Mutability {
 }
 
 impl Mutability {
+    /// Every keyword.
+    pub const ALL: [Self; 4] =
+        [Self::ReadOnly, Self::ReadWrite, Self::Immutable, Self::WriteOnly];
+
     /// The keyword on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,6 +92,9 @@ pub enum Returned {
 }
 
 impl Returned {
+    /// Every keyword.
+    pub const ALL: [Self; 4] = [Self::Always, Self::Never, Self::Default, Self::Request];
+
     /// The keyword on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -99,6 +118,9 @@ pub enum Uniqueness {
 }
 
 impl Uniqueness {
+    /// Every keyword.
+    pub const ALL: [Self; 3] = [Self::None, Self::Server, Self::Global];
+
     /// The keyword on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@
 
 pub mod attribute;
 pub mod bulk;
+mod custom;
 pub mod discovery;
 pub mod error;
 pub mod exchange;

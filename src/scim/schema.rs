@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
+use super::custom;
 use super::path::AttrPath;
 use super::schemas;
+use crate::config::{Problem, SchemaConfig};
 
 /// A named set of attributes.
 #[derive(Clone, Debug)]
@@ -149,6 +151,25 @@ impl Registry {
                 Arc::new(schemas::user::resource_type()),
                 Arc::new(schemas::group::resource_type()),
             ] }
+    }
+
+    /// The built-in resource types with the operator's own schemas and attributes.
+    ///
+    /// # Errors
+    ///
+    /// Every problem, with its line: an unknown resource type, a name that is taken, a characteristic
+    /// that can't be kept.
+    pub fn with(configured: &[SchemaConfig]) -> Result<Self, Vec<Problem>> {
+        let mut resource_types: Vec<ResourceType> =
+            Self::built_in().resource_types.iter().map(|built_in| (**built_in).clone()).collect();
+        let mut problems = Vec::new();
+        for schema in configured {
+            custom::extend(&mut resource_types, schema, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self { resource_types: resource_types.into_iter().map(Arc::new).collect() })
     }
 
     /// Every resource type.
