@@ -11,13 +11,23 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
-use crate::config::{Config, Limits};
+use crate::config::{Config, ConfigError, Limits};
 use crate::directory::{Directory, Settings};
 use crate::http::Door;
 use crate::http::server::{self, Drained, TlsConfig, tls};
 use crate::scim::schema::Registry;
 use crate::store::folder::DataFolder;
 use crate::store::local::LocalStore;
+
+/// The resource types that the configuration asks for.
+///
+/// # Errors
+///
+/// Schemas that can't be added, each with its line.
+pub fn registry(config: &Config) -> Result<Registry, ConfigError> {
+    let file = config.file.clone().unwrap_or_default();
+    Registry::with(&config.schemas).map_err(|problems| ConfigError::Invalid { file, problems })
+}
 
 /// Opens the directory in the configured data folder.
 ///
@@ -33,7 +43,7 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
     let store = LocalStore::open(folder, config.store.cache_mib, identity, &set_aside)
         .context("can't open the data folder")?;
     let settings = Settings {
-        registry: Arc::new(Registry::built_in()),
+        registry: Arc::new(registry(config)?),
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
     };

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::app;
 use crate::config::{Config, ConfigError};
 
 /// On-prem SCIM 2.0 provisioning appliance.
@@ -84,8 +85,11 @@ impl Cli {
 struct Configuration(Option<PathBuf>);
 
 impl Configuration {
+    /// Reads it and checks all of it.
     fn load(&self) -> Result<Config> {
-        Ok(Config::find(self.0.as_deref())?)
+        let config = Config::find(self.0.as_deref())?;
+        app::registry(&config)?;
+        Ok(config)
     }
 }
 

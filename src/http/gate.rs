@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
-use crate::config::{AddressSet, Config, Origin};
+use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::token::TokenSecret;
 use crate::directory::{Directory, TokenRefusal};
 use crate::event::Actor;
@@ -32,12 +32,15 @@ pub(super) struct Gate {
 struct Rules {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
+    compat: Compat,
 }
 
 /// Who passed the gate.
 pub(super) struct Admitted {
     /// The connection that is speaking.
     pub connection: String,
+    /// What becomes of attributes that no schema knows.
+    pub compat: Compat,
     token: String,
     address: IpAddr,
 }
@@ -84,6 +87,7 @@ impl Gate {
                     let rules = Rules {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
+                        compat: connection.compat,
                     };
                     (name.clone(), rules)
                 })
@@ -121,7 +125,8 @@ impl Gate {
                 return Err(Refusal::Origin(token.connection));
             }
         }
-        Ok(Admitted { connection: token.connection, token: token.id, address })
+        let compat = rules.compat;
+        Ok(Admitted { connection: token.connection, compat, token: token.id, address })
     }
 
     /// Whose address counts: the socket's, or the one that a trusted proxy names. From right to left,

@@ -91,10 +91,10 @@ impl Door {
             note.route = "/healthz";
             return Ok(self.health());
         }
-        let actor = match self.gate.admit(peer, &parts.headers, &self.directory) {
+        let admitted = match self.gate.admit(peer, &parts.headers, &self.directory) {
             Ok(admitted) => {
-                note.connection = admitted.connection.clone();
-                admitted.into_actor()
+                note.connection.clone_from(&admitted.connection);
+                admitted
             }
             Err(refusal) => {
                 note.refusal = Some(refusal.to_string());
@@ -116,7 +116,7 @@ impl Door {
         } else {
             Bytes::new()
         };
-        let call = Call::new(self, parts, &routed, actor);
+        let call = Call::new(self, parts, &routed, admitted);
         let work = scim::handle(call, routed.action, body);
         match tokio::time::timeout(self.request_timeout, work).await {
             Ok(outcome) => outcome,

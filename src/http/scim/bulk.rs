@@ -91,11 +91,11 @@ fn try_prepare(
     Ok(match operation.method {
         Method::Post => Operation::Create(Create {
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
-            resource: resources::resource(&resource_type, Exchange::Create, data)?,
+            resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
         Method::Put => Operation::Replace(Replace {
-            resource: resources::resource(&resource_type, Exchange::Replace, data)?,
+            resource: resources::resource(call, &resource_type, Exchange::Replace, data)?,
             resource_type,
             id,
             expected,

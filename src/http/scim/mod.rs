@@ -14,7 +14,10 @@ use super::error::Failure;
 use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
+use super::gate::Admitted;
+use crate::config::Compat;
 use crate::event::Actor;
+use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
 
@@ -23,12 +26,35 @@ pub(super) struct Call<'a> {
     door: &'a Door,
     parts: &'a Parts,
     routed: &'a Routed,
+    compat: Compat,
     actor: Actor,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(door: &'a Door, parts: &'a Parts, routed: &'a Routed, actor: Actor) -> Self {
-        Self { door, parts, routed, actor }
+    pub(super) fn new(
+        door: &'a Door,
+        parts: &'a Parts,
+        routed: &'a Routed,
+        admitted: Admitted,
+    ) -> Self {
+        let compat = admitted.compat;
+        Self { door, parts, routed, compat, actor: admitted.into_actor() }
+    }
+
+    /// Deals with names that no schema knows, as the connection wants it.
+    fn check_unknown(&self, unknown: &[String]) -> Result<(), Failure> {
+        match (unknown.first(), self.compat) {
+            (None, _) => Ok(()),
+            (Some(_), Compat::Lenient) => {
+                tracing::debug!(count = unknown.len(), "unknown attributes were left out");
+                Ok(())
+            }
+            (Some(name), Compat::Strict) => Err(ScimError::invalid_syntax(format!(
+                "No schema knows the attribute \"{}\".",
+                name.chars().take(200).collect::<String>().escape_debug()
+            ))
+            .into()),
+        }
     }
 
     /// The query parameters, decoded; `+` is a space.

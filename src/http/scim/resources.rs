@@ -20,7 +20,7 @@ use crate::scim::validate::validate;
 
 pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let resource = resource(&resource_type, Exchange::Create, json::parse_object(&body)?)?;
+    let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
     let command = Create { resource_type: Arc::clone(&resource_type), id: None, resource };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, &stored)
@@ -41,7 +41,7 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let command = Replace {
-        resource: resource(&resource_type, Exchange::Replace, json::parse_object(&body)?)?,
+        resource: resource(&call, &resource_type, Exchange::Replace, json::parse_object(&body)?)?,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
@@ -53,8 +53,10 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
 pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let projection = query::projection(&resource_type, &call.parameters())?;
+    let request = PatchRequest::parse(&resource_type, json::parse_object(&body)?)?;
+    call.check_unknown(request.unknown())?;
     let command = Patch {
-        request: PatchRequest::parse(&resource_type, json::parse_object(&body)?)?,
+        request,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
@@ -87,15 +89,14 @@ fn show(
     respond::one(status, view, resource_type, stored)
 }
 
-/// What a body means; names that no schema knows are left out.
+/// What a body means.
 pub(super) fn resource(
+    call: &Call<'_>,
     resource_type: &ResourceType,
     exchange: Exchange,
     body: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Resource, Failure> {
     let validated = validate(resource_type, exchange, body)?;
-    if !validated.unknown.is_empty() {
-        tracing::debug!(count = validated.unknown.len(), "unknown attributes were left out");
-    }
+    call.check_unknown(&validated.unknown)?;
     Ok(validated.resource)
 }
