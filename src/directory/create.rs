@@ -42,5 +42,5 @@ impl Command for Create {
 
 thread_local! {
     /// Keeps ids of one millisecond in order; the writer is one thread.
-    static ID_ORDER: ContextV7 = ContextV7::new();
+    static ID_ORDER: ContextV7 = const { ContextV7::new() };
 }

@@ -14,7 +14,10 @@ mod token;
 mod work;
 mod writer;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -33,7 +36,7 @@ use crate::event::Actor;
 use crate::scim::schema::Registry;
 use crate::store::Store;
 use token::TokenTable;
-use writer::{Job, Queued, Writer};
+use writer::{Job, Jobs, Queued, Writer};
 
 /// What a directory works by.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ pub struct Settings {
 pub struct Directory {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
-    jobs: Option<std::sync::mpsc::SyncSender<Box<dyn Job>>>,
+    jobs: Option<Jobs>,
 }
 
 /// What the doors and the writer both use.
@@ -83,18 +86,19 @@ impl Directory {
     /// Hands a command to the writer. The answer comes once the change is on disk.
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Queued::new(actor, command, reply));
-        let sent = match &self.jobs {
-            Some(jobs) => jobs.try_send(job),
-            None => return Pending::refused(DirectoryError::Stopped),
+        let job: Box<dyn Job> = Box::new(Queued::new(actor, command, reply));
+        let refused = match &self.jobs {
+            Some(jobs) => match jobs.try_send(job) {
+                Ok(()) => None,
+                Err(TrySendError::Full(job)) => Some((job, DirectoryError::Busy)),
+                Err(TrySendError::Disconnected(job)) => Some((job, DirectoryError::Stopped)),
+            },
+            None => Some((job, DirectoryError::Stopped)),
         };
-        match sent {
-            Ok(()) => Pending(Ok(answer)),
-            Err(std::sync::mpsc::TrySendError::Full(_)) => Pending::refused(DirectoryError::Busy),
-            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => {
-                Pending::refused(DirectoryError::Stopped)
-            }
+        if let Some((job, error)) = refused {
+            job.fail(error);
         }
+        Pending(answer)
     }
 
     /// Whether changes can be made.
@@ -113,29 +117,25 @@ impl Drop for Directory {
     }
 }
 
-/// The answer to a command, when it is there.
-pub struct Pending<T>(Result<oneshot::Receiver<Result<T, DirectoryError>>, DirectoryError>);
+/// The answer to a command, when it is there: a future for the doors, or waited for in place.
+pub struct Pending<T>(oneshot::Receiver<Result<T, DirectoryError>>);
 
 impl<T> Pending<T> {
-    fn refused(error: DirectoryError) -> Self {
-        Self(Err(error))
-    }
-
-    /// Waits in place; for the command line. Doors await [`Pending::answer`].
+    /// Waits in place; not for a thread that drives asynchronous tasks.
     ///
     /// # Errors
     ///
     /// What the command answered, or [`DirectoryError::Stopped`].
     pub fn wait(self) -> Result<T, DirectoryError> {
-        self.0?.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
+        self.0.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
+}
 
-    /// The answer as a future.
-    ///
-    /// # Errors
-    ///
-    /// What the command answered, or [`DirectoryError::Stopped`].
-    pub fn answer(self) -> impl Future<Output = Result<T, DirectoryError>> {
-        async move { self.0?.await.unwrap_or(Err(DirectoryError::Stopped)) }
+impl<T> Future for Pending<T> {
+    type Output = Result<T, DirectoryError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = Pin::new(&mut self.0).poll(context);
+        answer.map(|answer| answer.unwrap_or(Err(DirectoryError::Stopped)))
     }
 }

@@ -26,6 +26,9 @@ const GROUP: usize = 512;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
+/// Where commands are handed in.
+pub(super) type Jobs = SyncSender<Box<dyn Job>>;
+
 /// A command that waits, whatever it answers.
 pub(super) trait Job: Send {
     /// Runs the command; what it wants changed, if anything.
@@ -91,9 +94,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(
-        shared: Arc<Shared>,
-    ) -> Result<(SyncSender<Box<dyn Job>>, JoinHandle<()>), DirectoryError> {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<(Jobs, JoinHandle<()>), DirectoryError> {
         let (sender, jobs) = sync_channel(QUEUE);
         let writer = Self { shared, jobs };
         let thread = std::thread::Builder::new()

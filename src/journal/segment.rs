@@ -134,7 +134,7 @@ impl Segment {
             return Err(self.damaged(0, format!("change {expected} is missing before it")).into());
         }
         let bytes = self.load()?;
-        self.walk(&bytes, |frame| visit(frame))?;
+        self.walk(&bytes, &mut visit)?;
         Ok(())
     }
 

@@ -239,7 +239,7 @@ impl Store for LocalStore {
         after: u64,
         visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.journal().follow(after, |frame| visit(frame))
+        self.journal().follow(after, visit)
     }
 
     fn is_stopped(&self) -> bool {

@@ -90,10 +90,18 @@ fn a_file_imports_from_its_own_floor_and_below() {
         }
         let own = floor(&module).unwrap_or_else(|| panic!("{module} stands on no floor"));
         for line in &source.code {
-            for (_, after) in line.match_indices("crate::").map(|(at, word)| (at, &line[at + word.len()..])) {
-                let named: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let below = floor(&named).unwrap_or_else(|| panic!("crate::{named} in {}", source.path.display()));
-                assert!(below <= own, "{} (floor {own}) imports {named} (floor {below})", source.path.display());
+            for (_, after) in
+                line.match_indices("crate::").map(|(at, word)| (at, &line[at + word.len()..]))
+            {
+                let named: String =
+                    after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let below = floor(&named)
+                    .unwrap_or_else(|| panic!("crate::{named} in {}", source.path.display()));
+                assert!(
+                    below <= own,
+                    "{} (floor {own}) imports {named} (floor {below})",
+                    source.path.display()
+                );
                 let doors = own == 4 && below == 4 && named != module;
                 assert!(!doors, "{}: a door imports another door", source.path.display());
             }
@@ -122,7 +130,8 @@ fn secrets_have_no_trait_that_shows_them() {
     for (path, name) in [("secret.rs", "Secret"), ("connection/token.rs", "TokenSecret")] {
         let sources = sources();
         let source = sources.iter().find(|source| source.is(path)).unwrap();
-        let at = source.code.iter().position(|line| line.contains(&format!("struct {name}("))).unwrap();
+        let at =
+            source.code.iter().position(|line| line.contains(&format!("struct {name}("))).unwrap();
         assert!(!source.code[at - 1].contains("derive"), "{name} derives something");
         for shown in ["Debug", "Display", "Serialize"] {
             assert!(!source.says(&format!("{shown} for {name}")), "{name} is {shown}");
@@ -143,10 +152,8 @@ fn handlers_name_no_attribute() {
 #[test]
 fn the_map_in_lib_lists_every_module_once() {
     let lib = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let declared: BTreeSet<&str> = lib
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .collect();
+    let declared: BTreeSet<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     let floors: BTreeSet<&str> = FLOORS.iter().map(|(name, _)| *name).collect();
     assert_eq!(declared, floors);
     for name in declared {
@@ -159,7 +166,8 @@ fn every_path_that_the_documents_name_exists() {
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for word in text.split('`').skip(1).step_by(2) {
-            let is_path = ["src/", "tests/", "docs/", ".ci/"].iter().any(|top| word.starts_with(top));
+            let is_path =
+                ["src/", "tests/", "docs/", ".ci/"].iter().any(|top| word.starts_with(top));
             if is_path && !word.contains([' ', '*', '{', '<']) {
                 assert!(root().join(word).exists(), "{document} names {word}");
             }
@@ -170,7 +178,8 @@ fn every_path_that_the_documents_name_exists() {
 #[test]
 fn no_file_is_too_long_to_read() {
     for source in sources() {
-        let lines = fs::read_to_string(root().join("src").join(&source.path)).unwrap().lines().count();
+        let lines =
+            fs::read_to_string(root().join("src").join(&source.path)).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines", source.path.display());
     }
 }

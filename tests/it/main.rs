@@ -2,6 +2,14 @@
 //!
 //! One binary, so that it links once. Tests speak as clients through `harness`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on fails, and that is what it is for"
+)]
+
 mod harness;
 
 mod architecture;

@@ -21,7 +21,7 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
     let resource_type = call.resource_type()?;
     let resource = resource(&resource_type, Exchange::Create, &body)?;
     let command = Create { resource_type: Arc::clone(&resource_type), resource };
-    let stored = call.door.directory.submit(call.actor.clone(), command).answer().await?;
+    let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::one(StatusCode::CREATED, &stored, &call.location(&resource_type, &stored)))
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.door.directory.submit(call.actor.clone(), command).answer().await?;
+    let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::one(StatusCode::OK, &stored, &call.location(&resource_type, &stored)))
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    call.door.directory.submit(call.actor.clone(), command).answer().await?;
+    call.door.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 

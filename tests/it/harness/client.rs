@@ -33,7 +33,8 @@ impl Client {
         let pem = fs::read(certificate).unwrap();
         let roots = RootCerts::new_with_certs(&[Certificate::from_pem(&pem).unwrap()]);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider);
+        let tls =
+            TlsConfig::builder().root_certs(roots).unversioned_rustls_crypto_provider(provider);
         let agent = Agent::config_builder()
             .tls_config(tls.build())
             .http_status_as_error(false)

@@ -161,12 +161,18 @@ impl Server {
 
     /// What it has printed on standard output since it was started.
     pub(crate) fn stdout(&self) -> String {
-        self.process.as_ref().map(|process| process.stdout.lock().unwrap().clone()).unwrap_or_default()
+        self.process
+            .as_ref()
+            .map(|process| process.stdout.lock().unwrap().clone())
+            .unwrap_or_default()
     }
 
     /// What it has logged since it was started.
     pub(crate) fn stderr(&self) -> String {
-        self.process.as_ref().map(|process| process.stderr.lock().unwrap().clone()).unwrap_or_default()
+        self.process
+            .as_ref()
+            .map(|process| process.stderr.lock().unwrap().clone())
+            .unwrap_or_default()
     }
 
     /// A client with the token of the first boot and the default origin.
@@ -176,7 +182,9 @@ impl Server {
 
     /// A client with another token.
     pub(crate) fn client_with(&self, token: &str) -> Client {
-        Client::new(&self.certificate(), self.port).bearer(token).header("X-Request-Origin", "localhost")
+        Client::new(&self.certificate(), self.port)
+            .bearer(token)
+            .header("X-Request-Origin", "localhost")
     }
 
     /// A client that sends no credentials.
