@@ -13,4 +13,5 @@
 mod harness;
 
 mod architecture;
+mod gate;
 mod life;
