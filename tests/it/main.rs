@@ -15,3 +15,4 @@ mod harness;
 mod architecture;
 mod gate;
 mod life;
+mod token;
