@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Map, Value};
@@ -73,14 +74,7 @@ impl Failure {
     /// The answer to the request with that id.
     pub(super) fn into_answer(self, request: &str) -> Answer {
         let told = self.tell(request);
-        let mut body = Map::new();
-        body.insert("schemas".to_owned(), Value::from(vec![ERROR]));
-        body.insert("status".to_owned(), Value::from(told.status.as_str()));
-        if let Some(scim_type) = told.scim_type {
-            body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
-        }
-        body.insert("detail".to_owned(), Value::from(told.detail));
-        let mut answer = respond::json(told.status, Value::Object(body).to_string());
+        let mut answer = respond::json(told.status, told.body());
         if let Some((name, value)) = told.header {
             answer.headers_mut().insert(name, value);
         }
@@ -148,6 +142,18 @@ impl Told {
         self
     }
 
+    /// RFC 7644, section 3.12.
+    fn body(&self) -> String {
+        let mut body = Map::new();
+        body.insert("schemas".to_owned(), Value::from(vec![ERROR]));
+        body.insert("status".to_owned(), Value::from(self.status.as_str()));
+        if let Some(scim_type) = self.scim_type {
+            body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
+        }
+        body.insert("detail".to_owned(), Value::from(self.detail.as_str()));
+        Value::Object(body).to_string()
+    }
+
     fn of_directory(error: DirectoryError) -> Self {
         match error {
             DirectoryError::Invalid(ScimError { scim_type, detail }) => {
@@ -173,6 +179,21 @@ impl Told {
             .with(RETRY_AFTER, "1"),
         }
     }
+}
+
+/// The body for a request whose head could not be parsed.
+pub(super) fn unparsed(status: StatusCode) -> Bytes {
+    let detail = match status {
+        StatusCode::URI_TOO_LONG => "The request's URI is too long.",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            "The request line and headers are too large or too many; send fewer or shorter ones."
+        }
+        _ => {
+            "The request line or a header is malformed; in a URI, spaces, quotes and other special \
+             characters must be percent-encoded, as in filter=userName%20eq%20%22ada%22."
+        }
+    };
+    Told::new(status, detail).body().into()
 }
 
 /// The status of each keyword (RFC 7644, table 9 and section 7.5.2).

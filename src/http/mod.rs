@@ -134,6 +134,10 @@ impl Door {
 }
 
 impl server::Service for Door {
+    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
+        (respond::SCIM_JSON, error::unparsed(status))
+    }
+
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::scim::resource;
 pub(super) type Answer = Response<Full<Bytes>>;
 
 /// The media type of every body that goes out (RFC 7644, section 8.1).
-const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+pub(super) const SCIM_JSON: &str = "application/scim+json";
 
 /// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
@@ -26,7 +26,7 @@ pub(super) fn empty(status: StatusCode) -> Answer {
 pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -25,6 +25,7 @@ use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
 use super::tls::TlsConfig;
+use super::unparsed::Unparsed;
 use super::{Limits, Service};
 
 /// The smallest buffer that hyper accepts.
@@ -78,6 +79,7 @@ async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     mut stopping: watch::Receiver<bool>,
 ) -> Option<IO> {
     let limits = &shared.limits;
+    let socket = Unparsed::new(socket, Arc::clone(activity), Arc::clone(&shared.service));
     let handler = service_fn(|request| {
         let call = activity.call();
         async move {
@@ -131,11 +133,13 @@ async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     .await;
 
     let mut socket = match end {
-        End::Finished(Ok(())) => return Some(connection.into_parts().io.into_inner()),
+        End::Finished(Ok(())) => {
+            return Some(connection.into_parts().io.into_inner().into_inner());
+        }
         End::Finished(Err(error)) => {
             debug!(%peer, %error, "connection failed");
             // hyper has answered what it could not parse.
-            return error.is_parse().then(|| connection.into_parts().io.into_inner());
+            return error.is_parse().then(|| connection.into_parts().io.into_inner().into_inner());
         }
         End::Exceeded(why) => {
             debug!(%peer, "connection cut: {why}");
@@ -316,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_stops_is_cut_and_a_slow_one_is_served() {
-        let limits = Limits { write_timeout: SHORT * 2, idle_timeout: SHORT, ..limits() };
+        let limits = Limits { write_timeout: SHORT * 10, idle_timeout: SHORT, ..limits() };
         let (config, connector) = tls("reader", &[]);
         for connector in [None, Some(connector)] {
             let config = connector.is_some().then(|| config.clone());
@@ -385,6 +389,7 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nbad header\r\n\r\n").await.unwrap();
         let text = answer(&mut stream).await;
         assert!(text.starts_with("HTTP/1.1 400") && text.contains("connection: close"), "{text}");
+        assert!(text.ends_with("not parsed: 400 Bad Request"), "{text}");
         assert_eq!(rest(&mut stream).await, 0);
         drop(stream);
         server.empty().await;

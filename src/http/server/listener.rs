@@ -273,7 +273,7 @@ pub(super) mod harness {
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper::body::Incoming;
-    use hyper::{Request, Response};
+    use hyper::{Request, Response, StatusCode};
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
@@ -300,6 +300,10 @@ pub(super) mod harness {
     pub(crate) struct Paths;
 
     impl Service for Paths {
+        fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
+            ("text/plain", format!("not parsed: {status}").into())
+        }
+
         async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
             assert!(peer.is_loopback() && peer.is_ipv4());
             let body = match request.uri().path() {

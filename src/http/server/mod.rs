@@ -3,6 +3,7 @@
 //! - `listener`: accepts, counts connections, stops;
 //! - `tls`: certificate and key, loaded or made;
 //! - `connection`: one connection from handshake to last byte;
+//! - `unparsed`: words for a request that could not even be parsed;
 //! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
 //! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
@@ -13,6 +14,7 @@ mod activity;
 mod connection;
 mod listener;
 pub mod tls;
+mod unparsed;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 
 pub use listener::serve;
 pub use tls::{TlsConfig, TlsError};
@@ -59,6 +61,10 @@ pub trait Service: Send + Sync + 'static {
         peer: IpAddr,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+
+    /// The media type and body of the answer to a request whose head could not be parsed: 400, 414
+    /// or 431.
+    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes);
 }
 
 /// How serving ended.
