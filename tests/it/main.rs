@@ -13,6 +13,7 @@
 mod harness;
 
 mod architecture;
+mod first_boot;
 mod gate;
 mod life;
 mod token;
