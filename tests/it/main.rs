@@ -13,6 +13,7 @@
 mod harness;
 
 mod architecture;
+mod cli;
 mod first_boot;
 mod gate;
 mod life;
