@@ -13,8 +13,10 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
 mod cli;
 mod first_boot;
+mod framing;
 mod gate;
 mod life;
 mod token;
