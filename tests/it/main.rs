@@ -19,4 +19,5 @@ mod first_boot;
 mod framing;
 mod gate;
 mod life;
+mod limits;
 mod token;
