@@ -15,6 +15,7 @@ mod harness;
 mod architecture;
 mod bad_input;
 mod cli;
+mod discovery;
 mod first_boot;
 mod framing;
 mod gate;
