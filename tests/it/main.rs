@@ -21,4 +21,5 @@ mod framing;
 mod gate;
 mod life;
 mod limits;
+mod recovery;
 mod token;
