@@ -94,7 +94,7 @@ fn bytes_that_are_no_text_are_refused() {
     }
     let mark = client.send("POST", "/Users", Some(b"\xef\xbb\xbf{\"userName\":\"bom\"}"));
     let detail = mark.error(400, Some("invalidSyntax"));
-    assert!(detail.contains("line 1 column 1"), "{detail}");
+    assert!(detail.contains("byte order mark"), "{detail}");
     unchanged(&client, &present);
     let whole = client.send("POST", "/Users", Some(b"{\"userName\":\"\\ud83d\\ude00\"}"));
     assert_eq!(whole.expect(201).body["userName"], "\u{1f600}");

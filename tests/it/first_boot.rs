@@ -59,6 +59,7 @@ fn without_a_configuration_the_defaults_are_valid() {
 }
 
 #[test]
+#[ignore = "needs curl; .ci/run installs it and runs this"]
 fn the_printed_curl_line_works_when_it_is_pasted() {
     let server = Server::start();
     server.client().post("/Users", &user("ada")).expect(201);
@@ -82,6 +83,7 @@ fn the_printed_curl_line_works_when_it_is_pasted() {
 }
 
 #[test]
+#[ignore = "needs openssl; .ci/run installs it and runs this"]
 fn the_printed_fingerprint_is_the_one_that_openssl_shows() {
     let server = Server::start();
     let shown = shell(&server.data(), "openssl x509 -in tls/cert.pem -noout -fingerprint -sha256");
@@ -127,6 +129,7 @@ fn a_second_start_prints_no_token_and_serves_the_same_users() {
 }
 
 #[test]
+#[ignore = "needs curl; .ci/run installs it and runs this"]
 fn each_connection_gets_a_token_of_its_own() {
     let mut server = Server::configure(
         "[connections.okta]\nmethod = \"okta\"\n[connections.app]\nmethod = \"custom\"\nservice_origin = \"app.example.com\"",
@@ -155,6 +158,7 @@ fn serving_without_a_token_refuses_everything_and_says_which_command_to_run() {
 }
 
 #[test]
+#[ignore = "needs openssl; .ci/run installs it and runs this"]
 fn an_own_certificate_is_served_and_none_is_made() {
     let mut server = Server::configure(OWN);
     pair(server.folder());
@@ -230,6 +234,7 @@ fn a_taken_port_stops_the_start_before_a_token_is_made() {
 }
 
 #[test]
+#[ignore = "needs curl; .ci/run installs it and runs this"]
 fn plain_text_is_served_on_loopback_when_it_is_written_down() {
     let mut server = Server::configure("[listen]\ntls = false");
     server.boot(&["--first-boot"]);

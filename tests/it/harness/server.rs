@@ -157,7 +157,13 @@ impl Server {
     /// SIGTERM alone.
     pub(crate) fn terminate(&self) {
         let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &format!("kill -TERM {pid}")])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// The process id of the running server.
