@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{UsageError, output};
-use crate::config::Config;
 use crate::config::template::{InitOptions, render};
+use crate::config::{Config, ConfigError};
 
 const FILE_NAME: &str = "config.toml";
 
@@ -45,7 +45,14 @@ impl Init {
             ip_allowlist: self.ip_allowlist,
             public_url: self.public_url,
         });
-        Config::parse(&text, &path)?;
+        if let Err(ConfigError::Invalid { problems, .. }) = Config::parse(&text, &path) {
+            // The lines are those of a file that is not written: the keys are what was asked for.
+            let problems: Vec<String> = problems
+                .iter()
+                .map(|problem| format!("{}: {}", problem.key, problem.message))
+                .collect();
+            return Err(UsageError(problems.join("; ")).into());
+        }
         fs::create_dir_all(&self.dir)
             .with_context(|| format!("can't create {}", self.dir.display()))?;
         let shown = path.display();

@@ -8,7 +8,7 @@ const EXAMPLE: &str = include_str!("../../config.example.toml");
 const COMMENT_COLUMN: usize = 38;
 
 /// The port of a public URL that names none.
-const DEFAULT_PORT: u16 = 8443;
+const HTTPS_PORT: u16 = 443;
 
 /// What the operator gives; the example's value stays where nothing is given.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ fn change(options: &InitOptions, table: &str, key: &str) -> Change {
 /// The address to listen on, where the public URL asks for another than the example's.
 fn listen_address(options: &InitOptions) -> Option<String> {
     let url: PublicUrl = options.public_url.as_ref()?.parse().ok()?;
-    (!url.is_loopback()).then(|| format!("0.0.0.0:{}", url.port().unwrap_or(DEFAULT_PORT)))
+    (!url.is_loopback()).then(|| format!("0.0.0.0:{}", url.port().unwrap_or(HTTPS_PORT)))
 }
 
 fn comes_from_outside(options: &InitOptions) -> bool {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_listener_follows_the_public_url() {
         for (url, address) in [
-            ("https://scim.example.com", "0.0.0.0:8443"),
+            ("https://scim.example.com", "0.0.0.0:443"),
             ("https://scim.example.com:443/", "0.0.0.0:443"),
             ("https://localhost", "127.0.0.1:8443"),
             ("https://[::1]:8443", "127.0.0.1:8443"),

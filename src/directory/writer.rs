@@ -15,6 +15,7 @@ use super::Shared;
 use super::error::DirectoryError;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
+use crate::clock::Stopwatch;
 use crate::event::{Actor, Head};
 use crate::store::overlay::Overlay;
 use crate::store::{Change, Conflict, StoreError};
@@ -114,17 +115,20 @@ impl Writer {
     }
 
     fn run(&self) {
+        let mut since_note = Stopwatch::start();
         loop {
-            match self.jobs.recv_timeout(TOKEN_USE_PERIOD) {
+            let left = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
+            match self.jobs.recv_timeout(left) {
                 Ok(first) => {
                     let rest = self.jobs.try_iter().take(GROUP - 1);
                     self.commit(std::iter::once(first).chain(rest).collect());
                 }
-                Err(RecvTimeoutError::Timeout) => self.note_token_use(),
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.note_token_use();
-                    return;
-                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.note_token_use(),
+            }
+            if since_note.elapsed() >= TOKEN_USE_PERIOD {
+                self.note_token_use();
+                since_note = Stopwatch::start();
             }
         }
     }

@@ -11,6 +11,7 @@ use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Map, Value};
 
 use super::respond::{self, Answer};
+use crate::config::duration;
 use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
@@ -111,7 +112,7 @@ impl Failure {
             ),
             Self::BodyTooSlow(limit) => Told::new(
                 StatusCode::REQUEST_TIMEOUT,
-                format!("The body did not arrive within {} seconds.", limit.as_secs()),
+                format!("The body did not arrive within {}.", duration::display(limit)),
             ),
             Self::BodyBroken => {
                 Told::new(StatusCode::BAD_REQUEST, "The body broke off before its end.")

@@ -7,7 +7,7 @@
 //! The origin header is sent by the client: it keeps mistakes out, never a thief.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
@@ -140,8 +140,7 @@ impl Gate {
         for line in lines.into_iter().rev() {
             let line = line.to_str().map_err(|_| Refusal::ForwardedFor)?;
             for item in line.rsplit(',') {
-                let named: IpAddr = item.trim().parse().map_err(|_| Refusal::ForwardedFor)?;
-                address = named.to_canonical();
+                address = named(item.trim()).ok_or(Refusal::ForwardedFor)?.to_canonical();
                 if !self.trusted_proxies.contains(address) {
                     return Ok(address);
                 }
@@ -149,6 +148,12 @@ impl Gate {
         }
         Ok(address)
     }
+}
+
+/// The address in an item of X-Forwarded-For; some proxies add the port.
+fn named(item: &str) -> Option<IpAddr> {
+    let with_port = || item.parse().ok().map(|socket: SocketAddr| socket.ip());
+    item.parse().ok().or_else(with_port)
 }
 
 /// The token in the Authorization header: `Bearer …`, or bare as some clients send it.

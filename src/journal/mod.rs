@@ -82,22 +82,46 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `folder`, or begins one whose identity is `new_identity`.
     ///
-    /// A write that an abrupt stop left half done was never acknowledged and is cut off.
+    /// A write that an abrupt stop left half done was never acknowledged and is cut off. `acknowledged`
+    /// is what somebody else knows: the identity of a journal and a change that it acknowledged.
     ///
     /// # Errors
     ///
-    /// [`JournalError::Damaged`] if a frame is wrong and later groups follow it: those had been
-    /// acknowledged, so that nothing may be cut off.
-    pub fn open(folder: &Path, new_identity: [u8; 16]) -> Result<Self, JournalError> {
+    /// [`JournalError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
+    /// follow it, or the journal ends before `acknowledged`, or is gone. Then nothing is cut off.
+    pub fn open(
+        folder: &Path,
+        new_identity: [u8; 16],
+        acknowledged: Option<([u8; 16], u64)>,
+    ) -> Result<Self, JournalError> {
         fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
         if let Some(parent) = folder.parent() {
             sync_folder(parent)?;
         }
-        let last = match Segment::list(folder)?.pop() {
-            Some(last) => last,
-            None => Segment::create(folder, new_identity, 1, Hash::default())?,
+        let missing = |at: u64, reason: String| JournalError::Damaged {
+            path: folder.to_owned(),
+            offset: at,
+            reason: format!("{reason}; put back the journal, or restore a backup"),
+        };
+        let last = match (Segment::list(folder)?.pop(), acknowledged) {
+            (Some(last), _) => last,
+            (None, Some((_, sequence))) if sequence > 0 => {
+                let reason = format!("it is empty, and the database has seen change {sequence}");
+                return Err(missing(0, reason));
+            }
+            (None, _) => Segment::create(folder, new_identity, 1, Hash::default())?,
         };
         let tail = last.tail()?;
+        if let Some((identity, sequence)) = acknowledged
+            && identity == last.identity
+            && sequence >= tail.next
+        {
+            let reason = format!(
+                "it ends before change {}, and the database has seen change {sequence}",
+                tail.next
+            );
+            return Err(missing(tail.end, reason));
+        }
         let file = File::options()
             .read(true)
             .write(true)

@@ -16,7 +16,7 @@ impl Folder {
     }
 
     fn open(&self) -> Result<Journal, JournalError> {
-        Journal::open(&self.0, [7; 16])
+        Journal::open(&self.0, [7; 16], None)
     }
 
     fn file(&self) -> PathBuf {
@@ -155,6 +155,24 @@ fn every_flipped_bit_in_acknowledged_frames_is_found() {
         fs::write(&file, &damaged).unwrap();
         assert!(matches!(folder.open(), Err(JournalError::Damaged { .. })), "bit {bit}");
     }
+}
+
+#[test]
+fn what_somebody_knows_to_be_acknowledged_is_never_cut_off() {
+    let folder = Folder::new("known");
+    let known = |sequence| Journal::open(&folder.0, [7; 16], Some(([7; 16], sequence)));
+    assert!(known(1).is_err(), "the journal is gone");
+    let mut journal = known(0).unwrap();
+    journal.append(&[entry(10)]).unwrap();
+    journal.append(&[entry(10)]).unwrap();
+    let end = journal.end as usize;
+    drop(journal);
+    let mut damaged = fs::read(folder.file()).unwrap();
+    damaged[end - 1] ^= 1;
+    fs::write(folder.file(), &damaged).unwrap();
+    assert!(known(2).is_err(), "the last frame is damaged, not torn");
+    assert_eq!(fs::read(folder.file()).unwrap(), damaged, "and left as it is");
+    assert_eq!(known(1).unwrap().last_sequence(), 1);
 }
 
 #[test]

@@ -28,6 +28,11 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
             error.valid_up_to()
         ))
     })?;
+    if text.starts_with('\u{feff}') {
+        return Err(ScimError::invalid_syntax(
+            "The body begins with a byte order mark; JSON is sent without one.",
+        ));
+    }
     if text.trim_ascii().is_empty() {
         return Err(ScimError::invalid_syntax("The body is empty; a JSON object is expected."));
     }
@@ -176,6 +181,7 @@ mod tests {
     fn what_is_not_an_object_is_named() {
         assert!(detail(b"").contains("empty"));
         assert!(detail(b" \n").contains("empty"));
+        assert!(detail("\u{feff}{}".as_bytes()).contains("byte order mark"));
         assert!(detail(b"[]").contains("not an array"));
         assert!(detail(b"\"x\"").contains("not a string"));
         assert!(detail(b"{\"a\":1} x").contains("trailing characters"));

@@ -1,8 +1,8 @@
 //! The data folder: ours alone, and one process at a time.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -66,9 +66,17 @@ impl DataFolder {
     }
 }
 
-/// Creates a folder that only its owner may enter, with its parents, and makes it durable.
+/// Creates a folder that only its owner may enter, with its parents, and makes it durable. One that is
+/// there already is closed to others: it holds personal data.
 fn create(path: &Path) -> std::io::Result<()> {
-    if path.is_dir() {
+    if let Ok(present) = fs::metadata(path)
+        && present.is_dir()
+    {
+        let mode = present.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::info!(folder = %path.display(), "others may enter the data folder no longer");
+            fs::set_permissions(path, Permissions::from_mode(mode & 0o700))?;
+        }
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;

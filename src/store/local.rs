@@ -50,10 +50,18 @@ impl LocalStore {
         new_identity: [u8; 16],
         set_aside: &str,
     ) -> Result<Self, StoreError> {
-        let journal = Journal::open(&folder.path().join("journal"), new_identity)?;
         let state = folder.path().join("state");
         let mark = folder.path().join(REBUILD_MARK);
-        let engine = match usable_engine(&journal, &state, &mark, cache_mib) {
+        let opened = open_engine(&state, &mark, cache_mib);
+        let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
+        let journal = Journal::open(&folder.path().join("journal"), new_identity, applied)?;
+        let usable = opened.and_then(|(engine, applied)| match applied {
+            Some((identity, _)) if identity != journal.identity() => {
+                Err("it belongs to another journal".to_owned())
+            }
+            _ => Ok(engine),
+        });
+        let engine = match usable {
             Ok(engine) => engine,
             Err(reason) => {
                 let aside = folder.path().join(format!("state.{set_aside}"));
@@ -150,27 +158,17 @@ impl LocalStore {
     }
 }
 
-/// Opens the database, or says why it can't be used with this journal.
-fn usable_engine(
-    journal: &Journal,
-    state: &Path,
-    mark: &Path,
-    cache_mib: u32,
-) -> Result<Engine, String> {
+/// The identity of the journal that a database follows, and how far it has followed it.
+type Applied = Option<([u8; 16], u64)>;
+
+/// Opens the database, or says why it can't be used.
+fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, Applied), String> {
     if mark.exists() && state.exists() {
         return Err("a damaged record was met".to_owned());
     }
     let engine = Engine::open(state, cache_mib).map_err(|error| error.to_string())?;
-    match engine.applied().map_err(|error| error.to_string())? {
-        Some((identity, _)) if identity != journal.identity() => {
-            Err("it belongs to another journal".to_owned())
-        }
-        Some((_, applied)) if applied > journal.last_sequence() => Err(format!(
-            "it has seen change {applied}, and the journal ends at {}",
-            journal.last_sequence()
-        )),
-        _ => Ok(engine),
-    }
+    let applied = engine.applied().map_err(|error| error.to_string())?;
+    Ok((engine, applied))
 }
 
 fn replay(journal: &Journal, engine: &Engine) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, USER, user};
+use crate::harness::{Server, USER, encode, user};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -151,8 +151,4 @@ fn of_200_clients_with_one_name_exactly_one_gets_it() {
         assert!(reply.error(409, Some("uniqueness")).contains("userName"));
     }
     assert_eq!(server.client().get("/Users").body["totalResults"], 1);
-}
-
-fn encode(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

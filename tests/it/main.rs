@@ -13,4 +13,13 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
+mod cli;
+mod discovery;
+mod first_boot;
+mod framing;
+mod gate;
 mod life;
+mod limits;
+mod recovery;
+mod token;

@@ -337,6 +337,7 @@ mod tests {
                     }
                     let mut stuck = server.connect().await;
                     stuck.write_all(request).await.unwrap();
+                    stuck.read_u8().await.unwrap();
                     drop(slow);
                     server.empty().await;
                     assert!(rest(&mut stuck).await < BIG);
@@ -345,6 +346,7 @@ mod tests {
                     let mut stuck = secure(&server, &connector).await;
                     stuck.write_all(request).await.unwrap();
                     stuck.flush().await.unwrap();
+                    stuck.read_u8().await.unwrap();
                     server.empty().await;
                     assert!(rest(&mut stuck).await < BIG);
                 }

@@ -1,10 +1,15 @@
 //! Starts the real binary in a folder of its own and speaks to it as a client.
 
 mod client;
+mod raw;
 mod server;
 
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::Client;
+pub(crate) use raw::{Raw, RawReply};
 pub(crate) use server::{Server, scimd};
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -14,4 +19,37 @@ pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// The least that makes a user.
 pub(crate) fn user(user_name: &str) -> Value {
     json!({"schemas": [USER], "userName": user_name})
+}
+
+/// How many users there are.
+pub(crate) fn total(client: &Client) -> u64 {
+    client.get("/Users?count=0").expect(200).body["totalResults"].as_u64().unwrap()
+}
+
+/// Text as a query parameter's value or a path segment.
+pub(crate) fn encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Every file below a folder.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.symlink_metadata().unwrap().file_type() {
+            kind if kind.is_dir() => found.extend(files(&path)),
+            kind if kind.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The files below a folder that contain a text.
+pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let holds = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    files(folder).into_iter().filter(holds).collect()
 }

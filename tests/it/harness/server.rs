@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -138,6 +139,11 @@ impl Server {
     /// SIGTERM, and waits for the end; what it printed on standard error.
     pub(crate) fn stop(&mut self) -> String {
         self.terminate();
+        self.ended()
+    }
+
+    /// Waits for the end, which must be a good one; what it printed on standard error.
+    pub(crate) fn ended(&mut self) -> String {
         let mut process = self.process.take().expect("it runs");
         let status = process.child.wait().unwrap();
         for reader in process.readers.drain(..) {
@@ -151,7 +157,13 @@ impl Server {
     /// SIGTERM alone.
     pub(crate) fn terminate(&self) {
         let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("sh")
+                .args(["-c", &format!("kill -TERM {pid}")])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// The process id of the running server.
@@ -240,6 +252,15 @@ fn collect(pipe: impl std::io::Read + Send + 'static) -> (Arc<Mutex<String>>, Jo
     (text, reader)
 }
 
+/// A port that nobody uses, outside of the range from which the kernel takes those of clients: it
+/// stays free while its server is down, and no other test of this process gets it.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * 251 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + number % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -1,0 +1,213 @@
+//! What one client may take of time, connections and bytes, and how the server stops.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use scimd::clock::Stopwatch;
+
+use crate::harness::{Raw, Server, total, user};
+
+const SHORT: &str = "[limits]\nhandshake_timeout = \"1s\"\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
+                     idle_timeout = \"1s\"\ndrain_timeout = \"1s\"";
+
+/// Insists that something took one second and not much more.
+#[track_caller]
+fn about_a_second(watch: &Stopwatch) {
+    let took = watch.elapsed();
+    assert!(took > Duration::from_millis(800) && took < Duration::from_secs(5), "{took:?}");
+}
+
+/// The head of a create request with a body of so many bytes.
+fn create(server: &Server, body: usize) -> String {
+    let token = server.token();
+    format!(
+        "POST /scim/v2/Users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         X-Request-Origin: localhost\r\nContent-Type: application/json\r\nContent-Length: {body}\r\n\r\n"
+    )
+}
+
+/// Connections that are being held, as many as the server lets in.
+fn fill(server: &Server, seats: usize) -> Vec<Raw> {
+    let mut held: Vec<Raw> = (0..seats).map(|_| Raw::connect(server)).collect();
+    for raw in &mut held {
+        assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
+    }
+    held
+}
+
+#[test]
+fn a_connection_that_shakes_no_hands_is_closed() {
+    let server = Server::start_with(SHORT);
+    let watch = Stopwatch::start();
+    let mut socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert!(matches!(socket.read(&mut [0; 16]), Ok(0) | Err(_)));
+    about_a_second(&watch);
+}
+
+#[test]
+fn a_connection_that_asks_nothing_is_closed() {
+    let server = Server::start_with(SHORT);
+    let mut raw = Raw::connect(&server);
+    let watch = Stopwatch::start();
+    assert_eq!(raw.rest(), "");
+    about_a_second(&watch);
+}
+
+#[test]
+fn a_head_that_trickles_is_cut_however_many_bytes_come() {
+    let server = Server::start_with(SHORT);
+    let mut raw = Raw::connect(&server);
+    let watch = Stopwatch::start();
+    let mut head = "GET /healthz HTTP/1.1\r\nX: ".bytes().chain(std::iter::repeat(b'x'));
+    while watch.elapsed() < Duration::from_secs(8) && raw.try_write([head.next().unwrap()]).is_ok()
+    {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(raw.rest(), "");
+    about_a_second(&watch);
+}
+
+#[test]
+fn a_body_that_trickles_is_answered_with_408() {
+    let server = Server::start_with(SHORT);
+    let mut raw = Raw::connect(&server);
+    let watch = Stopwatch::start();
+    raw.write(create(&server, 100));
+    for _ in 0..12 {
+        let _ = raw.try_write("{");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(raw.reply().detail(408).contains("within 1s"));
+    about_a_second(&watch);
+    assert_eq!(raw.rest(), "", "the connection ends");
+    assert_eq!(total(&server.client()), 0);
+}
+
+#[test]
+fn a_connection_may_be_idle_for_so_long() {
+    let server = Server::start_with(SHORT);
+    let mut raw = Raw::connect(&server);
+    for _ in 0..5 {
+        assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let watch = Stopwatch::start();
+    assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
+    assert_eq!(raw.rest(), "");
+    about_a_second(&watch);
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_gets_one_back_for_each_it_closes() {
+    for limit in ["max_connections_per_address", "max_connections"] {
+        let mut server = Server::start_with(&format!("[limits]\n{limit} = 3"));
+        let mut held = fill(&server, 3);
+        for _ in 0..3 {
+            assert!(Raw::try_connect(&server).is_err(), "{limit}: one too many");
+        }
+        assert_eq!(held[0].ask::<&str>("GET", "/healthz", &[]).status, 200, "the others go on");
+        server.until("the log says so", |server| server.stderr().contains("connections refused"));
+        drop(held.pop());
+        let served = |server: &Server| {
+            let back = Raw::try_connect(server);
+            back.is_ok_and(|mut raw| raw.ask::<&str>("GET", "/healthz", &[]).status == 200)
+        };
+        server.until("a seat is free again", served);
+    }
+}
+
+#[test]
+fn a_head_of_just_the_limit_is_taken_and_one_byte_more_is_431() {
+    let server = Server::start_with("[limits]\nmax_header_bytes = 8192");
+    let head = |bytes: usize| {
+        let start = "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ";
+        format!("{start}{}\r\n\r\n", "x".repeat(bytes - start.len() - 4))
+    };
+    for (bytes, status) in [(8_191, 200), (8_192, 200), (8_193, 431), (20_000, 431)] {
+        let mut raw = Raw::connect(&server);
+        raw.write(head(bytes));
+        assert_eq!(raw.reply().status, status, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_request_whose_body_is_still_arriving_is_answered_after_sigterm() {
+    let mut server = Server::start();
+    let body = user("late").to_string();
+    let mut raw = Raw::connect(&server);
+    raw.write(create(&server, body.len()));
+    raw.write(&body[..10]);
+    // Once the other request is answered, the first one's head has been read as well.
+    assert_eq!(total(&server.client()), 0);
+    server.terminate();
+    server.until("it has heard it", |server| server.stderr().contains("SIGTERM"));
+    raw.write(&body[10..]);
+    let reply = raw.reply();
+    assert_eq!((reply.status, reply.header("connection")), (201, Some("close")));
+    server.ended();
+    server.boot(&[]);
+    assert_eq!(server.client().get("/Users").body["Resources"][0]["userName"], "late");
+}
+
+#[test]
+fn every_request_that_was_sent_before_sigterm_is_answered_and_kept() {
+    let mut server = Server::start();
+    let mut senders = fill(&server, 30);
+    for (number, raw) in senders.iter_mut().enumerate() {
+        let body = user(&format!("user{number}")).to_string();
+        raw.write(format!("{}{body}", create(&server, body.len())));
+    }
+    server.terminate();
+    for raw in &mut senders {
+        assert_eq!(raw.reply().status, 201);
+    }
+    let log = server.ended();
+    assert!(log.contains("stopped") && !log.contains("ERROR"), "{log}");
+    server.boot(&[]);
+    assert_eq!(total(&server.client()), 30);
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_stop_and_new_ones_are_not_taken() {
+    let mut server = Server::start();
+    let mut idle = fill(&server, 20);
+    let watch = Stopwatch::start();
+    server.terminate();
+    for raw in &mut idle {
+        assert_eq!(raw.rest(), "");
+    }
+    server.until("the port is closed", |server| {
+        TcpStream::connect(("127.0.0.1", server.port())).is_err()
+    });
+    server.ended();
+    assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut_and_the_stop_is_still_a_good_one() {
+    let mut server = Server::start_with("[limits]\ndrain_timeout = \"1s\"");
+    let mut raw = Raw::connect(&server);
+    raw.write(create(&server, 100));
+    assert_eq!(total(&server.client()), 0);
+    let watch = Stopwatch::start();
+    let log = server.stop();
+    about_a_second(&watch);
+    assert!(log.contains("some connections did not end in time and were cut"), "{log}");
+    assert!(log.contains("connections=1"), "{log}");
+}
+
+#[test]
+fn sigint_stops_it_as_well() {
+    let mut server = Server::start();
+    let pid = server.pid().to_string();
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", &format!("kill -INT {pid}")])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(server.ended().contains("SIGINT"));
+}
