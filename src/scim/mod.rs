@@ -10,6 +10,8 @@
 //! | `value` | comparing values: letter case, Unicode, numbers, presence |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
+//! | `sort` | the order of results (RFC 7644, 3.4.2.3) |
+//! | `projection` | which attributes an answer holds (RFC 7644, 3.9) |
 //! | `query` | what a query asks for (RFC 7644, 3.4.2) |
 //! | `discovery` | ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644, 4) |
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
@@ -21,11 +23,13 @@ pub mod exchange;
 pub mod filter;
 pub mod json;
 pub mod path;
+pub mod projection;
 pub mod query;
 pub mod resource;
 #[cfg(test)]
 mod sample;
 pub mod schema;
 pub mod schemas;
+pub mod sort;
 pub mod validate;
 pub mod value;
