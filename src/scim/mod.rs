@@ -7,7 +7,7 @@
 //! | `exchange` | which attributes may come in with which request (RFC 7643, 2.2; RFC 7644, 3) |
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
-//! | `value` | comparing values: letter case and Unicode |
+//! | `value` | comparing values: letter case, Unicode, numbers, presence |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
 //! | `patch/` | PATCH (RFC 7644, 3.5.2) |
@@ -31,6 +31,8 @@ pub mod path;
 pub mod projection;
 pub mod query;
 pub mod resource;
+#[cfg(test)]
+mod sample;
 pub mod schema;
 pub mod schemas;
 pub mod sort;

@@ -1,5 +1,7 @@
 //! Attribute paths, resolved against a resource type (RFC 7644, figure 1 and section 3.10).
 
+use std::fmt;
+
 use super::attribute::{Attribute, Type};
 use super::schema::ResourceType;
 
@@ -21,33 +23,35 @@ pub struct AttrPath {
 impl AttrPath {
     /// Resolves a path such as `userName`, `name.familyName`, `emails` or `urn:…:User:department`.
     ///
-    /// A multi-valued attribute whose elements have a `value` stands for that value, as in
-    /// `emails eq "a@example.com"`.
+    /// A complex attribute that has a `value`, or whose elements have one, stands for it, as in
+    /// `emails eq "a@example.com"` or `urn:…:User:manager eq "…"`.
     ///
     /// # Errors
     ///
     /// A sentence that names what is unknown.
     pub fn resolve(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
-        let (extension, name) = split_urn(resource_type, text)?;
-        let (head, tail) = match name.split_once('.') {
-            Some((head, tail)) => (head, Some(tail)),
-            None => (name, None),
+        let (extension, attribute, sub_attribute) = find(resource_type, text)?;
+        let meant = match sub_attribute {
+            None => attribute.sub_attribute("value"),
+            named => named,
         };
-        let attribute = match extension {
-            Some(urn) => {
-                resource_type.extension(urn).and_then(|known| known.schema.attribute(head))
-            }
-            None => resource_type.attribute(head),
-        }
-        .ok_or_else(|| unknown(resource_type, text))?;
-        let sub_attribute = match tail {
-            Some(tail) => {
-                Some(attribute.sub_attribute(tail).ok_or_else(|| unknown(resource_type, text))?)
-            }
-            None if attribute.multi_valued => attribute.sub_attribute("value"),
-            None => None,
-        };
+        Ok(Self::new(extension, attribute, meant))
+    }
+
+    /// Resolves a path that means what it says: `emails` is the whole attribute.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names what is unknown.
+    pub fn resolve_whole(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
+        let (extension, attribute, sub_attribute) = find(resource_type, text)?;
         Ok(Self::new(extension, attribute, sub_attribute))
+    }
+
+    /// The top-level name under which a resource holds the attribute: its own, or the URN of its
+    /// extension.
+    pub fn top_level(&self) -> &str {
+        self.extension.as_deref().unwrap_or(&self.attribute)
     }
 
     fn new(
@@ -64,6 +68,43 @@ impl AttrPath {
             case_exact: leaf.case_exact,
         }
     }
+}
+
+/// The path as it stands in a filter, from its top.
+impl fmt::Display for AttrPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(urn) = &self.extension {
+            write!(f, "{urn}:")?;
+        }
+        f.write_str(&self.attribute)?;
+        match &self.sub_attribute {
+            Some(name) => write!(f, ".{name}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The extension, the attribute and the sub-attribute that a path names.
+type Found<'a> = (Option<&'a str>, &'a Attribute, Option<&'a Attribute>);
+
+fn find<'a>(resource_type: &'a ResourceType, text: &'a str) -> Result<Found<'a>, String> {
+    let (extension, name) = split_urn(resource_type, text)?;
+    let (head, tail) = match name.split_once('.') {
+        Some((head, tail)) => (head, Some(tail)),
+        None => (name, None),
+    };
+    let attribute = match extension {
+        Some(urn) => resource_type.extension(urn).and_then(|known| known.schema.attribute(head)),
+        None => resource_type.attribute(head),
+    }
+    .ok_or_else(|| unknown(resource_type, text))?;
+    let sub_attribute = match tail {
+        Some(tail) => {
+            Some(attribute.sub_attribute(tail).ok_or_else(|| unknown(resource_type, text))?)
+        }
+        None => None,
+    };
+    Ok((extension, attribute, sub_attribute))
 }
 
 fn unknown(resource_type: &ResourceType, text: &str) -> String {
@@ -106,6 +147,8 @@ mod tests {
         let path = resolve("Name.FAMILYname").unwrap();
         assert_eq!(path.sub_attribute.as_deref(), Some("familyName"));
         assert_eq!(resolve("emails").unwrap(), resolve("emails.value").unwrap());
+        let whole = AttrPath::resolve_whole(&user::resource_type(), "EMAILS").unwrap();
+        assert_eq!((whole.attribute.as_str(), whole.sub_attribute), ("emails", None));
         let core = format!("{}:userName", user::USER);
         assert_eq!(resolve(&core).unwrap(), resolve("userName").unwrap());
         let department = format!("{}:Department", user::ENTERPRISE_USER.to_uppercase());

@@ -1,7 +1,12 @@
 //! How values compare.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::{Number, Value};
 use unicode_normalization::UnicodeNormalization;
 
 /// `text` in the form in which values are compared when letter case does not matter.
@@ -18,6 +23,63 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.nfc().flat_map(char::to_lowercase).nfc().collect())
 }
 
+/// Compares two numbers by their exact values, whole or not: 2⁵³ + 1 is greater than 2⁵³ as a
+/// decimal, and 1 equals 1.0.
+pub fn compare_numbers(left: &Number, right: &Number) -> Ordering {
+    match (whole(left), whole(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        (Some(left), None) => compare_whole(left, decimal(right)),
+        (None, Some(right)) => compare_whole(right, decimal(left)).reverse(),
+        // JSON has no NaN, so that there is always an order.
+        (None, None) => decimal(left).partial_cmp(&decimal(right)).unwrap_or(Ordering::Equal),
+    }
+}
+
+fn whole(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+fn decimal(number: &Number) -> f64 {
+    number.as_f64().unwrap_or_default()
+}
+
+fn compare_whole(whole: i128, decimal: f64) -> Ordering {
+    // A decimal too large for the type becomes its largest value, which no JSON integer reaches.
+    whole
+        .cmp(&(decimal.trunc() as i128))
+        .then_with(|| 0.0.partial_cmp(&decimal.fract()).unwrap_or(Ordering::Equal))
+}
+
+/// A moment with an offset, or without one in UTC.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        let civil: DateTime = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(civil).ok()
+    })
+}
+
+/// Whether there is a value: neither null nor an empty text, and not a list or an object that holds
+/// nothing but such (RFC 7643, section 2.5; `pr` in RFC 7644, table 3).
+///
+/// Goes as deep as the value does, which [`super::json::MAX_DEPTH`] bounds.
+pub fn is_assigned(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(elements) => elements.iter().any(is_assigned),
+        Value::Object(parts) => parts.values().any(is_assigned),
+    }
+}
+
+/// The elements of a list; a single value is a list of one.
+pub fn elements(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(elements) => elements,
+        single => std::slice::from_ref(single),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +90,45 @@ mod tests {
         assert_eq!(fold("\u{c9}va"), fold("E\u{301}VA"));
         assert_eq!(fold("\u{3a3}\u{39f}\u{3a3}"), fold("\u{3c3}\u{3bf}\u{3c3}"));
         assert_ne!(fold("\u{131}"), fold("i"), "dotless i is another letter");
+    }
+
+    #[test]
+    fn numbers_compare_by_their_exact_values() {
+        let number = |text: &str| text.parse::<Number>().unwrap();
+        let ascending = [
+            "-1e300",
+            "-9223372036854775808",
+            "-1.5",
+            "-1",
+            "-0.5",
+            "0",
+            "5e-324",
+            "9007199254740992.0",
+            "9007199254740993",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1e300",
+        ];
+        for (at, left) in ascending.iter().enumerate() {
+            for (other, right) in ascending.iter().enumerate() {
+                let order = compare_numbers(&number(left), &number(right));
+                assert_eq!(order, at.cmp(&other), "{left} and {right}");
+            }
+        }
+        for (left, right) in [("1", "1.0"), ("0", "-0.0"), ("100", "1e2"), ("0.0", "-0.0")] {
+            assert_eq!(compare_numbers(&number(left), &number(right)), Ordering::Equal, "{left}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_is_no_value() {
+        use serde_json::json;
+        for value in [json!(null), json!(""), json!([]), json!({}), json!([{"a": null}, ""])] {
+            assert!(!is_assigned(&value), "{value}");
+        }
+        for value in [json!(false), json!(0), json!(" "), json!([null, {"a": [false]}])] {
+            assert!(is_assigned(&value), "{value}");
+        }
     }
 
     #[test]

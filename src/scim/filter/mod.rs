@@ -1,7 +1,13 @@
 //! The filter language (RFC 7644, section 3.4.2.2).
 
+#[cfg(test)]
+mod laws;
 mod lexer;
+mod matching;
 mod parser;
+#[cfg(test)]
+mod peer;
+mod print;
 
 use jiff::Timestamp;
 use serde_json::Number;
@@ -70,6 +76,27 @@ pub enum CompareOp {
     Lt,
     /// Less than or equal.
     Le,
+}
+
+impl CompareOp {
+    /// Every operator.
+    pub const ALL: [Self; 9] =
+        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
+
+    /// The operator's name in a filter.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Eq => "eq",
+            Self::Ne => "ne",
+            Self::Co => "co",
+            Self::Sw => "sw",
+            Self::Ew => "ew",
+            Self::Gt => "gt",
+            Self::Ge => "ge",
+            Self::Lt => "lt",
+            Self::Le => "le",
+        }
+    }
 }
 
 /// What an attribute is compared with, in the attribute's own type.

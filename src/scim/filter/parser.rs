@@ -1,10 +1,8 @@
 //! Words to a filter: the grammar of RFC 7644, figure 1, with limits enforced while parsing.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde_json::Number;
 
 use super::lexer::{Placed, Token, lex};
@@ -12,7 +10,7 @@ use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TE
 use crate::scim::attribute::Type;
 use crate::scim::path::AttrPath;
 use crate::scim::schema::ResourceType;
-use crate::scim::value::fold;
+use crate::scim::value::{fold, moment};
 
 /// Parses a whole filter; the error is a clause that says what is wrong and where.
 pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, String> {
@@ -138,7 +136,6 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(&Token::OpenBracket) {
             return self.element(name);
         }
-        let path = self.resolve(name)?;
         let at = self.position();
         let word = match self.rest.next() {
             Some((_, Token::Word(word))) => word,
@@ -151,30 +148,44 @@ impl<'a> Parser<'a> {
             None => return Err(format!("an operator is missing after \"{name}\"")),
         };
         if word.eq_ignore_ascii_case("pr") {
-            return Ok(Filter::Present(path));
+            return Ok(Filter::Present(self.resolve_whole(name)?));
         }
+        let mut path = self.resolve(name)?;
         let op: CompareOp = word.parse()?;
         let literal = match self.rest.next() {
             Some((_, Token::Word(word))) => literal(&path, op, word, false)?,
             Some((_, Token::Quoted(text))) => literal(&path, op, text, true)?,
             _ => return Err(format!("a value is missing after \"{name} {word}\"")),
         };
+        if literal == Literal::Null {
+            path = self.resolve_whole(name)?;
+        }
         Ok(Filter::Compare(Comparison { path, op, literal }))
     }
 
+    /// The path that a comparison means.
     fn resolve(&self, name: &str) -> Result<AttrPath, String> {
-        let path = match self.inside {
-            Some(outer) => AttrPath::resolve(self.resource_type, &format!("{outer}.{name}"))?,
-            None => AttrPath::resolve(self.resource_type, name)?,
-        };
-        Ok(path)
+        AttrPath::resolve(self.resource_type, &self.absolute(name))
+    }
+
+    /// The path that asks for presence: that of the whole attribute, so that an element without a
+    /// `value` counts. So does a comparison with null.
+    fn resolve_whole(&self, name: &str) -> Result<AttrPath, String> {
+        AttrPath::resolve_whole(self.resource_type, &self.absolute(name))
+    }
+
+    fn absolute<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        match self.inside {
+            Some(outer) => Cow::Owned(format!("{outer}.{name}")),
+            None => Cow::Borrowed(name),
+        }
     }
 
     fn element(&mut self, name: &'a str) -> Result<Filter, String> {
         if self.inside.is_some() {
             return Err(format!("the brackets after \"{name}\" stand inside other brackets"));
         }
-        let path = AttrPath::resolve(self.resource_type, name)?;
+        let path = AttrPath::resolve_whole(self.resource_type, name)?;
         self.expect(&Token::OpenBracket)?;
         self.enter()?;
         self.inside = Some(name);
@@ -211,26 +222,12 @@ impl FromStr for CompareOp {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        const OPS: [(&str, CompareOp); 9] = [
-            ("eq", CompareOp::Eq),
-            ("ne", CompareOp::Ne),
-            ("co", CompareOp::Co),
-            ("sw", CompareOp::Sw),
-            ("ew", CompareOp::Ew),
-            ("gt", CompareOp::Gt),
-            ("ge", CompareOp::Ge),
-            ("lt", CompareOp::Lt),
-            ("le", CompareOp::Le),
-        ];
-        OPS.iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(word))
-            .map(|(_, op)| *op)
-            .ok_or_else(|| {
-                format!(
-                    "\"{}\" is not an operator; known are eq, ne, co, sw, ew, gt, ge, lt, le and pr",
-                    word.escape_debug()
-                )
-            })
+        Self::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word)).ok_or_else(|| {
+            format!(
+                "\"{}\" is not an operator; known are eq, ne, co, sw, ew, gt, ge, lt, le and pr",
+                word.escape_debug()
+            )
+        })
     }
 }
 
@@ -239,7 +236,7 @@ impl FromStr for CompareOp {
 fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<Literal, String> {
     let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
     let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);
-    let unfit = |what: &str| Err(format!("\"{}\" can't be compared so: {what}", name(path)));
+    let unfit = |what: &str| Err(format!("\"{path}\" can't be compared so: {what}"));
     if !quoted && text.eq_ignore_ascii_case("null") {
         return match op {
             CompareOp::Eq | CompareOp::Ne => Ok(Literal::Null),
@@ -272,21 +269,6 @@ fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<L
                 fold(text).into_owned()
             }))
         }
-    }
-}
-
-/// A moment with an offset, or without one in UTC.
-fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| {
-        let civil: DateTime = text.parse().ok()?;
-        TimeZone::UTC.to_timestamp(civil).ok()
-    })
-}
-
-fn name(path: &AttrPath) -> String {
-    match &path.sub_attribute {
-        Some(sub_attribute) => format!("{}.{sub_attribute}", path.attribute),
-        None => path.attribute.clone(),
     }
 }
 

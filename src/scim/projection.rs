@@ -1,0 +1,425 @@
+//! Which attributes an answer holds: `attributes` and `excludedAttributes` (RFC 7644, section 3.9)
+//! against each attribute's `returned` (RFC 7643, section 7).
+//!
+//! | `returned` | nothing asked | `attributes` | `excludedAttributes` |
+//! | --- | --- | --- | --- |
+//! | always | kept | kept | kept |
+//! | default | kept | kept if named | kept unless named |
+//! | request | dropped | kept if named | dropped |
+//! | never | dropped | dropped | dropped |
+//!
+//! The same table holds for sub-attributes, within an attribute that is kept. An attribute that is
+//! named as a whole keeps what it holds by default.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::attribute::{Attribute, Returned};
+use super::error::ScimError;
+use super::path::AttrPath;
+use super::schema::ResourceType;
+
+/// Which attributes of a resource are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    selection: Selection,
+    names: Names,
+    /// For each top-level name that the resource type knows: whether anything of it is served.
+    wanted: BTreeMap<String, bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selection {
+    /// What is served by default, and what is named.
+    Default,
+    /// What is named, and what is always served.
+    Only,
+    /// What is served by default, less what is named.
+    Without,
+}
+
+/// Names that a client gave, in the schema's spelling: a tree of URNs, attributes, sub-attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// Whether this was named itself, and not just a part of it.
+    whole: bool,
+    parts: BTreeMap<String, Self>,
+}
+
+static NO_NAMES: Names = Names { whole: false, parts: BTreeMap::new() };
+
+impl Names {
+    fn read(resource_type: &ResourceType, text: &str) -> Self {
+        let mut names = Self::default();
+        for name in text.split(',').map(str::trim) {
+            if let Some(extension) = resource_type.extension(name) {
+                names.part(&extension.schema.id).whole = true;
+            } else if let Ok(path) = AttrPath::resolve_whole(resource_type, name) {
+                let mut node = &mut names;
+                for step in [path.extension.as_ref(), Some(&path.attribute)].into_iter().flatten() {
+                    node = node.part(step);
+                }
+                if let Some(step) = &path.sub_attribute {
+                    node = node.part(step);
+                }
+                node.whole = true;
+            }
+        }
+        names
+    }
+
+    fn part(&mut self, name: &str) -> &mut Self {
+        self.parts.entry(name.to_owned()).or_default()
+    }
+
+    fn get(&self, name: &str) -> &Self {
+        self.parts.get(name).unwrap_or(&NO_NAMES)
+    }
+
+    /// Whether this or a part of it was named.
+    fn named(&self) -> bool {
+        self.whole || !self.parts.is_empty()
+    }
+}
+
+impl Projection {
+    /// What is served if a client asks for nothing special.
+    pub fn everything() -> Self {
+        Self { selection: Selection::Default, names: Names::default(), wanted: BTreeMap::new() }
+    }
+
+    /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case.
+    ///
+    /// A name that the resource type does not know means nothing, since a client may name
+    /// attributes of several types; but with `attributes`, what it does not name is left out all
+    /// the same. A parameter without any name counts as not given. The RFC lets a client give one
+    /// of the two; of both, `attributes` counts.
+    ///
+    /// # Errors
+    ///
+    /// None at present.
+    pub fn parse(
+        resource_type: &ResourceType,
+        attributes: Option<&str>,
+        excluded: Option<&str>,
+    ) -> Result<Self, ScimError> {
+        let given = |text: &&str| text.split(',').any(|name| !name.trim().is_empty());
+        let mut projection = Self::everything();
+        if let Some(text) = attributes.filter(given) {
+            projection.selection = Selection::Only;
+            projection.names = Names::read(resource_type, text);
+        } else if let Some(text) = excluded.filter(given) {
+            projection.names = Names::read(resource_type, text);
+            if projection.names.named() {
+                projection.selection = Selection::Without;
+            }
+        }
+        projection.wanted = projection.wanted(resource_type);
+        Ok(projection)
+    }
+
+    /// Whether this is what is served if a client asks for nothing special.
+    pub fn is_everything(&self) -> bool {
+        self.selection == Selection::Default
+    }
+
+    /// Whether anything of a top-level attribute, or of an extension by its URN, may be served; if
+    /// not, it need not be read.
+    pub fn wants(&self, top_level_name: &str) -> bool {
+        let unknown = self.selection != Selection::Only;
+        self.wanted.get(top_level_name).copied().unwrap_or(unknown)
+    }
+
+    /// What is served of a resource that has all its attributes, in their canonical spelling.
+    ///
+    /// `resource_type` is the one that the projection was parsed for. Lists and objects of which
+    /// nothing is left are left out. A name that no schema knows is served by default.
+    pub fn apply(
+        &self,
+        resource_type: &ResourceType,
+        resource: Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut served = Map::new();
+        for (name, value) in resource {
+            let kept = match resource_type.extension(&name) {
+                Some(extension) => {
+                    let schema = &extension.schema;
+                    self.top().extension(&name).value(&schema.attributes, value)
+                }
+                None => self.top().attribute(resource_type.attribute(&name), &name, value),
+            };
+            if let Some(value) = kept {
+                served.insert(name, value);
+            }
+        }
+        served
+    }
+
+    fn top(&self) -> View<'_> {
+        View { selection: self.selection, names: &self.names }
+    }
+
+    fn wanted(&self, resource_type: &ResourceType) -> BTreeMap<String, bool> {
+        let top = self.top();
+        let own =
+            resource_type.common.iter().chain(&resource_type.schema.attributes).map(|attribute| {
+                let inner = top.inner(attribute.returned, &attribute.name);
+                (attribute.name.clone(), inner.is_some())
+            });
+        let extended = resource_type.extensions.iter().map(|extension| {
+            let inner = top.extension(&extension.schema.id);
+            let wanted = extension
+                .schema
+                .attributes
+                .iter()
+                .any(|attribute| inner.inner(attribute.returned, &attribute.name).is_some());
+            (extension.schema.id.clone(), wanted)
+        });
+        own.chain(extended).collect()
+    }
+}
+
+/// What a client asked of one object.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    selection: Selection,
+    names: &'a Names,
+}
+
+impl<'a> View<'a> {
+    /// The view of a part; `None` if nothing of it is served.
+    fn inner(self, returned: Returned, name: &str) -> Option<Self> {
+        let names = self.names.get(name);
+        let whole = Some(View { selection: Selection::Default, names: &NO_NAMES });
+        match (self.selection, returned) {
+            (_, Returned::Never) => None,
+            (Selection::Default | Selection::Only, _) if names.whole => {
+                Some(View { selection: Selection::Default, names })
+            }
+            (Selection::Default, Returned::Request) => {
+                names.named().then_some(View { selection: Selection::Only, names })
+            }
+            (Selection::Default, _) => Some(View { selection: Selection::Default, names }),
+            (Selection::Only, _) if names.named() => {
+                Some(View { selection: Selection::Only, names })
+            }
+            (Selection::Only, Returned::Always) => whole,
+            (Selection::Only, _) | (Selection::Without, Returned::Request) => None,
+            (Selection::Without, Returned::Always) if names.whole => whole,
+            (Selection::Without, _) => {
+                (!names.whole).then_some(View { selection: Selection::Without, names })
+            }
+        }
+    }
+
+    /// The view of an extension. It is a container of attributes: those that are always served are
+    /// so whether or not the container is named.
+    fn extension(self, urn: &str) -> Self {
+        let names = self.names.get(urn);
+        match (self.selection, names.whole) {
+            (Selection::Only, true) | (Selection::Default, _) => {
+                View { selection: Selection::Default, names }
+            }
+            (Selection::Only, false) => View { selection: Selection::Only, names },
+            (Selection::Without, true) => View { selection: Selection::Only, names: &NO_NAMES },
+            (Selection::Without, false) => View { selection: Selection::Without, names },
+        }
+    }
+
+    fn attribute(self, known: Option<&Attribute>, name: &str, value: Value) -> Option<Value> {
+        let returned = known.map_or(Returned::Default, |attribute| attribute.returned);
+        let inner = self.inner(returned, name)?;
+        match known {
+            Some(attribute) if !attribute.sub_attributes.is_empty() => {
+                inner.value(&attribute.sub_attributes, value)
+            }
+            _ => Some(value),
+        }
+    }
+
+    /// What is left of an object, or of a list of objects; `None` if nothing is.
+    fn value(self, attributes: &[Attribute], value: Value) -> Option<Value> {
+        match value {
+            Value::Object(object) => self.object(attributes, object).map(Value::Object),
+            Value::Array(elements) => {
+                let left: Vec<Value> = elements
+                    .into_iter()
+                    .filter_map(|element| match element {
+                        Value::Object(object) => self.object(attributes, object).map(Value::Object),
+                        other => Some(other),
+                    })
+                    .collect();
+                (!left.is_empty()).then_some(Value::Array(left))
+            }
+            other => Some(other),
+        }
+    }
+
+    fn object(
+        self,
+        attributes: &[Attribute],
+        object: Map<String, Value>,
+    ) -> Option<Map<String, Value>> {
+        let mut left = Map::new();
+        for (name, value) in object {
+            let known = super::attribute::find(attributes, &name);
+            if let Some(value) = self.attribute(known, &name, value) {
+                left.insert(name, value);
+            }
+        }
+        (!left.is_empty()).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::sample;
+    use serde_json::json;
+
+    const EXTRA: &str = sample::EXTENSION;
+
+    fn device() -> Map<String, Value> {
+        let Value::Object(device) = json!({
+            "schemas": ["a", "b"], "id": "1", "externalId": "e", "name": "n", "secret": "s",
+            "note": "asked for", "count": 3,
+            "size": {"width": 1, "unit": "mm", "origin": "asked for"},
+            "ports": [
+                {"value": "a", "type": "usb", "number": 1},
+                {"value": "b", "number": 2},
+                {"number": 3},
+            ],
+            EXTRA: {"site": "x", "owner": {"value": "o", "display": "O"}, "tag": "t"},
+            "meta": {"resourceType": "Device", "version": "W/\"1\""},
+        }) else {
+            panic!("an object")
+        };
+        device
+    }
+
+    fn projection(attributes: Option<&str>, excluded: Option<&str>) -> Projection {
+        Projection::parse(&sample::resource_type(), attributes, excluded).unwrap()
+    }
+
+    /// What is served of [`device`]; also checks that `wants` says the same.
+    fn served(attributes: Option<&str>, excluded: Option<&str>) -> Value {
+        let projection = projection(attributes, excluded);
+        let served = projection.apply(&sample::resource_type(), device());
+        for name in served.keys() {
+            assert!(projection.wants(name), "{name} is served and not wanted");
+        }
+        Value::Object(served)
+    }
+
+    fn only(names: &str) -> Value {
+        served(Some(names), None)
+    }
+
+    fn without(name: &str) -> Value {
+        served(None, Some(name))
+    }
+
+    /// What is always served, and the given attributes.
+    fn always_and(more: &Value) -> Value {
+        let mut all = json!({"schemas": ["a", "b"], "id": "1", EXTRA: {"tag": "t"}});
+        for (name, value) in more.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        all
+    }
+
+    #[test]
+    fn by_default_what_is_never_or_only_on_request_served_is_left_out() {
+        let mut expected = Value::Object(device());
+        let map = expected.as_object_mut().unwrap();
+        map.shift_remove("secret");
+        map.shift_remove("note");
+        expected["size"] = json!({"width": 1, "unit": "mm"});
+        assert_eq!(served(None, None), expected);
+        assert_eq!(served(Some(" ,"), Some("")), expected);
+        assert_eq!(without("x,id,schemas.y,secret.z"), expected, "nothing known");
+        let everything = Projection::everything();
+        assert_eq!(Value::Object(everything.apply(&sample::resource_type(), device())), expected);
+        assert!(everything.is_everything() && everything.wants("x"));
+        assert!(projection(None, Some("x")).is_everything());
+        assert!(!projection(None, None).wants("secret") && !projection(None, None).wants("note"));
+    }
+
+    #[test]
+    fn naming_keeps_what_is_named_and_what_is_always_served() {
+        assert_eq!(only("x"), always_and(&json!({})));
+        assert_eq!(only(" NAME , count"), always_and(&json!({"name": "n", "count": 3})));
+        assert_eq!(only("secret,note"), always_and(&json!({"note": "asked for"})));
+        assert_eq!(only("size"), always_and(&json!({"size": {"width": 1, "unit": "mm"}})));
+        assert_eq!(
+            only("size.origin"),
+            always_and(&json!({"size": {"unit": "mm", "origin": "asked for"}}))
+        );
+        assert_eq!(only("size,size.origin")["size"], json!(device()["size"]));
+        assert_eq!(
+            only("ports.value"),
+            always_and(&json!({"ports": [{"value": "a"}, {"value": "b"}]}))
+        );
+        assert_eq!(
+            only("meta.version,name"),
+            always_and(&json!({"name": "n", "meta": {"version": "W/\"1\""}}))
+        );
+        assert!(!projection(Some("name"), None).wants("ports"));
+        assert!(!projection(Some("name"), None).wants("x"));
+        assert!(projection(Some("ports.type"), None).wants("ports"));
+        assert!(projection(Some("name"), None).wants("id"));
+        assert_eq!(served(Some("name"), Some("name,count")), only("name"), "attributes counts");
+    }
+
+    #[test]
+    fn extensions_are_named_by_their_urn() {
+        let urn = EXTRA.to_uppercase();
+        assert_eq!(only(&urn), always_and(&json!({EXTRA: device()[EXTRA]})));
+        assert_eq!(
+            only(&format!("{urn}:Owner.display")),
+            always_and(&json!({EXTRA: {"owner": {"display": "O"}, "tag": "t"}}))
+        );
+        assert_eq!(without(&urn)[EXTRA], json!({"tag": "t"}), "always served");
+        assert_eq!(
+            without(&format!("{urn}:site"))[EXTRA],
+            json!({"owner": device()[EXTRA]["owner"], "tag": "t"})
+        );
+        let core = format!("{}:name", sample::SCHEMA);
+        assert_eq!(only(&core), only("name"));
+        assert_eq!(only("site"), only("x"), "an extension's attributes have no short names");
+    }
+
+    #[test]
+    fn excluding_drops_what_is_named_unless_it_is_always_served() {
+        let less = |names: &[&str]| {
+            let mut all = served(None, None);
+            for name in names {
+                all.as_object_mut().unwrap().shift_remove(*name);
+            }
+            all
+        };
+        assert_eq!(without("PORTS, meta"), less(&["ports", "meta"]));
+        assert_eq!(without("id,schemas,count"), less(&["count"]));
+        assert_eq!(without("size"), less(&["size"]));
+        assert_eq!(without("size.width,size.unit")["size"], json!({"unit": "mm"}));
+        assert_eq!(
+            without("ports.number,ports.type")["ports"],
+            json!([{"value": "a"}, {"value": "b"}])
+        );
+        assert!(without("ports.number,ports.type,ports.value").get("ports").is_none());
+        assert!(!projection(None, Some("ports")).wants("ports"));
+        assert!(projection(None, Some("ports.value")).wants("ports"));
+        assert!(projection(None, Some("id")).wants("id"));
+        assert!(projection(None, Some("ports")).wants("x"));
+    }
+
+    #[test]
+    fn odd_resources_are_served_as_far_as_they_go() {
+        let odd = json!({"ports": ["x", {}, 5], "size": 7, "x": {"y": 1}, EXTRA: "z", "name": []});
+        let Value::Object(odd) = odd else { panic!("an object") };
+        let served = Projection::everything().apply(&sample::resource_type(), odd);
+        let expected = json!({"ports": ["x", 5], "size": 7, "x": {"y": 1}, EXTRA: "z", "name": []});
+        assert_eq!(Value::Object(served), expected);
+    }
+}
