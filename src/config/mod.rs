@@ -199,8 +199,7 @@ mod tests {
                 shown.push(format!("{table}{key}"));
             }
         }
-        let tables =
-            ["listen", "connections", "workspaces", "limits", "log", "store", "schemas"];
+        let tables = ["listen", "connections", "workspaces", "limits", "log", "store", "schemas"];
         let known: Vec<&str> =
             notes.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
         shown.sort_unstable();

@@ -4,9 +4,8 @@ use super::keyword;
 use super::reader::Section;
 
 /// The data types that an attribute may have (RFC 7643, section 2.3).
-pub const TYPES: [&str; 8] = [
-    "string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex",
-];
+pub const TYPES: [&str; 8] =
+    ["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"];
 /// Who may change an attribute (RFC 7643, section 2.2).
 pub const MUTABILITIES: [&str; 4] = ["readOnly", "readWrite", "immutable", "writeOnly"];
 /// When an attribute is part of an answer (RFC 7643, section 2.2).
@@ -63,7 +62,8 @@ impl SchemaConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let id: Option<String> = section.required("id", "the schema's URN");
         if id.as_ref().is_some_and(|id| !is_urn(id)) {
-            section.problem("id", "is no URN; expected something like \"urn:example:scim:hr:User\"");
+            section
+                .problem("id", "is no URN; expected something like \"urn:example:scim:hr:User\"");
         }
         let name: Option<String> = section.optional("name");
         let resource_type = section.parsed("resource_type", "User".to_owned());

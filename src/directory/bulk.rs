@@ -66,9 +66,7 @@ impl Command for Bulk {
 }
 
 fn run(work: &mut Work<'_>, operation: &Operation) -> Outcome {
-    let of = |resource_type: &Arc<ResourceType>, stored| {
-        Some((Arc::clone(resource_type), stored))
-    };
+    let of = |resource_type: &Arc<ResourceType>, stored| Some((Arc::clone(resource_type), stored));
     match operation {
         Operation::Create(create) => {
             work.within(create).map(|stored| of(&create.resource_type, stored))

@@ -95,9 +95,8 @@ fn groups(
 ) -> Result<Vec<Reference>, DirectoryError> {
     let mut found = Vec::new();
     for (group, direct) in ancestors(state, member)? {
-        let Some((group_type, stored)) = find_any(state, registry, group, |resource_type| {
-            resource_type.members().is_some()
-        })?
+        let Some((group_type, stored)) =
+            find_any(state, registry, group, |resource_type| resource_type.members().is_some())?
         else {
             continue;
         };
@@ -113,10 +112,7 @@ fn groups(
 }
 
 /// Every group above a resource, nearest first, and whether it is directly above.
-fn ancestors(
-    state: &dyn Read,
-    member: ResourceId,
-) -> Result<Vec<(ResourceId, bool)>, StoreError> {
+fn ancestors(state: &dyn Read, member: ResourceId) -> Result<Vec<(ResourceId, bool)>, StoreError> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
@@ -252,10 +248,7 @@ pub(super) fn remove(
 }
 
 /// Ends every membership of a group; whether there was any.
-pub(super) fn remove_all(
-    work: &mut Work<'_>,
-    group: ResourceId,
-) -> Result<bool, DirectoryError> {
+pub(super) fn remove_all(work: &mut Work<'_>, group: ResourceId) -> Result<bool, DirectoryError> {
     let members = members_of(work, group)?;
     for member in &members {
         remove(work, group, *member)?;

@@ -48,7 +48,7 @@ impl Command for Patch {
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
-        for operation in self.request.operations() {
+        for operation in &self.request.operations {
             if members == Some(operation.target.attribute.as_str()) {
                 changed |= patch_members(work, resource_type, id, operation)?;
             } else {

@@ -262,7 +262,7 @@ impl<'a> Look<'a> {
     fn new(resource_type: &'a ResourceType, query: &'a Query, exact: bool) -> Self {
         let filter = query.filter.as_ref().filter(|_| !exact);
         let mut names = filter.map(|filter| filter.mentions()).unwrap_or_default();
-        names.extend(query.sort.as_ref().map(|sort| sort.mentions()));
+        names.extend(query.sort.as_ref().map(|sort| sort.path.top_level()));
         Self { resource_type, names }
     }
 

@@ -180,8 +180,7 @@ mod tests {
 
     #[test]
     fn what_fits_no_route_says_why() {
-        for path in ["", "/", "/scim", "/scim/v1/Users", "/scim/v2//Users", "/%ff"]
-        {
+        for path in ["", "/", "/scim", "/scim/v1/Users", "/scim/v2//Users", "/%ff"] {
             assert!(matches!(find(&Method::GET, path), Err(Failure::NotFound(_))), "{path}");
         }
         let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Users/1") else {

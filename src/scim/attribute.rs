@@ -64,8 +64,7 @@ pub enum Mutability {
 
 impl Mutability {
     /// Every keyword.
-    pub const ALL: [Self; 4] =
-        [Self::ReadOnly, Self::ReadWrite, Self::Immutable, Self::WriteOnly];
+    pub const ALL: [Self; 4] = [Self::ReadOnly, Self::ReadWrite, Self::Immutable, Self::WriteOnly];
 
     /// The keyword on the wire.
     pub fn as_str(self) -> &'static str {

@@ -92,8 +92,9 @@ impl BulkRequest {
             ));
         }
         let operations = operations.into_iter().enumerate().map(|(number, operation)| {
-            Operation::parse(operation)
-                .map_err(|problem| ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}.")))
+            Operation::parse(operation).map_err(|problem| {
+                ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}."))
+            })
         });
         Ok(Self { fail_on_errors, operations: operations.collect::<Result<_, _>>()? })
     }
@@ -147,7 +148,8 @@ impl Operation {
 
     /// The client's names of what this operation refers to.
     pub fn references(&self) -> Vec<String> {
-        let mut found: Vec<String> = reference(&self.id).map(ToOwned::to_owned).into_iter().collect();
+        let mut found: Vec<String> =
+            reference(&self.id).map(ToOwned::to_owned).into_iter().collect();
         let mut waiting: Vec<&Value> = self.data.values().collect();
         while let Some(value) = waiting.pop() {
             match value {

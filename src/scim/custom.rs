@@ -39,10 +39,7 @@ pub(super) fn extend(
 }
 
 /// The schema that is meant, added to the resource type if it is new.
-fn schema_of<'a>(
-    resource_type: &'a mut ResourceType,
-    configured: &SchemaConfig,
-) -> &'a mut Schema {
+fn schema_of<'a>(resource_type: &'a mut ResourceType, configured: &SchemaConfig) -> &'a mut Schema {
     let same = |schema: &Schema| schema.id.eq_ignore_ascii_case(&configured.id);
     if same(&resource_type.schema) {
         return &mut resource_type.schema;
@@ -70,12 +67,8 @@ fn build(configured: &AttributeConfig) -> Attribute {
     attribute.multi_valued = configured.multi_valued;
     attribute.required = configured.required;
     attribute.case_exact = configured.case_exact;
-    attribute.mutability = keyword(
-        &Mutability::ALL,
-        Mutability::as_str,
-        configured.mutability,
-        Mutability::ReadWrite,
-    );
+    attribute.mutability =
+        keyword(&Mutability::ALL, Mutability::as_str, configured.mutability, Mutability::ReadWrite);
     attribute.returned =
         keyword(&Returned::ALL, Returned::as_str, configured.returned, Returned::Default);
     attribute.uniqueness =

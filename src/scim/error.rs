@@ -96,6 +96,21 @@ impl ScimError {
         Self::new(ScimType::InvalidValue, detail)
     }
 
+    /// A PATCH path that is malformed or names what there is not.
+    pub fn invalid_path(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::InvalidPath, detail)
+    }
+
+    /// A PATCH path that selects nothing, or the lack of one.
+    pub fn no_target(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::NoTarget, detail)
+    }
+
+    /// A change that the attribute does not allow.
+    pub fn mutability(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::Mutability, detail)
+    }
+
     /// A filter that is malformed or can't be answered.
     pub fn invalid_filter(detail: impl Into<String>) -> Self {
         Self::new(ScimType::InvalidFilter, detail)

@@ -1,5 +1,5 @@
 //! What may come in with which request, by an attribute's mutability
-//! (RFC 7643, section 2.2; RFC 7644, sections 3.3 and 3.5.1).
+//! (RFC 7643, section 2.2; RFC 7644, sections 3.3, 3.5.1 and 3.5.2).
 
 use super::attribute::Mutability;
 
@@ -10,6 +10,8 @@ pub enum Exchange {
     Create,
     /// PUT: a resource takes the place of another.
     Replace,
+    /// PATCH: parts of a resource change.
+    Patch,
 }
 
 /// What becomes of an attribute that a request carries.
@@ -32,7 +34,7 @@ impl Exchange {
             (Mutability::ReadWrite, _) | (Mutability::Immutable, Self::Create) => Incoming::Taken,
             (Mutability::ReadOnly, _) => Incoming::Ignored,
             (Mutability::WriteOnly, _) => Incoming::CheckedOnly,
-            (Mutability::Immutable, Self::Replace) => Incoming::MustMatch,
+            (Mutability::Immutable, Self::Replace | Self::Patch) => Incoming::MustMatch,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | `attribute`, `schema`, `schemas/` | RFC 7643: characteristics, schemas, resource types, as data |
 //! | `json` | bodies as JSON: depth, duplicate names, words for what is wrong |
 //! | `exchange` | which attributes may come in with which request (RFC 7643, 2.2; RFC 7644, 3) |
+//! | `canonical` | a client's value in the form in which its attribute is kept |
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
 //! | `value` | comparing values: letter case, Unicode, numbers, presence |
@@ -14,12 +15,14 @@
 //! | `projection` | which attributes an answer carries (RFC 7644, 3.9) |
 //! | `sort` | in which order (RFC 7644, 3.4.2.3) |
 //! | `bulk` | bulk requests (RFC 7644, 3.7) |
+//! | `custom` | the operator's own schemas and attributes |
 //! | `query` | what a query asks for (RFC 7644, 3.4.2) |
 //! | `discovery` | ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644, 4) |
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
 
 pub mod attribute;
 pub mod bulk;
+mod canonical;
 mod custom;
 pub mod discovery;
 pub mod error;

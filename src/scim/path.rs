@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::attribute::{Attribute, Type};
-use super::schema::ResourceType;
+use super::schema::{Extension, ResourceType};
 
 /// The path of an attribute that the schema knows, in the schema's spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,9 @@ impl AttrPath {
     ///
     /// A sentence that names what is unknown.
     pub fn resolve(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
-        let (extension, attribute, sub_attribute) = find(resource_type, text)?;
-        let meant = match sub_attribute {
-            None => attribute.sub_attribute("value"),
-            named => named,
-        };
-        Ok(Self::new(extension, attribute, meant))
+        let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
+        let meant = attribute.sub_attribute("value");
+        Ok(Self::new(extension, attribute, sub_attribute.or(meant)))
     }
 
     /// Resolves a path that means what it says: `emails` is the whole attribute.
@@ -44,7 +41,7 @@ impl AttrPath {
     ///
     /// A sentence that names what is unknown.
     pub fn resolve_whole(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
-        let (extension, attribute, sub_attribute) = find(resource_type, text)?;
+        let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
         Ok(Self::new(extension, attribute, sub_attribute))
     }
 
@@ -84,40 +81,97 @@ impl fmt::Display for AttrPath {
     }
 }
 
-/// The extension, the attribute and the sub-attribute that a path names.
-type Found<'a> = (Option<&'a str>, &'a Attribute, Option<&'a Attribute>);
+/// The definitions that a path names, and no more than it names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Located<'a> {
+    /// The URN of the extension that the attribute belongs to.
+    pub(super) extension: Option<&'a str>,
+    /// The top-level attribute.
+    pub(super) attribute: &'a Attribute,
+    /// Its sub-attribute, if one is named.
+    pub(super) sub_attribute: Option<&'a Attribute>,
+}
 
-fn find<'a>(resource_type: &'a ResourceType, text: &'a str) -> Result<Found<'a>, String> {
+impl Located<'_> {
+    /// The path of the top-level attribute, with its URN if it belongs to an extension.
+    pub(super) fn qualified(&self) -> String {
+        match self.extension {
+            Some(urn) => format!("{urn}:{}", self.attribute.name),
+            None => self.attribute.name.clone(),
+        }
+    }
+}
+
+/// Finds what a path names.
+///
+/// # Errors
+///
+/// A clause that names what is unknown.
+pub(super) fn locate<'a>(
+    resource_type: &'a ResourceType,
+    text: &str,
+) -> Result<Located<'a>, String> {
     let (extension, name) = split_urn(resource_type, text)?;
+    let found = match extension {
+        Some(extension) => locate_in(extension, name),
+        None => within(name, |head| resource_type.attribute(head)),
+    };
+    found.ok_or_else(|| unknown(resource_type, text))
+}
+
+/// Finds what a path names, also in an extension whose URN the path leaves out: clients send
+/// `manager` where `urn:…:User:manager` is meant.
+///
+/// # Errors
+///
+/// A clause that names what is unknown.
+pub(super) fn locate_anywhere<'a>(
+    resource_type: &'a ResourceType,
+    text: &str,
+) -> Result<Located<'a>, String> {
+    locate(resource_type, text).or_else(|problem| {
+        resource_type
+            .extensions
+            .iter()
+            .find_map(|extension| locate_in(extension, text))
+            .ok_or(problem)
+    })
+}
+
+fn locate_in<'a>(extension: &'a Extension, name: &str) -> Option<Located<'a>> {
+    let located = within(name, |head| extension.schema.attribute(head))?;
+    Some(Located { extension: Some(&extension.schema.id), ..located })
+}
+
+fn within<'a>(
+    name: &str,
+    attribute: impl Fn(&str) -> Option<&'a Attribute>,
+) -> Option<Located<'a>> {
     let (head, tail) = match name.split_once('.') {
         Some((head, tail)) => (head, Some(tail)),
         None => (name, None),
     };
-    let attribute = match extension {
-        Some(urn) => resource_type.extension(urn).and_then(|known| known.schema.attribute(head)),
-        None => resource_type.attribute(head),
-    }
-    .ok_or_else(|| unknown(resource_type, text))?;
+    let attribute = attribute(head)?;
     let sub_attribute = match tail {
-        Some(tail) => {
-            Some(attribute.sub_attribute(tail).ok_or_else(|| unknown(resource_type, text))?)
-        }
+        Some(tail) => Some(attribute.sub_attribute(tail)?),
         None => None,
     };
-    Ok((extension, attribute, sub_attribute))
+    Some(Located { extension: None, attribute, sub_attribute })
 }
 
-fn unknown(resource_type: &ResourceType, text: &str) -> String {
+/// The clause that says that a resource type has no such attribute.
+pub(super) fn unknown(resource_type: &ResourceType, text: &str) -> String {
     format!("{} has no attribute \"{}\"", resource_type.name, text.escape_debug())
 }
 
-/// Splits a path into the extension that it names, if it does, and the rest.
-fn split_urn<'a>(
+/// Splits a path into the extension that it names, if it does, and the rest. A dot after the URN
+/// does as well as a colon.
+fn split_urn<'a, 'b>(
     resource_type: &'a ResourceType,
-    text: &'a str,
-) -> Result<(Option<&'a str>, &'a str), String> {
+    text: &'b str,
+) -> Result<(Option<&'a Extension>, &'b str), String> {
     let named = |urn: &str| {
-        let rest = text.get(urn.len()..)?.strip_prefix(':')?;
+        let rest = text.get(urn.len()..)?.strip_prefix([':', '.'])?;
         text.get(..urn.len())?.eq_ignore_ascii_case(urn).then_some(rest)
     };
     if let Some(rest) = named(&resource_type.schema.id) {
@@ -125,7 +179,7 @@ fn split_urn<'a>(
     }
     for extension in &resource_type.extensions {
         if let Some(rest) = named(&extension.schema.id) {
-            return Ok((Some(&extension.schema.id), rest));
+            return Ok((Some(extension), rest));
         }
     }
     if text.contains(':') { Err(unknown(resource_type, text)) } else { Ok((None, text)) }
@@ -153,11 +207,14 @@ mod tests {
         assert_eq!(resolve(&core).unwrap(), resolve("userName").unwrap());
         let department = format!("{}:Department", user::ENTERPRISE_USER.to_uppercase());
         assert_eq!(resolve(&department).unwrap().extension.as_deref(), Some(user::ENTERPRISE_USER));
+        let dotted = format!("{}.department", user::ENTERPRISE_USER);
+        assert_eq!(resolve(&dotted), resolve(&department));
+        assert_eq!(resolve("department"), resolve(&department), "clients leave the URN out");
     }
 
     #[test]
     fn what_the_schema_does_not_know_is_named() {
-        for text in ["x", "name.x", "userName.x", "urn:x:y", "department", "", ".", "name."] {
+        for text in ["x", "name.x", "userName.x", "urn:x:y", "", ".", "name."] {
             assert!(resolve(text).unwrap_err().contains("User has no attribute"), "{text}");
         }
     }

@@ -91,10 +91,7 @@ impl Query {
     /// # Errors
     ///
     /// `invalidFilter` for the filter, `invalidPath` or `invalidValue` for the order.
-    pub fn parse(
-        resource_type: &ResourceType,
-        parameters: &Parameters,
-    ) -> Result<Self, ScimError> {
+    pub fn parse(resource_type: &ResourceType, parameters: &Parameters) -> Result<Self, ScimError> {
         let filter = match parameters.get("filter") {
             Some(text) => Some(Filter::parse(resource_type, text)?),
             None => None,
@@ -152,8 +149,8 @@ impl PageRequest {
         let count = number("count", parameters.get("count"));
         let (start, count) = match parameters.get("cursor") {
             Some(cursor) => {
-                let count = count
-                    .map_err(|error| ScimError::new(ScimType::InvalidCount, error.detail))?;
+                let count =
+                    count.map_err(|error| ScimError::new(ScimType::InvalidCount, error.detail))?;
                 (Start::Cursor(cursor.to_owned()), count)
             }
             None => {

@@ -100,7 +100,7 @@ impl Meta {
 /// The attributes of a resource, in canonical form: names as the schema spells them, in the
 /// schema's order, without nulls and empty lists.
 ///
-/// From a client's JSON it is built by [`super::validate`] alone.
+/// From a client's JSON it is built by [`super::validate`] alone, and changed by [`super::patch`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
     attributes: Map<String, Value>,
@@ -167,11 +167,10 @@ impl Resource {
     pub fn complete(&mut self, resource_type: &ResourceType, previous: Option<&Self>) {
         for attribute in &resource_type.schema.attributes {
             let kept = match (attribute.omitted, attribute.mutability) {
-                (Omitted::TrueThenKept, _) => Some(
-                    previous
-                        .and_then(|previous| previous.get(&attribute.name).cloned())
-                        .unwrap_or(Value::Bool(true)),
-                ),
+                (Omitted::TrueThenKept, _) => match previous {
+                    Some(previous) => previous.get(&attribute.name).cloned(),
+                    None => Some(Value::Bool(true)),
+                },
                 (Omitted::Cleared, Mutability::Immutable | Mutability::ReadOnly) => {
                     previous.and_then(|previous| previous.get(&attribute.name).cloned())
                 }
@@ -184,7 +183,13 @@ impl Resource {
         self.sort(resource_type);
     }
 
-    fn sort(&mut self, resource_type: &ResourceType) {
+    /// The attributes, to be left in canonical form.
+    pub(super) fn attributes_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.attributes
+    }
+
+    /// Puts the attributes in the schema's order.
+    pub(super) fn sort(&mut self, resource_type: &ResourceType) {
         let mut sorted = Map::new();
         let names = resource_type
             .common
@@ -335,6 +340,9 @@ mod tests {
         let mut replaced = resource(json!({"userName": "b"}));
         replaced.complete(&user_type, Some(&closed));
         assert_eq!(replaced.get("active"), Some(&json!(false)));
+        let mut replaced = resource(json!({"userName": "b"}));
+        replaced.complete(&user_type, Some(&resource(json!({"userName": "a"}))));
+        assert_eq!(replaced.get("active"), None, "what a PATCH took away does not come back");
     }
 
     #[test]

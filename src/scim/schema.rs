@@ -147,10 +147,12 @@ pub struct Registry {
 impl Registry {
     /// The built-in resource types.
     pub fn built_in() -> Self {
-        Self { resource_types: vec![
+        Self {
+            resource_types: vec![
                 Arc::new(schemas::user::resource_type()),
                 Arc::new(schemas::group::resource_type()),
-            ] }
+            ],
+        }
     }
 
     /// The built-in resource types with the operator's own schemas and attributes.

@@ -1,7 +1,7 @@
 //! Handlers: written once for all resource types.
 
-pub(super) mod discovery;
 mod bulk;
+pub(super) mod discovery;
 mod resources;
 mod search;
 
@@ -11,10 +11,10 @@ use bytes::Bytes;
 use hyper::http::request::Parts;
 
 use super::error::Failure;
+use super::gate::Admitted;
 use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
-use super::gate::Admitted;
 use crate::config::Compat;
 use crate::event::Actor;
 use crate::scim::error::ScimError;

@@ -54,7 +54,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     let resource_type = call.resource_type()?;
     let projection = query::projection(&resource_type, &call.parameters())?;
     let request = PatchRequest::parse(&resource_type, json::parse_object(&body)?)?;
-    call.check_unknown(request.unknown())?;
+    call.check_unknown(&request.unknown)?;
     let command = Patch {
         request,
         resource_type: Arc::clone(&resource_type),

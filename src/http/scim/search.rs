@@ -4,8 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Call;
 use crate::directory::Search;
 use crate::http::error::Failure;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Number;
 
 use super::error::ScimError;
-use super::path::AttrPath;
+use super::path::{AttrPath, Located};
 use super::schema::ResourceType;
 
 /// How many bytes a filter may have.
@@ -125,5 +125,27 @@ impl Filter {
         parser::parse(resource_type, text).map_err(|problem| {
             ScimError::invalid_filter(format!("The filter is not valid: {problem}."))
         })
+    }
+}
+
+/// The path of a PATCH operation (RFC 7644, figure 7).
+#[derive(Debug)]
+pub(super) struct PatchPath<'a> {
+    /// The attribute and sub-attribute that it names.
+    pub(super) located: Located<'a>,
+    /// The filter in its brackets: which elements of the attribute are meant.
+    pub(super) filter: Option<Filter>,
+    /// What the filter compares with, as written, in the order of its comparisons.
+    pub(super) literals: Vec<String>,
+}
+
+impl<'a> PatchPath<'a> {
+    /// Parses a path, within the limits of filters.
+    ///
+    /// # Errors
+    ///
+    /// A clause that says what is wrong and where.
+    pub(super) fn parse(resource_type: &'a ResourceType, text: &str) -> Result<Self, String> {
+        parser::parse_path(resource_type, text)
     }
 }

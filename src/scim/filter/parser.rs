@@ -6,31 +6,60 @@ use std::str::FromStr;
 use serde_json::Number;
 
 use super::lexer::{Placed, Token, lex};
-use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS};
+use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS, PatchPath};
 use crate::scim::attribute::Type;
-use crate::scim::path::AttrPath;
+use crate::scim::path::{self, AttrPath};
 use crate::scim::schema::ResourceType;
 use crate::scim::value::{fold, moment};
 
 /// Parses a whole filter; the error is a clause that says what is wrong and where.
 pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, String> {
+    let tokens = words(text)?;
+    let mut parser = Parser::new(resource_type, text, &tokens);
+    let filter = parser.or()?;
+    parser.end()?;
+    Ok(filter)
+}
+
+/// Parses the path of a PATCH operation; the error is a clause that says what is wrong and where.
+pub(super) fn parse_path<'a>(
+    resource_type: &'a ResourceType,
+    text: &str,
+) -> Result<PatchPath<'a>, String> {
+    let tokens = words(text)?;
+    let Some((_, Token::Word(name))) = tokens.first() else {
+        return Err("an attribute is expected at its beginning".to_owned());
+    };
+    let mut located = path::locate_anywhere(resource_type, name)?;
+    let outer = located.qualified();
+    let mut parser = Parser::new(resource_type, text, &tokens);
+    parser.rest.next();
+    let mut filter = None;
+    if parser.peek() == Some(&Token::OpenBracket) {
+        if !located.attribute.multi_valued || located.sub_attribute.is_some() {
+            return Err(format!(
+                "\"{name}\" has one value, so brackets can't select among several"
+            ));
+        }
+        filter = Some(parser.brackets(&outer)?);
+        if let Some(Token::Word(word)) = parser.peek() {
+            let sub_attribute = word.strip_prefix('.').and_then(|name| {
+                parser.rest.next();
+                located.attribute.sub_attribute(name)
+            });
+            let whole = || path::unknown(resource_type, &format!("{outer}[…]{word}"));
+            located.sub_attribute = Some(sub_attribute.ok_or_else(whole)?);
+        }
+    }
+    parser.end()?;
+    Ok(PatchPath { located, filter, literals: parser.literals })
+}
+
+fn words(text: &str) -> Result<Vec<Placed<'_>>, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", text.len()));
     }
-    let tokens = lex(text)?;
-    let mut parser = Parser {
-        resource_type,
-        rest: tokens.iter(),
-        end: text.len(),
-        inside: None,
-        depth: 0,
-        terms: 0,
-    };
-    let filter = parser.or()?;
-    match parser.rest.next() {
-        None => Ok(filter),
-        Some((at, token)) => Err(format!("{} at position {at} is not expected", show(token))),
-    }
+    lex(text)
 }
 
 struct Parser<'a> {
@@ -41,9 +70,30 @@ struct Parser<'a> {
     inside: Option<&'a str>,
     depth: usize,
     terms: usize,
+    /// What attributes are compared with, as written, in the order of the comparisons.
+    literals: Vec<String>,
 }
 
 impl<'a> Parser<'a> {
+    fn new(resource_type: &'a ResourceType, text: &str, tokens: &'a [Placed<'a>]) -> Self {
+        Self {
+            resource_type,
+            rest: tokens.iter(),
+            end: text.len(),
+            inside: None,
+            depth: 0,
+            terms: 0,
+            literals: Vec::new(),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        match self.rest.next() {
+            None => Ok(()),
+            Some((at, token)) => Err(format!("{} at position {at} is not expected", show(token))),
+        }
+    }
+
     fn peek(&self) -> Option<&'a Token<'a>> {
         self.rest.as_slice().first().map(|(_, token)| token)
     }
@@ -152,14 +202,16 @@ impl<'a> Parser<'a> {
         }
         let mut path = self.resolve(name)?;
         let op: CompareOp = word.parse()?;
-        let literal = match self.rest.next() {
-            Some((_, Token::Word(word))) => literal(&path, op, word, false)?,
-            Some((_, Token::Quoted(text))) => literal(&path, op, text, true)?,
+        let (text, quoted) = match self.rest.next() {
+            Some((_, Token::Word(word))) => (*word, false),
+            Some((_, Token::Quoted(text))) => (text.as_str(), true),
             _ => return Err(format!("a value is missing after \"{name} {word}\"")),
         };
+        let literal = literal(&path, op, text, quoted)?;
         if literal == Literal::Null {
             path = self.resolve_whole(name)?;
         }
+        self.literals.push(text.to_owned());
         Ok(Filter::Compare(Comparison { path, op, literal }))
     }
 
@@ -186,6 +238,12 @@ impl<'a> Parser<'a> {
             return Err(format!("the brackets after \"{name}\" stand inside other brackets"));
         }
         let path = AttrPath::resolve_whole(self.resource_type, name)?;
+        let inner = self.brackets(name)?;
+        Ok(Filter::Element(path, Box::new(inner)))
+    }
+
+    /// The filter in the brackets after an attribute.
+    fn brackets(&mut self, name: &'a str) -> Result<Filter, String> {
         self.expect(&Token::OpenBracket)?;
         self.enter()?;
         self.inside = Some(name);
@@ -193,7 +251,7 @@ impl<'a> Parser<'a> {
         self.inside = None;
         self.depth -= 1;
         self.expect(&Token::CloseBracket)?;
-        Ok(Filter::Element(path, Box::new(inner)))
+        Ok(inner)
     }
 }
 

@@ -36,12 +36,9 @@ fn schema() -> Schema {
                 "members",
                 "Who belongs to the group",
                 vec![
-                    immutable(Attribute::string("value", "The member's id").required()).case_exact(),
-                    immutable(Attribute::reference(
-                        "$ref",
-                        &["User", "Group"],
-                        "The member's URI",
-                    )),
+                    immutable(Attribute::string("value", "The member's id").required())
+                        .case_exact(),
+                    immutable(Attribute::reference("$ref", &["User", "Group"], "The member's URI")),
                     immutable(Attribute::string("type", "What the member is"))
                         .canonical(&["User", "Group"]),
                     Attribute::string("display", "The member's name")

@@ -1,0 +1,218 @@
+//! What an operation makes of one value.
+
+use serde_json::{Map, Value};
+
+use super::{Op, elements};
+use crate::scim::attribute::{Attribute, Mutability, Type};
+use crate::scim::canonical::{Canonical, Given, VALUE, is_blank, required};
+use crate::scim::error::ScimError;
+use crate::scim::exchange::{Exchange, Incoming};
+
+/// The whole value of an attribute or sub-attribute, after an operation on it.
+pub(super) fn whole(
+    attribute: &Attribute,
+    op: Op,
+    value: Option<Value>,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    match Exchange::Patch.incoming(attribute.mutability) {
+        Incoming::Ignored => Ok(present),
+        Incoming::CheckedOnly => {
+            if let (Some(value), true) = (value, op != Op::Remove) {
+                canonical().attribute(attribute, value, path)?;
+            }
+            Ok(None)
+        }
+        Incoming::Taken | Incoming::MustMatch => {
+            guarded(attribute, path, present, |present| match (op, value) {
+                (Op::Remove, Some(listed)) if attribute.multi_valued && !listed.is_null() => {
+                    elements::remove_listed(attribute, listed, present, path)
+                }
+                (Op::Remove, _) => Ok(None),
+                (Op::Add, value) => {
+                    let value = value.unwrap_or_default();
+                    if is_nothing(&value) {
+                        Ok(present)
+                    } else {
+                        set(attribute, op, value, present, path)
+                    }
+                }
+                (Op::Replace, value) => {
+                    set(attribute, op, value.unwrap_or_default(), present, path)
+                }
+            })
+        }
+    }
+}
+
+/// Carries out a change and holds it to the characteristics of its attribute.
+///
+/// # Errors
+///
+/// `invalidValue` if a required attribute ends without a value, `mutability` if an immutable one had
+/// a value and ends with another.
+pub(super) fn guarded(
+    attribute: &Attribute,
+    path: &str,
+    present: Option<Value>,
+    change: impl FnOnce(Option<Value>) -> Result<Option<Value>, ScimError>,
+) -> Result<Option<Value>, ScimError> {
+    let immutable = attribute.mutability == Mutability::Immutable;
+    let before = if immutable { present.clone() } else { None };
+    let after = change(present)?;
+    if before.is_some() && after != before {
+        return Err(set_once(path));
+    }
+    if after.is_none() && attribute.required {
+        return Err(required(path));
+    }
+    Ok(after)
+}
+
+fn set(
+    attribute: &Attribute,
+    op: Op,
+    value: Value,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    if attribute.multi_valued {
+        let given = canonical().attribute(attribute, value, path)?;
+        return match op {
+            Op::Add => elements::add(attribute, given, present, path),
+            Op::Replace | Op::Remove => Ok(given),
+        };
+    }
+    if attribute.kind != Type::Complex {
+        return canonical().attribute(attribute, value, path);
+    }
+    match canonical().object(attribute, value, path)? {
+        Some(object) if !object.is_empty() => merge_singular(attribute, op, object, present, path),
+        _ => Ok(None),
+    }
+}
+
+/// One sub-attribute of a singular complex attribute, after an operation on it.
+pub(super) fn part(
+    attribute: &Attribute,
+    sub_attribute: &Attribute,
+    op: Op,
+    value: Option<Value>,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let mut parts = into_object(present);
+    if sub_attribute.name == VALUE {
+        match value.filter(|value| op != Op::Remove && !is_blank(value)) {
+            Some(value) if !value.is_null() => {
+                let object = Map::from_iter([(VALUE.to_owned(), value)]);
+                let path = path.strip_suffix(".value").unwrap_or(path);
+                return merge_singular(attribute, op, object, Some(Value::Object(parts)), path);
+            }
+            Some(_) if op == Op::Add => {}
+            _ => {
+                // Without the `value`, nothing is left to describe.
+                let value = parts.get(VALUE).cloned();
+                guarded(sub_attribute, path, value, |_| Ok(None))?;
+                parts.clear();
+            }
+        }
+    } else {
+        set_part(&mut parts, sub_attribute, op, value, path)?;
+    }
+    Ok(from_object(parts))
+}
+
+/// Puts the members of an object into a singular complex value.
+///
+/// Another `value` makes it another thing, so that what described the old one goes: a new manager
+/// does not keep the old one's `$ref`.
+fn merge_singular(
+    attribute: &Attribute,
+    op: Op,
+    object: Map<String, Value>,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let before = into_object(present);
+    let after = merge(attribute, op, object.clone(), before.clone(), path)?;
+    if before.get(VALUE).is_none() || before.get(VALUE) == after.get(VALUE) {
+        return Ok(from_object(after));
+    }
+    let lasting = |name: &str| {
+        attribute
+            .sub_attribute(name)
+            .is_some_and(|sub_attribute| sub_attribute.mutability == Mutability::Immutable)
+    };
+    let kept = before.into_iter().filter(|(name, _)| lasting(name)).collect();
+    merge(attribute, op, object, kept, path).map(from_object)
+}
+
+/// Puts the members of an object into a complex value or element: those that are given, and no
+/// others, change.
+pub(super) fn merge(
+    attribute: &Attribute,
+    op: Op,
+    object: Map<String, Value>,
+    mut into: Map<String, Value>,
+    path: &str,
+) -> Result<Map<String, Value>, ScimError> {
+    let mut given = Given::new(object);
+    for sub_attribute in &attribute.sub_attributes {
+        if let Some(value) = given.take(&sub_attribute.name) {
+            let path = format!("{path}.{}", sub_attribute.name);
+            set_part(&mut into, sub_attribute, op, Some(value), &path)?;
+        }
+    }
+    Ok(into)
+}
+
+/// Carries out an operation on one part of a complex value or element.
+pub(super) fn set_part(
+    parts: &mut Map<String, Value>,
+    sub_attribute: &Attribute,
+    op: Op,
+    value: Option<Value>,
+    path: &str,
+) -> Result<(), ScimError> {
+    let present = parts.get_mut(&sub_attribute.name).map(Value::take);
+    match whole(sub_attribute, op, value, present, path)? {
+        Some(value) => {
+            parts.insert(sub_attribute.name.clone(), value);
+        }
+        None => {
+            parts.shift_remove(&sub_attribute.name);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn canonical() -> Canonical {
+    Canonical::new(Exchange::Patch)
+}
+
+pub(super) fn set_once(path: &str) -> ScimError {
+    ScimError::mutability(format!("\"{path}\" can't be changed once it is set."))
+}
+
+/// Whether a value adds nothing: null, an empty list, an empty object.
+pub(super) fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(object) => object.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+pub(super) fn into_object(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+pub(super) fn from_object(object: Map<String, Value>) -> Option<Value> {
+    (!object.is_empty()).then_some(Value::Object(object))
+}

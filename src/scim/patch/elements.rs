@@ -1,0 +1,340 @@
+//! What an operation makes of the elements of a multi-valued attribute.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
+use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, Operation, Target};
+use crate::scim::attribute::{Attribute, Mutability, Type};
+use crate::scim::canonical::{Given, PRIMARY, VALUE, is_blank, is_primary};
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::schema::ResourceType;
+use crate::scim::value::fold;
+
+impl Operation {
+    /// The elements that it adds, puts in place or removes, in canonical form: for attributes whose
+    /// elements are kept outside of the resource. `None` if it gives no value, which for a remove
+    /// means all.
+    ///
+    /// # Errors
+    ///
+    /// `invalidSyntax`, `invalidValue`: an element has the wrong JSON type or does not fit.
+    pub fn elements(&self, resource_type: &ResourceType) -> Result<Option<Vec<Value>>, ScimError> {
+        let value = self.value.clone().filter(|value| !value.is_null());
+        let (Some(definition), Some(value)) = (self.target.definition(resource_type), value) else {
+            return Ok(None);
+        };
+        let path = self.target.to_string();
+        let given = canonical().attribute(definition.attribute, value, &path)?;
+        Ok(Some(into_list(given)))
+    }
+}
+
+/// The elements after something was added (RFC 7644, section 3.5.2.1).
+///
+/// An element that has the `value` and `type` of one that is there is the same element
+/// (RFC 7643, section 2.4), and adds to it what that one lacks.
+pub(super) fn add(
+    attribute: &Attribute,
+    given: Option<Value>,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let mut elements = into_list(present);
+    let count = elements.len();
+    let mut known: HashMap<String, usize> = HashMap::with_capacity(elements.len());
+    for (at, element) in elements.iter().enumerate() {
+        known.entry(identity(attribute, element)).or_insert(at);
+    }
+    let mut primary = None;
+    for element in into_list(given) {
+        let raised = is_primary(&element);
+        let at = *known.entry(identity(attribute, &element)).or_insert(elements.len());
+        match (elements.get_mut(at), element) {
+            (None, element) => elements.push(element),
+            (Some(there), Value::Object(object)) => {
+                let parts = into_object(Some(there.take()));
+                *there = Value::Object(merge(attribute, Op::Add, object, parts, path)?);
+            }
+            (Some(_), _) => {}
+        }
+        if raised {
+            primary = Some(at);
+        }
+    }
+    if elements.len() > count {
+        check_count(&elements, path)?;
+    }
+    if let Some(primary) = primary {
+        demote_others(&mut elements, primary);
+    }
+    Ok(from_list(elements))
+}
+
+/// The elements without those in a list (not in RFC 7644; Microsoft Entra removes members so).
+///
+/// An element that is listed with a `value` goes by its `value`, any other by everything it says.
+pub(super) fn remove_listed(
+    attribute: &Attribute,
+    listed: Value,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let listed = into_list(canonical().attribute(attribute, listed, path)?);
+    let by_value =
+        |element: &Value| element.get(VALUE).map(|_| key(attribute, element, |name| name == VALUE));
+    let whole = |element: &Value| key(attribute, element, |_| true);
+    let (mut values, mut wholes) = (HashSet::new(), HashSet::new());
+    for element in &listed {
+        match by_value(element) {
+            Some(value) => values.insert(value),
+            None => wholes.insert(whole(element)),
+        };
+    }
+    let mut elements = into_list(present);
+    elements.retain(|element| {
+        let named = by_value(element).is_some_and(|value| values.contains(&value));
+        !named && (wholes.is_empty() || !wholes.contains(&whole(element)))
+    });
+    Ok(from_list(elements))
+}
+
+/// The elements after an operation on those that a target selects, or on one part of each.
+pub(super) fn change(
+    definition: Definition<'_>,
+    target: &Target,
+    op: Op,
+    value: Option<Value>,
+    present: Option<Value>,
+) -> Result<Option<Value>, ScimError> {
+    let path = target.to_string();
+    let value = unwrapped(definition, value);
+    let mut elements = into_list(present);
+    let selected: Vec<usize> = (0..elements.len())
+        .filter(|&at| elements.get(at).is_some_and(|element| target.selects(element)))
+        .collect();
+    if selected.is_empty() && op != Op::Remove {
+        if let Some(element) = create(definition, target, op, value, &path)? {
+            let at = elements.len();
+            let raised = is_primary(&element);
+            elements.push(element);
+            check_count(&elements, &path)?;
+            if raised {
+                demote_others(&mut elements, at);
+            }
+        }
+        return Ok(from_list(elements));
+    }
+    check_copies(value.as_ref(), selected.len(), &path)?;
+    let (mut raised, mut primaries) = (None, 0);
+    for at in selected {
+        let Some(element) = elements.get_mut(at) else { continue };
+        let was_primary = is_primary(element);
+        let present = into_object(Some(element.take()));
+        *element = change_one(definition, op, value.clone(), present, &path)?.unwrap_or_default();
+        if is_primary(element) {
+            primaries += 1;
+            if !was_primary {
+                raised = Some(at);
+            }
+        }
+    }
+    if let Some(raised) = raised {
+        if primaries > 1 {
+            return Err(ScimError::invalid_value(format!(
+                "\"{path}\" selects several values; at most one may be primary."
+            )));
+        }
+        demote_others(&mut elements, raised);
+    }
+    elements.retain(|element| !element.is_null());
+    Ok(from_list(elements))
+}
+
+/// One element, or a list of one, where one is meant; nothing, where a blank `value` is.
+fn unwrapped(definition: Definition<'_>, value: Option<Value>) -> Option<Value> {
+    match (definition.sub_attribute, value) {
+        (None, Some(Value::Array(mut elements))) if elements.len() == 1 => elements.pop(),
+        (Some(sub_attribute), Some(value)) if sub_attribute.name == VALUE && is_blank(&value) => {
+            None
+        }
+        (_, value) => value,
+    }
+}
+
+fn change_one(
+    definition: Definition<'_>,
+    op: Op,
+    value: Option<Value>,
+    present: Map<String, Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let Definition { attribute, sub_attribute } = definition;
+    let Some(sub_attribute) = sub_attribute else {
+        let value = value.unwrap_or_default();
+        return match op {
+            Op::Remove => Ok(None),
+            Op::Add if is_nothing(&value) => Ok(from_object(present)),
+            Op::Add => match canonical().object(attribute, value, path)? {
+                Some(object) => merge(attribute, op, object, present, path).map(from_object),
+                None => Ok(from_object(present)),
+            },
+            Op::Replace => {
+                let after = canonical().single(attribute, value, path)?;
+                check_immutable(attribute, &present, after.as_ref(), path)?;
+                Ok(after)
+            }
+        };
+    };
+    let mut parts = present;
+    let had_value = parts.contains_key(VALUE);
+    // No value, where a blank one was sent, takes the value away in an add as in a replace.
+    let op = if value.is_none() { Op::Remove } else { op };
+    set_part(&mut parts, sub_attribute, op, value, path)?;
+    // What is left once the value is gone says something about nothing.
+    if had_value && !parts.contains_key(VALUE) {
+        return Ok(None);
+    }
+    Ok(from_object(parts))
+}
+
+/// The element that an operation creates because its target selects none
+/// (as clients expect; RFC 7644, section 3.5.2.3, would have `noTarget`).
+fn create(
+    definition: Definition<'_>,
+    target: &Target,
+    op: Op,
+    value: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let Definition { attribute, sub_attribute } = definition;
+    let Some(value) = value.filter(|value| !is_nothing(value)) else { return Ok(None) };
+    let mut object = match (&target.filter, target.described()) {
+        (None, _) => Map::new(),
+        (Some(_), Some(described)) => described.clone(),
+        (Some(_), None) => {
+            return Err(ScimError::no_target(format!(
+                "\"{path}\" selects no value to {}, and its filter does not say which to add.",
+                op.as_str()
+            )));
+        }
+    };
+    match sub_attribute {
+        Some(sub_attribute) => {
+            object.insert(sub_attribute.name.clone(), value);
+        }
+        None => {
+            let Some(given) = canonical().object(attribute, value, path)? else { return Ok(None) };
+            let mut given = Given::new(given);
+            for sub_attribute in &attribute.sub_attributes {
+                if let Some(value) = given.take(&sub_attribute.name) {
+                    object.insert(sub_attribute.name.clone(), value);
+                }
+            }
+        }
+    }
+    let path = path.split_once("[…]").map_or(path, |(path, _)| path);
+    canonical().single(attribute, Value::Object(object), path)
+}
+
+/// Checks that what replaces an element leaves its immutable parts as they are.
+fn check_immutable(
+    attribute: &Attribute,
+    before: &Map<String, Value>,
+    after: Option<&Value>,
+    path: &str,
+) -> Result<(), ScimError> {
+    let Some(after) = after else { return Ok(()) };
+    let immutable = |part: &&Attribute| part.mutability == Mutability::Immutable;
+    for part in attribute.sub_attributes.iter().filter(immutable) {
+        let present = before.get(&part.name);
+        if present.is_some() && after.get(&part.name) != present {
+            return Err(set_once(&format!("{path}.{}", part.name)));
+        }
+    }
+    Ok(())
+}
+
+fn check_count(elements: &[Value], path: &str) -> Result<(), ScimError> {
+    if elements.len() > MAX_ELEMENTS {
+        return Err(ScimError::new(
+            ScimType::TooMany,
+            format!(
+                "\"{path}\" would have {} values; at most {MAX_ELEMENTS} can be added to.",
+                elements.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that a small body does not become a large resource.
+fn check_copies(value: Option<&Value>, copies: usize, path: &str) -> Result<(), ScimError> {
+    let bytes = match value {
+        Some(value) if copies > 1 => value.to_string().len(),
+        _ => return Ok(()),
+    };
+    if bytes.saturating_mul(copies) > MAX_COPIED_BYTES {
+        return Err(ScimError::new(
+            ScimType::TooMany,
+            format!("\"{path}\" selects {copies} values, too many for a value of {bytes} bytes."),
+        ));
+    }
+    Ok(())
+}
+
+/// Makes one element the only primary one (RFC 7644, section 3.5.2).
+fn demote_others(elements: &mut [Value], primary: usize) {
+    for (at, element) in elements.iter_mut().enumerate() {
+        if at != primary
+            && is_primary(element)
+            && let Value::Object(parts) = element
+        {
+            parts.insert(PRIMARY.to_owned(), Value::Bool(false));
+        }
+    }
+}
+
+/// What makes an element the same as another: its `value` and `type`, or everything if it has no
+/// `value`.
+fn identity(attribute: &Attribute, element: &Value) -> String {
+    let has_value = element.get(VALUE).is_some();
+    key(attribute, element, |name| !has_value || name == VALUE || name == "type")
+}
+
+/// The named parts of an element as one text, equal for what is equal by the rules of the schema.
+fn key(attribute: &Attribute, element: &Value, named: impl Fn(&str) -> bool) -> String {
+    if attribute.kind != Type::Complex {
+        return comparable(attribute, element);
+    }
+    let mut key = String::new();
+    for part in attribute.sub_attributes.iter().filter(|part| named(&part.name)) {
+        if let Some(value) = element.get(&part.name) {
+            key.push_str(&part.name);
+            key.push('=');
+            key.push_str(&comparable(part, value));
+            key.push('\u{0}');
+        }
+    }
+    key
+}
+
+fn comparable(attribute: &Attribute, value: &Value) -> String {
+    match value.as_str() {
+        Some(text) if !attribute.case_exact => fold(text).into_owned(),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
+}
+
+fn into_list(value: Option<Value>) -> Vec<Value> {
+    match value {
+        Some(Value::Array(elements)) => elements,
+        _ => Vec::new(),
+    }
+}
+
+fn from_list(elements: Vec<Value>) -> Option<Value> {
+    (!elements.is_empty()).then_some(Value::Array(elements))
+}

@@ -1,0 +1,106 @@
+//! What holds once all operations are done.
+
+use serde_json::{Map, Value};
+
+use crate::scim::attribute::{Attribute, Mutability};
+use crate::scim::canonical::{check_primary, required};
+use crate::scim::error::ScimError;
+use crate::scim::resource::Resource;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::common::SCHEMAS;
+
+/// Checks a resource after the last operation, and puts it in canonical order.
+///
+/// # Errors
+///
+/// `invalidValue`: a required attribute is missing, or several elements are primary.
+pub fn finish(resource_type: &ResourceType, resource: &mut Resource) -> Result<(), ScimError> {
+    resource.sort(resource_type);
+    let attributes = resource.attributes_mut();
+    let top_level = resource_type.common.iter().chain(&resource_type.schema.attributes);
+    for attribute in top_level.filter(|attribute| attribute.name != SCHEMAS) {
+        settle(attribute, attributes, "")?;
+    }
+    for extension in &resource_type.extensions {
+        let urn = &extension.schema.id;
+        let Some(Value::Object(extended)) = attributes.get_mut(urn) else {
+            if extension.required {
+                return Err(required(urn));
+            }
+            continue;
+        };
+        for attribute in &extension.schema.attributes {
+            settle(attribute, extended, &format!("{urn}:"))?;
+        }
+        sort(&extension.schema.attributes, extended);
+        if extended.is_empty() {
+            attributes.shift_remove(urn);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a client has to give it, and finds it afterwards.
+fn is_needed(attribute: &Attribute) -> bool {
+    attribute.required
+        && matches!(attribute.mutability, Mutability::ReadWrite | Mutability::Immutable)
+}
+
+/// Checks and orders one attribute of an object.
+fn settle(
+    attribute: &Attribute,
+    owner: &mut Map<String, Value>,
+    prefix: &str,
+) -> Result<(), ScimError> {
+    let path = || format!("{prefix}{}", attribute.name);
+    let Some(value) = owner.get_mut(&attribute.name) else {
+        return if is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
+    };
+    let empty = match value {
+        Value::Array(elements) => {
+            for element in elements.iter_mut() {
+                settle_parts(attribute, element, &path)?;
+            }
+            check_primary(elements, &path())?;
+            elements.is_empty()
+        }
+        other => {
+            settle_parts(attribute, other, &path)?;
+            other.as_object().is_some_and(Map::is_empty)
+        }
+    };
+    if empty {
+        owner.shift_remove(&attribute.name);
+    }
+    Ok(())
+}
+
+fn settle_parts(
+    attribute: &Attribute,
+    value: &mut Value,
+    path: &impl Fn() -> String,
+) -> Result<(), ScimError> {
+    if let Value::Object(parts) = value {
+        let missing = attribute
+            .sub_attributes
+            .iter()
+            .find(|part| is_needed(part) && !parts.contains_key(&part.name));
+        if let Some(part) = missing {
+            return Err(required(&format!("{}.{}", path(), part.name)));
+        }
+        sort(&attribute.sub_attributes, parts);
+    }
+    Ok(())
+}
+
+/// Puts the members of an object in the schema's order, and what the schema lacks behind them.
+fn sort(attributes: &[Attribute], object: &mut Map<String, Value>) {
+    let place = |name: &String| {
+        attributes.iter().position(|known| known.name == *name).unwrap_or(usize::MAX)
+    };
+    if !object.keys().map(place).is_sorted() {
+        let mut members: Vec<_> = std::mem::take(object).into_iter().collect();
+        members.sort_by_key(|(name, _)| place(name));
+        object.extend(members);
+    }
+}
