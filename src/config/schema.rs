@@ -4,14 +4,14 @@ use super::keyword;
 use super::reader::Section;
 
 /// The data types that an attribute may have (RFC 7643, section 2.3).
-pub const TYPES: [&str; 8] =
+const TYPES: [&str; 8] =
     ["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"];
 /// Who may change an attribute (RFC 7643, section 2.2).
-pub const MUTABILITIES: [&str; 4] = ["readOnly", "readWrite", "immutable", "writeOnly"];
+const MUTABILITIES: [&str; 4] = ["readOnly", "readWrite", "immutable", "writeOnly"];
 /// When an attribute is part of an answer (RFC 7643, section 2.2).
-pub const RETURNEDS: [&str; 4] = ["always", "never", "default", "request"];
+const RETURNEDS: [&str; 4] = ["always", "never", "default", "request"];
 /// How far a value must be unique (RFC 7643, section 2.2).
-pub const UNIQUENESSES: [&str; 2] = ["none", "server"];
+const UNIQUENESSES: [&str; 2] = ["none", "server"];
 
 /// A schema that extends a resource type; a known one gets more attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct AttributeConfig {
     pub line: usize,
     /// Its name: a letter, then letters, digits, `-` and `_` (RFC 7643, section 2.1).
     pub name: String,
-    /// One of [`TYPES`].
+    /// One of `TYPES`.
     pub kind: &'static str,
     /// What it means, for people.
     pub description: String,
@@ -45,11 +45,11 @@ pub struct AttributeConfig {
     pub required: bool,
     /// Whether letter case matters when values are compared.
     pub case_exact: bool,
-    /// One of [`MUTABILITIES`].
+    /// One of `MUTABILITIES`.
     pub mutability: &'static str,
-    /// One of [`RETURNEDS`].
+    /// One of `RETURNEDS`.
     pub returned: &'static str,
-    /// One of [`UNIQUENESSES`].
+    /// One of `UNIQUENESSES`.
     pub uniqueness: &'static str,
     /// The values that it may have; any if none are named.
     pub canonical_values: Vec<String>,
