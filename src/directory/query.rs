@@ -114,7 +114,7 @@ impl Directory {
                     more = true;
                     return ControlFlow::Break(());
                 }
-                match (keys::trailing_id(key), resource::decode(key, &value)) {
+                match (keys::trailing_id(key), resource::decode_scanned(state, key, &value)) {
                     (Some(id), Ok(record)) => {
                         resources.push((Arc::clone(resource_type), Stored::new(id, record)));
                     }
@@ -201,12 +201,12 @@ impl Directory {
             Candidates::All => {
                 let mut problem = Ok(());
                 state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-                    problem = resource::decode(key, &value).map_err(DirectoryError::from).and_then(
-                        |record| match keys::trailing_id(key) {
+                    problem = resource::decode_scanned(state, key, &value)
+                        .map_err(DirectoryError::from)
+                        .and_then(|record| match keys::trailing_id(key) {
                             Some(id) => consider(id, &record),
                             None => Ok(()),
-                        },
-                    );
+                        });
                     if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
                 problem

@@ -88,20 +88,21 @@ fn collect(
 ) -> Result<(), DirectoryError> {
     let mut problem = Ok(());
     store.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-        problem = collect_one(resource_type, key, &value, entries);
+        problem = collect_one(store, resource_type, key, &value, entries);
         if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     problem
 }
 
 fn collect_one(
+    store: &dyn Store,
     resource_type: &ResourceType,
     key: &[u8],
     value: &Bytes,
     entries: &mut BTreeMap<Vec<u8>, Bytes>,
 ) -> Result<(), DirectoryError> {
     let Some(id) = keys::trailing_id(key) else { return Ok(()) };
-    let stored = Stored::new(id, resource::decode(key, value)?);
+    let stored = Stored::new(id, resource::decode_scanned(store, key, value)?);
     let attributes = resource::attributes(resource_type, &stored)?;
     for indexed in resource_type.indexed() {
         for value in attributes.indexed_values(&indexed) {

@@ -97,6 +97,19 @@ pub(super) fn with_references(
     Ok(stored)
 }
 
+/// Takes a record that a scan came upon out of its envelope.
+pub(super) fn decode_scanned(
+    state: &dyn Read,
+    key: &[u8],
+    value: &bytes::Bytes,
+) -> Result<Record, StoreError> {
+    match record::decode(value) {
+        Some(record) => Ok(record),
+        // Asking for it makes the store remember that it is damaged.
+        None => Err(state.get(key).err().unwrap_or_else(|| damaged(key))),
+    }
+}
+
 /// The attributes of a record.
 pub(super) fn attributes(
     resource_type: &ResourceType,

@@ -4,13 +4,11 @@
 //! itself: `meta.location`, which begins with the configured URL. `meta` comes last, so that the
 //! location can be put in near the end without reading the rest.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use uuid::{ContextV7, Uuid};
 
@@ -261,6 +259,30 @@ impl Resource {
 /// The text is not what [`Resource::render`] writes: the record is damaged.
 pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, serde_json::Error> {
     struct Pick<'a>(&'a BTreeSet<&'a str>);
+    struct Name<'a>(&'a BTreeSet<&'a str>);
+
+    impl<'de> DeserializeSeed<'de> for Name<'_> {
+        type Value = Option<String>;
+
+        fn deserialize<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_str(self)
+        }
+    }
+
+    impl Visitor<'_> for Name<'_> {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of an attribute")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+            Ok(self.0.contains(name).then(|| name.to_owned()))
+        }
+    }
 
     impl<'de> Visitor<'de> for Pick<'_> {
         type Value = Map<String, Value>;
@@ -271,11 +293,10 @@ pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, s
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
             let mut picked = Map::new();
-            while let Some(name) = entries.next_key::<Cow<'de, str>>()? {
-                if self.0.contains(name.as_ref()) {
-                    picked.insert(name.into_owned(), entries.next_value()?);
-                } else {
-                    entries.next_value::<IgnoredAny>()?;
+            while let Some(name) = entries.next_key_seed(Name(self.0))? {
+                match name {
+                    Some(name) => drop(picked.insert(name, entries.next_value()?)),
+                    None => drop(entries.next_value::<IgnoredAny>()?),
                 }
             }
             Ok(picked)

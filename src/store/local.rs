@@ -208,15 +208,7 @@ impl Read for LocalStore {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let mut problem = Ok(());
-        self.engine.scan(prefix, after, &mut |key, value| match self.checked(key, value) {
-            Ok(value) => visit(key, value),
-            Err(error) => {
-                problem = Err(error);
-                ControlFlow::Break(())
-            }
-        })?;
-        problem
+        self.engine.scan(prefix, after, visit)
     }
 }
 

@@ -58,11 +58,12 @@ pub trait Read: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`] if it could not be read.
+    /// [`StoreError::Engine`] if it could not be read, [`StoreError::Damaged`] if it is not what was
+    /// stored.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
     /// Visits the keys that begin with `prefix` in order, those above `after` if it is given, until
-    /// `visit` breaks off.
+    /// `visit` breaks off. Values are not checked; [`Read::get`] checks, and remembers damage.
     ///
     /// # Errors
     ///
