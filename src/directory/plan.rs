@@ -59,7 +59,7 @@ pub(super) fn candidates(
             union.dedup();
             union
         }
-        Filter::Element(path, inner) => match element_lookup(resource_type, path, inner) {
+        Filter::Element(_, inner) => match element_lookup(resource_type, inner) {
             Some(lookup) => found(state, resource_type, &lookup)?,
             None => return Ok((Candidates::All, false)),
         },
@@ -75,7 +75,7 @@ pub(super) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool 
     match filter {
         Filter::And(parts) => parts.iter().any(|part| is_indexed(resource_type, part)),
         Filter::Or(parts) => parts.iter().all(|part| is_indexed(resource_type, part)),
-        Filter::Element(path, inner) => element_lookup(resource_type, path, inner).is_some(),
+        Filter::Element(_, inner) => element_lookup(resource_type, inner).is_some(),
         Filter::Compare(_) => lookup(resource_type, filter).is_some(),
         Filter::Not(_) | Filter::Present(_) => false,
     }
@@ -99,15 +99,9 @@ fn lookup<'a>(resource_type: &'a ResourceType, filter: &'a Filter) -> Option<Loo
 }
 
 /// An index entry that an element filter needs, as `value` in `emails[type eq "work" and value eq …]`.
-fn element_lookup<'a>(
-    resource_type: &'a ResourceType,
-    path: &'a AttrPath,
-    inner: &'a Filter,
-) -> Option<Lookup<'a>> {
+fn element_lookup<'a>(resource_type: &'a ResourceType, inner: &'a Filter) -> Option<Lookup<'a>> {
     match inner {
-        Filter::And(parts) => {
-            parts.iter().find_map(|part| element_lookup(resource_type, path, part))
-        }
+        Filter::And(parts) => parts.iter().find_map(|part| element_lookup(resource_type, part)),
         Filter::Compare(_) => lookup(resource_type, inner),
         _ => None,
     }
