@@ -1,0 +1,106 @@
+"""Runs the suites against a server that `run` has started, and prints one table of them."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+from httpx2 import Client
+from scim2_client.engines.httpx2 import SyncSCIMClient
+from scim2_tester import Status, check_server
+
+import client as life
+
+HERE = Path(__file__).parent
+URL = os.environ["SCIMD_URL"]
+CERTIFICATE = os.environ["SCIMD_CERTIFICATE"]
+
+
+def scim_client():
+    """A client that trusts the server's certificate and no other."""
+    headers = {
+        "Authorization": "Bearer " + os.environ["SCIMD_ORIGIN_TOKEN"],
+        "X-Request-Origin": os.environ["SCIMD_ORIGIN"],
+    }
+    trust = ssl.create_default_context(cafile=CERTIFICATE)
+    return SyncSCIMClient(Client(base_url=URL, headers=headers, verify=trust))
+
+
+# Each suite returns its checks as (outcome, name, what the tool said of it).
+
+
+def scim2_tester():
+    passing = {Status.SUCCESS, Status.COMPLIANT, Status.ACCEPTABLE}
+    checks = []
+    for result in check_server(scim_client()):
+        name = " ".join(filter(None, [result.resource_type, result.title]))
+        skipped = result.status == Status.SKIPPED
+        outcome = "skipped" if skipped else "passed" if result.status in passing else "failed"
+        said = f"{result.status.name} {result.reason}"
+        checks.append((outcome, name, said if outcome != "failed" else f"{said}\n{result.data}"))
+    return checks
+
+
+def scim_sanity():
+    """Warnings count as failures. It sends no headers of ours, so it uses the other connection."""
+    command = [
+        Path(sys.executable).with_name("scim-sanity"), "probe", URL,
+        "--token", os.environ["SCIMD_PLAIN_TOKEN"], "--ca-bundle", CERTIFICATE,
+        "--json-output", "--i-accept-side-effects",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    try:
+        results = json.loads(done.stdout)["results"]
+    except (ValueError, KeyError):
+        return [("failed", "probe", done.stdout + done.stderr)]
+    outcomes = {"pass": "passed", "skip": "skipped"}
+    return [
+        (outcomes.get(result["status"].lower(), "failed"), result.get("test") or result["name"],
+         f"{result['status']} {result.get('message') or ''}")
+        for result in results
+    ]  # fmt: skip
+
+
+def client():
+    return life.run(scim_client())
+
+
+def main():
+    accept = "--accept-disputed" in sys.argv[1:]
+    disputes = json.loads((HERE / "disputed.json").read_text())
+    readme = (HERE / "README.md").read_text()
+    table, good = [], True
+    for name, suite in [("scim2-tester", scim2_tester), ("scim-sanity", scim_sanity), ("client.py", client)]:
+        try:
+            checks = suite()
+        except Exception as error:
+            checks = [("failed", "the suite itself", repr(error))]
+        counts = dict.fromkeys(["passed", "failed", "disputed", "skipped"], 0)
+        open_disputes = [dispute for dispute in disputes if dispute["suite"] == name]
+        for outcome, check, said in checks:
+            dispute = next((d for d in open_disputes if d["check"] == check and said.startswith(d["says"])), None)
+            if outcome == "failed" and accept and dispute:
+                open_disputes.remove(dispute)
+                outcome = "disputed"
+            counts[outcome] += 1
+            if outcome == "skipped" and check not in readme:
+                print(f"{name}: {check}: skipped, and README.md does not say why")
+                good = False
+            if outcome in ("failed", "disputed", "skipped"):
+                print(f"{outcome.upper()} {name}: {check}\n    {said.strip()}\n")
+        if accept and open_disputes:
+            print(f"{name}: these disputed checks did not fail; take them out: {open_disputes}")
+            good = False
+        good = good and not counts["failed"] and counts["passed"] > 0
+        table.append((name, len(checks), *counts.values()))
+    row = "{:<14}" + "{:>10}" * 5
+    print(row.format("suite", "checks", "passed", "failed", "disputed", "skipped"))
+    for line in table:
+        print(row.format(*line))
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
