@@ -13,6 +13,7 @@ mod member;
 mod patch;
 mod plan;
 mod query;
+mod reindex;
 mod replace;
 mod resource;
 mod token;
@@ -80,8 +81,10 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started.
+    /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started, or if
+    /// resources share a value that the schemas make unique.
     pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
+        reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
         let shared = Arc::new(Shared { store, tokens, cursors, settings });

@@ -201,6 +201,20 @@ pub(super) fn remove(
     Ok(())
 }
 
+/// The entry that a resource needs in an index for a value.
+pub(super) fn index_key(
+    resource_type: &ResourceType,
+    indexed: &IndexedAttribute<'_>,
+    id: ResourceId,
+    value: &str,
+) -> Vec<u8> {
+    if indexed.leaf().is_unique() {
+        keys::unique(resource_type.tag, indexed, value)
+    } else {
+        keys::index(resource_type.tag, indexed, value, id)
+    }
+}
+
 /// Sets the index entries that a resource needs now and removes those that it no longer needs.
 fn update_index(
     work: &mut Work<'_>,
@@ -211,13 +225,7 @@ fn update_index(
     new: &[&str],
 ) -> Result<(), DirectoryError> {
     let unique = indexed.leaf().is_unique();
-    let key = |value: &str| {
-        if unique {
-            keys::unique(resource_type.tag, indexed, value)
-        } else {
-            keys::index(resource_type.tag, indexed, value, id)
-        }
-    };
+    let key = |value: &str| index_key(resource_type, indexed, id, value);
     let old: Vec<_> = old.iter().map(|value| key(value)).collect();
     let new: Vec<_> = new.iter().map(|value| (key(value), value)).collect();
     for key in &old {

@@ -18,6 +18,8 @@ pub enum Verb {
     Patched,
     /// A resource ceased to be.
     Deleted,
+    /// Indexes were brought in line with changed schemas.
+    Reindexed,
     /// A token was made.
     Generated,
     /// A token was given an earlier end.
@@ -30,11 +32,12 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 8] = [
+    pub const CATALOGUE: [(Self, &'static str); 9] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
         (Self::Deleted, "a resource was deleted"),
+        (Self::Reindexed, "indexes were brought in line with changed schemas"),
         (Self::Generated, "a token was generated"),
         (Self::Limited, "a token was given an earlier end"),
         (Self::Revoked, "a token was revoked"),
@@ -48,6 +51,7 @@ impl Verb {
             Self::Replaced => "replaced",
             Self::Patched => "patched",
             Self::Deleted => "deleted",
+            Self::Reindexed => "reindexed",
             Self::Generated => "generated",
             Self::Limited => "limited",
             Self::Revoked => "revoked",

@@ -150,6 +150,15 @@ pub enum Index {
     Equality,
 }
 
+/// What the values that a schema names mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Others are taken as well (RFC 7643, section 7).
+    Suggested,
+    /// Others are refused.
+    Only,
+}
+
 /// Where the values of an attribute are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
@@ -182,8 +191,10 @@ pub struct Attribute {
     pub returned: Returned,
     /// How far a value must be unique.
     pub uniqueness: Uniqueness,
-    /// Values that its schema suggests.
+    /// Values that its schema names; none for any value.
     pub canonical_values: Vec<String>,
+    /// Whether these are all that are taken.
+    pub values: Values,
     /// For references: what they may refer to.
     pub reference_types: Vec<String>,
     /// For complex attributes: what they consist of.
@@ -211,6 +222,7 @@ impl Attribute {
             returned: Returned::Default,
             uniqueness: Uniqueness::None,
             canonical_values: Vec::new(),
+            values: Values::Suggested,
             reference_types: Vec::new(),
             sub_attributes: Vec::new(),
             index: Index::None,
@@ -288,7 +300,7 @@ impl Attribute {
     }
 
     /// Names the values that its schema suggests.
-    pub fn canonical(mut self, values: &[&str]) -> Self {
+    pub fn suggested(mut self, values: &[&str]) -> Self {
         self.canonical_values = values.iter().map(|&value| value.to_owned()).collect();
         self
     }

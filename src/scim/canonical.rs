@@ -7,10 +7,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::attribute::{Attribute, Index, Type};
+use super::attribute::{Attribute, Index, Type, Values};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::json::describe;
+use super::value::fold;
 
 /// How many bytes a value of an indexed attribute may have.
 pub(super) const MAX_INDEXED_BYTES: usize = 512;
@@ -258,6 +259,19 @@ fn check_text(attribute: &Attribute, text: &str, path: &str) -> Result<(), ScimE
     if attribute.kind == Type::DateTime && text.parse::<Timestamp>().is_err() {
         return Err(ScimError::invalid_value(format!(
             "\"{path}\" is not a moment such as \"2026-03-01T08:15:00Z\"."
+        )));
+    }
+    let same = |known: &String| match attribute.case_exact {
+        true => known == text,
+        false => fold(known) == fold(text),
+    };
+    if attribute.values == Values::Only
+        && !attribute.canonical_values.is_empty()
+        && !attribute.canonical_values.iter().any(same)
+    {
+        return Err(ScimError::invalid_value(format!(
+            "\"{path}\" must be one of {}.",
+            attribute.canonical_values.join(", ")
         )));
     }
     if attribute.kind == Type::Binary && !is_base64(text) {

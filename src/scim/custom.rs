@@ -1,6 +1,6 @@
 //! The operator's own schemas and attributes, out of the configuration.
 
-use super::attribute::{Attribute, Mutability, Returned, Type, Uniqueness};
+use super::attribute::{Attribute, Mutability, Returned, Type, Uniqueness, Values};
 use super::schema::{Extension, ResourceType, Schema};
 use crate::config::{AttributeConfig, Problem, SchemaConfig};
 
@@ -33,6 +33,10 @@ pub(super) fn extend(
         if attribute.mutability == "readOnly" {
             let message = "nobody could ever set it; expected readWrite, immutable or writeOnly";
             refuse(attribute.line, "schemas.attributes.mutability", message.to_owned());
+        }
+        if attribute.uniqueness != "none" && !matches!(attribute.kind, "string" | "reference") {
+            let message = "only texts are kept unique; expected type string or reference";
+            refuse(attribute.line, "schemas.attributes.uniqueness", message.to_owned());
         }
         schema.attributes.push(build(attribute));
     }
@@ -74,6 +78,7 @@ fn build(configured: &AttributeConfig) -> Attribute {
     attribute.uniqueness =
         keyword(&Uniqueness::ALL, Uniqueness::as_str, configured.uniqueness, Uniqueness::None);
     attribute.canonical_values.clone_from(&configured.canonical_values);
+    attribute.values = Values::Only;
     attribute.sub_attributes = configured.sub_attributes.iter().map(build).collect();
     attribute
 }

@@ -129,6 +129,31 @@ impl Resource {
         self.attributes.get(name)
     }
 
+    /// The value of an attribute of the base schema, or of the extension with that URN.
+    pub fn value(&self, extension: Option<&str>, name: &str) -> Option<&Value> {
+        match extension {
+            Some(urn) => self.attributes.get(urn)?.get(name),
+            None => self.attributes.get(name),
+        }
+    }
+
+    fn set(&mut self, extension: Option<&str>, name: &str, value: Value) {
+        match extension {
+            None => {
+                self.attributes.insert(name.to_owned(), value);
+            }
+            Some(urn) => match self.attributes.get_mut(urn) {
+                Some(Value::Object(extended)) => {
+                    extended.insert(name.to_owned(), value);
+                }
+                _ => {
+                    let extended = Map::from_iter([(name.to_owned(), value)]);
+                    self.attributes.insert(urn.to_owned(), Value::Object(extended));
+                }
+            },
+        }
+    }
+
     /// The name by which people know this resource.
     pub fn display(&self, resource_type: &ResourceType) -> Option<&str> {
         resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
@@ -141,11 +166,7 @@ impl Resource {
 
     /// The texts that an index on this attribute holds for this resource.
     pub fn indexed_values(&self, indexed: &IndexedAttribute<'_>) -> Vec<&str> {
-        let owner = match indexed.extension {
-            Some(urn) => self.attributes.get(urn).and_then(Value::as_object),
-            None => Some(&self.attributes),
-        };
-        let Some(value) = owner.and_then(|owner| owner.get(&indexed.attribute.name)) else {
+        let Some(value) = self.value(indexed.extension, &indexed.attribute.name) else {
             return Vec::new();
         };
         let elements = match value {
@@ -165,19 +186,20 @@ impl Resource {
     ///
     /// `previous` is the resource that is replaced, if there is one.
     pub fn complete(&mut self, resource_type: &ResourceType, previous: Option<&Self>) {
-        for attribute in &resource_type.schema.attributes {
+        for (extension, attribute) in resource_type.own_attributes() {
+            let name = &attribute.name;
             let kept = match (attribute.omitted, attribute.mutability) {
                 (Omitted::TrueThenKept, _) => match previous {
-                    Some(previous) => previous.get(&attribute.name).cloned(),
+                    Some(previous) => previous.value(extension, name).cloned(),
                     None => Some(Value::Bool(true)),
                 },
                 (Omitted::Cleared, Mutability::Immutable | Mutability::ReadOnly) => {
-                    previous.and_then(|previous| previous.get(&attribute.name).cloned())
+                    previous.and_then(|previous| previous.value(extension, name).cloned())
                 }
                 (Omitted::Cleared, Mutability::ReadWrite | Mutability::WriteOnly) => None,
             };
-            if let (Some(value), false) = (kept, self.attributes.contains_key(&attribute.name)) {
-                self.attributes.insert(attribute.name.clone(), value);
+            if let (Some(value), None) = (kept, self.value(extension, name)) {
+                self.set(extension, name, value);
             }
         }
         self.sort(resource_type);

@@ -69,15 +69,22 @@ impl ResourceType {
         self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
     }
 
-    /// Every attribute or sub-attribute for which an index is kept.
-    pub fn indexed(&self) -> impl Iterator<Item = IndexedAttribute<'_>> {
-        let top =
-            self.common.iter().chain(&self.schema.attributes).map(|attribute| (None, attribute));
+    /// Every top-level attribute of the base schema and of the extensions, with the URN of its
+    /// extension.
+    pub fn own_attributes(&self) -> impl Iterator<Item = (Option<&str>, &Attribute)> {
+        let base = self.schema.attributes.iter().map(|attribute| (None, attribute));
         let extended = self.extensions.iter().flat_map(|extension| {
             let urn = Some(extension.schema.id.as_str());
             extension.schema.attributes.iter().map(move |attribute| (urn, attribute))
         });
-        top.chain(extended)
+        base.chain(extended)
+    }
+
+    /// Every attribute or sub-attribute for which an index is kept.
+    pub fn indexed(&self) -> impl Iterator<Item = IndexedAttribute<'_>> {
+        let common = self.common.iter().map(|attribute| (None, attribute));
+        common
+            .chain(self.own_attributes())
             .flat_map(|(extension, attribute)| {
                 let whole = IndexedAttribute { extension, attribute, sub_attribute: None };
                 let parts = attribute.sub_attributes.iter().map(move |sub_attribute| {
@@ -104,7 +111,11 @@ impl ResourceType {
     pub fn is_served_as_stored(&self) -> bool {
         fn plain(attributes: &[Attribute]) -> bool {
             attributes.iter().all(|attribute| {
-                attribute.returned != Returned::Request && plain(&attribute.sub_attributes)
+                let kept_unseen = attribute.returned == Returned::Never
+                    && attribute.mutability != Mutability::WriteOnly;
+                attribute.returned != Returned::Request
+                    && !kept_unseen
+                    && plain(&attribute.sub_attributes)
             })
         }
         plain(&self.schema.attributes)

@@ -81,11 +81,12 @@ pub fn check_immutable(
     present: &Resource,
     replacement: &Resource,
 ) -> Result<(), ScimError> {
-    for attribute in &resource_type.schema.attributes {
+    for (extension, attribute) in resource_type.own_attributes() {
         if Exchange::Replace.incoming(attribute.mutability) != Incoming::MustMatch {
             continue;
         }
-        let (old, new) = (present.get(&attribute.name), replacement.get(&attribute.name));
+        let value = |resource: &Resource| resource.value(extension, &attribute.name).cloned();
+        let (old, new) = (value(present), value(replacement));
         if new.is_some() && old.is_some() && new != old {
             return Err(ScimError::new(
                 ScimType::Mutability,

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `m` `applied` | the sequence that the state has reached, u64 little-endian |
 //! | `m` `journal` | the identity of the journal that the state belongs to |
+//! | `m` `indexes` | which attributes the indexes below are kept for |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -31,6 +32,11 @@ const MEMBERSHIP: u8 = b'h';
 pub(super) const APPLIED: &[u8] = b"mapplied";
 /// Which journal the state follows.
 pub(super) const JOURNAL: &[u8] = b"mjournal";
+
+/// Which attributes indexes are kept for.
+pub const INDEXES: &[u8] = b"mindexes";
+/// What the keys of all index entries begin with.
+pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
 /// The record of a resource.
 pub fn record(tag: u8, id: ResourceId) -> Vec<u8> {

@@ -186,6 +186,11 @@ impl<'a> Parser<'a> {
         if self.peek() == Some(&Token::OpenBracket) {
             return self.element(name);
         }
+        self.comparison(name)
+    }
+
+    /// The operator and the value behind an attribute.
+    fn comparison(&mut self, name: &str) -> Result<Filter, String> {
         let at = self.position();
         let word = match self.rest.next() {
             Some((_, Token::Word(word))) => word,
@@ -239,7 +244,19 @@ impl<'a> Parser<'a> {
         }
         let path = AttrPath::resolve_whole(self.resource_type, name)?;
         let inner = self.brackets(name)?;
-        Ok(Filter::Element(path, Box::new(inner)))
+        let Some(Token::Word(word)) = self.peek() else {
+            return Ok(Filter::Element(path, Box::new(inner)));
+        };
+        let Some(sub_attribute) = word.strip_prefix('.') else {
+            return Ok(Filter::Element(path, Box::new(inner)));
+        };
+        // `emails[type eq "work"].value eq "a"`: the comparison is one more thing asked of the element.
+        self.rest.next();
+        self.inside = Some(name);
+        let compared = self.comparison(sub_attribute);
+        self.inside = None;
+        let both = Filter::And(vec![inner, compared?]);
+        Ok(Filter::Element(path, Box::new(both)))
     }
 
     /// The filter in the brackets after an attribute.

@@ -57,7 +57,7 @@ pub(super) fn plural(
         vec![
             value,
             Attribute::string("display", "A name for people"),
-            Attribute::string("type", "What this value is for").canonical(canonical_types),
+            Attribute::string("type", "What this value is for").suggested(canonical_types),
             Attribute::boolean("primary", "Whether this is the preferred value; one at most"),
         ],
     )

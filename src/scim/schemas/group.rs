@@ -40,7 +40,7 @@ fn schema() -> Schema {
                         .case_exact(),
                     immutable(Attribute::reference("$ref", &["User", "Group"], "The member's URI")),
                     immutable(Attribute::string("type", "What the member is"))
-                        .canonical(&["User", "Group"]),
+                        .suggested(&["User", "Group"]),
                     Attribute::string("display", "The member's name")
                         .mutability(Mutability::ReadOnly),
                 ],

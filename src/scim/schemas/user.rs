@@ -91,7 +91,7 @@ fn core() -> Schema {
                     read_only(Attribute::reference("$ref", &["User", "Group"], "The group's URI")),
                     read_only(Attribute::string("display", "The group's name")),
                     read_only(Attribute::string("type", "How the person came into the group"))
-                        .canonical(&["direct", "indirect"]),
+                        .suggested(&["direct", "indirect"]),
                 ],
             )
             .multi_valued()
@@ -126,7 +126,7 @@ fn addresses() -> Attribute {
             Attribute::string("postalCode", "Postal code"),
             Attribute::string("country", "Country, ISO 3166-1 alpha-2"),
             Attribute::string("type", "What this address is for")
-                .canonical(&["work", "home", "other"]),
+                .suggested(&["work", "home", "other"]),
             Attribute::boolean("primary", "Whether this is the preferred address; one at most"),
         ],
     )
