@@ -19,6 +19,39 @@ pub struct Connection {
     pub ip_allowlist: Option<AddressSet>,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
+    /// What becomes of members that are not in the directory.
+    pub unknown_members: UnknownMembers,
+}
+
+/// What becomes of a group's members that are not in the directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownMembers {
+    /// The request is refused, and names them.
+    #[default]
+    Refuse,
+    /// They are left out, and the rest of the request is done.
+    Ignore,
+}
+
+impl UnknownMembers {
+    /// Both, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::Refuse, Self::Ignore];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
+impl FromStr for UnknownMembers {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        keyword::parse("unknown_members", Self::ALL, Self::as_str, text)
+    }
 }
 
 /// What becomes of attributes that no schema knows.
@@ -103,6 +136,7 @@ impl Default for Connection {
             service_origin: Some(Origin::localhost()),
             ip_allowlist: Some(AddressSet::loopback()),
             compat: Compat::default(),
+            unknown_members: UnknownMembers::default(),
         }
     }
 }
@@ -146,7 +180,15 @@ impl Connection {
             );
         }
         let compat = section.parsed("compat", Compat::default());
-        Some(Self { method: method?, default_workspace, service_origin, ip_allowlist, compat })
+        let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
+        Some(Self {
+            method: method?,
+            default_workspace,
+            service_origin,
+            ip_allowlist,
+            compat,
+            unknown_members,
+        })
     }
 }
 

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use address::AddressSet;
-pub use connection::{Compat, Connection, Method};
+pub use connection::{Compat, Connection, Method, UnknownMembers};
 pub use invalid::Invalid;
 pub use limits::Limits;
 pub use listen::Listen;

@@ -9,6 +9,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
+use crate::config::UnknownMembers;
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
@@ -21,6 +22,8 @@ pub struct Create {
     pub id: Option<ResourceId>,
     /// With which attributes.
     pub resource: Resource,
+    /// What becomes of members that are not there.
+    pub unknown_members: UnknownMembers,
 }
 
 impl Command for Create {
@@ -40,8 +43,9 @@ impl Command for Create {
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored = resource::write(work, resource_type, id, &meta, &resource, None)?;
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
-        for member in members.as_ref().map(member::ids).transpose()?.unwrap_or_default() {
-            member::add(work, id, member)?;
+        if let Some(members) = members {
+            let members = member::named(&members, self.unknown_members)?;
+            member::add(work, id, &members, self.unknown_members)?;
         }
         work.record(resource::event(resource_type, Verb::Created, id));
         resource::with_references(work, resource_type, stored, &|_| true)

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
 use super::work::Work;
+use crate::config::UnknownMembers;
 use crate::scim::attribute::Held;
 use crate::scim::error::ScimError;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
@@ -22,6 +23,8 @@ use crate::store::{Read, StoreError, keys};
 
 /// How many groups may stand between a member and the topmost group that it belongs to, all told.
 const MAX_ANCESTORS: usize = 10_000;
+/// How many characters of the name that a client has for a member are kept.
+const MAX_DISPLAY: usize = 256;
 
 /// A resource as another one refers to it: a member of a group, or a group that someone belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,20 +168,35 @@ fn find_any(
     Ok(None)
 }
 
-/// The ids in a list of members, in canonical form.
+/// A member that a request names.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    id: ResourceId,
+    /// The name that the client has for it.
+    display: Option<String>,
+}
+
+/// The members that a list in canonical form names.
 ///
 /// # Errors
 ///
-/// `invalidValue` naming what can't be the id of a member.
-pub(super) fn ids(members: &Value) -> Result<Vec<ResourceId>, ScimError> {
+/// `invalidValue` naming what can't be the id of a member, if unknown members are refused.
+pub(super) fn named(members: &Value, unknown: UnknownMembers) -> Result<Vec<Named>, ScimError> {
     let elements = members.as_array().map(Vec::as_slice).unwrap_or_default();
-    elements
-        .iter()
-        .map(|element| {
-            let value = element.get("value").and_then(Value::as_str).unwrap_or_default();
-            ResourceId::parse(value).ok_or_else(|| no_member(value))
-        })
-        .collect()
+    let mut named = Vec::with_capacity(elements.len());
+    for element in elements {
+        let text = |name: &str| element.get(name).and_then(Value::as_str);
+        let value = text("value").unwrap_or_default();
+        match ResourceId::parse(value) {
+            Some(id) => {
+                let display = text("display").map(|name| name.chars().take(MAX_DISPLAY).collect());
+                named.push(Named { id, display });
+            }
+            None if unknown == UnknownMembers::Refuse => return Err(no_member(value)),
+            None => {}
+        }
+    }
+    Ok(named)
 }
 
 fn no_member(value: &str) -> ScimError {
@@ -189,35 +207,54 @@ fn no_member(value: &str) -> ScimError {
     ))
 }
 
-/// Makes a resource a member of a group; whether it was none before.
+/// Makes resources members of a group; whether one of them was none before.
 ///
 /// # Errors
 ///
-/// `invalidValue` if there is no such resource, or if the group would come to contain itself.
+/// `invalidValue` if there is no such resource and unknown members are refused, or if the group would
+/// come to contain itself.
 pub(super) fn add(
     work: &mut Work<'_>,
     group: ResourceId,
-    member: ResourceId,
+    members: &[Named],
+    unknown: UnknownMembers,
 ) -> Result<bool, DirectoryError> {
-    if work.get(&keys::membership(member, group))?.is_some() {
-        return Ok(false);
-    }
-    let registry = &work.settings().registry;
-    let Some((member_type, stored)) = find_any(work, registry, member, |_| true)? else {
-        return Err(no_member(&member.to_string()).into());
-    };
-    if member_type.members().is_some() {
-        let above = member == group || ancestors(work, group)?.iter().any(|(id, _)| *id == member);
-        if above {
-            return Err(ScimError::invalid_value(format!(
-                "The group {member} can't be a member: the group would contain itself."
-            ))
-            .into());
+    let mut changed = false;
+    for member in members {
+        if work.get(&keys::membership(member.id, group))?.is_some() {
+            continue;
         }
+        let registry = &work.settings().registry;
+        let Some((member_type, stored)) = find_any(work, registry, member.id, |_| true)? else {
+            if unknown == UnknownMembers::Ignore {
+                continue;
+            }
+            return Err(no_member(&member.id.to_string()).into());
+        };
+        if member_type.members().is_some() {
+            check_acyclic(work, group, member.id)?;
+        }
+        let attributes = resource::attributes(&member_type, &stored)?;
+        let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
+        tie(work, group, member.id, &member_type, display.unwrap_or_default());
+        changed = true;
     }
-    let attributes = resource::attributes(&member_type, &stored)?;
-    tie(work, group, member, &member_type, &attributes);
-    Ok(true)
+    Ok(changed)
+}
+
+/// Checks that a group may become a member of another.
+fn check_acyclic(
+    work: &Work<'_>,
+    group: ResourceId,
+    member: ResourceId,
+) -> Result<(), DirectoryError> {
+    if member == group || ancestors(work, group)?.iter().any(|(id, _)| *id == member) {
+        return Err(ScimError::invalid_value(format!(
+            "The group {member} can't be a member: the group would contain itself."
+        ))
+        .into());
+    }
+    Ok(())
 }
 
 fn tie(
@@ -225,35 +262,39 @@ fn tie(
     group: ResourceId,
     member: ResourceId,
     member_type: &ResourceType,
-    attributes: &Resource,
+    display: &str,
 ) {
-    let display = attributes.display(member_type).unwrap_or_default();
     let value = [&[member_type.tag], display.as_bytes()].concat();
     work.put(keys::member(group, member), value);
     work.put(keys::membership(member, group), Bytes::new());
 }
 
-/// Ends a membership; whether there was one.
+/// Ends memberships; whether there was one of them.
 pub(super) fn remove(
     work: &mut Work<'_>,
     group: ResourceId,
-    member: ResourceId,
+    members: impl IntoIterator<Item = ResourceId>,
 ) -> Result<bool, DirectoryError> {
-    let present = work.get(&keys::membership(member, group))?.is_some();
-    if present {
-        work.delete(keys::member(group, member));
-        work.delete(keys::membership(member, group));
+    let mut changed = false;
+    for member in members {
+        if work.get(&keys::membership(member, group))?.is_some() {
+            work.delete(keys::member(group, member));
+            work.delete(keys::membership(member, group));
+            changed = true;
+        }
     }
-    Ok(present)
+    Ok(changed)
+}
+
+/// The ids of members that a request names.
+pub(super) fn ids(members: &[Named]) -> impl Iterator<Item = ResourceId> {
+    members.iter().map(|member| member.id)
 }
 
 /// Ends every membership of a group; whether there was any.
 pub(super) fn remove_all(work: &mut Work<'_>, group: ResourceId) -> Result<bool, DirectoryError> {
     let members = members_of(work, group)?;
-    for member in &members {
-        remove(work, group, *member)?;
-    }
-    Ok(!members.is_empty())
+    remove(work, group, members)
 }
 
 /// The members of a group that a filter on its elements selects.
@@ -295,36 +336,27 @@ fn named_by(filter: &Filter) -> Option<&str> {
 pub(super) fn set(
     work: &mut Work<'_>,
     group: ResourceId,
-    wanted: &[ResourceId],
+    members: &[Named],
+    unknown: UnknownMembers,
 ) -> Result<bool, DirectoryError> {
-    let keep: HashSet<ResourceId> = wanted.iter().copied().collect();
-    let mut changed = false;
-    for member in members_of(work, group)? {
-        if !keep.contains(&member) {
-            changed |= remove(work, group, member)?;
-        }
-    }
-    for member in wanted {
-        changed |= add(work, group, *member)?;
-    }
-    Ok(changed)
+    let keep: HashSet<ResourceId> = ids(members).collect();
+    let present = members_of(work, group)?;
+    let gone = present.into_iter().filter(|member| !keep.contains(member));
+    let removed = remove(work, group, gone)?;
+    Ok(add(work, group, members, unknown)? || removed)
 }
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
 pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
     remove_all(work, id)?;
     for group in groups_of(work, id)? {
-        remove(work, group, id)?;
-        let registry = &work.settings().registry;
-        let found = find_any(work, registry, group, |one| one.members().is_some())?;
-        if let Some((group_type, stored)) = found {
-            resource::touch(work, &group_type, &stored)?;
-        }
+        remove(work, group, [id])?;
+        touch_group(work, group)?;
     }
     Ok(())
 }
 
-/// Shows a member under its new name in all its groups.
+/// Shows a member under its new name in all its groups, which are other groups afterwards.
 pub(super) fn rename(
     work: &mut Work<'_>,
     member_type: &ResourceType,
@@ -332,11 +364,22 @@ pub(super) fn rename(
     previous: &Resource,
     present: &Resource,
 ) -> Result<(), DirectoryError> {
-    if previous.display(member_type) == present.display(member_type) {
+    let display = present.display(member_type);
+    if previous.display(member_type) == display {
         return Ok(());
     }
     for group in groups_of(work, id)? {
-        tie(work, group, id, member_type, present);
+        tie(work, group, id, member_type, display.unwrap_or_default());
+        touch_group(work, group)?;
+    }
+    Ok(())
+}
+
+fn touch_group(work: &mut Work<'_>, group: ResourceId) -> Result<(), DirectoryError> {
+    let registry = &work.settings().registry;
+    let found = find_any(work, registry, group, |one| one.members().is_some())?;
+    if let Some((group_type, stored)) = found {
+        resource::touch(work, &group_type, &stored)?;
     }
     Ok(())
 }

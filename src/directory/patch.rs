@@ -8,6 +8,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
+use crate::config::UnknownMembers;
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};
@@ -28,6 +29,8 @@ pub struct Patch {
     pub expected: Option<Vec<Version>>,
     /// What to do.
     pub request: PatchRequest,
+    /// What becomes of members that are not there.
+    pub unknown_members: UnknownMembers,
     /// The attributes that the client wants to see: what it does not want is not read.
     pub projection: Projection,
 }
@@ -50,7 +53,7 @@ impl Command for Patch {
         let members = resource_type.members().map(|members| members.name.as_str());
         for operation in &self.request.operations {
             if members == Some(operation.target.attribute.as_str()) {
-                changed |= patch_members(work, resource_type, id, operation)?;
+                changed |= patch_members(work, resource_type, id, operation, self.unknown_members)?;
             } else {
                 patch::apply(resource_type, &mut patched, operation)?;
             }
@@ -75,6 +78,7 @@ fn patch_members(
     resource_type: &ResourceType,
     group: ResourceId,
     operation: &Operation,
+    unknown: UnknownMembers,
 ) -> Result<bool, DirectoryError> {
     let target = &operation.target;
     if target.sub_attribute.is_some() {
@@ -84,39 +88,26 @@ fn patch_members(
         )
         .into());
     }
-    let value = patch::value(resource_type, operation)?;
-    let named = value.as_ref().map(member::ids).transpose()?;
-    let mut changed = false;
-    match (operation.op, &target.filter, named) {
-        (Op::Remove, Some(filter), _) => {
-            for member in member::matching(work, resource_type, group, filter)? {
-                changed |= member::remove(work, group, member)?;
-            }
+    let value = patch::value(resource_type, operation)?.unwrap_or_default();
+    // Whoever is to be removed need not be there.
+    let unknown = if operation.op == Op::Remove { UnknownMembers::Ignore } else { unknown };
+    let named = member::named(&value, unknown)?;
+    match (operation.op, &target.filter) {
+        (Op::Remove, Some(filter)) => {
+            let members = member::matching(work, resource_type, group, filter)?;
+            member::remove(work, group, members)
         }
-        (_, Some(_), _) => {
-            return Err(ScimError::new(
-                ScimType::NoTarget,
-                "Members are added and replaced as a whole, without a filter.",
-            )
-            .into());
-        }
-        (Op::Add, None, named) => {
-            for member in named.unwrap_or_default() {
-                changed |= member::add(work, group, member)?;
-            }
-        }
-        (Op::Replace, None, named) => {
-            changed = member::set(work, group, &named.unwrap_or_default())?;
-        }
-        (Op::Remove, None, named) => match (&operation.value, named) {
-            // Some clients name those to be removed in the value; a list without any removes none.
-            (Some(Value::Null) | None, _) => changed = member::remove_all(work, group)?,
-            (Some(_), named) => {
-                for member in named.unwrap_or_default() {
-                    changed |= member::remove(work, group, member)?;
-                }
-            }
+        (Op::Add | Op::Replace, Some(_)) => Err(ScimError::new(
+            ScimType::NoTarget,
+            "Members are added and replaced as a whole, without a filter.",
+        )
+        .into()),
+        (Op::Add, None) => member::add(work, group, &named, unknown),
+        (Op::Replace, None) => member::set(work, group, &named, unknown),
+        // Some clients name those to be removed in the value; a list without any removes none.
+        (Op::Remove, None) => match &operation.value {
+            None | Some(Value::Null) => member::remove_all(work, group),
+            Some(_) => member::remove(work, group, member::ids(&named)),
         },
     }
-    Ok(changed)
 }

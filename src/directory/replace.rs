@@ -6,6 +6,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
+use crate::config::UnknownMembers;
 use crate::event::Verb;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
@@ -24,6 +25,8 @@ pub struct Replace {
     pub expected: Option<Vec<Version>>,
     /// With which attributes.
     pub resource: Resource,
+    /// What becomes of members that are not there.
+    pub unknown_members: UnknownMembers,
 }
 
 impl Command for Replace {
@@ -45,8 +48,9 @@ impl Command for Replace {
         replacement.complete(resource_type, Some(&previous));
         let mut changed = replacement != previous;
         if resource_type.members().is_some() {
-            let wanted = members.as_ref().map(member::ids).transpose()?.unwrap_or_default();
-            changed |= member::set(work, id, &wanted)?;
+            let members = members.unwrap_or_default();
+            let members = member::named(&members, self.unknown_members)?;
+            changed |= member::set(work, id, &members, self.unknown_members)?;
         }
         let stored = if changed {
             let meta = resource::next_meta(work, resource_type, &present)?;

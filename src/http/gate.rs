@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
-use crate::config::{AddressSet, Compat, Config, Origin};
+use crate::config::{AddressSet, Compat, Config, Origin, UnknownMembers};
 use crate::connection::token::TokenSecret;
 use crate::directory::{Directory, TokenRefusal};
 use crate::event::Actor;
@@ -33,6 +33,7 @@ struct Rules {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
     compat: Compat,
+    unknown_members: UnknownMembers,
 }
 
 /// Who passed the gate.
@@ -41,6 +42,8 @@ pub(super) struct Admitted {
     pub connection: String,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
+    /// What becomes of members that are not in the directory.
+    pub unknown_members: UnknownMembers,
     token: String,
     address: IpAddr,
 }
@@ -88,6 +91,7 @@ impl Gate {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
                         compat: connection.compat,
+                        unknown_members: connection.unknown_members,
                     };
                     (name.clone(), rules)
                 })
@@ -125,8 +129,13 @@ impl Gate {
                 return Err(Refusal::Origin(token.connection));
             }
         }
-        let compat = rules.compat;
-        Ok(Admitted { connection: token.connection, compat, token: token.id, address })
+        Ok(Admitted {
+            compat: rules.compat,
+            unknown_members: rules.unknown_members,
+            connection: token.connection,
+            token: token.id,
+            address,
+        })
     }
 
     /// Whose address counts: the socket's, or the one that a trusted proxy names. From right to left,

@@ -29,6 +29,7 @@ pub(super) fn resource_type() -> ResourceType {
     ];
     let owner = vec![of(Type::String, "value").case_exact(), of(Type::String, "display")];
     ResourceType {
+        display: &[],
         name: "Device".to_owned(),
         endpoint: "Devices".to_owned(),
         description: String::new(),

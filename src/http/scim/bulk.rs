@@ -90,17 +90,20 @@ fn try_prepare(
     let expected = operation.version.as_deref().map(precondition::versions_of);
     Ok(match operation.method {
         Method::Post => Operation::Create(Create {
+            unknown_members: call.unknown_members,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
         Method::Put => Operation::Replace(Replace {
+            unknown_members: call.unknown_members,
             resource: resources::resource(call, &resource_type, Exchange::Replace, data)?,
             resource_type,
             id,
             expected,
         }),
         Method::Patch => Operation::Patch(Patch {
+            unknown_members: call.unknown_members,
             request: PatchRequest::parse(&resource_type, data)?,
             resource_type,
             id,

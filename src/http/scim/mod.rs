@@ -15,7 +15,7 @@ use super::gate::Admitted;
 use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
-use crate::config::Compat;
+use crate::config::{Compat, UnknownMembers};
 use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -27,6 +27,7 @@ pub(super) struct Call<'a> {
     parts: &'a Parts,
     routed: &'a Routed,
     compat: Compat,
+    unknown_members: UnknownMembers,
     actor: Actor,
 }
 
@@ -37,8 +38,8 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        let compat = admitted.compat;
-        Self { door, parts, routed, compat, actor: admitted.into_actor() }
+        let (compat, unknown_members) = (admitted.compat, admitted.unknown_members);
+        Self { door, parts, routed, compat, unknown_members, actor: admitted.into_actor() }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.

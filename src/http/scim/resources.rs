@@ -21,7 +21,12 @@ use crate::scim::validate::validate;
 pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
-    let command = Create { resource_type: Arc::clone(&resource_type), id: None, resource };
+    let command = Create {
+        resource_type: Arc::clone(&resource_type),
+        id: None,
+        resource,
+        unknown_members: call.unknown_members,
+    };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, &stored)
 }
@@ -41,6 +46,7 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let command = Replace {
+        unknown_members: call.unknown_members,
         resource: resource(&call, &resource_type, Exchange::Replace, json::parse_object(&body)?)?,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
@@ -56,6 +62,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     let request = PatchRequest::parse(&resource_type, json::parse_object(&body)?)?;
     call.check_unknown(&request.unknown)?;
     let command = Patch {
+        unknown_members: call.unknown_members,
         request,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::attribute::{Attribute, Mutability, Omitted};
+use crate::scim::attribute::{Attribute, Mutability};
 use crate::scim::canonical::{check_primary, required};
 use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
@@ -40,9 +40,9 @@ pub fn finish(resource_type: &ResourceType, resource: &mut Resource) -> Result<(
     Ok(())
 }
 
-/// Whether a client has to give it, or may leave it out but not take it away, and finds it afterwards.
+/// Whether a client has to give it, and finds it afterwards.
 fn is_needed(attribute: &Attribute) -> bool {
-    (attribute.required || attribute.omitted == Omitted::TrueThenKept)
+    attribute.required
         && matches!(attribute.mutability, Mutability::ReadWrite | Mutability::Immutable)
 }
 

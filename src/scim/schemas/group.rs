@@ -41,8 +41,10 @@ fn schema() -> Schema {
                     immutable(Attribute::reference("$ref", &["User", "Group"], "The member's URI")),
                     immutable(Attribute::string("type", "What the member is"))
                         .suggested(&["User", "Group"]),
-                    Attribute::string("display", "The member's name")
-                        .mutability(Mutability::ReadOnly),
+                    immutable(Attribute::string(
+                        "display",
+                        "The member's name; if the client gives none, the one that it has here",
+                    )),
                 ],
             )
             .multi_valued()
