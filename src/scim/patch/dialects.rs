@@ -17,7 +17,20 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn parse(operations: Value) -> Result<PatchRequest, ScimError> {
-    PatchRequest::parse(&user::resource_type(), object(json!({"Operations": operations})))
+    parse_in(&user::resource_type(), operations)
+}
+
+fn parse_in(resource_type: &ResourceType, operations: Value) -> Result<PatchRequest, ScimError> {
+    let body = Map::from_iter([("Operations".to_owned(), operations)]);
+    PatchRequest::parse(resource_type, body)
+}
+
+/// What every stored user has: a name, and whether the account may be used.
+fn with_defaults(attributes: Value) -> Map<String, Value> {
+    let mut attributes = object(attributes);
+    attributes.entry("userName").or_insert_with(|| json!("u"));
+    attributes.entry("active").or_insert(Value::Bool(true));
+    attributes
 }
 
 fn patch_in(
@@ -25,10 +38,8 @@ fn patch_in(
     before: Value,
     operations: Value,
 ) -> Result<Value, ScimError> {
-    let mut before = object(before);
-    before.entry("userName").or_insert_with(|| json!("u"));
-    let before = validate(resource_type, Exchange::Create, before)?.resource;
-    let request = PatchRequest::parse(resource_type, object(json!({"Operations": operations})))?;
+    let before = validate(resource_type, Exchange::Create, with_defaults(before))?.resource;
+    let request = parse_in(resource_type, operations)?;
     let after = request.apply_all(resource_type, &before)?;
     let text = serde_json::to_vec(after.clone().attributes_mut()).unwrap();
     assert_eq!(Resource::from_stored(&text).unwrap(), after);
@@ -42,21 +53,19 @@ fn patch(before: Value, operations: Value) -> Result<Value, ScimError> {
 /// The user `before` (called "u") becomes `after`.
 #[track_caller]
 fn becomes(before: Value, operations: Value, after: Value) {
-    let mut after = object(after);
-    after.entry("userName").or_insert_with(|| json!("u"));
     let text = operations.to_string();
-    assert_eq!(patch(before, operations), Ok(Value::Object(after)), "{text}");
+    assert_eq!(patch(before, operations), Ok(Value::Object(with_defaults(after))), "{text}");
 }
 
 #[track_caller]
 fn fails(before: Value, operation: Value, scim_type: ScimType) -> String {
-    let error = patch(before, json!([operation])).expect_err("must be refused");
+    let error = patch(before, vec![operation].into()).expect_err("must be refused");
     assert_eq!(error.scim_type, scim_type, "{error}");
     error.detail
 }
 
 fn enterprise(value: Value) -> Value {
-    json!({ENTERPRISE_USER: value})
+    Value::Object(Map::from_iter([(ENTERPRISE_USER.to_owned(), value)]))
 }
 
 #[test]
@@ -455,7 +464,7 @@ fn a_change_that_changes_nothing_leaves_an_equal_resource_and_order_is_canonical
     );
     assert_eq!(
         after.unwrap().to_string(),
-        r#"{"userName":"u","name":{"familyName":"F","givenName":"G"},"emails":[{"value":"a","type":"work"}]}"#
+        r#"{"userName":"u","name":{"familyName":"F","givenName":"G"},"active":true,"emails":[{"value":"a","type":"work"}]}"#
     );
 }
 

@@ -14,7 +14,7 @@ struct Model {
     title: Option<String>,
     given: Option<String>,
     family: Option<String>,
-    active: Option<bool>,
+    active: bool,
     emails: Vec<Email>,
 }
 
@@ -65,9 +65,7 @@ impl Model {
         if let Some(title) = &self.title {
             user.insert("title".to_owned(), json!(title));
         }
-        if let Some(active) = self.active {
-            user.insert("active".to_owned(), json!(active));
-        }
+        user.insert("active".to_owned(), json!(self.active));
         if !self.emails.is_empty() {
             let emails: Vec<_> = self.emails.iter().map(Email::json).collect();
             user.insert("emails".to_owned(), json!(emails));
@@ -82,11 +80,11 @@ impl Model {
             Step::Title(title) => self.title = title.clone(),
             Step::Given(given) => self.given = given.clone(),
             Step::Name { given, family } => {
-                self.given = given.clone().or(self.given.take());
-                self.family = family.clone().or(self.family.take());
+                self.given = given.clone().or_else(|| self.given.take());
+                self.family = family.clone().or_else(|| self.family.take());
             }
             Step::RemoveName => (self.given, self.family) = (None, None),
-            Step::Active(active) => self.active = Some(*active),
+            Step::Active(active) => self.active = *active,
             Step::AddEmail(email) => {
                 let same = |old: &Email| old.value == email.value && old.kind == email.kind;
                 let at = self.emails.iter().position(same).unwrap_or_else(|| {
