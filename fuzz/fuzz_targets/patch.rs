@@ -22,7 +22,7 @@ fuzz_target!(|body: &[u8]| {
         for sample in &kind.samples {
             let Ok(after) = request.apply_all(resource_type, &sample.resource) else { continue };
             let mut again = after.clone();
-            patch::finish(resource_type, &mut again).expect("what was finished is finished");
+            patch::finish(resource_type, &again.clone(), &mut again).expect("what was finished is finished");
             assert_eq!(again, after);
             let served = served(resource_type, &after);
             let sent = validate(resource_type, Exchange::Replace, served)

@@ -58,7 +58,7 @@ impl Command for Patch {
                 patch::apply(resource_type, &mut patched, operation)?;
             }
         }
-        patch::finish(resource_type, &mut patched)?;
+        patch::finish(resource_type, &previous, &mut patched)?;
         changed |= patched != previous;
         let stored = if changed {
             let meta = resource::next_meta(work, resource_type, &present)?;

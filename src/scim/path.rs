@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use super::attribute::{Attribute, Type};
+use super::attribute::{Attribute, Returned, Type};
 use super::schema::{Extension, ResourceType};
+
+/// How many characters of what is unknown an error repeats.
+const MAX_SHOWN: usize = 100;
 
 /// The path of an attribute that the schema knows, in the schema's spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,27 @@ impl AttrPath {
     pub fn resolve_whole(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
         let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
         Ok(Self::new(extension, attribute, sub_attribute))
+    }
+
+    /// Refuses a path to what no answer may show: whoever may compare it can find it out.
+    ///
+    /// # Errors
+    ///
+    /// A clause that says so.
+    pub fn check_visible(&self, resource_type: &ResourceType) -> Result<(), String> {
+        let never = |attribute: &Attribute| attribute.returned == Returned::Never;
+        let attribute = match &self.extension {
+            Some(urn) => resource_type
+                .extension(urn)
+                .and_then(|extension| extension.schema.attribute(&self.attribute)),
+            None => resource_type.attribute(&self.attribute),
+        };
+        let part = self.sub_attribute.as_ref();
+        let hidden = attribute.is_some_and(|attribute| {
+            let part = part.and_then(|name| attribute.sub_attribute(name));
+            never(attribute) || part.is_some_and(never)
+        });
+        if hidden { Err(format!("\"{self}\" is never shown, so it can't be compared")) } else { Ok(()) }
     }
 
     /// The top-level name under which a resource holds the attribute: its own, or the URN of its
@@ -161,7 +185,8 @@ fn within<'a>(
 
 /// The clause that says that a resource type has no such attribute.
 pub(super) fn unknown(resource_type: &ResourceType, text: &str) -> String {
-    format!("{} has no attribute \"{}\"", resource_type.name, text.escape_debug())
+    let shown: String = text.chars().take(MAX_SHOWN).collect();
+    format!("{} has no attribute \"{}\"", resource_type.name, shown.escape_debug())
 }
 
 /// Splits a path into the extension that it names, if it does, and the rest. A dot after the URN

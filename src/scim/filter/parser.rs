@@ -222,13 +222,17 @@ impl<'a> Parser<'a> {
 
     /// The path that a comparison means.
     fn resolve(&self, name: &str) -> Result<AttrPath, String> {
-        AttrPath::resolve(self.resource_type, &self.absolute(name))
+        self.visible(AttrPath::resolve(self.resource_type, &self.absolute(name))?)
     }
 
     /// The path that asks for presence: that of the whole attribute, so that an element without a
     /// `value` counts. So does a comparison with null.
     fn resolve_whole(&self, name: &str) -> Result<AttrPath, String> {
-        AttrPath::resolve_whole(self.resource_type, &self.absolute(name))
+        self.visible(AttrPath::resolve_whole(self.resource_type, &self.absolute(name))?)
+    }
+
+    fn visible(&self, path: AttrPath) -> Result<AttrPath, String> {
+        path.check_visible(self.resource_type).map(|()| path)
     }
 
     fn absolute<'n>(&self, name: &'n str) -> Cow<'n, str> {

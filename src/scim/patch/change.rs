@@ -50,8 +50,8 @@ pub(super) fn whole(
 ///
 /// # Errors
 ///
-/// `invalidValue` if a required attribute ends without a value, `mutability` if an immutable one had
-/// a value and ends with another.
+/// `mutability` if a required attribute ends without a value (RFC 7644, section 3.5.2.2), or if an
+/// immutable one had a value and ends with another.
 pub(super) fn guarded(
     attribute: &Attribute,
     path: &str,
@@ -65,7 +65,7 @@ pub(super) fn guarded(
         return Err(set_once(path));
     }
     if after.is_none() && attribute.required {
-        return Err(required(path));
+        return Err(ScimError::mutability(format!("\"{path}\" is required and can't be removed.")));
     }
     Ok(after)
 }

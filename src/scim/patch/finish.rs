@@ -11,26 +11,35 @@ use crate::scim::schemas::common::SCHEMAS;
 
 /// Checks a resource after the last operation, and puts it in canonical order.
 ///
+/// What is required and was missing before may be missing still: an account must not become
+/// impossible to close because an operator asks more of accounts than it has.
+///
 /// # Errors
 ///
-/// `invalidValue`: a required attribute is missing, or several elements are primary.
-pub fn finish(resource_type: &ResourceType, resource: &mut Resource) -> Result<(), ScimError> {
+/// `invalidValue`: a required attribute is missing now, or several elements are primary.
+pub fn finish(
+    resource_type: &ResourceType,
+    previous: &Resource,
+    resource: &mut Resource,
+) -> Result<(), ScimError> {
     resource.sort(resource_type);
     let attributes = resource.attributes_mut();
     let top_level = resource_type.common.iter().chain(&resource_type.schema.attributes);
     for attribute in top_level.filter(|attribute| attribute.name != SCHEMAS) {
-        settle(attribute, attributes, "")?;
+        let was_there = previous.value(None, &attribute.name).is_some();
+        settle(attribute, was_there, attributes, "")?;
     }
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
         let Some(Value::Object(extended)) = attributes.get_mut(urn) else {
-            if extension.required {
+            if extension.required && previous.get(urn).is_some() {
                 return Err(required(urn));
             }
             continue;
         };
         for attribute in &extension.schema.attributes {
-            settle(attribute, extended, &format!("{urn}:"))?;
+            let was_there = previous.value(Some(urn), &attribute.name).is_some();
+            settle(attribute, was_there, extended, &format!("{urn}:"))?;
         }
         sort(&extension.schema.attributes, extended);
         if extended.is_empty() {
@@ -49,12 +58,13 @@ fn is_needed(attribute: &Attribute) -> bool {
 /// Checks and orders one attribute of an object.
 fn settle(
     attribute: &Attribute,
+    was_there: bool,
     owner: &mut Map<String, Value>,
     prefix: &str,
 ) -> Result<(), ScimError> {
     let path = || format!("{prefix}{}", attribute.name);
     let Some(value) = owner.get_mut(&attribute.name) else {
-        return if is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
+        return if was_there && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
     };
     let empty = match value {
         Value::Array(elements) => {

@@ -123,7 +123,7 @@ impl PatchRequest {
         for operation in &self.operations {
             apply(resource_type, &mut patched, operation)?;
         }
-        finish(resource_type, &mut patched)?;
+        finish(resource_type, resource, &mut patched)?;
         Ok(patched)
     }
 }
