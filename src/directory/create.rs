@@ -48,7 +48,7 @@ impl Command for Create {
             member::add(work, id, &members, self.unknown_members)?;
         }
         work.record(resource::event(resource_type, Verb::Created, id));
-        resource::with_references(work, resource_type, stored, &|_| true)
+        Ok(stored)
     }
 }
 

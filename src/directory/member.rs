@@ -15,7 +15,7 @@ use super::resource::{self, Stored};
 use super::work::Work;
 use crate::config::UnknownMembers;
 use crate::scim::attribute::Held;
-use crate::scim::error::ScimError;
+use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
@@ -248,7 +248,15 @@ fn check_acyclic(
     group: ResourceId,
     member: ResourceId,
 ) -> Result<(), DirectoryError> {
-    if member == group || ancestors(work, group)?.iter().any(|(id, _)| *id == member) {
+    let above = ancestors(work, group)?;
+    if above.len() >= MAX_ANCESTORS {
+        return Err(ScimError::new(
+            ScimType::TooMany,
+            format!("The group {group} stands below {MAX_ANCESTORS} others; it can't hold groups."),
+        )
+        .into());
+    }
+    if member == group || above.iter().any(|(id, _)| *id == member) {
         return Err(ScimError::invalid_value(format!(
             "The group {member} can't be a member: the group would contain itself."
         ))

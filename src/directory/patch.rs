@@ -12,7 +12,6 @@ use crate::config::UnknownMembers;
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};
-use crate::scim::projection::Projection;
 use crate::scim::resource::{ResourceId, Version};
 use crate::scim::schema::ResourceType;
 
@@ -31,8 +30,6 @@ pub struct Patch {
     pub request: PatchRequest,
     /// What becomes of members that are not there.
     pub unknown_members: UnknownMembers,
-    /// The attributes that the client wants to see: what it does not want is not read.
-    pub projection: Projection,
 }
 
 impl Command for Patch {
@@ -68,7 +65,7 @@ impl Command for Patch {
         } else {
             present
         };
-        resource::with_references(work, resource_type, stored, &|name| self.projection.wants(name))
+        Ok(stored)
     }
 }
 

@@ -146,7 +146,7 @@ impl Directory {
         let total = hits.len();
         let offset = match self.position(search)? {
             Position::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
-            Position::After(_) => 0,
+            Position::After(id) => hits.partition_point(|hit| hit.id <= id),
         };
         let mut resources = Vec::new();
         for hit in hits.iter().skip(offset).take(search.page.count) {
@@ -159,7 +159,13 @@ impl Directory {
             }
         }
         let end = offset.saturating_add(search.page.count);
-        let next = (end < total && search.page.count > 0).then_some(Position::Offset(end as u64));
+        // In the order of creation a page goes on behind a resource, whatever is deleted meanwhile.
+        let by_creation = matches!(search.targets.as_slice(), [(_, Query { sort: None, .. })]);
+        let next = match hits.get(end.saturating_sub(1)) {
+            _ if end >= total || search.page.count == 0 => None,
+            Some(last) if by_creation => Some(Position::After(last.id)),
+            _ => Some(Position::Offset(end as u64)),
+        };
         Ok(self.page(search, total, resources, next))
     }
 

@@ -60,6 +60,6 @@ impl Command for Replace {
         } else {
             present
         };
-        resource::with_references(work, resource_type, stored, &|_| true)
+        Ok(stored)
     }
 }

@@ -45,8 +45,24 @@ impl Directory {
     ) -> Result<Stored, DirectoryError> {
         let id = parse_id(resource_type, id)?;
         let state = self.shared.store.as_ref();
-        let mut stored = find(state, resource_type, id)?;
-        stored.references = member::references(state, self.registry(), resource_type, id, wanted)?;
+        let stored = find(state, resource_type, id)?;
+        self.with_references(resource_type, stored, wanted)
+    }
+
+    /// A resource with what it refers to, now, in the wanted attributes.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn with_references(
+        &self,
+        resource_type: &ResourceType,
+        mut stored: Stored,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Stored, DirectoryError> {
+        let state = self.shared.store.as_ref();
+        stored.references =
+            member::references(state, self.registry(), resource_type, stored.id, wanted)?;
         Ok(stored)
     }
 }
@@ -83,18 +99,6 @@ pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreEr
 
 pub(super) fn damaged(key: &[u8]) -> StoreError {
     StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
-}
-
-/// A resource with what it refers to in the wanted attributes.
-pub(super) fn with_references(
-    work: &Work<'_>,
-    resource_type: &ResourceType,
-    mut stored: Stored,
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<Stored, DirectoryError> {
-    let registry = &work.settings().registry;
-    stored.references = member::references(work, registry, resource_type, stored.id, wanted)?;
-    Ok(stored)
 }
 
 /// Takes a record that a scan came upon out of its envelope.

@@ -31,6 +31,8 @@ pub(super) enum Failure {
     Forbidden(String),
     /// The body is larger than so many bytes.
     BodyTooLarge(usize),
+    /// A bulk request has more operations than are done at once (RFC 7644, section 3.7.4).
+    TooManyOperations(ScimError),
     /// The body took longer than this.
     BodyTooSlow(Duration),
     /// The client went away within the body.
@@ -110,6 +112,10 @@ impl Failure {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("The body is too large; at most {limit} bytes are read."),
             ),
+            Self::TooManyOperations(error) => Told {
+                scim_type: Some(error.scim_type),
+                ..Told::new(StatusCode::PAYLOAD_TOO_LARGE, error.detail)
+            },
             Self::BodyTooSlow(limit) => Told::new(
                 StatusCode::REQUEST_TIMEOUT,
                 format!("The body did not arrive within {}.", duration::display(limit)),

@@ -61,8 +61,19 @@ pub struct Operation {
 pub struct BulkRequest {
     /// After how many failures to stop.
     pub fail_on_errors: Option<usize>,
-    /// What to do.
-    pub operations: Vec<Operation>,
+    /// What to do; an operation that is malformed is the mistake in it.
+    pub operations: Vec<Result<Operation, Malformed>>,
+}
+
+/// An operation that can't be understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Malformed {
+    /// The method, as the client wrote it.
+    pub method: String,
+    /// The client's name for what it would create.
+    pub bulk_id: Option<String>,
+    /// What is wrong with it.
+    pub error: ScimError,
 }
 
 impl BulkRequest {
@@ -70,8 +81,7 @@ impl BulkRequest {
     ///
     /// # Errors
     ///
-    /// `invalidSyntax` or `invalidValue` naming the operation by its place; `tooMany` for more than
-    /// [`MAX_OPERATIONS`].
+    /// `invalidSyntax` or `invalidValue`; `tooMany` for more than [`MAX_OPERATIONS`].
     pub fn parse(mut body: Map<String, Value>) -> Result<Self, ScimError> {
         let fail_on_errors = match take(&mut body, "failOnErrors") {
             None => None,
@@ -92,11 +102,15 @@ impl BulkRequest {
             ));
         }
         let operations = operations.into_iter().enumerate().map(|(number, operation)| {
-            Operation::parse(operation).map_err(|problem| {
-                ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}."))
+            let text = |name: &str| Some(operation.get(name)?.as_str()?.to_owned());
+            let (method, bulk_id) = (text("method").unwrap_or_default(), text("bulkId"));
+            Operation::parse(operation).map_err(|problem| Malformed {
+                method,
+                bulk_id,
+                error: ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}.")),
             })
         });
-        Ok(Self { fail_on_errors, operations: operations.collect::<Result<_, _>>()? })
+        Ok(Self { fail_on_errors, operations: operations.collect() })
     }
 }
 
@@ -201,38 +215,38 @@ fn reference(text: &str) -> Option<&str> {
     text.strip_prefix(REFERENCE)
 }
 
-/// The order in which operations can run: as they were sent, but each after those that create what it
-/// refers to. Operations that refer to each other in a circle stay as they were sent.
-pub fn order(operations: &[Operation]) -> Vec<usize> {
+/// The order in which operations can run: as they were sent, but whatever one refers to runs right
+/// before it. Where operations refer to each other in a circle, whoever comes first goes first.
+pub fn order(operations: &[Result<Operation, Malformed>]) -> Vec<usize> {
     let creators: HashMap<&str, usize> = operations
         .iter()
         .enumerate()
-        .filter_map(|(place, operation)| Some((operation.bulk_id.as_deref()?, place)))
+        .filter_map(|(place, operation)| {
+            Some((operation.as_ref().ok()?.bulk_id.as_deref()?, place))
+        })
         .collect();
     let needs: Vec<Vec<usize>> = operations
         .iter()
         .map(|operation| {
-            let names = operation.references();
+            let names = operation.as_ref().map(Operation::references).unwrap_or_default();
             names.iter().filter_map(|name| creators.get(name.as_str()).copied()).collect()
         })
         .collect();
-    let mut done = vec![false; operations.len()];
+    let mut seen = vec![false; operations.len()];
     let mut order = Vec::with_capacity(operations.len());
-    while order.len() < operations.len() {
-        let before = order.len();
-        for (place, needs) in needs.iter().enumerate() {
-            let ready = needs.iter().all(|&need| need == place || done.get(need) == Some(&true));
-            if let Some(done) = done.get_mut(place).filter(|done| !**done && ready) {
-                *done = true;
-                order.push(place);
+    for first in 0..operations.len() {
+        // Depth first, with a stack of our own: an operation, and how many of its needs are seen to.
+        let mut stack = vec![(first, 0)];
+        while let Some((place, met)) = stack.pop() {
+            if met == 0 {
+                match seen.get_mut(place) {
+                    Some(seen) if !*seen => *seen = true,
+                    _ => continue,
+                }
             }
-        }
-        if order.len() == before {
-            // A circle: whoever comes first goes first.
-            let first = done.iter().position(|done| !done);
-            if let Some((place, done)) = first.and_then(|at| Some((at, done.get_mut(at)?))) {
-                *done = true;
-                order.push(place);
+            match needs.get(place).and_then(|needs| needs.get(met)) {
+                Some(need) => stack.extend([(place, met + 1), (*need, 0)]),
+                None => order.push(place),
             }
         }
     }
@@ -256,12 +270,16 @@ mod tests {
 
     #[test]
     fn operations_run_after_what_they_refer_to() {
-        let operations = [post("a", &["b", "c"]), post("b", &["c"]), post("c", &[])];
+        let operations =
+            [post("a", &["c", "b"]), post("b", &["c"]), post("c", &[]), post("d", &[])];
         let request = parse(json!({"Operations": operations, "failOnErrors": 1})).unwrap();
-        assert_eq!(order(&request.operations), [2, 1, 0]);
+        assert_eq!(order(&request.operations), [2, 1, 0, 3]);
+        let later = [post("d", &[]), post("a", &["c"]), post("b", &[]), post("c", &[])];
+        let request = parse(json!({"Operations": later})).unwrap();
+        assert_eq!(order(&request.operations), [0, 3, 1, 2], "right before it, not at the end");
         let circle = [post("a", &["b"]), post("b", &["a"]), post("c", &["c"])];
         let request = parse(json!({"operations": circle})).unwrap();
-        assert_eq!(order(&request.operations), [2, 0, 1]);
+        assert_eq!(order(&request.operations), [1, 0, 2]);
     }
 
     #[test]
@@ -271,7 +289,7 @@ mod tests {
             {"method": "PUT", "path": "Groups/bulkId:a", "data": {"x": [{"y": "bulkId:a"}]}},
         ]}))
         .unwrap();
-        let operation = request.operations.get_mut(0).unwrap();
+        let operation = request.operations.get_mut(0).unwrap().as_mut().unwrap();
         operation.resolve(&ids).unwrap();
         assert_eq!((operation.id.as_str(), &operation.data["x"]), ("1", &json!([{"y": "1"}])));
         operation.id = "bulkId:z".to_owned();
@@ -281,7 +299,8 @@ mod tests {
     #[test]
     fn problems_name_the_operation() {
         let detail = |operation: Value| {
-            parse(json!({"Operations": [operation]})).expect_err("must be refused").detail
+            let request = parse(json!({"Operations": [operation]})).unwrap();
+            request.operations[0].clone().expect_err("must be refused").error.detail
         };
         assert!(detail(json!(1)).contains("\"Operations[0]\" must be an object"));
         assert!(detail(json!({"method": "GET"})).contains("POST, PUT, PATCH or DELETE"));

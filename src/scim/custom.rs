@@ -24,6 +24,7 @@ pub(super) fn extend(
         return refuse(configured.line, "schemas.resource_type", message);
     };
     let schema = schema_of(resource_type, configured);
+    let mut needs_extension = false;
     for attribute in &configured.attributes {
         if schema.attribute(&attribute.name).is_some() {
             let message = format!("{:?} is an attribute of {} already", attribute.name, schema.id);
@@ -38,7 +39,42 @@ pub(super) fn extend(
             let message = "only texts are kept unique; expected type string or reference";
             refuse(attribute.line, "schemas.attributes.uniqueness", message.to_owned());
         }
+        check_parts(attribute, &mut refuse);
+        needs_extension |= attribute.required;
         schema.attributes.push(build(attribute));
+    }
+    let same =
+        |extension: &&mut Extension| extension.schema.id.eq_ignore_ascii_case(&configured.id);
+    if let (true, Some(extension)) =
+        (needs_extension, resource_type.extensions.iter_mut().find(same))
+    {
+        extension.required = true;
+    }
+}
+
+/// Checks what an attribute consists of and may be.
+fn check_parts(attribute: &AttributeConfig, refuse: &mut impl FnMut(usize, &str, String)) {
+    let is_text = |attribute: &AttributeConfig| matches!(attribute.kind, "string" | "reference");
+    for (place, part) in attribute.sub_attributes.iter().enumerate() {
+        let earlier = attribute.sub_attributes.iter().take(place);
+        if earlier.into_iter().any(|other| other.name.eq_ignore_ascii_case(&part.name)) {
+            let message = format!("{:?} is a sub-attribute already", part.name);
+            refuse(part.line, "schemas.attributes.sub_attributes.name", message);
+        }
+        if part.mutability == "readOnly" {
+            let message = "nobody could ever set it; expected readWrite, immutable or writeOnly";
+            refuse(part.line, "schemas.attributes.sub_attributes.mutability", message.to_owned());
+        }
+        if part.uniqueness != "none" {
+            let message = "only whole attributes are kept unique; expected none";
+            refuse(part.line, "schemas.attributes.sub_attributes.uniqueness", message.to_owned());
+        }
+    }
+    for part in attribute.sub_attributes.iter().chain([attribute]) {
+        if !part.canonical_values.is_empty() && !is_text(part) {
+            let message = "only texts have canonical values; expected type string or reference";
+            refuse(part.line, "schemas.attributes.canonical_values", message.to_owned());
+        }
     }
 }
 

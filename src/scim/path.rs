@@ -66,7 +66,11 @@ impl AttrPath {
             let part = part.and_then(|name| attribute.sub_attribute(name));
             never(attribute) || part.is_some_and(never)
         });
-        if hidden { Err(format!("\"{self}\" is never shown, so it can't be compared")) } else { Ok(()) }
+        if hidden {
+            Err(format!("\"{self}\" is never shown, so it can't be compared"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The top-level name under which a resource holds the attribute: its own, or the URN of its

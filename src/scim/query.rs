@@ -69,10 +69,11 @@ impl Parameters {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// What tells this query's results and their order from another's, for cursors.
-    pub fn fingerprint(&self) -> String {
+    /// What tells the results of this query, in a place, and their order from another's, for cursors.
+    pub fn fingerprint(&self, place: &str) -> String {
         let relevant = ["filter", "sortBy", "sortOrder"];
-        relevant.map(|name| self.get(name).unwrap_or_default()).join("\u{0}")
+        let [filter, by, order] = relevant.map(|name| self.get(name).unwrap_or_default());
+        [place, filter, by, order].join("\u{0}")
     }
 }
 

@@ -52,6 +52,7 @@ impl SortBy {
         };
         let path =
             AttrPath::resolve(resource_type, sort_by.trim()).map_err(|problem| refuse(&problem))?;
+        path.check_visible(resource_type).map_err(|problem| refuse(&problem))?;
         if path.kind == Type::Complex {
             return Err(refuse("it is complex; name one of its sub-attributes"));
         }

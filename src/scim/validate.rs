@@ -6,7 +6,8 @@
 use serde_json::{Map, Value};
 
 use super::canonical::{Canonical, Given, check_schemas, wrong_type};
-use super::error::{ScimError, ScimType};
+use super::attribute::Attribute;
+use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::resource::Resource;
 use super::schema::ResourceType;
@@ -71,6 +72,19 @@ pub fn validate(
     Ok(Validated { resource: Resource::from_canonical(attributes), unknown: run.unknown })
 }
 
+fn check_set_once(
+    attribute: &Attribute,
+    path: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+) -> Result<(), ScimError> {
+    let must_match = Exchange::Replace.incoming(attribute.mutability) == Incoming::MustMatch;
+    if must_match && old.is_some() && new.is_some() && new != old {
+        return Err(ScimError::mutability(format!("\"{path}\" can't be changed once it is set.")));
+    }
+    Ok(())
+}
+
 /// Checks that a replacement leaves immutable attributes as they are (RFC 7644, section 3.5.1).
 ///
 /// # Errors
@@ -82,16 +96,16 @@ pub fn check_immutable(
     replacement: &Resource,
 ) -> Result<(), ScimError> {
     for (extension, attribute) in resource_type.own_attributes() {
-        if Exchange::Replace.incoming(attribute.mutability) != Incoming::MustMatch {
+        let name = &attribute.name;
+        let (old, new) = (present.value(extension, name), replacement.value(extension, name));
+        check_set_once(attribute, name, old, new)?;
+        if attribute.multi_valued {
             continue;
         }
-        let value = |resource: &Resource| resource.value(extension, &attribute.name).cloned();
-        let (old, new) = (value(present), value(replacement));
-        if new.is_some() && old.is_some() && new != old {
-            return Err(ScimError::new(
-                ScimType::Mutability,
-                format!("\"{}\" can't be changed once it is set.", attribute.name),
-            ));
+        for part in &attribute.sub_attributes {
+            let of = |value: Option<&Value>| value.and_then(|value| value.get(&part.name)).cloned();
+            let path = format!("{name}.{}", part.name);
+            check_set_once(part, &path, of(old).as_ref(), of(new).as_ref())?;
         }
     }
     Ok(())

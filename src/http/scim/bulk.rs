@@ -15,8 +15,8 @@ use crate::directory::{
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, Answer, View};
-use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Method};
-use crate::scim::error::ScimError;
+use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Malformed, Method};
+use crate::scim::error::{ScimError, ScimType};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
 use crate::scim::patch::PatchRequest;
@@ -26,11 +26,17 @@ use crate::scim::resource::ResourceId;
 /// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
 /// each other in any order; they run in an order in which what they refer to is there.
 pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure> {
-    let mut request = BulkRequest::parse(json::parse_object(body)?)?;
+    let mut request = match BulkRequest::parse(json::parse_object(body)?) {
+        Err(error) if error.scim_type == ScimType::TooMany => {
+            return Err(Failure::TooManyOperations(error));
+        }
+        parsed => parsed?,
+    };
     let order = bulk::order(&request.operations);
     let now = Clock::System.now();
     let mut created: HashMap<String, ResourceId> = HashMap::new();
-    for bulk_id in request.operations.iter().filter_map(|operation| operation.bulk_id.clone()) {
+    let understood = request.operations.iter().flatten();
+    for bulk_id in understood.filter_map(|operation| operation.bulk_id.clone()) {
         if created.insert(bulk_id.clone(), new_id(now)).is_some() {
             return Err(ScimError::invalid_value(format!(
                 "The bulkId \"{}\" is given twice.",
@@ -42,9 +48,10 @@ pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure
     let ids = created.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
     let mut operations = Vec::with_capacity(order.len());
     for place in &order {
-        if let Some(operation) = request.operations.get_mut(*place) {
-            operations.push(prepare(&call, operation, &ids, &created));
-        }
+        operations.extend(request.operations.get_mut(*place).map(|operation| match operation {
+            Ok(operation) => prepare(&call, operation, &ids, &created),
+            Err(malformed) => Operation::Refused(malformed.error.clone()),
+        }));
     }
     let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
     let outcomes = call.door.directory.submit(call.actor.clone(), command).await?;
@@ -102,34 +109,50 @@ fn try_prepare(
             id,
             expected,
         }),
-        Method::Patch => Operation::Patch(Patch {
-            unknown_members: call.unknown_members,
-            request: PatchRequest::parse(&resource_type, data)?,
-            resource_type,
-            id,
-            expected,
-            projection: Projection::everything(),
-        }),
+        Method::Patch => {
+            let request = PatchRequest::parse(&resource_type, data)?;
+            call.check_unknown(&request.unknown)?;
+            Operation::Patch(Patch {
+                request,
+                unknown_members: call.unknown_members,
+                resource_type,
+                id,
+                expected,
+            })
+        }
         Method::Delete => Operation::Delete(Delete { resource_type, id, expected }),
     })
 }
 
 /// One operation's part of the answer.
-fn result(call: &Call<'_>, operation: &bulk::Operation, outcome: Outcome) -> Value {
+fn result(
+    call: &Call<'_>,
+    operation: &Result<bulk::Operation, Malformed>,
+    outcome: Outcome,
+) -> Value {
     let mut result = Map::new();
     let mut add = |name: &str, value: Value| result.insert(name.to_owned(), value);
-    add("method", json!(operation.method.as_str()));
-    if let Some(bulk_id) = &operation.bulk_id {
+    let (method, bulk_id) = match operation {
+        Ok(operation) => (operation.method.as_str(), &operation.bulk_id),
+        Err(malformed) => (malformed.method.as_str(), &malformed.bulk_id),
+    };
+    let created = method == Method::Post.as_str();
+    let location = match operation {
+        Ok(operation) if !created => {
+            Some(format!("{}/{}/{}", call.door.base_url, operation.endpoint, operation.id))
+        }
+        _ => None,
+    };
+    add("method", json!(method));
+    if let Some(bulk_id) = bulk_id {
         add("bulkId", json!(bulk_id));
     }
-    let location = format!("{}/{}/{}", call.door.base_url, operation.endpoint, operation.id);
     match outcome {
         Ok(Some((resource_type, stored))) => {
             let projection = Projection::everything();
             let view = View { base_url: &call.door.base_url, projection: &projection };
             add("location", json!(view.location(&resource_type, stored.id)));
             add("version", json!(stored.record.version.to_string()));
-            let created = operation.method == Method::Post;
             add("status", json!(if created { "201" } else { "200" }));
         }
         Ok(None) => {
@@ -137,7 +160,7 @@ fn result(call: &Call<'_>, operation: &bulk::Operation, outcome: Outcome) -> Val
             add("status", json!("204"));
         }
         Err(error) => {
-            if operation.method != Method::Post {
+            if let Some(location) = location {
                 add("location", json!(location));
             }
             let (status, body) = Failure::from(error).into_body();

@@ -28,7 +28,7 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
         unknown_members: call.unknown_members,
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::CREATED, &resource_type, &stored)
+    show(&call, StatusCode::CREATED, &resource_type, stored)
 }
 
 pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
@@ -53,25 +53,22 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::OK, &resource_type, &stored)
+    show(&call, StatusCode::OK, &resource_type, stored)
 }
 
 pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let projection = query::projection(&resource_type, &call.parameters())?;
     let request = PatchRequest::parse(&resource_type, json::parse_object(&body)?)?;
     call.check_unknown(&request.unknown)?;
     let command = Patch {
-        unknown_members: call.unknown_members,
         request,
+        unknown_members: call.unknown_members,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
-        projection: projection.clone(),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    let view = View { base_url: &call.door.base_url, projection: &projection };
-    respond::one(StatusCode::OK, view, &resource_type, &stored)
+    show(&call, StatusCode::OK, &resource_type, stored)
 }
 
 pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
@@ -89,11 +86,13 @@ fn show(
     call: &Call<'_>,
     status: StatusCode,
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: Stored,
 ) -> Result<Answer, Failure> {
     let projection = query::projection(resource_type, &call.parameters())?;
+    let wanted = |name: &str| projection.wants(name);
+    let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
     let view = View { base_url: &call.door.base_url, projection: &projection };
-    respond::one(status, view, resource_type, stored)
+    respond::one(status, view, resource_type, &stored)
 }
 
 /// What a body means.

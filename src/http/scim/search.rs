@@ -55,7 +55,7 @@ async fn search(
     let search = Search {
         targets,
         page: PageRequest::parse(parameters, call.door.page_limits)?,
-        fingerprint: parameters.fingerprint(),
+        fingerprint: parameters.fingerprint(&call.routed.endpoint),
     };
     let projections = Arc::new(projections);
     let (directory, of_types) = (Arc::clone(&call.door.directory), Arc::clone(&projections));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Op, elements};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, Given, VALUE, is_blank, required};
+use crate::scim::canonical::{Canonical, Given, VALUE, is_blank};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 
