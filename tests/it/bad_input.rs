@@ -112,7 +112,6 @@ fn wrong_types_and_missing_names_are_named() {
         ("active", json!("yes")),
         ("active", json!(1)),
         ("emails", json!("a@b.c")),
-        ("emails", json!({"value": "a@b.c"})),
         ("emails", json!(["a@b.c"])),
         ("emails", json!([{"value": 1}])),
         ("emails", json!([[]])),
@@ -312,13 +311,12 @@ fn an_id_is_its_letters_in_their_case() {
 const NOWHERE: &[&str] = &[
     "//",
     "//scim",
-    "//scim/v2",
-    "/Groups",
+    "/groups",
     "/users",
     "/Users/a/b",
-    "/Me",
-    "/Bulk",
-    "/.search",
+    "/Me/x",
+    "/Bulk/x",
+    "/.search/x",
     "/Users/.search/x",
     "/ServiceProviderConfigs",
     "/ServiceProviderConfig/x",
@@ -365,14 +363,20 @@ fn every_route_tells_its_methods_when_it_is_asked_with_another() {
         ("/scim/v2/Schemas", discovery),
         ("/scim/v2/Schemas/x", discovery),
         ("/scim/v2/Users", "GET, POST, HEAD"),
-        ("/scim/v2/Users/x", "GET, PUT, DELETE, HEAD"),
+        ("/scim/v2/Users/x", "GET, PUT, PATCH, DELETE, HEAD"),
+        ("/scim/v2/Groups", "GET, POST, HEAD"),
+        ("/scim/v2/Groups/x", "GET, PUT, PATCH, DELETE, HEAD"),
+        ("/scim/v2/Bulk", "POST"),
+        ("/scim/v2/.search", "POST"),
+        ("/scim/v2/Users/.search", "POST"),
     ] {
         let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
         for method in
             methods.into_iter().filter(|method| !allow.split(", ").any(|known| known == *method))
         {
             let reply = raw.ask(method, path, &right);
-            assert!(reply.detail(405).contains(allow), "{method} {path}");
+            assert_eq!(reply.status, 405, "{method} {path}");
+            assert!(method == "HEAD" || reply.detail(405).contains(allow), "{method} {path}");
             assert_eq!(reply.header("allow"), Some(allow), "{method} {path}");
         }
     }
@@ -437,9 +441,8 @@ fn what_only_the_server_may_set_is_ignored_and_a_password_is_never_kept() {
         );
         assert!(!served.to_string().contains("1999") && !served.to_string().contains("evil"));
     }
-    client
-        .get("/Users?filter=password%20eq%20%22correct-horse-battery%22")
-        .error(400, Some("invalidFilter"));
+    let found = client.get("/Users?filter=password%20eq%20%22correct-horse-battery%22");
+    assert_eq!(found.expect(200).body["totalResults"], 0);
     let log = server.stop();
     for secret in ["correct-horse-battery", "Admins-by-claim"] {
         assert!(files_with(&server.data(), secret).is_empty() && !log.contains(secret), "{secret}");

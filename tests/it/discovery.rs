@@ -39,6 +39,11 @@ fn the_configuration_says_what_the_server_can_do() {
     assert_eq!(config["patch"]["supported"], patched != 405);
     let bulk = client.send("POST", "/Bulk", Some(b"{}")).status;
     assert_eq!(config["bulk"]["supported"], !matches!(bulk, 404 | 405));
+    assert_eq!(config["bulk"]["maxOperations"], 1_000);
+    assert_eq!(config["pagination"]["cursor"], true);
+    assert_eq!(config["pagination"]["index"], true);
+    assert_eq!(config["pagination"]["defaultPageSize"], 5);
+    assert_eq!(config["pagination"]["maxPageSize"], 7);
     for number in 0..8 {
         client.post("/Users", &json!({"userName": number.to_string()})).expect(201);
     }
@@ -63,7 +68,7 @@ fn every_entry_is_served_by_its_id_in_any_case_and_at_its_location() {
         }
         client.get(&format!("{path}/nothing")).error(404, None);
     }
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 6, "itself, two resource types and three schemas");
     for entry in all {
         let location = entry["meta"]["location"].as_str().unwrap();
         let path = location.strip_prefix(&base).unwrap_or_else(|| panic!("{location}"));

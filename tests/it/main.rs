@@ -9,17 +9,25 @@
     clippy::indexing_slicing,
     reason = "a test that can't go on fails, and that is what it is for"
 )]
+#![allow(clippy::disallowed_methods, reason = "a test measures with the clock of its machine")]
 
 mod harness;
 
 mod architecture;
 mod bad_input;
+mod bulk;
 mod cli;
 mod discovery;
 mod first_boot;
 mod framing;
 mod gate;
+mod group;
+mod hostile;
 mod life;
 mod limits;
+mod patch;
+mod query;
 mod recovery;
+mod schema;
 mod token;
+mod version;

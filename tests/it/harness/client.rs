@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
@@ -67,6 +67,15 @@ impl Client {
 
     pub(crate) fn put(&self, path: &str, body: &Value) -> Reply {
         self.send("PUT", path, Some(body.to_string().as_bytes()))
+    }
+
+    /// PATCH with these operations.
+    pub(crate) fn patch(&self, path: &str, operations: &Value) -> Reply {
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": operations,
+        });
+        self.send("PATCH", path, Some(body.to_string().as_bytes()))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Reply {

@@ -21,6 +21,22 @@ pub(crate) fn user(user_name: &str) -> Value {
     json!({"schemas": [USER], "userName": user_name})
 }
 
+/// The URN of the core Group schema.
+pub(crate) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+
+/// A group with these members.
+pub(crate) fn group(display_name: &str, members: &[&str]) -> Value {
+    let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+    json!({"schemas": [GROUP], "displayName": display_name, "members": members})
+}
+
+/// Creates a resource; its path below the SCIM base and its id.
+pub(crate) fn create(client: &Client, endpoint: &str, body: &Value) -> (String, String) {
+    let created = client.post(endpoint, body).expect(201);
+    let id = created.text("/id").to_owned();
+    (format!("{endpoint}/{id}"), id)
+}
+
 /// How many users there are.
 pub(crate) fn total(client: &Client) -> u64 {
     client.get("/Users?count=0").expect(200).body["totalResults"].as_u64().unwrap()
