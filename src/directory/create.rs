@@ -43,10 +43,8 @@ impl Command for Create {
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored = resource::write(work, resource_type, id, &meta, &resource, None)?;
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
-        if let Some(members) = members {
-            let members = member::named(&members, self.unknown_members)?;
-            member::add(work, id, &members, self.unknown_members)?;
-        }
+        let members = member::named(&members, self.unknown_members)?;
+        member::add(work, id, &members, self.unknown_members)?;
         work.record(resource::event(resource_type, Verb::Created, id));
         Ok(stored)
     }

@@ -181,10 +181,9 @@ pub(super) struct Named {
 /// # Errors
 ///
 /// `invalidValue` naming what can't be the id of a member, if unknown members are refused.
-pub(super) fn named(members: &Value, unknown: UnknownMembers) -> Result<Vec<Named>, ScimError> {
-    let elements = members.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut named = Vec::with_capacity(elements.len());
-    for element in elements {
+pub(super) fn named(members: &[Value], unknown: UnknownMembers) -> Result<Vec<Named>, ScimError> {
+    let mut named = Vec::with_capacity(members.len());
+    for element in members {
         let text = |name: &str| element.get(name).and_then(Value::as_str);
         let value = text("value").unwrap_or_default();
         match ResourceId::parse(value) {

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
@@ -85,10 +83,10 @@ fn patch_members(
         )
         .into());
     }
-    let value = patch::value(resource_type, operation)?.unwrap_or_default();
+    let elements = operation.elements(resource_type)?;
     // Whoever is to be removed need not be there.
     let unknown = if operation.op == Op::Remove { UnknownMembers::Ignore } else { unknown };
-    let named = member::named(&value, unknown)?;
+    let named = member::named(elements.as_deref().unwrap_or_default(), unknown)?;
     match (operation.op, &target.filter) {
         (Op::Remove, Some(filter)) => {
             let members = member::matching(work, resource_type, group, filter)?;
@@ -102,9 +100,7 @@ fn patch_members(
         (Op::Add, None) => member::add(work, group, &named, unknown),
         (Op::Replace, None) => member::set(work, group, &named, unknown),
         // Some clients name those to be removed in the value; a list without any removes none.
-        (Op::Remove, None) => match &operation.value {
-            None | Some(Value::Null) => member::remove_all(work, group),
-            Some(_) => member::remove(work, group, member::ids(&named)),
-        },
+        (Op::Remove, None) if elements.is_none() => member::remove_all(work, group),
+        (Op::Remove, None) => member::remove(work, group, member::ids(&named)),
     }
 }

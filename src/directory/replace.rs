@@ -48,7 +48,6 @@ impl Command for Replace {
         replacement.complete(resource_type, Some(&previous));
         let mut changed = replacement != previous;
         if resource_type.members().is_some() {
-            let members = members.unwrap_or_default();
             let members = member::named(&members, self.unknown_members)?;
             changed |= member::set(work, id, &members, self.unknown_members)?;
         }

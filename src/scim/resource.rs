@@ -158,8 +158,12 @@ impl Resource {
     }
 
     /// Takes out the members, which are not kept in the record.
-    pub fn take_members(&mut self, resource_type: &ResourceType) -> Option<Value> {
-        self.attributes.shift_remove(&resource_type.members()?.name)
+    pub fn take_members(&mut self, resource_type: &ResourceType) -> Vec<Value> {
+        let name = resource_type.members().map(|members| &members.name);
+        match name.and_then(|name| self.attributes.shift_remove(name)) {
+            Some(Value::Array(members)) => members,
+            _ => Vec::new(),
+        }
     }
 
     /// The texts that an index on this attribute holds for this resource.

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::canonical::{Canonical, Given, check_schemas, wrong_type};
 use super::attribute::Attribute;
+use super::canonical::{Canonical, Given, check_schemas, wrong_type};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::resource::Resource;

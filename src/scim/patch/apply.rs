@@ -83,7 +83,7 @@ fn changed(
     if attribute.mutability == Mutability::WriteOnly {
         return Ok(None);
     }
-    change::guarded(attribute, &path, present, |present| match sub_attribute {
+    change::guarded(attribute, op, &path, present, |present| match sub_attribute {
         Some(sub_attribute) if !attribute.multi_valued => {
             change::part(attribute, sub_attribute, op, value, present, &path)
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Op, elements};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, Given, VALUE, is_blank};
+use crate::scim::canonical::{Canonical, Given, VALUE, is_blank, required};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 
@@ -25,7 +25,7 @@ pub(super) fn whole(
             Ok(None)
         }
         Incoming::Taken | Incoming::MustMatch => {
-            guarded(attribute, path, present, |present| match (op, value) {
+            guarded(attribute, op, path, present, |present| match (op, value) {
                 (Op::Remove, Some(listed)) if attribute.multi_valued && !listed.is_null() => {
                     elements::remove_listed(attribute, listed, present, path)
                 }
@@ -50,10 +50,11 @@ pub(super) fn whole(
 ///
 /// # Errors
 ///
-/// `mutability` if a required attribute ends without a value (RFC 7644, section 3.5.2.2), or if an
-/// immutable one had a value and ends with another.
+/// `mutability` if a required attribute is removed (RFC 7644, section 3.5.2.2), or if an immutable
+/// one had a value and ends with another; `invalidValue` if a required one is given no value.
 pub(super) fn guarded(
     attribute: &Attribute,
+    op: Op,
     path: &str,
     present: Option<Value>,
     change: impl FnOnce(Option<Value>) -> Result<Option<Value>, ScimError>,
@@ -65,7 +66,12 @@ pub(super) fn guarded(
         return Err(set_once(path));
     }
     if after.is_none() && attribute.required {
-        return Err(ScimError::mutability(format!("\"{path}\" is required and can't be removed.")));
+        return Err(match op {
+            Op::Remove => {
+                ScimError::mutability(format!("\"{path}\" is required and can't be removed."))
+            }
+            Op::Add | Op::Replace => required(path),
+        });
     }
     Ok(after)
 }
@@ -114,7 +120,7 @@ pub(super) fn part(
             _ => {
                 // Without the `value`, nothing is left to describe.
                 let value = parts.get(VALUE).cloned();
-                guarded(sub_attribute, path, value, |_| Ok(None))?;
+                guarded(sub_attribute, op, path, value, |_| Ok(None))?;
                 parts.clear();
             }
         }

@@ -329,7 +329,7 @@ fn what_is_wrong_is_named() {
         (json!({"op": "add", "path": "schemas", "value": ["x"]}), Mutability),
         (json!({"op": "add", "path": "groups", "value": []}), Mutability),
         (json!({"op": "add", "path": "manager.displayName", "value": "x"}), Mutability),
-        (json!({"op": "remove", "path": "userName"}), InvalidValue),
+        (json!({"op": "remove", "path": "userName"}), Mutability),
         (json!({"op": "replace", "path": "userName", "value": null}), InvalidValue),
         (json!({"op": "replace", "path": "userName", "value": " "}), InvalidValue),
         (json!({"op": "replace", "path": "title"}), InvalidValue),

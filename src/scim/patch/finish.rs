@@ -26,8 +26,8 @@ pub fn finish(
     let attributes = resource.attributes_mut();
     let top_level = resource_type.common.iter().chain(&resource_type.schema.attributes);
     for attribute in top_level.filter(|attribute| attribute.name != SCHEMAS) {
-        let was_there = previous.value(None, &attribute.name).is_some();
-        settle(attribute, was_there, attributes, "")?;
+        let is_due = previous.value(None, &attribute.name).is_some();
+        settle(attribute, is_due, attributes, "")?;
     }
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
@@ -37,9 +37,10 @@ pub fn finish(
             }
             continue;
         };
+        let is_new = previous.get(urn).is_none();
         for attribute in &extension.schema.attributes {
-            let was_there = previous.value(Some(urn), &attribute.name).is_some();
-            settle(attribute, was_there, extended, &format!("{urn}:"))?;
+            let is_due = is_new || previous.value(Some(urn), &attribute.name).is_some();
+            settle(attribute, is_due, extended, &format!("{urn}:"))?;
         }
         sort(&extension.schema.attributes, extended);
         if extended.is_empty() {
@@ -58,13 +59,13 @@ fn is_needed(attribute: &Attribute) -> bool {
 /// Checks and orders one attribute of an object.
 fn settle(
     attribute: &Attribute,
-    was_there: bool,
+    is_due: bool,
     owner: &mut Map<String, Value>,
     prefix: &str,
 ) -> Result<(), ScimError> {
     let path = || format!("{prefix}{}", attribute.name);
     let Some(value) = owner.get_mut(&attribute.name) else {
-        return if was_there && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
+        return if is_due && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
     };
     let empty = match value {
         Value::Array(elements) => {

@@ -25,9 +25,7 @@ mod target;
 
 use serde_json::Value;
 
-use super::canonical::Canonical;
 use super::error::ScimError;
-use super::exchange::Exchange;
 use super::resource::Resource;
 use super::schema::ResourceType;
 
@@ -86,26 +84,6 @@ pub struct PatchRequest {
     pub operations: Vec<Operation>,
     /// Names that no schema of the resource type knows; they were left out.
     pub unknown: Vec<String>,
-}
-
-/// The value of an operation in canonical form, for an attribute whose values are not in the record.
-///
-/// # Errors
-///
-/// `invalidSyntax` for a wrong JSON type; `invalidValue` for a value that does not fit.
-pub fn value(
-    resource_type: &ResourceType,
-    operation: &Operation,
-) -> Result<Option<Value>, ScimError> {
-    let Operation { target, value, .. } = operation;
-    match (target.definition(resource_type), value) {
-        (Some(definition), Some(value)) => Canonical::new(Exchange::Patch).attribute(
-            definition.attribute,
-            value.clone(),
-            &target.to_string(),
-        ),
-        _ => Ok(None),
-    }
 }
 
 impl PatchRequest {
