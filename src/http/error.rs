@@ -3,6 +3,7 @@
 //! What the client reads and what the log says are two things: storage failures and bugs tell the
 //! client a request id at most.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,9 @@ use crate::config::duration;
 use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
+
+/// How many characters of a detail are sent.
+const MAX_DETAIL: usize = 400;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
@@ -166,7 +170,7 @@ impl Told {
         if let Some(scim_type) = self.scim_type {
             body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
         }
-        body.insert("detail".to_owned(), Value::from(self.detail.as_str()));
+        body.insert("detail".to_owned(), Value::from(shortened(&self.detail)));
         Value::Object(body)
     }
 
@@ -210,6 +214,14 @@ pub(super) fn unparsed(status: StatusCode) -> Bytes {
         }
     };
     Told::new(status, detail).body().to_string().into()
+}
+
+/// A sentence that may repeat what the client sent, which may be long.
+fn shortened(detail: &str) -> Cow<'_, str> {
+    match detail.char_indices().nth(MAX_DETAIL) {
+        Some((end, _)) => Cow::Owned(format!("{}…", detail.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(detail),
+    }
 }
 
 /// The status of each keyword (RFC 7644, table 9 and section 7.5.2).

@@ -52,7 +52,9 @@ pub fn validate(
         let urn = &extension.schema.id;
         let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
             if extension.required {
-                return Err(ScimError::invalid_value(format!("\"{urn}\" is required.")));
+                let needed = extension.schema.attributes.iter().find(|one| one.required);
+                let needed = needed.map(|one| format!(":{}", one.name)).unwrap_or_default();
+                return Err(ScimError::invalid_value(format!("\"{urn}{needed}\" is required.")));
             }
             continue;
         };

@@ -94,7 +94,6 @@ fn paths_of_any_shape_are_refused_soon() {
 }
 
 #[test]
-#[ignore = "errors repeat unknown paths in full"]
 fn an_error_is_short_whatever_was_asked() {
     let server = Server::start();
     let client = server.client();

@@ -170,7 +170,7 @@ fn what_cannot_be_done_leaves_everything() {
         (json!({"op": "add", "path": "emails[type eq", "value": "x"}), "invalidPath"),
         (json!({"op": "add", "path": "name[givenName pr]", "value": "x"}), "invalidPath"),
         (json!({"op": "add", "path": "title"}), "invalidValue"),
-        (json!({"op": "remove", "path": "userName"}), "invalidValue"),
+        (json!({"op": "remove", "path": "userName"}), "mutability"),
         (json!({"op": "replace", "path": "userName", "value": ""}), "invalidValue"),
         (json!({"op": "replace", "path": "title", "value": 7}), "invalidSyntax"),
         (json!({"op": "replace", "path": "active", "value": "perhaps"}), "invalidSyntax"),

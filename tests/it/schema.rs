@@ -134,7 +134,6 @@ fn every_type_is_kept_and_a_wrong_one_is_named() {
 }
 
 #[test]
-#[ignore = "a required attribute counts only if its extension is sent"]
 fn a_required_attribute_of_an_extension_is_required() {
     let (_server, client) = start();
     let refused = client.post("/Groups", &group("a", &[]));
@@ -147,7 +146,7 @@ fn a_required_attribute_stays() {
     let urn = "urn:example:scim:hr:2.0:Group";
     let (path, _) = create(&client, "/Groups", &json!({"displayName": "a", urn: {"budget": 1}}));
     let remove = json!([{"op": "remove", "path": format!("{urn}:budget")}]);
-    client.patch(&path, &remove).error(400, Some("invalidValue"));
+    client.patch(&path, &remove).error(400, Some("mutability"));
     let empty = client.put(&path, &json!({"displayName": "a", urn: {}}));
     empty.error(400, Some("invalidValue"));
 }
@@ -179,7 +178,6 @@ fn an_immutable_attribute_is_set_once() {
 }
 
 #[test]
-#[ignore = "PUT changes and clears immutable attributes of extensions"]
 fn a_replace_leaves_an_immutable_attribute_of_an_extension() {
     let (_server, client) = start();
     let hired = json!({"hired": "2026-01-01T00:00:00Z"});
@@ -213,7 +211,6 @@ fn values_are_served_when_their_definition_says_so() {
 }
 
 #[test]
-#[ignore = "filters and order tell what is never returned"]
 fn what_is_never_served_is_not_found_out_by_filters_or_order() {
     let (_server, client) = start();
     create(&client, "/Users", &staff("a", &json!({"secret": "9234"})));
@@ -237,7 +234,6 @@ fn what_is_never_served_is_not_found_out_by_filters_or_order() {
 }
 
 #[test]
-#[ignore = "canonical values are described and not enforced"]
 fn only_canonical_values_are_taken() {
     let (_server, client) = start();
     let refused = client.post("/Users", &staff("a", &json!({"kind": "pirate"})));
@@ -314,7 +310,6 @@ fn wrong_configurations_are_named_with_their_line() {
 }
 
 #[test]
-#[ignore = "config check takes characteristics that mean nothing"]
 fn unwise_characteristics_are_refused() {
     let schema = "[[schemas]]\nid = \"urn:x:y\"\n[[schemas.attributes]]\nname = \"a\"\n";
     for config in [
@@ -365,7 +360,6 @@ fn a_strict_connection_refuses_what_no_schema_knows() {
 }
 
 #[test]
-#[ignore = "a PATCH in a bulk request is not held to compat = strict"]
 fn a_strict_connection_refuses_it_in_a_bulk_patch_as_well() {
     let server = Server::start_with(STRICT);
     let client = server.client();

@@ -60,7 +60,6 @@ fn a_reader_is_told_only_what_is_new() {
 }
 
 #[test]
-#[ignore = "a new display leaves the version of the group"]
 fn a_member_under_a_new_name_makes_a_new_version_of_its_group() {
     let server = Server::start();
     let client = server.client();

@@ -90,7 +90,11 @@ impl Server {
         self.process = Some(Process { child, stdout, stderr, readers: vec![out, err] });
         let first_boot = args.contains(&"--first-boot");
         self.until("it listens", |server| {
-            let welcomed = !first_boot || server.stdout().ends_with("\n\n");
+            let printed = server.stdout();
+            let told = |what: &str| printed.lines().filter(|line| line.starts_with(what)).count();
+            let (connections, tokens) = (told("Connection   "), told("Token        "));
+            let whole = tokens == connections && tokens > 0 && printed.ends_with("\n\n");
+            let welcomed = !first_boot || whole;
             welcomed && server.stderr().contains("listening")
         });
     }
