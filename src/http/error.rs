@@ -17,8 +17,8 @@ use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
 
-/// How many characters of a detail are sent.
-const MAX_DETAIL: usize = 400;
+/// How many bytes of a detail are sent.
+const MAX_DETAIL: usize = 600;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug)]
@@ -218,10 +218,11 @@ pub(super) fn unparsed(status: StatusCode) -> Bytes {
 
 /// A sentence that may repeat what the client sent, which may be long.
 fn shortened(detail: &str) -> Cow<'_, str> {
-    match detail.char_indices().nth(MAX_DETAIL) {
-        Some((end, _)) => Cow::Owned(format!("{}…", detail.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(detail),
+    if detail.len() <= MAX_DETAIL {
+        return Cow::Borrowed(detail);
     }
+    let end = detail.floor_char_boundary(MAX_DETAIL);
+    Cow::Owned(format!("{}…", detail.get(..end).unwrap_or_default()))
 }
 
 /// The status of each keyword (RFC 7644, table 9 and section 7.5.2).
