@@ -258,7 +258,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parse(body: Value) -> Result<BulkRequest, ScimError> {
+    fn parse(body: &Value) -> Result<BulkRequest, ScimError> {
         BulkRequest::parse(body.as_object().unwrap().clone())
     }
 
@@ -272,20 +272,20 @@ mod tests {
     fn operations_run_after_what_they_refer_to() {
         let operations =
             [post("a", &["c", "b"]), post("b", &["c"]), post("c", &[]), post("d", &[])];
-        let request = parse(json!({"Operations": operations, "failOnErrors": 1})).unwrap();
+        let request = parse(&json!({"Operations": operations, "failOnErrors": 1})).unwrap();
         assert_eq!(order(&request.operations), [2, 1, 0, 3]);
         let later = [post("d", &[]), post("a", &["c"]), post("b", &[]), post("c", &[])];
-        let request = parse(json!({"Operations": later})).unwrap();
+        let request = parse(&json!({"Operations": later})).unwrap();
         assert_eq!(order(&request.operations), [0, 3, 1, 2], "right before it, not at the end");
         let circle = [post("a", &["b"]), post("b", &["a"]), post("c", &["c"])];
-        let request = parse(json!({"operations": circle})).unwrap();
+        let request = parse(&json!({"operations": circle})).unwrap();
         assert_eq!(order(&request.operations), [1, 0, 2]);
     }
 
     #[test]
     fn names_become_ids_everywhere_or_are_named() {
         let ids = HashMap::from([("a".to_owned(), "1".to_owned())]);
-        let mut request = parse(json!({"Operations": [
+        let mut request = parse(&json!({"Operations": [
             {"method": "PUT", "path": "Groups/bulkId:a", "data": {"x": [{"y": "bulkId:a"}]}},
         ]}))
         .unwrap();
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn problems_name_the_operation() {
         let detail = |operation: Value| {
-            let request = parse(json!({"Operations": [operation]})).unwrap();
+            let request = parse(&json!({"Operations": [operation]})).unwrap();
             request.operations[0].clone().expect_err("must be refused").error.detail
         };
         assert!(detail(json!(1)).contains("\"Operations[0]\" must be an object"));
@@ -307,9 +307,9 @@ mod tests {
         assert!(detail(json!({"method": "POST", "path": "/Users"})).contains("\"bulkId\""));
         assert!(detail(json!({"method": "DELETE", "path": "/Users"})).contains("/Users/ID"));
         assert!(detail(json!({"method": "PUT", "path": "/Users/1"})).contains("\"data\""));
-        assert!(parse(json!({"Operations": {}})).is_err());
-        assert!(parse(json!({"Operations": [], "failOnErrors": 0})).is_err());
+        assert!(parse(&json!({"Operations": {}})).is_err());
+        assert!(parse(&json!({"Operations": [], "failOnErrors": 0})).is_err());
         let many = vec![json!({"method": "DELETE", "path": "/Users/1"}); MAX_OPERATIONS + 1];
-        assert_eq!(parse(json!({"Operations": many})).unwrap_err().scim_type, ScimType::TooMany);
+        assert_eq!(parse(&json!({"Operations": many})).unwrap_err().scim_type, ScimType::TooMany);
     }
 }
