@@ -46,6 +46,7 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
         registry: Arc::new(registry(config)?),
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
+        max_scan: config.limits.max_scan,
     };
     Ok(Directory::open(Arc::new(store), settings)?)
 }

@@ -34,6 +34,8 @@ pub struct Limits {
     pub max_count: usize,
     /// Size of a resource as stored JSON, in bytes; 1024 to 1048576.
     pub max_resource_bytes: usize,
+    /// Resources that one search looks at, 1 to 100000000.
+    pub max_scan: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             default_count: 100,
             max_count: 1_000,
             max_resource_bytes: 65_536,
+            max_scan: 2_000_000,
         }
     }
 }
@@ -102,6 +105,7 @@ impl Limits {
                 1_024..=1_048_576,
                 default.max_resource_bytes,
             ),
+            max_scan: section.integer("max_scan", 1..=100_000_000, default.max_scan),
         };
         let Self { default_count, max_count, .. } = limits;
         if max_count < default_count {

@@ -34,7 +34,7 @@ pub use delete::Delete;
 pub use error::DirectoryError;
 pub use member::Reference;
 pub use patch::Patch;
-pub use query::{Page, SCAN_BUDGET, Search};
+pub use query::{Page, Search};
 pub use replace::Replace;
 pub use resource::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub clock: Clock,
     /// How many bytes a stored resource may have.
     pub max_resource_bytes: usize,
+    /// How many resources a search may look at.
+    pub max_scan: usize,
 }
 
 /// The directory, open.

@@ -20,9 +20,6 @@ use crate::scim::sort::SortKey;
 use crate::store::record::Record;
 use crate::store::{Read, keys};
 
-/// How many resources a query may look at before it is refused.
-pub const SCAN_BUDGET: usize = 2_000_000;
-
 /// What a search looks for.
 pub struct Search {
     /// In which resource types, and how in each.
@@ -59,8 +56,8 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `Invalid` with `tooMany` if more than [`SCAN_BUDGET`] resources would have to be looked at, or
-    /// with `invalidCursor`; `Storage`.
+    /// `Invalid` with `tooMany` if more resources than the settings allow would have to be looked at,
+    /// or with `invalidCursor`; `Storage`.
     pub fn query(
         &self,
         search: &Search,
@@ -137,7 +134,7 @@ impl Directory {
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.shared.store.as_ref();
         let mut hits = Vec::new();
-        let mut budget = SCAN_BUDGET;
+        let mut budget = self.shared.settings.max_scan;
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }
@@ -185,7 +182,7 @@ impl Directory {
         };
         let look = Look::new(resource_type, query, exact);
         let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
-            *budget = budget.checked_sub(1).ok_or_else(too_many)?;
+            *budget = budget.checked_sub(1).ok_or_else(|| self.too_many())?;
             let attributes = look.read(self, id, record)?;
             if exact || query.filter.as_ref().is_none_or(|filter| filter.matches(&attributes)) {
                 let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
@@ -220,6 +217,15 @@ impl Directory {
         }
     }
 
+    fn too_many(&self) -> DirectoryError {
+        let detail = format!(
+            "The search would look at more than {} resources; use a filter that an index answers, such \
+             as one with id and eq.",
+            self.shared.settings.max_scan
+        );
+        ScimError::new(ScimType::TooMany, detail).into()
+    }
+
     /// Where the wanted page begins.
     fn position(&self, search: &Search) -> Result<Position, DirectoryError> {
         Ok(match &search.page.start {
@@ -245,17 +251,6 @@ impl Directory {
         };
         Page { total_results, start_index, resources, next_cursor }
     }
-}
-
-fn too_many() -> DirectoryError {
-    ScimError::new(
-        ScimType::TooMany,
-        format!(
-            "The query would look at more than {SCAN_BUDGET} resources; use a filter with userName, \
-             externalId, emails.value, displayName or id and eq."
-        ),
-    )
-    .into()
 }
 
 /// What has to be read of each resource to decide whether it matches, and where it stands.

@@ -433,3 +433,18 @@ fn nobody_is_me() {
         client.send(method, "/Me", body.map(str::as_bytes)).error(501, None);
     }
 }
+
+#[test]
+fn a_search_that_would_look_at_too_much_is_refused() {
+    let server = Server::start_with("[limits]\nmax_scan = 5\n");
+    let client = server.client();
+    let search = |filter: &str| client.get(&format!("/Users?filter={}", encode(filter)));
+    for number in 0..6 {
+        assert_eq!(search("title ne \"x\"").expect(200).body["totalResults"], number);
+        client.post("/Users", &user(&format!("u{number}"))).expect(201);
+    }
+    let detail = search("title ne \"x\"").error(400, Some("tooMany")).to_owned();
+    assert!(detail.contains("more than 5 resources"), "{detail}");
+    assert_eq!(search("userName eq \"u5\"").expect(200).body["totalResults"], 1, "an index");
+    assert_eq!(client.get("/Users").expect(200).body["totalResults"], 6, "a page");
+}
