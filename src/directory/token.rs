@@ -177,7 +177,24 @@ impl Command for Generate {
     ///
     /// `Storage` if the operating system gives no randomness.
     fn run(&self, work: &mut Work<'_>) -> Result<Generated, DirectoryError> {
-        let (secret, token) = generate(work, &self.connection, self.valid_for)?;
+        let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
+        let filled =
+            SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
+        filled.map_err(|error| StoreError::Engine {
+            action: "make a token",
+            reason: format!("the operating system gives no randomness: {error}"),
+        })?;
+        let secret = TokenSecret::from_random(random);
+        let token = Token {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            connection: self.connection.clone(),
+            created: work.now(),
+            expires: self.valid_for.map(|valid_for| later(work.now(), valid_for)),
+            last_used: None,
+            digest: secret.digest(),
+        };
+        work.expect_absent(keys::token(&token.id));
+        put(work, &token)?;
         work.record(event(Verb::Generated, &token.id));
         Ok(Generated { secret, token, limited: Vec::new() })
     }
@@ -187,32 +204,6 @@ impl Command for Generate {
             tokens.insert(token.clone());
         }
     }
-}
-
-fn generate(
-    work: &mut Work<'_>,
-    connection: &str,
-    valid_for: Option<Duration>,
-) -> Result<(TokenSecret, Token), DirectoryError> {
-    let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
-    let filled = SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
-    filled.map_err(|error| StoreError::Engine {
-        action: "make a token",
-        reason: format!("the operating system gives no randomness: {error}"),
-    })?;
-    let secret = TokenSecret::from_random(random);
-    let expires = valid_for.map(|valid_for| later(work.now(), valid_for));
-    let token = Token {
-        id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
-        connection: connection.to_owned(),
-        created: work.now(),
-        expires,
-        last_used: None,
-        digest: secret.digest(),
-    };
-    put(work, &token)?;
-    work.expect_absent(keys::token(&token.id));
-    Ok((secret, token))
 }
 
 /// The moment so much later, or the last there is.
@@ -238,22 +229,39 @@ impl Command for Reset {
     /// As [`Generate`].
     fn run(&self, work: &mut Work<'_>) -> Result<Generated, DirectoryError> {
         let end = later(work.now(), self.overlap);
+        let older = stored(work)?;
+        // First the new one: cut short by a crash, this leaves too many tokens rather than none.
+        let (connection, valid_for) = (self.connection.clone(), self.valid_for);
+        let generated = work.within(&Generate { connection, valid_for })?;
         let mut limited = Vec::new();
-        for mut token in stored(work)? {
+        for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);
             if token.connection == self.connection && ends_later {
-                token.expires = Some(end);
-                put(work, &token)?;
-                limited.push(token);
+                let token = Token { expires: Some(end), ..token };
+                limited.push(work.within(&Limit { token })?);
             }
         }
-        let (secret, token) = generate(work, &self.connection, self.valid_for)?;
-        work.record(event(Verb::Generated, &token.id));
-        Ok(Generated { secret, token, limited })
+        Ok(Generated { limited, ..generated })
     }
 
     fn publish(generated: &Generated, tokens: &TokenTable) {
         Generate::publish(generated, tokens);
+    }
+}
+
+/// Gives a token an earlier end.
+struct Limit {
+    /// The token as it is to be.
+    token: Token,
+}
+
+impl Command for Limit {
+    type Output = Token;
+
+    fn run(&self, work: &mut Work<'_>) -> Result<Token, DirectoryError> {
+        put(work, &self.token)?;
+        work.record(event(Verb::Limited, &self.token.id));
+        Ok(self.token.clone())
     }
 }
 
