@@ -51,7 +51,7 @@ impl Command for Create {
 }
 
 /// An id that was never given before.
-pub fn new_id(now: Timestamp) -> ResourceId {
+pub(super) fn new_id(now: Timestamp) -> ResourceId {
     ID_ORDER.with(|order| ResourceId::generate(order, now))
 }
 

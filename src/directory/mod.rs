@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use bulk::{Bulk, Operation, Outcome};
-pub use create::{Create, new_id};
+pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
 pub use member::Reference;
@@ -42,6 +42,7 @@ pub use work::{Command, Work};
 
 use crate::clock::Clock;
 use crate::event::Actor;
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
 use cursor::Cursors;
@@ -115,6 +116,11 @@ impl Directory {
             job.fail(error);
         }
         Pending(answer)
+    }
+
+    /// An id for a resource that others refer to before it is created.
+    pub fn new_id(&self) -> ResourceId {
+        create::new_id(self.shared.settings.clock.now())
     }
 
     /// Whether changes can be made.

@@ -8,10 +8,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{Call, resources};
-use crate::clock::Clock;
-use crate::directory::{
-    Bulk, Create, Delete, DirectoryError, Operation, Outcome, Patch, Replace, new_id,
-};
+use crate::directory::{Bulk, Create, Delete, DirectoryError, Operation, Outcome, Patch, Replace};
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, Answer, View};
@@ -33,11 +30,10 @@ pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure
         parsed => parsed?,
     };
     let order = bulk::order(&request.operations);
-    let now = Clock::System.now();
     let mut created: HashMap<String, ResourceId> = HashMap::new();
     let understood = request.operations.iter().flatten();
     for bulk_id in understood.filter_map(|operation| operation.bulk_id.clone()) {
-        if created.insert(bulk_id.clone(), new_id(now)).is_some() {
+        if created.insert(bulk_id.clone(), call.door.directory.new_id()).is_some() {
             return Err(ScimError::invalid_value(format!(
                 "The bulkId \"{}\" is given twice.",
                 bulk_id.escape_debug()
