@@ -47,6 +47,7 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,
+        max_search_time: config.limits.request_timeout,
     };
     Ok(Directory::open(Arc::new(store), settings)?)
 }
@@ -142,10 +143,10 @@ async fn run(
     // Only now, when nothing can keep us from serving: a token that is made is shown.
     tokio::task::block_in_place(|| ready(&directory))?;
     for name in &connections {
-        if !directory.tokens().iter().any(|token| &token.connection == name) {
+        if directory.valid_tokens(name).is_empty() {
             tracing::warn!(
                 connection = name,
-                "there is no token: all its requests are refused; run `scimd token generate --connection {name}`"
+                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
             );
         }
     }

@@ -126,10 +126,10 @@ pub fn execute(
 
 fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
     match outcome {
-        Ok(Generated { secret, token, limited }) => Reply::Generated {
+        Ok(Generated { secret, token, limited, revoked }) => Reply::Generated {
             secret: secret.expose().to_owned(),
             token: token.into(),
-            limited: limited.into_iter().map(TokenInfo::from).collect(),
+            limited: limited.into_iter().chain(revoked).map(TokenInfo::from).collect(),
         },
         Err(error) => failed(error),
     }

@@ -52,8 +52,7 @@ fn welcome(
     let names: Vec<String> = config.connections.keys().cloned().collect();
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
-        let present = directory.tokens().into_iter().rfind(|token| &token.connection == name);
-        if let Some(token) = present {
+        if let Some(token) = directory.valid_tokens(name).pop() {
             output::line(&format!(
                 "Token        {} of {}, shown when it was made; `scimd token reset --connection {name}` makes another",
                 token.id,

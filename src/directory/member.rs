@@ -23,7 +23,7 @@ use crate::store::{Read, StoreError, keys};
 
 /// How many groups may stand between a member and the topmost group that it belongs to, all told.
 const MAX_ANCESTORS: usize = 10_000;
-/// How many characters of the name that a client has for a member are kept.
+/// How many characters of a member's name are kept with the tie.
 const MAX_DISPLAY: usize = 256;
 
 /// A resource as another one refers to it: a member of a group, or a group that someone belongs to.
@@ -188,8 +188,7 @@ pub(super) fn named(members: &[Value], unknown: UnknownMembers) -> Result<Vec<Na
         let value = text("value").unwrap_or_default();
         match ResourceId::parse(value) {
             Some(id) => {
-                let display = text("display").map(|name| name.chars().take(MAX_DISPLAY).collect());
-                named.push(Named { id, display });
+                named.push(Named { id, display: text("display").map(ToOwned::to_owned) });
             }
             None if unknown == UnknownMembers::Refuse => return Err(no_member(value)),
             None => {}
@@ -219,6 +218,7 @@ pub(super) fn add(
     unknown: UnknownMembers,
 ) -> Result<bool, DirectoryError> {
     let mut changed = false;
+    let mut above = None;
     for member in members {
         if work.get(&keys::membership(member.id, group))?.is_some() {
             continue;
@@ -231,7 +231,18 @@ pub(super) fn add(
             return Err(no_member(&member.id.to_string()).into());
         };
         if member_type.members().is_some() {
-            check_acyclic(work, group, member.id)?;
+            // New members change nothing above the group: it is looked up once.
+            let above = match &mut above {
+                Some(above) => above,
+                none => none.insert(above_and_itself(work, group)?),
+            };
+            if above.contains(&member.id) {
+                return Err(ScimError::invalid_value(format!(
+                    "The group {} can't be a member: the group would contain itself.",
+                    member.id
+                ))
+                .into());
+            }
         }
         let attributes = resource::attributes(&member_type, &stored)?;
         let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
@@ -241,12 +252,11 @@ pub(super) fn add(
     Ok(changed)
 }
 
-/// Checks that a group may become a member of another.
-fn check_acyclic(
+/// The groups that can't become members of a group: those above it, and itself.
+fn above_and_itself(
     work: &Work<'_>,
     group: ResourceId,
-    member: ResourceId,
-) -> Result<(), DirectoryError> {
+) -> Result<HashSet<ResourceId>, DirectoryError> {
     let above = ancestors(work, group)?;
     if above.len() >= MAX_ANCESTORS {
         return Err(ScimError::new(
@@ -255,13 +265,7 @@ fn check_acyclic(
         )
         .into());
     }
-    if member == group || above.iter().any(|(id, _)| *id == member) {
-        return Err(ScimError::invalid_value(format!(
-            "The group {member} can't be a member: the group would contain itself."
-        ))
-        .into());
-    }
-    Ok(())
+    Ok(above.into_iter().map(|(id, _)| id).chain([group]).collect())
 }
 
 fn tie(
@@ -271,6 +275,7 @@ fn tie(
     member_type: &ResourceType,
     display: &str,
 ) {
+    let display: String = display.chars().take(MAX_DISPLAY).collect();
     let value = [&[member_type.tag], display.as_bytes()].concat();
     work.put(keys::member(group, member), value);
     work.put(keys::membership(member, group), Bytes::new());

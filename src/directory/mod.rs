@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -58,8 +59,10 @@ pub struct Settings {
     pub clock: Clock,
     /// How many bytes a stored resource may have.
     pub max_resource_bytes: usize,
-    /// How many resources a search may look at.
+    /// How many resources and members a search may look at.
     pub max_scan: usize,
+    /// How long a search may take.
+    pub max_search_time: Duration,
 }
 
 /// The directory, open.

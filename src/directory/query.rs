@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::Directory;
 use super::cursor::Position;
 use super::error::DirectoryError;
 use super::member::{self, Reference};
 use super::plan::{self, Candidates};
 use super::resource::{self, Stored};
+use super::{Directory, Settings};
+use crate::clock::Stopwatch;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::{ResourceId, pick};
@@ -19,6 +20,9 @@ use crate::scim::schema::ResourceType;
 use crate::scim::sort::SortKey;
 use crate::store::record::Record;
 use crate::store::{Read, keys};
+
+/// How many members, of all its groups together, a list may show.
+const MAX_REFERENCES: usize = 250_000;
 
 /// What a search looks for.
 pub struct Search {
@@ -70,10 +74,22 @@ impl Directory {
             _ => self.select(search)?,
         };
         let state = self.shared.store.as_ref();
+        let mut shown = 0;
         for (resource_type, stored) in &mut page.resources {
             let wanted = |name: &str| wanted(resource_type, name);
             stored.references =
                 member::references(state, self.registry(), resource_type, stored.id, &wanted)?;
+            shown += stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
+            if shown > MAX_REFERENCES {
+                return Err(ScimError::new(
+                    ScimType::TooMany,
+                    format!(
+                        "The list would show more than {MAX_REFERENCES} members; ask with a smaller \
+                         count, or with excludedAttributes=members."
+                    ),
+                )
+                .into());
+            }
         }
         Ok(page)
     }
@@ -134,7 +150,7 @@ impl Directory {
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.shared.store.as_ref();
         let mut hits = Vec::new();
-        let mut budget = self.shared.settings.max_scan;
+        let mut budget = Budget::new(&self.shared.settings);
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }
@@ -171,7 +187,7 @@ impl Directory {
         &self,
         search: &Search,
         target: usize,
-        budget: &mut usize,
+        budget: &mut Budget,
         hits: &mut Vec<Hit>,
     ) -> Result<(), DirectoryError> {
         let Some((resource_type, query)) = search.targets.get(target) else { return Ok(()) };
@@ -182,8 +198,8 @@ impl Directory {
         };
         let look = Look::new(resource_type, query, exact);
         let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
-            *budget = budget.checked_sub(1).ok_or_else(|| self.too_many())?;
-            let attributes = look.read(self, id, record)?;
+            budget.spend(1)?;
+            let attributes = look.read(self, id, record, budget)?;
             if exact || query.filter.as_ref().is_none_or(|filter| filter.matches(&attributes)) {
                 let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
                 hits.push(Hit { key, target, id });
@@ -217,15 +233,6 @@ impl Directory {
         }
     }
 
-    fn too_many(&self) -> DirectoryError {
-        let detail = format!(
-            "The search would look at more than {} resources; use a filter that an index answers, such \
-             as one with id and eq.",
-            self.shared.settings.max_scan
-        );
-        ScimError::new(ScimType::TooMany, detail).into()
-    }
-
     /// Where the wanted page begins.
     fn position(&self, search: &Search) -> Result<Position, DirectoryError> {
         Ok(match &search.page.start {
@@ -253,6 +260,38 @@ impl Directory {
     }
 }
 
+/// What a search may still look at, and for how long.
+struct Budget {
+    left: usize,
+    settings: Settings,
+    since: Stopwatch,
+}
+
+impl Budget {
+    fn new(settings: &Settings) -> Self {
+        Self { left: settings.max_scan, settings: settings.clone(), since: Stopwatch::start() }
+    }
+
+    fn spend(&mut self, looks: usize) -> Result<(), DirectoryError> {
+        let too_long = |budget: &Self| budget.since.elapsed() > budget.settings.max_search_time;
+        match self.left.checked_sub(looks) {
+            // Reading the clock costs more than looking: now and then is enough.
+            Some(left) if left % 256 != 0 || !too_long(self) => {
+                self.left = left;
+                Ok(())
+            }
+            _ => {
+                let detail = format!(
+                    "The search would look at more than {} resources or take too long; use a filter \
+                     that an index answers, such as one with id and eq.",
+                    self.settings.max_scan
+                );
+                Err(ScimError::new(ScimType::TooMany, detail).into())
+            }
+        }
+    }
+}
+
 /// What has to be read of each resource to decide whether it matches, and where it stands.
 struct Look<'a> {
     resource_type: &'a ResourceType,
@@ -272,6 +311,7 @@ impl<'a> Look<'a> {
         directory: &Directory,
         id: ResourceId,
         record: &Record,
+        budget: &mut Budget,
     ) -> Result<Map<String, Value>, DirectoryError> {
         if self.names.is_empty() {
             return Ok(Map::new());
@@ -284,6 +324,7 @@ impl<'a> Look<'a> {
         for (name, references) in
             member::references(state, registry, self.resource_type, id, &wanted)?
         {
+            budget.spend(references.len())?;
             attributes.insert(name, references.iter().map(Reference::plain).collect());
         }
         Ok(attributes)

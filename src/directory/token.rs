@@ -96,6 +96,14 @@ impl Directory {
         Ok(live.token.clone())
     }
 
+    /// The valid tokens of a connection, oldest first.
+    pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
+        let now = self.shared.settings.clock.now();
+        let mut tokens = self.tokens();
+        tokens.retain(|token| token.connection == connection && !token.is_expired(now));
+        tokens
+    }
+
     /// Every token, oldest first.
     pub fn tokens(&self) -> Vec<Token> {
         let mut tokens: Vec<Token> = self
@@ -166,8 +174,10 @@ pub struct Generated {
     pub secret: TokenSecret,
     /// What is kept of it.
     pub token: Token,
-    /// Older tokens of the connection that this one takes the place of.
+    /// Older tokens of the connection that end later.
     pub limited: Vec<Token>,
+    /// Older tokens of the connection that have ended.
+    pub revoked: Vec<Token>,
 }
 
 impl Command for Generate {
@@ -196,12 +206,15 @@ impl Command for Generate {
         work.expect_absent(keys::token(&token.id));
         put(work, &token)?;
         work.record(event(Verb::Generated, &token.id));
-        Ok(Generated { secret, token, limited: Vec::new() })
+        Ok(Generated { secret, token, limited: Vec::new(), revoked: Vec::new() })
     }
 
     fn publish(generated: &Generated, tokens: &TokenTable) {
         for token in generated.limited.iter().chain([&generated.token]) {
             tokens.insert(token.clone());
+        }
+        for token in &generated.revoked {
+            tokens.remove(&token.digest);
         }
     }
 }
@@ -233,15 +246,21 @@ impl Command for Reset {
         // First the new one: cut short by a crash, this leaves too many tokens rather than none.
         let (connection, valid_for) = (self.connection.clone(), self.valid_for);
         let generated = work.within(&Generate { connection, valid_for })?;
-        let mut limited = Vec::new();
+        let (mut limited, mut revoked) = (Vec::new(), Vec::new());
         for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);
             if token.connection == self.connection && ends_later {
-                let token = Token { expires: Some(end), ..token };
-                limited.push(work.within(&Limit { token })?);
+                if self.overlap.is_zero() {
+                    // Not left to the clock, which may be set back.
+                    work.within(&Revoke { id: token.id.clone() })?;
+                    revoked.push(Token { expires: Some(end), ..token });
+                } else {
+                    let token = Token { expires: Some(end), ..token };
+                    limited.push(work.within(&Limit { token })?);
+                }
             }
         }
-        Ok(Generated { limited, ..generated })
+        Ok(Generated { limited, revoked, ..generated })
     }
 
     fn publish(generated: &Generated, tokens: &TokenTable) {

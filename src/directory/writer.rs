@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Shared;
@@ -17,13 +18,18 @@ use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
 use crate::clock::Stopwatch;
 use crate::event::{Actor, Head};
+use crate::scim::error::{ScimError, ScimType};
 use crate::store::overlay::Overlay;
-use crate::store::{Change, Conflict, StoreError};
+use crate::store::{Change, Conflict, StoreError, Write};
 
 /// How many commands may wait.
 const QUEUE: usize = 1_024;
 /// How many commands are committed at once.
 const GROUP: usize = 512;
+/// How many bytes of changes close a group.
+const GROUP_BYTES: usize = 32 * 1024 * 1024;
+/// How many bytes a command may change: well below what the journal takes as one change.
+const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -63,8 +69,18 @@ impl<C: Command> Job for Queued<C> {
         let now = shared.settings.clock.now();
         let mut work = Work::new(pending, shared, now);
         let outcome = self.command.run(&mut work);
-        let drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
-        self.outcome = Some(outcome);
+        let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
+        let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
+        self.outcome = Some(if bytes > MAX_COMMAND_BYTES {
+            drafts.clear();
+            Err(ScimError::new(
+                ScimType::TooMany,
+                "The request changes too much at once; change or remove members in several requests first.",
+            )
+            .into())
+        } else {
+            outcome
+        });
         drafts
             .into_iter()
             .map(|Draft { event, expectations, writes }| {
@@ -147,20 +163,26 @@ impl Writer {
             let mut pending = Overlay::new(store.as_ref());
             let mut changes = Vec::new();
             let mut of_job = Vec::new();
+            let mut bytes = 0;
             for job in &mut jobs {
                 let wanted = job.run(&pending, &self.shared);
                 of_job.push(wanted.len());
                 for change in wanted {
+                    bytes += size(&change.writes);
                     pending.absorb(&change.writes);
                     changes.push(change);
                 }
+                if bytes > GROUP_BYTES {
+                    break;
+                }
             }
+            let mut rest = jobs.split_off(of_job.len());
             let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { store.commit(changes) };
             let outcomes = match outcomes {
                 Ok(outcomes) => outcomes,
                 Err(error) => {
                     report(&error);
-                    for job in jobs {
+                    for job in jobs.into_iter().chain(rest) {
                         job.fail(DirectoryError::Storage(StoreError::Stopped));
                     }
                     return;
@@ -173,13 +195,19 @@ impl Writer {
                 .iter()
                 .position(|&count| outcomes.by_ref().take(count).any(|one| one == Err(Conflict)))
                 .unwrap_or(jobs.len());
-            let again = jobs.split_off(overtaken);
+            let mut again = jobs.split_off(overtaken);
             for job in jobs {
                 job.answer(&self.shared.tokens);
             }
+            again.append(&mut rest);
             jobs = again;
         }
     }
+}
+
+/// How many bytes a change sets and removes.
+fn size(writes: &[Write]) -> usize {
+    writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len)).sum()
 }
 
 fn report(error: &StoreError) {

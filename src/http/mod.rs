@@ -24,6 +24,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+use tokio::sync::Semaphore;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
@@ -36,6 +37,9 @@ use router::{Action, Routed};
 use scim::Call;
 use scim::discovery::Discovery;
 
+/// How many searches may look at many resources at once.
+const MAX_SCANS: usize = 4;
+
 /// Below which path SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
 
@@ -47,6 +51,8 @@ pub struct Door {
     /// The URL below which resources are located.
     base_url: String,
     page_limits: PageLimits,
+    /// Searches that look at many resources, at once.
+    scans: Semaphore,
     max_body_bytes: usize,
     body_timeout: Duration,
     request_timeout: Duration,
@@ -70,6 +76,7 @@ impl Door {
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,
+            scans: Semaphore::new(MAX_SCANS),
             max_body_bytes: config.limits.max_body_bytes,
             body_timeout: config.limits.body_timeout,
             request_timeout: config.limits.request_timeout,

@@ -9,6 +9,9 @@ use super::projection::Projection;
 use super::schema::ResourceType;
 use super::sort::SortBy;
 
+/// The largest number that is taken for what it is; clients may read answers into 32 bits.
+const MAX_NUMBER: usize = i32::MAX as usize;
+
 /// How many resources a page holds, if the client does not say, and at most.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimits {
@@ -177,7 +180,8 @@ fn number(name: &str, text: Option<&str>) -> Result<Option<usize>, ScimError> {
             text.escape_debug()
         )));
     }
-    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(usize::MAX) }))
+    let number = if negative { 0 } else { digits.parse().unwrap_or(MAX_NUMBER) };
+    Ok(Some(number.min(MAX_NUMBER)))
 }
 
 #[cfg(test)]
@@ -201,7 +205,7 @@ mod tests {
         assert_eq!(given("1", "10"), index(1, 10));
         assert_eq!(given("0", "-1"), index(1, 0));
         assert_eq!(given("-5", "0"), index(1, 0));
-        assert_eq!(given("99999999999999999999999", "1001"), index(usize::MAX, 1_000));
+        assert_eq!(given("99999999999999999999999", "1001"), index(MAX_NUMBER, 1_000));
         assert_eq!(page(&[("x", "y")]).unwrap(), index(1, 100));
         let start = page(&[("cursor", ""), ("startIndex", "x")]).unwrap().start;
         assert_eq!(start, Start::Cursor(String::new()));

@@ -64,6 +64,8 @@ impl LocalStore {
         let engine = match usable {
             Ok(engine) => engine,
             Err(reason) => {
+                // Only if the journal can be read to its end is there something to rebuild from.
+                journal.follow::<StoreError>(0, |_| Ok(()))?;
                 let aside = folder.path().join(format!("state.{set_aside}"));
                 tracing::error!(
                     %reason, kept_as = %aside.display(), changes = journal.last_sequence(),

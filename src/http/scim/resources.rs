@@ -35,12 +35,15 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let projection = query::projection(&resource_type, &call.parameters())?;
     let wanted = |name: &str| projection.wants(name);
-    let stored = call.door.directory.retrieve(&resource_type, &call.routed.id, &wanted)?;
+    let directory = &call.door.directory;
+    let stored = with_members(&resource_type, || {
+        directory.retrieve(&resource_type, &call.routed.id, &wanted)
+    })?;
     if precondition::is_known(&call.parts.headers, stored.record.version) {
         return Ok(respond::not_modified(&stored));
     }
     let view = View { base_url: &call.door.base_url, projection: &projection };
-    respond::one(StatusCode::OK, view, &resource_type, &stored)
+    with_members(&resource_type, || respond::one(StatusCode::OK, view, &resource_type, &stored))
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -90,9 +93,20 @@ fn show(
 ) -> Result<Answer, Failure> {
     let projection = query::projection(resource_type, &call.parameters())?;
     let wanted = |name: &str| projection.wants(name);
-    let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
     let view = View { base_url: &call.door.base_url, projection: &projection };
-    respond::one(status, view, resource_type, &stored)
+    with_members(resource_type, || {
+        let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
+        respond::one(status, view, resource_type, &stored)
+    })
+}
+
+/// Does work that may take long where there may be very many members: the other connections of this
+/// thread go elsewhere meanwhile.
+fn with_members<T>(resource_type: &ResourceType, work: impl FnOnce() -> T) -> T {
+    match resource_type.members() {
+        Some(_) => tokio::task::block_in_place(work),
+        None => work(),
+    }
 }
 
 /// What a body means.

@@ -68,12 +68,15 @@ async fn search(
     let page = if is_quick {
         work()?
     } else {
-        // Looking at many resources is work for a thread that may block.
+        // Looking at many resources is work for a thread that may block, and for few at a time.
+        let _permit = call.door.scans.acquire().await.map_err(|_| Failure::Internal)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
     };
     let everything = Projection::everything();
-    respond::page(&page, |resource_type| View {
+    let view = |resource_type: &ResourceType| View {
         base_url: &call.door.base_url,
         projection: projections.get(&resource_type.name).unwrap_or(&everything),
-    })
+    };
+    // A long list takes its time to write: the other connections of this thread go elsewhere.
+    tokio::task::block_in_place(|| respond::page(&page, view))
 }

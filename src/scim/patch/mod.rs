@@ -10,7 +10,7 @@
 //! | `finish` | what holds once all operations are done |
 //!
 //! A request is all or nothing: operations work on a copy, and the copy counts only if all of them
-//! succeed and [`finish`] agrees.
+//! succeed and [`finish()`] agrees.
 
 mod apply;
 mod change;
@@ -91,7 +91,7 @@ impl PatchRequest {
     ///
     /// # Errors
     ///
-    /// Those of [`apply`] and [`finish`].
+    /// Those of [`apply()`] and [`finish()`].
     pub fn apply_all(
         &self,
         resource_type: &ResourceType,
