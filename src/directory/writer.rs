@@ -225,3 +225,68 @@ fn report(error: &StoreError) {
         "a change could not be put on disk: no more changes are taken on, reading goes on; check the disk, then restart scimd"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::{Directory, Settings};
+    use crate::event::{Event, Verb};
+    use crate::scim::schema::Registry;
+    use crate::store::Read as _;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::LocalStore;
+
+    /// Sets one key to so many bytes.
+    struct Big(usize);
+
+    const KEY: &[u8] = b"xbig";
+
+    impl Command for Big {
+        type Output = ();
+
+        fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+            work.put(KEY.to_vec(), vec![7; self.0 - KEY.len()]);
+            let subject = String::new();
+            work.record(Event { kind: "test".to_owned(), verb: Verb::Replaced, subject });
+            Ok(())
+        }
+    }
+
+    fn store(folder: &Path) -> Arc<LocalStore> {
+        let folder = DataFolder::open(folder).unwrap();
+        Arc::new(LocalStore::open(folder, 8, [7; 16], "aside").unwrap())
+    }
+
+    fn directory(store: Arc<LocalStore>) -> Directory {
+        let settings = Settings {
+            registry: Arc::new(Registry::built_in()),
+            clock: Clock::System,
+            max_resource_bytes: 1,
+            max_scan: 1,
+            max_search_time: Duration::from_secs(1),
+        };
+        Directory::open(store, settings).unwrap()
+    }
+
+    #[test]
+    fn the_largest_change_that_is_taken_is_read_back_and_a_larger_one_harms_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(store(folder.path()));
+        directory.submit(Actor::System, Big(MAX_COMMAND_BYTES)).wait().unwrap();
+        let refused = directory.submit(Actor::System, Big(MAX_COMMAND_BYTES + 1)).wait();
+        assert!(matches!(
+            refused,
+            Err(DirectoryError::Invalid(ScimError { scim_type: ScimType::TooMany, .. }))
+        ));
+        directory.submit(Actor::System, Big(100)).wait().unwrap();
+        drop(directory);
+
+        // What counts is that the journal gives all of it back.
+        std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+        let store = store(folder.path());
+        assert_eq!(store.get(KEY).unwrap().map(|value| value.len()), Some(100 - KEY.len()));
+    }
+}
