@@ -248,8 +248,9 @@ impl Journal {
             }
             .into());
         }
-        for segment in wanted {
-            segment.read(expected, |frame| {
+        for (place, segment) in wanted.iter().enumerate() {
+            let upto = wanted.get(place + 1).map(|next| next.first);
+            segment.read(expected, upto, |frame| {
                 expected = frame.sequence + 1;
                 if frame.sequence > after { visit(frame) } else { Ok(()) }
             })?;

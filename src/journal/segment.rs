@@ -124,18 +124,23 @@ impl Segment {
         }
     }
 
-    /// Reads every frame; `expected` is the sequence that the first must have.
+    /// Reads every frame; `expected` is the sequence that the first must have, and `upto` that of the
+    /// first frame of the next file, if there is one.
     pub(super) fn read<E: From<JournalError>>(
         &self,
         expected: u64,
+        upto: Option<u64>,
         mut visit: impl FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.first != expected {
             return Err(self.damaged(0, format!("change {expected} is missing before it")).into());
         }
         let bytes = self.load()?;
-        self.walk(&bytes, &mut visit)?;
-        Ok(())
+        let end = self.walk(&bytes, &mut visit)?;
+        match (upto, end.why) {
+            (Some(upto), Some(why)) if end.next < upto => Err(self.damaged(end.at, why).into()),
+            _ => Ok(()),
+        }
     }
 
     /// Visits frames until one is missing or wrong; answers where that is and what is wrong.

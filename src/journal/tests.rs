@@ -187,3 +187,19 @@ fn a_missing_file_is_named() {
     let error = journal.follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("and 1 is needed"), "{error}");
 }
+
+#[test]
+fn damage_in_an_older_file_is_named_where_it_is() {
+    let folder = Folder::new("older");
+    let mut journal = folder.open().unwrap();
+    for _ in 0..20 {
+        journal.append(&[entry(1024 * 1024)]).unwrap();
+    }
+    let first = Segment::list(&folder.0).unwrap().remove(0).path;
+    let mut damaged = fs::read(&first).unwrap();
+    damaged[HEADER_AND_A_BIT] ^= 1;
+    fs::write(&first, damaged).unwrap();
+    let error = journal.follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let named = first.display().to_string();
+    assert!(error.contains(&named) && error.contains("checksum"), "{error}");
+}
