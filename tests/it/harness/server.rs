@@ -17,6 +17,10 @@ use super::Client;
 /// How long a server may take until it listens, and until it has stopped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The connection of a server whose configuration names none: it speaks SCIM as the RFCs have it.
+const CONNECTION: &str = "[connections.default]\nmethod = \"okta-custom\"\n\
+    service_origin = \"localhost\"\nip_allowlist = \"127.0.0.0/8, ::1\"\n";
+
 /// A command of the binary under test.
 pub(crate) fn scimd(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scimd"));
@@ -66,6 +70,9 @@ impl Server {
         };
         let mut text = format!("{top}\ndata_dir = \"data\"\n{tables}\n");
         let address = format!("address = \"127.0.0.1:{port}\"\n");
+        if !text.contains("[connections.") {
+            text.push_str(CONNECTION);
+        }
         if text.contains("[listen]") {
             text = text.replace("[listen]", &format!("[listen]\n{address}"));
         } else {
