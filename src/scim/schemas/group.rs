@@ -15,6 +15,7 @@ pub fn resource_type() -> ResourceType {
         description: "A group of accounts and of other groups".to_owned(),
         display: &["displayName"],
         tag: 2,
+        is_account: false,
         schema: schema(),
         extensions: Vec::new(),
         common: common::attributes(),
