@@ -16,6 +16,7 @@ mod query;
 mod reindex;
 mod replace;
 mod resource;
+mod rules;
 mod token;
 mod work;
 mod writer;
@@ -38,6 +39,7 @@ pub use patch::Patch;
 pub use query::{Page, Search};
 pub use replace::Replace;
 pub use resource::Stored;
+pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
 pub use work::{Command, Work};
 
@@ -122,6 +124,11 @@ impl Directory {
             job.fail(error);
         }
         Pending(answer)
+    }
+
+    /// What accounts may be given.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.shared.settings.catalogue
     }
 
     /// An id for a resource that others refer to before it is created.

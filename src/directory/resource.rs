@@ -170,10 +170,12 @@ pub(super) fn touch(
 ) -> Result<Stored, DirectoryError> {
     let unchanged = attributes(resource_type, stored)?;
     let meta = next_meta(work, resource_type, stored)?;
-    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged))
+    let manager = stored.record.manager();
+    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged), manager)
 }
 
-/// Writes a resource with its index entries, in place of `previous` if there is one.
+/// Writes a resource with its index entries, in place of `previous` if there is one; `manager` is the
+/// name of the connection that manages it.
 pub(super) fn write(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
@@ -181,6 +183,7 @@ pub(super) fn write(
     meta: &Meta,
     resource: &Resource,
     previous: Option<&Resource>,
+    manager: Option<&str>,
 ) -> Result<Stored, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let limit = work.settings().max_resource_bytes;
@@ -196,7 +199,7 @@ pub(super) fn write(
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
         update_index(work, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
     }
-    let value = record::encode(meta.version, &rendered);
+    let value = record::encode(meta.version, &rendered, manager);
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
     work.put(key, value);

@@ -15,6 +15,7 @@ use uuid::{ContextV7, Uuid};
 use super::attribute::{Mutability, Omitted};
 use super::schema::{IndexedAttribute, ResourceType};
 use super::schemas::common::{ID, META, SCHEMAS};
+use super::schemas::user::ACTIVE;
 
 /// The service provider's identifier of a resource: a UUID of version 7, so that ids are in the
 /// order of creation.
@@ -156,6 +157,11 @@ impl Resource {
                 }
             },
         }
+    }
+
+    /// Whether this account may be used.
+    pub fn is_active(&self) -> bool {
+        self.attributes.get(ACTIVE) == Some(&Value::Bool(true))
     }
 
     /// The name by which people know this resource.
