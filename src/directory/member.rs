@@ -60,7 +60,7 @@ pub(super) fn references(
         let references = match attribute.held {
             Held::AsMembers => members(state, registry, id)?,
             Held::AsMemberships => groups(state, registry, id)?,
-            Held::InRecord => Vec::new(),
+            Held::InRecord | Held::Computed => Vec::new(),
         };
         if !references.is_empty() {
             all.push((attribute.name.clone(), references));

@@ -4,11 +4,13 @@
 //! thread runs against state as it will be when all earlier commands are done: uniqueness and versions
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
+mod access;
 mod bulk;
 mod create;
 mod cursor;
 mod delete;
 mod error;
+mod follow;
 mod member;
 mod patch;
 mod plan;
@@ -34,6 +36,7 @@ pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
+pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};

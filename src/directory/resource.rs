@@ -6,10 +6,12 @@ use super::Directory;
 use super::error::DirectoryError;
 use super::member::{self, Reference};
 use super::work::Work;
+use crate::access::Effective;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
 
@@ -22,12 +24,14 @@ pub struct Stored {
     pub record: Record,
     /// What it refers to, by the attribute that does; empty where nobody asked.
     pub references: Vec<(String, Vec<Reference>)>,
+    /// What its access comes to, where somebody asked.
+    pub access: Option<Effective>,
 }
 
 impl Stored {
     /// A record of which nobody has asked yet what it refers to.
     pub(super) fn new(id: ResourceId, record: Record) -> Self {
-        Self { id, record, references: Vec::new() }
+        Self { id, record, references: Vec::new(), access: None }
     }
 }
 
@@ -60,10 +64,24 @@ impl Directory {
         mut stored: Stored,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Stored, DirectoryError> {
+        self.refer(resource_type, &mut stored, wanted)?;
+        Ok(stored)
+    }
+
+    /// Has a resource say what it refers to, now, in the wanted attributes.
+    pub(super) fn refer(
+        &self,
+        resource_type: &ResourceType,
+        stored: &mut Stored,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
         stored.references =
             member::references(state, self.registry(), resource_type, stored.id, wanted)?;
-        Ok(stored)
+        if resource_type.is_account && wanted(ACCESS) {
+            stored.access = Some(self.access(resource_type, stored)?);
+        }
+        Ok(())
     }
 }
 

@@ -136,8 +136,12 @@ impl Resource {
         }
     }
 
-    /// Sets a top-level attribute to a value in canonical form.
+    /// Sets a top-level attribute to a value in canonical form; an empty list clears it.
     pub fn put(&mut self, resource_type: &ResourceType, name: &str, value: Value) {
+        if value.as_array().is_some_and(Vec::is_empty) {
+            self.attributes.shift_remove(name);
+            return;
+        }
         self.set(None, name, value);
         self.sort(resource_type);
     }

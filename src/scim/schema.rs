@@ -113,7 +113,8 @@ impl ResourceType {
     /// Whether what is stored is exactly what is served when a client asks for nothing special.
     pub fn is_served_as_stored(&self) -> bool {
         fn plain(attributes: &[Attribute]) -> bool {
-            attributes.iter().all(|attribute| {
+            let in_record = attributes.iter().filter(|attribute| attribute.held == Held::InRecord);
+            in_record.clone().all(|attribute| {
                 let kept_unseen = attribute.returned == Returned::Never
                     && attribute.mutability != Mutability::WriteOnly;
                 attribute.returned != Returned::Request
