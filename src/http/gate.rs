@@ -13,6 +13,7 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
 use crate::config::{AddressSet, Compat, Config, Origin, UnknownMembers};
+use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
 use crate::directory::{Directory, TokenRefusal};
 use crate::event::Actor;
@@ -32,6 +33,7 @@ pub(super) struct Gate {
 struct Rules {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
+    manner: Manner,
     compat: Compat,
     unknown_members: UnknownMembers,
 }
@@ -40,6 +42,8 @@ struct Rules {
 pub(super) struct Admitted {
     /// The connection that is speaking.
     pub connection: String,
+    /// What its method is used to.
+    pub manner: Manner,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
     /// What becomes of members that are not in the directory.
@@ -90,6 +94,7 @@ impl Gate {
                     let rules = Rules {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
+                        manner: Manner::of(connection.method),
                         compat: connection.compat,
                         unknown_members: connection.unknown_members,
                     };
@@ -130,6 +135,7 @@ impl Gate {
             }
         }
         Ok(Admitted {
+            manner: rules.manner,
             compat: rules.compat,
             unknown_members: rules.unknown_members,
             connection: token.connection,

@@ -117,6 +117,13 @@ pub(super) fn not_modified(stored: &Stored) -> Answer {
     answer
 }
 
+/// The resource is in this version now.
+pub(super) fn no_content(stored: &Stored) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    tag(&mut answer, stored);
+    answer
+}
+
 fn tag(answer: &mut Answer, stored: &Stored) {
     if let Ok(tag) = HeaderValue::from_str(&stored.record.version.to_string()) {
         answer.headers_mut().insert(ETAG, tag);

@@ -48,6 +48,8 @@ pub struct ResourceType {
     pub description: String,
     /// The attributes by which people know a resource; the first that has a value is shown.
     pub display: &'static [&'static str],
+    /// Whether it stands for somebody who has access.
+    pub is_account: bool,
     /// The byte that stands for it in keys on disk; never changes.
     pub tag: u8,
     /// Its base schema.

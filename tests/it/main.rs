@@ -25,6 +25,7 @@ mod group;
 mod hostile;
 mod life;
 mod limits;
+mod method;
 mod patch;
 mod query;
 mod recovery;

@@ -16,6 +16,7 @@ use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
 use crate::config::{Compat, UnknownMembers};
+use crate::connection::method::Manner;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -26,6 +27,7 @@ pub(super) struct Call<'a> {
     door: &'a Door,
     parts: &'a Parts,
     routed: &'a Routed,
+    manner: Manner,
     compat: Compat,
     unknown_members: UnknownMembers,
     actor: Actor,
@@ -38,8 +40,15 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        let (compat, unknown_members) = (admitted.compat, admitted.unknown_members);
-        Self { door, parts, routed, compat, unknown_members, actor: admitted.into_actor() }
+        Self {
+            door,
+            parts,
+            routed,
+            manner: admitted.manner,
+            compat: admitted.compat,
+            unknown_members: admitted.unknown_members,
+            actor: admitted.into_actor(),
+        }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.

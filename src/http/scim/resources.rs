@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::StatusCode;
 
 use super::Call;
+use crate::connection::method::Patched;
 use crate::directory::{Create, Delete, Patch, Replace, Stored};
 use crate::http::error::Failure;
 use crate::http::precondition;
@@ -71,6 +72,10 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
+    let asked = query::asks_for_attributes(&call.parameters());
+    if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
+        return Ok(respond::no_content(&stored));
+    }
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 

@@ -14,6 +14,7 @@ pub fn resource_type() -> ResourceType {
         endpoint: "Groups".to_owned(),
         description: "A group of accounts and of other groups".to_owned(),
         display: &["displayName"],
+        is_account: false,
         tag: 2,
         schema: schema(),
         extensions: Vec::new(),

@@ -16,6 +16,7 @@ pub fn resource_type() -> ResourceType {
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
         display: &["displayName", "userName"],
+        is_account: true,
         tag: 1,
         schema: core(),
         extensions: vec![Extension { schema: enterprise(), required: false }],
