@@ -16,6 +16,7 @@ pub fn resource_type() -> ResourceType {
         display: &["displayName"],
         is_account: false,
         tag: 2,
+        is_account: false,
         schema: schema(),
         extensions: Vec::new(),
         common: common::attributes(),
