@@ -1,22 +1,23 @@
 //! What sets the kinds of clients apart, as data.
 
 use crate::config::Method;
+use crate::scim::exchange::Renaming;
 use crate::scim::schema::ResourceType;
 
 /// How requests of a connection are read and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
-    accounts: Dialect,
+    dialect: Dialect,
     patched_account: Patched,
     patched_other: Patched,
 }
 
-/// A form of resources on the wire.
+/// A form of accounts and of errors on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As RFC 7643 has them.
+    /// As RFC 7643 and RFC 7644 have them.
     Rfc,
-    /// With access and department at top level: `permissions`, `department`.
+    /// Accounts have access and department at top level; the status in the body of an error is a number.
     Flat,
 }
 
@@ -30,25 +31,35 @@ pub enum Patched {
 }
 
 const OKTA: Manner = Manner {
-    accounts: Dialect::Rfc,
+    dialect: Dialect::Rfc,
     patched_account: Patched::Resource,
     patched_other: Patched::Nothing,
 };
 const OKTA_CUSTOM: Manner = Manner {
-    accounts: Dialect::Rfc,
+    dialect: Dialect::Rfc,
     patched_account: Patched::Resource,
     patched_other: Patched::Resource,
 };
 const ENTRA: Manner = Manner {
-    accounts: Dialect::Rfc,
+    dialect: Dialect::Rfc,
     patched_account: Patched::Nothing,
     patched_other: Patched::Nothing,
 };
 const CUSTOM: Manner = Manner {
-    accounts: Dialect::Flat,
+    dialect: Dialect::Flat,
     patched_account: Patched::Resource,
     patched_other: Patched::Resource,
 };
+
+impl Dialect {
+    /// Whether a PUT may change the name of a resource.
+    pub fn renaming(self) -> Renaming {
+        match self {
+            Self::Rfc => Renaming::Allowed,
+            Self::Flat => Renaming::Refused,
+        }
+    }
+}
 
 impl Manner {
     /// How clients of a kind want it.
@@ -61,9 +72,14 @@ impl Manner {
         }
     }
 
-    /// The form in which resources of a type come and go.
-    pub fn dialect(self, resource_type: &ResourceType) -> Dialect {
-        if resource_type.is_account { self.accounts } else { Dialect::Rfc }
+    /// The dialect of these clients.
+    pub fn dialect(self) -> Dialect {
+        self.dialect
+    }
+
+    /// The dialect in which resources of a type come and go: accounts alone have another form.
+    pub fn dialect_of(self, resource_type: &ResourceType) -> Dialect {
+        if resource_type.is_account { self.dialect } else { Dialect::Rfc }
     }
 
     /// What a PATCH of a resource of a type answers.

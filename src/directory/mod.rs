@@ -106,6 +106,11 @@ impl Directory {
         &self.shared.settings.registry
     }
 
+    /// What accounts may be given.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.shared.settings.catalogue
+    }
+
     /// Hands a command to the writer. The answer comes once the change is on disk.
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (reply, answer) = oneshot::channel();

@@ -8,9 +8,10 @@ use super::resource::{self, Stored};
 use super::work::{Command, Work};
 use crate::config::UnknownMembers;
 use crate::event::Verb;
+use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
-use crate::scim::validate::check_immutable;
+use crate::scim::validate::{check_immutable, keep_name};
 
 /// Puts a resource in the place of another, and answers it as stored.
 ///
@@ -25,6 +26,8 @@ pub struct Replace {
     pub expected: Option<Vec<Version>>,
     /// With which attributes.
     pub resource: Resource,
+    /// Whether it may rename what it replaces.
+    pub renaming: Renaming,
     /// What becomes of members that are not there.
     pub unknown_members: UnknownMembers,
 }
@@ -45,6 +48,9 @@ impl Command for Replace {
         let mut replacement = self.resource.clone();
         let members = replacement.take_members(resource_type);
         check_immutable(resource_type, &previous, &replacement)?;
+        if self.renaming == Renaming::Refused {
+            keep_name(resource_type, &previous, &mut replacement)?;
+        }
         replacement.complete(resource_type, Some(&previous));
         let mut changed = replacement != previous;
         if resource_type.members().is_some() {

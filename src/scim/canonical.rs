@@ -33,6 +33,13 @@ impl Given {
         Self { members: object.into_iter().map(|(name, value)| (name, Some(value))).collect() }
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_meant = |(given, value): &(String, Option<Value>)| {
+            given.eq_ignore_ascii_case(name) && value.as_ref().is_some_and(|value| !value.is_null())
+        };
+        self.members.iter().any(is_meant)
+    }
+
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.members
             .iter_mut()

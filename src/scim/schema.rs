@@ -48,8 +48,6 @@ pub struct ResourceType {
     pub description: String,
     /// The attributes by which people know a resource; the first that has a value is shown.
     pub display: &'static [&'static str],
-    /// Whether it stands for somebody who has access.
-    pub is_account: bool,
     /// The byte that stands for it in keys on disk; never changes.
     pub tag: u8,
     /// Whether its resources are accounts: they have access, and can be inactive.
@@ -71,6 +69,12 @@ impl ResourceType {
     /// The extension with that URN, in any letter case.
     pub fn extension(&self, urn: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// The attribute that names a resource among those of its type: the first that each has and no
+    /// other shares.
+    pub fn name_attribute(&self) -> Option<&Attribute> {
+        self.schema.attributes.iter().find(|attribute| attribute.required && attribute.is_unique())
     }
 
     /// Every top-level attribute of the base schema and of the extensions, with the URN of its

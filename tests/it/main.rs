@@ -19,6 +19,7 @@ mod bulk;
 mod cli;
 mod discovery;
 mod first_boot;
+mod flat;
 mod framing;
 mod gate;
 mod group;

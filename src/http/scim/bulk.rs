@@ -98,13 +98,18 @@ fn try_prepare(
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
-        Method::Put => Operation::Replace(Replace {
-            unknown_members: call.unknown_members,
-            resource: resources::resource(call, &resource_type, Exchange::Replace, data)?,
-            resource_type,
-            id,
-            expected,
-        }),
+        Method::Put => {
+            let renaming = call.manner.dialect_of(&resource_type).renaming();
+            let exchange = Exchange::Replace(renaming);
+            Operation::Replace(Replace {
+                unknown_members: call.unknown_members,
+                resource: resources::resource(call, &resource_type, exchange, data)?,
+                renaming,
+                resource_type,
+                id,
+                expected,
+            })
+        }
         Method::Patch => {
             let request = PatchRequest::parse(&resource_type, data)?;
             call.check_unknown(&request.unknown)?;
@@ -159,7 +164,7 @@ fn result(
             if let Some(location) = location {
                 add("location", json!(location));
             }
-            let (status, body) = Failure::from(error).into_body();
+            let (status, body) = Failure::from(error).into_body(call.manner.dialect());
             add("status", json!(status.as_str()));
             add("response", body);
         }

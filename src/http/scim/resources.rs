@@ -49,9 +49,16 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
+    let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
         unknown_members: call.unknown_members,
-        resource: resource(&call, &resource_type, Exchange::Replace, json::parse_object(&body)?)?,
+        resource: resource(
+            &call,
+            &resource_type,
+            Exchange::Replace(renaming),
+            json::parse_object(&body)?,
+        )?,
+        renaming,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),

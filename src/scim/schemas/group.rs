@@ -14,7 +14,6 @@ pub fn resource_type() -> ResourceType {
         endpoint: "Groups".to_owned(),
         description: "A group of accounts and of other groups".to_owned(),
         display: &["displayName"],
-        is_account: false,
         tag: 2,
         is_account: false,
         schema: schema(),

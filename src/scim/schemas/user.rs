@@ -24,7 +24,6 @@ pub fn resource_type() -> ResourceType {
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
         display: &["displayName", "userName"],
-        is_account: true,
         tag: 1,
         is_account: true,
         schema: core(),
