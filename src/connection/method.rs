@@ -1,7 +1,7 @@
 //! What sets the kinds of clients apart, as data.
 
+use super::dialect::Dialect;
 use crate::config::Method;
-use crate::scim::exchange::Renaming;
 use crate::scim::schema::ResourceType;
 
 /// How requests of a connection are read and answered.
@@ -10,15 +10,6 @@ pub struct Manner {
     dialect: Dialect,
     patched_account: Patched,
     patched_other: Patched,
-}
-
-/// A form of accounts and of errors on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// As RFC 7643 and RFC 7644 have them.
-    Rfc,
-    /// Accounts have access and department at top level; the status in the body of an error is a number.
-    Flat,
 }
 
 /// What a PATCH answers, unless the request asks for attributes (RFC 7644, section 3.5.2).
@@ -50,16 +41,6 @@ const CUSTOM: Manner = Manner {
     patched_account: Patched::Resource,
     patched_other: Patched::Resource,
 };
-
-impl Dialect {
-    /// Whether a PUT may change the name of a resource.
-    pub fn renaming(self) -> Renaming {
-        match self {
-            Self::Rfc => Renaming::Allowed,
-            Self::Flat => Renaming::Refused,
-        }
-    }
-}
 
 impl Manner {
     /// How clients of a kind want it.

@@ -1,4 +1,6 @@
-//! Who speaks to us: the methods of connections, what each is used to, and their tokens.
+//! Who speaks to us: the methods of connections, the dialects that they use, and their tokens.
 
+pub mod dialect;
+pub mod flat;
 pub mod method;
 pub mod token;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::respond::{self, Answer};
 use crate::config::duration;
-use crate::connection::method::Dialect;
+use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};

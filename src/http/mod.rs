@@ -28,7 +28,8 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::connection::method::{Dialect, Manner};
+use crate::connection::dialect::Dialect;
+use crate::connection::method::Manner;
 use crate::directory::Directory;
 use crate::scim::query::PageLimits;
 use error::Failure;

@@ -12,8 +12,10 @@ use super::sort::SortBy;
 /// The largest number that is taken for what it is; clients may read answers into 32 bits.
 const MAX_NUMBER: usize = i32::MAX as usize;
 
-const ATTRIBUTES: &str = "attributes";
-const EXCLUDED_ATTRIBUTES: &str = "excludedAttributes";
+/// The parameter that names what an answer is to carry (RFC 7644, section 3.9).
+pub const ATTRIBUTES: &str = "attributes";
+/// The parameter that names what an answer is not to carry.
+pub const EXCLUDED_ATTRIBUTES: &str = "excludedAttributes";
 
 /// How many resources a page holds, if the client does not say, and at most.
 #[derive(Clone, Copy, Debug)]

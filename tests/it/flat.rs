@@ -2,9 +2,45 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Raw, Reply, Server, USER, create, group};
+use crate::harness::{Client, Raw, Reply, Server, USER, create, encode, group};
 
 const CUSTOM: &str = "[connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n";
+
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// A catalogue with something of everything.
+const ACCESS: &str = r#"
+[access]
+workspace_permissions = ["basic_access", "send_campaigns"]
+team_permissions = ["admin", "edit"]
+[[workspaces]]
+name = "Main"
+[[workspaces]]
+name = "Test Workspace"
+id = "ws-1"
+teams = ["Test Team"]
+[[permission_sets]]
+name = "Test Permission Set"
+id = "set-1"
+permissions = ["basic_access", "send_campaigns"]
+[[roles]]
+name = "Test Role"
+id = "2519dafcdba238ae7"
+[[roles.workspaces]]
+name = "Test Workspace"
+permissions = ["basic_access"]
+permission_sets = ["Test Permission Set"]
+[[roles.workspaces.teams]]
+name = "Test Team"
+permissions = ["edit"]
+[[roles]]
+name = "Other Role"
+"#;
+
+/// A server with that catalogue.
+fn server() -> Server {
+    Server::start_with(&format!("{CUSTOM}{ACCESS}"))
+}
 
 /// The least that makes a user in this dialect.
 fn user(user_name: &str) -> Value {
@@ -61,4 +97,81 @@ fn a_taken_name_is_told_in_the_words_of_the_dialect() {
     create(&client, "/Groups", &group("Team", &[]));
     let detail = error(&client.post("/Groups", &group("team", &[])), 409, Some("uniqueness"));
     assert_eq!(detail, "Group already exists in the database.");
+}
+
+/// A user as the dialect's documentation has it.
+fn example() -> Value {
+    json!({
+        "schemas": [USER], "userName": "user@example.com",
+        "name": {"givenName": "Test", "familyName": "User"},
+        "department": "finance",
+        "createdAt": "2024 Nov 11, 4:20 PM", "lastSignInAt": "N/A",
+        "permissions": {
+            "companyPermissions": ["manage_company_settings"],
+            "roles": [{"roleName": "Test Role"}, {"roleId": "2519dafcdba238ae7"}],
+            "appGroup": [
+                {"appGroupName": "Test Workspace", "appGroupPermissions": ["basic_access"],
+                    "team": [{"teamName": "Test Team", "teamPermissions": ["admin"]}]},
+                {"appGroupName": "Main",
+                    "appGroupPermissionSets": [{"appGroupPermissionSetName": "Test Permission Set"}]},
+            ],
+        },
+    })
+}
+
+/// What stays of an answer without ids that are derived from names.
+fn without_derived_ids(mut permissions: Value) -> Value {
+    for app_group in permissions["appGroup"].as_array_mut().unwrap() {
+        if app_group["appGroupName"] == "Main" {
+            app_group.as_object_mut().unwrap().remove("appGroupId").unwrap();
+        }
+        for team in app_group["team"].as_array_mut().unwrap() {
+            assert!(team.as_object_mut().unwrap().remove("teamId").unwrap().is_string());
+        }
+    }
+    permissions
+}
+
+#[test]
+fn a_user_comes_back_as_the_dialect_has_it() {
+    let server = server();
+    let client = server.client();
+    let created = client.post("/Users", &example()).expect(201);
+    let names: Vec<&String> = created.body.as_object().unwrap().keys().collect();
+    let flat = ["schemas", "id", "userName", "name", "department", "createdAt", "lastSignInAt"];
+    assert_eq!(names[..7], flat);
+    assert_eq!(names[7..], ["permissions", "active", "meta"]);
+    assert_eq!(created.body["schemas"], json!([USER]));
+    assert_eq!(
+        (&created.body["department"], created.text("/lastSignInAt")),
+        (&json!("finance"), "N/A")
+    );
+    let set = json!({"appGroupPermissionSetName": "Test Permission Set",
+        "appGroupPermissionSetID": "set-1", "permissions": ["basic_access", "send_campaigns"]});
+    let permissions = without_derived_ids(created.body["permissions"].clone());
+    assert_eq!(permissions["companyPermissions"], json!(["manage_company_settings"]));
+    assert_eq!(
+        permissions["appGroup"],
+        json!([
+            {"appGroupName": "Test Workspace", "appGroupId": "ws-1", "appGroupPermissions": ["basic_access"],
+                "team": [{"teamName": "Test Team", "teamPermissions": ["admin"]}],
+                "appGroupPermissionSets": []},
+            {"appGroupName": "Main", "appGroupPermissions": [], "team": [],
+                "appGroupPermissionSets": [set.clone()]},
+        ])
+    );
+    let role = &permissions["roles"][0];
+    assert_eq!(permissions["roles"].as_array().unwrap().len(), 1, "name and id are of one role");
+    assert_eq!(
+        (&role["roleName"], &role["roleId"]),
+        (&json!("Test Role"), &json!("2519dafcdba238ae7"))
+    );
+    assert_eq!(
+        without_derived_ids(role.clone())["appGroup"],
+        json!([
+            {"appGroupName": "Test Workspace", "appGroupId": "ws-1", "appGroupPermissions": ["basic_access"],
+                "team": [{"teamName": "Test Team", "teamPermissions": ["edit"]}],
+                "appGroupPermissionSets": [set]},
+        ])
+    );
 }

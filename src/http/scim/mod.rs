@@ -12,10 +12,11 @@ use hyper::http::request::Parts;
 
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond::Answer;
+use super::respond::{Answer, View};
 use super::router::{Action, Routed};
 use super::{Door, respond};
 use crate::config::{Compat, UnknownMembers};
+use crate::connection::dialect::Form;
 use crate::connection::method::Manner;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
@@ -65,6 +66,20 @@ impl<'a> Call<'a> {
             ))
             .into()),
         }
+    }
+
+    /// In which form resources of a type are shown to this client.
+    fn form(
+        &self,
+        resource_type: &ResourceType,
+        parameters: &Parameters,
+    ) -> Result<Form, ScimError> {
+        self.manner.dialect_of(resource_type).form(resource_type, parameters)
+    }
+
+    fn view<'v>(&'v self, form: &'v Form) -> View<'v> {
+        let catalogue = self.door.directory.catalogue();
+        View { base_url: &self.door.base_url, catalogue, form }
     }
 
     /// The query parameters, decoded; `+` is a space.
