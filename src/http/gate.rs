@@ -8,14 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
-use crate::config::{AddressSet, Compat, Config, Origin, UnknownMembers};
+use crate::access::DefaultAccess;
+use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
-use crate::directory::{Directory, TokenRefusal};
+use crate::directory::{self, Directory, TokenRefusal};
 use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -35,7 +37,8 @@ struct Rules {
     origin: Option<Origin>,
     manner: Manner,
     compat: Compat,
-    unknown_members: UnknownMembers,
+    held_to: directory::Rules,
+    default_access: Arc<DefaultAccess>,
 }
 
 /// Who passed the gate.
@@ -46,8 +49,10 @@ pub(super) struct Admitted {
     pub manner: Manner,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
-    /// What becomes of members that are not in the directory.
-    pub unknown_members: UnknownMembers,
+    /// What its changes are held to.
+    pub rules: directory::Rules,
+    /// What its accounts get if a request names no workspace.
+    pub default_access: Arc<DefaultAccess>,
     token: String,
     address: IpAddr,
 }
@@ -96,7 +101,11 @@ impl Gate {
                         origin: connection.service_origin.clone(),
                         manner: Manner::of(connection.method),
                         compat: connection.compat,
-                        unknown_members: connection.unknown_members,
+                        held_to: connection.into(),
+                        default_access: Arc::new(DefaultAccess::new(
+                            &connection.default_workspace,
+                            &connection.default_permissions,
+                        )),
                     };
                     (name.clone(), rules)
                 })
@@ -137,7 +146,8 @@ impl Gate {
         Ok(Admitted {
             manner: rules.manner,
             compat: rules.compat,
-            unknown_members: rules.unknown_members,
+            rules: rules.held_to,
+            default_access: Arc::clone(&rules.default_access),
             connection: token.connection,
             token: token.id,
             address,

@@ -4,15 +4,17 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::Failure;
-use crate::access::Catalogue;
+use crate::access::{Catalogue, Effective};
 use crate::connection::dialect::Form;
 use crate::directory::{Page, Stored};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::resource::{self, ResourceId};
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::{ACCESS, EFFECTIVE, MANAGED_BY};
+use crate::scim::schemas::common::SCHEMAS;
 
 /// What goes back to the client.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -70,7 +72,12 @@ impl View<'_> {
         let mut whole = Vec::new();
         resource::serve(&record.json, record.meta_at, &ties, &location, &mut whole);
         let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
-        let shown = self.form.apply(self.catalogue, resource_type, whole);
+        let mut shown = self.form.apply(self.catalogue, resource_type, whole);
+        if let (true, Some(Value::Array(schemas))) =
+            (shown.contains_key(ACCESS), shown.get_mut(SCHEMAS))
+        {
+            schemas.push(ACCESS.into());
+        }
         serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
     }
 
@@ -91,8 +98,26 @@ impl View<'_> {
                 .collect();
             ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
         }
+        if let Some(effective) = &stored.access {
+            let access = access(stored, effective);
+            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
+        }
         ties
     }
+}
+
+/// What an account's access comes to (the extension of `scim/schemas/access.rs`).
+fn access(stored: &Stored, effective: &Effective) -> Value {
+    let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        json!({"value": entitlement.to_string(), "sources": sources})
+    });
+    let mut access = Map::new();
+    if let Some(manager) = stored.record.manager() {
+        access.insert(MANAGED_BY.to_owned(), manager.into());
+    }
+    access.insert(EFFECTIVE.to_owned(), pieces.collect());
+    Value::Object(access)
 }
 
 /// One resource, at its location.

@@ -91,7 +91,7 @@ fn try_prepare(
     let expected = operation.version.as_deref().map(precondition::versions_of);
     Ok(match operation.method {
         Method::Post => Operation::Create(Create {
-            unknown_members: call.unknown_members,
+            rules: call.rules,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
@@ -100,7 +100,7 @@ fn try_prepare(
             let renaming = call.manner.dialect_of(&resource_type).renaming();
             let exchange = Exchange::Replace(renaming);
             Operation::Replace(Replace {
-                unknown_members: call.unknown_members,
+                rules: call.rules,
                 resource: resources::resource(call, &resource_type, exchange, data)?,
                 renaming,
                 resource_type,
@@ -110,15 +110,11 @@ fn try_prepare(
         }
         Method::Patch => {
             let request = resources::patch_request(call, &resource_type, data)?;
-            Operation::Patch(Patch {
-                request,
-                unknown_members: call.unknown_members,
-                resource_type,
-                id,
-                expected,
-            })
+            Operation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
-        Method::Delete => Operation::Delete(Delete { resource_type, id, expected }),
+        Method::Delete => {
+            Operation::Delete(Delete { resource_type, id, expected, rules: call.rules })
+        }
     })
 }
 

@@ -15,9 +15,11 @@ use super::gate::Admitted;
 use super::respond::{Answer, View};
 use super::router::{Action, Routed};
 use super::{Door, respond};
-use crate::config::{Compat, UnknownMembers};
+use crate::access::DefaultAccess;
+use crate::config::Compat;
 use crate::connection::dialect::Form;
 use crate::connection::method::Manner;
+use crate::directory::Rules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -30,7 +32,8 @@ pub(super) struct Call<'a> {
     routed: &'a Routed,
     manner: Manner,
     compat: Compat,
-    unknown_members: UnknownMembers,
+    rules: Rules,
+    default_access: Arc<DefaultAccess>,
     actor: Actor,
 }
 
@@ -41,15 +44,10 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        Self {
-            door,
-            parts,
-            routed,
-            manner: admitted.manner,
-            compat: admitted.compat,
-            unknown_members: admitted.unknown_members,
-            actor: admitted.into_actor(),
-        }
+        let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
+        let default_access = Arc::clone(&admitted.default_access);
+        let actor = admitted.into_actor();
+        Self { door, parts, routed, manner, compat, rules, default_access, actor }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.

@@ -18,16 +18,13 @@ use crate::scim::patch::PatchRequest;
 use crate::scim::query;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
+use crate::scim::validate::Validated;
 
 pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
-    let command = Create {
-        resource_type: Arc::clone(&resource_type),
-        id: None,
-        resource,
-        unknown_members: call.unknown_members,
-    };
+    let command =
+        Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, stored)
 }
@@ -51,7 +48,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
     let resource_type = call.resource_type()?;
     let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
-        unknown_members: call.unknown_members,
+        rules: call.rules,
         resource: resource(
             &call,
             &resource_type,
@@ -72,7 +69,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     let request = patch_request(&call, &resource_type, json::parse_object(&body)?)?;
     let command = Patch {
         request,
-        unknown_members: call.unknown_members,
+        rules: call.rules,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
@@ -90,6 +87,7 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
         resource_type: call.resource_type()?,
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
+        rules: call.rules,
     };
     call.door.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
@@ -120,7 +118,7 @@ fn with_members<T>(resource_type: &ResourceType, work: impl FnOnce() -> T) -> T 
     }
 }
 
-/// What the body of a POST or PUT means.
+/// The resource that the body of a POST or PUT means.
 pub(super) fn resource(
     call: &Call<'_>,
     resource_type: &ResourceType,
@@ -128,9 +126,12 @@ pub(super) fn resource(
     body: Map<String, Value>,
 ) -> Result<Resource, Failure> {
     let dialect = call.manner.dialect_of(resource_type);
-    let read = dialect.read(call.door.directory.catalogue(), resource_type, exchange, body)?;
-    call.check_unknown(&read.unknown)?;
-    Ok(read.resource)
+    let catalogue = call.door.directory.catalogue();
+    let Validated { mut resource, unknown } =
+        dialect.read(catalogue, resource_type, exchange, body)?;
+    call.check_unknown(&unknown)?;
+    call.default_access.assign(catalogue, resource_type, &mut resource);
+    Ok(resource)
 }
 
 /// What the body of a PATCH means.
