@@ -1,3 +1,6 @@
-//! Who speaks to us: the tokens of connections.
+//! Who speaks to us: the methods of connections, the dialects that they use, and their tokens.
 
+pub mod dialect;
+pub mod flat;
+pub mod method;
 pub mod token;

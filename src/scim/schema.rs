@@ -72,6 +72,12 @@ impl ResourceType {
         self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
     }
 
+    /// The attribute that names a resource among those of its type: the first that each has and no
+    /// other shares.
+    pub fn name_attribute(&self) -> Option<&Attribute> {
+        self.schema.attributes.iter().find(|attribute| attribute.required && attribute.is_unique())
+    }
+
     /// Every top-level attribute of the base schema and of the extensions, with the URN of its
     /// extension.
     pub fn own_attributes(&self) -> impl Iterator<Item = (Option<&str>, &Attribute)> {

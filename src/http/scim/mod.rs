@@ -12,11 +12,13 @@ use hyper::http::request::Parts;
 
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond::Answer;
+use super::respond::{Answer, View};
 use super::router::{Action, Routed};
 use super::{Door, respond};
 use crate::access::DefaultAccess;
 use crate::config::Compat;
+use crate::connection::dialect::Form;
+use crate::connection::method::Manner;
 use crate::directory::Rules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
@@ -28,6 +30,7 @@ pub(super) struct Call<'a> {
     door: &'a Door,
     parts: &'a Parts,
     routed: &'a Routed,
+    manner: Manner,
     compat: Compat,
     rules: Rules,
     default_access: Arc<DefaultAccess>,
@@ -41,10 +44,10 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        let (compat, rules) = (admitted.compat, admitted.rules);
+        let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { door, parts, routed, compat, rules, default_access, actor }
+        Self { door, parts, routed, manner, compat, rules, default_access, actor }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.
@@ -61,6 +64,20 @@ impl<'a> Call<'a> {
             ))
             .into()),
         }
+    }
+
+    /// In which form resources of a type are shown to this client.
+    fn form(
+        &self,
+        resource_type: &ResourceType,
+        parameters: &Parameters,
+    ) -> Result<Form, ScimError> {
+        self.manner.dialect_of(resource_type).form(resource_type, parameters)
+    }
+
+    fn view<'v>(&'v self, form: &'v Form) -> View<'v> {
+        let catalogue = self.door.directory.catalogue();
+        View { base_url: &self.door.base_url, catalogue, form }
     }
 
     /// The query parameters, decoded; `+` is a space.
