@@ -397,3 +397,66 @@ fn a_configuration_whose_catalogue_contradicts_itself_says_where() {
         assert!(line.unwrap().parse::<usize>().is_ok(), "{told}");
     }
 }
+
+#[test]
+fn roles_and_entitlements_are_on_offer_and_can_be_given_as_they_are_listed() {
+    let (_server, client) = start();
+    let types = client.get("/ResourceTypes").expect(200).body;
+    for (name, endpoint) in [("Role", "/Roles"), ("Entitlement", "/Entitlements")] {
+        let listed = types["Resources"].as_array().unwrap();
+        let listed = listed.iter().find(|one| one["id"] == name).unwrap();
+        assert_eq!(listed["endpoint"], endpoint);
+        let schema = client.get(&format!("/Schemas/{}", listed["schema"].as_str().unwrap()));
+        assert_eq!(schema.expect(200).body["attributes"][0]["name"], "value");
+    }
+    let roles = client.get("/Roles?startIndex=1&count=100").expect(200).body;
+    assert_eq!((&roles["totalResults"], &roles["itemsPerPage"]), (&json!(2), &json!(2)));
+    let role = &roles["Resources"][0];
+    assert_eq!((&role["id"], &role["value"]), (&json!("2519dafcdba238ae7"), &json!("Test Role")));
+    assert_eq!((&role["displayName"], &role["supported"]), (&json!("Test Role"), &json!(true)));
+    let entitlements = client.get("/Entitlements?count=1000").expect(200).body;
+    let values: Vec<String> = values(&entitlements, "Resources");
+    assert!(values.contains(&"workspace:Main:team:East:admin".to_owned()), "{values:?}");
+    assert_eq!(entitlements["totalResults"], values.len());
+    // Every one that is offered is served at its place and may be given, all at once.
+    for entry in entitlements["Resources"].as_array().unwrap() {
+        let location = entry["meta"]["location"].as_str().unwrap();
+        let path = location.split("/scim/v2").nth(1).unwrap();
+        assert_eq!(client.get(path).expect(200).body, *entry);
+    }
+    let given: Vec<&str> = values.iter().map(String::as_str).collect();
+    let (path, _) = create(&client, "/Users", &with("ada", "entitlements", &given));
+    assert_eq!(self::values(&client.get(&path).body, "entitlements"), values);
+}
+
+#[test]
+fn what_is_on_offer_is_searched_like_other_resources_and_never_changed() {
+    let (_server, client) = start();
+    let filter = encode("type eq \"team\" and value co \"main\"");
+    let found =
+        client.get(&format!("/Entitlements?filter={filter}&sortBy=value&sortOrder=descending"));
+    assert_eq!(
+        values(&found.expect(200).body, "Resources"),
+        ["workspace:Main:team:West", "workspace:Main:team:East"]
+    );
+    let page = client.get("/Entitlements?startIndex=3&count=2&attributes=value").expect(200).body;
+    assert_eq!((&page["startIndex"], &page["itemsPerPage"]), (&json!(3), &json!(2)));
+    let first = page["Resources"][0].as_object().unwrap();
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["schemas", "id", "value"]);
+    let searched = client.post("/Roles/.search", &json!({"filter": "value eq \"guest\""}));
+    assert_eq!(searched.expect(200).body["totalResults"], 1);
+    client.get("/Roles?filter=nothing%20eq%201").error(400, Some("invalidFilter"));
+    client.get("/Roles?cursor=abc").error(400, Some("invalidCursor"));
+    client.get("/Roles/nothing").error(404, None);
+    let role = "/Roles/2519dafcdba238ae7";
+    let refusals = [
+        client.post("/Roles", &json!({"value": "x"})),
+        client.put(role, &json!({"value": "x"})),
+        client.patch(role, &json!([{"op": "replace", "path": "value", "value": "x"}])),
+        client.delete(role),
+    ];
+    for refusal in refusals {
+        refusal.error(405, None);
+        assert_eq!(refusal.header("allow"), "GET, HEAD");
+    }
+}
