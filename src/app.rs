@@ -9,6 +9,7 @@ use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin::Site;
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits};
@@ -134,7 +135,6 @@ async fn run(
         format!("can't listen on {address}; is it taken, or not this machine's?")
     })?;
     let socket = AdminSocket::bind(&config.data_dir)?;
-    let connections: Vec<String> = config.connections.keys().cloned().collect();
 
     let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
     tracing::info!(
@@ -142,7 +142,7 @@ async fn run(
     );
     // Only now, when nothing can keep us from serving: a token that is made is shown.
     tokio::task::block_in_place(|| ready(&directory))?;
-    for name in &connections {
+    for name in config.connections.keys() {
         if directory.valid_tokens(name).is_empty() {
             tracing::warn!(
                 connection = name,
@@ -160,12 +160,17 @@ async fn run(
     let tls = certificate.map(|certificate| certificate.tls.clone());
     let drained = tokio::select! {
         drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
-        () = socket.serve(Arc::clone(&directory), connections) => Drained::Complete,
+        () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
     };
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+/// What commands need of the configuration.
+pub fn site(config: &Config) -> Site {
+    Site { connections: config.connections.keys().cloned().collect(), base_url: endpoint(config) }
 }
 
 /// The URL that is told to identity providers.

@@ -49,7 +49,7 @@ fn welcome(
         output::line(&format!("Certificate  {}", path.display()))?;
         output::line(&format!("Fingerprint  SHA-256 {}", certificate.fingerprint()?))?;
     }
-    let names: Vec<String> = config.connections.keys().cloned().collect();
+    let site = app::site(config);
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
         if let Some(token) = directory.valid_tokens(name).pop() {
@@ -62,7 +62,7 @@ fn welcome(
         }
         let request =
             Request::GenerateToken { connection: name.clone(), valid_for: Some(TOKEN_VALIDITY) };
-        let secret = match execute(directory, &names, Actor::System, request) {
+        let secret = match execute(directory, &site, Actor::System, request) {
             Reply::Generated { secret, .. } => secret,
             Reply::Failed(reason) => bail!("can't make a token for connection {name}: {reason}"),
             _ => bail!("can't make a token for connection {name}"),

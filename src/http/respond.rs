@@ -4,13 +4,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
-use serde_json::{Value, json};
 
 use super::error::Failure;
 use crate::directory::{Page, Stored};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::projection::Projection;
-use crate::scim::resource::{self, ResourceId};
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 
 /// What goes back to the client.
@@ -57,38 +56,15 @@ impl View<'_> {
         stored: &Stored,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let location = self.location(resource_type, stored.id);
-        let record = &stored.record;
-        let ties = self.ties(stored);
         if self.projection.is_everything() && resource_type.is_served_as_stored() {
-            resource::serve(&record.json, record.meta_at, &ties, &location, out);
+            stored.serve(self.base_url, resource_type, out);
             return Ok(());
         }
         let mut whole = Vec::new();
-        resource::serve(&record.json, record.meta_at, &ties, &location, &mut whole);
+        stored.serve(self.base_url, resource_type, &mut whole);
         let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
         let shown = self.projection.apply(resource_type, whole);
         serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
-    }
-
-    /// What a resource refers to, as members of its object.
-    fn ties(&self, stored: &Stored) -> Vec<u8> {
-        let mut ties = Vec::new();
-        for (name, references) in &stored.references {
-            let list: Vec<Value> = references
-                .iter()
-                .map(|reference| {
-                    json!({
-                        "value": reference.id.to_string(),
-                        "$ref": format!("{}/{}/{}", self.base_url, reference.endpoint, reference.id),
-                        "type": reference.kind,
-                        "display": reference.display,
-                    })
-                })
-                .collect();
-            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
-        }
-        ties
     }
 }
 

@@ -23,6 +23,7 @@ mod framing;
 mod gate;
 mod group;
 mod hostile;
+mod inspect;
 mod life;
 mod limits;
 mod patch;

@@ -9,13 +9,16 @@ pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// The URN of the enterprise extension.
 pub const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
+/// The attribute that names a user.
+pub const USER_NAME: &str = "userName";
+
 /// Users, served at `/Users`.
 pub fn resource_type() -> ResourceType {
     ResourceType {
         name: "User".to_owned(),
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
-        display: &["displayName", "userName"],
+        display: &["displayName", USER_NAME],
         tag: 1,
         schema: core(),
         extensions: vec![Extension { schema: enterprise(), required: false }],
@@ -29,7 +32,7 @@ fn core() -> Schema {
         name: "User".to_owned(),
         description: "A person's account".to_owned(),
         attributes: vec![
-            Attribute::string("userName", "The name by which the person signs in")
+            Attribute::string(USER_NAME, "The name by which the person signs in")
                 .required()
                 .uniqueness(Uniqueness::Server),
             Attribute::complex(
