@@ -9,6 +9,7 @@ use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::access::{self, Catalogue};
 use crate::admin::Site;
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
@@ -25,9 +26,11 @@ use crate::store::local::LocalStore;
 /// # Errors
 ///
 /// Schemas that can't be added, each with its line.
-pub fn registry(config: &Config) -> Result<Registry, ConfigError> {
+pub fn registry(config: &Config, catalogue: &Arc<Catalogue>) -> Result<Registry, ConfigError> {
     let file = config.file.clone().unwrap_or_default();
-    Registry::with(&config.schemas).map_err(|problems| ConfigError::Invalid { file, problems })
+    let registry = Registry::with(&config.schemas)
+        .map_err(|problems| ConfigError::Invalid { file, problems })?;
+    Ok(registry.map(|resource_type| access::install(resource_type, catalogue)))
 }
 
 /// Opens the directory in the configured data folder.
@@ -43,8 +46,10 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
     let set_aside = format!("damaged-{}", clock.now().as_millisecond());
     let store = LocalStore::open(folder, config.store.cache_mib, identity, &set_aside)
         .context("can't open the data folder")?;
+    let catalogue = Arc::new(Catalogue::new(config));
     let settings = Settings {
-        registry: Arc::new(registry(config)?),
+        registry: Arc::new(registry(config, &catalogue)?),
+        catalogue,
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,

@@ -4,7 +4,7 @@
 //! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
 //!
 //! - ground: [`clock`], [`secret`], [`config`], [`logging`];
-//! - vocabulary, pure rules: [`scim`], [`connection`], [`event`];
+//! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`];
 //! - storage, bytes on disk: [`journal`], [`store`];
 //! - directory, what the service provider does: [`directory`];
 //! - doors: [`http`], [`admin`];
@@ -15,6 +15,7 @@ pub mod config;
 pub mod logging;
 pub mod secret;
 
+pub mod access;
 pub mod connection;
 pub mod event;
 pub mod scim;

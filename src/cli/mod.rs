@@ -11,10 +11,12 @@ mod token;
 mod user;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::access::Catalogue;
 use crate::app;
 use crate::config::{Config, ConfigError};
 
@@ -118,7 +120,7 @@ impl Configuration {
     /// Reads it and checks all of it.
     fn load(&self) -> Result<Config> {
         let config = Config::find(self.0.as_deref())?;
-        app::registry(&config)?;
+        app::registry(&config, &Arc::new(Catalogue::new(&config)))?;
         Ok(config)
     }
 }

@@ -9,7 +9,9 @@ use super::operator::Operator;
 use super::output;
 use crate::admin::inspect::Kind;
 use crate::config::Config;
-use crate::scim::schemas::user::{ENTERPRISE_USER, USER_NAME};
+use crate::scim::schemas::user::{
+    ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
+};
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
@@ -55,7 +57,7 @@ fn row(user: &Served) -> [String; 4] {
 }
 
 fn active(user: &Served) -> &'static str {
-    if user.get("active") == Some(&Value::Bool(true)) { "yes" } else { "no" }
+    if user.get(ACTIVE) == Some(&Value::Bool(true)) { "yes" } else { "no" }
 }
 
 fn sheet(user: &Served) -> Vec<(&'static str, Vec<String>)> {
@@ -72,11 +74,11 @@ fn sheet(user: &Served) -> Vec<(&'static str, Vec<String>)> {
         ("Title", texts(user, &["title"])),
         ("Active", vec![active(user).to_owned()]),
         ("Emails", inspect::elements(user, "emails", described)),
-        ("Department", texts(user, &[ENTERPRISE_USER, "department"])),
+        ("Department", texts(user, &[ENTERPRISE_USER, DEPARTMENT])),
         ("Manager", texts(user, &[ENTERPRISE_USER, "manager", "value"])),
         ("Groups", or_none(inspect::elements(user, "groups", group))),
-        ("Roles", or_none(inspect::elements(user, "roles", described))),
-        ("Entitlements", or_none(inspect::elements(user, "entitlements", described))),
+        ("Roles", or_none(inspect::elements(user, ROLES, described))),
+        ("Entitlements", or_none(inspect::elements(user, ENTITLEMENTS, described))),
         ("Created", vec![moment(user, "created")]),
         ("Changed", vec![moment(user, "lastModified")]),
         ("Version", texts(user, &["meta", "version"])),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::reader::Section;
-use super::{AddressSet, Invalid, Origin, Workspace, keyword};
+use super::role::Known;
+use super::{AddressSet, Invalid, Origin, Workspace, keyword, name};
 
 /// An identity provider that may speak to scimd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Connection {
     pub method: Method,
     /// The name of the workspace that new accounts belong to.
     pub default_workspace: String,
+    /// What they may do there.
+    pub default_permissions: Vec<String>,
     /// What `X-Request-Origin` must say; `None` where it is not asked for.
     pub service_origin: Option<Origin>,
     /// The addresses that requests may come from; `None` means any.
@@ -21,6 +24,72 @@ pub struct Connection {
     pub compat: Compat,
     /// What becomes of members that are not in the directory.
     pub unknown_members: UnknownMembers,
+    /// Which resources it may change.
+    pub scope: Scope,
+    /// What becomes of a new account that is there already and inactive.
+    pub on_inactive_create: OnInactiveCreate,
+}
+
+/// Which resources a connection may change; it may read all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    #[default]
+    All,
+    /// Those that it created, and those of which it is not known who did.
+    Own,
+}
+
+impl Scope {
+    /// Both, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::All, Self::Own];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Own => "own",
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        keyword::parse("scope", Self::ALL, Self::as_str, text)
+    }
+}
+
+/// What becomes of a new account whose name or external id an inactive account has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnInactiveCreate {
+    /// The request is refused, as for any name that is taken.
+    #[default]
+    Conflict,
+    /// The inactive account takes over what the request says and is active again.
+    Reactivate,
+}
+
+impl OnInactiveCreate {
+    /// Both, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::Conflict, Self::Reactivate];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Reactivate => "reactivate",
+        }
+    }
+}
+
+impl FromStr for OnInactiveCreate {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        keyword::parse("on_inactive_create", Self::ALL, Self::as_str, text)
+    }
 }
 
 /// What becomes of a group's members that are not in the directory.
@@ -133,10 +202,13 @@ impl Default for Connection {
         Self {
             method: Method::Custom,
             default_workspace: Workspace::default().name,
+            default_permissions: Vec::new(),
             service_origin: Some(Origin::localhost()),
             ip_allowlist: Some(AddressSet::loopback()),
             compat: Compat::default(),
             unknown_members: UnknownMembers::default(),
+            scope: Scope::default(),
+            on_inactive_create: OnInactiveCreate::default(),
         }
     }
 }
@@ -144,12 +216,10 @@ impl Default for Connection {
 impl Connection {
     /// Reads one connection; `None` without a method.
     ///
-    /// `workspaces` are the known ones; `None` where they could not be read, and
-    /// then no name is called unknown.
     pub(super) fn read(
         name: &str,
         section: &mut Section<'_, '_>,
-        workspaces: Option<&[Workspace]>,
+        known: Known<'_>,
     ) -> Option<Self> {
         if !is_name(name) {
             section.refuse(format!(
@@ -159,11 +229,12 @@ impl Connection {
         }
         let methods: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
         let method = section.required("method", &format!("one of {}", methods.join(", ")));
-        let first = workspaces.and_then(<[_]>::first).map(|first| first.name.clone());
+        let first = known.workspaces.and_then(<[_]>::first).map(|first| first.name.clone());
         let default_workspace = section.parsed("default_workspace", first.unwrap_or_default());
-        if let Some(workspaces) = workspaces {
-            check_workspace(section, &default_workspace, workspaces);
-        }
+        let default_workspace =
+            name::resolve(section, "default_workspace", &default_workspace, known.workspaces);
+        let default_permissions =
+            name::permissions(section, "default_permissions", &known.access.workspace_permissions);
         let service_origin = section.optional("service_origin");
         if method == Some(Method::Custom) && !section.is_written("service_origin") {
             section.missing(
@@ -181,31 +252,20 @@ impl Connection {
         }
         let compat = section.parsed("compat", Compat::default());
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
+        let scope = section.parsed("scope", Scope::default());
+        let on_inactive_create = section.parsed("on_inactive_create", OnInactiveCreate::default());
         Some(Self {
             method: method?,
             default_workspace,
+            default_permissions,
             service_origin,
             ip_allowlist,
             compat,
             unknown_members,
+            scope,
+            on_inactive_create,
         })
     }
-}
-
-/// Notes a default workspace that is not among the known ones.
-fn check_workspace(section: &mut Section<'_, '_>, name: &str, workspaces: &[Workspace]) {
-    let names = || workspaces.iter().map(|workspace| workspace.name.as_str());
-    if names().any(|known| known == name) {
-        return;
-    }
-    let hint = match keyword::nearest(name, names()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => {
-            let known: Vec<String> = names().map(|name| format!("{name:?}")).collect();
-            format!("known workspaces are {}", known.join(", "))
-        }
-    };
-    section.missing("default_workspace", &format!("unknown workspace {name:?}; {hint}"));
 }
 
 fn is_name(name: &str) -> bool {

@@ -23,10 +23,7 @@ pub(super) fn parse<T: Copy>(
 /// The candidate with the smallest edit distance to `word`, case ignored.
 ///
 /// A candidate is near when at most a third of the word (rounded up) differs.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_lowercase();
     let (distance, candidate) = candidates
         .into_iter()

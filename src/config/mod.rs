@@ -4,9 +4,11 @@
 //! with its line and key. A [`Config`] that exists is consistent: the rules that
 //! span keys have been checked too. `config.example.toml` shows every key.
 
+mod access;
 mod address;
 mod connection;
 pub mod duration;
+mod grant;
 mod host;
 mod invalid;
 mod keyword;
@@ -14,10 +16,12 @@ mod limits;
 mod listen;
 mod load;
 mod log;
+mod name;
 mod notes;
 mod origin;
 mod public_url;
 mod reader;
+mod role;
 mod schema;
 mod store;
 pub mod template;
@@ -26,22 +30,28 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use access::{Access, UnknownDepartments};
 pub use address::AddressSet;
-pub use connection::{Compat, Connection, Method, UnknownMembers};
+pub use connection::{Compat, Connection, Method, OnInactiveCreate, Scope, UnknownMembers};
+pub use grant::{Grant, GroupName};
 pub use invalid::Invalid;
+pub use keyword::nearest;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::ConfigError;
 pub use log::{Format, Level, Log};
+pub use name::is_permission;
 pub use notes::Problem;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
+pub use role::{PermissionSet, Role, TeamAccess, WorkspaceAccess};
 pub use schema::{AttributeConfig, SchemaConfig};
 pub use store::Store;
 pub use workspace::Workspace;
 
+use name::Taken;
 use reader::Section;
-use workspace::Taken;
+use role::Known;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +69,14 @@ pub struct Config {
     pub connections: BTreeMap<String, Connection>,
     /// The workspaces in the order of the file; never empty.
     pub workspaces: Vec<Workspace>,
+    /// The words that access is made of.
+    pub access: Access,
+    /// Permissions in a workspace that have a name.
+    pub permission_sets: Vec<PermissionSet>,
+    /// Access to workspaces that has a name.
+    pub roles: Vec<Role>,
+    /// Access that comes with membership of a group.
+    pub grants: Vec<Grant>,
     /// What one client may use up.
     pub limits: Limits,
     /// How much is logged, and in which form.
@@ -79,6 +97,10 @@ impl Default for Config {
             listen,
             connections: BTreeMap::from([("default".to_owned(), Connection::default())]),
             workspaces: vec![Workspace::default()],
+            access: Access::default(),
+            permission_sets: Vec::new(),
+            roles: Vec::new(),
+            grants: Vec::new(),
             limits: Limits::default(),
             log: Log::default(),
             store: Store::default(),
@@ -99,8 +121,27 @@ impl Config {
             let message = format!("\"{public_url}\" does not fit TLS; expected https://…");
             root.problem("public_url", message);
         }
+        let access = root.table("access", Access::read);
         let (workspaces, complete) = read_workspaces(root);
-        let connections = read_connections(root, &workspaces, complete);
+        let (permission_sets, sets_complete) = {
+            let mut taken = Taken::default();
+            complete_tables(root, "permission_sets", |section| {
+                PermissionSet::read(section, &mut taken, &access)
+            })
+        };
+        let known = Known {
+            access: &access,
+            workspaces: complete.then_some(&workspaces),
+            permission_sets: sets_complete.then_some(&permission_sets),
+        };
+        let (roles, roles_complete) = {
+            let mut taken = Taken::default();
+            complete_tables(root, "roles", |section| Role::read(section, &mut taken, known))
+        };
+        let known_roles = roles_complete.then_some(roles.as_slice());
+        let (grants, _) =
+            complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
+        let connections = read_connections(root, &workspaces, known);
         Self {
             file: None,
             public_url,
@@ -108,6 +149,10 @@ impl Config {
             listen,
             connections,
             workspaces,
+            access,
+            permission_sets,
+            roles,
+            grants,
             limits: root.table("limits", Limits::read),
             log: root.table("log", Log::read),
             store: root.table("store", Store::read),
@@ -124,25 +169,33 @@ impl Config {
 /// Reads the workspaces, and tells whether every name could be read.
 fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<Workspace>, bool) {
     let mut taken = Taken::default();
-    let written = root.tables("workspaces", |section| Workspace::read(section, &mut taken));
+    let (mut workspaces, complete) =
+        complete_tables(root, "workspaces", |section| Workspace::read(section, &mut taken));
+    if workspaces.is_empty() {
+        workspaces.push(Workspace::default());
+    }
+    (workspaces, complete)
+}
+
+/// Reads an array of tables, and tells whether each could be read.
+fn complete_tables<T>(
+    root: &mut Section<'_, '_>,
+    key: &'static str,
+    read: impl FnMut(&mut Section<'_, '_>) -> Option<T>,
+) -> (Vec<T>, bool) {
+    let written = root.tables(key, read);
     let complete = match &written {
         Some(written) => written.iter().all(Option::is_some),
-        None => !root.is_written("workspaces"),
+        None => !root.is_written(key),
     };
-    let workspaces: Vec<Workspace> = written.into_iter().flatten().flatten().collect();
-    if workspaces.is_empty() {
-        (vec![Workspace::default()], complete)
-    } else {
-        (workspaces, complete)
-    }
+    (written.into_iter().flatten().flatten().collect(), complete)
 }
 
 fn read_connections(
     root: &mut Section<'_, '_>,
     workspaces: &[Workspace],
-    complete: bool,
+    known: Known<'_>,
 ) -> BTreeMap<String, Connection> {
-    let known = complete.then_some(workspaces);
     let written =
         root.named_tables("connections", |name, section| Connection::read(name, section, known));
     match written {
@@ -199,7 +252,19 @@ mod tests {
                 shown.push(format!("{table}{key}"));
             }
         }
-        let tables = ["listen", "connections", "workspaces", "limits", "log", "store", "schemas"];
+        let tables = [
+            "listen",
+            "connections",
+            "workspaces",
+            "access",
+            "permission_sets",
+            "roles",
+            "grants",
+            "limits",
+            "log",
+            "store",
+            "schemas",
+        ];
         let known: Vec<&str> =
             notes.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
         shown.sort_unstable();

@@ -1,11 +1,7 @@
 //! `[[workspaces]]`: where accounts have access.
 
-use std::collections::HashSet;
-
+use super::name::{Named, Taken};
 use super::reader::Section;
-
-/// Longest name of a workspace or a team, in characters.
-const MAX_NAME: usize = 100;
 
 /// A workspace and its teams.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,61 +21,28 @@ impl Default for Workspace {
     }
 }
 
-/// The names and ids that earlier workspaces have taken.
-#[derive(Default)]
-pub(super) struct Taken {
-    names: HashSet<String>,
-    ids: HashSet<String>,
+impl Named for Workspace {
+    const KIND: &'static str = "workspace";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
 }
 
 impl Workspace {
     /// Reads one workspace; `None` without a name.
     pub(super) fn read(section: &mut Section<'_, '_>, taken: &mut Taken) -> Option<Self> {
-        let name: Option<String> = section.required("name", "the workspace's name");
-        if let Some(name) = &name {
-            check_name(section, "name", name, &mut taken.names);
-        }
-        let id: Option<String> = section.optional("id");
-        if let Some(id) = &id {
-            if !is_id(id) {
-                section.problem(
-                    "id",
-                    format!("{id:?} is wrong; expected 1 to 64 letters, digits, '.', '_' or '-'"),
-                );
-            } else if !taken.ids.insert(id.clone()) {
-                section.problem("id", format!("{id:?} is taken by an earlier workspace"));
-            }
-        }
+        let name = taken.name(section, "the workspace's name");
+        let id = taken.id(section, name.as_deref());
         let teams: Vec<String> = section.array("teams").unwrap_or_default();
-        let mut taken_teams = HashSet::new();
+        let mut taken_teams = Taken::default();
         for team in &teams {
-            check_name(section, "teams", team, &mut taken_teams);
+            taken_teams.check_name(section, "teams", team);
         }
         Some(Self { name: name?, id, teams })
     }
-}
-
-fn check_name(section: &mut Section<'_, '_>, key: &str, name: &str, taken: &mut HashSet<String>) {
-    let fits = (1..=MAX_NAME).contains(&name.chars().count())
-        && name.trim() == name
-        && !name.contains(char::is_control);
-    if !fits {
-        section.problem(
-            key,
-            format!(
-                "{name:?} is not a name; expected 1 to {MAX_NAME} characters, no control \
-                 characters, no space at either end"
-            ),
-        );
-    } else if !taken.insert(name.to_lowercase()) {
-        section.problem(
-            key,
-            format!("{name:?} appears twice; expected unique names in any letter case"),
-        );
-    }
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

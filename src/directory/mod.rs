@@ -41,6 +41,7 @@ pub use resource::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
 pub use work::{Command, Work};
 
+use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::event::Actor;
 use crate::scim::resource::ResourceId;
@@ -55,6 +56,8 @@ use writer::{Job, Jobs, Queued, Writer};
 pub struct Settings {
     /// The resource types that it holds.
     pub registry: Arc<Registry>,
+    /// What accounts may be given.
+    pub catalogue: Arc<Catalogue>,
     /// Where it gets the time from.
     pub clock: Clock,
     /// How many bytes a stored resource may have.

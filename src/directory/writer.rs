@@ -231,7 +231,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::access::Catalogue;
     use crate::clock::Clock;
+    use crate::config::Config;
     use crate::directory::{Directory, Settings};
     use crate::event::{Event, Verb};
     use crate::scim::schema::Registry;
@@ -263,6 +265,7 @@ mod tests {
     fn directory(store: Arc<LocalStore>) -> Directory {
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
+            catalogue: Arc::new(Catalogue::new(&Config::default())),
             clock: Clock::System,
             max_resource_bytes: 1,
             max_scan: 1,

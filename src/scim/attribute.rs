@@ -1,5 +1,10 @@
 //! Attributes and their characteristics (RFC 7643, sections 2.2 to 2.4 and 7).
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::ScimError;
+
 /// The data type of an attribute (RFC 7643, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -170,6 +175,19 @@ pub enum Held {
     AsMemberships,
 }
 
+/// The texts that an attribute takes where they come from elsewhere than its schema.
+pub trait Vocabulary: fmt::Debug + Send + Sync {
+    /// The one spelling of what a text means.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming what is not known.
+    fn canonical(&self, text: &str) -> Result<String, ScimError>;
+
+    /// Every text that can be named beforehand.
+    fn words(&self) -> Vec<String>;
+}
+
 /// An attribute or sub-attribute, with every characteristic that RFC 7643 names.
 #[derive(Clone, Debug)]
 pub struct Attribute {
@@ -205,6 +223,8 @@ pub struct Attribute {
     pub omitted: Omitted,
     /// Where its values are.
     pub held: Held,
+    /// What decides which texts it takes; `None` for any that the rest allows.
+    pub vocabulary: Option<Arc<dyn Vocabulary>>,
 }
 
 impl Attribute {
@@ -228,6 +248,7 @@ impl Attribute {
             index: Index::None,
             omitted: Omitted::Cleared,
             held: Held::InRecord,
+            vocabulary: None,
         }
     }
 

@@ -4,6 +4,8 @@
 //! booleans as words, one object where a list of objects belongs, a bare text or a list of one where
 //! an object with a `value` belongs (`manager`).
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -117,6 +119,7 @@ impl Canonical {
             let place = format!("{path}[{index}]");
             canonical.extend(self.single(attribute, element, &place)?);
         }
+        drop_repeated(attribute, &mut canonical);
         check_primary(&canonical, path)?;
         Ok((!canonical.is_empty()).then_some(Value::Array(canonical)))
     }
@@ -185,6 +188,20 @@ impl Canonical {
     }
 }
 
+/// Leaves each value once where several texts mean the same, as a name and an id do.
+fn drop_repeated(attribute: &Attribute, elements: &mut Vec<Value>) {
+    let value = attribute.sub_attribute(VALUE);
+    if value.is_some_and(|value| value.vocabulary.is_some()) {
+        let mut seen = HashSet::new();
+        elements.retain(|element| {
+            element
+                .get(VALUE)
+                .and_then(Value::as_str)
+                .is_none_or(|value| seen.insert(value.to_owned()))
+        });
+    }
+}
+
 fn is_blank_value((name, value): (&String, &Value)) -> bool {
     name.eq_ignore_ascii_case(VALUE) && is_blank(value)
 }
@@ -235,7 +252,12 @@ fn simple(attribute: &Attribute, value: Value, path: &str) -> Result<Option<Valu
         (_, Value::String(text)) => {
             check_text(attribute, &text, path)?;
             let blank = attribute.required && text.trim().is_empty();
-            Ok((!blank).then_some(Value::String(text)))
+            match &attribute.vocabulary {
+                _ if blank => Ok(None),
+                Some(_) if text.trim().is_empty() => Ok(None),
+                Some(vocabulary) => vocabulary.canonical(&text).map(|text| Some(text.into())),
+                None => Ok(Some(Value::String(text))),
+            }
         }
         (_, other) => Err(wrong_type(path, "a string", &other)),
     }

@@ -55,6 +55,25 @@ impl AttrPath {
     /// A clause that says so.
     pub fn check_visible(&self, resource_type: &ResourceType) -> Result<(), String> {
         let never = |attribute: &Attribute| attribute.returned == Returned::Never;
+        let (attribute, part) = self.definitions(resource_type);
+        let hidden = attribute.is_some_and(never) || part.is_some_and(never);
+        if hidden {
+            Err(format!("\"{self}\" is never shown, so it can't be compared"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The definition of what the path ends at; `None` for a resource type that lacks it.
+    pub fn leaf<'a>(&self, resource_type: &'a ResourceType) -> Option<&'a Attribute> {
+        let (attribute, part) = self.definitions(resource_type);
+        part.or(attribute)
+    }
+
+    fn definitions<'a>(
+        &self,
+        resource_type: &'a ResourceType,
+    ) -> (Option<&'a Attribute>, Option<&'a Attribute>) {
         let attribute = match &self.extension {
             Some(urn) => resource_type
                 .extension(urn)
@@ -62,15 +81,7 @@ impl AttrPath {
             None => resource_type.attribute(&self.attribute),
         };
         let part = self.sub_attribute.as_ref();
-        let hidden = attribute.is_some_and(|attribute| {
-            let part = part.and_then(|name| attribute.sub_attribute(name));
-            never(attribute) || part.is_some_and(never)
-        });
-        if hidden {
-            Err(format!("\"{self}\" is never shown, so it can't be compared"))
-        } else {
-            Ok(())
-        }
+        (attribute, part.and_then(|name| attribute?.sub_attribute(name)))
     }
 
     /// The top-level name under which a resource holds the attribute: its own, or the URN of its

@@ -135,6 +135,12 @@ impl Resource {
         }
     }
 
+    /// Sets a top-level attribute to a value in canonical form.
+    pub fn put(&mut self, resource_type: &ResourceType, name: &str, value: Value) {
+        self.set(None, name, value);
+        self.sort(resource_type);
+    }
+
     fn set(&mut self, extension: Option<&str>, name: &str, value: Value) {
         match extension {
             None => {

@@ -33,6 +33,7 @@ pub(super) fn resource_type() -> ResourceType {
         name: "Device".to_owned(),
         endpoint: "Devices".to_owned(),
         description: String::new(),
+        is_account: false,
         tag: 200,
         schema: schema(
             SCHEMA,

@@ -50,6 +50,8 @@ pub struct ResourceType {
     pub display: &'static [&'static str],
     /// The byte that stands for it in keys on disk; never changes.
     pub tag: u8,
+    /// Whether its resources are accounts: they have access, and can be inactive.
+    pub is_account: bool,
     /// Its base schema.
     pub schema: Schema,
     /// What extends it.
@@ -183,6 +185,17 @@ impl Registry {
             return Err(problems);
         }
         Ok(Self { resource_types: resource_types.into_iter().map(Arc::new).collect() })
+    }
+
+    /// The same with each resource type changed.
+    #[must_use]
+    pub fn map(self, change: impl Fn(&mut ResourceType)) -> Self {
+        let resource_types = self.resource_types.into_iter().map(|resource_type| {
+            let mut resource_type = Arc::unwrap_or_clone(resource_type);
+            change(&mut resource_type);
+            Arc::new(resource_type)
+        });
+        Self { resource_types: resource_types.collect() }
     }
 
     /// Every resource type.

@@ -212,12 +212,24 @@ impl<'a> Parser<'a> {
             Some((_, Token::Quoted(text))) => (text.as_str(), true),
             _ => return Err(format!("a value is missing after \"{name} {word}\"")),
         };
+        let text = &self.in_vocabulary(&path, op, text);
         let literal = literal(&path, op, text, quoted)?;
         if literal == Literal::Null {
             path = self.resolve_whole(name)?;
         }
-        self.literals.push(text.to_owned());
+        self.literals.push(text.clone().into_owned());
         Ok(Filter::Compare(Comparison { path, op, literal }))
+    }
+
+    /// The one spelling of what is compared with, where several mean the same, as a role's name and
+    /// id do. What is not known equals nothing.
+    fn in_vocabulary<'t>(&self, path: &AttrPath, op: CompareOp, text: &'t str) -> Cow<'t, str> {
+        let vocabulary = match op {
+            CompareOp::Eq | CompareOp::Ne => path.leaf(self.resource_type),
+            _ => None,
+        };
+        let canonical = vocabulary.and_then(|leaf| leaf.vocabulary.as_ref()?.canonical(text).ok());
+        canonical.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     /// The path that a comparison means.

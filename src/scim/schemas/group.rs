@@ -18,6 +18,7 @@ pub fn resource_type() -> ResourceType {
         description: "A group of accounts and of other groups".to_owned(),
         display: &[DISPLAY_NAME],
         tag: 2,
+        is_account: false,
         schema: schema(),
         extensions: Vec::new(),
         common: common::attributes(),

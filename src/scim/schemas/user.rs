@@ -8,6 +8,14 @@ use crate::scim::schema::{Extension, ResourceType, Schema};
 pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 /// The URN of the enterprise extension.
 pub const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// The name of the attribute that holds roles.
+pub const ROLES: &str = "roles";
+/// The name of the attribute that holds entitlements.
+pub const ENTITLEMENTS: &str = "entitlements";
+/// The name of the enterprise extension's attribute for the department.
+pub const DEPARTMENT: &str = "department";
+/// The name of the attribute that says whether the account may be used.
+pub const ACTIVE: &str = "active";
 
 /// The attribute that names a user.
 pub const USER_NAME: &str = "userName";
@@ -20,6 +28,7 @@ pub fn resource_type() -> ResourceType {
         description: "A person's account".to_owned(),
         display: &["displayName", USER_NAME],
         tag: 1,
+        is_account: true,
         schema: core(),
         extensions: vec![Extension { schema: enterprise(), required: false }],
         common: common::attributes(),
@@ -55,7 +64,7 @@ fn core() -> Schema {
             Attribute::string("preferredLanguage", "Preferred language, as in Accept-Language"),
             Attribute::string("locale", "Locale for dates, numbers and currencies"),
             Attribute::string("timezone", "Time zone by its IANA name"),
-            Attribute::boolean("active", "Whether the account may be used")
+            Attribute::boolean(ACTIVE, "Whether the account may be used")
                 .omitted(Omitted::TrueThenKept),
             Attribute::string("password", "Accepted and never kept: this directory has no sign-in")
                 .case_exact()
@@ -101,12 +110,12 @@ fn core() -> Schema {
             .mutability(Mutability::ReadOnly)
             .held(Held::AsMemberships),
             plural(
-                "entitlements",
+                ENTITLEMENTS,
                 "Things the person is entitled to",
                 Attribute::string("value", "The entitlement"),
                 &[],
             ),
-            plural("roles", "Roles", Attribute::string("value", "The role"), &[]),
+            plural(ROLES, "Roles", Attribute::string("value", "The role"), &[]),
             plural(
                 "x509Certificates",
                 "Certificates",
@@ -146,7 +155,7 @@ fn enterprise() -> Schema {
             Attribute::string("costCenter", "Cost center"),
             Attribute::string("organization", "Organization"),
             Attribute::string("division", "Division"),
-            Attribute::string("department", "Department"),
+            Attribute::string(DEPARTMENT, "Department"),
             Attribute::complex(
                 "manager",
                 "The person's manager",

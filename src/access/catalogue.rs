@@ -1,0 +1,294 @@
+//! Everything that access may name.
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{self, Access, Config, Grant, WorkspaceAccess, is_permission, nearest};
+use crate::scim::error::ScimError;
+use crate::scim::value::fold;
+
+/// How many hexadecimal digits an id has that is derived from a name.
+const DERIVED_DIGITS: usize = 24;
+/// How many characters of an unknown name an error repeats.
+const MAX_SHOWN: usize = 100;
+/// How many known names an error lists where none is near.
+const MAX_LISTED: usize = 12;
+
+/// The access catalogue of a configuration. References in it lead somewhere: the configuration was
+/// checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalogue {
+    words: Access,
+    /// The workspaces, in the order of the configuration.
+    pub workspaces: Vec<Workspace>,
+    /// The permission sets, in the order of the configuration.
+    pub permission_sets: Vec<PermissionSet>,
+    /// The roles, in the order of the configuration.
+    pub roles: Vec<Role>,
+    /// What groups give to their members.
+    pub grants: Vec<Grant>,
+}
+
+/// A workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    /// Its id: given, or derived from the name.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its teams.
+    pub teams: Vec<Team>,
+}
+
+/// A team of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// Its id, derived from the names of workspace and team.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// Permissions in a workspace under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PermissionSet {
+    /// Its id: given, or derived from the name.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it permits.
+    pub permissions: Vec<String>,
+}
+
+/// Access to workspaces under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Its id: given, or derived from the name.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// To which workspaces it gives which access; everything is named by its name.
+    pub workspaces: Vec<WorkspaceAccess>,
+}
+
+impl Catalogue {
+    /// The catalogue of a configuration.
+    pub fn new(config: &Config) -> Self {
+        let id = |given: &Option<String>, kind: &str, name: &str| {
+            given.clone().unwrap_or_else(|| derived(&[kind, name]))
+        };
+        let workspace = |config::Workspace { name, id: given, teams }: &config::Workspace| {
+            let teams = teams
+                .iter()
+                .map(|team| Team { id: derived(&["team", name, team]), name: team.clone() });
+            Workspace {
+                id: id(given, "workspace", name),
+                name: name.clone(),
+                teams: teams.collect(),
+            }
+        };
+        Self {
+            words: config.access.clone(),
+            workspaces: config.workspaces.iter().map(workspace).collect(),
+            permission_sets: config
+                .permission_sets
+                .iter()
+                .map(|set| PermissionSet {
+                    id: id(&set.id, "permission set", &set.name),
+                    name: set.name.clone(),
+                    permissions: set.permissions.clone(),
+                })
+                .collect(),
+            roles: config
+                .roles
+                .iter()
+                .map(|role| Role {
+                    id: id(&role.id, "role", &role.name),
+                    name: role.name.clone(),
+                    workspaces: role.workspaces.clone(),
+                })
+                .collect(),
+            grants: config.grants.clone(),
+        }
+    }
+
+    /// The permissions and departments that are listed.
+    pub fn words(&self) -> &Access {
+        &self.words
+    }
+
+    /// The workspace with that name, in any letter case, or with that id.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn workspace(&self, called: &str) -> Result<&Workspace, ScimError> {
+        find(&self.workspaces, called, |one| (&one.name, &one.id)).ok_or_else(|| {
+            unknown("workspace", called, self.workspaces.iter().map(|one| &one.name))
+        })
+    }
+
+    /// The permission set with that name, in any letter case, or with that id.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn permission_set(&self, called: &str) -> Result<&PermissionSet, ScimError> {
+        let names = || self.permission_sets.iter().map(|one| &one.name);
+        find(&self.permission_sets, called, |one| (&one.name, &one.id))
+            .ok_or_else(|| unknown("permission set", called, names()))
+    }
+
+    /// The role with that name, in any letter case, or with that id.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn role(&self, called: &str) -> Result<&Role, ScimError> {
+        find(&self.roles, called, |one| (&one.name, &one.id))
+            .ok_or_else(|| unknown("role", called, self.roles.iter().map(|one| &one.name)))
+    }
+
+    /// A permission in the company, if it may be given.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn company_permission(&self, word: &str) -> Result<String, ScimError> {
+        listed("company permission", word, &self.words.company_permissions)
+    }
+
+    /// A permission in a workspace, if it may be given.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn workspace_permission(&self, word: &str) -> Result<String, ScimError> {
+        listed("workspace permission", word, &self.words.workspace_permissions)
+    }
+
+    /// A permission in a team, if it may be given.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn team_permission(&self, word: &str) -> Result<String, ScimError> {
+        listed("team permission", word, &self.words.team_permissions)
+    }
+
+    /// A department, in the spelling in which it is listed.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn department(&self, word: &str) -> Result<String, ScimError> {
+        listed("department", word, &self.words.departments)
+    }
+}
+
+impl Workspace {
+    /// The team with that name, in any letter case, or with that id.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, naming the nearest that there is.
+    pub fn team(&self, called: &str) -> Result<&Team, ScimError> {
+        let what = format!("team in workspace \"{}\"", self.name);
+        find(&self.teams, called, |one| (&one.name, &one.id))
+            .ok_or_else(|| unknown(&what, called, self.teams.iter().map(|one| &one.name)))
+    }
+}
+
+/// The id of what has none: the same for ever, for the same names in any letter case.
+fn derived(names: &[&str]) -> String {
+    let folded: Vec<_> = names.iter().map(|name| fold(name)).collect();
+    let digest = Sha256::digest(folded.join("\u{0}").as_bytes());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.chars().take(DERIVED_DIGITS).collect()
+}
+
+fn find<'a, T>(
+    all: &'a [T],
+    called: &str,
+    names: impl Fn(&T) -> (&String, &String),
+) -> Option<&'a T> {
+    let folded = fold(called);
+    all.iter().find(|one| {
+        let (name, id) = names(one);
+        id == called || fold(name) == folded
+    })
+}
+
+fn listed(what: &str, word: &str, listed: &[String]) -> Result<String, ScimError> {
+    if listed.is_empty() {
+        return match is_permission(word) {
+            true => Ok(word.to_owned()),
+            false => Err(ScimError::invalid_value(format!(
+                "\"{}\" can't be a {what}; expected 1 to 64 of the characters a-z, 0-9 and _.",
+                shown(word)
+            ))),
+        };
+    }
+    let found = listed.iter().find(|known| known.eq_ignore_ascii_case(word));
+    found.cloned().ok_or_else(|| unknown(what, word, listed.iter()))
+}
+
+/// The mistake of naming what there is not.
+fn unknown<'a>(
+    what: &str,
+    called: &str,
+    known: impl Iterator<Item = &'a String> + Clone,
+) -> ScimError {
+    let hint = match nearest(called, known.clone().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => match known.clone().count() {
+            0 => "the configuration has none.".to_owned(),
+            count => {
+                let mut names: Vec<String> =
+                    known.take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
+                if count > MAX_LISTED {
+                    names.push(format!("and {} more", count - MAX_LISTED));
+                }
+                format!("known are {}.", names.join(", "))
+            }
+        },
+    };
+    ScimError::invalid_value(format!("There is no {what} \"{}\"; {hint}", shown(called)))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_ids_never_change() {
+        assert_eq!(derived(&["workspace", "Main"]), derived(&["workspace", "MAIN"]));
+        assert_ne!(derived(&["workspace", "Main"]), derived(&["role", "Main"]));
+        assert_eq!(derived(&["workspace", "Main"]), "ade9e1442ee46f990108b78c");
+    }
+
+    #[test]
+    fn the_nearest_is_named() {
+        let catalogue = Catalogue::new(&Config::default());
+        let detail = |error: ScimError| error.detail;
+        assert_eq!(
+            detail(catalogue.workspace("Mian").unwrap_err()),
+            "There is no workspace \"Mian\"; did you mean \"Main\"?"
+        );
+        assert_eq!(
+            detail(catalogue.role("x").unwrap_err()),
+            "There is no role \"x\"; the configuration has none."
+        );
+        assert!(
+            detail(catalogue.department("sales").unwrap_err()).contains("known are \"agency\"")
+        );
+        assert_eq!(catalogue.department("Finance").unwrap(), "finance");
+        assert!(catalogue.workspace_permission("any_word_1").is_ok());
+        assert!(catalogue.workspace_permission("Any Word").is_err());
+        let main = catalogue.workspace("main").unwrap();
+        assert_eq!(catalogue.workspace(&main.id).unwrap(), main);
+    }
+}

@@ -1,0 +1,71 @@
+//! What becomes of stored access when the catalogue changes.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::Catalogue;
+use crate::scim::value::fold;
+
+/// The names that a catalogue had, kept so that a later one can tell a new name from a removal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// Workspaces, each with its id.
+    workspaces: Vec<(String, String)>,
+    /// Permission sets, each with its id.
+    permission_sets: Vec<(String, String)>,
+    /// Roles, each with its id.
+    roles: Vec<(String, String)>,
+    /// What else decides whether stored access still holds.
+    words: Vec<Vec<String>>,
+}
+
+impl Names {
+    /// The names in a catalogue.
+    pub fn of(catalogue: &Catalogue) -> Self {
+        let words = catalogue.words();
+        let teams = catalogue.workspaces.iter().map(|workspace| {
+            workspace.teams.iter().map(|team| team.name.clone()).collect::<Vec<_>>()
+        });
+        let pair = |name: &String, id: &String| (name.clone(), id.clone());
+        Self {
+            workspaces: catalogue.workspaces.iter().map(|one| pair(&one.name, &one.id)).collect(),
+            permission_sets: catalogue
+                .permission_sets
+                .iter()
+                .map(|one| pair(&one.name, &one.id))
+                .collect(),
+            roles: catalogue.roles.iter().map(|one| pair(&one.name, &one.id)).collect(),
+            words: [
+                &words.company_permissions,
+                &words.workspace_permissions,
+                &words.team_permissions,
+            ]
+            .into_iter()
+            .cloned()
+            .chain(teams)
+            .collect(),
+        }
+    }
+}
+
+/// A stored role or entitlement with its names as they are now: what kept its id kept its holders.
+/// Names that were not renamed stay, known or not.
+pub fn followed(before: &Names, text: &str) -> String {
+    let id = |list: &[(String, String)], name: &str| {
+        let known = list.iter().find(|(known, _)| fold(known) == fold(name));
+        known.map_or_else(|| name.to_owned(), |(_, id)| id.clone())
+    };
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        ["workspace", workspace, rest @ ..] => {
+            let workspace = id(&before.workspaces, workspace);
+            match rest {
+                ["set", set] => {
+                    format!("workspace:{workspace}:set:{}", id(&before.permission_sets, set))
+                }
+                [] => format!("workspace:{workspace}"),
+                _ => format!("workspace:{workspace}:{}", rest.join(":")),
+            }
+        }
+        [role] => id(&before.roles, role),
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,150 @@
+//! What all of an account's access comes to, with where each piece comes from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::catalogue::Catalogue;
+use super::direct::Direct;
+use super::entitlement::Entitlement;
+use crate::config::{Grant, GroupName, WorkspaceAccess};
+use crate::scim::value::fold;
+
+/// A group that an account belongs to, directly or through other groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOfAccount {
+    /// Its `displayName`.
+    pub display_name: String,
+    /// Its `externalId`.
+    pub external_id: Option<String>,
+}
+
+/// Where a piece of access comes from, outermost first; nothing stands for the account itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// The group whose grant gives it.
+    pub group: Option<String>,
+    /// The role that holds it.
+    pub role: Option<String>,
+    /// The permission set that holds it.
+    pub permission_set: Option<String>,
+}
+
+/// As in `group "Engineers", role "Developer"`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("group", &self.group),
+            ("role", &self.role),
+            ("permission set", &self.permission_set),
+        ];
+        let mut named = parts.iter().filter_map(|(kind, name)| Some((kind, name.as_ref()?)));
+        match named.next() {
+            None => f.write_str("direct"),
+            Some((kind, name)) => {
+                write!(f, "{kind} \"{name}\"")?;
+                named.try_for_each(|(kind, name)| write!(f, ", {kind} \"{name}\""))
+            }
+        }
+    }
+}
+
+/// Each piece of an account's access once, with every source that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effective {
+    /// The pieces, in order.
+    pub pieces: BTreeMap<Entitlement, Vec<Source>>,
+}
+
+impl Effective {
+    /// What direct access and membership of groups come to.
+    pub fn new(catalogue: &Catalogue, direct: &Direct, groups: &[GroupOfAccount]) -> Self {
+        let mut effective = Self::default();
+        let own = Source::default();
+        effective.give(
+            catalogue,
+            &own,
+            (&direct.company_permissions, &direct.roles, &direct.workspaces),
+        );
+        for grant in &catalogue.grants {
+            for group in groups.iter().filter(|group| is_for(grant, group)) {
+                let source = Source { group: Some(group.display_name.clone()), ..own.clone() };
+                let given = (&grant.company_permissions, &grant.roles, &grant.workspaces);
+                effective.give(catalogue, &source, given);
+            }
+        }
+        effective
+    }
+
+    fn give(
+        &mut self,
+        catalogue: &Catalogue,
+        source: &Source,
+        (company_permissions, roles, workspaces): (
+            &Vec<String>,
+            &Vec<String>,
+            &Vec<WorkspaceAccess>,
+        ),
+    ) {
+        for permission in company_permissions {
+            self.add(Entitlement::Company { permission: permission.clone() }, source);
+        }
+        for workspace in workspaces {
+            self.add_workspace(catalogue, workspace, source);
+        }
+        for role in roles.iter().filter_map(|role| catalogue.role(role).ok()) {
+            let source = Source { role: Some(role.name.clone()), ..source.clone() };
+            for workspace in &role.workspaces {
+                self.add_workspace(catalogue, workspace, &source);
+            }
+        }
+    }
+
+    fn add_workspace(&mut self, catalogue: &Catalogue, given: &WorkspaceAccess, source: &Source) {
+        let workspace = || given.workspace.clone();
+        self.add(Entitlement::Workspace { workspace: workspace() }, source);
+        for permission in &given.permissions {
+            let permission = permission.clone();
+            self.add(Entitlement::Permission { workspace: workspace(), permission }, source);
+        }
+        for set in given.permission_sets.iter().filter_map(|set| catalogue.permission_set(set).ok())
+        {
+            let name = set.name.clone();
+            self.add(
+                Entitlement::PermissionSet { workspace: workspace(), set: name.clone() },
+                source,
+            );
+            let source = Source { permission_set: Some(name), ..source.clone() };
+            for permission in &set.permissions {
+                let permission = permission.clone();
+                self.add(Entitlement::Permission { workspace: workspace(), permission }, &source);
+            }
+        }
+        for member in &given.teams {
+            let team = || member.team.clone();
+            self.add(Entitlement::Team { workspace: workspace(), team: team() }, source);
+            for permission in &member.permissions {
+                let permission = permission.clone();
+                let entitlement = Entitlement::TeamPermission {
+                    workspace: workspace(),
+                    team: team(),
+                    permission,
+                };
+                self.add(entitlement, source);
+            }
+        }
+    }
+
+    fn add(&mut self, entitlement: Entitlement, source: &Source) {
+        let sources = self.pieces.entry(entitlement).or_default();
+        if !sources.contains(source) {
+            sources.push(source.clone());
+        }
+    }
+}
+
+fn is_for(grant: &Grant, group: &GroupOfAccount) -> bool {
+    match &grant.group {
+        GroupName::DisplayName(name) => fold(name) == fold(&group.display_name),
+        GroupName::ExternalId(id) => group.external_id.as_ref() == Some(id),
+    }
+}

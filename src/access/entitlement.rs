@@ -1,0 +1,175 @@
+//! One piece of access, as a text: how it is stored, and how identity providers send it.
+//!
+//! ```text
+//! company:PERMISSION
+//! workspace:WORKSPACE
+//! workspace:WORKSPACE:permission:PERMISSION
+//! workspace:WORKSPACE:set:PERMISSION_SET
+//! workspace:WORKSPACE:team:TEAM
+//! workspace:WORKSPACE:team:TEAM:PERMISSION
+//! ```
+//!
+//! Names and ids are taken on the way in; names are what is stored. No name holds a colon.
+
+use std::fmt;
+
+use super::catalogue::Catalogue;
+use crate::scim::error::ScimError;
+
+/// One piece of access; what it names is in the catalogue, and named by its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entitlement {
+    /// A permission in the company as a whole.
+    Company {
+        /// The permission.
+        permission: String,
+    },
+    /// Access to a workspace.
+    Workspace {
+        /// The workspace.
+        workspace: String,
+    },
+    /// A permission in a workspace.
+    Permission {
+        /// The workspace.
+        workspace: String,
+        /// The permission.
+        permission: String,
+    },
+    /// The permissions of a set in a workspace.
+    PermissionSet {
+        /// The workspace.
+        workspace: String,
+        /// The permission set.
+        set: String,
+    },
+    /// Membership of a team.
+    Team {
+        /// The workspace.
+        workspace: String,
+        /// The team.
+        team: String,
+    },
+    /// A permission in a team.
+    TeamPermission {
+        /// The workspace.
+        workspace: String,
+        /// The team.
+        team: String,
+        /// The permission.
+        permission: String,
+    },
+}
+
+impl Entitlement {
+    /// Reads an entitlement; the words before names are taken in any letter case.
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue`, saying what is malformed or naming what is not in the catalogue.
+    pub fn parse(catalogue: &Catalogue, text: &str) -> Result<Self, ScimError> {
+        let parts: Vec<&str> = text.split(':').map(str::trim).collect();
+        let is = |word: &str, expected: &str| word.eq_ignore_ascii_case(expected);
+        match parts.as_slice() {
+            [company, permission] if is(company, "company") => {
+                Ok(Self::Company { permission: catalogue.company_permission(permission)? })
+            }
+            [kind, workspace, rest @ ..] if is(kind, "workspace") => {
+                let found = catalogue.workspace(workspace)?;
+                let workspace = found.name.clone();
+                match rest {
+                    [] => Ok(Self::Workspace { workspace }),
+                    [kind, word] if is(kind, "permission") => Ok(Self::Permission {
+                        workspace,
+                        permission: catalogue.workspace_permission(word)?,
+                    }),
+                    [kind, set] if is(kind, "set") => Ok(Self::PermissionSet {
+                        workspace,
+                        set: catalogue.permission_set(set)?.name.clone(),
+                    }),
+                    [kind, team] if is(kind, "team") => {
+                        Ok(Self::Team { workspace, team: found.team(team)?.name.clone() })
+                    }
+                    [kind, team, word] if is(kind, "team") => Ok(Self::TeamPermission {
+                        workspace,
+                        team: found.team(team)?.name.clone(),
+                        permission: catalogue.team_permission(word)?,
+                    }),
+                    _ => Err(malformed(text)),
+                }
+            }
+            _ => Err(malformed(text)),
+        }
+    }
+
+    /// The workspace that it is about.
+    pub fn workspace(&self) -> Option<&str> {
+        match self {
+            Self::Company { .. } => None,
+            Self::Workspace { workspace }
+            | Self::Permission { workspace, .. }
+            | Self::PermissionSet { workspace, .. }
+            | Self::Team { workspace, .. }
+            | Self::TeamPermission { workspace, .. } => Some(workspace),
+        }
+    }
+
+    /// Every entitlement that the catalogue names. Permissions of which any word is taken are not
+    /// among them.
+    pub fn all(catalogue: &Catalogue) -> Vec<Self> {
+        let words = catalogue.words();
+        let company = words
+            .company_permissions
+            .iter()
+            .map(|permission| Self::Company { permission: permission.clone() });
+        let mut all: Vec<Self> = company.collect();
+        for known in &catalogue.workspaces {
+            let workspace = || known.name.clone();
+            all.push(Self::Workspace { workspace: workspace() });
+            all.extend(words.workspace_permissions.iter().map(|permission| Self::Permission {
+                workspace: workspace(),
+                permission: permission.clone(),
+            }));
+            all.extend(
+                catalogue.permission_sets.iter().map(|set| Self::PermissionSet {
+                    workspace: workspace(),
+                    set: set.name.clone(),
+                }),
+            );
+            for team in &known.teams {
+                all.push(Self::Team { workspace: workspace(), team: team.name.clone() });
+                all.extend(words.team_permissions.iter().map(|permission| Self::TeamPermission {
+                    workspace: workspace(),
+                    team: team.name.clone(),
+                    permission: permission.clone(),
+                }));
+            }
+        }
+        all
+    }
+}
+
+impl fmt::Display for Entitlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Company { permission } => write!(f, "company:{permission}"),
+            Self::Workspace { workspace } => write!(f, "workspace:{workspace}"),
+            Self::Permission { workspace, permission } => {
+                write!(f, "workspace:{workspace}:permission:{permission}")
+            }
+            Self::PermissionSet { workspace, set } => write!(f, "workspace:{workspace}:set:{set}"),
+            Self::Team { workspace, team } => write!(f, "workspace:{workspace}:team:{team}"),
+            Self::TeamPermission { workspace, team, permission } => {
+                write!(f, "workspace:{workspace}:team:{team}:{permission}")
+            }
+        }
+    }
+}
+
+fn malformed(text: &str) -> ScimError {
+    ScimError::invalid_value(format!(
+        "\"{}\" is no entitlement; expected company:PERMISSION, workspace:NAME, or workspace:NAME followed \
+         by :permission:PERMISSION, :set:PERMISSION_SET, :team:TEAM or :team:TEAM:PERMISSION.",
+        text.chars().take(100).collect::<String>().escape_debug()
+    ))
+}

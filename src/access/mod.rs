@@ -1,0 +1,24 @@
+//! What accounts may do: workspaces, teams, roles, permission sets, permissions, grants.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `catalogue` | everything that access may name, from the configuration |
+//! | `entitlement` | one piece of access as a text, which is how it is stored and sent |
+//! | `vocabulary` | how schemas hold `roles` and `entitlements` to the catalogue |
+//! | `direct` | the access that an account's own attributes name |
+//! | `effective` | all that it comes to, with where each piece comes from |
+//! | `change` | what becomes of stored access when the catalogue changes |
+
+mod catalogue;
+mod change;
+mod direct;
+mod effective;
+mod entitlement;
+mod vocabulary;
+
+pub use catalogue::{Catalogue, PermissionSet, Role, Team, Workspace};
+pub use change::{Names, followed};
+pub use direct::{DefaultAccess, Direct};
+pub use effective::{Effective, GroupOfAccount, Source};
+pub use entitlement::Entitlement;
+pub use vocabulary::install;

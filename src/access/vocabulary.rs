@@ -1,0 +1,105 @@
+//! How schemas hold `roles`, `entitlements` and `department` to the catalogue.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::catalogue::Catalogue;
+use super::entitlement::Entitlement;
+use crate::config::UnknownDepartments;
+use crate::scim::attribute::{Attribute, Vocabulary};
+use crate::scim::error::ScimError;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::user;
+
+/// How many values a schema names at most; `/Entitlements` names them all.
+const MAX_SUGGESTED: usize = 500;
+
+/// Has an account's schemas know what the catalogue knows. Where no roles are configured they are
+/// free texts that give nothing, as RFC 7643 has them.
+pub fn install(resource_type: &mut ResourceType, catalogue: &Arc<Catalogue>) {
+    if !resource_type.is_account {
+        return;
+    }
+    let schema = &mut resource_type.schema;
+    for attribute in &mut schema.attributes {
+        let vocabulary: Arc<dyn Vocabulary> = match attribute.name.as_str() {
+            user::ROLES if !catalogue.roles.is_empty() => Arc::new(Roles(Arc::clone(catalogue))),
+            user::ENTITLEMENTS => Arc::new(Entitlements(Arc::clone(catalogue))),
+            _ => continue,
+        };
+        let value = attribute.sub_attributes.iter_mut().find(|part| part.name == "value");
+        if let Some(value) = value {
+            speak(value, vocabulary);
+        }
+    }
+    if catalogue.words().unknown_departments == UnknownDepartments::Refuse {
+        let extended = resource_type.extensions.iter_mut();
+        let attributes = extended.flat_map(|extension| &mut extension.schema.attributes);
+        for attribute in attributes.filter(|attribute| attribute.name == user::DEPARTMENT) {
+            speak(attribute, Arc::new(Departments(Arc::clone(catalogue))));
+        }
+    }
+}
+
+fn speak(attribute: &mut Attribute, vocabulary: Arc<dyn Vocabulary>) {
+    let words = vocabulary.words();
+    if words.len() <= MAX_SUGGESTED {
+        attribute.canonical_values = words;
+    }
+    attribute.vocabulary = Some(vocabulary);
+}
+
+#[derive(Debug)]
+struct Roles(Arc<Catalogue>);
+
+impl Vocabulary for Roles {
+    /// Entra may send a role as an object in a text, of which `value`, `displayName` or `id` names it.
+    fn canonical(&self, text: &str) -> Result<String, ScimError> {
+        let plain = self.0.role(text).map(|role| role.name.clone());
+        let object = match (&plain, serde_json::from_str(text)) {
+            (Err(_), Ok(Value::Object(object))) => object,
+            _ => return plain,
+        };
+        let names =
+            ["value", "displayName", "id"].iter().filter_map(|key| object.get(*key)?.as_str());
+        let mut first = None;
+        for name in names.filter(|name| !name.is_empty()) {
+            match self.0.role(name) {
+                Ok(role) => return Ok(role.name.clone()),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        first.map_or(plain, Err)
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.0.roles.iter().map(|role| role.name.clone()).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Entitlements(Arc<Catalogue>);
+
+impl Vocabulary for Entitlements {
+    fn canonical(&self, text: &str) -> Result<String, ScimError> {
+        Entitlement::parse(&self.0, text).map(|entitlement| entitlement.to_string())
+    }
+
+    fn words(&self) -> Vec<String> {
+        Entitlement::all(&self.0).iter().map(ToString::to_string).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Departments(Arc<Catalogue>);
+
+impl Vocabulary for Departments {
+    fn canonical(&self, text: &str) -> Result<String, ScimError> {
+        self.0.department(text)
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.0.words().departments.clone()
+    }
+}

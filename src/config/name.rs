@@ -1,0 +1,149 @@
+//! Names and ids of what the access catalogue knows, and references to them.
+
+use std::collections::HashSet;
+
+use super::keyword;
+use super::reader::Section;
+
+/// Longest name, in characters.
+const MAX_NAME: usize = 100;
+/// Longest id and longest permission, in characters.
+const MAX_ID: usize = 64;
+
+/// Something that has a name and may have an id.
+pub(super) trait Named {
+    /// What it is, for people.
+    const KIND: &'static str;
+
+    fn name(&self) -> &str;
+
+    fn id(&self) -> Option<&str>;
+
+    /// Whether a text is its name, in any letter case, or its id.
+    fn is_called(&self, text: &str) -> bool {
+        self.name().to_lowercase() == text.to_lowercase() || self.id() == Some(text)
+    }
+}
+
+/// The names and ids that earlier things of one kind have taken.
+///
+/// A text is the name or the id of one thing at most: clients use both in one place.
+#[derive(Default)]
+pub(super) struct Taken {
+    texts: HashSet<String>,
+}
+
+impl Taken {
+    /// Reads a name; `None` without one. What is wrong with it is noted.
+    pub(super) fn name(&mut self, section: &mut Section<'_, '_>, what: &str) -> Option<String> {
+        let name: Option<String> = section.required("name", what);
+        if let Some(name) = &name {
+            self.check_name(section, "name", name);
+        }
+        name
+    }
+
+    /// Reads an id, if one is given. What is wrong with it is noted.
+    pub(super) fn id(
+        &mut self,
+        section: &mut Section<'_, '_>,
+        name: Option<&str>,
+    ) -> Option<String> {
+        let id: String = section.optional("id")?;
+        let own_name = name.is_some_and(|name| name.to_lowercase() == id.to_lowercase());
+        if !is_id(&id) {
+            section.problem(
+                "id",
+                format!("{id:?} is wrong; expected 1 to {MAX_ID} letters, digits, '.', '_' or '-'"),
+            );
+        } else if !self.texts.insert(id.to_lowercase()) && !own_name {
+            section.problem("id", format!("{id:?} is taken by an earlier name or id"));
+        }
+        Some(id)
+    }
+
+    /// Notes a name that is none, or that is taken.
+    pub(super) fn check_name(&mut self, section: &mut Section<'_, '_>, key: &str, name: &str) {
+        let fits = (1..=MAX_NAME).contains(&name.chars().count())
+            && name.trim() == name
+            && !name.contains(|c: char| c.is_control() || c == ':');
+        if !fits {
+            section.problem(
+                key,
+                format!(
+                    "{name:?} is not a name; expected 1 to {MAX_NAME} characters, no ':', no control \
+                     characters, no space at either end"
+                ),
+            );
+        } else if !self.texts.insert(name.to_lowercase()) {
+            section.problem(
+                key,
+                format!("{name:?} appears twice; expected unique names in any letter case"),
+            );
+        }
+    }
+}
+
+/// The name of what a reference means, by name or id; an unknown one is noted with the nearest.
+///
+/// `known` is `None` where not everything could be read: then nothing is called unknown.
+pub(super) fn resolve<T: Named>(
+    section: &mut Section<'_, '_>,
+    key: &str,
+    text: &str,
+    known: Option<&[T]>,
+) -> String {
+    let Some(known) = known else { return text.to_owned() };
+    if let Some(found) = known.iter().find(|one| one.is_called(text)) {
+        return found.name().to_owned();
+    }
+    let names = || known.iter().map(Named::name);
+    let hint = match (keyword::nearest(text, names()), known.is_empty()) {
+        (Some(near), _) => format!("did you mean {near:?}?"),
+        (None, true) => "the configuration has none".to_owned(),
+        (None, false) => {
+            let known: Vec<String> = names().map(|name| format!("{name:?}")).collect();
+            format!("known {}s are {}", T::KIND, known.join(", "))
+        }
+    };
+    section.missing(key, &format!("unknown {} {text:?}; {hint}", T::KIND));
+    text.to_owned()
+}
+
+/// Reads the permissions under a key; those that are malformed, or not among the listed ones where
+/// any are listed, are noted.
+pub(super) fn permissions(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    listed: &[String],
+) -> Vec<String> {
+    let permissions: Vec<String> = section.array(key).unwrap_or_default();
+    for permission in &permissions {
+        if !is_permission(permission) {
+            section.problem(
+                key,
+                format!(
+                    "{permission:?} is wrong; expected 1 to {MAX_ID} of the characters a-z, 0-9 and _"
+                ),
+            );
+        } else if !listed.is_empty() && !listed.contains(permission) {
+            let hint = match keyword::nearest(permission, listed.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("[access] lists {}", listed.join(", ")),
+            };
+            section.problem(key, format!("unknown permission {permission:?}; {hint}"));
+        }
+    }
+    permissions
+}
+
+/// Whether a text can be a permission or a department: 1 to 64 of `a-z`, `0-9` and `_`.
+pub fn is_permission(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len())
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
