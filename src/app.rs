@@ -21,6 +21,9 @@ use crate::scim::schema::Registry;
 use crate::store::folder::DataFolder;
 use crate::store::local::LocalStore;
 
+/// The folder of the self-signed certificate, in the data folder.
+const TLS: &str = "tls";
+
 /// The resource types that the configuration asks for.
 ///
 /// # Errors
@@ -91,7 +94,7 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
         let tls = tls::load(path, key)?;
         return Ok(Some(Certificate { path: path.clone(), self_signed: false, tls }));
     }
-    let folder = config.data_dir.join("tls");
+    let folder = config.data_dir.join(TLS);
     let hosts = [config.public_url.host().to_owned()];
     let (path, key, created) =
         tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
@@ -100,6 +103,14 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
     }
     let tls = tls::load(&path, &key)?;
     Ok(Some(Certificate { path, self_signed: true, tls }))
+}
+
+/// Where the self-signed certificate is, or will be, if clients are shown that one: not where the
+/// configuration names one, and not where a proxy stands in front.
+pub fn self_signed(config: &Config) -> Option<PathBuf> {
+    let listen = &config.listen;
+    let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
+    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is called once requests are taken.

@@ -7,6 +7,7 @@ mod inspect;
 mod operator;
 mod output;
 mod serve;
+mod setup;
 mod token;
 mod user;
 
@@ -37,6 +38,8 @@ enum Command {
     Init(init::Init),
     /// Serve until SIGTERM or SIGINT
     Serve(serve::Serve),
+    /// Print what to type into the identity provider of a connection, and how to test it
+    Setup(setup::Connect),
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -87,6 +90,7 @@ impl Cli {
         match self.command {
             Command::Init(init) => init.run(),
             Command::Serve(serve) => serve.run(&configuration.load()?),
+            Command::Setup(setup) => setup.run(&configuration.load()?),
             Command::Token(token) => token.run(&configuration.load()?),
             Command::User(user) => user.run(&configuration.load()?),
             Command::Group(group) => group.run(&configuration.load()?),

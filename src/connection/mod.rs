@@ -1,3 +1,4 @@
-//! Who speaks to us: the tokens of connections.
+//! Who speaks to us: the tokens of connections, and how a connection is set up at the other end.
 
+pub mod setup;
 pub mod token;
