@@ -57,9 +57,8 @@ impl Vocabulary for Roles {
     /// Entra may send a role as an object in a text, of which `value`, `displayName` or `id` names it.
     fn canonical(&self, text: &str) -> Result<String, ScimError> {
         let plain = self.0.role(text).map(|role| role.name.clone());
-        let object = match (&plain, serde_json::from_str(text)) {
-            (Err(_), Ok(Value::Object(object))) => object,
-            _ => return plain,
+        let (Err(_), Ok(Value::Object(object))) = (&plain, serde_json::from_str(text)) else {
+            return plain;
         };
         let names =
             ["value", "displayName", "id"].iter().filter_map(|key| object.get(*key)?.as_str());

@@ -56,6 +56,15 @@ impl Kind {
     }
 }
 
+/// A resource that is told of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// The resource, as it is served.
+    pub resource: Map<String, Value>,
+    /// The connection that manages it, if it is known.
+    pub connection: Option<String>,
+}
+
 /// A page of resources, in the order of their creation, without what is not in their records.
 pub(super) fn list(directory: &Directory, base_url: &str, kind: Kind, cursor: String) -> Reply {
     let page = kind.resource_type(directory).and_then(|resource_type| {
@@ -119,10 +128,13 @@ fn show(
     resource_type: &ResourceType,
     stored: &Stored,
     projection: &Projection,
-) -> Result<Map<String, Value>, DirectoryError> {
+) -> Result<Shown, DirectoryError> {
     let mut whole = Vec::new();
     stored.serve(base_url, resource_type, &mut whole);
     let whole = serde_json::from_slice(&whole)
         .map_err(|_| StoreError::Damaged { key: stored.id.to_string() })?;
-    Ok(projection.apply(resource_type, whole))
+    Ok(Shown {
+        resource: projection.apply(resource_type, whole),
+        connection: stored.record.manager().map(ToOwned::to_owned),
+    })
 }

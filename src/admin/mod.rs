@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::connection::token::Token;
 use crate::directory::{Directory, DirectoryError, Generate, Generated, Reset, Revoke};
 use crate::event::Actor;
-use inspect::Kind;
+use inspect::{Kind, Shown};
 
 /// The name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -120,15 +120,15 @@ pub enum Reply {
     Tokens(Vec<TokenInfo>),
     /// The token that was ended.
     Revoked(TokenInfo),
-    /// A page of resources, as they are served.
+    /// A page of resources.
     Resources {
         /// The resources.
-        resources: Vec<Map<String, Value>>,
+        resources: Vec<Shown>,
         /// Where the next page begins, if there is one.
         next: Option<String>,
     },
-    /// A resource, as it is served.
-    Resource(Map<String, Value>),
+    /// A resource.
+    Resource(Shown),
     /// A part of a group's members, as they are served.
     Members {
         /// The members.

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output::{self, Table};
-use crate::admin::inspect::Kind;
+use crate::admin::inspect::{Kind, Shown};
 use crate::config::Config;
-use crate::scim::schemas::common::META;
+use crate::scim::schemas::common::{EXTERNAL_ID, META};
 use crate::scim::schemas::group::DISPLAY_NAME;
 
 #[derive(Subcommand)]
@@ -35,22 +35,27 @@ impl GroupCommand {
         let mut operator = Operator::new(config);
         match self {
             Self::List { json } => {
-                let head = ["ID", "NAME", "EXTERNAL ID", "LAST CHANGED"];
+                let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
                 inspect::list(&mut operator, Kind::Group, json, head, row)
             }
             Self::Show { group, json } => {
                 let group = inspect::find(&mut operator, Kind::Group, group)?;
-                if json { print_json(&mut operator, group) } else { print(&mut operator, &group) }
+                if json {
+                    print_json(&mut operator, group.resource)
+                } else {
+                    print(&mut operator, &group)
+                }
             }
         }
     }
 }
 
-fn row(group: &Served) -> [String; 4] {
+fn row(Shown { resource: group, connection }: &Shown) -> [String; 5] {
     [
         text(group, &["id"]),
         text(group, &[DISPLAY_NAME]),
-        text(group, &["externalId"]),
+        text(group, &[EXTERNAL_ID]),
+        connection.clone().unwrap_or_default(),
         moment(group, "lastModified"),
     ]
 }
@@ -70,11 +75,13 @@ fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
     output::json(&group)
 }
 
-fn print(operator: &mut Operator<'_>, group: &Served) -> Result<()> {
+fn print(operator: &mut Operator<'_>, group: &Shown) -> Result<()> {
+    let Shown { resource: group, connection } = group;
     output::sheet(&[
         ("Id", texts(group, &["id"])),
         ("Name", texts(group, &[DISPLAY_NAME])),
-        ("External id", texts(group, &["externalId"])),
+        ("External id", texts(group, &[EXTERNAL_ID])),
+        ("Connection", connection.iter().cloned().collect()),
         ("Created", vec![moment(group, "created")]),
         ("Changed", vec![moment(group, "lastModified")]),
         ("Version", texts(group, &["meta", "version"])),

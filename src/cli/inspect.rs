@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::operator::{Operator, unexpected};
 use super::output::{self, JsonArray, Table};
-use crate::admin::inspect::Kind;
+use crate::admin::inspect::{Kind, Shown};
 use crate::admin::{Reply, Request};
 
 /// A resource, as it is served.
@@ -18,7 +18,7 @@ pub(super) fn list<const N: usize>(
     kind: Kind,
     json: bool,
     head: [&'static str; N],
-    row: impl Fn(&Served) -> [String; N],
+    row: impl Fn(&Shown) -> [String; N],
 ) -> Result<()> {
     let (mut table, mut array) = (Table::new(head), JsonArray::default());
     let mut next = Some(String::new());
@@ -28,7 +28,8 @@ pub(super) fn list<const N: usize>(
             return unexpected();
         };
         if json {
-            array.print(&resources)?;
+            let served = resources.iter().map(|shown| &shown.resource);
+            array.print(&served.collect::<Vec<_>>())?;
         } else {
             table.print(&resources.iter().map(&row).collect::<Vec<_>>())?;
         }
@@ -38,7 +39,7 @@ pub(super) fn list<const N: usize>(
 }
 
 /// One resource, by its id or its name, without members.
-pub(super) fn find(operator: &mut Operator<'_>, kind: Kind, name: String) -> Result<Served> {
+pub(super) fn find(operator: &mut Operator<'_>, kind: Kind, name: String) -> Result<Shown> {
     match operator.ask(Request::ShowResource { kind, name })? {
         Reply::Resource(resource) => Ok(resource),
         _ => unexpected(),

@@ -8,7 +8,7 @@ use crate::admin::{Reply, Request, execute};
 use crate::app::{self, Certificate};
 use crate::config::Config;
 use crate::connection::setup::curl;
-use crate::directory::Directory;
+use crate::directory::{Directory, UnknownAccess};
 use crate::event::Actor;
 use crate::logging;
 
@@ -21,12 +21,21 @@ pub(super) struct Serve {
     /// and print what to give to the identity provider
     #[arg(long)]
     first_boot: bool,
+    /// Take from accounts what the configuration no longer knows of their access, rather than refuse
+    /// to start
+    #[arg(long)]
+    drop_unknown_access: bool,
 }
 
 impl Serve {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         logging::start(&config.log);
         let directory = app::open_directory(config)?;
+        directory.follow_catalogue(if self.drop_unknown_access {
+            UnknownAccess::Drop
+        } else {
+            UnknownAccess::Refuse
+        })?;
         let certificate = app::certificate(config)?;
         app::serve(config, directory, certificate.as_ref(), |directory| {
             if self.first_boot {

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output;
-use crate::admin::inspect::Kind;
+use crate::admin::inspect::{Kind, Shown};
 use crate::config::Config;
+use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
 };
@@ -36,22 +37,23 @@ impl UserCommand {
         let mut operator = Operator::new(config);
         match self {
             Self::List { json } => {
-                let head = ["ID", "USERNAME", "ACTIVE", "LAST CHANGED"];
+                let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
                 inspect::list(&mut operator, Kind::User, json, head, row)
             }
             Self::Show { user, json } => {
                 let user = inspect::find(&mut operator, Kind::User, user)?;
-                if json { output::json(&user) } else { output::sheet(&sheet(&user)) }
+                if json { output::json(&user.resource) } else { output::sheet(&sheet(&user)) }
             }
         }
     }
 }
 
-fn row(user: &Served) -> [String; 4] {
+fn row(Shown { resource: user, connection }: &Shown) -> [String; 5] {
     [
         text(user, &["id"]),
         text(user, &[USER_NAME]),
         active(user).to_owned(),
+        connection.clone().unwrap_or_default(),
         moment(user, "lastModified"),
     ]
 }
@@ -60,7 +62,7 @@ fn active(user: &Served) -> &'static str {
     if user.get(ACTIVE) == Some(&Value::Bool(true)) { "yes" } else { "no" }
 }
 
-fn sheet(user: &Served) -> Vec<(&'static str, Vec<String>)> {
+fn sheet(Shown { resource: user, connection }: &Shown) -> Vec<(&'static str, Vec<String>)> {
     let or_none = |values: Vec<String>| match values.is_empty() {
         true => vec!["none".to_owned()],
         false => values,
@@ -68,7 +70,7 @@ fn sheet(user: &Served) -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("Id", texts(user, &["id"])),
         ("Username", texts(user, &[USER_NAME])),
-        ("External id", texts(user, &["externalId"])),
+        ("External id", texts(user, &[EXTERNAL_ID])),
         ("Name", name(user)),
         ("Display name", texts(user, &["displayName"])),
         ("Title", texts(user, &["title"])),
@@ -79,6 +81,7 @@ fn sheet(user: &Served) -> Vec<(&'static str, Vec<String>)> {
         ("Groups", or_none(inspect::elements(user, "groups", group))),
         ("Roles", or_none(inspect::elements(user, ROLES, described))),
         ("Entitlements", or_none(inspect::elements(user, ENTITLEMENTS, described))),
+        ("Connection", connection.iter().cloned().collect()),
         ("Created", vec![moment(user, "created")]),
         ("Changed", vec![moment(user, "lastModified")]),
         ("Version", texts(user, &["meta", "version"])),

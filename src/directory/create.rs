@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::ContextV7;
 
 use super::error::DirectoryError;
-use super::member;
 use super::resource::{self, Stored};
+use super::rules::Rules;
 use super::work::{Command, Work};
-use crate::config::UnknownMembers;
+use super::{member, plan, replace};
+use crate::config::OnInactiveCreate;
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::schemas::user::ACTIVE;
 
 /// Creates a resource and answers it as stored.
 pub struct Create {
@@ -22,31 +25,72 @@ pub struct Create {
     pub id: Option<ResourceId>,
     /// With which attributes.
     pub resource: Resource,
-    /// What becomes of members that are not there.
-    pub unknown_members: UnknownMembers,
+    /// What the request is held to.
+    pub rules: Rules,
 }
 
 impl Command for Create {
     type Output = Stored;
 
+    /// Where the rules say so, a namesake that is inactive takes over what is given instead.
+    ///
     /// # Errors
     ///
     /// `Invalid` with `uniqueness` if another resource holds a value that must be unique, or with
     /// `invalidValue` if the resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
+        if let Some(present) = self.inactive_namesake(work)? {
+            return self.reactivate(work, present);
+        }
         let now = work.now();
         let id = self.id.unwrap_or_else(|| new_id(now));
         let mut resource = self.resource.clone();
         let members = resource.take_members(resource_type);
         resource.complete(resource_type, None);
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
-        let stored = resource::write(work, resource_type, id, &meta, &resource, None)?;
+        let stored =
+            resource::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
-        let members = member::named(&members, self.unknown_members)?;
-        member::add(work, id, &members, self.unknown_members)?;
+        let members = member::named(&members, self.rules.unknown_members)?;
+        member::add(work, id, &members, self.rules)?;
         work.record(resource::event(resource_type, Verb::Created, id));
         Ok(stored)
+    }
+}
+
+impl Create {
+    /// The inactive account that has a unique value or the external id of the new one, if such are to
+    /// be opened again.
+    fn inactive_namesake(&self, work: &Work<'_>) -> Result<Option<Stored>, DirectoryError> {
+        let resource_type = &self.resource_type;
+        if self.rules.on_inactive_create == OnInactiveCreate::Conflict || !resource_type.is_account
+        {
+            return Ok(None);
+        }
+        for indexed in resource_type.indexed().filter(IndexedAttribute::identifies) {
+            for value in self.resource.indexed_values(&indexed) {
+                let holders = plan::holders(work, resource_type, &indexed, value)?;
+                let Some(id) = holders.first() else { continue };
+                let present = resource::find(work, resource_type, *id)?;
+                let active = resource::attributes(resource_type, &present)?.is_active();
+                // With an active one the new account conflicts, or stands beside it.
+                return Ok(Some(present).filter(|_| !active));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens an account again: its id, its groups and its immutable values stay, everything else is as
+    /// the request says, and its connection manages it from now on.
+    fn reactivate(&self, work: &mut Work<'_>, present: Stored) -> Result<Stored, DirectoryError> {
+        self.rules.check_scope(work, &self.resource_type, &present)?;
+        let mut resource = self.resource.clone();
+        if resource.get(ACTIVE).is_none() {
+            resource.put(&self.resource_type, ACTIVE, Value::Bool(true));
+        }
+        let manager = work.connection().map(ToOwned::to_owned);
+        replace::put(work, &self.resource_type, present, resource, self.rules, manager.as_deref())
     }
 }
 

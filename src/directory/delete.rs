@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::DirectoryError;
 use super::member;
 use super::resource;
+use super::rules::Rules;
 use super::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
@@ -19,6 +20,8 @@ pub struct Delete {
     pub id: String,
     /// The versions that the client accepts; `None` for any.
     pub expected: Option<Vec<Version>>,
+    /// What the request is held to.
+    pub rules: Rules,
 }
 
 impl Command for Delete {
@@ -32,6 +35,7 @@ impl Command for Delete {
         let id = resource::parse_id(resource_type, &self.id)?;
         let present = resource::find(work, resource_type, id)?;
         resource::check_version(self.expected.as_deref(), present.record.version)?;
+        self.rules.check_scope(work, resource_type, &present)?;
         let previous = resource::attributes(resource_type, &present)?;
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
         resource::remove(work, resource_type, id, &previous)?;

@@ -24,6 +24,12 @@ pub enum DirectoryError {
         /// The version that it is in.
         present: Version,
     },
+    /// The connection may not do that; a sentence that says why.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Accounts have access that the configuration no longer knows; a clause that says who has what.
+    #[error("{0}")]
+    AccessInUse(String),
     /// Storage failed; the log says how.
     #[error("storage failed")]
     Storage(#[from] StoreError),

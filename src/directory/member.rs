@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::Directory;
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
+use super::rules::Rules;
 use super::work::Work;
 use crate::config::UnknownMembers;
 use crate::scim::attribute::Held;
@@ -86,7 +87,7 @@ pub(super) fn references(
         let references = match attribute.held {
             Held::AsMembers => members(state, registry, id)?,
             Held::AsMemberships => groups(state, registry, id)?,
-            Held::InRecord => Vec::new(),
+            Held::InRecord | Held::Computed => Vec::new(),
         };
         if !references.is_empty() {
             all.push((attribute.name.clone(), references));
@@ -156,7 +157,10 @@ fn groups(
 }
 
 /// Every group above a resource, nearest first, and whether it is directly above.
-fn ancestors(state: &dyn Read, member: ResourceId) -> Result<Vec<(ResourceId, bool)>, StoreError> {
+pub(super) fn ancestors(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<(ResourceId, bool)>, StoreError> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
@@ -193,7 +197,7 @@ fn trailing_ids(state: &dyn Read, prefix: &[u8]) -> Result<Vec<ResourceId>, Stor
 }
 
 /// Finds a resource whose type is not known, among the types that will do.
-fn find_any(
+pub(super) fn find_any(
     state: &dyn Read,
     registry: &Registry,
     id: ResourceId,
@@ -251,12 +255,12 @@ fn no_member(value: &str) -> ScimError {
 /// # Errors
 ///
 /// `invalidValue` if there is no such resource and unknown members are refused, or if the group would
-/// come to contain itself.
+/// come to contain itself; `Forbidden` for what the connection may not change.
 pub(super) fn add(
     work: &mut Work<'_>,
     group: ResourceId,
     members: &[Named],
-    unknown: UnknownMembers,
+    rules: Rules,
 ) -> Result<bool, DirectoryError> {
     let mut changed = false;
     let mut above = None;
@@ -266,11 +270,13 @@ pub(super) fn add(
         }
         let registry = &work.settings().registry;
         let Some((member_type, stored)) = find_any(work, registry, member.id, |_| true)? else {
-            if unknown == UnknownMembers::Ignore {
+            if rules.unknown_members == UnknownMembers::Ignore {
                 continue;
             }
             return Err(no_member(&member.id.to_string()).into());
         };
+        // Membership can give access: who may not change an account may not give it any.
+        rules.check_scope(work, &member_type, &stored)?;
         if member_type.members().is_some() {
             // New members change nothing above the group: it is looked up once.
             let above = match &mut above {
@@ -390,13 +396,13 @@ pub(super) fn set(
     work: &mut Work<'_>,
     group: ResourceId,
     members: &[Named],
-    unknown: UnknownMembers,
+    rules: Rules,
 ) -> Result<bool, DirectoryError> {
     let keep: HashSet<ResourceId> = ids(members).collect();
     let present = members_of(work, group)?;
     let gone = present.into_iter().filter(|member| !keep.contains(member));
     let removed = remove(work, group, gone)?;
-    Ok(add(work, group, members, unknown)? || removed)
+    Ok(add(work, group, members, rules)? || removed)
 }
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.

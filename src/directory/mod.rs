@@ -4,11 +4,13 @@
 //! thread runs against state as it will be when all earlier commands are done: uniqueness and versions
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
+mod access;
 mod bulk;
 mod create;
 mod cursor;
 mod delete;
 mod error;
+mod follow;
 mod member;
 mod patch;
 mod plan;
@@ -16,6 +18,7 @@ mod query;
 mod reindex;
 mod replace;
 mod resource;
+mod rules;
 mod token;
 mod work;
 mod writer;
@@ -33,11 +36,13 @@ pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
+pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};
 pub use replace::Replace;
 pub use resource::Stored;
+pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
 pub use work::{Command, Work};
 
@@ -122,6 +127,11 @@ impl Directory {
             job.fail(error);
         }
         Pending(answer)
+    }
+
+    /// What accounts may be given.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.shared.settings.catalogue
     }
 
     /// An id for a resource that others refer to before it is created.

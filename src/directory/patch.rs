@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
+use super::rules::Rules;
 use super::work::{Command, Work};
 use crate::config::UnknownMembers;
 use crate::event::Verb;
@@ -26,8 +27,8 @@ pub struct Patch {
     pub expected: Option<Vec<Version>>,
     /// What to do.
     pub request: PatchRequest,
-    /// What becomes of members that are not there.
-    pub unknown_members: UnknownMembers,
+    /// What the request is held to.
+    pub rules: Rules,
 }
 
 impl Command for Patch {
@@ -42,13 +43,14 @@ impl Command for Patch {
         let id = resource::parse_id(resource_type, &self.id)?;
         let present = resource::find(work, resource_type, id)?;
         resource::check_version(self.expected.as_deref(), present.record.version)?;
+        self.rules.check_scope(work, resource_type, &present)?;
         let previous = resource::attributes(resource_type, &present)?;
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
         for operation in &self.request.operations {
             if members == Some(operation.target.attribute.as_str()) {
-                changed |= patch_members(work, resource_type, id, operation, self.unknown_members)?;
+                changed |= patch_members(work, resource_type, id, operation, self.rules)?;
             } else {
                 patch::apply(resource_type, &mut patched, operation)?;
             }
@@ -59,7 +61,8 @@ impl Command for Patch {
             let meta = resource::next_meta(work, resource_type, &present)?;
             member::rename(work, resource_type, id, &previous, &patched)?;
             work.record(resource::event(resource_type, Verb::Patched, id));
-            resource::write(work, resource_type, id, &meta, &patched, Some(&previous))?
+            let manager = present.record.manager();
+            resource::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?
         } else {
             present
         };
@@ -73,7 +76,7 @@ fn patch_members(
     resource_type: &ResourceType,
     group: ResourceId,
     operation: &Operation,
-    unknown: UnknownMembers,
+    rules: Rules,
 ) -> Result<bool, DirectoryError> {
     let target = &operation.target;
     if target.sub_attribute.is_some() {
@@ -85,7 +88,8 @@ fn patch_members(
     }
     let elements = operation.elements(resource_type)?;
     // Whoever is to be removed need not be there.
-    let unknown = if operation.op == Op::Remove { UnknownMembers::Ignore } else { unknown };
+    let unknown =
+        if operation.op == Op::Remove { UnknownMembers::Ignore } else { rules.unknown_members };
     let named = member::named(elements.as_deref().unwrap_or_default(), unknown)?;
     match (operation.op, &target.filter) {
         (Op::Remove, Some(filter)) => {
@@ -97,8 +101,8 @@ fn patch_members(
             "Members are added and replaced as a whole, without a filter.",
         )
         .into()),
-        (Op::Add, None) => member::add(work, group, &named, unknown),
-        (Op::Replace, None) => member::set(work, group, &named, unknown),
+        (Op::Add, None) => member::add(work, group, &named, rules),
+        (Op::Replace, None) => member::set(work, group, &named, rules),
         // Some clients name those to be removed in the value; a list without any removes none.
         (Op::Remove, None) if elements.is_none() => member::remove_all(work, group),
         (Op::Remove, None) => member::remove(work, group, member::ids(&named)),

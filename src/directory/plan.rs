@@ -126,18 +126,26 @@ fn found(
             Some(id) => member::groups_of(state, id),
             None => Ok(Vec::new()),
         },
-        Lookup::Index(indexed, value) if indexed.leaf().is_unique() => {
-            let holder = state.get(&keys::unique(resource_type.tag, indexed, value))?;
-            Ok(holder.and_then(|id| keys::trailing_id(&id)).into_iter().collect())
-        }
-        Lookup::Index(indexed, value) => {
-            let prefix = keys::index_value(resource_type.tag, indexed, value);
-            let mut ids = Vec::new();
-            state.scan(&prefix, None, &mut |key, _| {
-                ids.extend(keys::trailing_id(key));
-                ControlFlow::Continue(())
-            })?;
-            Ok(ids)
-        }
+        Lookup::Index(indexed, value) => holders(state, resource_type, indexed, value),
     }
+}
+
+/// The resources that hold a value of an indexed attribute, in the order of creation.
+pub(super) fn holders(
+    state: &dyn Read,
+    resource_type: &ResourceType,
+    indexed: &IndexedAttribute<'_>,
+    value: &str,
+) -> Result<Vec<ResourceId>, StoreError> {
+    if indexed.leaf().is_unique() {
+        let holder = state.get(&keys::unique(resource_type.tag, indexed, value))?;
+        return Ok(holder.and_then(|id| keys::trailing_id(&id)).into_iter().collect());
+    }
+    let prefix = keys::index_value(resource_type.tag, indexed, value);
+    let mut ids = Vec::new();
+    state.scan(&prefix, None, &mut |key, _| {
+        ids.extend(keys::trailing_id(key));
+        ControlFlow::Continue(())
+    })?;
+    Ok(ids)
 }

@@ -73,12 +73,10 @@ impl Directory {
             }
             _ => self.select(search)?,
         };
-        let state = self.shared.store.as_ref();
         let mut shown = 0;
         for (resource_type, stored) in &mut page.resources {
             let wanted = |name: &str| wanted(resource_type, name);
-            stored.references =
-                member::references(state, self.registry(), resource_type, stored.id, &wanted)?;
+            self.refer(resource_type, stored, &wanted)?;
             shown += stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
             if shown > MAX_REFERENCES {
                 return Err(ScimError::new(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
+use super::rules::Rules;
 use super::work::{Command, Work};
-use crate::config::UnknownMembers;
 use crate::event::Verb;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
@@ -25,8 +25,8 @@ pub struct Replace {
     pub expected: Option<Vec<Version>>,
     /// With which attributes.
     pub resource: Resource,
-    /// What becomes of members that are not there.
-    pub unknown_members: UnknownMembers,
+    /// What the request is held to.
+    pub rules: Rules,
 }
 
 impl Command for Replace {
@@ -41,24 +41,37 @@ impl Command for Replace {
         let id = resource::parse_id(resource_type, &self.id)?;
         let present = resource::find(work, resource_type, id)?;
         resource::check_version(self.expected.as_deref(), present.record.version)?;
-        let previous = resource::attributes(resource_type, &present)?;
-        let mut replacement = self.resource.clone();
-        let members = replacement.take_members(resource_type);
-        check_immutable(resource_type, &previous, &replacement)?;
-        replacement.complete(resource_type, Some(&previous));
-        let mut changed = replacement != previous;
-        if resource_type.members().is_some() {
-            let members = member::named(&members, self.unknown_members)?;
-            changed |= member::set(work, id, &members, self.unknown_members)?;
-        }
-        let stored = if changed {
-            let meta = resource::next_meta(work, resource_type, &present)?;
-            member::rename(work, resource_type, id, &previous, &replacement)?;
-            work.record(resource::event(resource_type, Verb::Replaced, id));
-            resource::write(work, resource_type, id, &meta, &replacement, Some(&previous))?
-        } else {
-            present
-        };
-        Ok(stored)
+        self.rules.check_scope(work, resource_type, &present)?;
+        let manager = present.record.manager().map(ToOwned::to_owned);
+        let replacement = self.resource.clone();
+        put(work, resource_type, present, replacement, self.rules, manager.as_deref())
     }
+}
+
+/// Puts a replacement in the place of a resource, which `manager` manages from now on.
+pub(super) fn put(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    present: Stored,
+    mut replacement: Resource,
+    rules: Rules,
+    manager: Option<&str>,
+) -> Result<Stored, DirectoryError> {
+    let id = present.id;
+    let previous = resource::attributes(resource_type, &present)?;
+    let members = replacement.take_members(resource_type);
+    check_immutable(resource_type, &previous, &replacement)?;
+    replacement.complete(resource_type, Some(&previous));
+    let mut changed = replacement != previous;
+    if resource_type.members().is_some() {
+        let members = member::named(&members, rules.unknown_members)?;
+        changed |= member::set(work, id, &members, rules)?;
+    }
+    if !changed {
+        return Ok(present);
+    }
+    let meta = resource::next_meta(work, resource_type, &present)?;
+    member::rename(work, resource_type, id, &previous, &replacement)?;
+    work.record(resource::event(resource_type, Verb::Replaced, id));
+    resource::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

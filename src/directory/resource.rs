@@ -4,13 +4,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Directory;
+use super::access;
 use super::error::DirectoryError;
 use super::member::{self, Reference};
 use super::work::Work;
+use crate::access::Effective;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
 use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
 
@@ -23,12 +26,14 @@ pub struct Stored {
     pub record: Record,
     /// What it refers to, by the attribute that does; empty where nobody asked.
     pub references: Vec<(String, Vec<Reference>)>,
+    /// What its access comes to, where somebody asked.
+    pub access: Option<Effective>,
 }
 
 impl Stored {
     /// A record of which nobody has asked yet what it refers to.
     pub(super) fn new(id: ResourceId, record: Record) -> Self {
-        Self { id, record, references: Vec::new() }
+        Self { id, record, references: Vec::new(), access: None }
     }
 
     /// Appends the JSON of all of it, as it is served below a URL.
@@ -38,6 +43,10 @@ impl Stored {
             let list: Vec<Value> =
                 references.iter().map(|reference| reference.served(base_url)).collect();
             ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
+        }
+        if let Some(effective) = &self.access {
+            let access = access::served(effective, self.record.manager());
+            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
         }
         let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
         serve(&self.record.json, self.record.meta_at, &ties, &location, out);
@@ -103,10 +112,24 @@ impl Directory {
         mut stored: Stored,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Stored, DirectoryError> {
+        self.refer(resource_type, &mut stored, wanted)?;
+        Ok(stored)
+    }
+
+    /// Has a resource say what it refers to, now, in the wanted attributes.
+    pub(super) fn refer(
+        &self,
+        resource_type: &ResourceType,
+        stored: &mut Stored,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
         stored.references =
             member::references(state, self.registry(), resource_type, stored.id, wanted)?;
-        Ok(stored)
+        if resource_type.is_account && wanted(ACCESS) {
+            stored.access = Some(self.access(resource_type, stored)?);
+        }
+        Ok(())
     }
 }
 
@@ -213,10 +236,12 @@ pub(super) fn touch(
 ) -> Result<Stored, DirectoryError> {
     let unchanged = attributes(resource_type, stored)?;
     let meta = next_meta(work, resource_type, stored)?;
-    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged))
+    let manager = stored.record.manager();
+    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged), manager)
 }
 
-/// Writes a resource with its index entries, in place of `previous` if there is one.
+/// Writes a resource with its index entries, in place of `previous` if there is one; `manager` is the
+/// name of the connection that manages it.
 pub(super) fn write(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
@@ -224,6 +249,7 @@ pub(super) fn write(
     meta: &Meta,
     resource: &Resource,
     previous: Option<&Resource>,
+    manager: Option<&str>,
 ) -> Result<Stored, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let limit = work.settings().max_resource_bytes;
@@ -239,7 +265,7 @@ pub(super) fn write(
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
         update_index(work, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
     }
-    let value = record::encode(meta.version, &rendered);
+    let value = record::encode(meta.version, &rendered, manager);
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
     work.put(key, value);

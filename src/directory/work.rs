@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::error::DirectoryError;
 use super::{Settings, Shared};
-use crate::event::Event;
+use crate::event::{Actor, Event};
 use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
 use crate::store::{Expectation, Read, StoreError, Write};
@@ -44,17 +44,24 @@ pub struct Work<'a> {
     /// Changes of commands within this one that are done.
     done: Vec<Draft>,
     settings: &'a Settings,
+    actor: &'a Actor,
     now: Timestamp,
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(pending: &'a Overlay<'_>, shared: &'a Shared, now: Timestamp) -> Self {
+    pub(super) fn new(
+        pending: &'a Overlay<'_>,
+        shared: &'a Shared,
+        actor: &'a Actor,
+        now: Timestamp,
+    ) -> Self {
         Self {
             state: Overlay::new(pending),
             expectations: Vec::new(),
             event: None,
             done: Vec::new(),
             settings: &shared.settings,
+            actor,
             now,
         }
     }
@@ -67,6 +74,7 @@ impl<'a> Work<'a> {
             event: None,
             done: Vec::new(),
             settings: self.settings,
+            actor: self.actor,
             now: self.now,
         };
         let output = command.run(&mut work)?;
@@ -81,6 +89,14 @@ impl<'a> Work<'a> {
     /// The moment at which the command runs.
     pub(super) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The name of the connection through which the command came, if it did through one.
+    pub(super) fn connection(&self) -> Option<&'a str> {
+        match self.actor {
+            Actor::Connection { name, .. } => Some(name),
+            Actor::Operator { .. } | Actor::System => None,
+        }
     }
 
     /// What the directory works by.

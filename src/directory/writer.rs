@@ -67,7 +67,7 @@ impl<C: Command> Queued<C> {
 impl<C: Command> Job for Queued<C> {
     fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change> {
         let now = shared.settings.clock.now();
-        let mut work = Work::new(pending, shared, now);
+        let mut work = Work::new(pending, shared, &self.actor, now);
         let outcome = self.command.run(&mut work);
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();

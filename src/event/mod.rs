@@ -20,6 +20,8 @@ pub enum Verb {
     Deleted,
     /// Indexes were brought in line with changed schemas.
     Reindexed,
+    /// An account, or all of them, followed a change of the access catalogue.
+    Followed,
     /// A token was made.
     Generated,
     /// A token was given an earlier end.
@@ -32,12 +34,13 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 9] = [
+    pub const CATALOGUE: [(Self, &'static str); 10] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
         (Self::Deleted, "a resource was deleted"),
         (Self::Reindexed, "indexes were brought in line with changed schemas"),
+        (Self::Followed, "stored access followed a change of the access catalogue"),
         (Self::Generated, "a token was generated"),
         (Self::Limited, "a token was given an earlier end"),
         (Self::Revoked, "a token was revoked"),
@@ -52,6 +55,7 @@ impl Verb {
             Self::Patched => "patched",
             Self::Deleted => "deleted",
             Self::Reindexed => "reindexed",
+            Self::Followed => "followed",
             Self::Generated => "generated",
             Self::Limited => "limited",
             Self::Revoked => "revoked",

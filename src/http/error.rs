@@ -187,7 +187,10 @@ impl Told {
                 StatusCode::PRECONDITION_FAILED,
                 format!("The resource has changed; it is now in version {present}."),
             ),
-            DirectoryError::Storage(_) | DirectoryError::Stopped => Self::new(
+            DirectoryError::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, detail),
+            DirectoryError::Storage(_)
+            | DirectoryError::Stopped
+            | DirectoryError::AccessInUse(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The directory can't be read or changed at the moment; scimd's log says why.",
             )

@@ -8,13 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 
-use crate::config::{AddressSet, Compat, Config, Origin, UnknownMembers};
+use crate::access::DefaultAccess;
+use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::token::TokenSecret;
-use crate::directory::{Directory, TokenRefusal};
+use crate::directory::{self, Directory, TokenRefusal};
 use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -33,7 +35,8 @@ struct Rules {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
     compat: Compat,
-    unknown_members: UnknownMembers,
+    held_to: directory::Rules,
+    default_access: Arc<DefaultAccess>,
 }
 
 /// Who passed the gate.
@@ -42,8 +45,10 @@ pub(super) struct Admitted {
     pub connection: String,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
-    /// What becomes of members that are not in the directory.
-    pub unknown_members: UnknownMembers,
+    /// What its changes are held to.
+    pub rules: directory::Rules,
+    /// What its accounts get if a request names no workspace.
+    pub default_access: Arc<DefaultAccess>,
     token: String,
     address: IpAddr,
 }
@@ -91,7 +96,11 @@ impl Gate {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
                         compat: connection.compat,
-                        unknown_members: connection.unknown_members,
+                        held_to: connection.into(),
+                        default_access: Arc::new(DefaultAccess::new(
+                            &connection.default_workspace,
+                            &connection.default_permissions,
+                        )),
                     };
                     (name.clone(), rules)
                 })
@@ -131,7 +140,8 @@ impl Gate {
         }
         Ok(Admitted {
             compat: rules.compat,
-            unknown_members: rules.unknown_members,
+            rules: rules.held_to,
+            default_access: Arc::clone(&rules.default_access),
             connection: token.connection,
             token: token.id,
             address,

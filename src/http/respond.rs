@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
+use serde_json::Value;
 
 use super::error::Failure;
 use crate::directory::{Page, Stored};
@@ -11,6 +12,8 @@ use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::projection::Projection;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::ACCESS;
+use crate::scim::schemas::common::SCHEMAS;
 
 /// What goes back to the client.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -63,7 +66,12 @@ impl View<'_> {
         let mut whole = Vec::new();
         stored.serve(self.base_url, resource_type, &mut whole);
         let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
-        let shown = self.projection.apply(resource_type, whole);
+        let mut shown = self.projection.apply(resource_type, whole);
+        if let (true, Some(Value::Array(schemas))) =
+            (shown.contains_key(ACCESS), shown.get_mut(SCHEMAS))
+        {
+            schemas.push(ACCESS.into());
+        }
         serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
     }
 }

@@ -173,6 +173,8 @@ pub enum Held {
     AsMembers,
     /// Nowhere: they are found by following the ties from member to group.
     AsMemberships,
+    /// Nowhere: they are worked out when they are asked for, and can't be searched.
+    Computed,
 }
 
 /// The texts that an attribute takes where they come from elsewhere than its schema.

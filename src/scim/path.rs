@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::attribute::{Attribute, Returned, Type};
+use super::attribute::{Attribute, Held, Returned, Type};
 use super::schema::{Extension, ResourceType};
 
 /// How many characters of what is unknown an error repeats.
@@ -56,6 +56,11 @@ impl AttrPath {
     pub fn check_visible(&self, resource_type: &ResourceType) -> Result<(), String> {
         let never = |attribute: &Attribute| attribute.returned == Returned::Never;
         let (attribute, part) = self.definitions(resource_type);
+        if attribute.is_some_and(|attribute| attribute.held == Held::Computed) {
+            return Err(format!(
+                "\"{self}\" is worked out for each answer, so it can't be compared"
+            ));
+        }
         let hidden = attribute.is_some_and(never) || part.is_some_and(never);
         if hidden {
             Err(format!("\"{self}\" is never shown, so it can't be compared"))

@@ -15,6 +15,7 @@ use uuid::{ContextV7, Uuid};
 use super::attribute::{Mutability, Omitted};
 use super::schema::{IndexedAttribute, ResourceType};
 use super::schemas::common::{ID, META, SCHEMAS};
+use super::schemas::user::ACTIVE;
 
 /// The service provider's identifier of a resource: a UUID of version 7, so that ids are in the
 /// order of creation.
@@ -135,8 +136,12 @@ impl Resource {
         }
     }
 
-    /// Sets a top-level attribute to a value in canonical form.
+    /// Sets a top-level attribute to a value in canonical form; an empty list clears it.
     pub fn put(&mut self, resource_type: &ResourceType, name: &str, value: Value) {
+        if value.as_array().is_some_and(Vec::is_empty) {
+            self.attributes.shift_remove(name);
+            return;
+        }
         self.set(None, name, value);
         self.sort(resource_type);
     }
@@ -156,6 +161,11 @@ impl Resource {
                 }
             },
         }
+    }
+
+    /// Whether this account may be used.
+    pub fn is_active(&self) -> bool {
+        self.attributes.get(ACTIVE) == Some(&Value::Bool(true))
     }
 
     /// The name by which people know this resource.

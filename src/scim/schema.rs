@@ -6,6 +6,7 @@ use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
 use super::custom;
 use super::path::AttrPath;
 use super::schemas;
+use super::schemas::common::EXTERNAL_ID;
 use crate::config::{Problem, SchemaConfig};
 
 /// A named set of attributes.
@@ -112,7 +113,8 @@ impl ResourceType {
     /// Whether what is stored is exactly what is served when a client asks for nothing special.
     pub fn is_served_as_stored(&self) -> bool {
         fn plain(attributes: &[Attribute]) -> bool {
-            attributes.iter().all(|attribute| {
+            let in_record = attributes.iter().filter(|attribute| attribute.held == Held::InRecord);
+            in_record.clone().all(|attribute| {
                 let kept_unseen = attribute.returned == Returned::Never
                     && attribute.mutability != Mutability::WriteOnly;
                 attribute.returned != Returned::Request
@@ -140,6 +142,12 @@ impl<'a> IndexedAttribute<'a> {
     /// The attribute whose values are indexed.
     pub fn leaf(&self) -> &'a Attribute {
         self.sub_attribute.unwrap_or(self.attribute)
+    }
+
+    /// Whether a client knows its resources by it: `userName` and `externalId`, but not an e-mail
+    /// address, which several people may share.
+    pub fn identifies(&self) -> bool {
+        self.leaf().is_unique() || self.leaf().name == EXTERNAL_ID
     }
 
     /// Whether this is the attribute at the end of a path.

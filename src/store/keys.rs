@@ -5,6 +5,7 @@
 //! | `m` `applied` | the sequence that the state has reached, u64 little-endian |
 //! | `m` `journal` | the identity of the journal that the state belongs to |
 //! | `m` `indexes` | which attributes the indexes below are kept for |
+//! | `m` `catalogue` | the names of the access catalogue that all accounts follow, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -35,6 +36,8 @@ pub(super) const JOURNAL: &[u8] = b"mjournal";
 
 /// Which attributes indexes are kept for.
 pub const INDEXES: &[u8] = b"mindexes";
+/// The access catalogue that all accounts follow.
+pub const CATALOGUE: &[u8] = b"mcatalogue";
 /// What the keys of all index entries begin with.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 

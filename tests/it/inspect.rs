@@ -84,7 +84,8 @@ fn the_sheet_of_a_user_tells_what_matters_one_value_on_a_line() {
         "Groups        Engineers (direct)",
         "              Everybody (indirect)",
         "Roles         Analyst",
-        "Entitlements  none",
+        "Entitlements  workspace:Main",
+        "Connection    default",
     ];
     assert_eq!(lines[..expected.len()], expected);
     let [created, changed, version] = lines[expected.len()..] else { panic!("{sheet}") };
@@ -105,11 +106,11 @@ fn users_are_listed_in_the_order_of_their_creation_however_many_there_are() {
         assert_eq!(lines.len(), 252);
         let head: Vec<&str> =
             lines[0].split("  ").map(str::trim).filter(|s| !s.is_empty()).collect();
-        assert_eq!(head, ["ID", "USERNAME", "ACTIVE", "LAST CHANGED"]);
-        assert!(lines[1].contains("  Ada@Example.com  no      20"), "{}", lines[1]);
+        assert_eq!(head, ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"]);
+        assert!(lines[1].contains("  Ada@Example.com  no      default     20"), "{}", lines[1]);
         for (number, (line, id)) in lines[2..].iter().zip(&ids).enumerate() {
             let begin = format!("{id}  u{number} ");
-            assert!(line.starts_with(&begin) && line.contains(" yes  "), "{line}");
+            assert!(line.starts_with(&begin) && line.contains(" yes     default  "), "{line}");
         }
         let list = json_of(server, &["user", "list"]);
         let list = list.as_array().unwrap();
@@ -141,7 +142,7 @@ fn a_group_is_shown_with_all_its_members() {
     both_ways(&mut server, |server| {
         assert_eq!(json_of(server, &["group", "show", "EVERYBODY"]), served);
         let shown = server.succeed(&["group", "show", &id]);
-        assert!(shown.starts_with(&format!("Id       {id}\nName     Everybody\n")));
+        assert!(shown.starts_with(&format!("Id          {id}\nName        Everybody\n")));
         assert!(shown.ends_with("\n\n1402 members\n"));
         let names: Vec<&str> = shown.lines().filter_map(|line| line.split("  ").last()).collect();
         assert_eq!(names.iter().filter(|name| name.starts_with('a')).count(), 700);

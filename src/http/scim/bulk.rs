@@ -93,13 +93,13 @@ fn try_prepare(
     let expected = operation.version.as_deref().map(precondition::versions_of);
     Ok(match operation.method {
         Method::Post => Operation::Create(Create {
-            unknown_members: call.unknown_members,
+            rules: call.rules,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
         Method::Put => Operation::Replace(Replace {
-            unknown_members: call.unknown_members,
+            rules: call.rules,
             resource: resources::resource(call, &resource_type, Exchange::Replace, data)?,
             resource_type,
             id,
@@ -108,15 +108,11 @@ fn try_prepare(
         Method::Patch => {
             let request = PatchRequest::parse(&resource_type, data)?;
             call.check_unknown(&request.unknown)?;
-            Operation::Patch(Patch {
-                request,
-                unknown_members: call.unknown_members,
-                resource_type,
-                id,
-                expected,
-            })
+            Operation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
-        Method::Delete => Operation::Delete(Delete { resource_type, id, expected }),
+        Method::Delete => {
+            Operation::Delete(Delete { resource_type, id, expected, rules: call.rules })
+        }
     })
 }
 

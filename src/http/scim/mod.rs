@@ -15,7 +15,9 @@ use super::gate::Admitted;
 use super::respond::Answer;
 use super::router::{Action, Routed};
 use super::{Door, respond};
-use crate::config::{Compat, UnknownMembers};
+use crate::access::DefaultAccess;
+use crate::config::Compat;
+use crate::directory::Rules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -27,7 +29,8 @@ pub(super) struct Call<'a> {
     parts: &'a Parts,
     routed: &'a Routed,
     compat: Compat,
-    unknown_members: UnknownMembers,
+    rules: Rules,
+    default_access: Arc<DefaultAccess>,
     actor: Actor,
 }
 
@@ -38,8 +41,10 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        let (compat, unknown_members) = (admitted.compat, admitted.unknown_members);
-        Self { door, parts, routed, compat, unknown_members, actor: admitted.into_actor() }
+        let (compat, rules) = (admitted.compat, admitted.rules);
+        let default_access = Arc::clone(&admitted.default_access);
+        let actor = admitted.into_actor();
+        Self { door, parts, routed, compat, rules, default_access, actor }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.

@@ -16,17 +16,13 @@ use crate::scim::patch::PatchRequest;
 use crate::scim::query;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
-use crate::scim::validate::validate;
+use crate::scim::validate::{Validated, validate};
 
 pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
-    let command = Create {
-        resource_type: Arc::clone(&resource_type),
-        id: None,
-        resource,
-        unknown_members: call.unknown_members,
-    };
+    let command =
+        Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, stored)
 }
@@ -49,7 +45,7 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let command = Replace {
-        unknown_members: call.unknown_members,
+        rules: call.rules,
         resource: resource(&call, &resource_type, Exchange::Replace, json::parse_object(&body)?)?,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
@@ -65,7 +61,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     call.check_unknown(&request.unknown)?;
     let command = Patch {
         request,
-        unknown_members: call.unknown_members,
+        rules: call.rules,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
@@ -79,6 +75,7 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
         resource_type: call.resource_type()?,
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
+        rules: call.rules,
     };
     call.door.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
@@ -109,14 +106,16 @@ fn with_members<T>(resource_type: &ResourceType, work: impl FnOnce() -> T) -> T 
     }
 }
 
-/// What a body means.
+/// The resource that the body of a POST or PUT means.
 pub(super) fn resource(
     call: &Call<'_>,
     resource_type: &ResourceType,
     exchange: Exchange,
     body: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Resource, Failure> {
-    let validated = validate(resource_type, exchange, body)?;
-    call.check_unknown(&validated.unknown)?;
-    Ok(validated.resource)
+    let Validated { mut resource, unknown } = validate(resource_type, exchange, body)?;
+    call.check_unknown(&unknown)?;
+    let catalogue = call.door.directory.catalogue();
+    call.default_access.assign(catalogue, resource_type, &mut resource);
+    Ok(resource)
 }

@@ -6,6 +6,8 @@ use crate::scim::attribute::{Attribute, Mutability, Returned};
 pub const SCHEMAS: &str = "schemas";
 /// The name of the attribute that identifies a resource.
 pub const ID: &str = "id";
+/// The name of the attribute by which the client identifies a resource.
+pub const EXTERNAL_ID: &str = "externalId";
 /// The name of the attribute in which the service provider describes a resource.
 pub const META: &str = "meta";
 
@@ -20,7 +22,7 @@ pub fn attributes() -> Vec<Attribute> {
             .case_exact()
             .mutability(Mutability::ReadOnly)
             .returned(Returned::Always),
-        Attribute::string("externalId", "The client's identifier of this resource")
+        Attribute::string(EXTERNAL_ID, "The client's identifier of this resource")
             .case_exact()
             .indexed(),
         Attribute::complex(

@@ -1,5 +1,6 @@
 //! The built-in schemas, as data.
 
+pub mod access;
 pub mod common;
 pub mod group;
 pub mod user;

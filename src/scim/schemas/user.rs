@@ -1,5 +1,6 @@
 //! The User resource type: core schema (RFC 7643, section 4.1) and enterprise extension (4.3).
 
+use super::access;
 use super::common::{self, plural};
 use crate::scim::attribute::{Attribute, Held, Mutability, Omitted, Returned, Uniqueness};
 use crate::scim::schema::{Extension, ResourceType, Schema};
@@ -30,7 +31,7 @@ pub fn resource_type() -> ResourceType {
         tag: 1,
         is_account: true,
         schema: core(),
-        extensions: vec![Extension { schema: enterprise(), required: false }],
+        extensions: vec![Extension { schema: enterprise(), required: false }, access::extension()],
         common: common::attributes(),
     }
 }

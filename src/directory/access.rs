@@ -1,0 +1,74 @@
+//! What an account may do, worked out when it is asked for, so that it follows every change of
+//! membership at once.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::Directory;
+use super::error::DirectoryError;
+use super::member;
+use super::resource::{self, Stored};
+use crate::access::{Direct, Effective, GroupOfAccount};
+use crate::scim::resource::pick;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
+use crate::scim::schemas::common::EXTERNAL_ID;
+use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
+use crate::store::keys;
+
+impl Directory {
+    /// All that an account's access comes to; nothing for one that is inactive.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn access(
+        &self,
+        resource_type: &ResourceType,
+        stored: &Stored,
+    ) -> Result<Effective, DirectoryError> {
+        let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
+        let attributes = pick(&stored.record.json, &names)
+            .map_err(|_| resource::damaged(&keys::record(resource_type.tag, stored.id)))?;
+        if attributes.get(ACTIVE) != Some(&true.into()) {
+            return Ok(Effective::default());
+        }
+        let catalogue = self.catalogue();
+        let direct = Direct::of(catalogue, attributes.get(ROLES), attributes.get(ENTITLEMENTS));
+        let groups = if catalogue.grants.is_empty() { Vec::new() } else { self.groups_of(stored)? };
+        Ok(Effective::new(catalogue, &direct, &groups))
+    }
+
+    /// The groups that an account belongs to, directly or through other groups.
+    fn groups_of(&self, stored: &Stored) -> Result<Vec<GroupOfAccount>, DirectoryError> {
+        let state = self.shared.store.as_ref();
+        let mut groups = Vec::new();
+        for (id, _) in member::ancestors(state, stored.id)? {
+            let found =
+                member::find_any(state, self.registry(), id, |one| one.members().is_some())?;
+            let Some((group_type, group)) = found else { continue };
+            let attributes = resource::attributes(&group_type, &group)?;
+            let external_id = attributes.get(EXTERNAL_ID).and_then(|id| id.as_str());
+            groups.push(GroupOfAccount {
+                display_name: attributes.display(&group_type).unwrap_or_default().to_owned(),
+                external_id: external_id.map(ToOwned::to_owned),
+            });
+        }
+        Ok(groups)
+    }
+}
+
+/// What an account's access comes to, as it is served (the extension of `scim/schemas/access.rs`).
+pub(super) fn served(effective: &Effective, manager: Option<&str>) -> Value {
+    let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        json!({"value": entitlement.to_string(), "sources": sources})
+    });
+    let mut access = Map::new();
+    if let Some(manager) = manager {
+        access.insert(MANAGED_BY.to_owned(), manager.into());
+    }
+    access.insert(EFFECTIVE.to_owned(), pieces.collect());
+    Value::Object(access)
+}

@@ -1,0 +1,215 @@
+//! Stored access follows the catalogue: names change, and what is gone must not be held by anybody.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::error::DirectoryError;
+use super::resource::{self, Stored};
+use super::work::{Command, Work};
+use super::{Directory, Pending};
+use crate::access::{Names, followed};
+use crate::event::{Actor, Event, Verb};
+use crate::scim::attribute::Attribute;
+use crate::scim::resource::{Resource, ResourceId};
+use crate::scim::schema::ResourceType;
+use crate::store::keys;
+
+/// How many changes wait for the disk at once.
+const STEP: usize = 256;
+/// How many holders of what is gone are named, for each piece of access.
+const MAX_NAMED: usize = 10;
+/// How many pieces of access that are gone are named.
+const MAX_PIECES: usize = 10;
+
+/// What becomes of access that accounts have and the configuration no longer knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownAccess {
+    /// It is an error that says who has it.
+    Refuse,
+    /// It is taken from them.
+    Drop,
+}
+
+impl Directory {
+    /// Brings the access of all accounts in line with the catalogue, if that has changed since.
+    ///
+    /// # Errors
+    ///
+    /// `AccessInUse`, naming what is unknown and who has it; then nothing has changed. `Storage`.
+    pub fn follow_catalogue(&self, unknown: UnknownAccess) -> Result<(), DirectoryError> {
+        let store = self.shared.store.as_ref();
+        let names = Names::of(self.catalogue());
+        let before: Option<Names> =
+            store.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
+        if before.as_ref() == Some(&names) {
+            return Ok(());
+        }
+        let before = Arc::new(before.unwrap_or_default());
+        let types = self.registry().resource_types().iter();
+        for resource_type in types.filter(|resource_type| resource_type.is_account) {
+            let outdated = self.outdated(resource_type, &before, unknown)?;
+            if !outdated.is_empty() {
+                tracing::info!(
+                    accounts = outdated.len(),
+                    "the access catalogue has changed: accounts follow"
+                );
+            }
+            for step in outdated.chunks(STEP) {
+                let pending: Vec<Pending<()>> = step
+                    .iter()
+                    .map(|id| {
+                        let (resource_type, before) =
+                            (Arc::clone(resource_type), Arc::clone(&before));
+                        self.submit(Actor::System, Follow { resource_type, id: *id, before })
+                    })
+                    .collect();
+                pending.into_iter().try_for_each(Pending::wait)?;
+            }
+        }
+        self.submit(Actor::System, Keep { names }).wait()
+    }
+
+    /// The accounts whose access is not as the catalogue has it.
+    fn outdated(
+        &self,
+        resource_type: &ResourceType,
+        before: &Names,
+        unknown: UnknownAccess,
+    ) -> Result<Vec<ResourceId>, DirectoryError> {
+        let state = self.shared.store.as_ref();
+        let mut outdated = Vec::new();
+        let mut in_use = InUse::default();
+        let mut problem = Ok(());
+        state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
+            let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
+                let stored = Stored::new(id, resource::decode_scanned(state, key, &value)?);
+                let mut account = resource::attributes(resource_type, &stored)?;
+                let previous = account.clone();
+                let gone = align(resource_type, before, &mut account);
+                let name = account.display(resource_type).unwrap_or_default();
+                gone.iter().for_each(|piece| in_use.note(piece, name));
+                if account != previous {
+                    outdated.push(id);
+                }
+                Ok::<(), DirectoryError>(())
+            });
+            problem = looked;
+            if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        problem?;
+        if unknown == UnknownAccess::Refuse && !in_use.pieces.is_empty() {
+            return Err(DirectoryError::AccessInUse(in_use.to_string()));
+        }
+        Ok(outdated)
+    }
+}
+
+/// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
+/// and told.
+fn align(resource_type: &ResourceType, before: &Names, account: &mut Resource) -> Vec<String> {
+    let mut gone = Vec::new();
+    for attribute in &resource_type.schema.attributes {
+        let value = attribute.sub_attribute("value");
+        let Some(vocabulary) = value.and_then(|value| value.vocabulary.as_ref()) else { continue };
+        let Some(Value::Array(elements)) = account.get(&attribute.name).cloned() else { continue };
+        let mut kept: Vec<Value> = Vec::new();
+        for mut element in elements {
+            let text = element.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let known = vocabulary
+                .canonical(&followed(before, &text))
+                .or_else(|_| vocabulary.canonical(&text));
+            match (known, element.as_object_mut()) {
+                (Ok(known), Some(parts)) => {
+                    parts.insert("value".to_owned(), Value::String(known));
+                    kept.push(element);
+                }
+                _ => gone.push(piece(attribute, &text)),
+            }
+        }
+        account.put(resource_type, &attribute.name, Value::Array(kept));
+    }
+    gone
+}
+
+fn piece(attribute: &Attribute, text: &str) -> String {
+    let text: String = text.chars().take(200).collect();
+    format!("{} \"{}\"", attribute.name, text.escape_debug())
+}
+
+/// Who has access that is gone.
+#[derive(Default)]
+struct InUse {
+    pieces: BTreeMap<String, (usize, Vec<String>)>,
+}
+
+impl InUse {
+    fn note(&mut self, piece: &str, holder: &str) {
+        let (count, named) = self.pieces.entry(piece.to_owned()).or_default();
+        *count += 1;
+        if named.len() < MAX_NAMED {
+            named.push(holder.to_owned());
+        }
+    }
+}
+
+impl std::fmt::Display for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the configuration no longer knows access that accounts have: ")?;
+        for (number, (piece, (count, named))) in self.pieces.iter().take(MAX_PIECES).enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{piece} ({count}: {}", named.join(", "))?;
+            f.write_str(if *count > named.len() { ", …)" } else { ")" })?;
+        }
+        if self.pieces.len() > MAX_PIECES {
+            write!(f, "; and {} more", self.pieces.len() - MAX_PIECES)?;
+        }
+        f.write_str(
+            ". Put it back into the configuration, or start once with --drop-unknown-access to take it \
+             from them",
+        )
+    }
+}
+
+/// Brings one account in line with the catalogue.
+struct Follow {
+    resource_type: Arc<ResourceType>,
+    id: ResourceId,
+    before: Arc<Names>,
+}
+
+impl Command for Follow {
+    type Output = ();
+
+    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        let resource_type = &self.resource_type;
+        let present = resource::find(work, resource_type, self.id)?;
+        let previous = resource::attributes(resource_type, &present)?;
+        let mut account = previous.clone();
+        align(resource_type, &self.before, &mut account);
+        let meta = resource::next_meta(work, resource_type, &present)?;
+        let manager = present.record.manager();
+        resource::write(work, resource_type, self.id, &meta, &account, Some(&previous), manager)?;
+        work.record(resource::event(resource_type, Verb::Followed, self.id));
+        Ok(())
+    }
+}
+
+/// Remembers the names of the catalogue that all accounts are in line with.
+struct Keep {
+    names: Names,
+}
+
+impl Command for Keep {
+    type Output = ();
+
+    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        let names = serde_json::to_vec(&self.names).unwrap_or_default();
+        work.put(keys::CATALOGUE.to_vec(), names);
+        let kind = "catalogue".to_owned();
+        work.record(Event { kind, verb: Verb::Followed, subject: String::new() });
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! What the requests of one connection are held to.
+
+use super::error::DirectoryError;
+use super::resource::Stored;
+use super::work::Work;
+use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
+use crate::scim::schema::ResourceType;
+
+/// What the requests of one connection are held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What becomes of members that are not there.
+    pub unknown_members: UnknownMembers,
+    /// Which resources it may change.
+    pub scope: Scope,
+    /// What becomes of a new account that is there already and inactive.
+    pub on_inactive_create: OnInactiveCreate,
+}
+
+impl From<&Connection> for Rules {
+    fn from(connection: &Connection) -> Self {
+        Self {
+            unknown_members: connection.unknown_members,
+            scope: connection.scope,
+            on_inactive_create: connection.on_inactive_create,
+        }
+    }
+}
+
+impl Rules {
+    /// Checks that a resource may be changed, or made a member of a group that gives access.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`, naming the connection that created it.
+    pub(super) fn check_scope(
+        self,
+        work: &Work<'_>,
+        resource_type: &ResourceType,
+        stored: &Stored,
+    ) -> Result<(), DirectoryError> {
+        let (Scope::Own, Some(manager)) = (self.scope, stored.record.manager()) else {
+            return Ok(());
+        };
+        match work.connection() {
+            Some(own) if own != manager => Err(DirectoryError::Forbidden(format!(
+                "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" may \
+                 change what it created itself, and no more (scope = \"own\").",
+                resource_type.name, stored.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

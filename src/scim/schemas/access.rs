@@ -1,0 +1,41 @@
+//! What scimd tells of an account's access, to those who ask for it by name.
+
+use crate::scim::attribute::{Attribute, Held, Mutability, Returned};
+use crate::scim::schema::{Extension, Schema};
+
+/// The URN of the extension.
+pub const ACCESS: &str = "urn:scimd:scim:schemas:extension:access:1.0:User";
+/// The name of the attribute that lists effective access.
+pub const EFFECTIVE: &str = "effective";
+/// The name of the attribute that names the managing connection.
+pub const MANAGED_BY: &str = "managedBy";
+
+/// The extension. Nothing of it is in a record: it is worked out when it is read.
+pub fn extension() -> Extension {
+    let computed = |attribute: Attribute| {
+        attribute.mutability(Mutability::ReadOnly).returned(Returned::Request).held(Held::Computed)
+    };
+    let part = |attribute: Attribute| attribute.case_exact().mutability(Mutability::ReadOnly);
+    let schema = Schema {
+        id: ACCESS.to_owned(),
+        name: "Access".to_owned(),
+        description: "What an account may do, all told, and who manages it".to_owned(),
+        attributes: vec![
+            computed(Attribute::string(MANAGED_BY, "The connection that manages the account"))
+                .case_exact(),
+            computed(
+                Attribute::complex(
+                    EFFECTIVE,
+                    "Each piece of the account's access: its own, and what roles, permission sets and \
+                     groups give; nothing while it is inactive",
+                    vec![
+                        part(Attribute::string("value", "The entitlement")),
+                        part(Attribute::string("sources", "Where it comes from")).multi_valued(),
+                    ],
+                )
+                .multi_valued(),
+            ),
+        ],
+    };
+    Extension { schema, required: false }
+}
