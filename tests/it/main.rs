@@ -30,5 +30,6 @@ mod patch;
 mod query;
 mod recovery;
 mod schema;
+mod setup;
 mod token;
 mod version;
