@@ -1,4 +1,8 @@
-//! Who speaks to us: the tokens of connections, and how a connection is set up at the other end.
+//! Who speaks to us: the methods of connections, the dialects that they use, their tokens, and how they
+//! are set up at the other end.
 
+pub mod dialect;
+pub mod flat;
+pub mod method;
 pub mod setup;
 pub mod token;

@@ -325,8 +325,14 @@ fn update_index(
         }
         if unique {
             if work.get(&key)?.is_some() {
-                let attribute = &indexed.leaf().name;
-                return Err(DirectoryError::taken(&resource_type.name, attribute, value));
+                return Err(DirectoryError::Taken {
+                    kind: resource_type.name.clone(),
+                    attribute: indexed.leaf().name.clone(),
+                    value: (*value).to_owned(),
+                    is_name: resource_type
+                        .name_attribute()
+                        .is_some_and(|name| std::ptr::eq(name, indexed.leaf())),
+                });
             }
             work.expect_absent(key.clone());
             work.put(key, id.as_bytes().to_vec());

@@ -41,3 +41,5 @@ pub mod schemas;
 pub mod sort;
 pub mod validate;
 pub mod value;
+
+pub(crate) use canonical::{Given, wrong_type};

@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use super::attribute::Attribute;
 use super::canonical::{Canonical, Given, check_schemas, wrong_type};
 use super::error::ScimError;
-use super::exchange::{Exchange, Incoming};
+use super::exchange::{Exchange, Incoming, Renaming};
 use super::resource::Resource;
 use super::schema::ResourceType;
 use super::schemas::common::SCHEMAS;
+use super::value::fold;
 
 /// What a request's body means.
 #[derive(Debug)]
@@ -41,13 +42,18 @@ pub fn validate(
     let mut attributes = Map::new();
 
     check_schemas(given.take(SCHEMAS))?;
-    let top_level = resource_type.common.iter().filter(|attribute| attribute.name != SCHEMAS);
-    run.take_all(
-        top_level.chain(&resource_type.schema.attributes),
-        &mut given,
-        "",
-        &mut attributes,
-    )?;
+    let stays = match exchange {
+        Exchange::Replace(Renaming::Refused) => resource_type.name_attribute(),
+        Exchange::Create | Exchange::Replace(Renaming::Allowed) | Exchange::Patch => None,
+    };
+    let stays = stays.filter(|name| !given.has(&name.name)).map(|name| name.name.as_str());
+    let top_level = resource_type
+        .common
+        .iter()
+        .filter(|attribute| attribute.name != SCHEMAS)
+        .chain(&resource_type.schema.attributes)
+        .filter(|attribute| Some(attribute.name.as_str()) != stays);
+    run.take_all(top_level, &mut given, "", &mut attributes)?;
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
         let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
@@ -80,7 +86,8 @@ fn check_set_once(
     old: Option<&Value>,
     new: Option<&Value>,
 ) -> Result<(), ScimError> {
-    let must_match = Exchange::Replace.incoming(attribute.mutability) == Incoming::MustMatch;
+    let replace = Exchange::Replace(Renaming::Allowed);
+    let must_match = replace.incoming(attribute.mutability) == Incoming::MustMatch;
     if must_match && old.is_some() && new.is_some() && new != old {
         return Err(ScimError::mutability(format!("\"{path}\" can't be changed once it is set.")));
     }
@@ -110,6 +117,33 @@ pub fn check_immutable(
             check_set_once(part, &path, of(old).as_ref(), of(new).as_ref())?;
         }
     }
+    Ok(())
+}
+
+/// Leaves a replacement the present name, in the present spelling.
+///
+/// # Errors
+///
+/// `mutability` if it has another.
+pub fn keep_name(
+    resource_type: &ResourceType,
+    present: &Resource,
+    replacement: &mut Resource,
+) -> Result<(), ScimError> {
+    let Some(attribute) = resource_type.name_attribute() else { return Ok(()) };
+    let name = &attribute.name;
+    let Some(old) = present.get(name) else { return Ok(()) };
+    let same = |new: &Value| match (old.as_str(), new.as_str()) {
+        (Some(old), Some(new)) if !attribute.case_exact => fold(old) == fold(new),
+        _ => old == new,
+    };
+    if replacement.get(name).is_some_and(|new| !same(new)) {
+        return Err(ScimError::mutability(format!(
+            "\"{name}\" can't be changed with PUT; leave it out, or send the present one."
+        )));
+    }
+    replacement.attributes_mut().insert(name.clone(), old.clone());
+    replacement.sort(resource_type);
     Ok(())
 }
 

@@ -13,12 +13,15 @@
 
 mod harness;
 
+mod access;
 mod architecture;
 mod bad_input;
 mod bulk;
 mod cli;
+mod connection;
 mod discovery;
 mod first_boot;
+mod flat;
 mod framing;
 mod gate;
 mod group;
@@ -26,6 +29,7 @@ mod hostile;
 mod inspect;
 mod life;
 mod limits;
+mod method;
 mod patch;
 mod query;
 mod recovery;

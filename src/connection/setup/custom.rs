@@ -85,6 +85,11 @@ const MAPPING: &[Mapping] = &[
     Mapping { source: "given name", attribute: "name.givenName", meaning: "A name is needed." },
     Mapping { source: "family name", attribute: "name.familyName", meaning: "Of the same name." },
     Mapping {
+        source: "may sign in",
+        attribute: "active",
+        meaning: "true unless it is sent. false: the account stays, without any access.",
+    },
+    Mapping {
         source: "department",
         attribute: "department",
         meaning: "One of those below; any other is 400.",

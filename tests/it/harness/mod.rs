@@ -4,7 +4,7 @@ mod client;
 mod raw;
 mod server;
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Raw, RawReply};
 pub(crate) use server::{Server, scimd};
 
