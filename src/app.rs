@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::{self, Catalogue};
+use crate::admin::Site;
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits};
@@ -19,6 +20,9 @@ use crate::http::server::{self, Drained, TlsConfig, tls};
 use crate::scim::schema::Registry;
 use crate::store::folder::DataFolder;
 use crate::store::local::LocalStore;
+
+/// The folder of the self-signed certificate, in the data folder.
+const TLS: &str = "tls";
 
 /// The resource types that the configuration asks for.
 ///
@@ -90,7 +94,7 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
         let tls = tls::load(path, key)?;
         return Ok(Some(Certificate { path: path.clone(), self_signed: false, tls }));
     }
-    let folder = config.data_dir.join("tls");
+    let folder = config.data_dir.join(TLS);
     let hosts = [config.public_url.host().to_owned()];
     let (path, key, created) =
         tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
@@ -99,6 +103,14 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
     }
     let tls = tls::load(&path, &key)?;
     Ok(Some(Certificate { path, self_signed: true, tls }))
+}
+
+/// Where the self-signed certificate is, or will be, if clients are shown that one: not where the
+/// configuration names one, and not where a proxy stands in front.
+pub fn self_signed(config: &Config) -> Option<PathBuf> {
+    let listen = &config.listen;
+    let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
+    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is called once requests are taken.
@@ -139,7 +151,6 @@ async fn run(
         format!("can't listen on {address}; is it taken, or not this machine's?")
     })?;
     let socket = AdminSocket::bind(&config.data_dir)?;
-    let connections: Vec<String> = config.connections.keys().cloned().collect();
 
     let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
     tracing::info!(
@@ -147,7 +158,7 @@ async fn run(
     );
     // Only now, when nothing can keep us from serving: a token that is made is shown.
     tokio::task::block_in_place(|| ready(&directory))?;
-    for name in &connections {
+    for name in config.connections.keys() {
         if directory.valid_tokens(name).is_empty() {
             tracing::warn!(
                 connection = name,
@@ -165,12 +176,17 @@ async fn run(
     let tls = certificate.map(|certificate| certificate.tls.clone());
     let drained = tokio::select! {
         drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
-        () = socket.serve(Arc::clone(&directory), connections) => Drained::Complete,
+        () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
     };
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+/// What commands need of the configuration.
+pub fn site(config: &Config) -> Site {
+    Site { connections: config.connections.keys().cloned().collect(), base_url: endpoint(config) }
 }
 
 /// The URL that is told to identity providers.

@@ -5,19 +5,31 @@
 //! function.
 
 pub mod client;
+pub mod inspect;
 pub mod socket;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::connection::token::Token;
 use crate::directory::{Directory, DirectoryError, Generate, Generated, Reset, Revoke};
 use crate::event::Actor;
+use inspect::{Kind, Shown};
 
 /// The name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
+
+/// What the configuration says that is needed here.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The names of the connections.
+    pub connections: Vec<String>,
+    /// The URL below which resources are served.
+    pub base_url: String,
+}
 
 /// What an operator asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +57,27 @@ pub enum Request {
     RevokeToken {
         /// Its id.
         id: String,
+    },
+    /// Tell of the resources of a kind, a page at a time.
+    ListResources {
+        /// Of which kind.
+        kind: Kind,
+        /// Where the page begins, as an earlier reply said; empty for the first.
+        cursor: String,
+    },
+    /// Tell of one resource.
+    ShowResource {
+        /// Of which kind.
+        kind: Kind,
+        /// Its id, or what names it.
+        name: String,
+    },
+    /// Tell of a group's members, a part at a time.
+    ListMembers {
+        /// The group's id.
+        group: String,
+        /// The id of the last member that is known, as an earlier reply said.
+        after: Option<String>,
     },
 }
 
@@ -87,25 +120,36 @@ pub enum Reply {
     Tokens(Vec<TokenInfo>),
     /// The token that was ended.
     Revoked(TokenInfo),
+    /// A page of resources.
+    Resources {
+        /// The resources.
+        resources: Vec<Shown>,
+        /// Where the next page begins, if there is one.
+        next: Option<String>,
+    },
+    /// A resource.
+    Resource(Shown),
+    /// A part of a group's members, as they are served.
+    Members {
+        /// The members.
+        members: Vec<Value>,
+        /// Where the next part begins, if there is one.
+        next: Option<String>,
+    },
     /// It was not done, for this reason.
     Failed(String),
 }
 
-/// Does what an operator asks for. `connections` are the names that the configuration knows.
-pub fn execute(
-    directory: &Directory,
-    connections: &[String],
-    actor: Actor,
-    request: Request,
-) -> Reply {
+/// Does what an operator asks for.
+pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Request) -> Reply {
     match request {
         Request::GenerateToken { connection, .. } | Request::ResetTokens { connection, .. }
-            if !connections.contains(&connection) =>
+            if !site.connections.contains(&connection) =>
         {
             Reply::Failed(format!(
                 "there is no connection \"{}\"; the configuration has {}",
                 connection.escape_debug(),
-                connections.join(", ")
+                site.connections.join(", ")
             ))
         }
         Request::GenerateToken { connection, valid_for } => {
@@ -121,6 +165,15 @@ pub fn execute(
             Ok(token) => Reply::Revoked(token.into()),
             Err(error) => failed(error),
         },
+        Request::ListResources { kind, cursor } => {
+            inspect::list(directory, &site.base_url, kind, cursor)
+        }
+        Request::ShowResource { kind, name } => {
+            inspect::retrieve(directory, &site.base_url, kind, &name)
+        }
+        Request::ListMembers { group, after } => {
+            inspect::members(directory, &site.base_url, &group, after.as_deref())
+        }
     }
 }
 
@@ -138,6 +191,7 @@ fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
 fn failed(error: DirectoryError) -> Reply {
     Reply::Failed(match error {
         DirectoryError::NotFound { kind, id } => {
+            let kind = kind.to_lowercase();
             format!("there is no {kind} {id}; `scimd {kind} list` shows those that there are")
         }
         DirectoryError::Storage(error) => format!("storage failed: {error}"),

@@ -1,10 +1,15 @@
 //! The command line: one file for each command.
 
 mod config;
+mod group;
 mod init;
+mod inspect;
+mod operator;
 mod output;
 mod serve;
+mod setup;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,9 +38,17 @@ enum Command {
     Init(init::Init),
     /// Serve until SIGTERM or SIGINT
     Serve(serve::Serve),
+    /// Print what to type into the identity provider of a connection, and how to test it
+    Setup(setup::Connect),
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Tell of users
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Tell of groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -77,8 +90,29 @@ impl Cli {
         match self.command {
             Command::Init(init) => init.run(),
             Command::Serve(serve) => serve.run(&configuration.load()?),
+            Command::Setup(setup) => setup.run(&configuration.load()?),
             Command::Token(token) => token.run(&configuration.load()?),
+            Command::User(user) => user.run(&configuration.load()?),
+            Command::Group(group) => group.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
+        }
+    }
+}
+
+/// The connection that is meant: the named one, or the only one.
+fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
+    let known: Vec<&String> = config.connections.keys().collect();
+    let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match (named, known.as_slice()) {
+        (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
+        (Some(name), _) => Err(UsageError(format!(
+            "there is no connection \"{}\"; the configuration has {listed}",
+            name.escape_debug()
+        ))
+        .into()),
+        (None, [only]) => Ok((*only).clone()),
+        (None, _) => {
+            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
         }
     }
 }

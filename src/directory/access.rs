@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Map, Value, json};
+
 use super::Directory;
 use super::error::DirectoryError;
 use super::member;
@@ -10,6 +12,7 @@ use super::resource::{self, Stored};
 use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::scim::resource::pick;
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
 use crate::store::keys;
@@ -54,4 +57,18 @@ impl Directory {
         }
         Ok(groups)
     }
+}
+
+/// What an account's access comes to, as it is served (the extension of `scim/schemas/access.rs`).
+pub(super) fn served(effective: &Effective, manager: Option<&str>) -> Value {
+    let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        json!({"value": entitlement.to_string(), "sources": sources})
+    });
+    let mut access = Map::new();
+    if let Some(manager) = manager {
+        access.insert(MANAGED_BY.to_owned(), manager.into());
+    }
+    access.insert(EFFECTIVE.to_owned(), pieces.collect());
+    Value::Object(access)
 }

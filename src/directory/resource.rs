@@ -1,15 +1,17 @@
 //! What every verb on resources has in common.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Directory;
+use super::access;
 use super::error::DirectoryError;
 use super::member::{self, Reference};
 use super::work::Work;
 use crate::access::Effective;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
-use crate::scim::resource::{Meta, Resource, ResourceId, Version};
+use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
 use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
@@ -33,6 +35,22 @@ impl Stored {
     pub(super) fn new(id: ResourceId, record: Record) -> Self {
         Self { id, record, references: Vec::new(), access: None }
     }
+
+    /// Appends the JSON of all of it, as it is served below a URL.
+    pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
+        let mut ties = Vec::new();
+        for (name, references) in &self.references {
+            let list: Vec<Value> =
+                references.iter().map(|reference| reference.served(base_url)).collect();
+            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
+        }
+        if let Some(effective) = &self.access {
+            let access = access::served(effective, self.record.manager());
+            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
+        }
+        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
+        serve(&self.record.json, self.record.meta_at, &ties, &location, out);
+    }
 }
 
 impl Directory {
@@ -50,6 +68,36 @@ impl Directory {
         let id = parse_id(resource_type, id)?;
         let state = self.shared.store.as_ref();
         let stored = find(state, resource_type, id)?;
+        self.with_references(resource_type, stored, wanted)
+    }
+
+    /// One resource by its id or by the value of an attribute that is unique, both in any letter case
+    /// if the attribute is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::retrieve`].
+    pub fn look_up(
+        &self,
+        resource_type: &ResourceType,
+        attribute: &str,
+        name: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Stored, DirectoryError> {
+        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
+            Err(DirectoryError::NotFound { .. }) => {}
+            found_or_failed => return found_or_failed,
+        }
+        let state = self.shared.store.as_ref();
+        let unique = resource_type
+            .indexed()
+            .find(|indexed| indexed.leaf().is_unique() && indexed.leaf().name == attribute);
+        let holder = match unique {
+            Some(indexed) => state.get(&keys::unique(resource_type.tag, &indexed, name))?,
+            None => None,
+        };
+        let id = holder.as_deref().and_then(keys::trailing_id);
+        let stored = find(state, resource_type, id.ok_or_else(|| not_found(resource_type, name))?)?;
         self.with_references(resource_type, stored, wanted)
     }
 

@@ -121,6 +121,9 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     Ok(TlsConfig(Arc::new(config)))
 }
 
+/// The file name of a self-signed certificate.
+pub const SELF_SIGNED: &str = "cert.pem";
+
 /// The paths of `cert.pem` and `key.pem` in `dir`, and whether they were made by this call.
 ///
 /// A new certificate is its own issuer. It names `hosts` and the loopback names and addresses,
@@ -135,7 +138,7 @@ pub fn ensure_self_signed(
     hosts: &[String],
     not_before_unix: i64,
 ) -> Result<(PathBuf, PathBuf, bool), TlsError> {
-    let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    let (cert, key) = (dir.join(SELF_SIGNED), dir.join("key.pem"));
     match (exists(&cert)?, exists(&key)?) {
         (true, true) => return Ok((cert, key, false)),
         (true, false) => return Err(TlsError::HalfPair { present: cert, missing: key }),

@@ -18,13 +18,16 @@ pub const DEPARTMENT: &str = "department";
 /// The name of the attribute that says whether the account may be used.
 pub const ACTIVE: &str = "active";
 
+/// The attribute that names a user.
+pub const USER_NAME: &str = "userName";
+
 /// Users, served at `/Users`.
 pub fn resource_type() -> ResourceType {
     ResourceType {
         name: "User".to_owned(),
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
-        display: &["displayName", "userName"],
+        display: &["displayName", USER_NAME],
         tag: 1,
         is_account: true,
         schema: core(),
@@ -39,7 +42,7 @@ fn core() -> Schema {
         name: "User".to_owned(),
         description: "A person's account".to_owned(),
         attributes: vec![
-            Attribute::string("userName", "The name by which the person signs in")
+            Attribute::string(USER_NAME, "The name by which the person signs in")
                 .required()
                 .uniqueness(Uniqueness::Server),
             Attribute::complex(
