@@ -197,3 +197,31 @@ fn texts(given: &mut Given, name: &str, place: &str) -> Result<Vec<String>, Scim
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn there_is_an_end_to_what_one_request_may_name() {
+        let catalogue = Catalogue::new(&Config::default());
+        let read = |count: usize| {
+            let words: Vec<String> = (1..count).map(|number| format!("p{number}")).collect();
+            let app_group = json!({"appGroupName": "Main", "appGroupPermissions": words});
+            Access::read(&catalogue, json!({"appGroup": [app_group]}))
+        };
+        assert_eq!(read(MAX_ELEMENTS).unwrap().entitlements.len(), MAX_ELEMENTS);
+        assert_eq!(read(MAX_ELEMENTS + 1).err().unwrap().scim_type, ScimType::TooMany);
+    }
+
+    #[test]
+    fn roles_are_free_texts_where_none_are_configured() {
+        let catalogue = Catalogue::new(&Config::default());
+        let role = |role: Value| Access::read(&catalogue, json!({"roles": [role]}));
+        let free = role(json!({"roleName": "Any: thing"})).unwrap();
+        assert_eq!(free.roles, [json!({"value": "Any: thing"})]);
+        let error = role(json!({"roleId": "1"})).err().unwrap();
+        assert_eq!(error.detail, "There is no role \"1\"; the configuration has none.");
+    }
+}
