@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::PERMISSIONS;
 use crate::access::{Catalogue, Entitlement, Workspace};
+use crate::scim::canonical::{Given, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::MAX_ELEMENTS;
-use crate::scim::{Given, wrong_type};
 
 /// What `permissions` says, as the elements of two attributes.
 pub(super) struct Access<'c> {
