@@ -38,6 +38,7 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use scim::discovery::Discovery;
+use scim::offers::Offers;
 
 /// How many searches may look at many resources at once.
 const MAX_SCANS: usize = 4;
@@ -52,6 +53,7 @@ pub struct Door {
     /// In which dialect those are answered who have not shown which connection they are.
     strangers: Dialect,
     discovery: Discovery,
+    offers: Offers,
     /// The URL below which resources are located.
     base_url: String,
     page_limits: PageLimits,
@@ -80,6 +82,7 @@ impl Door {
         Self {
             gate: Gate::new(config),
             strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
+            offers: Offers::new(&base_url, directory.registry(), directory.catalogue()),
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,

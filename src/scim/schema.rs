@@ -49,7 +49,7 @@ pub struct ResourceType {
     pub description: String,
     /// The attributes by which people know a resource; the first that has a value is shown.
     pub display: &'static [&'static str],
-    /// The byte that stands for it in keys on disk; never changes.
+    /// The byte that stands for it in keys on disk; never changes. 0 where nothing is on disk.
     pub tag: u8,
     /// Whether its resources are accounts: they have access, and can be inactive.
     pub is_account: bool,
@@ -169,6 +169,7 @@ impl<'a> IndexedAttribute<'a> {
 #[derive(Clone, Debug)]
 pub struct Registry {
     resource_types: Vec<Arc<ResourceType>>,
+    offered: Vec<Arc<ResourceType>>,
 }
 
 impl Registry {
@@ -178,6 +179,10 @@ impl Registry {
             resource_types: vec![
                 Arc::new(schemas::user::resource_type()),
                 Arc::new(schemas::group::resource_type()),
+            ],
+            offered: vec![
+                Arc::new(schemas::offer::role()),
+                Arc::new(schemas::offer::entitlement()),
             ],
         }
     }
@@ -198,7 +203,8 @@ impl Registry {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { resource_types: resource_types.into_iter().map(Arc::new).collect() })
+        let resource_types = resource_types.into_iter().map(Arc::new).collect();
+        Ok(Self { resource_types, ..Self::built_in() })
     }
 
     /// The same with each resource type changed.
@@ -209,10 +215,15 @@ impl Registry {
             change(&mut resource_type);
             Arc::new(resource_type)
         });
-        Self { resource_types: resource_types.collect() }
+        Self { resource_types: resource_types.collect(), ..self }
     }
 
-    /// Every resource type.
+    /// The resource types of what the configuration has on offer: served, and never stored.
+    pub fn offered(&self) -> &[Arc<ResourceType>] {
+        &self.offered
+    }
+
+    /// Every resource type whose resources are stored.
     pub fn resource_types(&self) -> &[Arc<ResourceType>] {
         &self.resource_types
     }

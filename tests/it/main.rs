@@ -13,10 +13,12 @@
 
 mod harness;
 
+mod access;
 mod architecture;
 mod bad_input;
 mod bulk;
 mod cli;
+mod connection;
 mod discovery;
 mod first_boot;
 mod flat;

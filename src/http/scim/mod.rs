@@ -2,6 +2,7 @@
 
 mod bulk;
 pub(super) mod discovery;
+pub(super) mod offers;
 mod resources;
 mod search;
 
@@ -95,6 +96,9 @@ impl<'a> Call<'a> {
 
 /// Does what the route says.
 pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Result<Answer, Failure> {
+    if let Some(answer) = offers::answer(&call, action, &body) {
+        return answer;
+    }
     match action {
         Action::Health => Ok(respond::empty(hyper::StatusCode::OK)),
         Action::ServiceProviderConfig
