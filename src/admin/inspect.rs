@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Reply, failed};
+use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, Stored};
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::{group, user};
 use crate::store::StoreError;
 
@@ -63,10 +65,29 @@ pub struct Shown {
     pub resource: Map<String, Value>,
     /// The connection that manages it, if it is known.
     pub connection: Option<String>,
+    /// What its access comes to, if somebody asked.
+    pub access: Option<Vec<Piece>>,
+}
+
+/// A piece of an account's access.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Piece {
+    /// The entitlement.
+    pub value: String,
+    /// The same, for people.
+    pub meaning: String,
+    /// Where it comes from.
+    pub sources: Vec<String>,
 }
 
 /// A page of resources, in the order of their creation, without what is not in their records.
-pub(super) fn list(directory: &Directory, base_url: &str, kind: Kind, cursor: String) -> Reply {
+pub(super) fn list(
+    directory: &Directory,
+    base_url: &str,
+    kind: Kind,
+    cursor: String,
+    access: bool,
+) -> Reply {
     let page = kind.resource_type(directory).and_then(|resource_type| {
         let search = Search {
             targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
@@ -75,7 +96,8 @@ pub(super) fn list(directory: &Directory, base_url: &str, kind: Kind, cursor: St
         };
         let tied: Vec<&str> = resource_type.tied().map(|tied| tied.name.as_str()).collect();
         let projection = Projection::parse(&resource_type, None, Some(&tied.join(",")))?;
-        let page = directory.query(&search, &|_, name| projection.wants(name))?;
+        let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
+        let page = directory.query(&search, &|_, name| wanted(name))?;
         let resources = page
             .resources
             .iter()
@@ -90,11 +112,17 @@ pub(super) fn list(directory: &Directory, base_url: &str, kind: Kind, cursor: St
 }
 
 /// One resource, with all but its members.
-pub(super) fn retrieve(directory: &Directory, base_url: &str, kind: Kind, name: &str) -> Reply {
+pub(super) fn retrieve(
+    directory: &Directory,
+    base_url: &str,
+    kind: Kind,
+    name: &str,
+    access: bool,
+) -> Reply {
     let resource = kind.resource_type(directory).and_then(|resource_type| {
         let members = resource_type.members().map(|members| members.name.as_str());
         let projection = Projection::parse(&resource_type, None, members)?;
-        let wanted = |name: &str| projection.wants(name);
+        let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
         let stored = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
         show(base_url, &resource_type, &stored, &projection)
     });
@@ -129,6 +157,14 @@ fn show(
     stored: &Stored,
     projection: &Projection,
 ) -> Result<Shown, DirectoryError> {
+    let access = stored.access.as_ref().map(|effective| {
+        let piece = |(entitlement, sources): (&Entitlement, &Vec<Source>)| Piece {
+            value: entitlement.to_string(),
+            meaning: entitlement.in_words(),
+            sources: sources.iter().map(ToString::to_string).collect(),
+        };
+        effective.pieces.iter().map(piece).collect()
+    });
     let mut whole = Vec::new();
     stored.serve(base_url, resource_type, &mut whole);
     let whole = serde_json::from_slice(&whole)
@@ -136,5 +172,6 @@ fn show(
     Ok(Shown {
         resource: projection.apply(resource_type, whole),
         connection: stored.record.manager().map(ToOwned::to_owned),
+        access,
     })
 }

@@ -64,6 +64,8 @@ pub enum Request {
         kind: Kind,
         /// Where the page begins, as an earlier reply said; empty for the first.
         cursor: String,
+        /// Whether to say what the access of each comes to.
+        access: bool,
     },
     /// Tell of one resource.
     ShowResource {
@@ -71,6 +73,8 @@ pub enum Request {
         kind: Kind,
         /// Its id, or what names it.
         name: String,
+        /// Whether to say what its access comes to.
+        access: bool,
     },
     /// Tell of a group's members, a part at a time.
     ListMembers {
@@ -165,11 +169,11 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             Ok(token) => Reply::Revoked(token.into()),
             Err(error) => failed(error),
         },
-        Request::ListResources { kind, cursor } => {
-            inspect::list(directory, &site.base_url, kind, cursor)
+        Request::ListResources { kind, cursor, access } => {
+            inspect::list(directory, &site.base_url, kind, cursor, access)
         }
-        Request::ShowResource { kind, name } => {
-            inspect::retrieve(directory, &site.base_url, kind, &name)
+        Request::ShowResource { kind, name, access } => {
+            inspect::retrieve(directory, &site.base_url, kind, &name, access)
         }
         Request::ListMembers { group, after } => {
             inspect::members(directory, &site.base_url, &group, after.as_deref())

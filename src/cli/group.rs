@@ -39,7 +39,7 @@ impl GroupCommand {
                 inspect::list(&mut operator, Kind::Group, json, head, row)
             }
             Self::Show { group, json } => {
-                let group = inspect::find(&mut operator, Kind::Group, group)?;
+                let group = inspect::find(&mut operator, Kind::Group, group, false)?;
                 if json {
                     print_json(&mut operator, group.resource)
                 } else {
@@ -50,7 +50,7 @@ impl GroupCommand {
     }
 }
 
-fn row(Shown { resource: group, connection }: &Shown) -> [String; 5] {
+fn row(Shown { resource: group, connection, .. }: &Shown) -> [String; 5] {
     [
         text(group, &["id"]),
         text(group, &[DISPLAY_NAME]),
@@ -76,7 +76,7 @@ fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
 }
 
 fn print(operator: &mut Operator<'_>, group: &Shown) -> Result<()> {
-    let Shown { resource: group, connection } = group;
+    let Shown { resource: group, connection, .. } = group;
     output::sheet(&[
         ("Id", texts(group, &["id"])),
         ("Name", texts(group, &[DISPLAY_NAME])),

@@ -21,26 +21,45 @@ pub(super) fn list<const N: usize>(
     row: impl Fn(&Shown) -> [String; N],
 ) -> Result<()> {
     let (mut table, mut array) = (Table::new(head), JsonArray::default());
-    let mut next = Some(String::new());
-    while let Some(cursor) = next {
-        let request = Request::ListResources { kind, cursor };
-        let Reply::Resources { resources, next: following } = operator.ask(request)? else {
-            return unexpected();
-        };
+    pages(operator, kind, false, |resources| {
         if json {
             let served = resources.iter().map(|shown| &shown.resource);
-            array.print(&served.collect::<Vec<_>>())?;
+            array.print(&served.collect::<Vec<_>>())
         } else {
-            table.print(&resources.iter().map(&row).collect::<Vec<_>>())?;
+            table.print(&resources.iter().map(&row).collect::<Vec<_>>())
         }
-        next = following;
-    }
+    })?;
     if json { array.end() } else { Ok(()) }
 }
 
-/// One resource, by its id or its name, without members.
-pub(super) fn find(operator: &mut Operator<'_>, kind: Kind, name: String) -> Result<Shown> {
-    match operator.ask(Request::ShowResource { kind, name })? {
+/// Visits every resource of a kind, page by page; with what their access comes to, if that is asked.
+pub(super) fn pages(
+    operator: &mut Operator<'_>,
+    kind: Kind,
+    access: bool,
+    mut visit: impl FnMut(Vec<Shown>) -> Result<()>,
+) -> Result<()> {
+    let mut next = Some(String::new());
+    while let Some(cursor) = next {
+        let request = Request::ListResources { kind, cursor, access };
+        let Reply::Resources { resources, next: following } = operator.ask(request)? else {
+            return unexpected();
+        };
+        visit(resources)?;
+        next = following;
+    }
+    Ok(())
+}
+
+/// One resource, by its id or its name, without members; with what its access comes to, if that is
+/// asked.
+pub(super) fn find(
+    operator: &mut Operator<'_>,
+    kind: Kind,
+    name: String,
+    access: bool,
+) -> Result<Shown> {
+    match operator.ask(Request::ShowResource { kind, name, access })? {
         Reply::Resource(resource) => Ok(resource),
         _ => unexpected(),
     }

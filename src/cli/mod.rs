@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod config;
+mod export;
 mod group;
 mod init;
 mod inspect;
@@ -49,6 +50,8 @@ enum Command {
     /// Tell of groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Print every user with its access, all told
+    Export(export::Export),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -94,6 +97,7 @@ impl Cli {
             Command::Token(token) => token.run(&configuration.load()?),
             Command::User(user) => user.run(&configuration.load()?),
             Command::Group(group) => group.run(&configuration.load()?),
+            Command::Export(export) => export.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
         }
     }

@@ -26,7 +26,10 @@ pub(super) enum UserCommand {
     Show {
         /// Its id or userName, in any letter case
         user: String,
-        /// For programs: the user as SCIM has it
+        /// What it may do, all told, and where each piece comes from
+        #[arg(long)]
+        access: bool,
+        /// For programs: the user as SCIM has it, or the list of its access
         #[arg(long)]
         json: bool,
     },
@@ -40,15 +43,20 @@ impl UserCommand {
                 let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
                 inspect::list(&mut operator, Kind::User, json, head, row)
             }
-            Self::Show { user, json } => {
-                let user = inspect::find(&mut operator, Kind::User, user)?;
-                if json { output::json(&user.resource) } else { output::sheet(&sheet(&user)) }
+            Self::Show { user, access, json } => {
+                let user = inspect::find(&mut operator, Kind::User, user, access)?;
+                match (access, json) {
+                    (true, true) => output::json(&user.access),
+                    (true, false) => print_access(&user),
+                    (false, true) => output::json(&user.resource),
+                    (false, false) => output::sheet(&sheet(&user)),
+                }
             }
         }
     }
 }
 
-fn row(Shown { resource: user, connection }: &Shown) -> [String; 5] {
+fn row(Shown { resource: user, connection, .. }: &Shown) -> [String; 5] {
     [
         text(user, &["id"]),
         text(user, &[USER_NAME]),
@@ -58,11 +66,34 @@ fn row(Shown { resource: user, connection }: &Shown) -> [String; 5] {
     ]
 }
 
+/// Each piece of a user's access with its sources, one on a line.
+fn print_access(user: &Shown) -> Result<()> {
+    let pieces = user.access.as_deref().unwrap_or_default();
+    if pieces.is_empty() {
+        let why = match active(&user.resource) {
+            "yes" => "nothing gives it any",
+            _ => "it is not active",
+        };
+        let name = text(&user.resource, &[USER_NAME]);
+        return output::tell(&format!("{name} has no access: {why}."));
+    }
+    let rows: Vec<[String; 3]> = pieces
+        .iter()
+        .flat_map(|piece| {
+            piece.sources.iter().enumerate().map(|(number, source)| {
+                let told = |text: &String| if number == 0 { text.clone() } else { String::new() };
+                [told(&piece.value), told(&piece.meaning), source.clone()]
+            })
+        })
+        .collect();
+    output::table(["ENTITLEMENT", "MEANS", "COMES FROM"], &rows)
+}
+
 fn active(user: &Served) -> &'static str {
     if user.get(ACTIVE) == Some(&Value::Bool(true)) { "yes" } else { "no" }
 }
 
-fn sheet(Shown { resource: user, connection }: &Shown) -> Vec<(&'static str, Vec<String>)> {
+fn sheet(Shown { resource: user, connection, .. }: &Shown) -> Vec<(&'static str, Vec<String>)> {
     let or_none = |values: Vec<String>| match values.is_empty() {
         true => vec!["none".to_owned()],
         false => values,

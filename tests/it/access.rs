@@ -460,3 +460,45 @@ fn what_is_on_offer_is_searched_like_other_resources_and_never_changed() {
         assert_eq!(refusal.header("allow"), "GET, HEAD");
     }
 }
+
+#[test]
+fn the_command_line_explains_access_and_exports_it_for_everybody() {
+    let (mut server, client) = start();
+    let (path, id) = create(&client, "/Users", &with("=ada,\"1\"", "roles", &["Test Role"]));
+    create(&client, "/Users", &user("bob"));
+    create(&client, "/Groups", &group("Engineers", &[&id]));
+    let explained = server.succeed(&["user", "show", &id, "--access"]);
+    for line in [
+        "workspace:Sales:permission:view_reports  view_reports in workspace Sales",
+        "role \"Test Role\", permission set \"Analyst\"",
+        "company:admin",
+        "group \"Engineers\"",
+    ] {
+        assert!(explained.contains(line), "{line}\n{explained}");
+    }
+    let listed: Value =
+        serde_json::from_str(&server.succeed(&["user", "show", &id, "--access", "--json"]))
+            .unwrap();
+    let listed: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|piece| piece["value"].as_str().unwrap()).collect();
+    assert_eq!(listed, names(&effective(&client, &path)));
+
+    let close = json!([{"op": "replace", "path": "active", "value": false}]);
+    client.patch("/Users/nobody", &close).error(404, None);
+    let exported = server.succeed(&["export"]);
+    server.stop();
+    assert_eq!(server.succeed(&["export"]), exported, "with a server and without");
+    let users: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(users.len(), 2);
+    assert_eq!(users[0]["access"][0]["sources"], json!(["group \"Engineers\""]));
+    assert_eq!(
+        (&users[1]["resource"]["userName"], &users[1]["connection"]),
+        (&json!("bob"), &json!("default"))
+    );
+    let table = server.succeed(&["export", "--format", "csv"]);
+    let row = table.lines().nth(1).unwrap();
+    // A spreadsheet must not take a name for a formula.
+    assert!(row.starts_with(&format!("{id},\"'=ada,\"\"1\"\"\",,true,")), "{row}");
+    assert_eq!(table.lines().next().unwrap().split(',').count(), 11);
+}
