@@ -266,8 +266,10 @@ fn the_keys_of_the_flat_mapping_are_those_of_an_account() {
     let flat = "method = \"custom\"\nservice_origin = \"localhost\"";
     let config = place("custom").replace(flat, "");
     let (_, catalogue) = config.split_once("[[workspaces]]").unwrap();
-    let server = Server::start_with(&format!("[connections.default]\n{flat}\n[[workspaces]]{catalogue}"));
+    let server =
+        Server::start_with(&format!("[connections.default]\n{flat}\n[[workspaces]]{catalogue}"));
     let account = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": "ada@example.com", "name": {"givenName": "Ada", "familyName": "Lovelace"},
         "active": true, "department": "it",
         "permissions": {
@@ -281,7 +283,9 @@ fn the_keys_of_the_flat_mapping_are_those_of_an_account() {
     });
     let created = server.client().post("/Users", &account).expect(201).body;
     let setup = setup(&place("custom"));
-    for attribute in list(&setup, "mapping").iter().flat_map(|row| text(row, "attribute").split(", ")) {
+    for attribute in
+        list(&setup, "mapping").iter().flat_map(|row| text(row, "attribute").split(", "))
+    {
         let pointer = format!("/{}", attribute.replace("[]", "/0").replace('.', "/"));
         assert!(created.pointer(&pointer).is_some(), "{attribute} is not in {created}");
     }
