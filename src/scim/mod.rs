@@ -22,7 +22,7 @@
 
 pub mod attribute;
 pub mod bulk;
-mod canonical;
+pub(crate) mod canonical;
 mod custom;
 pub mod discovery;
 pub mod error;
@@ -41,5 +41,3 @@ pub mod schemas;
 pub mod sort;
 pub mod validate;
 pub mod value;
-
-pub(crate) use canonical::{Given, wrong_type};

@@ -193,3 +193,37 @@ fn app_group(catalogue: &Catalogue, access: &WorkspaceAccess) -> Option<Value> {
         "appGroupPermissionSets": access.permission_sets.iter().filter_map(set).collect::<Vec<_>>(),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_in_words_and_in_utc() {
+        for (written, shown) in [
+            ("2024-11-11T16:20:59.999Z", "2024 Nov 11, 4:20 PM"),
+            ("2024-01-05T00:05:00Z", "2024 Jan 5, 12:05 AM"),
+            ("2024-12-31T12:00:00Z", "2024 Dec 31, 12:00 PM"),
+            ("2025-01-01T01:30:00+02:00", "2024 Dec 31, 11:30 PM"),
+        ] {
+            assert_eq!(moment(written.parse().ok()), shown);
+        }
+        assert_eq!(moment(None), "N/A");
+    }
+
+    #[test]
+    fn names_lead_to_what_is_stored() {
+        let urn = "urn:ietf:params:scim:schemas:CORE:2.0:user";
+        for (name, attributes) in [
+            ("Permissions", "roles,entitlements"),
+            ("permissions.roles", "roles,entitlements"),
+            (&format!("{urn}:permissions"), "roles,entitlements"),
+            ("ROLES.value", "roles"),
+            (&format!("{urn}:title"), &format!("{urn}:title")),
+            ("name.givenName", "name.givenName"),
+            ("rolesX", "rolesX"),
+        ] {
+            assert_eq!(stored(name), attributes);
+        }
+    }
+}

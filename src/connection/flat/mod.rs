@@ -13,6 +13,8 @@
 //! | `form` | a resource as it is shown |
 
 mod form;
+#[cfg(test)]
+mod laws;
 mod patch;
 mod permissions;
 mod read;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::PERMISSIONS;
 use crate::access::{Catalogue, Entitlement, Workspace};
+use crate::scim::canonical::{Given, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::MAX_ELEMENTS;
-use crate::scim::{Given, wrong_type};
 
 /// What `permissions` says, as the elements of two attributes.
 pub(super) struct Access<'c> {
@@ -196,4 +196,32 @@ fn texts(given: &mut Given, name: &str, place: &str) -> Result<Vec<String>, Scim
             other => Err(wrong_type(&place, "a string", &other)),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn there_is_an_end_to_what_one_request_may_name() {
+        let catalogue = Catalogue::new(&Config::default());
+        let read = |count: usize| {
+            let words: Vec<String> = (1..count).map(|number| format!("p{number}")).collect();
+            let app_group = json!({"appGroupName": "Main", "appGroupPermissions": words});
+            Access::read(&catalogue, json!({"appGroup": [app_group]}))
+        };
+        assert_eq!(read(MAX_ELEMENTS).unwrap().entitlements.len(), MAX_ELEMENTS);
+        assert_eq!(read(MAX_ELEMENTS + 1).err().unwrap().scim_type, ScimType::TooMany);
+    }
+
+    #[test]
+    fn roles_are_free_texts_where_none_are_configured() {
+        let catalogue = Catalogue::new(&Config::default());
+        let role = |role: Value| Access::read(&catalogue, json!({"roles": [role]}));
+        let free = role(json!({"roleName": "Any: thing"})).unwrap();
+        assert_eq!(free.roles, [json!({"value": "Any: thing"})]);
+        let error = role(json!({"roleId": "1"})).err().unwrap();
+        assert_eq!(error.detail, "There is no role \"1\"; the configuration has none.");
+    }
 }
