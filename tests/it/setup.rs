@@ -269,6 +269,7 @@ fn the_keys_of_the_flat_mapping_are_those_of_an_account() {
     let server =
         Server::start_with(&format!("[connections.default]\n{flat}\n[[workspaces]]{catalogue}"));
     let account = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "userName": "ada@example.com", "name": {"givenName": "Ada", "familyName": "Lovelace"},
         "active": true, "department": "it",
         "permissions": {

@@ -80,10 +80,14 @@ const MAPPING: &[Mapping] = &[
     Mapping {
         source: "e-mail address",
         attribute: "userName",
-        meaning: "Needed. Unique, in any letter case; a PUT can't change it.",
+        meaning: "Needed, as are schemas and name. Unique, in any letter case; a PUT can't change it.",
     },
-    Mapping { source: "given name", attribute: "name.givenName", meaning: "A name is needed." },
-    Mapping { source: "family name", attribute: "name.familyName", meaning: "Of the same name." },
+    Mapping {
+        source: "given name",
+        attribute: "name.givenName",
+        meaning: "This or another part of the name is needed.",
+    },
+    Mapping { source: "family name", attribute: "name.familyName", meaning: "The same." },
     Mapping {
         source: "may sign in",
         attribute: "active",
