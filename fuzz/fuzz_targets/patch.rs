@@ -21,12 +21,13 @@ fuzz_target!(|body: &[u8]| {
         for sample in &kind.samples {
             let Ok(after) = request.apply_all(resource_type, &sample.resource) else { continue };
             let mut again = after.clone();
-            patch::finish(resource_type, &again.clone(), &mut again).expect("what was finished is finished");
+            patch::finish(resource_type, &again.clone(), &mut again)
+                .expect("what was finished is finished");
             assert_eq!(again, after);
             let served = served(resource_type, &after);
             let replace = Exchange::Replace(Renaming::Allowed);
-            let sent = validate(resource_type, replace, served)
-                .expect("what is served may be sent");
+            let sent =
+                validate(resource_type, replace, served).expect("what is served may be sent");
             assert_eq!(sent.resource, after);
         }
     }

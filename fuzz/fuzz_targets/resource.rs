@@ -28,7 +28,8 @@ fuzz_target!(|body: &[u8]| {
             check_immutable(resource_type, &resource, &sent.resource).expect("nothing changed");
         }
         let mut finished = resource.clone();
-        patch::finish(resource_type, &finished.clone(), &mut finished).expect("what is valid is whole");
+        patch::finish(resource_type, &finished.clone(), &mut finished)
+            .expect("what is valid is whole");
         assert_eq!(finished, resource);
     }
 });

@@ -513,6 +513,7 @@ fn attributes_are_asked_for_by_their_names_in_the_dialect() {
         ("attributes=createdAt,userName", &["userName", "createdAt"]),
         ("attributes=department", &["department"]),
         ("attributes=lastSignInAt", &["lastSignInAt"]),
+        ("attributes=urn:ietf:params:scim:schemas:core:2.0:User:createdAt", &["createdAt"]),
         ("attributes=meta.created", &["meta"]),
     ] {
         assert_eq!(keys(query)[..2], ["schemas", "id"], "{query}");

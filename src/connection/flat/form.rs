@@ -37,7 +37,8 @@ impl Form {
         let named = names(parameters.get(ATTRIBUTES));
         let excluded = names(parameters.get(EXCLUDED_ATTRIBUTES));
         let is_shown = |name: &str| {
-            let is_in = |names: &[&str]| names.iter().any(|given| given.eq_ignore_ascii_case(name));
+            let is_in =
+                |names: &[&str]| names.iter().any(|given| local(given).eq_ignore_ascii_case(name));
             if named.is_empty() { !is_in(&excluded) } else { is_in(&named) }
         };
         let attributes: Vec<_> = named.iter().map(|name| stored(name)).collect();

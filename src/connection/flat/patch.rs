@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::permissions::Access;
 use super::read::listed;
-use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, leads_to, local, member_mut, take};
+use super::{
+    CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, leads_to, local, member, member_mut, take,
+};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
 use crate::scim::patch::{Op, PatchRequest};
@@ -54,7 +56,7 @@ impl Translator<'_> {
     /// Translates one operation in place. One that is malformed stays so, for whoever reads it next to
     /// complain about.
     fn operation(&mut self, operation: &mut Map<String, Value>) -> Result<(), ScimError> {
-        let path = member_mut(operation, "path").and_then(|path| path.as_str());
+        let path = member(operation, "path").and_then(Value::as_str);
         let path = local(path.unwrap_or_default().trim()).to_owned();
         if is_given_here(&path) {
             return Err(ScimError::mutability(format!("\"{path}\" is read-only.")));
@@ -101,7 +103,7 @@ impl Translator<'_> {
     ) -> Result<(), ScimError> {
         if given.is_null() {
             for name in [ROLES, ENTITLEMENTS] {
-                if member_mut(attributes, name).is_none() {
+                if member(attributes, name).is_none() {
                     attributes.insert(name.to_owned(), Value::Null);
                 }
             }
@@ -117,7 +119,7 @@ impl Translator<'_> {
 
 /// Makes of an operation at `permissions` one without a path: they stand for two attributes.
 fn without_path(operation: &mut Map<String, Value>) -> Result<(), ScimError> {
-    let word = member_mut(operation, "op").and_then(|op| op.as_str()).unwrap_or_default();
+    let word = member(operation, "op").and_then(Value::as_str).unwrap_or_default();
     let removes = word.trim().eq_ignore_ascii_case(Op::Remove.as_str());
     take(operation, "path");
     if !removes {

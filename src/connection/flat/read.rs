@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::permissions::Access;
-use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, member_mut, take};
+use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, member, take};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
 use crate::scim::exchange::Exchange;
@@ -26,7 +26,7 @@ pub fn read(
     mut body: Map<String, Value>,
 ) -> Result<Validated, ScimError> {
     if exchange == Exchange::Create {
-        check_new(&mut body)?;
+        check_new(&body)?;
     }
     let unknown = translate(catalogue, &mut body)?;
     let mut validated = validate(resource_type, exchange, body)?;
@@ -35,13 +35,13 @@ pub fn read(
 }
 
 /// Checks that a new account has what the dialect requires of one.
-fn check_new(body: &mut Map<String, Value>) -> Result<(), ScimError> {
+fn check_new(body: &Map<String, Value>) -> Result<(), ScimError> {
     for name in [SCHEMAS, "userName", "name"] {
-        if !member_mut(body, name).is_some_and(|value| is_assigned(value)) {
+        if !member(body, name).is_some_and(is_assigned) {
             return Err(ScimError::invalid_value(format!("\"{name}\" is required.")));
         }
     }
-    match member_mut(body, "userName").and_then(|name| name.as_str()) {
+    match member(body, "userName").and_then(Value::as_str) {
         Some(name) if !is_address(name) => Err(ScimError::invalid_value(format!(
             "\"userName\" must be an e-mail address, such as \"ada@example.com\", and not \"{}\".",
             name.chars().take(100).collect::<String>().escape_debug()
