@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(detail(json!({"userName": 5})), "\"userName\" must be a string, not a number.");
         let user = |name: &str, value: Value| json!({"userName": "a", name: value});
         assert!(detail(user("emails", json!("x"))).contains("\"emails\" must be an array"));
-        assert!(detail(user("emails", json!(["x"]))).contains("\"emails[0]\" must be an object"));
+        assert!(detail(user("emails", json!([5]))).contains("\"emails[0]\" must be an object"));
         assert!(detail(user("active", json!("yes"))).contains("must be a boolean"));
         assert!(detail(user("name", json!({"givenName": []}))).contains("\"name.givenName\""));
         assert!(detail(user("schemas", json!("x"))).contains("array of strings"));
@@ -226,6 +226,8 @@ mod tests {
         let attributes = |body: Value| check(body).unwrap().resource;
         let emails = attributes(user("emails", json!({"value": "a@b.c"})));
         assert_eq!(emails.get("emails"), Some(&json!([{"value": "a@b.c"}])));
+        let roles = attributes(user("roles", json!(["a", {"value": "b"}, ""])));
+        assert_eq!(roles.get("roles"), Some(&json!([{"value": "a"}, {"value": "b"}])));
         for manager in [json!("M"), json!(["M"]), json!([{"value": "M"}]), json!({"Value": "M"})] {
             let user = attributes(user(user::ENTERPRISE_USER, json!({"manager": manager})));
             let enterprise = user.get(user::ENTERPRISE_USER);
