@@ -56,7 +56,8 @@ pub fn validate(
     run.take_all(top_level, &mut given, "", &mut attributes)?;
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
-        let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
+        let value = extension.schema.urns().find_map(|urn| given.take(urn));
+        let Some(value) = value.filter(|value| !value.is_null()) else {
             if extension.required {
                 let needed = extension.schema.attributes.iter().find(|one| one.required);
                 let needed = needed.map(|one| format!(":{}", one.name)).unwrap_or_default();
@@ -192,6 +193,25 @@ mod tests {
         let stored = Resource::from_stored(&json).unwrap();
         assert_eq!(stored, Resource::from_canonical(expected.as_object().unwrap().clone()));
         assert_eq!(validated.unknown, ["emails[0].x", "urn:x"]);
+    }
+
+    #[test]
+    fn an_extension_is_known_by_its_other_urns() {
+        for urn in [
+            "urn:scim:schemas:extension:enterprise:1.0",
+            "URN:ietf:params:scim:schemas:extension:enterprise:2.0user",
+        ] {
+            let validated = check(json!({"userName": "a", urn: {"department": "bi"}})).unwrap();
+            let expected = json!({"department": "bi"});
+            assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected), "{urn}");
+            assert_eq!(validated.unknown, [""; 0]);
+        }
+        let both = json!({"userName": "a", user::ENTERPRISE_USER: {"department": "bi"},
+            "urn:scim:schemas:extension:enterprise:2.0": {"department": "pm"}});
+        let validated = check(both).unwrap();
+        let expected = json!({"department": "bi"});
+        assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected));
+        assert_eq!(validated.unknown, ["urn:scim:schemas:extension:enterprise:2.0"]);
     }
 
     #[test]

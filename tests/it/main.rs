@@ -24,6 +24,7 @@ mod first_boot;
 mod flat;
 mod framing;
 mod gate;
+mod golden;
 mod group;
 mod hostile;
 mod inspect;
