@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scimd::scim::json::parse_object;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,6 +58,8 @@ impl Golden {
     /// Reads a file; the error is a clause.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let golden: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        // Of a name that is given twice, the first would count for nothing.
+        parse_object(text.as_bytes()).map_err(|error| error.detail)?;
         if !golden.about.trim_end().ends_with('.') {
             return Err("\"about\" is not a sentence".to_owned());
         }
@@ -114,6 +117,7 @@ fn a_file_that_is_not_understood_says_what_is_wrong() {
         (file("It lists.", "{\"send\": \"GET /Users\"}"), "missing field `status`"),
         (file("It lists.", &good.replace("send", "sent")), "unknown field `sent`"),
         (file("It lists.", good).replace("method", "methods"), "unknown field `methods`"),
+        (file("It lists.", &good.replace('}', ", \"answer\": {\"a\": 1, \"a\": 2}}")), "twice"),
         (file("It lists.", good).replace("200", "\"200\""), "expected u16"),
         (file("It lists.", good).replace('}', ""), "expected `,` or `}`"),
     ] {
