@@ -20,7 +20,7 @@ use bytes::Bytes;
 use super::engine::Engine;
 use super::folder::DataFolder;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::journal::{Entry, Frame, Journal};
+use crate::journal::{Entry, Frame, History, Journal, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -29,7 +29,7 @@ const REBUILD_MARK: &str = "rebuild";
 /// The store of one appliance.
 pub struct LocalStore {
     journal: Mutex<Journal>,
-    identity: [u8; 16],
+    history: History,
     engine: Engine,
     stopped: AtomicBool,
     folder: DataFolder,
@@ -54,7 +54,14 @@ impl LocalStore {
         let mark = folder.path().join(REBUILD_MARK);
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
-        let journal = Journal::open(&folder.path().join("journal"), new_identity, applied)?;
+        let witness = applied.map(|(identity, sequence)| Witness {
+            identity,
+            sequence,
+            name: "the database".to_owned(),
+        });
+        let journal =
+            Journal::open(&folder.path().join("journal"), new_identity, witness.as_slice())?;
+        let history = journal.history();
         let usable = opened.and_then(|(engine, applied)| match applied {
             Some((identity, _)) if identity != journal.identity() => {
                 Err("it belongs to another journal".to_owned())
@@ -65,10 +72,10 @@ impl LocalStore {
             Ok(engine) => engine,
             Err(reason) => {
                 // Only if the journal can be read to its end is there something to rebuild from.
-                journal.follow::<StoreError>(0, |_| Ok(()))?;
+                history.follow::<StoreError>(0, |_| Ok(()))?;
                 let aside = folder.path().join(format!("state.{set_aside}"));
                 tracing::error!(
-                    %reason, kept_as = %aside.display(), changes = journal.last_sequence(),
+                    %reason, kept_as = %aside.display(), changes = history.end().sequence,
                     "the database can't be used: it is set aside and rebuilt from the journal"
                 );
                 fs::rename(&state, &aside).map_err(|error| {
@@ -77,7 +84,7 @@ impl LocalStore {
                 Engine::open(&state, cache_mib)?
             }
         };
-        replay(&journal, &engine)?;
+        replay(&history, &engine)?;
         if mark.exists() {
             engine.flush()?;
             fs::remove_file(&mark).map_err(|error| {
@@ -85,8 +92,8 @@ impl LocalStore {
             })?;
         }
         Ok(Self {
-            identity: journal.identity(),
             journal: Mutex::new(journal),
+            history,
             engine,
             stopped: AtomicBool::new(false),
             folder,
@@ -154,7 +161,7 @@ impl LocalStore {
             let mut journal = self.journal();
             journal.append(&entries)?;
             let writes = entries.iter().flat_map(|entry| &entry.writes);
-            self.engine.apply(writes, self.identity, journal.last_sequence())?;
+            self.engine.apply(writes, self.history.identity(), journal.last_sequence())?;
         }
         Ok(outcomes)
     }
@@ -173,20 +180,20 @@ fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, App
     Ok((engine, applied))
 }
 
-fn replay(journal: &Journal, engine: &Engine) -> Result<(), StoreError> {
+fn replay(history: &History, engine: &Engine) -> Result<(), StoreError> {
     let applied = engine.applied()?.map_or(0, |(_, applied)| applied);
-    let missing = journal.last_sequence() - applied;
+    let last = history.end().sequence;
+    let missing = last - applied;
     if missing > REPLAY_STEP as u64 {
         tracing::info!(changes = missing, "following the journal");
     }
     let mut step: Vec<Write> = Vec::new();
     let mut frames = 0;
-    let identity = journal.identity();
-    journal.follow::<StoreError>(applied, |frame| {
+    history.follow::<StoreError>(applied, |frame| {
         step.extend(frame.writes);
         frames += 1;
-        if frames % REPLAY_STEP == 0 || frame.sequence == journal.last_sequence() {
-            engine.apply(step.iter(), identity, frame.sequence)?;
+        if frames % REPLAY_STEP == 0 || frame.sequence == last {
+            engine.apply(step.iter(), history.identity(), frame.sequence)?;
             step.clear();
         }
         if frames % (100 * REPLAY_STEP) == 0 {
@@ -231,11 +238,11 @@ impl Store for LocalStore {
         after: u64,
         visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.journal().follow(after, visit)
+        self.history.follow(after, visit)
     }
 
     fn identity(&self) -> [u8; 16] {
-        self.identity
+        self.history.identity()
     }
 
     fn is_stopped(&self) -> bool {

@@ -109,7 +109,7 @@ pub trait Store: Read {
     /// Any error stops writing for good: whether the group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
 
-    /// Visits every change after the given sequence, in order.
+    /// Visits every change after the given sequence, in order. Nobody waits for it.
     ///
     /// # Errors
     ///
