@@ -7,6 +7,7 @@
 pub mod client;
 pub mod socket;
 
+use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::connection::token::Token;
 use crate::directory::{Directory, DirectoryError, Generate, Generated, Reset, Revoke};
 use crate::event::Actor;
+use crate::store::check::Check;
+use crate::store::snapshot::Whole;
 
 /// The name of the socket in the data folder.
 pub const SOCKET: &str = "admin.sock";
@@ -46,6 +49,12 @@ pub enum Request {
         /// Its id.
         id: String,
     },
+    /// Take a snapshot of everything, for a backup.
+    Snapshot,
+    /// Check all that there is.
+    Verify,
+    /// Have the database compacted at the next start.
+    Compact,
 }
 
 /// What an operator is told of a token.
@@ -87,6 +96,17 @@ pub enum Reply {
     Tokens(Vec<TokenInfo>),
     /// The token that was ended.
     Revoked(TokenInfo),
+    /// The snapshot that was taken.
+    Snapshot {
+        /// Its name among the snapshots of the data folder.
+        name: String,
+        /// The SHA-256 of the file, in hexadecimal.
+        sha256: String,
+    },
+    /// What was checked.
+    Verified(Vec<Check>),
+    /// The next start does it.
+    AtNextStart,
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -121,6 +141,15 @@ pub fn execute(
             Ok(token) => Reply::Revoked(token.into()),
             Err(error) => failed(error),
         },
+        Request::Snapshot => match directory.snapshot() {
+            Ok(Whole { snapshot, sha256, .. }) => Reply::Snapshot { name: snapshot.name(), sha256 },
+            Err(error) => failed(error.into()),
+        },
+        Request::Verify => Reply::Verified(directory.verify()),
+        Request::Compact => match directory.compact_at_next_start() {
+            Ok(()) => Reply::AtNextStart,
+            Err(error) => failed(error.into()),
+        },
     }
 }
 
@@ -135,12 +164,18 @@ fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
     }
 }
 
+/// An error with what caused it.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 fn failed(error: DirectoryError) -> Reply {
     Reply::Failed(match error {
         DirectoryError::NotFound { kind, id } => {
             format!("there is no {kind} {id}; `scimd {kind} list` shows those that there are")
         }
-        DirectoryError::Storage(error) => format!("storage failed: {error}"),
+        DirectoryError::Storage(error) => format!("storage failed: {}", with_causes(&error)),
         other => other.to_string(),
     })
 }

@@ -1,10 +1,14 @@
 //! The command line: one file for each command.
 
+mod ask;
+mod backup;
 mod config;
 mod init;
 mod output;
+mod restore;
 mod serve;
 mod token;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -34,6 +38,12 @@ enum Command {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Write everything to one file, also while a server runs
+    Backup(backup::Backup),
+    /// Fill an empty data folder from a backup
+    Restore(restore::Restore),
+    /// Check everything in the data folder, also while a server runs
+    Verify(verify::Verify),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -76,6 +86,9 @@ impl Cli {
             Command::Init(init) => init.run(),
             Command::Serve(serve) => serve.run(&configuration.load()?),
             Command::Token(token) => token.run(&configuration.load()?),
+            Command::Backup(backup) => backup.run(&configuration.load()?),
+            Command::Restore(restore) => restore.run(&configuration.load()?),
+            Command::Verify(verify) => verify.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
         }
     }

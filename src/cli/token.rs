@@ -1,19 +1,17 @@
 //! `scimd token`: make, list and end tokens.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::ask::{ask, unexpected};
 use super::{UsageError, output};
-use crate::admin::{Reply, Request, TokenInfo, client, execute};
+use crate::admin::{Reply, Request, TokenInfo};
 use crate::app;
 use crate::config::{Config, duration};
-use crate::event::Actor;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -134,7 +132,7 @@ impl NewToken {
         request: impl FnOnce(Option<Duration>) -> Request,
     ) -> Result<()> {
         // The file comes first: a token that can't be handed over must not be made.
-        let file = self.output.as_deref().map(create).transpose()?;
+        let file = self.output.as_deref().map(output::create).transpose()?;
         let reply = ask(config, request(self.expires.0));
         let (secret, token, limited) = match reply {
             Ok(Reply::Generated { secret, token, limited }) => (secret, token, limited),
@@ -173,32 +171,6 @@ impl NewToken {
             ))?;
         }
         Ok(())
-    }
-}
-
-fn create(path: &Path) -> Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
-    })
-}
-
-/// Asks the running server, or does it here if none runs.
-fn ask(config: &Config, request: Request) -> Result<Reply> {
-    let asked = client::ask(&config.data_dir, &request).with_context(|| {
-        format!("can't ask the server that runs on {}", config.data_dir.display())
-    })?;
-    if let Some(reply) = asked {
-        return Ok(reply);
-    }
-    let directory = app::open_directory(config)?;
-    let connections: Vec<String> = config.connections.keys().cloned().collect();
-    Ok(execute(&directory, &connections, Actor::Operator { uid: None }, request))
-}
-
-fn unexpected(reply: Reply) -> Result<()> {
-    match reply {
-        Reply::Failed(reason) => bail!("{reason}"),
-        _ => bail!("the running server answered something else; is it of another version?"),
     }
 }
 

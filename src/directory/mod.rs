@@ -17,6 +17,8 @@ mod reindex;
 mod replace;
 mod resource;
 mod token;
+mod upkeep;
+mod verify;
 mod work;
 mod writer;
 
@@ -39,6 +41,8 @@ pub use query::{Page, Search};
 pub use replace::Replace;
 pub use resource::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use upkeep::Restored;
+pub use verify::verify;
 pub use work::{Command, Work};
 
 use crate::clock::Clock;

@@ -257,7 +257,7 @@ mod tests {
 
     fn store(folder: &Path) -> Arc<LocalStore> {
         let folder = DataFolder::open(folder).unwrap();
-        Arc::new(LocalStore::open(folder, 8, [7; 16], "aside").unwrap())
+        Arc::new(LocalStore::open(folder, 8, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap())
     }
 
     fn directory(store: Arc<LocalStore>) -> Directory {

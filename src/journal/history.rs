@@ -105,6 +105,64 @@ impl History {
         Ok(())
     }
 
+    /// Reads the journal in `folder` without opening it for writing; also how many bytes at its end
+    /// belong to a write that was not finished.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`], also if there is no journal.
+    pub fn inspect(folder: &Path) -> Result<(Self, u64), JournalError> {
+        let missing = || JournalError::Damaged {
+            path: folder.to_owned(),
+            offset: 0,
+            reason: "there is no journal in it".to_owned(),
+        };
+        let last = Segment::list(folder)?.pop().ok_or_else(missing)?;
+        let tail = last.tail()?;
+        Ok((Self::new(folder, last.identity, tail.last), tail.torn_bytes))
+    }
+
+    /// Checks every file, also behind one that is damaged, and that each follows the one before it;
+    /// answers what the first file follows and how many changes were read.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if the files can't be listed.
+    pub fn check(
+        &self,
+        fault: &mut dyn FnMut(JournalError),
+    ) -> Result<(Position, u64), JournalError> {
+        let end = self.end();
+        let mut segments = Segment::list(&self.folder)?;
+        segments.retain(|segment| segment.first <= end.sequence.max(1));
+        let begin = segments.first().map_or(end, Segment::before);
+        let mut frames = 0;
+        for (place, segment) in segments.iter().enumerate() {
+            let next = segments.get(place + 1).map(Segment::before);
+            let upto = next.unwrap_or(end);
+            let read = segment.read::<JournalError>(segment.before(), upto.sequence, |_| {
+                frames += 1;
+                Ok(())
+            });
+            match read {
+                Ok(reached) if reached != upto => {
+                    let reason = "the next file does not follow it";
+                    fault(JournalError::Damaged {
+                        path: segment.path.clone(),
+                        offset: 0,
+                        reason: reason.to_owned(),
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => fault(error),
+            }
+            if segment.identity != self.identity {
+                fault(self.damaged(format!("{} is of another journal", segment.path.display())));
+            }
+        }
+        Ok((begin, frames))
+    }
+
     /// Removes files whose every change is `upto` or earlier and was made before the given moment,
     /// oldest first; answers how many. The file that is being written stays.
     ///

@@ -153,11 +153,7 @@ impl Journal {
     /// # Errors
     ///
     /// [`JournalError::Io`].
-    pub fn begin(
-        folder: &Path,
-        identity: [u8; 16],
-        behind: Position,
-    ) -> Result<(), JournalError> {
+    pub fn begin(folder: &Path, identity: [u8; 16], behind: Position) -> Result<(), JournalError> {
         create_folder(folder)?;
         Segment::create(folder, identity, behind).map(drop)
     }

@@ -7,8 +7,10 @@
 //! Batches alone write. sled 0.34 is known to hang when single inserts run beside reads; a batch
 //! takes its process-wide lock, so that no read runs beside it.
 
+use std::fs::{self, File};
+use std::io;
 use std::ops::{Bound, ControlFlow};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -18,6 +20,7 @@ use super::{Read, StoreError, Write};
 /// The open database.
 pub(super) struct Engine {
     database: sled::Db,
+    folder: PathBuf,
 }
 
 fn failed(action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
@@ -35,10 +38,24 @@ impl Engine {
             .name("store-open".to_owned())
             .spawn(move || config.open())
             .map_err(|error| StoreError::Engine { action: "open", reason: error.to_string() })?;
-        match opening.join() {
-            Ok(opened) => Ok(Self { database: opened.map_err(failed("open"))? }),
-            Err(_) => Err(StoreError::Engine { action: "open", reason: "it panicked".to_owned() }),
-        }
+        let database = match opening.join() {
+            Ok(opened) => opened.map_err(failed("open"))?,
+            Err(_) => {
+                return Err(StoreError::Engine {
+                    action: "open",
+                    reason: "it panicked".to_owned(),
+                });
+            }
+        };
+        Ok(Self { database, folder: folder.to_owned() })
+    }
+
+    /// Closes the database with everything on disk: sled itself does not sync what it writes.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        let folder = self.folder;
+        self.database.flush().map_err(failed("flush"))?;
+        drop(self.database);
+        sync_all(&folder).map_err(StoreError::file("sync", &folder))
     }
 
     /// The identity of the journal that the state follows, and how far it has followed it.
@@ -48,6 +65,18 @@ impl Engine {
             let applied = u64::from_le_bytes(applied.as_ref().try_into().ok()?);
             Some((journal.as_ref().try_into().ok()?, applied))
         }))
+    }
+
+    /// Carries out writes on a state that is not complete before [`Engine::apply`] says where it stands.
+    pub(super) fn put(&self, writes: impl Iterator<Item = Write>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for Write { key, value } in writes {
+            match value {
+                Some(value) => batch.insert(key, value.as_ref()),
+                None => batch.remove(key),
+            }
+        }
+        self.database.apply_batch(batch).map_err(failed("write"))
     }
 
     /// Applies writes that bring the state to `sequence` of the journal `identity`.
@@ -69,10 +98,28 @@ impl Engine {
         self.database.apply_batch(batch).map_err(failed("write"))
     }
 
+    /// How many bytes its files have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.database.size_on_disk().unwrap_or_default()
+    }
+
     /// Writes out what is only in memory, so that the next start has less to follow.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         self.database.flush().map(drop).map_err(failed("flush"))
     }
+}
+
+/// Syncs a folder with all that is in it.
+fn sync_all(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_all(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
 }
 
 impl Read for Engine {

@@ -9,20 +9,30 @@
 //! answers questions. A store that several appliances share would be another implementation, with the
 //! expectations checked inside its transaction.
 
+pub mod backup;
+pub mod check;
 mod engine;
 pub mod folder;
+pub mod inspect;
 pub mod keys;
 pub mod local;
 pub mod overlay;
+mod rebuild;
 pub mod record;
+pub mod snapshot;
+mod snapshots;
+pub mod upkeep;
 
+use std::io;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::event::Head;
 pub use crate::journal::Write;
 use crate::journal::{Frame, JournalError};
+use upkeep::Upkeep;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +52,43 @@ pub enum StoreError {
         reason: String,
     },
     /// A value is not what was stored.
-    #[error("the record at key {key} is damaged; restart scimd to rebuild it from the journal")]
+    #[error("the record at key {key} is damaged; restart scimd to rebuild the database")]
     Damaged {
         /// Its key, in hexadecimal.
         key: String,
     },
+    /// A snapshot or a backup is not what was written, or is of another journal.
+    #[error("{} can't be used: {reason}", path.display())]
+    Snapshot {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("can't {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
     /// The data folder can't be used.
     #[error("{0}")]
     Folder(String),
+}
+
+impl StoreError {
+    /// The record at a key is not what was stored.
+    pub fn damaged(key: &[u8]) -> Self {
+        Self::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
 }
 
 /// Reading state.
@@ -101,7 +140,7 @@ pub struct Change {
 pub struct Conflict;
 
 /// State that can change.
-pub trait Store: Read {
+pub trait Store: Read + Upkeep {
     /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 mod harness;
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod bulk;
 mod cli;
@@ -29,5 +30,7 @@ mod patch;
 mod query;
 mod recovery;
 mod schema;
+mod snapshot;
 mod token;
+mod verify;
 mod version;
