@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Limits};
+use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
 use crate::http::server::{self, Drained, TlsConfig, tls};
@@ -21,7 +21,7 @@ use crate::scim::schema::Registry;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
-use crate::store::local::LocalStore;
+use crate::store::local::{Limits as StoreLimits, LocalStore};
 
 /// The resource types that the configuration asks for.
 ///
@@ -41,7 +41,9 @@ pub fn registry(config: &Config) -> Result<Registry, ConfigError> {
 pub fn open_directory(config: &Config) -> Result<Directory> {
     let clock = Clock::System;
     let folder = DataFolder::open(&config.data_dir)?;
-    let store = LocalStore::open(folder, config.store.cache_mib, new_identity()?, clock.now())
+    let Store { cache_mib, min_free_mib, .. } = config.store;
+    let limits = StoreLimits { cache_mib, min_free_mib };
+    let store = LocalStore::open(folder, limits, new_identity()?, clock.now())
         .context("can't open the data folder")?;
     let settings = Settings {
         registry: Arc::new(registry(config)?),

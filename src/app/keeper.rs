@@ -25,7 +25,7 @@ pub(super) async fn keep(directory: Arc<Directory>, settings: Store) {
         let kept = tokio::task::spawn_blocking(move || {
             keep_once(&directory, keeping).then(|| due(&directory, interval))
         });
-        pause = kept.await.ok().flatten().unwrap_or(RETRY_PAUSE.min(interval));
+        pause = kept.await.ok().flatten().unwrap_or_else(|| RETRY_PAUSE.min(interval));
     }
 }
 

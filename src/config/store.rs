@@ -11,6 +11,8 @@ use super::{Invalid, duration};
 pub struct Store {
     /// Memory for its page cache, in MiB; 8 to 4096.
     pub cache_mib: u32,
+    /// Room on the disk that must be left for changes to be taken on, in MiB; 0 to 1000000000.
+    pub min_free_mib: u32,
     /// Time from one snapshot to the next; 1s to 365d.
     pub snapshot_interval: Duration,
     /// How many snapshots are kept; 1 to 1000.
@@ -45,6 +47,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             cache_mib: 64,
+            min_free_mib: 128,
             snapshot_interval: Duration::from_secs(24 * 60 * 60),
             keep_snapshots: 7,
             keep_journal: Retention::Forever,
@@ -58,6 +61,7 @@ impl Store {
         let interval = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
         Self {
             cache_mib: section.integer("cache_mib", 8..=4_096, default.cache_mib),
+            min_free_mib: section.integer("min_free_mib", 0..=1_000_000_000, default.min_free_mib),
             snapshot_interval: section.duration(
                 "snapshot_interval",
                 interval,

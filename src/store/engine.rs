@@ -98,6 +98,12 @@ impl Engine {
         self.database.apply_batch(batch).map_err(failed("write"))
     }
 
+    /// Gives the database up as it is: after an error sled may, when it is closed, wait for ever for a
+    /// write that has failed.
+    pub(super) fn abandon(&self) {
+        std::mem::forget(self.database.clone());
+    }
+
     /// How many bytes its files have.
     pub(super) fn bytes(&self) -> u64 {
         self.database.size_on_disk().unwrap_or_default()

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use super::engine::Engine;
 use super::folder::DataFolder;
 use super::rebuild::{self, Source};
+use super::room::Room;
 use super::snapshots::Snapshots;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::journal::{Entry, Frame, History, Journal, Witness};
@@ -32,6 +33,15 @@ const REPLAY_STEP: usize = 1_000;
 const REBUILD_MARK: &str = "rebuild";
 const COMPACT_MARK: &str = "compact";
 
+/// What a store may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Memory for the page cache of the database, in MiB.
+    pub cache_mib: u32,
+    /// Room on the disk that must be left for changes to be taken on, in MiB.
+    pub min_free_mib: u32,
+}
+
 /// The store of one appliance.
 pub struct LocalStore {
     journal: Mutex<Journal>,
@@ -40,6 +50,7 @@ pub struct LocalStore {
     /// One at a time takes snapshots.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
+    pub(super) room: Room,
     pub(super) folder: DataFolder,
 }
 
@@ -55,11 +66,12 @@ impl LocalStore {
     /// is; then everything is left as it is.
     pub fn open(
         folder: DataFolder,
-        cache_mib: u32,
+        limits: Limits,
         new_identity: [u8; 16],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let data = folder.path();
+        let Limits { cache_mib, min_free_mib } = limits;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
@@ -107,6 +119,7 @@ impl LocalStore {
             engine,
             snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
+            room: Room::new(data, min_free_mib),
             folder,
         })
     }
@@ -290,9 +303,10 @@ impl Read for LocalStore {
 
 impl Store for LocalStore {
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
-        if self.is_stopped() {
+        if self.stopped.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped);
         }
+        self.room.check_for_change()?;
         let outcome = self.try_commit(group);
         if outcome.is_err() {
             self.stopped.store(true, Ordering::SeqCst);
@@ -313,14 +327,19 @@ impl Store for LocalStore {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        self.stopped.load(Ordering::SeqCst) || self.room.check(0).is_err()
     }
 }
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
-        if let Err(error) = self.engine.flush() {
+        let flushed = match self.stopped.load(Ordering::SeqCst) {
+            true => Err(StoreError::Stopped),
+            false => self.engine.flush(),
+        };
+        if let Err(error) = flushed {
             tracing::error!(%error, "the database was not written out; the next start follows the journal");
+            self.engine.abandon();
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod local;
 pub mod overlay;
 mod rebuild;
 pub mod record;
+mod room;
 pub mod snapshot;
 mod snapshots;
 pub mod upkeep;
@@ -40,6 +41,14 @@ pub enum StoreError {
     /// An earlier error makes it unknown what is on disk; a restart finds out.
     #[error("writing has stopped after an earlier storage error; restart scimd to recover")]
     Stopped,
+    /// Little room is left on the disk. Nothing was touched, and once there is more all goes on.
+    #[error("the disk has {left_mib} MiB left, and {needed_mib} are needed; make room")]
+    Full {
+        /// How much is left.
+        left_mib: u64,
+        /// How much is needed.
+        needed_mib: u64,
+    },
     /// The journal could not be read or written.
     #[error("the journal failed")]
     Journal(#[from] JournalError),
@@ -145,7 +154,8 @@ pub trait Store: Read + Upkeep {
     ///
     /// # Errors
     ///
-    /// Any error stops writing for good: whether the group will be there after a restart is unknown.
+    /// [`StoreError::Full`]: nothing happened. Any other error stops writing for good: whether the
+    /// group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
 
     /// Visits every change after the given sequence, in order. Nobody waits for it.
@@ -162,6 +172,6 @@ pub trait Store: Read + Upkeep {
     /// What tells this store from any other; known to nobody outside.
     fn identity(&self) -> [u8; 16];
 
-    /// Whether an error has stopped writing.
+    /// Whether nothing can be written, be it for good or for want of room.
     fn is_stopped(&self) -> bool;
 }

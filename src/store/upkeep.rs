@@ -1,5 +1,6 @@
 //! What keeps a store in order: snapshots, and the end of what is no longer needed.
 
+use std::fs;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -106,6 +107,12 @@ impl Upkeep for LocalStore {
 
 impl LocalStore {
     fn take(&self, snapshots: &Snapshots, now: Timestamp) -> Result<Whole, StoreError> {
+        let newest = snapshots.list()?.0.into_iter().next();
+        let bytes = match newest.map(|snapshot| fs::metadata(&snapshot.path)) {
+            Some(Ok(metadata)) => metadata.len(),
+            _ => self.engine.bytes(),
+        };
+        self.room.check(bytes)?;
         let applied = self.engine.applied()?.map_or(0, |(_, applied)| applied);
         snapshots.take(self, &self.history, applied, now)
     }

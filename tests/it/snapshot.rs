@@ -62,10 +62,8 @@ fn trimmed() -> (Server, Value) {
     // Two snapshots behind what was trimmed, and changes behind the older one.
     let client = server.client();
     let reached = number(snapshots(&server).last().unwrap());
-    let mut names = 0;
     for more in 1..=2 {
-        create(&client, "/Users", &user(&format!("later{names}")));
-        names += 1;
+        create(&client, "/Users", &user(&format!("later{more}")));
         server.until("there are later snapshots", |server| {
             snapshots(server).last().is_some_and(|path| number(path) >= reached + more)
         });
@@ -218,4 +216,30 @@ fn a_disk_that_takes_no_more_stops_writing_and_loses_nothing() {
     assert!(now == kept || now.starts_with(&format!("{last}x")), "{}", &now[..5]);
     create(&client, "/Users", &user("late"));
     server.succeed(&["verify"]);
+}
+
+#[test]
+fn while_little_room_is_left_changes_are_refused_and_reading_goes_on() {
+    let mut server = Server::start();
+    let (path, _) = create(&server.client(), "/Users", &user("a"));
+    server.stop();
+    let config = fs::read_to_string(server.folder().join("config.toml")).unwrap();
+    let more_than_any_disk_has = format!("{config}[store]\nmin_free_mib = 1000000000\n");
+    fs::write(server.folder().join("config.toml"), more_than_any_disk_has).unwrap();
+    server.boot(&[]);
+    let client = server.client();
+    for name in ["b", "c"] {
+        client.post("/Users", &user(name)).error(503, None);
+    }
+    client.delete(&path).error(503, None);
+    assert_eq!(server.stranger().get("//healthz").status, 503);
+    client.get(&path).expect(200);
+    let log = server.stop();
+    let told = log.matches("no changes are taken on, reading goes on: make room").count();
+    assert_eq!(told, 1, "{log}");
+
+    fs::write(server.folder().join("config.toml"), config).unwrap();
+    server.boot(&[]);
+    create(&server.client(), "/Users", &user("b"));
+    assert_eq!(total(&server.client()), 2);
 }

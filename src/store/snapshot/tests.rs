@@ -71,10 +71,10 @@ impl Read for Moving {
             for (_, writes) in self.script.iter().filter(|(before, _)| before.as_bytes() == key) {
                 self.change(writes);
             }
-            if let Some(value) = self.get(&key)? {
-                if visit(&key, value).is_break() {
-                    return Ok(());
-                }
+            if let Some(value) = self.get(&key)?
+                && visit(&key, value).is_break()
+            {
+                return Ok(());
             }
             at = [&key, &[0][..]].concat();
         }
