@@ -11,14 +11,20 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::keys;
+use super::watchdog::Watchdog;
 use super::{Read, StoreError, Write};
+
+/// How long a batch may take before something is done about it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The open database.
 pub(super) struct Engine {
+    watchdog: Watchdog,
     database: sled::Db,
     folder: PathBuf,
 }
@@ -47,14 +53,18 @@ impl Engine {
                 });
             }
         };
-        Ok(Self { database, folder: folder.to_owned() })
+        let stuck = database.clone();
+        let watchdog = Watchdog::start(PATIENCE, move || rescue(&stuck))
+            .map_err(|error| StoreError::Engine { action: "watch", reason: error.to_string() })?;
+        Ok(Self { watchdog, database, folder: folder.to_owned() })
     }
 
     /// Closes the database with everything on disk: sled itself does not sync what it writes.
     pub(super) fn close(self) -> Result<(), StoreError> {
-        let folder = self.folder;
-        self.database.flush().map_err(failed("flush"))?;
-        drop(self.database);
+        let Self { watchdog, database, folder } = self;
+        database.flush().map_err(failed("flush"))?;
+        drop(watchdog);
+        drop(database);
         sync_all(&folder).map_err(StoreError::file("sync", &folder))
     }
 
@@ -95,7 +105,7 @@ impl Engine {
         }
         batch.insert(keys::JOURNAL, &identity);
         batch.insert(keys::APPLIED, &sequence.to_le_bytes());
-        self.database.apply_batch(batch).map_err(failed("write"))
+        self.watchdog.watch(|| self.database.apply_batch(batch)).map_err(failed("write"))
     }
 
     /// Gives the database up as it is: after an error sled may, when it is closed, wait for ever for a
@@ -113,6 +123,14 @@ impl Engine {
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         self.database.flush().map(drop).map_err(failed("flush"))
     }
+}
+
+/// Wakes what waits within sled for a write that has failed: a failure that meets its own flushing at
+/// the wrong moment wakes nobody, and that holds the lock that every batch needs. Asking once more
+/// makes sled see the failure and wake all.
+fn rescue(database: &sled::Db) {
+    let answer = database.flush();
+    tracing::warn!(?answer, "the database takes long to write");
 }
 
 /// Syncs a folder with all that is in it.

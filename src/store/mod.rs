@@ -23,6 +23,7 @@ mod room;
 pub mod snapshot;
 mod snapshots;
 pub mod upkeep;
+mod watchdog;
 
 use std::io;
 use std::ops::ControlFlow;
