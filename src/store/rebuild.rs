@@ -59,7 +59,7 @@ pub(super) fn prepare(
             .and_then(|()| build(&new_state(data), &snapshot, history, cache_mib));
         match outcome {
             Ok(()) => return Ok(Source::Snapshot(snapshot)),
-            Err(error @ StoreError::Snapshot { .. }) => {
+            Err(error) if is_of(&error, &snapshot) => {
                 tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
             }
             Err(error) => return Err(error),
@@ -76,6 +76,15 @@ pub(super) fn prepare(
     history.follow::<StoreError>(0, |_| Ok(()))?;
     discard(&new_state(data))?;
     Ok(Source::Journal)
+}
+
+/// Whether an error says that this snapshot is damaged, does not fit, or can't be read.
+fn is_of(error: &StoreError, snapshot: &Snapshot) -> bool {
+    match error {
+        StoreError::Snapshot { .. } => true,
+        StoreError::File { path, .. } => *path == snapshot.path,
+        _ => false,
+    }
 }
 
 /// Checks that a snapshot holds the state of this journal at its change, and that the journal can be

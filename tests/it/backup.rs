@@ -222,6 +222,9 @@ fn a_backup_overwrites_nothing() {
     assert!(said.contains("name a new file"), "{said}");
     assert_eq!(fs::read_to_string(server.folder().join("precious")).unwrap(), "precious");
     refused(&server, &["backup", "no/such/folder"], 2);
+    let none = Server::configure("");
+    refused(&none, &["backup", "b"], 1);
+    assert!(!none.data().exists() && !none.folder().join("b").exists());
 }
 
 #[test]
