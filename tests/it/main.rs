@@ -15,6 +15,7 @@ mod harness;
 
 mod access;
 mod architecture;
+mod backup;
 mod bad_input;
 mod bulk;
 mod cli;
@@ -36,5 +37,7 @@ mod query;
 mod recovery;
 mod schema;
 mod setup;
+mod snapshot;
 mod token;
+mod verify;
 mod version;
