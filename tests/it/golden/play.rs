@@ -32,7 +32,8 @@ fn play_step(
     wire: &mut Wire<'_>,
     names: &mut Names,
 ) -> Result<(), String> {
-    let reply = wire.ask(&request(golden, step, names)?)?;
+    let request = request(golden, step, names).map_err(|problem| format!("    {problem}"))?;
+    let reply = wire.ask(&request)?;
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     let body: Value = match text.as_str() {
         "" => Value::Null,
