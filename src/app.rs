@@ -1,9 +1,11 @@
 //! The one place where parts are joined.
 
+mod keeper;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -13,27 +15,31 @@ use crate::access::{self, Catalogue};
 use crate::admin::Site;
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Limits};
-use crate::directory::{Directory, Settings};
+use crate::config::{Config, ConfigError, Limits, Store};
+use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
 use crate::http::server::{self, Drained, TlsConfig, tls};
 use crate::scim::schema::Registry;
+use crate::store::check::Check;
 use crate::store::folder::DataFolder;
-use crate::store::local::LocalStore;
+use crate::store::inspect::Inspection;
+use crate::store::local::{Limits as StoreLimits, LocalStore};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
 
-/// The resource types that the configuration asks for.
+/// What resources may say: the access catalogue and the resource types, as the configuration has them.
 ///
 /// # Errors
 ///
 /// Schemas that can't be added, each with its line.
-pub fn registry(config: &Config, catalogue: &Arc<Catalogue>) -> Result<Registry, ConfigError> {
+pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
     let file = config.file.clone().unwrap_or_default();
     let registry = Registry::with(&config.schemas)
         .map_err(|problems| ConfigError::Invalid { file, problems })?;
-    Ok(registry.map(|resource_type| access::install(resource_type, catalogue)))
+    let catalogue = Arc::new(Catalogue::new(config));
+    let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
+    Ok((catalogue, registry))
 }
 
 /// Opens the directory in the configured data folder.
@@ -44,14 +50,13 @@ pub fn registry(config: &Config, catalogue: &Arc<Catalogue>) -> Result<Registry,
 pub fn open_directory(config: &Config) -> Result<Directory> {
     let clock = Clock::System;
     let folder = DataFolder::open(&config.data_dir)?;
-    let mut identity = [0; 16];
-    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
-    let set_aside = format!("damaged-{}", clock.now().as_millisecond());
-    let store = LocalStore::open(folder, config.store.cache_mib, identity, &set_aside)
+    let Store { cache_mib, min_free_mib, .. } = config.store;
+    let limits = StoreLimits { cache_mib, min_free_mib };
+    let store = LocalStore::open(folder, limits, new_identity()?, clock.now())
         .context("can't open the data folder")?;
-    let catalogue = Arc::new(Catalogue::new(config));
+    let (catalogue, registry) = vocabulary(config)?;
     let settings = Settings {
-        registry: Arc::new(registry(config, &catalogue)?),
+        registry: Arc::new(registry),
         catalogue,
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
@@ -59,6 +64,37 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
         max_search_time: config.limits.request_timeout,
     };
     Ok(Directory::open(Arc::new(store), settings)?)
+}
+
+/// Checks the data folder without altering what is in it; no server may be using it.
+///
+/// # Errors
+///
+/// There is no such folder, or it is in use.
+pub fn verify(config: &Config) -> Result<Vec<Check>> {
+    if !config.data_dir.exists() {
+        bail!("there is no data folder {}; check data_dir", config.data_dir.display());
+    }
+    let folder = DataFolder::open(&config.data_dir)?;
+    Ok(match Inspection::open(folder, config.store.cache_mib) {
+        Ok(inspection) => {
+            let mut checks = inspection.checks().to_vec();
+            checks.extend(directory::verify(&inspection, &vocabulary(config)?.1));
+            checks
+        }
+        Err(checks) => checks,
+    })
+}
+
+/// What a new journal is told from any other by.
+///
+/// # Errors
+///
+/// The operating system gives no randomness.
+pub fn new_identity() -> Result<[u8; 16]> {
+    let mut identity = [0; 16];
+    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
+    Ok(identity)
 }
 
 /// The certificate and key that are served.
@@ -177,6 +213,7 @@ async fn run(
     let drained = tokio::select! {
         drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
         () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
+        () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
     };
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");

@@ -8,6 +8,7 @@ pub mod client;
 pub mod inspect;
 pub mod socket;
 
+use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use serde_json::Value;
 use crate::connection::token::Token;
 use crate::directory::{Directory, DirectoryError, Generate, Generated, Reset, Revoke};
 use crate::event::Actor;
+use crate::store::check::Check;
+use crate::store::snapshot::Whole;
 use inspect::{Kind, Shown};
 
 /// The name of the socket in the data folder.
@@ -83,6 +86,12 @@ pub enum Request {
         /// The id of the last member that is known, as an earlier reply said.
         after: Option<String>,
     },
+    /// Take a snapshot of everything, for a backup.
+    Snapshot,
+    /// Check all that there is.
+    Verify,
+    /// Have the database compacted at the next start.
+    Compact,
 }
 
 /// What an operator is told of a token.
@@ -140,6 +149,17 @@ pub enum Reply {
         /// Where the next part begins, if there is one.
         next: Option<String>,
     },
+    /// The snapshot that was taken.
+    Snapshot {
+        /// Its name among the snapshots of the data folder.
+        name: String,
+        /// The SHA-256 of the file, in hexadecimal.
+        sha256: String,
+    },
+    /// What was checked.
+    Verified(Vec<Check>),
+    /// The next start does it.
+    AtNextStart,
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -178,6 +198,15 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
         Request::ListMembers { group, after } => {
             inspect::members(directory, &site.base_url, &group, after.as_deref())
         }
+        Request::Snapshot => match directory.snapshot() {
+            Ok(Whole { snapshot, sha256, .. }) => Reply::Snapshot { name: snapshot.name(), sha256 },
+            Err(error) => failed(error.into()),
+        },
+        Request::Verify => Reply::Verified(directory.verify()),
+        Request::Compact => match directory.compact_at_next_start() {
+            Ok(()) => Reply::AtNextStart,
+            Err(error) => failed(error.into()),
+        },
     }
 }
 
@@ -192,13 +221,19 @@ fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
     }
 }
 
+/// An error with what caused it.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 fn failed(error: DirectoryError) -> Reply {
     Reply::Failed(match error {
         DirectoryError::NotFound { kind, id } => {
             let kind = kind.to_lowercase();
             format!("there is no {kind} {id}; `scimd {kind} list` shows those that there are")
         }
-        DirectoryError::Storage(error) => format!("storage failed: {error}"),
+        DirectoryError::Storage(error) => format!("storage failed: {}", with_causes(&error)),
         other => other.to_string(),
     })
 }

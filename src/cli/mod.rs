@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod backup;
 mod config;
 mod export;
 mod group;
@@ -7,18 +8,18 @@ mod init;
 mod inspect;
 mod operator;
 mod output;
+mod restore;
 mod serve;
 mod setup;
 mod token;
 mod user;
+mod verify;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::access::Catalogue;
 use crate::app;
 use crate::config::{Config, ConfigError};
 
@@ -52,6 +53,12 @@ enum Command {
     Group(group::GroupCommand),
     /// Print every user with its access, all told
     Export(export::Export),
+    /// Write everything to one file, also while a server runs
+    Backup(backup::Backup),
+    /// Fill an empty data folder from a backup
+    Restore(restore::Restore),
+    /// Check everything in the data folder, also while a server runs
+    Verify(verify::Verify),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -98,6 +105,9 @@ impl Cli {
             Command::User(user) => user.run(&configuration.load()?),
             Command::Group(group) => group.run(&configuration.load()?),
             Command::Export(export) => export.run(&configuration.load()?),
+            Command::Backup(backup) => backup.run(&configuration.load()?),
+            Command::Restore(restore) => restore.run(&configuration.load()?),
+            Command::Verify(verify) => verify.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
         }
     }
@@ -128,7 +138,7 @@ impl Configuration {
     /// Reads it and checks all of it.
     fn load(&self) -> Result<Config> {
         let config = Config::find(self.0.as_deref())?;
-        app::registry(&config, &Arc::new(Catalogue::new(&config)))?;
+        app::vocabulary(&config)?;
         Ok(config)
     }
 }

@@ -33,14 +33,10 @@ impl<'a> Operator<'a> {
     }
 
     fn reply(&mut self, request: Request) -> Result<Reply> {
-        if self.directory.is_none() {
-            let folder = &self.config.data_dir;
-            let asked = client::ask(folder, &request).with_context(|| {
-                format!("can't ask the server that runs on {}", folder.display())
-            })?;
-            if let Some(reply) = asked {
-                return Ok(reply);
-            }
+        if self.directory.is_none()
+            && let Some(reply) = self.ask_server(&request)?
+        {
+            return Ok(reply);
         }
         let directory = match &mut self.directory {
             Some(directory) => directory,
@@ -48,6 +44,17 @@ impl<'a> Operator<'a> {
         };
         let actor = Actor::Operator { uid: None };
         Ok(execute(directory, &app::site(self.config), actor, request))
+    }
+
+    /// Asks the server that runs; `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// A server runs and can't be asked.
+    pub(super) fn ask_server(&self, request: &Request) -> Result<Option<Reply>> {
+        let folder = &self.config.data_dir;
+        client::ask(folder, request)
+            .with_context(|| format!("can't ask the server that runs on {}", folder.display()))
     }
 }
 

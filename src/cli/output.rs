@@ -1,10 +1,15 @@
 //! What commands print: results on standard output, everything else on standard error.
 
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::UsageError;
 
 /// Prints a line of a result.
 pub(super) fn line(text: &str) -> Result<()> {
@@ -14,6 +19,13 @@ pub(super) fn line(text: &str) -> Result<()> {
 /// Tells the operator something that is not part of the result.
 pub(super) fn tell(text: &str) -> Result<()> {
     Ok(writeln!(io::stderr(), "{text}")?)
+}
+
+/// Makes a file that was not there and that only its owner may read.
+pub(super) fn create(path: &Path) -> Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
+    })
 }
 
 /// Prints a result for programs.

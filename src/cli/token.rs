@@ -1,16 +1,14 @@
 //! `scimd token`: make, list and end tokens.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::operator::{Operator, unexpected};
-use super::{UsageError, output, the_connection};
+use super::{output, the_connection};
 use crate::admin::{Reply, Request, TokenInfo};
 use crate::app;
 use crate::config::{Config, duration};
@@ -116,7 +114,7 @@ impl NewToken {
         request: impl FnOnce(Option<Duration>) -> Request,
     ) -> Result<()> {
         // The file comes first: a token that can't be handed over must not be made.
-        let file = self.output.as_deref().map(create).transpose()?;
+        let file = self.output.as_deref().map(output::create).transpose()?;
         let reply = Operator::new(config).ask(request(self.expires.0));
         let (secret, token, limited) = match reply {
             Ok(Reply::Generated { secret, token, limited }) => (secret, token, limited),
@@ -156,12 +154,6 @@ impl NewToken {
         }
         Ok(())
     }
-}
-
-fn create(path: &Path) -> Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
-    })
 }
 
 fn list(tokens: &[TokenInfo]) -> Result<()> {

@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 use super::Directory;
 use super::error::DirectoryError;
 use super::member;
-use super::resource::{self, Stored};
+use super::resource;
+use super::resource::Stored;
 use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::scim::resource::pick;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
-use crate::store::keys;
+use crate::store::{StoreError, keys};
 
 impl Directory {
     /// All that an account's access comes to; nothing for one that is inactive.
@@ -30,7 +31,7 @@ impl Directory {
     ) -> Result<Effective, DirectoryError> {
         let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
         let attributes = pick(&stored.record.json, &names)
-            .map_err(|_| resource::damaged(&keys::record(resource_type.tag, stored.id)))?;
+            .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))?;
         if attributes.get(ACTIVE) != Some(&true.into()) {
             return Ok(Effective::default());
         }

@@ -160,11 +160,7 @@ pub(super) fn find(
 
 /// Takes a record out of its envelope.
 pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreError> {
-    record::decode(value).ok_or_else(|| damaged(key))
-}
-
-pub(super) fn damaged(key: &[u8]) -> StoreError {
-    StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    record::decode(value).ok_or_else(|| StoreError::damaged(key))
 }
 
 /// Takes a record that a scan came upon out of its envelope.
@@ -176,7 +172,7 @@ pub(super) fn decode_scanned(
     match record::decode(value) {
         Some(record) => Ok(record),
         // Asking for it makes the store remember that it is damaged.
-        None => Err(state.get(key).err().unwrap_or_else(|| damaged(key))),
+        None => Err(state.get(key).err().unwrap_or_else(|| StoreError::damaged(key))),
     }
 }
 
@@ -186,13 +182,13 @@ pub(super) fn attributes(
     stored: &Stored,
 ) -> Result<Resource, StoreError> {
     Resource::from_stored(&stored.record.json)
-        .map_err(|_| damaged(&keys::record(resource_type.tag, stored.id)))
+        .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// What is known of a record.
 pub(super) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
     Meta::from_stored(&stored.record.json, stored.record.meta_at, stored.record.version)
-        .ok_or_else(|| damaged(&keys::record(resource_type.tag, stored.id)))
+        .ok_or_else(|| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// Checks that the resource is in one of the versions that a client named, if it named any.

@@ -1,8 +1,8 @@
 //! A client's value in the form in which its attribute is kept.
 //!
 //! This is the one place that knows which shapes clients send for a value. What is harmless is taken:
-//! booleans as words, one object where a list of objects belongs, a bare text or a list of one where
-//! an object with a `value` belongs (`manager`).
+//! booleans as words, one object where a list of objects belongs, a bare text where an object with a
+//! `value` belongs (`manager`, `"roles": ["Analyst"]`), a list of one where one belongs.
 
 use std::collections::HashSet;
 
@@ -186,9 +186,7 @@ impl Canonical {
                 Ok(None)
             }
             (Value::Object(object), _) => Ok(Some(object)),
-            (Value::String(text), Some(sub_attribute))
-                if !attribute.multi_valued || self.exchange == Exchange::Patch =>
-            {
+            (Value::String(text), Some(sub_attribute)) => {
                 let given = [(sub_attribute.name.clone(), Value::String(text))];
                 Ok((!given.iter().any(|(name, value)| is_blank_value((name, value))))
                     .then(|| given.into_iter().collect()))

@@ -14,6 +14,8 @@ use crate::config::{Problem, SchemaConfig};
 pub struct Schema {
     /// Its URN.
     pub id: String,
+    /// URNs by which some clients know it.
+    pub aliases: &'static [&'static str],
     /// Its name, for people.
     pub name: String,
     /// What it describes, for people.
@@ -23,6 +25,16 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Its URN, and those that are taken for it.
+    pub fn urns(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether this is what a URN means, in any letter case.
+    pub fn is_named(&self, urn: &str) -> bool {
+        self.urns().any(|known| known.eq_ignore_ascii_case(urn))
+    }
+
     /// The attribute of that name, in any letter case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         attribute::find(&self.attributes, name)
@@ -67,9 +79,9 @@ impl ResourceType {
         attribute::find(&self.common, name).or_else(|| self.schema.attribute(name))
     }
 
-    /// The extension with that URN, in any letter case.
+    /// The extension that a URN means, in any letter case.
     pub fn extension(&self, urn: &str) -> Option<&Extension> {
-        self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+        self.extensions.iter().find(|extension| extension.schema.is_named(urn))
     }
 
     /// The attribute that names a resource among those of its type: the first that each has and no

@@ -56,7 +56,8 @@ pub fn validate(
     run.take_all(top_level, &mut given, "", &mut attributes)?;
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
-        let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
+        let value = extension.schema.urns().find_map(|urn| given.take(urn));
+        let Some(value) = value.filter(|value| !value.is_null()) else {
             if extension.required {
                 let needed = extension.schema.attributes.iter().find(|one| one.required);
                 let needed = needed.map(|one| format!(":{}", one.name)).unwrap_or_default();
@@ -195,13 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_is_known_by_its_other_urns() {
+        for urn in [
+            "urn:scim:schemas:extension:enterprise:1.0",
+            "URN:ietf:params:scim:schemas:extension:enterprise:2.0user",
+        ] {
+            let validated = check(json!({"userName": "a", urn: {"department": "bi"}})).unwrap();
+            let expected = json!({"department": "bi"});
+            assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected), "{urn}");
+            assert_eq!(validated.unknown, [""; 0]);
+        }
+        let both = json!({"userName": "a", user::ENTERPRISE_USER: {"department": "bi"},
+            "urn:scim:schemas:extension:enterprise:2.0": {"department": "pm"}});
+        let validated = check(both).unwrap();
+        let expected = json!({"department": "bi"});
+        assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected));
+        assert_eq!(validated.unknown, ["urn:scim:schemas:extension:enterprise:2.0"]);
+    }
+
+    #[test]
     fn the_error_names_the_place() {
         assert_eq!(detail(json!({})), "\"userName\" is required.");
         assert_eq!(detail(json!({"userName": "  "})), "\"userName\" is required.");
         assert_eq!(detail(json!({"userName": 5})), "\"userName\" must be a string, not a number.");
         let user = |name: &str, value: Value| json!({"userName": "a", name: value});
         assert!(detail(user("emails", json!("x"))).contains("\"emails\" must be an array"));
-        assert!(detail(user("emails", json!(["x"]))).contains("\"emails[0]\" must be an object"));
+        assert!(detail(user("emails", json!([5]))).contains("\"emails[0]\" must be an object"));
         assert!(detail(user("active", json!("yes"))).contains("must be a boolean"));
         assert!(detail(user("name", json!({"givenName": []}))).contains("\"name.givenName\""));
         assert!(detail(user("schemas", json!("x"))).contains("array of strings"));
@@ -226,6 +246,8 @@ mod tests {
         let attributes = |body: Value| check(body).unwrap().resource;
         let emails = attributes(user("emails", json!({"value": "a@b.c"})));
         assert_eq!(emails.get("emails"), Some(&json!([{"value": "a@b.c"}])));
+        let roles = attributes(user("roles", json!(["a", {"value": "b"}, ""])));
+        assert_eq!(roles.get("roles"), Some(&json!([{"value": "a"}, {"value": "b"}])));
         for manager in [json!("M"), json!(["M"]), json!([{"value": "M"}]), json!({"Value": "M"})] {
             let user = attributes(user(user::ENTERPRISE_USER, json!({"manager": manager})));
             let enterprise = user.get(user::ENTERPRISE_USER);

@@ -29,6 +29,7 @@ fn schema() -> Schema {
     let immutable = |attribute: Attribute| attribute.mutability(Mutability::Immutable);
     Schema {
         id: GROUP.to_owned(),
+        aliases: &[],
         name: "Group".to_owned(),
         description: "A group of accounts and of other groups".to_owned(),
         attributes: vec![

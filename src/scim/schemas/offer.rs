@@ -31,6 +31,7 @@ fn offered(name: &str, endpoint: &str, urn: &str, description: &str) -> Resource
         is_account: false,
         schema: Schema {
             id: urn.to_owned(),
+            aliases: &[],
             name: name.to_owned(),
             description: description.to_owned(),
             attributes: vec![

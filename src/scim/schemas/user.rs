@@ -39,6 +39,7 @@ pub fn resource_type() -> ResourceType {
 fn core() -> Schema {
     Schema {
         id: USER.to_owned(),
+        aliases: &[],
         name: "User".to_owned(),
         description: "A person's account".to_owned(),
         attributes: vec![
@@ -149,6 +150,12 @@ fn addresses() -> Attribute {
 fn enterprise() -> Schema {
     Schema {
         id: ENTERPRISE_USER.to_owned(),
+        // Entra's documentation misspells it; OneLogin's templates have URNs from before the RFC.
+        aliases: &[
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0User",
+            "urn:scim:schemas:extension:enterprise:2.0",
+            "urn:scim:schemas:extension:enterprise:1.0",
+        ],
         name: "Enterprise User".to_owned(),
         description: "What an organisation knows about a person's position".to_owned(),
         attributes: vec![
