@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, SendBody};
+use ureq::{Agent, AsSendBody, SendBody};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     agent: Agent,
+    patience: Duration,
     base: String,
     token: String,
 }
@@ -65,10 +66,15 @@ impl Client {
             .tls_config(tls.build())
             .http_status_as_error(false)
             .max_idle_connections_per_host(4)
-            .timeout_global(Some(PATIENCE))
             .build()
             .new_agent();
-        Self { agent, base: format!("https://127.0.0.1:{port}"), token: token.to_owned() }
+        let base = format!("https://127.0.0.1:{port}");
+        Self { agent, patience: PATIENCE, base, token: token.to_owned() }
+    }
+
+    /// The same that waits no longer than this for an answer.
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
     }
 
     /// The same with another token.
@@ -89,13 +95,11 @@ impl Client {
             .header("Authorization", format!("Bearer {}", self.token))
             .header("X-Request-Origin", "localhost")
             .header("Content-Type", "application/scim+json");
-        let bytes = body.map(ToString::to_string).unwrap_or_default();
-        let response = if body.is_some() {
-            self.agent.run(request.body(bytes).map_err(|error| error.to_string())?)
-        } else {
-            self.agent.run(request.body(SendBody::none()).map_err(|error| error.to_string())?)
+        let sent = match body {
+            Some(body) => self.send(request.body(body.to_string())),
+            None => self.send(request.body(SendBody::none())),
         };
-        let mut response = response.map_err(|error| error.to_string())?;
+        let mut response = sent.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
         let text = response
             .body_mut()
@@ -109,6 +113,14 @@ impl Client {
             serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?
         };
         Ok(Reply { status, body })
+    }
+
+    fn send<B: AsSendBody>(
+        &self,
+        request: Result<Request<B>, ureq::http::Error>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let request = self.agent.configure_request(request?);
+        self.agent.run(request.timeout_global(Some(self.patience)).build())
     }
 
     /// Asks without a body.

@@ -9,7 +9,11 @@
 //! - How it is told: [`report`].
 
 mod base;
+mod canary;
 mod client;
+mod damage;
+mod environment;
+mod filesystem;
 mod finding;
 mod history;
 mod image;
@@ -47,8 +51,17 @@ const METHODS: &[Method] = &[
     Method { name: "kill", run: kill::server },
     Method { name: "every-call", run: syscalls::every },
     Method { name: "every-call-new-file", run: syscalls::every_at_new_file },
+    Method { name: "every-call-first-boot", run: syscalls::every_of_first_boot },
     Method { name: "power-cut", run: powercut::cuts },
     Method { name: "power-cut-new-file", run: powercut::cuts_at_new_file },
+    Method { name: "ext4-shutdown", run: filesystem::shut_down },
+    Method { name: "damage", run: damage::at_rest },
+    Method { name: "disk-full", run: environment::full_disk },
+    Method { name: "few-descriptors", run: environment::few_descriptors },
+    Method { name: "clock-jumps", run: environment::jumping_clock },
+    Method { name: "canary-no-sync", run: canary::no_sync },
+    Method { name: "canary-early-answer", run: canary::early_answer },
+    Method { name: "canary-no-checksum", run: canary::no_checksum },
 ];
 
 const USAGE: &str = "usage: tests/durability/run [--nightly [MINUTES]] [--only METHOD] [--seed SEED] [--cycle CYCLE]";

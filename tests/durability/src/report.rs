@@ -243,12 +243,12 @@ impl Row {
 /// Prints the table.
 pub(crate) fn print(rows: &[Row], seed: u64) {
     println!(
-        "\n{:<20} {:>6} {:>6} {:>8} {:>5} {:>5} {:>5} {:>6} {:>9} {:>5}  verdict",
+        "\n{:<21} {:>6} {:>6} {:>8} {:>5} {:>5} {:>5} {:>6} {:>9} {:>5}  verdict",
         "method", "cycles", "faults", "changes", "lost", "half", "back", "other", "bound", "s"
     );
     for row in rows {
         println!(
-            "{:<20} {:>6} {:>6} {:>8} {:>5} {:>5} {:>5} {:>6} {:>9} {:>5.0}  {}",
+            "{:<21} {:>6} {:>6} {:>8} {:>5} {:>5} {:>5} {:>6} {:>9} {:>5.0}  {}",
             row.method,
             row.cycles,
             row.faults,

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -41,7 +42,7 @@ impl Template {
             token: String::new(),
             can_verify: false,
         };
-        let place = Place::bare(template.clone(), &work.join("template"))?;
+        let place = Place::empty(&template, &work.join("template"))?;
         let launch = Launch { first_boot: true, ..Launch::default() };
         let server = place.start(&launch).map_err(|failed| failed.to_string())?;
         let deadline = Instant::now() + PATIENCE;
@@ -49,11 +50,7 @@ impl Template {
             if Instant::now() > deadline {
                 return Err(format!("no token on first boot: {}", server.log()));
             }
-            let printed = server.printed();
-            if printed.ends_with("\n\n") && printed.contains("Token  ") {
-                let token = printed.split_whitespace().find(|word| word.starts_with("scimd_"));
-                template.token = token.unwrap_or_default().to_owned();
-            }
+            template.token = server.token().unwrap_or_default();
             std::thread::sleep(Duration::from_millis(5));
         }
         server.stop()?;
@@ -73,7 +70,7 @@ impl Template {
 pub(crate) struct Place {
     template: Template,
     folder: PathBuf,
-    port: u16,
+    port: Arc<AtomicU16>,
 }
 
 /// How a server is started.
@@ -98,26 +95,37 @@ impl Launch {
 impl Place {
     /// A folder that is made anew, with the data of a first boot.
     pub(crate) fn fresh(template: &Template, folder: &Path) -> Result<Self, String> {
-        let place = Self::bare(template.clone(), folder)?;
+        let place = Self::empty(template, folder)?;
         copy(&template.data, &place.data()).map_err(|error| format!("can't copy: {error}"))?;
         Ok(place)
     }
 
     /// A folder that is made anew, without data.
-    fn bare(template: Template, folder: &Path) -> Result<Self, String> {
+    pub(crate) fn empty(template: &Template, folder: &Path) -> Result<Self, String> {
         let failed = |error: io::Error| format!("can't prepare {}: {error}", folder.display());
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(failed)?;
         }
         fs::create_dir_all(folder).map_err(failed)?;
-        let place = Self { template, folder: folder.to_owned(), port: free_port() };
-        let config = format!(
-            "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{}\"\n[connections.default]\n\
-             method = \"okta-custom\"\nservice_origin = \"localhost\"\n",
-            place.port
-        );
-        fs::write(place.config(), config).map_err(failed)?;
+        let port = Arc::new(AtomicU16::new(0));
+        let place = Self { template: template.clone(), folder: folder.to_owned(), port };
+        place.configure().map_err(failed)?;
         Ok(place)
+    }
+
+    /// Writes a configuration with a port that nobody has.
+    fn configure(&self) -> io::Result<()> {
+        let port = free_port();
+        self.port.store(port, Ordering::Relaxed);
+        let config = format!(
+            "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[connections.default]\n\
+             method = \"okta-custom\"\nservice_origin = \"localhost\"\n"
+        );
+        fs::write(self.config(), config)
+    }
+
+    fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
     }
 
     fn config(&self) -> PathBuf {
@@ -146,7 +154,17 @@ impl Place {
     /// A client with the token of the first boot.
     pub(crate) fn client(&self) -> Client {
         let certificate = self.template.data.join("tls/cert.pem");
-        Client::new(&certificate, self.port, &self.template.token)
+        Client::new(&certificate, self.port(), &self.template.token)
+    }
+
+    /// A client that trusts the certificate which this place made for itself.
+    pub(crate) fn own_client(&self, token: &str) -> Client {
+        Client::new(&self.data().join("tls/cert.pem"), self.port(), token)
+    }
+
+    /// A connection that says nothing.
+    pub(crate) fn connect(&self) -> io::Result<TcpStream> {
+        TcpStream::connect(("127.0.0.1", self.port()))
     }
 
     /// Whether the binary can verify a data folder.
@@ -174,6 +192,18 @@ impl Place {
 
     /// Starts the server, and waits until it listens.
     pub(crate) fn start(&self, launch: &Launch) -> Result<Server, Failed> {
+        loop {
+            match self.try_start(launch) {
+                // Somebody else has taken the port meanwhile: no fault of the server.
+                Err(failed) if failed.log.contains("Address already in use") => {
+                    self.configure().expect("the configuration was written before");
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    fn try_start(&self, launch: &Launch) -> Result<Server, Failed> {
         let mut server = self.spawn(launch);
         match server.ready.recv_timeout(PATIENCE) {
             Ok(()) => Ok(server),
@@ -258,6 +288,18 @@ impl Server {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it has told that its database failed.
+    pub(crate) fn database_failed(&self) -> bool {
+        self.log().contains("the database can't")
+    }
+
+    /// The token that it has shown.
+    pub(crate) fn token(&self) -> Option<String> {
+        let printed = self.printed();
+        let line = printed.lines().find_map(|line| line.strip_prefix("Token"))?;
+        Some(line.trim().to_owned()).filter(|token| token.starts_with("scimd_"))
+    }
+
     fn printed(&self) -> String {
         self.printed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -302,11 +344,6 @@ impl Server {
         }
         status
     }
-
-    /// Whether it still runs.
-    pub(crate) fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
 }
 
 impl Drop for Server {
@@ -334,7 +371,6 @@ fn collect(
 
 /// A port outside of the range from which the kernel takes those of clients.
 fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * 251 + NEXT.fetch_add(1, Ordering::Relaxed);

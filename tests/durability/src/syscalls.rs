@@ -27,6 +27,56 @@ pub(crate) fn every_at_new_file(session: &Session) -> Row {
     run(session, "every-call-new-file", Base::before_new_file, 8, Duration::from_secs(60))
 }
 
+/// The same for a first boot: once it has shown a token, that opens; and the next boot works.
+pub(crate) fn every_of_first_boot(session: &Session) -> Row {
+    // About 70 calls; those that are not made meet nothing.
+    session.cycles("every-call-first-boot", 75 * FAULTS.len(), Duration::from_secs(45), boot)
+}
+
+fn boot(cycle: &mut Cycle<'_>) -> Result<(), String> {
+    let place = Place::empty(&cycle.session.template, cycle.folder)?;
+    let fault = FAULTS[cycle.number % FAULTS.len()];
+    let at = cycle.number / FAULTS.len() + 1;
+    let log = log_of(&place);
+    let mut launch = Launch::under_shim(&[
+        ("SHIM_LOG", log.display().to_string()),
+        ("SHIM_FAULT", format!("{fault}:{at}")),
+    ]);
+    launch.first_boot = true;
+    let mut findings = Vec::new();
+    let (shown, mut told) = match place.start(&launch) {
+        Err(failed) => {
+            findings.extend(refusal(&failed, fault));
+            (None, failed.log)
+        }
+        Ok(mut server) => {
+            // It has all the time that a whole boot takes.
+            std::thread::sleep(Duration::from_millis(60));
+            server.terminate();
+            server.wait();
+            (server.token(), server.log())
+        }
+    };
+    match place.start(&Launch { first_boot: true, ..Launch::default() }) {
+        Err(failed) => findings.push(Finding::new(Harm::Unserved, failed.to_string())),
+        Ok(server) => {
+            if let Some(token) = shown {
+                let status = place.own_client(&token).get("/Users?count=0").map(|reply| reply.status);
+                if status != Ok(200) {
+                    let text = format!("the token that was shown is answered with {status:?}");
+                    findings.push(Finding::new(Harm::Lost, text));
+                }
+            }
+            told.push_str(&server.log());
+        }
+    }
+    let met = lines(&log).into_iter().find(|line| line.starts_with("F ")).unwrap_or_default();
+    findings.iter_mut().for_each(|one| one.text.push_str(&format!(" [{fault} at {met:?}]")));
+    cycle.tally.found(cycle.number, &findings, &place, &told);
+    cycle.tally.cycle(usize::from(!met.is_empty()), 0);
+    Ok(())
+}
+
 fn run(
     session: &Session,
     method: &str,
@@ -106,8 +156,8 @@ fn meet(
                 Some(Outcome::Refused(text)) => {
                     findings.push(Finding::new(Harm::WrongAnswer, text));
                 }
-                Some(_) if server.is_running() => {
-                    findings.extend(stopped_writing(&place, player, &mut server, cycle));
+                Some(_) if !kills(fault) => {
+                    findings.extend(stopped_writing(&place, &server, player, cycle));
                 }
                 _ => {}
             }
@@ -135,19 +185,23 @@ fn meet(
     Ok(())
 }
 
+fn kills(fault: &str) -> bool {
+    matches!(fault, "kill" | "torn")
+}
+
 /// A server that a fault kept from starting says why; one that was killed can't.
 fn refusal(failed: &Failed, fault: &str) -> Option<Finding> {
-    let killed = fault == "kill" || fault == "torn";
     let told = failed.status.code() == Some(1) && !failed.log.trim().is_empty();
-    let harmless = !failed.hung && (killed || told);
+    let harmless = !failed.hung && (kills(fault) || told);
     (!harmless).then(|| Finding::new(Harm::Unserved, failed.to_string()))
 }
 
-/// A server that could not put a change on disk takes no other, and goes on reading.
+/// A server that could not put a change on disk takes no other. It goes on reading; or, if the database
+/// failed and may hold half of a change, it says so and reads nothing.
 fn stopped_writing(
     place: &Place,
+    server: &Server,
     player: &Player,
-    server: &mut Server,
     cycle: &mut Cycle<'_>,
 ) -> Vec<Finding> {
     let client = place.client();
@@ -159,12 +213,12 @@ fn stopped_writing(
             let text = format!("after a failed change another is answered with {}", reply.status);
             findings.push(Finding::new(Harm::WrongAnswer, text));
         }
-        Err(_) if !server.is_running() => return findings,
         Err(error) => findings.push(Finding::new(Harm::Unserved, error)),
     }
     let expected: [Expectation; 1] = [player.history.expectation()];
     match oracle::inspect(&client, &expected, &mut cycle.random) {
         Ok(found) => findings.extend(found),
+        Err(_) if server.database_failed() => {}
         Err(error) => {
             let text = format!("after a failed change reading fails: {error}");
             findings.push(Finding::new(Harm::Unserved, text));
