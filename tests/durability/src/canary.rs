@@ -60,7 +60,7 @@ fn cut_power(session: &Session, name: &'static str, sync_lies: bool, tally: &Tal
 fn sabotaged(session: &Session, patch: &str) -> Result<Session, String> {
     let source = crate::path_in("DURABILITY_SOURCE")?;
     let target = crate::path_in("DURABILITY_TARGET")?.join("canaries");
-    let copied = target.join(patch);
+    let copied = target.join("source");
     let failed = |error: std::io::Error| format!("can't copy the source: {error}");
     if copied.exists() {
         fs::remove_dir_all(&copied).map_err(failed)?;
@@ -80,6 +80,8 @@ fn sabotaged(session: &Session, patch: &str) -> Result<Session, String> {
     seed(&session.template.binary, &built)?;
     let mut build = Command::new("cargo");
     build.args(["build", "--locked", "--quiet", "--bin", "scimd", "--target-dir"]).arg(&built);
+    // Built soon is better here than running fast.
+    build.envs([("CARGO_INCREMENTAL", "1"), ("CARGO_PROFILE_DEV_OPT_LEVEL", "0")]);
     done(build.current_dir(&copied), &format!("with {} it does not build", file.display()))?;
     let binary = target.join(format!("scimd-{patch}"));
     fs::copy(built.join("debug/scimd"), &binary).map_err(failed)?;
@@ -94,10 +96,10 @@ fn seed(binary: &Path, built: &Path) -> Result<(), String> {
     }
     let from: PathBuf = binary.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(built.join("debug")).map_err(|error| error.to_string())?;
-    for part in ["deps", "build", ".fingerprint"] {
+    // With their times: they say that nothing has to be built again. What is linked is never written to.
+    for (part, how) in [("deps", "-al"), ("build", "-a"), (".fingerprint", "-a")] {
         let mut copy = Command::new("cp");
-        // With their times: they say that nothing has to be built again.
-        copy.arg("-a").arg(from.join(part)).arg(built.join("debug"));
+        copy.arg(how).arg(from.join(part)).arg(built.join("debug"));
         done(&mut copy, "can't copy what was built")?;
     }
     Ok(())

@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::base::Base;
 use crate::finding::{Finding, Harm};
 use crate::history::Expectation;
-use crate::oracle;
 use crate::random::Random;
 use crate::report::{Row, Tally};
 use crate::server::{self, Launch, Place};
 use crate::session::{Cycle, Session};
+use crate::{journal, oracle};
 
 /// How often a server that asks for a restart gets one.
 const STARTS: usize = 3;
@@ -73,7 +73,12 @@ fn hurt(cycle: &mut Cycle<'_>, base: &Base) -> Result<(), String> {
     let players = base.players();
     let expected: Vec<Expectation> =
         players.iter().map(|player| player.history.expectation()).collect();
-    let (mut findings, log) = look(&place, &expected, random);
+    let (mut findings, log, served) = look(&place, &expected, random);
+    if rebuilds && served {
+        // Whoever makes everything of the journal has read all of it, and must have noticed.
+        let histories = players.iter().map(|player| (&player.history, player.history.len()));
+        findings.extend(journal::check(&place.data(), histories));
+    }
     let shown = path.strip_prefix(place.data()).unwrap_or(&path).display().to_string();
     let rebuilds = if rebuilds { ", and state/ removed" } else { "" };
     findings
@@ -134,8 +139,13 @@ fn inflict(bytes: &mut Vec<u8>, damage: Damage, spared: usize, random: &mut Rand
     }
 }
 
-/// Starts the server, again if it asks for that, and looks.
-fn look(place: &Place, expected: &[Expectation], random: &mut Random) -> (Vec<Finding>, String) {
+/// Starts the server, again if it asks for that, and looks: what was found, what it logged, and whether
+/// it served.
+fn look(
+    place: &Place,
+    expected: &[Expectation],
+    random: &mut Random,
+) -> (Vec<Finding>, String, bool) {
     let mut log = String::new();
     for _ in 0..STARTS {
         let mut server = match place.start(&Launch::default()) {
@@ -144,7 +154,7 @@ fn look(place: &Place, expected: &[Expectation], random: &mut Random) -> (Vec<Fi
                 let told = failed.status.code() == Some(1) && names_what_is_wrong(&failed.log);
                 let text = format!("without a reason, {failed}");
                 let silent = (failed.hung || !told).then(|| Finding::new(Harm::Unserved, text));
-                return (silent.into_iter().collect(), failed.log);
+                return (silent.into_iter().collect(), failed.log, false);
             }
         };
         let seen = oracle::inspect(&place.client(), expected, random);
@@ -152,13 +162,14 @@ fn look(place: &Place, expected: &[Expectation], random: &mut Random) -> (Vec<Fi
         server.wait();
         log = server.log();
         match seen {
-            Ok(findings) => return (findings, log),
+            Ok(findings) => return (findings, log, true),
             // It may have met the damage only now; then it says so, and the next start rebuilds.
             Err(_) if names_what_is_wrong(&log) => {}
-            Err(error) => return (vec![Finding::new(Harm::Unserved, error)], log),
+            Err(error) => return (vec![Finding::new(Harm::Unserved, error)], log, false),
         }
     }
-    (vec![Finding::new(Harm::Unserved, format!("{STARTS} starts did not help"))], log)
+    let text = format!("{STARTS} starts did not help");
+    (vec![Finding::new(Harm::Unserved, text)], log, false)
 }
 
 /// Whether a log tells an operator where to look.
