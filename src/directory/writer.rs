@@ -229,9 +229,13 @@ fn report(error: &StoreError) {
         causes.push(error.to_string());
         cause = error.source();
     }
+    let reading = match error {
+        StoreError::Journal(_) => "goes on",
+        _ => "ends, too: half of the change may be in the database",
+    };
     tracing::error!(
-        %error, cause = causes.join(": "),
-        "a change could not be put on disk: no more changes are taken on, reading goes on; check the disk, then restart scimd"
+        %error, cause = causes.join(": "), reading,
+        "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
     );
 }
 

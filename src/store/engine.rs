@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(super) struct Engine {
     watchdog: Watchdog,
     database: sled::Db,
     folder: PathBuf,
+    /// Whether a write has failed. Part of it may be in memory then, and is not to be read.
+    half_written: AtomicBool,
 }
 
 fn failed(action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
@@ -56,12 +59,13 @@ impl Engine {
         let stuck = database.clone();
         let watchdog = Watchdog::start(PATIENCE, move || rescue(&stuck))
             .map_err(|error| StoreError::Engine { action: "watch", reason: error.to_string() })?;
-        Ok(Self { watchdog, database, folder: folder.to_owned() })
+        let half_written = AtomicBool::new(false);
+        Ok(Self { watchdog, database, folder: folder.to_owned(), half_written })
     }
 
     /// Closes the database with everything on disk: sled itself does not sync what it writes.
     pub(super) fn close(self) -> Result<(), StoreError> {
-        let Self { watchdog, database, folder } = self;
+        let Self { watchdog, database, folder, .. } = self;
         database.flush().map_err(failed("flush"))?;
         drop(watchdog);
         drop(database);
@@ -105,7 +109,19 @@ impl Engine {
         }
         batch.insert(keys::JOURNAL, &identity);
         batch.insert(keys::APPLIED, &sequence.to_le_bytes());
-        self.watchdog.watch(|| self.database.apply_batch(batch)).map_err(failed("write"))
+        let applied = self.watchdog.watch(|| self.database.apply_batch(batch));
+        if applied.is_err() {
+            self.half_written.store(true, Ordering::SeqCst);
+        }
+        applied.map_err(failed("write"))
+    }
+
+    fn readable(&self) -> Result<(), StoreError> {
+        if self.half_written.load(Ordering::SeqCst) {
+            let reason = "a change was written by half; restart scimd to recover".to_owned();
+            return Err(StoreError::Engine { action: "read", reason });
+        }
+        Ok(())
     }
 
     /// Gives the database up as it is: after an error sled may, when it is closed, wait for ever for a
@@ -148,6 +164,7 @@ fn sync_all(folder: &Path) -> io::Result<()> {
 
 impl Read for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.readable()?;
         let value = self.database.get(key).map_err(failed("read"))?;
         Ok(value.map(Bytes::from_owner))
     }
@@ -158,6 +175,7 @@ impl Read for Engine {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.readable()?;
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, value) = entry.map_err(failed("read"))?;
