@@ -1,13 +1,12 @@
 //! Everything that access may name.
 
-use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
-use crate::config::{self, Access, Config, Grant, WorkspaceAccess, is_permission, nearest};
+use crate::config::{self, Access, Config, Grant, derived_id, is_permission, nearest};
+pub use crate::config::{PermissionSet, Role};
 use crate::scim::error::ScimError;
 use crate::scim::value::fold;
 
-/// How many hexadecimal digits an id has that is derived from a name.
-const DERIVED_DIGITS: usize = 24;
 /// How many characters of an unknown name an error repeats.
 const MAX_SHOWN: usize = 100;
 /// How many known names an error lists where none is near.
@@ -26,6 +25,38 @@ pub struct Catalogue {
     pub roles: Vec<Role>,
     /// What groups give to their members.
     pub grants: Vec<Grant>,
+    places: Places,
+}
+
+/// Where things are in their lists, by name and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Places {
+    workspaces: Index,
+    permission_sets: Index,
+    roles: Index,
+}
+
+/// Places by folded name and by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Index {
+    by_name: HashMap<String, usize>,
+    by_id: HashMap<String, usize>,
+}
+
+impl Index {
+    fn new<'a>(names_and_ids: impl Iterator<Item = (&'a String, &'a String)>) -> Self {
+        let mut index = Self::default();
+        for (place, (name, id)) in names_and_ids.enumerate() {
+            index.by_name.insert(fold(name).into_owned(), place);
+            index.by_id.insert(id.clone(), place);
+        }
+        index
+    }
+
+    fn find<'a, T>(&self, all: &'a [T], called: &str) -> Option<&'a T> {
+        let place = self.by_id.get(called).or_else(|| self.by_name.get(fold(called).as_ref()))?;
+        all.get(*place)
+    }
 }
 
 /// A workspace.
@@ -48,66 +79,31 @@ pub struct Team {
     pub name: String,
 }
 
-/// Permissions in a workspace under one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PermissionSet {
-    /// Its id: given, or derived from the name.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it permits.
-    pub permissions: Vec<String>,
-}
-
-/// Access to workspaces under one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Role {
-    /// Its id: given, or derived from the name.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// To which workspaces it gives which access; everything is named by its name.
-    pub workspaces: Vec<WorkspaceAccess>,
-}
-
 impl Catalogue {
     /// The catalogue of a configuration.
     pub fn new(config: &Config) -> Self {
-        let id = |given: &Option<String>, kind: &str, name: &str| {
-            given.clone().unwrap_or_else(|| derived(&[kind, name]))
-        };
-        let workspace = |config::Workspace { name, id: given, teams }: &config::Workspace| {
-            let teams = teams
-                .iter()
-                .map(|team| Team { id: derived(&["team", name, team]), name: team.clone() });
+        let workspace = |config::Workspace { name, id, teams }: &config::Workspace| {
+            let team =
+                |team: &String| Team { id: derived_id(&["team", id, team]), name: team.clone() };
             Workspace {
-                id: id(given, "workspace", name),
+                id: id.clone(),
                 name: name.clone(),
-                teams: teams.collect(),
+                teams: teams.iter().map(team).collect(),
             }
         };
         Self {
             words: config.access.clone(),
             workspaces: config.workspaces.iter().map(workspace).collect(),
-            permission_sets: config
-                .permission_sets
-                .iter()
-                .map(|set| PermissionSet {
-                    id: id(&set.id, "permission set", &set.name),
-                    name: set.name.clone(),
-                    permissions: set.permissions.clone(),
-                })
-                .collect(),
-            roles: config
-                .roles
-                .iter()
-                .map(|role| Role {
-                    id: id(&role.id, "role", &role.name),
-                    name: role.name.clone(),
-                    workspaces: role.workspaces.clone(),
-                })
-                .collect(),
+            permission_sets: config.permission_sets.clone(),
+            roles: config.roles.clone(),
             grants: config.grants.clone(),
+            places: Places {
+                workspaces: Index::new(config.workspaces.iter().map(|one| (&one.name, &one.id))),
+                permission_sets: Index::new(
+                    config.permission_sets.iter().map(|one| (&one.name, &one.id)),
+                ),
+                roles: Index::new(config.roles.iter().map(|one| (&one.name, &one.id))),
+            },
         }
     }
 
@@ -122,7 +118,7 @@ impl Catalogue {
     ///
     /// `invalidValue`, naming the nearest that there is.
     pub fn workspace(&self, called: &str) -> Result<&Workspace, ScimError> {
-        find(&self.workspaces, called, |one| (&one.name, &one.id)).ok_or_else(|| {
+        self.places.workspaces.find(&self.workspaces, called).ok_or_else(|| {
             unknown("workspace", called, self.workspaces.iter().map(|one| &one.name))
         })
     }
@@ -134,7 +130,9 @@ impl Catalogue {
     /// `invalidValue`, naming the nearest that there is.
     pub fn permission_set(&self, called: &str) -> Result<&PermissionSet, ScimError> {
         let names = || self.permission_sets.iter().map(|one| &one.name);
-        find(&self.permission_sets, called, |one| (&one.name, &one.id))
+        self.places
+            .permission_sets
+            .find(&self.permission_sets, called)
             .ok_or_else(|| unknown("permission set", called, names()))
     }
 
@@ -144,7 +142,9 @@ impl Catalogue {
     ///
     /// `invalidValue`, naming the nearest that there is.
     pub fn role(&self, called: &str) -> Result<&Role, ScimError> {
-        find(&self.roles, called, |one| (&one.name, &one.id))
+        self.places
+            .roles
+            .find(&self.roles, called)
             .ok_or_else(|| unknown("role", called, self.roles.iter().map(|one| &one.name)))
     }
 
@@ -193,29 +193,12 @@ impl Workspace {
     /// `invalidValue`, naming the nearest that there is.
     pub fn team(&self, called: &str) -> Result<&Team, ScimError> {
         let what = format!("team in workspace \"{}\"", self.name);
-        find(&self.teams, called, |one| (&one.name, &one.id))
+        let folded = fold(called);
+        self.teams
+            .iter()
+            .find(|team| team.id == called || fold(&team.name) == folded)
             .ok_or_else(|| unknown(&what, called, self.teams.iter().map(|one| &one.name)))
     }
-}
-
-/// The id of what has none: the same for ever, for the same names in any letter case.
-fn derived(names: &[&str]) -> String {
-    let folded: Vec<_> = names.iter().map(|name| fold(name)).collect();
-    let digest = Sha256::digest(folded.join("\u{0}").as_bytes());
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.chars().take(DERIVED_DIGITS).collect()
-}
-
-fn find<'a, T>(
-    all: &'a [T],
-    called: &str,
-    names: impl Fn(&T) -> (&String, &String),
-) -> Option<&'a T> {
-    let folded = fold(called);
-    all.iter().find(|one| {
-        let (name, id) = names(one);
-        id == called || fold(name) == folded
-    })
 }
 
 fn listed(what: &str, word: &str, listed: &[String]) -> Result<String, ScimError> {
@@ -265,9 +248,9 @@ mod tests {
 
     #[test]
     fn derived_ids_never_change() {
-        assert_eq!(derived(&["workspace", "Main"]), derived(&["workspace", "MAIN"]));
-        assert_ne!(derived(&["workspace", "Main"]), derived(&["role", "Main"]));
-        assert_eq!(derived(&["workspace", "Main"]), "ade9e1442ee46f990108b78c");
+        assert_eq!(derived_id(&["workspace", "Main"]), derived_id(&["workspace", "MAIN"]));
+        assert_ne!(derived_id(&["workspace", "Main"]), derived_id(&["role", "Main"]));
+        assert_eq!(derived_id(&["workspace", "Main"]), "ade9e1442ee46f990108b78c");
     }
 
     #[test]

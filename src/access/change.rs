@@ -19,6 +19,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// Whether there was a role of that name.
+    pub fn had_role(&self, name: &str) -> bool {
+        self.roles.iter().any(|(known, _)| fold(known) == fold(name))
+    }
+
     /// The names in a catalogue.
     pub fn of(catalogue: &Catalogue) -> Self {
         let words = catalogue.words();

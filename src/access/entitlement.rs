@@ -146,36 +146,35 @@ impl Entitlement {
 
     /// Every entitlement that the catalogue names. Permissions of which any word is taken are not
     /// among them.
-    pub fn all(catalogue: &Catalogue) -> Vec<Self> {
+    pub fn all(catalogue: &Catalogue) -> impl Iterator<Item = Self> {
         let words = catalogue.words();
-        let company = words
-            .company_permissions
-            .iter()
-            .map(|permission| Self::Company { permission: permission.clone() });
-        let mut all: Vec<Self> = company.collect();
-        for known in &catalogue.workspaces {
+        let company = words.company_permissions.iter().cloned();
+        let company = company.map(|permission| Self::Company { permission });
+        company.chain(catalogue.workspaces.iter().flat_map(move |known| {
             let workspace = || known.name.clone();
-            all.push(Self::Workspace { workspace: workspace() });
-            all.extend(words.workspace_permissions.iter().map(|permission| Self::Permission {
-                workspace: workspace(),
-                permission: permission.clone(),
-            }));
-            all.extend(
-                catalogue.permission_sets.iter().map(|set| Self::PermissionSet {
-                    workspace: workspace(),
-                    set: set.name.clone(),
-                }),
-            );
-            for team in &known.teams {
-                all.push(Self::Team { workspace: workspace(), team: team.name.clone() });
-                all.extend(words.team_permissions.iter().map(|permission| Self::TeamPermission {
-                    workspace: workspace(),
-                    team: team.name.clone(),
-                    permission: permission.clone(),
-                }));
-            }
-        }
-        all
+            let permissions = words.workspace_permissions.iter().cloned();
+            let sets = catalogue.permission_sets.iter().map(|set| set.name.clone());
+            let teams = known.teams.iter().flat_map(move |team| {
+                let permissions = words.team_permissions.iter().cloned();
+                let (workspace, team) = (move || known.name.clone(), move || team.name.clone());
+                std::iter::once(Self::Team { workspace: workspace(), team: team() }).chain(
+                    permissions.map(move |permission| Self::TeamPermission {
+                        workspace: workspace(),
+                        team: team(),
+                        permission,
+                    }),
+                )
+            });
+            std::iter::once(Self::Workspace { workspace: workspace() })
+                .chain(
+                    permissions.map(move |permission| Self::Permission {
+                        workspace: workspace(),
+                        permission,
+                    }),
+                )
+                .chain(sets.map(move |set| Self::PermissionSet { workspace: workspace(), set }))
+                .chain(teams)
+        }))
     }
 }
 

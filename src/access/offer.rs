@@ -4,6 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::catalogue::Catalogue;
 use super::entitlement::Entitlement;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::offer;
 
 /// One entry, without what says where it is served.
 pub struct Offer {
@@ -14,21 +16,29 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Every role, in the order of the configuration.
-    pub fn roles(catalogue: &Catalogue) -> Vec<Self> {
-        let roles = catalogue.roles.iter();
-        roles.map(|role| Self::new(role.id.clone(), &role.name, &role.name, "role")).collect()
+    /// Everything that is offered at the endpoint of a resource type, in the order of the
+    /// configuration.
+    pub fn of<'a>(
+        resource_type: &ResourceType,
+        catalogue: &'a Catalogue,
+    ) -> Box<dyn Iterator<Item = Self> + 'a> {
+        match resource_type.schema.id.as_str() {
+            offer::ROLE => Box::new(Self::roles(catalogue)),
+            offer::ENTITLEMENT => Box::new(Self::entitlements(catalogue)),
+            _ => Box::new(std::iter::empty()),
+        }
     }
 
-    /// Every entitlement that can be named beforehand.
-    pub fn entitlements(catalogue: &Catalogue) -> Vec<Self> {
-        let all = Entitlement::all(catalogue);
-        all.iter()
-            .map(|entitlement| {
-                let value = entitlement.to_string();
-                Self::new(value.clone(), &value, &entitlement.in_words(), entitlement.kind())
-            })
-            .collect()
+    fn roles(catalogue: &Catalogue) -> impl Iterator<Item = Self> {
+        let roles = catalogue.roles.iter();
+        roles.map(|role| Self::new(role.id.clone(), &role.name, &role.name, "role"))
+    }
+
+    fn entitlements(catalogue: &Catalogue) -> impl Iterator<Item = Self> {
+        Entitlement::all(catalogue).map(|entitlement| {
+            let value = entitlement.to_string();
+            Self::new(value.clone(), &value, &entitlement.in_words(), entitlement.kind())
+        })
     }
 
     fn new(id: String, value: &str, display: &str, kind: &str) -> Self {

@@ -43,10 +43,7 @@ pub fn install(resource_type: &mut ResourceType, catalogue: &Arc<Catalogue>) {
 }
 
 fn speak(attribute: &mut Attribute, vocabulary: Arc<dyn Vocabulary>) {
-    let words = vocabulary.words();
-    if words.len() <= MAX_SUGGESTED {
-        attribute.canonical_values = words;
-    }
+    attribute.canonical_values = vocabulary.words(MAX_SUGGESTED);
     attribute.vocabulary = Some(vocabulary);
 }
 
@@ -56,9 +53,12 @@ struct Roles(Arc<Catalogue>);
 impl Vocabulary for Roles {
     /// Entra may send a role as an object in a text, of which `value`, `displayName` or `id` names it.
     fn canonical(&self, text: &str) -> Result<String, ScimError> {
-        let plain = self.0.role(text).map(|role| role.name.clone());
-        let (Err(_), Ok(Value::Object(object))) = (&plain, serde_json::from_str(text)) else {
-            return plain;
+        let object = match text.trim_start().starts_with('{') {
+            true => serde_json::from_str(text).ok(),
+            false => None,
+        };
+        let Some(Value::Object(object)) = object else {
+            return self.0.role(text).map(|role| role.name.clone());
         };
         let names =
             ["value", "displayName", "id"].iter().filter_map(|key| object.get(*key)?.as_str());
@@ -69,11 +69,15 @@ impl Vocabulary for Roles {
                 Err(error) => first = first.or(Some(error)),
             }
         }
-        first.map_or(plain, Err)
+        Err(first.unwrap_or_else(|| {
+            ScimError::invalid_value(
+                "A role that is an object must have a value, displayName or id.",
+            )
+        }))
     }
 
-    fn words(&self) -> Vec<String> {
-        self.0.roles.iter().map(|role| role.name.clone()).collect()
+    fn words(&self, at_most: usize) -> Vec<String> {
+        all_or_none(self.0.roles.iter().map(|role| role.name.clone()), at_most)
     }
 }
 
@@ -85,8 +89,8 @@ impl Vocabulary for Entitlements {
         Entitlement::parse(&self.0, text).map(|entitlement| entitlement.to_string())
     }
 
-    fn words(&self) -> Vec<String> {
-        Entitlement::all(&self.0).iter().map(ToString::to_string).collect()
+    fn words(&self, at_most: usize) -> Vec<String> {
+        all_or_none(Entitlement::all(&self.0).map(|one| one.to_string()), at_most)
     }
 }
 
@@ -98,7 +102,13 @@ impl Vocabulary for Departments {
         self.0.department(text)
     }
 
-    fn words(&self) -> Vec<String> {
-        self.0.words().departments.clone()
+    fn words(&self, at_most: usize) -> Vec<String> {
+        all_or_none(self.0.words().departments.iter().cloned(), at_most)
     }
+}
+
+/// All words, or none if there are more.
+fn all_or_none(words: impl Iterator<Item = String>, at_most: usize) -> Vec<String> {
+    let some: Vec<String> = words.take(at_most + 1).collect();
+    if some.len() > at_most { Vec::new() } else { some }
 }

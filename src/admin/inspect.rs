@@ -18,6 +18,8 @@ use crate::store::StoreError;
 
 /// How many resources one reply holds.
 const RESOURCES: usize = 100;
+/// How many, if their access is told of.
+const RESOURCES_WITH_ACCESS: usize = 10;
 /// How many members one reply holds.
 const MEMBERS: usize = 1_000;
 
@@ -91,7 +93,10 @@ pub(super) fn list(
     let page = kind.resource_type(directory).and_then(|resource_type| {
         let search = Search {
             targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
-            page: PageRequest { start: Start::Cursor(cursor), count: RESOURCES },
+            page: PageRequest {
+                start: Start::Cursor(cursor),
+                count: if access { RESOURCES_WITH_ACCESS } else { RESOURCES },
+            },
             fingerprint: format!("list {}", kind.as_str()),
         };
         let tied: Vec<&str> = resource_type.tied().map(|tied| tied.name.as_str()).collect();

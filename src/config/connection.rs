@@ -163,7 +163,7 @@ pub enum Method {
     OktaCustom,
     /// Microsoft Entra ID.
     Entra,
-    /// Any other SCIM 2.0 client.
+    /// A client of the operator's own, in the flat dialect.
     Custom,
 }
 

@@ -2,6 +2,9 @@
 
 use super::Invalid;
 
+/// How many characters a word may have for the nearest one to be looked for.
+const MAX_WORD: usize = 128;
+
 /// Finds the member of `all` that is written `text`; `what` names the list in the error.
 pub(super) fn parse<T: Copy>(
     what: &str,
@@ -20,16 +23,23 @@ pub(super) fn parse<T: Copy>(
     Err(Invalid::new(format!("unknown {what} {text:?}; expected one of {list}{hint}")))
 }
 
-/// The candidate with the smallest edit distance to `word`, case ignored.
+/// The candidate with the smallest edit distance to `word`, case ignored; none for a word of more than
+/// 128 characters, which clients may send and which would take long.
 ///
 /// A candidate is near when at most a third of the word (rounded up) differs.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let length = word.chars().take(MAX_WORD + 1).count();
+    if length > MAX_WORD {
+        return None;
+    }
     let word = word.to_lowercase();
+    let allowed = length.div_ceil(3);
     let (distance, candidate) = candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
         .min_by_key(|&(distance, _)| distance)?;
-    (distance <= word.chars().count().div_ceil(3)).then_some(candidate)
+    (distance <= allowed).then_some(candidate)
 }
 
 /// The Levenshtein distance, one row of the table at a time.

@@ -40,7 +40,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub use load::ConfigError;
 pub use log::{Format, Level, Log};
-pub use name::is_permission;
+pub use name::{derived_id, is_permission};
 pub use notes::Problem;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
@@ -52,6 +52,9 @@ pub use workspace::Workspace;
 use name::Taken;
 use reader::Section;
 use role::Known;
+
+/// How many entitlements the access catalogue may name.
+const MAX_ENTITLEMENTS: usize = 100_000;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +141,7 @@ impl Config {
             let mut taken = Taken::default();
             complete_tables(root, "roles", |section| Role::read(section, &mut taken, known))
         };
+        check_size(root, &access, &workspaces, &permission_sets);
         let known_roles = roles_complete.then_some(roles.as_slice());
         let (grants, _) =
             complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
@@ -175,6 +179,28 @@ fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<Workspace>, bool) {
         workspaces.push(Workspace::default());
     }
     (workspaces, complete)
+}
+
+/// Notes a catalogue that names more entitlements than clients could choose from.
+fn check_size(
+    root: &mut Section<'_, '_>,
+    access: &Access,
+    workspaces: &[Workspace],
+    permission_sets: &[PermissionSet],
+) {
+    let in_workspace = 1 + access.workspace_permissions.len() + permission_sets.len();
+    let in_team = 1 + access.team_permissions.len();
+    let teams: usize = workspaces.iter().map(|workspace| workspace.teams.len()).sum();
+    let count = workspaces.len().saturating_mul(in_workspace).saturating_add(teams * in_team);
+    if count > MAX_ENTITLEMENTS {
+        root.problem(
+            "workspaces",
+            format!(
+                "workspaces, teams, permissions and permission sets make {count} entitlements; expected \
+                 {MAX_ENTITLEMENTS} at most"
+            ),
+        );
+    }
 }
 
 /// Reads an array of tables, and tells whether each could be read.

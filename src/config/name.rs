@@ -2,15 +2,20 @@
 
 use std::collections::HashSet;
 
+use sha2::{Digest, Sha256};
+
 use super::keyword;
 use super::reader::Section;
+use crate::fold::fold;
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 100;
 /// Longest id and longest permission, in characters.
 const MAX_ID: usize = 64;
+/// How many hexadecimal digits an id has that is derived from a name.
+const DERIVED_DIGITS: usize = 24;
 
-/// Something that has a name and may have an id.
+/// Something that has a name and an id.
 pub(super) trait Named {
     /// What it is, for people.
     const KIND: &'static str;
@@ -21,7 +26,7 @@ pub(super) trait Named {
 
     /// Whether a text is its name, in any letter case, or its id.
     fn is_called(&self, text: &str) -> bool {
-        self.name().to_lowercase() == text.to_lowercase() || self.id() == Some(text)
+        fold(self.name()) == fold(text) || self.id() == Some(text)
     }
 }
 
@@ -43,23 +48,25 @@ impl Taken {
         name
     }
 
-    /// Reads an id, if one is given. What is wrong with it is noted.
-    pub(super) fn id(
-        &mut self,
-        section: &mut Section<'_, '_>,
-        name: Option<&str>,
-    ) -> Option<String> {
-        let id: String = section.optional("id")?;
-        let own_name = name.is_some_and(|name| name.to_lowercase() == id.to_lowercase());
+    /// Reads an id, or derives it from the kind of thing and its name. What is wrong with it is noted.
+    pub(super) fn id<T: Named>(&mut self, section: &mut Section<'_, '_>, name: &str) -> String {
+        let given: Option<String> = section.optional("id");
+        if given.is_none() && name.is_empty() {
+            return String::new();
+        }
+        let id = given.clone().unwrap_or_else(|| derived_id(&[T::KIND, name]));
+        let own_name = given.is_some() && fold(name) == fold(&id);
         if !is_id(&id) {
             section.problem(
                 "id",
                 format!("{id:?} is wrong; expected 1 to {MAX_ID} letters, digits, '.', '_' or '-'"),
             );
-        } else if !self.texts.insert(id.to_lowercase()) && !own_name {
-            section.problem("id", format!("{id:?} is taken by an earlier name or id"));
+        } else if !self.texts.insert(fold(&id).into_owned()) && !own_name {
+            // Without a given one it is the derived id that somebody else was given.
+            let key = if given.is_some() { "id" } else { "name" };
+            section.problem(key, format!("the id {id:?} is taken by an earlier name or id"));
         }
-        Some(id)
+        id
     }
 
     /// Notes a name that is none, or that is taken.
@@ -75,13 +82,21 @@ impl Taken {
                      characters, no space at either end"
                 ),
             );
-        } else if !self.texts.insert(name.to_lowercase()) {
+        } else if !self.texts.insert(fold(name).into_owned()) {
             section.problem(
                 key,
                 format!("{name:?} appears twice; expected unique names in any letter case"),
             );
         }
     }
+}
+
+/// The id of what is given none: the same for ever, for the same names in any letter case.
+pub fn derived_id(names: &[&str]) -> String {
+    let folded: Vec<_> = names.iter().map(|name| fold(name)).collect();
+    let digest = Sha256::digest(folded.join("\u{0}").as_bytes());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.chars().take(DERIVED_DIGITS).collect()
 }
 
 /// The name of what a reference means, by name or id; an unknown one is noted with the nearest.

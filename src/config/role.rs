@@ -9,8 +9,8 @@ use super::{Access, Workspace};
 pub struct PermissionSet {
     /// The name: 1 to 100 characters, unique in any letter case.
     pub name: String,
-    /// The id, where one is given.
-    pub id: Option<String>,
+    /// The id: given, or derived from the name.
+    pub id: String,
     /// What it permits in a workspace.
     pub permissions: Vec<String>,
 }
@@ -20,8 +20,8 @@ pub struct PermissionSet {
 pub struct Role {
     /// The name: 1 to 100 characters, unique in any letter case.
     pub name: String,
-    /// The id, where one is given.
-    pub id: Option<String>,
+    /// The id: given, or derived from the name.
+    pub id: String,
     /// To which workspaces it gives which access.
     pub workspaces: Vec<WorkspaceAccess>,
 }
@@ -56,7 +56,7 @@ impl Named for PermissionSet {
     }
 
     fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        Some(&self.id)
     }
 }
 
@@ -68,7 +68,7 @@ impl Named for Role {
     }
 
     fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        Some(&self.id)
     }
 }
 
@@ -88,7 +88,7 @@ impl PermissionSet {
         access: &Access,
     ) -> Option<Self> {
         let name = taken.name(section, "the permission set's name");
-        let id = taken.id(section, name.as_deref());
+        let id = taken.id::<Self>(section, name.as_deref().unwrap_or_default());
         let permissions = name::permissions(section, "permissions", &access.workspace_permissions);
         Some(Self { name: name?, id, permissions })
     }
@@ -102,7 +102,7 @@ impl Role {
         known: Known<'_>,
     ) -> Option<Self> {
         let name = taken.name(section, "the role's name");
-        let id = taken.id(section, name.as_deref());
+        let id = taken.id::<Self>(section, name.as_deref().unwrap_or_default());
         let workspaces = WorkspaceAccess::read_all(section, known);
         Some(Self { name: name?, id, workspaces })
     }

@@ -1,6 +1,6 @@
 //! `[[workspaces]]`: where accounts have access.
 
-use super::name::{Named, Taken};
+use super::name::{Named, Taken, derived_id};
 use super::reader::Section;
 
 /// A workspace and its teams.
@@ -8,8 +8,8 @@ use super::reader::Section;
 pub struct Workspace {
     /// The name: 1 to 100 characters, unique in any letter case.
     pub name: String,
-    /// The id, where one is given: 1 to 64 letters, digits, `.`, `_` or `-`, unique.
-    pub id: Option<String>,
+    /// The id, given or derived from the name: 1 to 64 letters, digits, `.`, `_` or `-`, unique.
+    pub id: String,
     /// The names of the teams, each 1 to 100 characters, unique in any letter case.
     pub teams: Vec<String>,
 }
@@ -17,7 +17,8 @@ pub struct Workspace {
 /// The workspace that exists where the configuration names none.
 impl Default for Workspace {
     fn default() -> Self {
-        Self { name: "Main".to_owned(), id: None, teams: Vec::new() }
+        let name = "Main".to_owned();
+        Self { id: derived_id(&[Self::KIND, &name]), name, teams: Vec::new() }
     }
 }
 
@@ -29,7 +30,7 @@ impl Named for Workspace {
     }
 
     fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        Some(&self.id)
     }
 }
 
@@ -37,7 +38,7 @@ impl Workspace {
     /// Reads one workspace; `None` without a name.
     pub(super) fn read(section: &mut Section<'_, '_>, taken: &mut Taken) -> Option<Self> {
         let name = taken.name(section, "the workspace's name");
-        let id = taken.id(section, name.as_deref());
+        let id = taken.id::<Self>(section, name.as_deref().unwrap_or_default());
         let teams: Vec<String> = section.array("teams").unwrap_or_default();
         let mut taken_teams = Taken::default();
         for team in &teams {

@@ -14,7 +14,8 @@ use super::{member, plan, replace};
 use crate::config::OnInactiveCreate;
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
-use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::ACTIVE;
 
 /// Creates a resource and answers it as stored.
@@ -60,22 +61,27 @@ impl Command for Create {
 }
 
 impl Create {
-    /// The inactive account that has a unique value or the external id of the new one, if such are to
-    /// be opened again.
+    /// The inactive account that has a unique value of the new one, or its external id from the same
+    /// connection, if such are to be opened again.
     fn inactive_namesake(&self, work: &Work<'_>) -> Result<Option<Stored>, DirectoryError> {
         let resource_type = &self.resource_type;
         if self.rules.on_inactive_create == OnInactiveCreate::Conflict || !resource_type.is_account
         {
             return Ok(None);
         }
-        for indexed in resource_type.indexed().filter(IndexedAttribute::identifies) {
+        // The name counts before the external id, which means something to its own connection alone.
+        let by_name = resource_type.indexed().filter(|indexed| indexed.leaf().is_unique());
+        let by_id = resource_type.indexed().filter(|indexed| indexed.leaf().name == EXTERNAL_ID);
+        for indexed in by_name.chain(by_id) {
             for value in self.resource.indexed_values(&indexed) {
-                let holders = plan::holders(work, resource_type, &indexed, value)?;
-                let Some(id) = holders.first() else { continue };
-                let present = resource::find(work, resource_type, *id)?;
-                let active = resource::attributes(resource_type, &present)?.is_active();
-                // With an active one the new account conflicts, or stands beside it.
-                return Ok(Some(present).filter(|_| !active));
+                for id in plan::holders(work, resource_type, &indexed, value)? {
+                    let present = resource::find(work, resource_type, id)?;
+                    let may_be_meant =
+                        indexed.leaf().is_unique() || present.record.manager() == work.connection();
+                    if may_be_meant && !resource::attributes(resource_type, &present)?.is_active() {
+                        return Ok(Some(present));
+                    }
+                }
             }
         }
         Ok(None)

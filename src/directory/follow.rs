@@ -15,6 +15,7 @@ use crate::event::{Actor, Event, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::user::ROLES;
 use crate::store::keys;
 
 /// How many changes wait for the disk at once.
@@ -113,16 +114,24 @@ fn align(resource_type: &ResourceType, before: &Names, account: &mut Resource) -
     let mut gone = Vec::new();
     for attribute in &resource_type.schema.attributes {
         let value = attribute.sub_attribute("value");
-        let Some(vocabulary) = value.and_then(|value| value.vocabulary.as_ref()) else { continue };
+        let vocabulary = value.and_then(|value| value.vocabulary.as_ref());
+        // Without a vocabulary roles are free texts, and those that were roles are gone.
+        if vocabulary.is_none() && attribute.name != ROLES {
+            continue;
+        }
         let Some(Value::Array(elements)) = account.get(&attribute.name).cloned() else { continue };
         let mut kept: Vec<Value> = Vec::new();
         for mut element in elements {
             let text = element.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let known = vocabulary
-                .canonical(&followed(before, &text))
-                .or_else(|_| vocabulary.canonical(&text));
+            let known = match vocabulary {
+                Some(vocabulary) => vocabulary
+                    .canonical(&followed(before, &text))
+                    .or_else(|_| vocabulary.canonical(&text))
+                    .ok(),
+                None => (!before.had_role(&text)).then(|| text.clone()),
+            };
             match (known, element.as_object_mut()) {
-                (Ok(known), Some(parts)) => {
+                (Some(known), Some(parts)) => {
                     parts.insert("value".to_owned(), Value::String(known));
                     kept.push(element);
                 }
@@ -157,7 +166,7 @@ impl InUse {
 
 impl std::fmt::Display for InUse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the configuration no longer knows access that accounts have: ")?;
+        f.write_str("the configuration does not know access that accounts have: ")?;
         for (number, (piece, (count, named))) in self.pieces.iter().take(MAX_PIECES).enumerate() {
             let separator = if number == 0 { "" } else { "; " };
             write!(f, "{separator}{piece} ({count}: {}", named.join(", "))?;
@@ -186,12 +195,12 @@ impl Command for Follow {
     fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
         let present = resource::find(work, resource_type, self.id)?;
-        let previous = resource::attributes(resource_type, &present)?;
-        let mut account = previous.clone();
+        let mut account = resource::attributes(resource_type, &present)?;
         align(resource_type, &self.before, &mut account);
         let meta = resource::next_meta(work, resource_type, &present)?;
         let manager = present.record.manager();
-        resource::write(work, resource_type, self.id, &meta, &account, Some(&previous), manager)?;
+        // Nothing that is indexed has changed, and a longer name does not make it too large.
+        resource::write(work, resource_type, self.id, &meta, &account, Some(&account), manager)?;
         work.record(resource::event(resource_type, Verb::Followed, self.id));
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::scim::sort::SortKey;
 use crate::store::record::Record;
 use crate::store::{Read, StoreError, keys};
 
-/// How many members, of all its groups together, a list may show.
+/// How many members and pieces of access, of all its resources together, a list may show.
 const MAX_REFERENCES: usize = 250_000;
 
 /// What a search looks for.
@@ -78,12 +78,14 @@ impl Directory {
             let wanted = |name: &str| wanted(resource_type, name);
             self.refer(resource_type, stored, &wanted)?;
             shown += stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
+            shown += stored.access.as_ref().map_or(0, |access| access.pieces.len());
             if shown > MAX_REFERENCES {
                 return Err(ScimError::new(
                     ScimType::TooMany,
                     format!(
-                        "The list would show more than {MAX_REFERENCES} members; ask with a smaller \
-                         count, or with excludedAttributes=members."
+                        "The list would show more than {MAX_REFERENCES} members or pieces of access; ask \
+                         with a smaller count, or without those attributes, as with \
+                         excludedAttributes=members."
                     ),
                 )
                 .into());

@@ -249,7 +249,11 @@ pub(super) fn write(
 ) -> Result<Stored, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let limit = work.settings().max_resource_bytes;
-    if rendered.json.len() > limit {
+    // What was larger already, under another configuration, may change as long as it does not grow.
+    let grows = |previous: &Resource| {
+        previous.render(resource_type, id, meta).json.len() < rendered.json.len()
+    };
+    if rendered.json.len() > limit && previous.is_none_or(grows) {
         return Err(ScimError::invalid_value(format!(
             "The {} would take {} bytes; at most {limit} are kept.",
             resource_type.name,

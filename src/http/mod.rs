@@ -38,7 +38,6 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use scim::discovery::Discovery;
-use scim::offers::Offers;
 
 /// How many searches may look at many resources at once.
 const MAX_SCANS: usize = 4;
@@ -53,12 +52,11 @@ pub struct Door {
     /// In which dialect those are answered who have not shown which connection they are.
     strangers: Dialect,
     discovery: Discovery,
-    offers: Offers,
     /// The URL below which resources are located.
     base_url: String,
     page_limits: PageLimits,
     /// Searches that look at many resources, at once.
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
     max_body_bytes: usize,
     body_timeout: Duration,
     request_timeout: Duration,
@@ -82,11 +80,10 @@ impl Door {
         Self {
             gate: Gate::new(config),
             strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
-            offers: Offers::new(&base_url, directory.registry(), directory.catalogue()),
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,
-            scans: Semaphore::new(MAX_SCANS),
+            scans: Arc::new(Semaphore::new(MAX_SCANS)),
             max_body_bytes: config.limits.max_body_bytes,
             body_timeout: config.limits.body_timeout,
             request_timeout: config.limits.request_timeout,

@@ -186,8 +186,8 @@ pub trait Vocabulary: fmt::Debug + Send + Sync {
     /// `invalidValue`, naming what is not known.
     fn canonical(&self, text: &str) -> Result<String, ScimError>;
 
-    /// Every text that can be named beforehand.
-    fn words(&self) -> Vec<String>;
+    /// Every text that can be named beforehand; none if there are more than so many.
+    fn words(&self, at_most: usize) -> Vec<String>;
 }
 
 /// An attribute or sub-attribute, with every characteristic that RFC 7643 names.

@@ -63,11 +63,18 @@ pub(super) struct Canonical {
     exchange: Exchange,
     /// Names that no schema knows; they were left out.
     pub(super) unknown: Vec<String>,
+    /// Whether a text that is in no vocabulary stays as it is, rather than being refused.
+    keeps_unknown_words: bool,
 }
 
 impl Canonical {
     pub(super) fn new(exchange: Exchange) -> Self {
-        Self { exchange, unknown: Vec::new() }
+        Self { exchange, unknown: Vec::new(), keeps_unknown_words: false }
+    }
+
+    /// For values that are to be taken away: one that nobody knows is simply not there.
+    pub(super) fn for_removal() -> Self {
+        Self { keeps_unknown_words: true, ..Self::new(Exchange::Patch) }
     }
 
     /// Moves the values of all these attributes, given whole, from `given` to `into`.
@@ -146,7 +153,7 @@ impl Canonical {
         path: &str,
     ) -> Result<Option<Value>, ScimError> {
         if attribute.kind != Type::Complex {
-            return simple(attribute, value, path);
+            return simple(attribute, value, path, self.keeps_unknown_words);
         }
         let Some(object) = self.object(attribute, value, path)? else { return Ok(None) };
         let mut given = Given::new(object);
@@ -197,7 +204,7 @@ impl Canonical {
 }
 
 /// Leaves each value once where several texts mean the same, as a name and an id do.
-fn drop_repeated(attribute: &Attribute, elements: &mut Vec<Value>) {
+pub(super) fn drop_repeated(attribute: &Attribute, elements: &mut Vec<Value>) {
     let value = attribute.sub_attribute(VALUE);
     if value.is_some_and(|value| value.vocabulary.is_some()) {
         let mut seen = HashSet::new();
@@ -239,7 +246,12 @@ pub(super) fn check_primary(elements: &[Value], path: &str) -> Result<(), ScimEr
     Ok(())
 }
 
-fn simple(attribute: &Attribute, value: Value, path: &str) -> Result<Option<Value>, ScimError> {
+fn simple(
+    attribute: &Attribute,
+    value: Value,
+    path: &str,
+    keeps_unknown_words: bool,
+) -> Result<Option<Value>, ScimError> {
     match (attribute.kind, value) {
         (_, Value::Null) => Ok(None),
         (Type::Boolean, Value::Bool(flag)) => Ok(Some(Value::Bool(flag))),
@@ -263,7 +275,10 @@ fn simple(attribute: &Attribute, value: Value, path: &str) -> Result<Option<Valu
             match &attribute.vocabulary {
                 _ if blank => Ok(None),
                 Some(_) if text.trim().is_empty() => Ok(None),
-                Some(vocabulary) => vocabulary.canonical(&text).map(|text| Some(text.into())),
+                Some(vocabulary) => match vocabulary.canonical(&text) {
+                    Err(_) if keeps_unknown_words => Ok(Some(Value::String(text))),
+                    canonical => canonical.map(|text| Some(text.into())),
+                },
                 None => Ok(Some(Value::String(text))),
             }
         }

@@ -6,7 +6,6 @@ use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
 use super::custom;
 use super::path::AttrPath;
 use super::schemas;
-use super::schemas::common::EXTERNAL_ID;
 use crate::config::{Problem, SchemaConfig};
 
 /// A named set of attributes.
@@ -160,12 +159,6 @@ impl<'a> IndexedAttribute<'a> {
     /// The attribute whose values are indexed.
     pub fn leaf(&self) -> &'a Attribute {
         self.sub_attribute.unwrap_or(self.attribute)
-    }
-
-    /// Whether a client knows its resources by it: `userName` and `externalId`, but not an e-mail
-    /// address, which several people may share.
-    pub fn identifies(&self) -> bool {
-        self.leaf().is_unique() || self.leaf().name == EXTERNAL_ID
     }
 
     /// Whether this is the attribute at the end of a path.

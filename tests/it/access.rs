@@ -363,6 +363,49 @@ fn a_workspace_in_use_can_only_be_removed_on_purpose() {
 }
 
 #[test]
+fn roles_that_were_removed_with_the_last_of_them_are_gone_too() {
+    let (mut server, client) = start();
+    let (path, _) = create(&client, "/Users", &with("ada", "roles", &["Guest"]));
+    let (other, _) = create(&client, "/Users", &user("bob"));
+    server.stop();
+    let file = server.folder().join("config.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, rest) = text.split_once("[[roles]]").unwrap();
+    let grants = rest.split_once("[[grants]]").unwrap().1.replace("roles = [\"Test Role\"]", "");
+    fs::write(&file, format!("{before}[[grants]]{grants}")).unwrap();
+    let refused = server.run(&["serve"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        refused.status.code() == Some(1) && told.contains("roles \"Guest\" (1: ada)"),
+        "{told}"
+    );
+    server.boot(&["--drop-unknown-access"]);
+    assert_eq!(client.get(&path).body.get("roles"), None);
+    // From now on they are free texts, which no start minds.
+    client.put(&other, &with("bob", "roles", &["anything"])).expect(200);
+    server.stop();
+    server.boot(&[]);
+    assert_eq!(values(&client.get(&other).body, "roles"), ["anything"]);
+}
+
+#[test]
+fn what_nobody_knows_can_be_taken_away() {
+    let (_server, client) = start();
+    let (path, _) = create(&client, "/Users", &with("ada", "roles", &["Guest", "Test Role"]));
+    let gone = json!([{"value": "Old Role"}, {"value": "guest"}]);
+    let operation = json!([{"op": "Remove", "path": "roles", "value": gone}]);
+    let patched = client.patch(&path, &operation).expect(200).body;
+    assert_eq!(values(&patched, "roles"), ["Test Role"]);
+    let operation = json!([{"op": "remove", "path": "roles[value eq \"Old Role\"]"}]);
+    client.patch(&path, &operation).expect(200);
+    // A role that a filter describes and that is there already is there once.
+    let target = "roles[primary eq \"True\"].value";
+    let operation = json!([{"op": "Add", "path": target, "value": "test role"}]);
+    let patched = client.patch(&path, &operation).expect(200).body;
+    assert_eq!(values(&patched, "roles"), ["Test Role"]);
+}
+
+#[test]
 fn a_configuration_whose_catalogue_contradicts_itself_says_where() {
     for (from, to, expected) in [
         (
@@ -501,4 +544,19 @@ fn the_command_line_explains_access_and_exports_it_for_everybody() {
     // A spreadsheet must not take a name for a formula.
     assert!(row.starts_with(&format!("{id},\"'=ada,\"\"1\"\"\",,true,")), "{row}");
     assert_eq!(table.lines().next().unwrap().split(',').count(), 11);
+}
+
+#[test]
+fn an_id_is_nobody_elses_be_it_given_or_derived() {
+    // A workspace called Main has this id unless it is given another.
+    let prime = "[[workspaces]]\nname = \"Prime\"\nid = \"ade9e1442ee46f990108b78c\"\n";
+    let main = "[[workspaces]]\nname = \"Main\"\n";
+    for both in [format!("{prime}{main}"), format!("{main}{prime}")] {
+        let output = Server::configure(&format!("{CONNECTION}{both}")).run(&["config", "check"]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("\"ade9e1442ee46f990108b78c\" is taken"), "{told}");
+    }
+    let renamed = format!("{CONNECTION}{prime}[[workspaces]]\nname = \"Main\"\nid = \"new\"\n");
+    assert!(Server::configure(&renamed).run(&["config", "check"]).status.success());
 }

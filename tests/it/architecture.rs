@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
     ("config", 0),
+    ("fold", 0),
     ("logging", 0),
     ("secret", 0),
     ("access", 1),

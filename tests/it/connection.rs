@@ -116,9 +116,9 @@ fn a_closed_account_keeps_its_name_unless_a_create_may_open_it() {
 }
 
 #[test]
-fn a_closed_account_is_opened_by_its_external_id_too() {
+fn a_closed_account_is_opened_by_its_external_id_through_its_own_connection() {
     let (_server, one, two) = start("on_inactive_create = \"reactivate\"");
-    let (path, id) = closed(&one);
+    let (path, id) = closed(&two);
     create(&one, "/Users", &user("taken"));
     let mut body = user("taken");
     body["externalId"] = json!("00u1");
@@ -133,6 +133,17 @@ fn a_closed_account_is_opened_by_its_external_id_too() {
     let (sleeper, sleeper_id) = create(&two, "/Users", &born_closed);
     assert_eq!(two.post("/Users", &born_closed).expect(201).text("/id"), sleeper_id);
     assert_eq!(two.get(&sleeper).body["active"], false);
+}
+
+#[test]
+fn the_external_id_of_another_connection_is_somebody_elses() {
+    let (_server, one, two) = start("on_inactive_create = \"reactivate\"");
+    let (path, id) = closed(&one);
+    let mut body = user("john");
+    body["externalId"] = json!("00u1");
+    let (_, johns) = create(&two, "/Users", &body);
+    assert_ne!(johns, id);
+    assert_eq!(one.get(&path).body["active"], false);
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn append(object: &mut Map<String, Value>, name: &str, elements: Vec<Value>) {
             list.extend(elements);
             Value::Array(list)
         }
-        Some(one @ Value::Object(_)) => std::iter::once(one).chain(elements).collect(),
+        Some(one @ (Value::Object(_) | Value::String(_))) => {
+            std::iter::once(one).chain(elements).collect()
+        }
         Some(other) => other,
     };
     object.insert(name.to_owned(), list);

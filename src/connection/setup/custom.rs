@@ -28,7 +28,7 @@ pub(super) static GUIDE: Guide = Guide {
         Stage {
             title: "Generate a SCIM token",
             steps: &[
-                "`scimd token generate`. Keep it where the client keeps its secrets: it is shown this once.",
+                "With the command in the table. Keep it where the client keeps its secrets: it is shown this once.",
             ],
         },
         Stage {

@@ -36,8 +36,10 @@ fn fields(place: &Place<'_>) -> Vec<Field> {
             "Secret Token",
             "the token",
             format!(
-                "{}; Entra stops provisioning when it ends, so change it before: `scimd token reset`",
-                place.token_note()
+                "{}; Entra stops provisioning when it ends, so change it before: `scimd token reset \
+                 --connection {} --overlap 24h`",
+                place.token_note(),
+                place.name
             ),
         ),
     ]

@@ -2,7 +2,7 @@
 
 mod bulk;
 pub(super) mod discovery;
-pub(super) mod offers;
+mod offers;
 mod resources;
 mod search;
 

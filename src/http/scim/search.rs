@@ -69,7 +69,13 @@ async fn search(
         work()?
     } else {
         // Looking at many resources is work for a thread that may block, and for few at a time.
-        let _permit = call.door.scans.acquire().await.map_err(|_| Failure::Internal)?;
+        // The work goes on where a client has gone or a request took too long: so does the permit.
+        let scans = Arc::clone(&call.door.scans);
+        let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
+        let work = move || {
+            let _permit = permit;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
     };
     let everything = Form::Rfc(Projection::everything());

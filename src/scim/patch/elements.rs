@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
 use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, Operation, Target};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Given, PRIMARY, VALUE, is_blank, is_primary};
+use crate::scim::canonical::{Canonical, Given, PRIMARY, VALUE, is_blank, is_primary};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::ResourceType;
 use crate::scim::value::fold;
@@ -81,7 +81,7 @@ pub(super) fn remove_listed(
     present: Option<Value>,
     path: &str,
 ) -> Result<Option<Value>, ScimError> {
-    let listed = into_list(canonical().attribute(attribute, listed, path)?);
+    let listed = into_list(Canonical::for_removal().attribute(attribute, listed, path)?);
     let by_value =
         |element: &Value| element.get(VALUE).map(|_| key(attribute, element, |name| name == VALUE));
     let whole = |element: &Value| key(attribute, element, |_| true);

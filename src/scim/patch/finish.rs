@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::attribute::{Attribute, Mutability};
-use crate::scim::canonical::{check_primary, required};
+use crate::scim::attribute::{Attribute, Mutability, Omitted};
+use crate::scim::canonical::{check_primary, drop_repeated, required};
 use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
@@ -65,6 +65,11 @@ fn settle(
 ) -> Result<(), ScimError> {
     let path = || format!("{prefix}{}", attribute.name);
     let Some(value) = owner.get_mut(&attribute.name) else {
+        if is_due && attribute.omitted == Omitted::TrueThenKept {
+            // Whoever takes away what says that an account may be used, closes it.
+            owner.insert(attribute.name.clone(), Value::Bool(false));
+            return Ok(());
+        }
         return if is_due && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
     };
     let empty = match value {
@@ -72,6 +77,7 @@ fn settle(
             for element in elements.iter_mut() {
                 settle_parts(attribute, element, &path)?;
             }
+            drop_repeated(attribute, elements);
             check_primary(elements, &path())?;
             elements.is_empty()
         }
