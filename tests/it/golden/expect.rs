@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde_json::Value;
 use uuid::Uuid;
 
 /// Stands at the end of a list that may be longer.
 const MORE: &str = "...";
+
+/// How the flat dialect writes a moment, as in `2024 Nov 11, 4:20 PM`.
+const FLAT_MOMENT: &str = "%Y %b %-d, %-I:%M %p";
 
 /// Texts by the names under which a file refers to them, as in `{ada}`.
 #[derive(Default)]
@@ -140,6 +144,7 @@ fn is_of_kind(kind: &str, found: Option<&Value>, names: &mut Names) -> Option<bo
         "text" => text.is_some_and(|text| !text.is_empty()),
         "uuid" => text.is_some_and(|text| text.parse::<Uuid>().is_ok()),
         "moment" => text.is_some_and(|text| text.parse::<Timestamp>().is_ok()),
+        "flat moment" => text.is_some_and(is_flat_moment),
         "number" => found.is_some_and(Value::is_number),
         "list" => found.is_some_and(Value::is_array),
         _ => return None,
@@ -148,6 +153,31 @@ fn is_of_kind(kind: &str, found: Option<&Value>, names: &mut Names) -> Option<bo
         names.set(name, text);
     }
     Some(fits)
+}
+
+/// Whether a text is a moment as the flat dialect writes it, down to zeros and letter case.
+fn is_flat_moment(text: &str) -> bool {
+    let read = DateTime::strptime(FLAT_MOMENT, text);
+    read.is_ok_and(|moment| moment.strftime(FLAT_MOMENT).to_string() == text)
+}
+
+#[test]
+fn a_flat_moment_is_written_in_one_way() {
+    for text in ["2024 Nov 11, 4:20 PM", "2024 Jan 5, 12:05 AM", "2026 Dec 31, 12:00 PM"] {
+        assert!(is_flat_moment(text), "{text}");
+    }
+    for text in [
+        "2024 Nov 11, 04:20 PM",
+        "2024 Nov 05, 4:20 PM",
+        "2024 November 11, 4:20 PM",
+        "2024 nov 11, 4:20 pm",
+        "2024 Nov 11, 16:20",
+        "2024 Nov 31, 4:20 PM",
+        "2024-11-11T16:20:59Z",
+        "N/A",
+    ] {
+        assert!(!is_flat_moment(text), "{text}");
+    }
 }
 
 #[test]
