@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::client::Ask;
 use crate::load::Asking;
 use crate::random::Random;
-use crate::seed::{self, Directory, Group};
+use crate::seed::{self, Group, Groups, Users};
 
 /// One kind of request.
 pub struct Case {
@@ -36,45 +36,67 @@ pub const FIRST_PAGE: &str = "page of 100, near the front";
 pub const ANY_PAGE: &str = "page of 100, anywhere";
 pub const CONTAINS: &str = "emails.value co (no index)";
 pub const ACTIVE: &str = "PATCH active";
+pub const RETRIEVE_MEMBER: &str = "retrieve by id, in a group";
 pub const GROUPS: &str = "page of 100 groups, one large";
 pub const CREATE: &str = "create";
 
-/// The cases that leave the directory as large as it is.
-pub fn all(directory: &Arc<Directory>) -> Vec<Case> {
-    let mut cases = vec![
-        case(RETRIEVE, true, |answer| answer["userName"].is_string(), directory, retrieve),
-        case(USER_NAME_EQ, true, found_one, directory, user_name_eq),
-        case(FIRST_PAGE, true, hundred, directory, |directory, random| {
-            let start = 1 + random.below(100.min(directory.users.len() - 99));
+/// Those about users who belong to no group, and that leave the directory as large as it is.
+pub fn of_users(users: &Arc<Users>) -> Vec<Case> {
+    vec![
+        case(
+            RETRIEVE,
+            true,
+            |answer| answer["userName"].is_string(),
+            users,
+            |users, random| {
+                Ask::get(format!("/scim/v2/Users/{}", users.ids[random.below(users.ids.len())]))
+            },
+        ),
+        case(USER_NAME_EQ, true, found_one, users, user_name_eq),
+        case(FIRST_PAGE, true, hundred, users, |users, random| {
+            let start = 1 + random.below(100.min(users.ids.len() - 99));
             Ask::get(format!("/scim/v2/Users?startIndex={start}&count=100"))
         }),
-        case(ANY_PAGE, false, hundred, directory, |directory, random| {
-            let start = 1 + random.below(directory.users.len() - 99);
+        case(ANY_PAGE, false, hundred, users, |users, random| {
+            let start = 1 + random.below(users.ids.len() - 99);
             Ask::get(format!("/scim/v2/Users?startIndex={start}&count=100"))
         }),
-        case(CONTAINS, false, found_one, directory, contains),
-    ];
-    if !directory.large_groups.is_empty() {
-        cases.push(case(GROUPS, false, hundred, directory, |_, _| {
+        case(CONTAINS, false, found_one, users, contains),
+        patch_active(users),
+    ]
+}
+
+/// Those about groups and their members.
+pub fn of_groups(users: &Arc<Users>, groups: &Groups) -> Vec<Case> {
+    let small = groups.small.clone();
+    let member = case(RETRIEVE_MEMBER, true, |answer| answer["groups"].is_array(), users, {
+        move |users, random| {
+            let group = &small[random.below(small.len())];
+            let member = &users.ids[group.first + random.below(group.size)];
+            Ask::get(format!("/scim/v2/Users/{member}"))
+        }
+    });
+    let mut cases = vec![member];
+    if !groups.large.is_empty() {
+        cases.push(case(GROUPS, false, hundred, users, |_, _| {
             Ask::get("/scim/v2/Groups?count=100")
         }));
     }
-    cases.push(patch_active(directory));
-    cases.push(patch_member(&member_of(seed::SMALL), directory, &directory.small_groups, true));
-    for group in &directory.large_groups {
+    cases.push(patch_member(&member_of(seed::SMALL), users, &groups.small, true));
+    for group in &groups.large {
         let one = std::slice::from_ref(group);
-        cases.push(patch_member(&member_of(group.size), directory, one, true));
+        cases.push(patch_member(&member_of(group.size), users, one, true));
     }
-    if let Some(group) = directory.large_groups.first() {
+    if let Some(group) = groups.large.first() {
         let name = format!("{}, all shown", member_of(group.size));
-        cases.push(patch_member(&name, directory, std::slice::from_ref(group), false));
+        cases.push(patch_member(&name, users, std::slice::from_ref(group), false));
     }
     cases
 }
 
 /// POST of users that are new each time.
-pub fn create(directory: &Arc<Directory>) -> Case {
-    let next = Arc::new(AtomicUsize::new(directory.users.len()));
+pub fn create(users: &Arc<Users>) -> Case {
+    let next = Arc::new(AtomicUsize::new(users.ids.len()));
     Case {
         name: CREATE.to_owned(),
         compared: true,
@@ -93,13 +115,13 @@ fn case(
     name: &str,
     compared: bool,
     holds: fn(&Value) -> bool,
-    directory: &Arc<Directory>,
-    ask: fn(&Directory, &mut Random) -> Ask,
+    users: &Arc<Users>,
+    ask: impl Fn(&Users, &mut Random) -> Ask + Clone + Send + 'static,
 ) -> Case {
-    let directory = Arc::clone(directory);
+    let users = Arc::clone(users);
     let asking = move || {
-        let (directory, mut random) = (Arc::clone(&directory), Random::another());
-        Box::new(move || ask(&directory, &mut random)) as Asking
+        let (users, ask, mut random) = (Arc::clone(&users), ask.clone(), Random::another());
+        Box::new(move || ask(&users, &mut random)) as Asking
     };
     Case { name: name.to_owned(), compared, holds, asking: Box::new(asking) }
 }
@@ -112,39 +134,34 @@ fn hundred(answer: &Value) -> bool {
     answer["Resources"].as_array().is_some_and(|resources| resources.len() == 100)
 }
 
-fn retrieve(directory: &Directory, random: &mut Random) -> Ask {
-    let id = &directory.users[random.below(directory.users.len())];
-    Ask::get(format!("/scim/v2/Users/{id}"))
-}
-
-fn user_name_eq(directory: &Directory, random: &mut Random) -> Ask {
-    let name = seed::user_name(random.below(directory.users.len()));
+fn user_name_eq(users: &Users, random: &mut Random) -> Ask {
+    let name = seed::user_name(random.below(users.ids.len()));
     Ask::get(format!("/scim/v2/Users?filter=userName%20eq%20%22{name}%22"))
 }
 
 /// The digits of one user's address, and what follows them, which no other user has.
-fn contains(directory: &Directory, random: &mut Random) -> Ask {
-    let name = seed::user_name(random.below(directory.users.len()));
+fn contains(users: &Users, random: &mut Random) -> Ask {
+    let name = seed::user_name(random.below(users.ids.len()));
     let piece = name.get(2..16).unwrap_or(&name);
     Ask::get(format!("/scim/v2/Users?filter=emails.value%20co%20%22{piece}%22"))
 }
 
 /// Deactivates a user and with the next request activates it: each request changes something.
-fn patch_active(directory: &Arc<Directory>) -> Case {
-    let directory = Arc::clone(directory);
+fn patch_active(users: &Arc<Users>) -> Case {
+    let users = Arc::clone(users);
     Case {
         name: ACTIVE.to_owned(),
         compared: true,
         holds: |answer| answer["active"].is_boolean(),
         asking: Box::new(move || {
-            let (directory, mut random) = (Arc::clone(&directory), Random::another());
+            let (users, mut random) = (Arc::clone(&users), Random::another());
             let (mut user, mut active) = (0, true);
             Box::new(move || {
                 if active {
-                    user = random.below(directory.users.len());
+                    user = random.below(users.ids.len());
                 }
                 active = !active;
-                let path = format!("/scim/v2/Users/{}", directory.users[user]);
+                let path = format!("/scim/v2/Users/{}", users.ids[user]);
                 seed::patch(&path, &json!({"op": "replace", "path": "active", "value": active}))
             })
         }),
@@ -152,19 +169,14 @@ fn patch_active(directory: &Arc<Directory>) -> Case {
 }
 
 /// Removes a member from one of the groups and with the next request puts it back.
-fn patch_member(
-    name: &str,
-    directory: &Arc<Directory>,
-    groups: &[Group],
-    without_members: bool,
-) -> Case {
-    let (directory, groups) = (Arc::clone(directory), groups.to_vec());
+fn patch_member(name: &str, users: &Arc<Users>, groups: &[Group], without_members: bool) -> Case {
+    let (users, groups) = (Arc::clone(users), groups.to_vec());
     Case {
         name: name.to_owned(),
         compared: false,
         holds: |answer| answer["displayName"].is_string(),
         asking: Box::new(move || {
-            let (directory, groups) = (Arc::clone(&directory), groups.clone());
+            let (users, groups) = (Arc::clone(&users), groups.clone());
             let mut random = Random::another();
             let (mut path, mut member, mut present) = (String::new(), 0, true);
             Box::new(move || {
@@ -174,7 +186,7 @@ fn patch_member(
                     member = group.first + random.below(group.size);
                 }
                 present = !present;
-                let id = &directory.users[member];
+                let id = &users.ids[member];
                 let operation = if present {
                     json!({"op": "add", "path": "members", "value": [{"value": id}]})
                 } else {

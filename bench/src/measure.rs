@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<Results> {
 
 fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
     eprintln!("filling with {} users", options.users);
-    let directory = Arc::new(seed::fill(&scimd.target()?, options.users)?);
+    let users = Arc::new(seed::users(&scimd.target()?, options.users)?);
     let memory_filled = process::memory(scimd.pid()?)?;
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
 
@@ -90,13 +90,17 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
     let memory_started = process::memory(scimd.pid()?)?;
 
     let mut results = Vec::new();
-    for case in cases::all(&directory).iter().filter(|case| wanted(&case.name)) {
+    for case in cases::of_users(&users).iter().filter(|case| wanted(&case.name)) {
+        measure_case(options, scimd, case, &mut results)?;
+    }
+    let groups = seed::groups(&scimd.target()?, &users)?;
+    for case in cases::of_groups(&users, &groups).iter().filter(|case| wanted(&case.name)) {
         measure_case(options, scimd, case, &mut results)?;
     }
     let memory_measured = process::memory(scimd.pid()?)?;
 
     eprintln!("starting after SIGKILL");
-    let active = cases::all(&directory).into_iter().find(|case| case.name == cases::ACTIVE);
+    let active = cases::of_users(&users).into_iter().find(|case| case.name == cases::ACTIVE);
     let active = active.context("there is no case that changes users")?;
     let mut starts = Vec::new();
     for _ in 0..options.rounds {
@@ -108,7 +112,7 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
     let start_after_kill = median(&mut starts);
 
     let journal = scimd.data().join("journal");
-    let create = cases::create(&directory);
+    let create = cases::create(&users);
     let mut create_groups = journal::Groups::default();
     if wanted(&create.name) {
         let mut last = journal::groups_after(&journal, 0)?.last;
@@ -122,7 +126,7 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
         users: options.users,
         time: options.time,
         rounds: options.rounds,
-        seed_rate: options.users as f64 / directory.users_took.as_secs_f64(),
+        seed_rate: options.users as f64 / users.took.as_secs_f64(),
         cases: results,
         start_after_stop,
         start_after_kill,

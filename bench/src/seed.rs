@@ -18,16 +18,20 @@ const SMALL_GROUPS: usize = 99;
 /// How many members a small group has.
 pub const SMALL: usize = 10;
 
-/// What is there.
-pub struct Directory {
-    /// The ids of all users, by number.
-    pub users: Vec<String>,
+/// The users that are there.
+pub struct Users {
+    /// Their ids, by number.
+    pub ids: Vec<String>,
+    /// How long it took to create them.
+    pub took: Duration,
+}
+
+/// The groups that are there.
+pub struct Groups {
     /// Groups of [`SMALL`] members.
-    pub small_groups: Vec<Group>,
+    pub small: Vec<Group>,
     /// One group each of 20,000 and 100,000 members, as far as there are users.
-    pub large_groups: Vec<Group>,
-    /// How long it took to create the users.
-    pub users_took: Duration,
+    pub large: Vec<Group>,
 }
 
 /// A group that is there.
@@ -59,8 +63,8 @@ pub fn user(number: usize) -> Value {
     })
 }
 
-/// Fills an empty directory.
-pub fn fill(target: &Target, users: usize) -> Result<Directory> {
+/// Creates users, who belong to no group, in an empty directory.
+pub fn users(target: &Target, users: usize) -> Result<Users> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut connection = Connection::open(target).await?;
@@ -74,20 +78,27 @@ pub fn fill(target: &Target, users: usize) -> Result<Directory> {
                 eprintln!("  {} of {users} users, {rate:.0} a second", ids.len());
             }
         }
-        let users_took = begun.elapsed();
+        Ok(Users { ids, took: begun.elapsed() })
+    })
+}
 
-        let mut small_groups = Vec::new();
+/// Creates groups with some of the users.
+pub fn groups(target: &Target, users: &Users) -> Result<Groups> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(target).await?;
+        let mut small = Vec::new();
         for number in 0..SMALL_GROUPS {
-            let first = number * 997 % (users - SMALL);
+            let first = number * 997 % (users.ids.len() - SMALL);
             let name = format!("Small {number}");
-            small_groups.push(create_group(&mut connection, &name, &ids, first, SMALL).await?);
+            small.push(create_group(&mut connection, &name, &users.ids, first, SMALL).await?);
         }
-        let mut large_groups = Vec::new();
-        for size in [20_000, 100_000].into_iter().filter(|size| *size <= users) {
+        let mut large = Vec::new();
+        for size in [20_000, 100_000].into_iter().filter(|size| *size <= users.ids.len()) {
             let name = format!("Large {size}");
-            large_groups.push(create_group(&mut connection, &name, &ids, 0, size).await?);
+            large.push(create_group(&mut connection, &name, &users.ids, 0, size).await?);
         }
-        Ok(Directory { users: ids, small_groups, large_groups, users_took })
+        Ok(Groups { small, large })
     })
 }
 
