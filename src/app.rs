@@ -1,35 +1,45 @@
 //! The one place where parts are joined.
 
+mod keeper;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::{self, Catalogue};
+use crate::admin::Site;
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Limits};
-use crate::directory::{Directory, Settings};
+use crate::config::{Config, ConfigError, Limits, Store};
+use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
 use crate::http::server::{self, Drained, TlsConfig, tls};
 use crate::scim::schema::Registry;
+use crate::store::check::Check;
 use crate::store::folder::DataFolder;
-use crate::store::local::LocalStore;
+use crate::store::inspect::Inspection;
+use crate::store::local::{Limits as StoreLimits, LocalStore};
 
-/// The resource types that the configuration asks for.
+/// The folder of the self-signed certificate, in the data folder.
+const TLS: &str = "tls";
+
+/// What resources may say: the access catalogue and the resource types, as the configuration has them.
 ///
 /// # Errors
 ///
 /// Schemas that can't be added, each with its line.
-pub fn registry(config: &Config, catalogue: &Arc<Catalogue>) -> Result<Registry, ConfigError> {
+pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
     let file = config.file.clone().unwrap_or_default();
     let registry = Registry::with(&config.schemas)
         .map_err(|problems| ConfigError::Invalid { file, problems })?;
-    Ok(registry.map(|resource_type| access::install(resource_type, catalogue)))
+    let catalogue = Arc::new(Catalogue::new(config));
+    let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
+    Ok((catalogue, registry))
 }
 
 /// Opens the directory in the configured data folder.
@@ -40,14 +50,13 @@ pub fn registry(config: &Config, catalogue: &Arc<Catalogue>) -> Result<Registry,
 pub fn open_directory(config: &Config) -> Result<Directory> {
     let clock = Clock::System;
     let folder = DataFolder::open(&config.data_dir)?;
-    let mut identity = [0; 16];
-    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
-    let set_aside = format!("damaged-{}", clock.now().as_millisecond());
-    let store = LocalStore::open(folder, config.store.cache_mib, identity, &set_aside)
+    let Store { cache_mib, min_free_mib, .. } = config.store;
+    let limits = StoreLimits { cache_mib, min_free_mib };
+    let store = LocalStore::open(folder, limits, new_identity()?, clock.now())
         .context("can't open the data folder")?;
-    let catalogue = Arc::new(Catalogue::new(config));
+    let (catalogue, registry) = vocabulary(config)?;
     let settings = Settings {
-        registry: Arc::new(registry(config, &catalogue)?),
+        registry: Arc::new(registry),
         catalogue,
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
@@ -55,6 +64,37 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
         max_search_time: config.limits.request_timeout,
     };
     Ok(Directory::open(Arc::new(store), settings)?)
+}
+
+/// Checks the data folder without altering what is in it; no server may be using it.
+///
+/// # Errors
+///
+/// There is no such folder, or it is in use.
+pub fn verify(config: &Config) -> Result<Vec<Check>> {
+    if !config.data_dir.exists() {
+        bail!("there is no data folder {}; check data_dir", config.data_dir.display());
+    }
+    let folder = DataFolder::open(&config.data_dir)?;
+    Ok(match Inspection::open(folder, config.store.cache_mib) {
+        Ok(inspection) => {
+            let mut checks = inspection.checks().to_vec();
+            checks.extend(directory::verify(&inspection, &vocabulary(config)?.1));
+            checks
+        }
+        Err(checks) => checks,
+    })
+}
+
+/// What a new journal is told from any other by.
+///
+/// # Errors
+///
+/// The operating system gives no randomness.
+pub fn new_identity() -> Result<[u8; 16]> {
+    let mut identity = [0; 16];
+    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
+    Ok(identity)
 }
 
 /// The certificate and key that are served.
@@ -90,7 +130,7 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
         let tls = tls::load(path, key)?;
         return Ok(Some(Certificate { path: path.clone(), self_signed: false, tls }));
     }
-    let folder = config.data_dir.join("tls");
+    let folder = config.data_dir.join(TLS);
     let hosts = [config.public_url.host().to_owned()];
     let (path, key, created) =
         tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
@@ -99,6 +139,14 @@ pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
     }
     let tls = tls::load(&path, &key)?;
     Ok(Some(Certificate { path, self_signed: true, tls }))
+}
+
+/// Where the self-signed certificate is, or will be, if clients are shown that one: not where the
+/// configuration names one, and not where a proxy stands in front.
+pub fn self_signed(config: &Config) -> Option<PathBuf> {
+    let listen = &config.listen;
+    let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
+    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
 }
 
 /// Serves until SIGTERM or SIGINT; `ready` is called once requests are taken.
@@ -139,7 +187,6 @@ async fn run(
         format!("can't listen on {address}; is it taken, or not this machine's?")
     })?;
     let socket = AdminSocket::bind(&config.data_dir)?;
-    let connections: Vec<String> = config.connections.keys().cloned().collect();
 
     let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
     tracing::info!(
@@ -147,7 +194,7 @@ async fn run(
     );
     // Only now, when nothing can keep us from serving: a token that is made is shown.
     tokio::task::block_in_place(|| ready(&directory))?;
-    for name in &connections {
+    for name in config.connections.keys() {
         if directory.valid_tokens(name).is_empty() {
             tracing::warn!(
                 connection = name,
@@ -165,12 +212,18 @@ async fn run(
     let tls = certificate.map(|certificate| certificate.tls.clone());
     let drained = tokio::select! {
         drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
-        () = socket.serve(Arc::clone(&directory), connections) => Drained::Complete,
+        () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
+        () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
     };
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+/// What commands need of the configuration.
+pub fn site(config: &Config) -> Site {
+    Site { connections: config.connections.keys().cloned().collect(), base_url: endpoint(config) }
 }
 
 /// The URL that is told to identity providers.

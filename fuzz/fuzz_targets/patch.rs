@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scimd_fuzz::scim::exchange::Exchange;
+use scimd_fuzz::scim::exchange::{Exchange, Renaming};
 use scimd_fuzz::scim::json::parse_object;
 use scimd_fuzz::scim::patch::{self, PatchRequest};
 use scimd_fuzz::scim::validate::validate;
@@ -21,11 +21,13 @@ fuzz_target!(|body: &[u8]| {
         for sample in &kind.samples {
             let Ok(after) = request.apply_all(resource_type, &sample.resource) else { continue };
             let mut again = after.clone();
-            patch::finish(resource_type, &again.clone(), &mut again).expect("what was finished is finished");
+            patch::finish(resource_type, &again.clone(), &mut again)
+                .expect("what was finished is finished");
             assert_eq!(again, after);
             let served = served(resource_type, &after);
-            let sent = validate(resource_type, Exchange::Replace, served)
-                .expect("what is served may be sent");
+            let replace = Exchange::Replace(Renaming::Allowed);
+            let sent =
+                validate(resource_type, replace, served).expect("what is served may be sent");
             assert_eq!(sent.resource, after);
         }
     }

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use scimd_fuzz::scim::exchange::Exchange;
+use scimd_fuzz::scim::exchange::{Exchange, Renaming};
 use scimd_fuzz::scim::json::parse_object;
 use scimd_fuzz::scim::patch;
 use scimd_fuzz::scim::validate::{check_immutable, validate};
@@ -19,7 +19,8 @@ fuzz_target!(|body: &[u8]| {
         };
         let mut resource = validated.resource;
         resource.complete(resource_type, None);
-        for exchange in [Exchange::Create, Exchange::Replace] {
+        let replace = [Renaming::Allowed, Renaming::Refused].map(Exchange::Replace);
+        for exchange in [Exchange::Create].into_iter().chain(replace) {
             let sent = validate(resource_type, exchange, served(resource_type, &resource));
             let sent = sent.expect("what is served may be sent");
             assert!(sent.unknown.is_empty(), "{:?}", sent.unknown);
@@ -27,7 +28,8 @@ fuzz_target!(|body: &[u8]| {
             check_immutable(resource_type, &resource, &sent.resource).expect("nothing changed");
         }
         let mut finished = resource.clone();
-        patch::finish(resource_type, &finished.clone(), &mut finished).expect("what is valid is whole");
+        patch::finish(resource_type, &finished.clone(), &mut finished)
+            .expect("what is valid is whole");
         assert_eq!(finished, resource);
     }
 });

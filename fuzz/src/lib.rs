@@ -6,10 +6,14 @@
 
 #![allow(dead_code, reason = "scimd uses more of these modules than the targets do")]
 
+#[path = "../../src/access/mod.rs"]
+pub mod access;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
 #[path = "../../src/event/mod.rs"]
 pub mod event;
+#[path = "../../src/connection/flat/mod.rs"]
+pub mod flat;
 pub mod journal;
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;

@@ -114,6 +114,36 @@ impl Entitlement {
         }
     }
 
+    /// What it is, in one word for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Company { .. } => "companyPermission",
+            Self::Workspace { .. } => "workspace",
+            Self::Permission { .. } => "workspacePermission",
+            Self::PermissionSet { .. } => "permissionSet",
+            Self::Team { .. } => "team",
+            Self::TeamPermission { .. } => "teamPermission",
+        }
+    }
+
+    /// What it is, for people who choose from a list.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Company { permission } => format!("{permission} in the company"),
+            Self::Workspace { workspace } => format!("workspace {workspace}"),
+            Self::Permission { workspace, permission } => {
+                format!("{permission} in workspace {workspace}")
+            }
+            Self::PermissionSet { workspace, set } => {
+                format!("permission set {set} in workspace {workspace}")
+            }
+            Self::Team { workspace, team } => format!("team {team} of workspace {workspace}"),
+            Self::TeamPermission { workspace, team, permission } => {
+                format!("{permission} in team {team} of workspace {workspace}")
+            }
+        }
+    }
+
     /// Every entitlement that the catalogue names. Permissions of which any word is taken are not
     /// among them.
     pub fn all(catalogue: &Catalogue) -> Vec<Self> {

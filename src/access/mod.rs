@@ -7,6 +7,7 @@
 //! | `vocabulary` | how schemas hold `roles` and `entitlements` to the catalogue |
 //! | `direct` | the access that an account's own attributes name |
 //! | `effective` | all that it comes to, with where each piece comes from |
+//! | `offer` | roles and entitlements as resources, for clients that show them in a list |
 //! | `change` | what becomes of stored access when the catalogue changes |
 
 mod catalogue;
@@ -14,6 +15,7 @@ mod change;
 mod direct;
 mod effective;
 mod entitlement;
+mod offer;
 mod vocabulary;
 
 pub use catalogue::{Catalogue, PermissionSet, Role, Team, Workspace};
@@ -21,4 +23,5 @@ pub use change::{Names, followed};
 pub use direct::{DefaultAccess, Direct};
 pub use effective::{Effective, GroupOfAccount, Source};
 pub use entitlement::Entitlement;
+pub use offer::Offer;
 pub use vocabulary::install;

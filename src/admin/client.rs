@@ -9,6 +9,8 @@ use super::{Reply, Request, SOCKET};
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long it may take for what reads all that there is.
+const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Asks the server that runs on a data folder; `None` if none does.
 ///
@@ -28,7 +30,11 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
             };
         }
     };
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    let patience = match request {
+        Request::Snapshot | Request::Verify => LONG_ANSWER_TIMEOUT,
+        _ => ANSWER_TIMEOUT,
+    };
+    stream.set_read_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

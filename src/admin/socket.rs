@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Reply, Request, SOCKET, execute};
+use super::{Reply, Request, SOCKET, Site, execute};
 use crate::directory::Directory;
 use crate::event::Actor;
 
@@ -57,8 +57,8 @@ impl AdminSocket {
     }
 
     /// Answers requests until dropped.
-    pub async fn serve(&self, directory: Arc<Directory>, connections: Vec<String>) {
-        let connections = Arc::new(connections);
+    pub async fn serve(&self, directory: Arc<Directory>, site: Site) {
+        let site = Arc::new(site);
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -68,10 +68,10 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let (directory, connections) = (Arc::clone(&directory), Arc::clone(&connections));
+            let (directory, site) = (Arc::clone(&directory), Arc::clone(&site));
             let owner = self.owner;
             tokio::spawn(async move {
-                let exchange = answer(stream, owner, directory, connections);
+                let exchange = answer(stream, owner, directory, site);
                 if let Err(error) = exchange.await {
                     tracing::warn!(%error, "a command on the admin socket got no answer");
                 }
@@ -91,7 +91,7 @@ async fn answer(
     stream: UnixStream,
     owner: u32,
     directory: Arc<Directory>,
-    connections: Arc<Vec<String>>,
+    site: Arc<Site>,
 ) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
@@ -103,11 +103,9 @@ async fn answer(
             Ok(request) => {
                 let actor = Actor::Operator { uid: Some(uid) };
                 // The writer is waited for: not on a thread that serves clients.
-                tokio::task::spawn_blocking(move || {
-                    execute(&directory, &connections, actor, request)
-                })
-                .await
-                .map_err(io::Error::other)?
+                tokio::task::spawn_blocking(move || execute(&directory, &site, actor, request))
+                    .await
+                    .map_err(io::Error::other)?
             }
             Err(error) => Reply::Failed(format!(
                 "the running server does not understand this command ({error}); is it of another version?"

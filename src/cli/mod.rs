@@ -1,18 +1,25 @@
 //! The command line: one file for each command.
 
+mod backup;
 mod config;
+mod export;
+mod group;
 mod init;
+mod inspect;
+mod operator;
 mod output;
+mod restore;
 mod serve;
+mod setup;
 mod token;
+mod user;
+mod verify;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::access::Catalogue;
 use crate::app;
 use crate::config::{Config, ConfigError};
 
@@ -33,9 +40,25 @@ enum Command {
     Init(init::Init),
     /// Serve until SIGTERM or SIGINT
     Serve(serve::Serve),
+    /// Print what to type into the identity provider of a connection, and how to test it
+    Setup(setup::Connect),
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Tell of users
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Tell of groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Print every user with its access, all told
+    Export(export::Export),
+    /// Write everything to one file, also while a server runs
+    Backup(backup::Backup),
+    /// Fill an empty data folder from a backup
+    Restore(restore::Restore),
+    /// Check everything in the data folder, also while a server runs
+    Verify(verify::Verify),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -77,8 +100,33 @@ impl Cli {
         match self.command {
             Command::Init(init) => init.run(),
             Command::Serve(serve) => serve.run(&configuration.load()?),
+            Command::Setup(setup) => setup.run(&configuration.load()?),
             Command::Token(token) => token.run(&configuration.load()?),
+            Command::User(user) => user.run(&configuration.load()?),
+            Command::Group(group) => group.run(&configuration.load()?),
+            Command::Export(export) => export.run(&configuration.load()?),
+            Command::Backup(backup) => backup.run(&configuration.load()?),
+            Command::Restore(restore) => restore.run(&configuration.load()?),
+            Command::Verify(verify) => verify.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
+        }
+    }
+}
+
+/// The connection that is meant: the named one, or the only one.
+fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
+    let known: Vec<&String> = config.connections.keys().collect();
+    let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match (named, known.as_slice()) {
+        (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
+        (Some(name), _) => Err(UsageError(format!(
+            "there is no connection \"{}\"; the configuration has {listed}",
+            name.escape_debug()
+        ))
+        .into()),
+        (None, [only]) => Ok((*only).clone()),
+        (None, _) => {
+            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
         }
     }
 }
@@ -90,7 +138,7 @@ impl Configuration {
     /// Reads it and checks all of it.
     fn load(&self) -> Result<Config> {
         let config = Config::find(self.0.as_deref())?;
-        app::registry(&config, &Arc::new(Catalogue::new(&config)))?;
+        app::vocabulary(&config)?;
         Ok(config)
     }
 }

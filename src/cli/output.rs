@@ -1,10 +1,15 @@
 //! What commands print: results on standard output, everything else on standard error.
 
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::UsageError;
 
 /// Prints a line of a result.
 pub(super) fn line(text: &str) -> Result<()> {
@@ -16,24 +21,93 @@ pub(super) fn tell(text: &str) -> Result<()> {
     Ok(writeln!(io::stderr(), "{text}")?)
 }
 
+/// Makes a file that was not there and that only its owner may read.
+pub(super) fn create(path: &Path) -> Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
+    })
+}
+
 /// Prints a result for programs.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
 /// Prints a result for people: columns as wide as their widest cell.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> Result<()> {
-    let mut widths = head.map(str::len);
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+pub(super) fn table<const N: usize>(head: [&'static str; N], rows: &[[String; N]]) -> Result<()> {
+    Table::new(head).print(rows)
+}
+
+/// A table that is printed as its rows come; a column is as wide as the widest cell so far.
+pub(super) struct Table<const N: usize> {
+    /// The head, until it is printed.
+    head: Option<[&'static str; N]>,
+    widths: [usize; N],
+}
+
+impl<const N: usize> Table<N> {
+    pub(super) fn new(head: [&'static str; N]) -> Self {
+        Self { head: Some(head), widths: head.map(str::len) }
+    }
+
+    /// Prints more rows, and before the first ones the head.
+    pub(super) fn print(&mut self, rows: &[[String; N]]) -> Result<()> {
+        for row in rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        if let Some(head) = self.head.take() {
+            line(&format_row(head, self.widths))?;
+        }
+        for row in rows {
+            line(&format_row(row.each_ref().map(String::as_str), self.widths))?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints a list for programs as it comes: one JSON array, an element on each line.
+#[derive(Default)]
+pub(super) struct JsonArray {
+    begun: bool,
+}
+
+impl JsonArray {
+    pub(super) fn print(&mut self, elements: &[impl Serialize]) -> Result<()> {
+        for element in elements {
+            let before = if self.begun { ",\n" } else { "[\n" };
+            write!(io::stdout(), "{before}{}", serde_json::to_string(element)?)?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(self) -> Result<()> {
+        line(if self.begun { "\n]" } else { "[]" })
+    }
+}
+
+/// Prints labels with their values, one value on a line; a label without values is left out.
+pub(super) fn sheet(entries: &[(&str, Vec<String>)]) -> Result<()> {
+    let told = || entries.iter().filter(|(_, values)| !values.is_empty());
+    let width = told().map(|(label, _)| label.len()).max().unwrap_or_default();
+    for (label, values) in told() {
+        for (number, value) in values.iter().enumerate() {
+            let label = if number == 0 { label } else { "" };
+            line(&format!("{label:<width$}  {value}"))?;
         }
     }
-    line(&format_row(head, widths))?;
-    for row in rows {
-        line(&format_row(row.each_ref().map(String::as_str), widths))?;
-    }
     Ok(())
+}
+
+/// A text of a client's, on one line.
+pub(super) fn plain(text: &str) -> String {
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_debug().collect(),
+        false => character.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn format_row<const N: usize>(cells: [&str; N], widths: [usize; N]) -> String {

@@ -7,6 +7,7 @@ use super::output;
 use crate::admin::{Reply, Request, execute};
 use crate::app::{self, Certificate};
 use crate::config::Config;
+use crate::connection::setup::curl;
 use crate::directory::{Directory, UnknownAccess};
 use crate::event::Actor;
 use crate::logging;
@@ -58,7 +59,7 @@ fn welcome(
         output::line(&format!("Certificate  {}", path.display()))?;
         output::line(&format!("Fingerprint  SHA-256 {}", certificate.fingerprint()?))?;
     }
-    let names: Vec<String> = config.connections.keys().cloned().collect();
+    let site = app::site(config);
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
         if let Some(token) = directory.valid_tokens(name).pop() {
@@ -71,40 +72,16 @@ fn welcome(
         }
         let request =
             Request::GenerateToken { connection: name.clone(), valid_for: Some(TOKEN_VALIDITY) };
-        let secret = match execute(directory, &names, Actor::System, request) {
+        let secret = match execute(directory, &site, Actor::System, request) {
             Reply::Generated { secret, .. } => secret,
             Reply::Failed(reason) => bail!("can't make a token for connection {name}: {reason}"),
             _ => bail!("can't make a token for connection {name}"),
         };
         output::line(&format!("Token        {secret}"))?;
         output::line("             shown this once: copy it now. Try it with")?;
-        output::line(&curl(config, name, certificate, &secret)?)?;
+        let shown = certificate.filter(|certificate| certificate.self_signed);
+        let path = shown.map(|certificate| std::path::absolute(&certificate.path)).transpose()?;
+        output::line(&curl(connection, &endpoint, path.as_deref(), &secret))?;
     }
     output::line("")
-}
-
-/// A line that lists the users.
-fn curl(
-    config: &Config,
-    name: &str,
-    certificate: Option<&Certificate>,
-    secret: &str,
-) -> Result<String> {
-    let mut line = "curl".to_owned();
-    if let Some(certificate) = certificate.filter(|certificate| certificate.self_signed) {
-        let path = std::path::absolute(&certificate.path)?;
-        line.push_str(&format!(" --cacert {}", quote(&path.to_string_lossy())));
-    }
-    line.push_str(&format!(" -H {}", quote(&format!("Authorization: Bearer {secret}"))));
-    let connection = config.connections.get(name);
-    if let Some(origin) = connection.and_then(|connection| connection.service_origin.as_ref()) {
-        line.push_str(&format!(" -H {}", quote(&format!("X-Request-Origin: {origin}"))));
-    }
-    line.push_str(&format!(" {}", quote(&format!("{}/Users", app::endpoint(config)))));
-    Ok(line)
-}
-
-/// A word for a shell.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

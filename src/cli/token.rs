@@ -1,19 +1,17 @@
 //! `scimd token`: make, list and end tokens.
 
-use std::fs::File;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
-use super::{UsageError, output};
-use crate::admin::{Reply, Request, TokenInfo, client, execute};
+use super::operator::{Operator, unexpected};
+use super::{output, the_connection};
+use crate::admin::{Reply, Request, TokenInfo};
 use crate::app;
 use crate::config::{Config, duration};
-use crate::event::Actor;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -93,36 +91,18 @@ impl TokenCommand {
                     overlap,
                 })
             }
-            Self::List { json } => match ask(config, Request::ListTokens)? {
+            Self::List { json } => match Operator::new(config).ask(Request::ListTokens)? {
                 Reply::Tokens(tokens) if json => output::json(&tokens),
                 Reply::Tokens(tokens) => list(&tokens),
-                other => unexpected(other),
+                _ => unexpected(),
             },
-            Self::Revoke { id } => match ask(config, Request::RevokeToken { id })? {
+            Self::Revoke { id } => match Operator::new(config).ask(Request::RevokeToken { id })? {
                 Reply::Revoked(token) => output::tell(&format!(
                     "Token {} of connection {} is revoked: it opens nothing any more.",
                     token.id, token.connection
                 )),
-                other => unexpected(other),
+                _ => unexpected(),
             },
-        }
-    }
-}
-
-/// The connection that is meant: the named one, or the only one.
-fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
-    let known: Vec<&String> = config.connections.keys().collect();
-    let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    match (named, known.as_slice()) {
-        (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
-        (Some(name), _) => Err(UsageError(format!(
-            "there is no connection \"{}\"; the configuration has {listed}",
-            name.escape_debug()
-        ))
-        .into()),
-        (None, [only]) => Ok((*only).clone()),
-        (None, _) => {
-            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
         }
     }
 }
@@ -134,8 +114,8 @@ impl NewToken {
         request: impl FnOnce(Option<Duration>) -> Request,
     ) -> Result<()> {
         // The file comes first: a token that can't be handed over must not be made.
-        let file = self.output.as_deref().map(create).transpose()?;
-        let reply = ask(config, request(self.expires.0));
+        let file = self.output.as_deref().map(output::create).transpose()?;
+        let reply = Operator::new(config).ask(request(self.expires.0));
         let (secret, token, limited) = match reply {
             Ok(Reply::Generated { secret, token, limited }) => (secret, token, limited),
             failed => {
@@ -143,7 +123,7 @@ impl NewToken {
                     // It is empty and was made a moment ago.
                     let _ = std::fs::remove_file(path);
                 }
-                return unexpected(failed?);
+                return failed.and_then(|_| unexpected());
             }
         };
         match (file, &self.output) {
@@ -173,32 +153,6 @@ impl NewToken {
             ))?;
         }
         Ok(())
-    }
-}
-
-fn create(path: &Path) -> Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
-    })
-}
-
-/// Asks the running server, or does it here if none runs.
-fn ask(config: &Config, request: Request) -> Result<Reply> {
-    let asked = client::ask(&config.data_dir, &request).with_context(|| {
-        format!("can't ask the server that runs on {}", config.data_dir.display())
-    })?;
-    if let Some(reply) = asked {
-        return Ok(reply);
-    }
-    let directory = app::open_directory(config)?;
-    let connections: Vec<String> = config.connections.keys().cloned().collect();
-    Ok(execute(&directory, &connections, Actor::Operator { uid: None }, request))
-}
-
-fn unexpected(reply: Reply) -> Result<()> {
-    match reply {
-        Reply::Failed(reason) => bail!("{reason}"),
-        _ => bail!("the running server answered something else; is it of another version?"),
     }
 }
 

@@ -30,7 +30,7 @@ struct Range {
 
 impl AddressSet {
     /// The addresses of this machine alone: `127.0.0.0/8, ::1`.
-    pub(super) fn loopback() -> Self {
+    pub fn loopback() -> Self {
         let first = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0));
         let last = IpAddr::V4(Ipv4Addr::new(127, 255, 255, 255));
         let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);

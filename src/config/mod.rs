@@ -46,7 +46,7 @@ pub use origin::Origin;
 pub use public_url::PublicUrl;
 pub use role::{PermissionSet, Role, TeamAccess, WorkspaceAccess};
 pub use schema::{AttributeConfig, SchemaConfig};
-pub use store::Store;
+pub use store::{Retention, Store};
 pub use workspace::Workspace;
 
 use name::Taken;
@@ -81,7 +81,7 @@ pub struct Config {
     pub limits: Limits,
     /// How much is logged, and in which form.
     pub log: Log,
-    /// What the embedded database may use.
+    /// What the embedded database may use, and what is kept beside it.
     pub store: Store,
     /// Attributes of the operator's own.
     pub schemas: Vec<SchemaConfig>,
@@ -299,6 +299,9 @@ mod tests {
             idle_timeout = "2m"
             [log]
             format = "json"
+            [store]
+            snapshot_interval = "12h"
+            keep_journal = "400d"
             "#,
         );
         assert_eq!(config.public_url.as_str(), "https://scim.example.com/idp");
@@ -311,6 +314,9 @@ mod tests {
         assert_eq!(config.workspaces[1].teams, ["East", "West"]);
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
         assert_eq!(config.log.format, Format::Json);
+        assert_eq!(config.store.snapshot_interval, Duration::from_secs(43_200));
+        let days = Duration::from_secs(400 * 86_400);
+        assert_eq!(config.store.keep_journal, Retention::For(days));
     }
 
     #[test]
@@ -342,6 +348,8 @@ mod tests {
             (&format!("{workspaces}name = ''"), "4: workspaces.name: \"\" is not a name"),
             (&format!("{workspaces}name = '{}'", "x".repeat(101)), "is not a name"),
             (workspaces, "3: workspaces.name: missing"),
+            ("[store]\nkeep_journal = 'always'", "\"always\" is not a duration"),
+            ("[store]\nkeep_snapshots = 0", "expected 1 to 1000"),
             ("[limits]\nmax_count = 50", "2: limits.max_count: max_count is 50"),
             ("[limits]\ndefault_count = 2000", "2: limits.default_count: max_count is 1000"),
             ("[limits]\nmax_header_bytes = 4096", "expected 8192 to 1048576"),

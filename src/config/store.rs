@@ -1,22 +1,74 @@
-//! `[store]`: the embedded database.
+//! `[store]`: the embedded database, and what is kept for the day when it fails.
+
+use std::str::FromStr;
+use std::time::Duration;
 
 use super::reader::Section;
+use super::{Invalid, duration};
 
-/// What the embedded database may use.
+/// What the embedded database may use, and what is kept beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// Memory for its page cache, in MiB; 8 to 4096.
     pub cache_mib: u32,
+    /// Room on the disk that must be left for changes to be taken on, in MiB; 0 to 1000000000.
+    pub min_free_mib: u32,
+    /// Time from one snapshot to the next; 1s to 365d.
+    pub snapshot_interval: Duration,
+    /// How many snapshots are kept; 1 to 1000.
+    pub keep_snapshots: usize,
+    /// How long changes stay in the journal.
+    pub keep_journal: Retention,
+}
+
+/// How long something is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// For ever.
+    Forever,
+    /// For so long, at least.
+    For(Duration),
+}
+
+impl FromStr for Retention {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "forever" => Ok(Self::Forever),
+            _ => duration::parse(text)
+                .map(Self::For)
+                .map_err(|error| Invalid::new(format!("{error}, or \"forever\""))),
+        }
+    }
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_mib: 64 }
+        Self {
+            cache_mib: 64,
+            min_free_mib: 128,
+            snapshot_interval: Duration::from_secs(24 * 60 * 60),
+            keep_snapshots: 7,
+            keep_journal: Retention::Forever,
+        }
     }
 }
 
 impl Store {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        Self { cache_mib: section.integer("cache_mib", 8..=4_096, Self::default().cache_mib) }
+        let default = Self::default();
+        let interval = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
+        Self {
+            cache_mib: section.integer("cache_mib", 8..=4_096, default.cache_mib),
+            min_free_mib: section.integer("min_free_mib", 0..=1_000_000_000, default.min_free_mib),
+            snapshot_interval: section.duration(
+                "snapshot_interval",
+                interval,
+                default.snapshot_interval,
+            ),
+            keep_snapshots: section.integer("keep_snapshots", 1..=1_000, default.keep_snapshots),
+            keep_journal: section.parsed("keep_journal", default.keep_journal),
+        }
     }
 }

@@ -1,3 +1,8 @@
-//! Who speaks to us: the tokens of connections.
+//! Who speaks to us: the methods of connections, the dialects that they use, their tokens, and how they
+//! are set up at the other end.
 
+pub mod dialect;
+pub mod flat;
+pub mod method;
+pub mod setup;
 pub mod token;

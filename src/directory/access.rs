@@ -3,16 +3,20 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Map, Value, json};
+
 use super::Directory;
 use super::error::DirectoryError;
 use super::member;
-use super::resource::{self, Stored};
+use super::resource;
+use super::resource::Stored;
 use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::scim::resource::pick;
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
-use crate::store::keys;
+use crate::store::{StoreError, keys};
 
 impl Directory {
     /// All that an account's access comes to; nothing for one that is inactive.
@@ -27,7 +31,7 @@ impl Directory {
     ) -> Result<Effective, DirectoryError> {
         let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
         let attributes = pick(&stored.record.json, &names)
-            .map_err(|_| resource::damaged(&keys::record(resource_type.tag, stored.id)))?;
+            .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))?;
         if attributes.get(ACTIVE) != Some(&true.into()) {
             return Ok(Effective::default());
         }
@@ -54,4 +58,18 @@ impl Directory {
         }
         Ok(groups)
     }
+}
+
+/// What an account's access comes to, as it is served (the extension of `scim/schemas/access.rs`).
+pub(super) fn served(effective: &Effective, manager: Option<&str>) -> Value {
+    let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
+        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+        json!({"value": entitlement.to_string(), "sources": sources})
+    });
+    let mut access = Map::new();
+    if let Some(manager) = manager {
+        access.insert(MANAGED_BY.to_owned(), manager.into());
+    }
+    access.insert(EFFECTIVE.to_owned(), pieces.collect());
+    Value::Object(access)
 }

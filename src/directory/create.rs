@@ -36,7 +36,7 @@ impl Command for Create {
     ///
     /// # Errors
     ///
-    /// `Invalid` with `uniqueness` if another resource holds a value that must be unique, or with
+    /// `Taken` if another resource holds a value that must be unique; `Invalid` with
     /// `invalidValue` if the resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;

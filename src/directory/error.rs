@@ -1,6 +1,6 @@
 //! Why the directory did not do what it was asked to.
 
-use crate::scim::error::{ScimError, ScimType};
+use crate::scim::error::ScimError;
 use crate::scim::resource::Version;
 use crate::store::StoreError;
 
@@ -17,6 +17,18 @@ pub enum DirectoryError {
         kind: String,
         /// Its id, as it was given.
         id: String,
+    },
+    /// Another resource holds a value that must be unique.
+    #[error("another {kind} has the {attribute} {value:?}")]
+    Taken {
+        /// The name of the resource type.
+        kind: String,
+        /// The attribute.
+        attribute: String,
+        /// Its value, as the client gave it.
+        value: String,
+        /// Whether the attribute is the one that names resources of the type.
+        is_name: bool,
     },
     /// The resource is no longer in the version that the client knows.
     #[error("the resource is now in version {present}")]
@@ -39,14 +51,4 @@ pub enum DirectoryError {
     /// The writer has stopped.
     #[error("no changes are taken on; restart scimd")]
     Stopped,
-}
-
-impl DirectoryError {
-    /// Another resource holds a value that must be unique.
-    pub(super) fn taken(kind: &str, attribute: &str, value: &str) -> Self {
-        Self::Invalid(ScimError::new(
-            ScimType::Uniqueness,
-            format!("Another {kind} already has the {attribute} \"{}\".", value.escape_debug()),
-        ))
-    }
 }

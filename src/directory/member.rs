@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::Directory;
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
 use super::rules::Rules;
@@ -41,9 +42,35 @@ pub struct Reference {
 }
 
 impl Reference {
+    /// The reference as it is served below a URL.
+    pub fn served(&self, base_url: &str) -> Value {
+        json!({
+            "value": self.id.to_string(),
+            "$ref": format!("{base_url}/{}/{}", self.endpoint, self.id),
+            "type": self.kind,
+            "display": self.display,
+        })
+    }
+
     /// The reference as filters see it.
     pub(super) fn plain(&self) -> Value {
         json!({"value": self.id.to_string(), "type": self.kind, "display": self.display})
+    }
+}
+
+impl Directory {
+    /// A part of a group's members, in the order of their ids: those behind a member, or the first.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn members(
+        &self,
+        group: ResourceId,
+        after: Option<ResourceId>,
+        count: usize,
+    ) -> Result<Vec<Reference>, DirectoryError> {
+        some_members(self.shared.store.as_ref(), self.registry(), group, after, count)
     }
 }
 
@@ -75,8 +102,22 @@ fn members(
     registry: &Registry,
     group: ResourceId,
 ) -> Result<Vec<Reference>, DirectoryError> {
+    some_members(state, registry, group, None, usize::MAX)
+}
+
+fn some_members(
+    state: &dyn Read,
+    registry: &Registry,
+    group: ResourceId,
+    after: Option<ResourceId>,
+    count: usize,
+) -> Result<Vec<Reference>, DirectoryError> {
+    let after = after.map(|member| keys::member(group, member));
     let mut members = Vec::new();
-    state.scan(&keys::members(group), None, &mut |key, value| {
+    state.scan(&keys::members(group), after.as_deref(), &mut |key, value| {
+        if members.len() == count {
+            return ControlFlow::Break(());
+        }
         let resource_type = value.first().and_then(|tag| registry.by_tag(*tag));
         if let (Some(id), Some(resource_type)) = (keys::trailing_id(key), resource_type) {
             members.push(Reference {

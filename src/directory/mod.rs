@@ -20,6 +20,8 @@ mod replace;
 mod resource;
 mod rules;
 mod token;
+mod upkeep;
+mod verify;
 mod work;
 mod writer;
 
@@ -44,6 +46,8 @@ pub use replace::Replace;
 pub use resource::Stored;
 pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use upkeep::Restored;
+pub use verify::verify;
 pub use work::{Command, Work};
 
 use crate::access::Catalogue;

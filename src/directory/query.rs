@@ -19,7 +19,7 @@ use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::sort::SortKey;
 use crate::store::record::Record;
-use crate::store::{Read, keys};
+use crate::store::{Read, StoreError, keys};
 
 /// How many members, of all its groups together, a list may show.
 const MAX_REFERENCES: usize = 250_000;
@@ -315,7 +315,7 @@ impl<'a> Look<'a> {
             return Ok(Map::new());
         }
         let mut attributes = pick(&record.json, &self.names)
-            .map_err(|_| resource::damaged(&keys::record(self.resource_type.tag, id)))?;
+            .map_err(|_| StoreError::damaged(&keys::record(self.resource_type.tag, id)))?;
         let wanted = |name: &str| self.names.contains(name);
         let state: &dyn Read = directory.shared.store.as_ref();
         let registry = directory.registry();

@@ -63,7 +63,7 @@ pub(super) fn follow_schemas(
 }
 
 /// What tells the indexes of one set of schemas from those of another.
-fn fingerprint(registry: &Registry) -> String {
+pub(super) fn fingerprint(registry: &Registry) -> String {
     let mut lines = Vec::new();
     for resource_type in registry.resource_types() {
         for indexed in resource_type.indexed() {

@@ -8,9 +8,10 @@ use super::resource::{self, Stored};
 use super::rules::Rules;
 use super::work::{Command, Work};
 use crate::event::Verb;
+use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
-use crate::scim::validate::check_immutable;
+use crate::scim::validate::{check_immutable, keep_name};
 
 /// Puts a resource in the place of another, and answers it as stored.
 ///
@@ -25,6 +26,8 @@ pub struct Replace {
     pub expected: Option<Vec<Version>>,
     /// With which attributes.
     pub resource: Resource,
+    /// Whether it may rename what it replaces.
+    pub renaming: Renaming,
     /// What the request is held to.
     pub rules: Rules,
 }
@@ -34,8 +37,8 @@ impl Command for Replace {
 
     /// # Errors
     ///
-    /// `NotFound`; `VersionMismatch`; `Invalid` with `mutability`, `uniqueness`, or `invalidValue` if
-    /// the resource is too large or names a member that can't be one.
+    /// `NotFound`; `VersionMismatch`; `Taken`; `Invalid` with `mutability`, or with `invalidValue` if the
+    /// resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = resource::parse_id(resource_type, &self.id)?;
@@ -43,7 +46,11 @@ impl Command for Replace {
         resource::check_version(self.expected.as_deref(), present.record.version)?;
         self.rules.check_scope(work, resource_type, &present)?;
         let manager = present.record.manager().map(ToOwned::to_owned);
-        let replacement = self.resource.clone();
+        let mut replacement = self.resource.clone();
+        if self.renaming == Renaming::Refused {
+            let previous = resource::attributes(resource_type, &present)?;
+            keep_name(resource_type, &previous, &mut replacement)?;
+        }
         put(work, resource_type, present, replacement, self.rules, manager.as_deref())
     }
 }

@@ -1,15 +1,17 @@
 //! What every verb on resources has in common.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Directory;
+use super::access;
 use super::error::DirectoryError;
 use super::member::{self, Reference};
 use super::work::Work;
 use crate::access::Effective;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
-use crate::scim::resource::{Meta, Resource, ResourceId, Version};
+use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
 use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
@@ -33,6 +35,22 @@ impl Stored {
     pub(super) fn new(id: ResourceId, record: Record) -> Self {
         Self { id, record, references: Vec::new(), access: None }
     }
+
+    /// Appends the JSON of all of it, as it is served below a URL.
+    pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
+        let mut ties = Vec::new();
+        for (name, references) in &self.references {
+            let list: Vec<Value> =
+                references.iter().map(|reference| reference.served(base_url)).collect();
+            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
+        }
+        if let Some(effective) = &self.access {
+            let access = access::served(effective, self.record.manager());
+            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
+        }
+        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
+        serve(&self.record.json, self.record.meta_at, &ties, &location, out);
+    }
 }
 
 impl Directory {
@@ -50,6 +68,36 @@ impl Directory {
         let id = parse_id(resource_type, id)?;
         let state = self.shared.store.as_ref();
         let stored = find(state, resource_type, id)?;
+        self.with_references(resource_type, stored, wanted)
+    }
+
+    /// One resource by its id or by the value of an attribute that is unique, both in any letter case
+    /// if the attribute is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::retrieve`].
+    pub fn look_up(
+        &self,
+        resource_type: &ResourceType,
+        attribute: &str,
+        name: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Stored, DirectoryError> {
+        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
+            Err(DirectoryError::NotFound { .. }) => {}
+            found_or_failed => return found_or_failed,
+        }
+        let state = self.shared.store.as_ref();
+        let unique = resource_type
+            .indexed()
+            .find(|indexed| indexed.leaf().is_unique() && indexed.leaf().name == attribute);
+        let holder = match unique {
+            Some(indexed) => state.get(&keys::unique(resource_type.tag, &indexed, name))?,
+            None => None,
+        };
+        let id = holder.as_deref().and_then(keys::trailing_id);
+        let stored = find(state, resource_type, id.ok_or_else(|| not_found(resource_type, name))?)?;
         self.with_references(resource_type, stored, wanted)
     }
 
@@ -112,11 +160,7 @@ pub(super) fn find(
 
 /// Takes a record out of its envelope.
 pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreError> {
-    record::decode(value).ok_or_else(|| damaged(key))
-}
-
-pub(super) fn damaged(key: &[u8]) -> StoreError {
-    StoreError::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    record::decode(value).ok_or_else(|| StoreError::damaged(key))
 }
 
 /// Takes a record that a scan came upon out of its envelope.
@@ -128,7 +172,7 @@ pub(super) fn decode_scanned(
     match record::decode(value) {
         Some(record) => Ok(record),
         // Asking for it makes the store remember that it is damaged.
-        None => Err(state.get(key).err().unwrap_or_else(|| damaged(key))),
+        None => Err(state.get(key).err().unwrap_or_else(|| StoreError::damaged(key))),
     }
 }
 
@@ -138,13 +182,13 @@ pub(super) fn attributes(
     stored: &Stored,
 ) -> Result<Resource, StoreError> {
     Resource::from_stored(&stored.record.json)
-        .map_err(|_| damaged(&keys::record(resource_type.tag, stored.id)))
+        .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// What is known of a record.
 pub(super) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
     Meta::from_stored(&stored.record.json, stored.record.meta_at, stored.record.version)
-        .ok_or_else(|| damaged(&keys::record(resource_type.tag, stored.id)))
+        .ok_or_else(|| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// Checks that the resource is in one of the versions that a client named, if it named any.
@@ -277,8 +321,14 @@ fn update_index(
         }
         if unique {
             if work.get(&key)?.is_some() {
-                let attribute = &indexed.leaf().name;
-                return Err(DirectoryError::taken(&resource_type.name, attribute, value));
+                return Err(DirectoryError::Taken {
+                    kind: resource_type.name.clone(),
+                    attribute: indexed.leaf().name.clone(),
+                    value: (*value).to_owned(),
+                    is_name: resource_type
+                        .name_attribute()
+                        .is_some_and(|name| std::ptr::eq(name, indexed.leaf())),
+                });
             }
             work.expect_absent(key.clone());
             work.put(key, id.as_bytes().to_vec());

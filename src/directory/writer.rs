@@ -183,7 +183,7 @@ impl Writer {
                 Err(error) => {
                     report(&error);
                     for job in jobs.into_iter().chain(rest) {
-                        job.fail(DirectoryError::Storage(StoreError::Stopped));
+                        job.fail(DirectoryError::Storage(told(&error)));
                     }
                     return;
                 }
@@ -210,8 +210,17 @@ fn size(writes: &[Write]) -> usize {
     writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len)).sum()
 }
 
+/// What those are told who wait for a change that could not be committed.
+fn told(error: &StoreError) -> StoreError {
+    match *error {
+        StoreError::Full { left_mib, needed_mib } => StoreError::Full { left_mib, needed_mib },
+        _ => StoreError::Stopped,
+    }
+}
+
 fn report(error: &StoreError) {
-    if matches!(error, StoreError::Stopped) {
+    // The store itself tells when there is too little room.
+    if matches!(error, StoreError::Stopped | StoreError::Full { .. }) {
         return;
     }
     let mut causes = Vec::new();
@@ -220,9 +229,13 @@ fn report(error: &StoreError) {
         causes.push(error.to_string());
         cause = error.source();
     }
+    let reading = match error {
+        StoreError::Journal(_) => "goes on",
+        _ => "ends, too: half of the change may be in the database",
+    };
     tracing::error!(
-        %error, cause = causes.join(": "),
-        "a change could not be put on disk: no more changes are taken on, reading goes on; check the disk, then restart scimd"
+        %error, cause = causes.join(": "), reading,
+        "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
     );
 }
 
@@ -239,12 +252,13 @@ mod tests {
     use crate::scim::schema::Registry;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
-    use crate::store::local::LocalStore;
+    use crate::store::local::{Limits, LocalStore};
 
     /// Sets one key to so many bytes.
     struct Big(usize);
 
     const KEY: &[u8] = b"xbig";
+    const LIMITS: Limits = Limits { cache_mib: 8, min_free_mib: 0 };
 
     impl Command for Big {
         type Output = ();
@@ -259,7 +273,7 @@ mod tests {
 
     fn store(folder: &Path) -> Arc<LocalStore> {
         let folder = DataFolder::open(folder).unwrap();
-        Arc::new(LocalStore::open(folder, 8, [7; 16], "aside").unwrap())
+        Arc::new(LocalStore::open(folder, LIMITS, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap())
     }
 
     fn directory(store: Arc<LocalStore>) -> Directory {

@@ -28,13 +28,15 @@ pub enum Verb {
     Limited,
     /// A token was ended.
     Revoked,
+    /// All was put back to what a backup holds.
+    Restored,
     /// Tokens were used; told once a minute at most.
     Used,
 }
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 10] = [
+    pub const CATALOGUE: [(Self, &'static str); 11] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -44,6 +46,7 @@ impl Verb {
         (Self::Generated, "a token was generated"),
         (Self::Limited, "a token was given an earlier end"),
         (Self::Revoked, "a token was revoked"),
+        (Self::Restored, "everything was put back to what a backup holds"),
         (Self::Used, "tokens were used since they were last mentioned"),
     ];
 
@@ -59,6 +62,7 @@ impl Verb {
             Self::Generated => "generated",
             Self::Limited => "limited",
             Self::Revoked => "revoked",
+            Self::Restored => "restored",
             Self::Used => "used",
         }
     }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::respond::{self, Answer};
 use crate::config::duration;
+use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
@@ -81,9 +82,9 @@ impl Failure {
     }
 
     /// The answer to the request with that id.
-    pub(super) fn into_answer(self, request: &str) -> Answer {
-        let told = self.tell(request);
-        let mut answer = respond::json_body(told.status, told.body().to_string());
+    pub(super) fn into_answer(self, request: &str, dialect: Dialect) -> Answer {
+        let told = self.tell(request, dialect);
+        let mut answer = respond::json_body(told.status, told.body(dialect).to_string());
         if let Some((name, value)) = told.header {
             answer.headers_mut().insert(name, value);
         }
@@ -91,12 +92,12 @@ impl Failure {
     }
 
     /// The status and body of one operation of a bulk request.
-    pub(super) fn into_body(self) -> (StatusCode, Value) {
-        let told = self.tell("");
-        (told.status, told.body())
+    pub(super) fn into_body(self, dialect: Dialect) -> (StatusCode, Value) {
+        let told = self.tell("", dialect);
+        (told.status, told.body(dialect))
     }
 
-    fn tell(self, request: &str) -> Told {
+    fn tell(self, request: &str, dialect: Dialect) -> Told {
         match self {
             Self::Unauthenticated => Told::new(
                 StatusCode::UNAUTHORIZED,
@@ -135,7 +136,7 @@ impl Failure {
                 "The request took too long; a change that it asked for may or may not be made.",
             )
             .with(RETRY_AFTER, "1"),
-            Self::Directory(error) => Told::of_directory(error),
+            Self::Directory(error) => Told::of_directory(error, dialect),
             Self::Internal => Told::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("Something went wrong inside scimd; the request's id in its log is {request}."),
@@ -162,11 +163,15 @@ impl Told {
         self
     }
 
-    /// RFC 7644, section 3.12.
-    fn body(&self) -> Value {
+    /// RFC 7644, section 3.12, where `status` is a text.
+    fn body(&self, dialect: Dialect) -> Value {
+        let status = match dialect {
+            Dialect::Rfc => Value::from(self.status.as_str()),
+            Dialect::Flat => Value::from(self.status.as_u16()),
+        };
         let mut body = Map::new();
         body.insert("schemas".to_owned(), Value::from(vec![ERROR]));
-        body.insert("status".to_owned(), Value::from(self.status.as_str()));
+        body.insert("status".to_owned(), status);
         if let Some(scim_type) = self.scim_type {
             body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
         }
@@ -174,8 +179,19 @@ impl Told {
         Value::Object(body)
     }
 
-    fn of_directory(error: DirectoryError) -> Self {
+    fn of_directory(error: DirectoryError, dialect: Dialect) -> Self {
         match error {
+            DirectoryError::Taken { kind, attribute, value, is_name } => {
+                let detail = match (dialect, is_name) {
+                    (Dialect::Flat, true) => format!("{kind} already exists in the database."),
+                    _ => format!(
+                        "Another {kind} already has the {attribute} \"{}\".",
+                        value.escape_debug()
+                    ),
+                };
+                let scim_type = ScimType::Uniqueness;
+                Self { scim_type: Some(scim_type), ..Self::new(status_of(scim_type), detail) }
+            }
             DirectoryError::Invalid(ScimError { scim_type, detail }) => {
                 Self { scim_type: Some(scim_type), ..Self::new(status_of(scim_type), detail) }
             }
@@ -205,7 +221,7 @@ impl Told {
 }
 
 /// The body for a request whose head could not be parsed.
-pub(super) fn unparsed(status: StatusCode) -> Bytes {
+pub(super) fn unparsed(status: StatusCode, dialect: Dialect) -> Bytes {
     let detail = match status {
         StatusCode::URI_TOO_LONG => "The request's URI is too long.",
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
@@ -216,7 +232,7 @@ pub(super) fn unparsed(status: StatusCode) -> Bytes {
              characters must be percent-encoded, as in filter=userName%20eq%20%22ada%22."
         }
     };
-    Told::new(status, detail).body().to_string().into()
+    Told::new(status, detail).body(dialect).to_string().into()
 }
 
 /// A sentence that may repeat what the client sent, which may be long.

@@ -15,6 +15,7 @@ use hyper::header::{AUTHORIZATION, HeaderName};
 
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
+use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
 use crate::directory::{self, Directory, TokenRefusal};
 use crate::event::Actor;
@@ -34,6 +35,7 @@ pub(super) struct Gate {
 struct Rules {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
+    manner: Manner,
     compat: Compat,
     held_to: directory::Rules,
     default_access: Arc<DefaultAccess>,
@@ -43,6 +45,8 @@ struct Rules {
 pub(super) struct Admitted {
     /// The connection that is speaking.
     pub connection: String,
+    /// What its method is used to.
+    pub manner: Manner,
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
     /// What its changes are held to.
@@ -95,6 +99,7 @@ impl Gate {
                     let rules = Rules {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
+                        manner: Manner::of(connection.method),
                         compat: connection.compat,
                         held_to: connection.into(),
                         default_access: Arc::new(DefaultAccess::new(
@@ -139,6 +144,7 @@ impl Gate {
             }
         }
         Ok(Admitted {
+            manner: rules.manner,
             compat: rules.compat,
             rules: rules.held_to,
             default_access: Arc::clone(&rules.default_access),

@@ -29,6 +29,8 @@ use tokio::sync::Semaphore;
 
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::connection::dialect::Dialect;
+use crate::connection::method::Manner;
 use crate::directory::Directory;
 use crate::scim::query::PageLimits;
 use error::Failure;
@@ -37,6 +39,7 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use scim::discovery::Discovery;
+use scim::offers::Offers;
 
 /// How many searches may look at many resources at once.
 const MAX_SCANS: usize = 4;
@@ -48,7 +51,10 @@ pub const BASE_PATH: &str = "/scim/v2";
 pub struct Door {
     directory: Arc<Directory>,
     gate: Gate,
+    /// In which dialect those are answered who have not shown which connection they are.
+    strangers: Dialect,
     discovery: Discovery,
+    offers: Offers,
     /// The URL below which resources are located.
     base_url: String,
     page_limits: PageLimits,
@@ -72,8 +78,12 @@ impl Door {
             max_count: config.limits.max_count,
             max_body_bytes: config.limits.max_body_bytes,
         };
+        let mut methods = config.connections.values().map(|connection| connection.method);
+        let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
         Self {
             gate: Gate::new(config),
+            strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
+            offers: Offers::new(&base_url, directory.registry(), directory.catalogue()),
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,
@@ -102,6 +112,7 @@ impl Door {
         let admitted = match self.gate.admit(peer, &parts.headers, &self.directory) {
             Ok(admitted) => {
                 note.connection.clone_from(&admitted.connection);
+                note.dialect = admitted.manner.dialect();
                 admitted
             }
             Err(refusal) => {
@@ -144,13 +155,13 @@ impl Door {
 
 impl server::Service for Door {
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
-        (respond::SCIM_JSON, error::unparsed(status))
+        (respond::SCIM_JSON, error::unparsed(status, self.strangers))
     }
 
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut note = Note { id: format!("{}-{number:x}", self.boot), ..Note::default() };
+        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.strangers);
         let (parts, body) = request.into_parts();
         let outcome = {
             let work = pin!(self.answer(peer, &parts, body, &mut note));
@@ -160,14 +171,14 @@ impl server::Service for Door {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 failure.log(&note.id);
-                failure.into_answer(&note.id)
+                failure.into_answer(&note.id, note.dialect)
             }
             Err(()) => {
                 tracing::error!(
                     request = note.id,
                     "a handler panicked; please report this as a bug"
                 );
-                Failure::Internal.into_answer(&note.id)
+                Failure::Internal.into_answer(&note.id, note.dialect)
             }
         };
         note.log(peer, &parts, answer.status(), watch);
@@ -176,15 +187,20 @@ impl server::Service for Door {
 }
 
 /// What the log says of a request. Never its query or body: those hold personal data.
-#[derive(Default)]
 struct Note {
     id: String,
     connection: String,
+    /// In which failures are told.
+    dialect: Dialect,
     route: &'static str,
     refusal: Option<String>,
 }
 
 impl Note {
+    fn new(id: String, dialect: Dialect) -> Self {
+        Self { id, connection: String::new(), dialect, route: "", refusal: None }
+    }
+
     fn log(&self, peer: IpAddr, parts: &Parts, status: StatusCode, watch: Stopwatch) {
         let (request, status) = (&self.id, status.as_u16());
         if let Some(reason) = &self.refusal {

@@ -4,16 +4,16 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::error::Failure;
-use crate::access::Effective;
+use crate::access::Catalogue;
+use crate::connection::dialect::Form;
 use crate::directory::{Page, Stored};
 use crate::scim::discovery::LIST_RESPONSE;
-use crate::scim::projection::Projection;
-use crate::scim::resource::{self, ResourceId};
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
-use crate::scim::schemas::access::{ACCESS, EFFECTIVE, MANAGED_BY};
+use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::common::SCHEMAS;
 
 /// What goes back to the client.
@@ -43,16 +43,18 @@ pub(super) fn json_body(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 pub(super) struct View<'a> {
     /// The URL below which resources are located.
     pub(super) base_url: &'a str,
-    /// The attributes that are shown.
-    pub(super) projection: &'a Projection,
+    /// What accounts may be given.
+    pub(super) catalogue: &'a Catalogue,
+    /// In which form they are shown, and which attributes.
+    pub(super) form: &'a Form,
+}
+
+/// Where a resource is.
+pub(super) fn location(base_url: &str, resource_type: &ResourceType, id: ResourceId) -> String {
+    format!("{base_url}/{}/{id}", resource_type.endpoint)
 }
 
 impl View<'_> {
-    /// Where a resource is.
-    pub(super) fn location(&self, resource_type: &ResourceType, id: ResourceId) -> String {
-        format!("{}/{}/{id}", self.base_url, resource_type.endpoint)
-    }
-
     /// Appends a resource as it is shown.
     fn show(
         &self,
@@ -60,17 +62,14 @@ impl View<'_> {
         stored: &Stored,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let location = self.location(resource_type, stored.id);
-        let record = &stored.record;
-        let ties = self.ties(stored);
-        if self.projection.is_everything() && resource_type.is_served_as_stored() {
-            resource::serve(&record.json, record.meta_at, &ties, &location, out);
+        if self.form.is_stored(resource_type) {
+            stored.serve(self.base_url, resource_type, out);
             return Ok(());
         }
         let mut whole = Vec::new();
-        resource::serve(&record.json, record.meta_at, &ties, &location, &mut whole);
+        stored.serve(self.base_url, resource_type, &mut whole);
         let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
-        let mut shown = self.projection.apply(resource_type, whole);
+        let mut shown = self.form.apply(self.catalogue, resource_type, whole);
         if let (true, Some(Value::Array(schemas))) =
             (shown.contains_key(ACCESS), shown.get_mut(SCHEMAS))
         {
@@ -78,44 +77,6 @@ impl View<'_> {
         }
         serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
     }
-
-    /// What a resource refers to, as members of its object.
-    fn ties(&self, stored: &Stored) -> Vec<u8> {
-        let mut ties = Vec::new();
-        for (name, references) in &stored.references {
-            let list: Vec<Value> = references
-                .iter()
-                .map(|reference| {
-                    json!({
-                        "value": reference.id.to_string(),
-                        "$ref": format!("{}/{}/{}", self.base_url, reference.endpoint, reference.id),
-                        "type": reference.kind,
-                        "display": reference.display,
-                    })
-                })
-                .collect();
-            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
-        }
-        if let Some(effective) = &stored.access {
-            let access = access(stored, effective);
-            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
-        }
-        ties
-    }
-}
-
-/// What an account's access comes to (the extension of `scim/schemas/access.rs`).
-fn access(stored: &Stored, effective: &Effective) -> Value {
-    let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
-        let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
-        json!({"value": entitlement.to_string(), "sources": sources})
-    });
-    let mut access = Map::new();
-    if let Some(manager) = stored.record.manager() {
-        access.insert(MANAGED_BY.to_owned(), manager.into());
-    }
-    access.insert(EFFECTIVE.to_owned(), pieces.collect());
-    Value::Object(access)
 }
 
 /// One resource, at its location.
@@ -129,7 +90,7 @@ pub(super) fn one(
     view.show(resource_type, stored, &mut body)?;
     let mut answer = json_body(status, body);
     tag(&mut answer, stored);
-    let location = view.location(resource_type, stored.id);
+    let location = location(view.base_url, resource_type, stored.id);
     if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
         answer.headers_mut().insert(LOCATION, location);
     }
@@ -139,6 +100,13 @@ pub(super) fn one(
 /// The client knows this version already.
 pub(super) fn not_modified(stored: &Stored) -> Answer {
     let mut answer = empty(StatusCode::NOT_MODIFIED);
+    tag(&mut answer, stored);
+    answer
+}
+
+/// The resource is in this version now.
+pub(super) fn no_content(stored: &Stored) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
     tag(&mut answer, stored);
     answer
 }

@@ -96,7 +96,8 @@ pub(super) struct Routed {
     pub(super) id: String,
 }
 
-/// Finds the route of a request. Slashes at the end mean nothing.
+/// Finds the route of a request. Slashes at the end mean nothing, neither that of the path nor that of
+/// a base URL to which a client has added the rest.
 ///
 /// # Errors
 ///
@@ -130,9 +131,13 @@ fn allow(methods: &[&Method]) -> String {
 
 /// The decoded segments of a path; `None` if one is empty or not UTF-8.
 fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
-    path.trim_end_matches('/')
-        .split('/')
-        .skip(1)
+    let path = path.trim_end_matches('/').strip_prefix('/')?;
+    let (base, rest) = match path.strip_prefix("scim/v2//") {
+        Some(rest) => ("scim/v2", Some(rest)),
+        None => (path, None),
+    };
+    base.split('/')
+        .chain(rest.into_iter().flat_map(|rest| rest.split('/')))
         .map(|segment| {
             let decoded = match segment.contains('%') {
                 true => percent_decode_str(segment).decode_utf8().ok()?,
@@ -179,13 +184,14 @@ mod tests {
         assert_eq!(action(&Method::GET, "/scim/v2/Schemas/urn:x"), Action::Schema);
         assert_eq!(action(&Method::POST, "/scim/v2/Users//"), Action::Create);
         assert_eq!(action(&Method::GET, "/scim/v2/"), Action::QueryAll);
+        assert_eq!(action(&Method::GET, "/scim/v2//Users"), Action::Query);
         assert_eq!(action(&Method::POST, "/scim/v2/Users/.search"), Action::Search);
         assert_eq!(action(&Method::POST, "/scim/v2/.search"), Action::SearchAll);
     }
 
     #[test]
     fn what_fits_no_route_says_why() {
-        for path in ["", "/", "/scim", "/scim/v1/Users", "/scim/v2//Users", "/%ff"] {
+        for path in ["", "/", "/scim", "/scim/v1/Users", "/scim//v2/Users", "//healthz", "/%ff"] {
             assert!(matches!(find(&Method::GET, path), Err(Failure::NotFound(_))), "{path}");
         }
         let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Users/1") else {

@@ -66,16 +66,21 @@ pub(super) fn encode(
     body.extend_from_slice(&previous);
     put_bytes(&mut body, &head);
     for write in &entry.writes {
-        body.push(u8::from(write.value.is_some()));
-        put_bytes(&mut body, &write.key);
-        if let Some(value) = &write.value {
-            put_bytes(&mut body, value);
-        }
+        encode_write(&write.key, write.value.as_deref(), &mut body);
     }
     out.extend_from_slice(&length(&body).to_le_bytes());
     out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
     out.extend_from_slice(&body);
     Sha256::digest(&body).into()
+}
+
+/// Appends what sets a key, or removes it if there is no value.
+pub fn encode_write(key: &[u8], value: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.push(u8::from(value.is_some()));
+    put_bytes(out, key);
+    if let Some(value) = value {
+        put_bytes(out, value);
+    }
 }
 
 fn length(bytes: &[u8]) -> u32 {
@@ -113,6 +118,13 @@ fn decode_body(body: &[u8]) -> Option<Frame> {
     let group = cursor.u64()?;
     let previous = cursor.take(32)?.try_into().ok()?;
     let head = serde_json::from_slice(cursor.bytes()?).ok()?;
+    let writes = decode_writes(cursor.0)?;
+    Some(Frame { sequence, group, previous, hash: Sha256::digest(body).into(), head, writes })
+}
+
+/// Reads writes until the bytes end; `None` if they are malformed.
+pub fn decode_writes(bytes: &[u8]) -> Option<Vec<Write>> {
+    let mut cursor = Cursor(bytes);
     let mut writes = Vec::new();
     while let Some(kind) = cursor.take(1) {
         let key = cursor.bytes()?.to_vec();
@@ -123,7 +135,7 @@ fn decode_body(body: &[u8]) -> Option<Frame> {
         };
         writes.push(Write { key, value });
     }
-    Some(Frame { sequence, group, previous, hash: Sha256::digest(body).into(), head, writes })
+    Some(writes)
 }
 
 struct Cursor<'a>(&'a [u8]);

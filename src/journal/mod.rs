@@ -7,6 +7,7 @@
 //! Space is laid out ahead in zeroed steps, so that a group's sync need not change the file's size.
 
 mod frame;
+mod history;
 mod segment;
 
 use std::fs::{self, File};
@@ -14,7 +15,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub use frame::{Frame, Hash, Write};
+pub use frame::{Frame, Hash, Write, decode_writes, encode_write};
+pub use history::{History, Position};
 use segment::{Segment, Tail};
 
 use crate::event::Head;
@@ -73,71 +75,87 @@ pub struct Journal {
     end: u64,
     /// Up to where the file is laid out.
     laid_out: u64,
-    /// The sequence of the next frame.
-    next: u64,
-    /// The hash of the last frame.
-    previous: Hash,
+    /// The last frame.
+    last: Position,
+    history: History,
+}
+
+/// Somebody who knows of a change that was acknowledged.
+pub struct Witness {
+    /// The journal that it is in.
+    pub identity: [u8; 16],
+    /// The change.
+    pub sequence: u64,
+    /// Who knows, as in "the database".
+    pub name: String,
 }
 
 impl Journal {
     /// Opens the journal in `folder`, or begins one whose identity is `new_identity`.
     ///
-    /// A write that an abrupt stop left half done was never acknowledged and is cut off. `acknowledged`
-    /// is what somebody else knows: the identity of a journal and a change that it acknowledged.
+    /// A write that an abrupt stop left half done was never acknowledged and is cut off.
     ///
     /// # Errors
     ///
     /// [`JournalError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
-    /// follow it, or the journal ends before `acknowledged`, or is gone. Then nothing is cut off.
+    /// follow it, or the journal ends before what a witness knows, or is gone. Then nothing is cut off.
     pub fn open(
         folder: &Path,
         new_identity: [u8; 16],
-        acknowledged: Option<([u8; 16], u64)>,
+        witnesses: &[Witness],
     ) -> Result<Self, JournalError> {
-        fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
-        if let Some(parent) = folder.parent() {
-            sync_folder(parent)?;
-        }
+        create_folder(folder)?;
         let missing = |at: u64, reason: String| JournalError::Damaged {
             path: folder.to_owned(),
             offset: at,
             reason: format!("{reason}; put back the journal, or restore a backup"),
         };
-        let last = match (Segment::list(folder)?.pop(), acknowledged) {
-            (Some(last), _) => last,
-            (None, Some((_, sequence))) if sequence > 0 => {
-                let reason = format!("it is empty, and the database has seen change {sequence}");
-                return Err(missing(0, reason));
-            }
-            (None, _) => Segment::create(folder, new_identity, 1, Hash::default())?,
+        let segment = match Segment::list(folder)?.pop() {
+            Some(last) => last,
+            None => match witnesses.iter().find(|witness| witness.sequence > 0) {
+                Some(Witness { name, sequence, .. }) => {
+                    let reason = format!("it is empty, and {name} has seen change {sequence}");
+                    return Err(missing(0, reason));
+                }
+                None => Segment::create(folder, new_identity, Position::default())?,
+            },
         };
-        let tail = last.tail()?;
-        if let Some((identity, sequence)) = acknowledged
-            && identity == last.identity
-            && sequence >= tail.next
-        {
-            let reason = format!(
-                "it ends before change {}, and the database has seen change {sequence}",
-                tail.next
-            );
+        let tail = segment.tail()?;
+        let ahead = |witness: &&Witness| {
+            witness.identity == segment.identity && witness.sequence > tail.last.sequence
+        };
+        if let Some(Witness { name, sequence, .. }) = witnesses.iter().find(ahead) {
+            let next = tail.last.sequence + 1;
+            let reason =
+                format!("it ends before change {next}, and {name} has seen change {sequence}");
             return Err(missing(tail.end, reason));
         }
         let file = File::options()
             .read(true)
             .write(true)
-            .open(&last.path)
-            .map_err(JournalError::io("open", &last.path))?;
+            .open(&segment.path)
+            .map_err(JournalError::io("open", &segment.path))?;
         let mut journal = Self {
             folder: folder.to_owned(),
             file,
             end: tail.end,
             laid_out: tail.file_bytes,
-            next: tail.next,
-            previous: tail.previous,
-            segment: last,
+            last: tail.last,
+            history: History::new(folder, segment.identity, tail.last),
+            segment,
         };
         journal.cut_torn(&tail)?;
         Ok(journal)
+    }
+
+    /// Begins a journal in `folder`, which holds none, behind a change of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::Io`].
+    pub fn begin(folder: &Path, identity: [u8; 16], behind: Position) -> Result<(), JournalError> {
+        create_folder(folder)?;
+        Segment::create(folder, identity, behind).map(drop)
     }
 
     fn cut_torn(&mut self, tail: &Tail) -> Result<(), JournalError> {
@@ -162,7 +180,12 @@ impl Journal {
 
     /// The sequence of the last frame; 0 if there is none.
     pub fn last_sequence(&self) -> u64 {
-        self.next - 1
+        self.last.sequence
+    }
+
+    /// The journal for readers, who need not wait for the writer.
+    pub fn history(&self) -> History {
+        self.history.clone()
     }
 
     /// Puts a group of changes on disk and returns the sequence of the first.
@@ -175,11 +198,12 @@ impl Journal {
     /// until the journal was opened anew. A failed sync is never tried again: the kernel reports it
     /// once and then forgets the data.
     pub fn append(&mut self, group: &[Entry]) -> Result<u64, JournalError> {
-        let first = self.next;
+        let first = self.last.sequence + 1;
         let mut bytes = Vec::new();
-        let mut previous = self.previous;
+        let mut last = self.last;
         for (sequence, entry) in (first..).zip(group) {
-            previous = frame::encode(sequence, first, previous, entry, &mut bytes);
+            let hash = frame::encode(sequence, first, last.hash, entry, &mut bytes);
+            last = Position { sequence, hash };
         }
         if self.end >= SEGMENT_BYTES {
             self.begin_segment()?;
@@ -189,13 +213,13 @@ impl Journal {
         self.file.write_all_at(&bytes, self.end).map_err(JournalError::io("write", path))?;
         self.file.sync_data().map_err(JournalError::io("sync", path))?;
         self.end += bytes.len() as u64;
-        self.next += group.len() as u64;
-        self.previous = previous;
+        self.last = last;
+        self.history.advance(last);
         Ok(first)
     }
 
     fn begin_segment(&mut self) -> Result<(), JournalError> {
-        self.segment = Segment::create(&self.folder, self.identity(), self.next, self.previous)?;
+        self.segment = Segment::create(&self.folder, self.identity(), self.last)?;
         let path = &self.segment.path;
         self.file = File::options()
             .read(true)
@@ -224,47 +248,12 @@ impl Journal {
         }
         self.file.sync_all().map_err(JournalError::io("sync", path))
     }
+}
 
-    /// Reads every frame after the given sequence, in order, checking checksums and chain.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError::Damaged`] at the first frame that is not what was written, or if the journal
-    /// no longer reaches back that far; else whatever `visit` answers.
-    pub fn follow<E: From<JournalError>>(
-        &self,
-        after: u64,
-        mut visit: impl FnMut(Frame) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let segments = Segment::list(&self.folder)?;
-        let begins = segments.partition_point(|segment| segment.first <= after + 1);
-        let wanted = segments.get(begins.saturating_sub(1)..).unwrap_or_default();
-        let mut expected = wanted.first().map_or(1, |segment| segment.first);
-        if expected > after + 1 {
-            return Err(JournalError::Damaged {
-                path: self.folder.clone(),
-                offset: 0,
-                reason: format!("it begins with change {expected}, and {} is needed", after + 1),
-            }
-            .into());
-        }
-        for (place, segment) in wanted.iter().enumerate() {
-            let upto = wanted.get(place + 1).map(|next| next.first);
-            segment.read(expected, upto, |frame| {
-                expected = frame.sequence + 1;
-                if frame.sequence > after { visit(frame) } else { Ok(()) }
-            })?;
-        }
-        if expected != self.next {
-            return Err(JournalError::Damaged {
-                path: self.folder.clone(),
-                offset: 0,
-                reason: format!("it ends before change {expected}; {} is the next", self.next),
-            }
-            .into());
-        }
-        Ok(())
-    }
+/// Makes the folder if it is missing, durably.
+fn create_folder(folder: &Path) -> Result<(), JournalError> {
+    fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
+    folder.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes it durable which files a folder holds.

@@ -6,11 +6,12 @@
 //! ```
 
 use std::fs::{self, File};
+use std::io::ErrorKind::NotFound;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::frame::{self, Frame, Hash};
-use super::{JournalError, SEGMENT_BYTES, sync_folder};
+use super::{JournalError, Position, SEGMENT_BYTES, sync_folder};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.
@@ -38,10 +39,8 @@ pub(super) struct Tail {
     pub file_bytes: u64,
     /// How many bytes behind `end` belong to a write that was not finished.
     pub torn_bytes: u64,
-    /// The sequence of the next frame.
-    pub next: u64,
-    /// The hash of the last frame.
-    pub previous: Hash,
+    /// The last frame.
+    pub last: Position,
 }
 
 impl Segment {
@@ -51,7 +50,11 @@ impl Segment {
         for entry in fs::read_dir(folder).map_err(JournalError::io("read", folder))? {
             let path = entry.map_err(JournalError::io("read", folder))?.path();
             if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
-                segments.push(Self::open(path)?);
+                match Self::open(path) {
+                    // It was trimmed away meanwhile.
+                    Err(JournalError::Io { source, .. }) if source.kind() == NotFound => {}
+                    opened => segments.push(opened?),
+                }
             }
         }
         segments.sort_by_key(|segment| segment.first);
@@ -89,9 +92,9 @@ impl Segment {
     pub(super) fn create(
         folder: &Path,
         identity: [u8; 16],
-        first: u64,
-        previous: Hash,
+        before: Position,
     ) -> Result<Self, JournalError> {
+        let (first, previous) = (before.sequence + 1, before.hash);
         let mut header = Vec::with_capacity(HEADER_BYTES as usize);
         header.extend_from_slice(&MAGIC);
         header.extend_from_slice(&identity);
@@ -112,6 +115,11 @@ impl Segment {
         Ok(Self { path, identity, first, previous })
     }
 
+    /// The last frame before this file's first.
+    pub(super) fn before(&self) -> Position {
+        Position { sequence: self.first - 1, hash: self.previous }
+    }
+
     fn load(&self) -> Result<Vec<u8>, JournalError> {
         fs::read(&self.path).map_err(JournalError::io("read", &self.path))
     }
@@ -124,34 +132,38 @@ impl Segment {
         }
     }
 
-    /// Reads every frame; `expected` is the sequence that the first must have, and `upto` that of the
-    /// first frame of the next file, if there is one.
+    /// Reads the frames up to `upto`, which must be there and follow `before`; answers the last one.
     pub(super) fn read<E: From<JournalError>>(
         &self,
-        expected: u64,
-        upto: Option<u64>,
+        before: Position,
+        upto: u64,
         mut visit: impl FnMut(Frame) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.first != expected {
-            return Err(self.damaged(0, format!("change {expected} is missing before it")).into());
+    ) -> Result<Position, E> {
+        if self.first != before.sequence + 1 {
+            let missing = before.sequence + 1;
+            return Err(self.damaged(0, format!("change {missing} is missing before it")).into());
+        }
+        if self.previous != before.hash {
+            return Err(self.damaged(0, "it does not follow the file before it").into());
         }
         let bytes = self.load()?;
-        let end = self.walk(&bytes, &mut visit)?;
-        match (upto, end.why) {
-            (Some(upto), Some(why)) if end.next < upto => Err(self.damaged(end.at, why).into()),
-            _ => Ok(()),
+        let end = self.walk(&bytes, upto, &mut visit)?;
+        match end.why {
+            Some(why) if end.last.sequence < upto => Err(self.damaged(end.at, why).into()),
+            _ => Ok(end.last),
         }
     }
 
-    /// Visits frames until one is missing or wrong; answers where that is and what is wrong.
+    /// Visits frames until `upto`, or until one is missing or wrong; answers where that is and what
+    /// is wrong.
     fn walk<E>(
         &self,
         bytes: &[u8],
+        upto: u64,
         mut visit: impl FnMut(Frame) -> Result<(), E>,
     ) -> Result<End, E> {
-        let mut end =
-            End { at: HEADER_BYTES as usize, next: self.first, previous: self.previous, why: None };
-        loop {
+        let mut end = End { at: HEADER_BYTES as usize, last: self.before(), why: None };
+        while end.last.sequence < upto {
             let rest = bytes.get(end.at..).unwrap_or_default();
             let (frame, length) = match frame::decode(rest) {
                 Ok(decoded) => decoded,
@@ -160,15 +172,15 @@ impl Segment {
                     return Ok(end);
                 }
             };
-            if frame.sequence != end.next || frame.previous != end.previous {
+            if frame.sequence != end.last.sequence + 1 || frame.previous != end.last.hash {
                 end.why = Some("the frame does not follow the one before it");
                 return Ok(end);
             }
             end.at += length;
-            end.next += 1;
-            end.previous = frame.hash;
+            end.last = Position { sequence: frame.sequence, hash: frame.hash };
             visit(frame)?;
         }
+        Ok(end)
     }
 
     /// Finds where the frames of the last segment end.
@@ -178,10 +190,12 @@ impl Segment {
     /// `Damaged` if a later group follows the place where the frames end.
     pub(super) fn tail(&self) -> Result<Tail, JournalError> {
         let bytes = self.load()?;
-        let end = self.walk(&bytes, |_| Ok::<_, JournalError>(()))?;
+        let end = self.walk(&bytes, u64::MAX, |_| Ok::<_, JournalError>(()))?;
         let rest = bytes.get(end.at..).unwrap_or_default();
         let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        if let Some(later) = later_group(rest.get(..used).unwrap_or_default(), end.next) {
+        if let Some(later) =
+            later_group(rest.get(..used).unwrap_or_default(), end.last.sequence + 1)
+        {
             let why = end.why.unwrap_or("a frame is missing");
             return Err(self.damaged(
                 end.at,
@@ -192,16 +206,14 @@ impl Segment {
             end: end.at as u64,
             file_bytes: bytes.len() as u64,
             torn_bytes: used as u64,
-            next: end.next,
-            previous: end.previous,
+            last: end.last,
         })
     }
 }
 
 struct End {
     at: usize,
-    next: u64,
-    previous: Hash,
+    last: Position,
     why: Option<&'static str>,
 }
 

@@ -16,7 +16,7 @@ impl Folder {
     }
 
     fn open(&self) -> Result<Journal, JournalError> {
-        Journal::open(&self.0, [7; 16], None)
+        Journal::open(&self.0, [7; 16], &[])
     }
 
     fn file(&self) -> PathBuf {
@@ -37,6 +37,7 @@ impl Drop for Folder {
 fn sequences(journal: &Journal, after: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     journal
+        .history()
         .follow::<JournalError>(after, |frame| {
             seen.push(frame.sequence);
             Ok(())
@@ -69,6 +70,7 @@ fn what_is_appended_reads_back_after_reopening() {
     assert_eq!(sequences(&journal, 3), [0; 0]);
     let mut groups = Vec::new();
     journal
+        .history()
         .follow::<JournalError>(0, |frame| {
             assert_eq!(frame.writes, entry(frame.sequence as usize * 10).writes);
             groups.push(frame.group);
@@ -160,7 +162,10 @@ fn every_flipped_bit_in_acknowledged_frames_is_found() {
 #[test]
 fn what_somebody_knows_to_be_acknowledged_is_never_cut_off() {
     let folder = Folder::new("known");
-    let known = |sequence| Journal::open(&folder.0, [7; 16], Some(([7; 16], sequence)));
+    let known = |sequence| {
+        let witness = Witness { identity: [7; 16], sequence, name: "somebody".to_owned() };
+        Journal::open(&folder.0, [7; 16], &[witness])
+    };
     assert!(known(1).is_err(), "the journal is gone");
     let mut journal = known(0).unwrap();
     journal.append(&[entry(10)]).unwrap();
@@ -184,7 +189,7 @@ fn a_missing_file_is_named() {
     }
     let first = Segment::list(&folder.0).unwrap().remove(0).path;
     fs::remove_file(first).unwrap();
-    let error = journal.follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("and 1 is needed"), "{error}");
 }
 
@@ -199,7 +204,71 @@ fn damage_in_an_older_file_is_named_where_it_is() {
     let mut damaged = fs::read(&first).unwrap();
     damaged[HEADER_AND_A_BIT] ^= 1;
     fs::write(&first, damaged).unwrap();
-    let error = journal.follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
     let named = first.display().to_string();
     assert!(error.contains(&named) && error.contains("checksum"), "{error}");
+}
+
+#[test]
+fn a_reader_needs_no_lock_and_sees_whole_changes_while_others_are_appended() {
+    let folder = Folder::new("beside");
+    let mut journal = folder.open().unwrap();
+    let history = journal.history();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reached = 0;
+            while reached < 300 {
+                let end = history.end().sequence;
+                history
+                    .follow::<JournalError>(reached, |frame| {
+                        assert_eq!(frame.sequence, reached + 1);
+                        reached += 1;
+                        Ok(())
+                    })
+                    .unwrap();
+                assert!(reached >= end, "{reached} of {end}");
+            }
+        });
+        for _ in 0..100 {
+            journal.append(&[entry(100_000), entry(10), entry(100_000)]).unwrap();
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_file_that_was_exchanged_breaks_the_chain() {
+    let (folder, other) = (Folder::new("chain"), Folder::new("chain-other"));
+    let mut journal = folder.open().unwrap();
+    let mut forged = other.open().unwrap();
+    for _ in 0..20 {
+        journal.append(&[entry(1024 * 1024)]).unwrap();
+        forged.append(&[entry(1024 * 1024 - 1)]).unwrap();
+    }
+    let first = |folder: &Folder| Segment::list(&folder.0).unwrap().remove(0).path;
+    fs::copy(first(&other), first(&folder)).unwrap();
+    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    assert!(error.contains("does not follow the file before it"), "{error}");
+}
+
+#[test]
+fn trimming_takes_only_whole_files_of_old_changes_and_the_chain_goes_on() {
+    let folder = Folder::new("trim");
+    let mut journal = folder.open().unwrap();
+    for _ in 0..60 {
+        journal.append(&[entry(1024 * 1024)]).unwrap();
+    }
+    let history = journal.history();
+    let (past, future) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
+    let begins = || history.begin().unwrap().sequence;
+    assert_eq!(history.trim(60, past).unwrap(), 0, "all changes are too young");
+    assert_eq!(history.trim(10, future).unwrap(), 0, "no file ends so early");
+    assert_eq!((history.trim(20, future).unwrap(), begins()), (1, 16));
+    assert_eq!((history.trim(60, future).unwrap(), begins()), (2, 48), "the last file stays");
+    assert!(history.follow::<JournalError>(47, |_| Ok(())).is_err());
+    assert_eq!(sequences(&journal, 48), (49..=60).collect::<Vec<_>>());
+    drop(journal);
+    let mut journal = folder.open().unwrap();
+    assert_eq!(journal.append(&[entry(1)]).unwrap(), 61);
+    assert_eq!(sequences(&journal, 58), [59, 60, 61]);
 }

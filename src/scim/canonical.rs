@@ -1,8 +1,8 @@
 //! A client's value in the form in which its attribute is kept.
 //!
 //! This is the one place that knows which shapes clients send for a value. What is harmless is taken:
-//! booleans as words, one object where a list of objects belongs, a bare text or a list of one where
-//! an object with a `value` belongs (`manager`).
+//! booleans as words, one object where a list of objects belongs, a bare text where an object with a
+//! `value` belongs (`manager`, `"roles": ["Analyst"]`), a list of one where one belongs.
 
 use std::collections::HashSet;
 
@@ -24,23 +24,33 @@ pub(super) const VALUE: &str = "value";
 pub(super) const PRIMARY: &str = "primary";
 
 /// The members of an object that have not been looked at, found in any letter case.
-pub(super) struct Given {
+pub(crate) struct Given {
     members: Vec<(String, Option<Value>)>,
 }
 
 impl Given {
-    pub(super) fn new(object: Map<String, Value>) -> Self {
+    pub(crate) fn new(object: Map<String, Value>) -> Self {
         Self { members: object.into_iter().map(|(name, value)| (name, Some(value))).collect() }
     }
 
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+    /// Whether a member has a value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_meant = |(given, value): &(String, Option<Value>)| {
+            given.eq_ignore_ascii_case(name) && value.as_ref().is_some_and(|value| !value.is_null())
+        };
+        self.members.iter().any(is_meant)
+    }
+
+    /// Takes the value of a member.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.members
             .iter_mut()
             .find(|(given, value)| value.is_some() && given.eq_ignore_ascii_case(name))
             .and_then(|(_, value)| value.take())
     }
 
-    pub(super) fn names(self, prefix: &str) -> impl Iterator<Item = String> {
+    /// The names of the members that were not taken.
+    pub(crate) fn names(self, prefix: &str) -> impl Iterator<Item = String> {
         self.members
             .into_iter()
             .filter(|(_, value)| value.is_some())
@@ -176,9 +186,7 @@ impl Canonical {
                 Ok(None)
             }
             (Value::Object(object), _) => Ok(Some(object)),
-            (Value::String(text), Some(sub_attribute))
-                if !attribute.multi_valued || self.exchange == Exchange::Patch =>
-            {
+            (Value::String(text), Some(sub_attribute)) => {
                 let given = [(sub_attribute.name.clone(), Value::String(text))];
                 Ok((!given.iter().any(|(name, value)| is_blank_value((name, value))))
                     .then(|| given.into_iter().collect()))
@@ -333,6 +341,6 @@ pub(super) fn required(path: &str) -> ScimError {
 }
 
 /// The mistake of sending another JSON type.
-pub(super) fn wrong_type(path: &str, expected: &str, found: &Value) -> ScimError {
+pub(crate) fn wrong_type(path: &str, expected: &str, found: &Value) -> ScimError {
     ScimError::invalid_syntax(format!("\"{path}\" must be {expected}, not {}.", describe(found)))
 }

@@ -43,8 +43,7 @@ pub(super) fn extend(
         needs_extension |= attribute.required;
         schema.attributes.push(build(attribute));
     }
-    let same =
-        |extension: &&mut Extension| extension.schema.id.eq_ignore_ascii_case(&configured.id);
+    let same = |extension: &&mut Extension| extension.schema.is_named(&configured.id);
     if let (true, Some(extension)) =
         (needs_extension, resource_type.extensions.iter_mut().find(same))
     {
@@ -80,7 +79,7 @@ fn check_parts(attribute: &AttributeConfig, refuse: &mut impl FnMut(usize, &str,
 
 /// The schema that is meant, added to the resource type if it is new.
 fn schema_of<'a>(resource_type: &'a mut ResourceType, configured: &SchemaConfig) -> &'a mut Schema {
-    let same = |schema: &Schema| schema.id.eq_ignore_ascii_case(&configured.id);
+    let same = |schema: &Schema| schema.is_named(&configured.id);
     if same(&resource_type.schema) {
         return &mut resource_type.schema;
     }
@@ -89,6 +88,7 @@ fn schema_of<'a>(resource_type: &'a mut ResourceType, configured: &SchemaConfig)
     if known.is_none() {
         let schema = Schema {
             id: configured.id.clone(),
+            aliases: &[],
             name: configured.name.clone(),
             description: format!("Attributes added to {}", resource_type.name),
             attributes: Vec::new(),

@@ -78,7 +78,7 @@ pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
 /// Every schema of every resource type, each once.
 pub fn schemas(registry: &Registry) -> Vec<&Schema> {
     let mut schemas: Vec<&Schema> = Vec::new();
-    for resource_type in registry.resource_types() {
+    for resource_type in registry.resource_types().iter().chain(registry.offered()) {
         let extensions = resource_type.extensions.iter().map(|extension| &extension.schema);
         for schema in std::iter::once(&resource_type.schema).chain(extensions) {
             if !schemas.iter().any(|known| known.id == schema.id) {

@@ -9,9 +9,18 @@ pub enum Exchange {
     /// POST: a resource that does not exist yet.
     Create,
     /// PUT: a resource takes the place of another.
-    Replace,
+    Replace(Renaming),
     /// PATCH: parts of a resource change.
     Patch,
+}
+
+/// Whether a replacement may have another name than what it replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renaming {
+    /// It may, and must have one.
+    Allowed,
+    /// It may not, and need not have one: the present name stays as it is spelled.
+    Refused,
 }
 
 /// What becomes of an attribute that a request carries.
@@ -34,7 +43,7 @@ impl Exchange {
             (Mutability::ReadWrite, _) | (Mutability::Immutable, Self::Create) => Incoming::Taken,
             (Mutability::ReadOnly, _) => Incoming::Ignored,
             (Mutability::WriteOnly, _) => Incoming::CheckedOnly,
-            (Mutability::Immutable, Self::Replace | Self::Patch) => Incoming::MustMatch,
+            (Mutability::Immutable, Self::Replace(_) | Self::Patch) => Incoming::MustMatch,
         }
     }
 }

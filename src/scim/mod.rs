@@ -22,7 +22,7 @@
 
 pub mod attribute;
 pub mod bulk;
-mod canonical;
+pub(crate) mod canonical;
 mod custom;
 pub mod discovery;
 pub mod error;

@@ -223,7 +223,7 @@ fn split_urn<'a, 'b>(
         return Ok((None, rest));
     }
     for extension in &resource_type.extensions {
-        if let Some(rest) = named(&extension.schema.id) {
+        if let Some(rest) = extension.schema.urns().find_map(named) {
             return Ok((Some(extension), rest));
         }
     }
@@ -241,6 +241,8 @@ mod tests {
 
     #[test]
     fn paths_take_the_spelling_of_the_schema() {
+        let aliased = resolve("urn:scim:schemas:extension:enterprise:2.0:Department").unwrap();
+        assert_eq!(aliased, resolve("department").unwrap());
         let path = resolve("USERNAME").unwrap();
         assert_eq!((path.attribute.as_str(), path.sub_attribute), ("userName", None));
         let path = resolve("Name.FAMILYname").unwrap();

@@ -12,6 +12,11 @@ use super::sort::SortBy;
 /// The largest number that is taken for what it is; clients may read answers into 32 bits.
 const MAX_NUMBER: usize = i32::MAX as usize;
 
+/// The parameter that names what an answer is to carry (RFC 7644, section 3.9).
+pub const ATTRIBUTES: &str = "attributes";
+/// The parameter that names what an answer is not to carry.
+pub const EXCLUDED_ATTRIBUTES: &str = "excludedAttributes";
+
 /// How many resources a page holds, if the client does not say, and at most.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimits {
@@ -117,9 +122,13 @@ pub fn projection(
     resource_type: &ResourceType,
     parameters: &Parameters,
 ) -> Result<Projection, ScimError> {
-    let (attributes, excluded) =
-        (parameters.get("attributes"), parameters.get("excludedAttributes"));
+    let (attributes, excluded) = (parameters.get(ATTRIBUTES), parameters.get(EXCLUDED_ATTRIBUTES));
     Projection::parse(resource_type, attributes, excluded)
+}
+
+/// Whether a client says which attributes the answer is to carry (RFC 7644, section 3.9).
+pub fn asks_for_attributes(parameters: &Parameters) -> bool {
+    [ATTRIBUTES, EXCLUDED_ATTRIBUTES].iter().any(|name| parameters.get(name).is_some())
 }
 
 /// Where a page begins.

@@ -68,7 +68,13 @@ pub(super) fn resource_type() -> ResourceType {
 }
 
 fn schema(id: &str, attributes: Vec<Attribute>) -> Schema {
-    Schema { id: id.to_owned(), name: String::new(), description: String::new(), attributes }
+    Schema {
+        id: id.to_owned(),
+        aliases: &[],
+        name: String::new(),
+        description: String::new(),
+        attributes,
+    }
 }
 
 /// What an attribute of [`resource_type`] holds, for oracles that do not read schemas.

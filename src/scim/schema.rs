@@ -14,6 +14,8 @@ use crate::config::{Problem, SchemaConfig};
 pub struct Schema {
     /// Its URN.
     pub id: String,
+    /// URNs by which some clients know it.
+    pub aliases: &'static [&'static str],
     /// Its name, for people.
     pub name: String,
     /// What it describes, for people.
@@ -23,6 +25,16 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Its URN, and those that are taken for it.
+    pub fn urns(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether this is what a URN means, in any letter case.
+    pub fn is_named(&self, urn: &str) -> bool {
+        self.urns().any(|known| known.eq_ignore_ascii_case(urn))
+    }
+
     /// The attribute of that name, in any letter case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         attribute::find(&self.attributes, name)
@@ -49,7 +61,7 @@ pub struct ResourceType {
     pub description: String,
     /// The attributes by which people know a resource; the first that has a value is shown.
     pub display: &'static [&'static str],
-    /// The byte that stands for it in keys on disk; never changes.
+    /// The byte that stands for it in keys on disk; never changes. 0 where nothing is on disk.
     pub tag: u8,
     /// Whether its resources are accounts: they have access, and can be inactive.
     pub is_account: bool,
@@ -67,9 +79,15 @@ impl ResourceType {
         attribute::find(&self.common, name).or_else(|| self.schema.attribute(name))
     }
 
-    /// The extension with that URN, in any letter case.
+    /// The extension that a URN means, in any letter case.
     pub fn extension(&self, urn: &str) -> Option<&Extension> {
-        self.extensions.iter().find(|extension| extension.schema.id.eq_ignore_ascii_case(urn))
+        self.extensions.iter().find(|extension| extension.schema.is_named(urn))
+    }
+
+    /// The attribute that names a resource among those of its type: the first that each has and no
+    /// other shares.
+    pub fn name_attribute(&self) -> Option<&Attribute> {
+        self.schema.attributes.iter().find(|attribute| attribute.required && attribute.is_unique())
     }
 
     /// Every top-level attribute of the base schema and of the extensions, with the URN of its
@@ -163,6 +181,7 @@ impl<'a> IndexedAttribute<'a> {
 #[derive(Clone, Debug)]
 pub struct Registry {
     resource_types: Vec<Arc<ResourceType>>,
+    offered: Vec<Arc<ResourceType>>,
 }
 
 impl Registry {
@@ -172,6 +191,10 @@ impl Registry {
             resource_types: vec![
                 Arc::new(schemas::user::resource_type()),
                 Arc::new(schemas::group::resource_type()),
+            ],
+            offered: vec![
+                Arc::new(schemas::offer::role()),
+                Arc::new(schemas::offer::entitlement()),
             ],
         }
     }
@@ -192,7 +215,8 @@ impl Registry {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { resource_types: resource_types.into_iter().map(Arc::new).collect() })
+        let resource_types = resource_types.into_iter().map(Arc::new).collect();
+        Ok(Self { resource_types, ..Self::built_in() })
     }
 
     /// The same with each resource type changed.
@@ -203,10 +227,15 @@ impl Registry {
             change(&mut resource_type);
             Arc::new(resource_type)
         });
-        Self { resource_types: resource_types.collect() }
+        Self { resource_types: resource_types.collect(), ..self }
     }
 
-    /// Every resource type.
+    /// The resource types of what the configuration has on offer: served, and never stored.
+    pub fn offered(&self) -> &[Arc<ResourceType>] {
+        &self.offered
+    }
+
+    /// Every resource type whose resources are stored.
     pub fn resource_types(&self) -> &[Arc<ResourceType>] {
         &self.resource_types
     }

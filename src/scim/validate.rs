@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 use super::attribute::Attribute;
 use super::canonical::{Canonical, Given, check_schemas, wrong_type};
 use super::error::ScimError;
-use super::exchange::{Exchange, Incoming};
+use super::exchange::{Exchange, Incoming, Renaming};
 use super::resource::Resource;
 use super::schema::ResourceType;
 use super::schemas::common::SCHEMAS;
+use super::value::fold;
 
 /// What a request's body means.
 #[derive(Debug)]
@@ -41,16 +42,22 @@ pub fn validate(
     let mut attributes = Map::new();
 
     check_schemas(given.take(SCHEMAS))?;
-    let top_level = resource_type.common.iter().filter(|attribute| attribute.name != SCHEMAS);
-    run.take_all(
-        top_level.chain(&resource_type.schema.attributes),
-        &mut given,
-        "",
-        &mut attributes,
-    )?;
+    let stays = match exchange {
+        Exchange::Replace(Renaming::Refused) => resource_type.name_attribute(),
+        Exchange::Create | Exchange::Replace(Renaming::Allowed) | Exchange::Patch => None,
+    };
+    let stays = stays.filter(|name| !given.has(&name.name)).map(|name| name.name.as_str());
+    let top_level = resource_type
+        .common
+        .iter()
+        .filter(|attribute| attribute.name != SCHEMAS)
+        .chain(&resource_type.schema.attributes)
+        .filter(|attribute| Some(attribute.name.as_str()) != stays);
+    run.take_all(top_level, &mut given, "", &mut attributes)?;
     for extension in &resource_type.extensions {
         let urn = &extension.schema.id;
-        let Some(value) = given.take(urn).filter(|value| !value.is_null()) else {
+        let value = extension.schema.urns().find_map(|urn| given.take(urn));
+        let Some(value) = value.filter(|value| !value.is_null()) else {
             if extension.required {
                 let needed = extension.schema.attributes.iter().find(|one| one.required);
                 let needed = needed.map(|one| format!(":{}", one.name)).unwrap_or_default();
@@ -80,7 +87,8 @@ fn check_set_once(
     old: Option<&Value>,
     new: Option<&Value>,
 ) -> Result<(), ScimError> {
-    let must_match = Exchange::Replace.incoming(attribute.mutability) == Incoming::MustMatch;
+    let replace = Exchange::Replace(Renaming::Allowed);
+    let must_match = replace.incoming(attribute.mutability) == Incoming::MustMatch;
     if must_match && old.is_some() && new.is_some() && new != old {
         return Err(ScimError::mutability(format!("\"{path}\" can't be changed once it is set.")));
     }
@@ -110,6 +118,33 @@ pub fn check_immutable(
             check_set_once(part, &path, of(old).as_ref(), of(new).as_ref())?;
         }
     }
+    Ok(())
+}
+
+/// Leaves a replacement the present name, in the present spelling.
+///
+/// # Errors
+///
+/// `mutability` if it has another.
+pub fn keep_name(
+    resource_type: &ResourceType,
+    present: &Resource,
+    replacement: &mut Resource,
+) -> Result<(), ScimError> {
+    let Some(attribute) = resource_type.name_attribute() else { return Ok(()) };
+    let name = &attribute.name;
+    let Some(old) = present.get(name) else { return Ok(()) };
+    let same = |new: &Value| match (old.as_str(), new.as_str()) {
+        (Some(old), Some(new)) if !attribute.case_exact => fold(old) == fold(new),
+        _ => old == new,
+    };
+    if replacement.get(name).is_some_and(|new| !same(new)) {
+        return Err(ScimError::mutability(format!(
+            "\"{name}\" can't be changed with PUT; leave it out, or send the present one."
+        )));
+    }
+    replacement.attributes_mut().insert(name.clone(), old.clone());
+    replacement.sort(resource_type);
     Ok(())
 }
 
@@ -161,13 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn an_extension_is_known_by_its_other_urns() {
+        for urn in [
+            "urn:scim:schemas:extension:enterprise:1.0",
+            "URN:ietf:params:scim:schemas:extension:enterprise:2.0user",
+        ] {
+            let validated = check(json!({"userName": "a", urn: {"department": "bi"}})).unwrap();
+            let expected = json!({"department": "bi"});
+            assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected), "{urn}");
+            assert_eq!(validated.unknown, [""; 0]);
+        }
+        let both = json!({"userName": "a", user::ENTERPRISE_USER: {"department": "bi"},
+            "urn:scim:schemas:extension:enterprise:2.0": {"department": "pm"}});
+        let validated = check(both).unwrap();
+        let expected = json!({"department": "bi"});
+        assert_eq!(validated.resource.get(user::ENTERPRISE_USER), Some(&expected));
+        assert_eq!(validated.unknown, ["urn:scim:schemas:extension:enterprise:2.0"]);
+    }
+
+    #[test]
     fn the_error_names_the_place() {
         assert_eq!(detail(json!({})), "\"userName\" is required.");
         assert_eq!(detail(json!({"userName": "  "})), "\"userName\" is required.");
         assert_eq!(detail(json!({"userName": 5})), "\"userName\" must be a string, not a number.");
         let user = |name: &str, value: Value| json!({"userName": "a", name: value});
         assert!(detail(user("emails", json!("x"))).contains("\"emails\" must be an array"));
-        assert!(detail(user("emails", json!(["x"]))).contains("\"emails[0]\" must be an object"));
+        assert!(detail(user("emails", json!([5]))).contains("\"emails[0]\" must be an object"));
         assert!(detail(user("active", json!("yes"))).contains("must be a boolean"));
         assert!(detail(user("name", json!({"givenName": []}))).contains("\"name.givenName\""));
         assert!(detail(user("schemas", json!("x"))).contains("array of strings"));
@@ -192,6 +246,8 @@ mod tests {
         let attributes = |body: Value| check(body).unwrap().resource;
         let emails = attributes(user("emails", json!({"value": "a@b.c"})));
         assert_eq!(emails.get("emails"), Some(&json!([{"value": "a@b.c"}])));
+        let roles = attributes(user("roles", json!(["a", {"value": "b"}, ""])));
+        assert_eq!(roles.get("roles"), Some(&json!([{"value": "a"}, {"value": "b"}])));
         for manager in [json!("M"), json!(["M"]), json!([{"value": "M"}]), json!({"Value": "M"})] {
             let user = attributes(user(user::ENTERPRISE_USER, json!({"manager": manager})));
             let enterprise = user.get(user::ENTERPRISE_USER);

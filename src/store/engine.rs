@@ -7,17 +7,29 @@
 //! Batches alone write. sled 0.34 is known to hang when single inserts run beside reads; a batch
 //! takes its process-wide lock, so that no read runs beside it.
 
+use std::fs::{self, File};
+use std::io;
 use std::ops::{Bound, ControlFlow};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::keys;
+use super::watchdog::Watchdog;
 use super::{Read, StoreError, Write};
+
+/// How long a batch may take before something is done about it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The open database.
 pub(super) struct Engine {
+    watchdog: Watchdog,
     database: sled::Db,
+    folder: PathBuf,
+    /// Whether a write has failed. Part of it may be in memory then, and is not to be read.
+    half_written: AtomicBool,
 }
 
 fn failed(action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
@@ -35,10 +47,29 @@ impl Engine {
             .name("store-open".to_owned())
             .spawn(move || config.open())
             .map_err(|error| StoreError::Engine { action: "open", reason: error.to_string() })?;
-        match opening.join() {
-            Ok(opened) => Ok(Self { database: opened.map_err(failed("open"))? }),
-            Err(_) => Err(StoreError::Engine { action: "open", reason: "it panicked".to_owned() }),
-        }
+        let database = match opening.join() {
+            Ok(opened) => opened.map_err(failed("open"))?,
+            Err(_) => {
+                return Err(StoreError::Engine {
+                    action: "open",
+                    reason: "it panicked".to_owned(),
+                });
+            }
+        };
+        let stuck = database.clone();
+        let watchdog = Watchdog::start(PATIENCE, move || rescue(&stuck))
+            .map_err(|error| StoreError::Engine { action: "watch", reason: error.to_string() })?;
+        let half_written = AtomicBool::new(false);
+        Ok(Self { watchdog, database, folder: folder.to_owned(), half_written })
+    }
+
+    /// Closes the database with everything on disk: sled itself does not sync what it writes.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        let Self { watchdog, database, folder, .. } = self;
+        database.flush().map_err(failed("flush"))?;
+        drop(watchdog);
+        drop(database);
+        sync_all(&folder).map_err(StoreError::file("sync", &folder))
     }
 
     /// The identity of the journal that the state follows, and how far it has followed it.
@@ -48,6 +79,18 @@ impl Engine {
             let applied = u64::from_le_bytes(applied.as_ref().try_into().ok()?);
             Some((journal.as_ref().try_into().ok()?, applied))
         }))
+    }
+
+    /// Carries out writes on a state that is not complete before [`Engine::apply`] says where it stands.
+    pub(super) fn put(&self, writes: impl Iterator<Item = Write>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for Write { key, value } in writes {
+            match value {
+                Some(value) => batch.insert(key, value.as_ref()),
+                None => batch.remove(key),
+            }
+        }
+        self.database.apply_batch(batch).map_err(failed("write"))
     }
 
     /// Applies writes that bring the state to `sequence` of the journal `identity`.
@@ -66,7 +109,30 @@ impl Engine {
         }
         batch.insert(keys::JOURNAL, &identity);
         batch.insert(keys::APPLIED, &sequence.to_le_bytes());
-        self.database.apply_batch(batch).map_err(failed("write"))
+        let applied = self.watchdog.watch(|| self.database.apply_batch(batch));
+        if applied.is_err() {
+            self.half_written.store(true, Ordering::SeqCst);
+        }
+        applied.map_err(failed("write"))
+    }
+
+    fn readable(&self) -> Result<(), StoreError> {
+        if self.half_written.load(Ordering::SeqCst) {
+            let reason = "a change was written by half; restart scimd to recover".to_owned();
+            return Err(StoreError::Engine { action: "read", reason });
+        }
+        Ok(())
+    }
+
+    /// Gives the database up as it is: after an error sled may, when it is closed, wait for ever for a
+    /// write that has failed.
+    pub(super) fn abandon(&self) {
+        std::mem::forget(self.database.clone());
+    }
+
+    /// How many bytes its files have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.database.size_on_disk().unwrap_or_default()
     }
 
     /// Writes out what is only in memory, so that the next start has less to follow.
@@ -75,8 +141,30 @@ impl Engine {
     }
 }
 
+/// Wakes what waits within sled for a write that has failed: a failure that meets its own flushing at
+/// the wrong moment wakes nobody, and that holds the lock that every batch needs. Asking once more
+/// makes sled see the failure and wake all.
+fn rescue(database: &sled::Db) {
+    let answer = database.flush();
+    tracing::warn!(?answer, "the database takes long to write");
+}
+
+/// Syncs a folder with all that is in it.
+fn sync_all(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_all(&path)?;
+        } else {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
 impl Read for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.readable()?;
         let value = self.database.get(key).map_err(failed("read"))?;
         Ok(value.map(Bytes::from_owner))
     }
@@ -87,6 +175,7 @@ impl Read for Engine {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        self.readable()?;
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, value) = entry.map_err(failed("read"))?;

@@ -30,9 +30,14 @@ const MEMBER: u8 = b'g';
 const MEMBERSHIP: u8 = b'h';
 
 /// How far the state has followed the journal.
-pub(super) const APPLIED: &[u8] = b"mapplied";
+pub const APPLIED: &[u8] = b"mapplied";
 /// Which journal the state follows.
 pub(super) const JOURNAL: &[u8] = b"mjournal";
+
+/// Whether a key says where the state stands, rather than being part of it.
+pub(super) fn is_position(key: &[u8]) -> bool {
+    [APPLIED, JOURNAL].contains(&key)
+}
 
 /// Which attributes indexes are kept for.
 pub const INDEXES: &[u8] = b"mindexes";
@@ -40,6 +45,48 @@ pub const INDEXES: &[u8] = b"mindexes";
 pub const CATALOGUE: &[u8] = b"mcatalogue";
 /// What the keys of all index entries begin with.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
+
+/// What a key is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It says where the state stands, or which indexes are kept.
+    Mark,
+    /// The record of a resource.
+    Record(u8, ResourceId),
+    /// The entry of a unique index; its value is the id.
+    Unique(u8),
+    /// The entry of an index.
+    Index(u8, ResourceId),
+    /// How many resources of a type there are.
+    Count(u8),
+    /// A token.
+    Token,
+    /// The tie from a group to a member.
+    Member(ResourceId, ResourceId),
+    /// The tie from a member to a group.
+    Membership(ResourceId, ResourceId),
+}
+
+/// What a key is there for; `None` if no key is like that.
+pub fn kind(key: &[u8]) -> Option<Kind> {
+    let (kind, rest) = key.split_first()?;
+    let two_ids = || {
+        let (first, second) = rest.split_first_chunk()?;
+        let second = second.try_into().ok()?;
+        Some((ResourceId::from_bytes(*first), ResourceId::from_bytes(second)))
+    };
+    Some(match (*kind, rest) {
+        (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
+        (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
+        (UNIQUE, [tag, ..]) => Kind::Unique(*tag),
+        (INDEX, [tag, ..]) => Kind::Index(*tag, trailing_id(key)?),
+        (COUNT, [tag]) => Kind::Count(*tag),
+        (TOKEN, [_, ..]) => Kind::Token,
+        (MEMBER, _) => two_ids().map(|(group, member)| Kind::Member(group, member))?,
+        (MEMBERSHIP, _) => two_ids().map(|(member, group)| Kind::Membership(member, group))?,
+        _ => return None,
+    })
+}
 
 /// The record of a resource.
 pub fn record(tag: u8, id: ResourceId) -> Vec<u8> {
@@ -66,6 +113,14 @@ pub fn trailing_id(key: &[u8]) -> Option<ResourceId> {
 /// How many resources of a type there are.
 pub fn count(tag: u8) -> [u8; 2] {
     [COUNT, tag]
+}
+
+/// The type whose resources are counted at a key; `None` if it holds no count.
+pub(super) fn counted(key: &[u8]) -> Option<u8> {
+    match key {
+        [COUNT, tag] => Some(*tag),
+        _ => None,
+    }
 }
 
 /// The tie from a group to its member.

@@ -4,8 +4,10 @@
 //! data folder/
 //!   lock        held while a process uses the folder
 //!   journal/    every change; the truth
-//!   state/      the database; can be rebuilt from the journal at any time
+//!   snapshots/  the state as it was at some changes
+//!   state/      the database; can be rebuilt from journal and snapshots at any time
 //!   rebuild     there if a damaged record was met: the next start rebuilds the database
+//!   compact     there if the next start shall compact the database
 //! ```
 
 use std::collections::HashMap;
@@ -16,79 +18,108 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::engine::Engine;
 use super::folder::DataFolder;
+use super::rebuild::{self, Source};
+use super::room::Room;
+use super::snapshots::Snapshots;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::journal::{Entry, Frame, Journal};
+use crate::journal::{Entry, Frame, History, Journal, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
 const REBUILD_MARK: &str = "rebuild";
+const COMPACT_MARK: &str = "compact";
+
+/// What a store may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Memory for the page cache of the database, in MiB.
+    pub cache_mib: u32,
+    /// Room on the disk that must be left for changes to be taken on, in MiB.
+    pub min_free_mib: u32,
+}
 
 /// The store of one appliance.
 pub struct LocalStore {
     journal: Mutex<Journal>,
-    identity: [u8; 16],
-    engine: Engine,
+    pub(super) history: History,
+    pub(super) engine: Engine,
+    /// One at a time takes snapshots.
+    pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
-    folder: DataFolder,
+    pub(super) room: Room,
+    pub(super) folder: DataFolder,
 }
 
 impl LocalStore {
     /// Opens the store and brings the database up to the end of the journal.
     ///
-    /// `new_identity` is taken if there is no journal yet. `set_aside` is how a database folder that
-    /// can't be used is renamed: it must name a moment, and is never deleted.
+    /// `new_identity` is taken if there is no journal yet. A database that can't be used is renamed
+    /// after the moment `now`, and never deleted.
     ///
     /// # Errors
     ///
-    /// The journal is damaged, or neither it nor the database can be read.
+    /// Acknowledged changes are missing from the journal, or what the database needs to be built anew
+    /// is; then everything is left as it is.
     pub fn open(
         folder: DataFolder,
-        cache_mib: u32,
+        limits: Limits,
         new_identity: [u8; 16],
-        set_aside: &str,
+        now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let state = folder.path().join("state");
-        let mark = folder.path().join(REBUILD_MARK);
+        let data = folder.path();
+        let Limits { cache_mib, min_free_mib } = limits;
+        let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
-        let journal = Journal::open(&folder.path().join("journal"), new_identity, applied)?;
-        let usable = opened.and_then(|(engine, applied)| match applied {
-            Some((identity, _)) if identity != journal.identity() => {
-                Err("it belongs to another journal".to_owned())
-            }
-            _ => Ok(engine),
-        });
-        let engine = match usable {
-            Ok(engine) => engine,
-            Err(reason) => {
-                // Only if the journal can be read to its end is there something to rebuild from.
-                journal.follow::<StoreError>(0, |_| Ok(()))?;
-                let aside = folder.path().join(format!("state.{set_aside}"));
+        let witnesses = witnesses(data, applied)?;
+        let journal = Journal::open(&data.join("journal"), new_identity, &witnesses)?;
+        let history = journal.history();
+        let engine = match judge(opened, &history)? {
+            Found::Usable(engine) => engine,
+            Found::Empty(engine) => match rebuild::prepare(data, &history, cache_mib)? {
+                Source::Journal => engine,
+                source @ Source::Snapshot(_) => {
+                    drop(engine);
+                    tracing::warn!(%source, "the database is empty: it is rebuilt");
+                    rebuild::swap(data, &source, None)?;
+                    Engine::open(&state, cache_mib)?
+                }
+            },
+            Found::Unusable(reason) => {
+                let source = rebuild::prepare(data, &history, cache_mib)?;
+                let aside = data.join(format!("state.damaged-{}", now.as_millisecond()));
                 tracing::error!(
-                    %reason, kept_as = %aside.display(), changes = journal.last_sequence(),
+                    %reason, kept_as = %aside.display(), %source, changes = history.end().sequence,
                     "the database can't be used: it is set aside and rebuilt from the journal"
                 );
-                fs::rename(&state, &aside).map_err(|error| {
-                    StoreError::Folder(format!("can't set aside {}: {error}", state.display()))
-                })?;
+                rebuild::swap(data, &source, Some(&aside))?;
                 Engine::open(&state, cache_mib)?
             }
         };
-        replay(&journal, &engine)?;
+        replay(&history, &engine)?;
         if mark.exists() {
             engine.flush()?;
-            fs::remove_file(&mark).map_err(|error| {
-                StoreError::Folder(format!("can't remove {}: {error}", mark.display()))
-            })?;
+            fs::remove_file(&mark).map_err(StoreError::file("remove", &mark))?;
         }
+        let compact = data.join(COMPACT_MARK);
+        let engine = if compact.exists() {
+            let engine = rebuild::compact(data, engine, &history, cache_mib, now)?;
+            fs::remove_file(&compact).map_err(StoreError::file("remove", &compact))?;
+            engine
+        } else {
+            engine
+        };
         Ok(Self {
-            identity: journal.identity(),
             journal: Mutex::new(journal),
+            history,
             engine,
+            snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
+            room: Room::new(data, min_free_mib),
             folder,
         })
     }
@@ -105,9 +136,8 @@ impl LocalStore {
     /// [`StoreError::Damaged`], or [`StoreError::Engine`] if it could not be read.
     fn checked(&self, key: &[u8], value: Bytes) -> Result<Bytes, StoreError> {
         if super::keys::is_record(key) && record::decode(&value).is_none() {
-            let key = key.iter().map(|byte| format!("{byte:02x}")).collect();
             let mark = self.folder.path().join(REBUILD_MARK);
-            let error = StoreError::Damaged { key };
+            let error = StoreError::damaged(key);
             if let Err(cause) = fs::write(&mark, error.to_string()) {
                 tracing::error!(%cause, "can't note that the database must be rebuilt");
             }
@@ -154,10 +184,20 @@ impl LocalStore {
             let mut journal = self.journal();
             journal.append(&entries)?;
             let writes = entries.iter().flat_map(|entry| &entry.writes);
-            self.engine.apply(writes, self.identity, journal.last_sequence())?;
+            self.engine.apply(writes, self.history.identity(), journal.last_sequence())?;
         }
         Ok(outcomes)
     }
+}
+
+/// Has the next start of a data folder compact its database.
+///
+/// # Errors
+///
+/// [`StoreError::File`].
+pub fn mark_for_compaction(data: &Path) -> Result<(), StoreError> {
+    let mark = data.join(COMPACT_MARK);
+    fs::write(&mark, "").map_err(StoreError::file("write", &mark))
 }
 
 /// The identity of the journal that a database follows, and how far it has followed it.
@@ -173,20 +213,67 @@ fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, App
     Ok((engine, applied))
 }
 
-fn replay(journal: &Journal, engine: &Engine) -> Result<(), StoreError> {
+/// Who knows of changes that the journal must have.
+fn witnesses(data: &Path, applied: Applied) -> Result<Vec<Witness>, StoreError> {
+    let database = applied.map(|(identity, sequence)| Witness {
+        identity,
+        sequence,
+        name: "the database".to_owned(),
+    });
+    let (snapshots, _) = Snapshots::of(data).list()?;
+    let snapshots = snapshots.into_iter().map(|snapshot| Witness {
+        identity: snapshot.identity,
+        sequence: snapshot.position.sequence,
+        name: format!("the snapshot {}", snapshot.path.display()),
+    });
+    Ok(database.into_iter().chain(snapshots).collect())
+}
+
+/// A database, judged by the journal.
+enum Found {
+    /// It follows the journal.
+    Usable(Engine),
+    /// There is nothing in it, and the journal says that there should be.
+    Empty(Engine),
+    /// For this reason it is of no use.
+    Unusable(String),
+}
+
+fn judge(
+    opened: Result<(Engine, Applied), String>,
+    history: &History,
+) -> Result<Found, StoreError> {
+    let (engine, applied) = match opened {
+        Ok(opened) => opened,
+        Err(reason) => return Ok(Found::Unusable(reason)),
+    };
+    Ok(match applied {
+        None if history.end().sequence == 0 => Found::Usable(engine),
+        None => Found::Empty(engine),
+        Some((identity, _)) if identity != history.identity() => {
+            Found::Unusable("it belongs to another journal".to_owned())
+        }
+        Some((_, sequence)) if sequence < history.begin()?.sequence => {
+            Found::Unusable(format!("the journal does not reach back to its change {sequence}"))
+        }
+        Some(_) => Found::Usable(engine),
+    })
+}
+
+fn replay(history: &History, engine: &Engine) -> Result<(), StoreError> {
     let applied = engine.applied()?.map_or(0, |(_, applied)| applied);
-    let missing = journal.last_sequence() - applied;
+    let last = history.end().sequence;
+    let missing = last - applied;
     if missing > REPLAY_STEP as u64 {
         tracing::info!(changes = missing, "following the journal");
     }
     let mut step: Vec<Write> = Vec::new();
     let mut frames = 0;
-    let identity = journal.identity();
-    journal.follow::<StoreError>(applied, |frame| {
+    history.follow::<StoreError>(applied, |frame| {
         step.extend(frame.writes);
         frames += 1;
-        if frames % REPLAY_STEP == 0 || frame.sequence == journal.last_sequence() {
-            engine.apply(step.iter(), identity, frame.sequence)?;
+        if frames % REPLAY_STEP == 0 || frame.sequence == last {
+            engine.apply(step.iter(), history.identity(), frame.sequence)?;
             step.clear();
         }
         if frames % (100 * REPLAY_STEP) == 0 {
@@ -216,9 +303,10 @@ impl Read for LocalStore {
 
 impl Store for LocalStore {
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
-        if self.is_stopped() {
+        if self.stopped.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped);
         }
+        self.room.check_for_change()?;
         let outcome = self.try_commit(group);
         if outcome.is_err() {
             self.stopped.store(true, Ordering::SeqCst);
@@ -231,22 +319,27 @@ impl Store for LocalStore {
         after: u64,
         visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.journal().follow(after, visit)
+        self.history.follow(after, visit)
     }
 
     fn identity(&self) -> [u8; 16] {
-        self.identity
+        self.history.identity()
     }
 
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst)
+        self.stopped.load(Ordering::SeqCst) || self.room.check(0).is_err()
     }
 }
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
-        if let Err(error) = self.engine.flush() {
+        let flushed = match self.stopped.load(Ordering::SeqCst) {
+            true => Err(StoreError::Stopped),
+            false => self.engine.flush(),
+        };
+        if let Err(error) = flushed {
             tracing::error!(%error, "the database was not written out; the next start follows the journal");
+            self.engine.abandon();
         }
     }
 }

@@ -9,20 +9,32 @@
 //! answers questions. A store that several appliances share would be another implementation, with the
 //! expectations checked inside its transaction.
 
+pub mod backup;
+pub mod check;
 mod engine;
 pub mod folder;
+pub mod inspect;
 pub mod keys;
 pub mod local;
 pub mod overlay;
+mod rebuild;
 pub mod record;
+mod room;
+pub mod snapshot;
+mod snapshots;
+pub mod upkeep;
+mod watchdog;
 
+use std::io;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::event::Head;
 pub use crate::journal::Write;
 use crate::journal::{Frame, JournalError};
+use upkeep::Upkeep;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +42,14 @@ pub enum StoreError {
     /// An earlier error makes it unknown what is on disk; a restart finds out.
     #[error("writing has stopped after an earlier storage error; restart scimd to recover")]
     Stopped,
+    /// Little room is left on the disk. Nothing was touched, and once there is more all goes on.
+    #[error("the disk has {left_mib} MiB left, and {needed_mib} are needed; make room")]
+    Full {
+        /// How much is left.
+        left_mib: u64,
+        /// How much is needed.
+        needed_mib: u64,
+    },
     /// The journal could not be read or written.
     #[error("the journal failed")]
     Journal(#[from] JournalError),
@@ -42,14 +62,43 @@ pub enum StoreError {
         reason: String,
     },
     /// A value is not what was stored.
-    #[error("the record at key {key} is damaged; restart scimd to rebuild it from the journal")]
+    #[error("the record at key {key} is damaged; restart scimd to rebuild the database")]
     Damaged {
         /// Its key, in hexadecimal.
         key: String,
     },
+    /// A snapshot or a backup is not what was written, or is of another journal.
+    #[error("{} can't be used: {reason}", path.display())]
+    Snapshot {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("can't {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
     /// The data folder can't be used.
     #[error("{0}")]
     Folder(String),
+}
+
+impl StoreError {
+    /// The record at a key is not what was stored.
+    pub fn damaged(key: &[u8]) -> Self {
+        Self::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
 }
 
 /// Reading state.
@@ -101,15 +150,16 @@ pub struct Change {
 pub struct Conflict;
 
 /// State that can change.
-pub trait Store: Read {
+pub trait Store: Read + Upkeep {
     /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
     ///
     /// # Errors
     ///
-    /// Any error stops writing for good: whether the group will be there after a restart is unknown.
+    /// [`StoreError::Full`]: nothing happened. Any other error stops writing for good: whether the
+    /// group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
 
-    /// Visits every change after the given sequence, in order.
+    /// Visits every change after the given sequence, in order. Nobody waits for it.
     ///
     /// # Errors
     ///
@@ -123,6 +173,6 @@ pub trait Store: Read {
     /// What tells this store from any other; known to nobody outside.
     fn identity(&self) -> [u8; 16];
 
-    /// Whether an error has stopped writing.
+    /// Whether nothing can be written, be it for good or for want of room.
     fn is_stopped(&self) -> bool;
 }

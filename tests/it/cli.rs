@@ -208,8 +208,8 @@ fn a_data_folder_that_can_not_be_made_is_a_failure_with_advice() {
 #[test]
 fn help_tells_what_each_command_does() {
     let folder = folder();
-    let commands: [(&[&str], &[&str]); 9] = [
-        (&[], &["init", "serve", "token", "config", "--config"]),
+    let commands: [(&[&str], &[&str]); 14] = [
+        (&[], &["init", "serve", "setup", "token", "user", "group", "config", "--config"]),
         (
             &["init"],
             &[
@@ -230,6 +230,11 @@ fn help_tells_what_each_command_does() {
         (&["token", "reset"], &["--connection", "--overlap", "24h", "--expires", "--output"]),
         (&["token", "list"], &["--json"]),
         (&["token", "revoke"], &["<ID>"]),
+        (&["setup"], &["--connection", "--json", "identity provider"]),
+        (&["user", "list"], &["--json"]),
+        (&["user", "show"], &["<USER>", "userName", "--json"]),
+        (&["group", "list"], &["--json"]),
+        (&["group", "show"], &["<GROUP>", "displayName", "members", "--json"]),
         (&["config", "check"], &["problem", "line"]),
     ];
     for (command, words) in commands {

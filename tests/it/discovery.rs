@@ -68,7 +68,7 @@ fn every_entry_is_served_by_its_id_in_any_case_and_at_its_location() {
         }
         client.get(&format!("{path}/nothing")).error(404, None);
     }
-    assert_eq!(all.len(), 6, "itself, two resource types and three schemas");
+    assert_eq!(all.len(), 11, "itself, four resource types and six schemas");
     for entry in all {
         let location = entry["meta"]["location"].as_str().unwrap();
         let path = location.strip_prefix(&base).unwrap_or_else(|| panic!("{location}"));
@@ -184,6 +184,9 @@ fn a_user_with_every_attribute_of_the_schemas_comes_back_whole() {
     let mut expected = served(sent.clone(), &core);
     expected[ENTERPRISE] = served(sent[ENTERPRISE].clone(), &enterprise);
     assert!(sent.as_object().unwrap().len() > 20);
+    // Access that names no workspace is completed with the connection's default.
+    sent["entitlements"][0]["value"] = json!("workspace:Main");
+    expected["entitlements"][0]["value"] = json!("workspace:Main");
     sent["nothing of ours"] = json!(1);
     let created = client.post("/Users", &sent).expect(201);
     let read = client.get(&format!("/Users/{}", created.text("/id"))).expect(200);

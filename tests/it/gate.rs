@@ -90,7 +90,7 @@ fn refused(server: &mut Server, reason: &str) {
 /// A connection of that name that is open to those addresses.
 fn connection(name: &str, allowlist: &str) -> String {
     format!(
-        "[connections.{name}]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n\
+        "[connections.{name}]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
          ip_allowlist = \"{allowlist}\"\n"
     )
 }

@@ -13,21 +13,31 @@
 
 mod harness;
 
+mod access;
 mod architecture;
+mod backup;
 mod bad_input;
 mod bulk;
 mod cli;
+mod connection;
 mod discovery;
 mod first_boot;
+mod flat;
 mod framing;
 mod gate;
+mod golden;
 mod group;
 mod hostile;
+mod inspect;
 mod life;
 mod limits;
+mod method;
 mod patch;
 mod query;
 mod recovery;
 mod schema;
+mod setup;
+mod snapshot;
 mod token;
+mod verify;
 mod version;

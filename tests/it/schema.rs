@@ -331,7 +331,7 @@ fn unwise_characteristics_are_refused() {
     }
 }
 
-const STRICT: &str = "[connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\ncompat = \"strict\"\n";
+const STRICT: &str = "[connections.default]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\ncompat = \"strict\"\n";
 
 #[test]
 fn a_strict_connection_refuses_what_no_schema_knows() {

@@ -11,13 +11,11 @@ use super::{Call, resources};
 use crate::directory::{Bulk, Create, Delete, DirectoryError, Operation, Outcome, Patch, Replace};
 use crate::http::error::Failure;
 use crate::http::precondition;
-use crate::http::respond::{self, Answer, View};
+use crate::http::respond::{self, Answer};
 use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Malformed, Method};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
-use crate::scim::patch::PatchRequest;
-use crate::scim::projection::Projection;
 use crate::scim::resource::ResourceId;
 
 /// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
@@ -98,16 +96,20 @@ fn try_prepare(
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
-        Method::Put => Operation::Replace(Replace {
-            rules: call.rules,
-            resource: resources::resource(call, &resource_type, Exchange::Replace, data)?,
-            resource_type,
-            id,
-            expected,
-        }),
+        Method::Put => {
+            let renaming = call.manner.dialect_of(&resource_type).renaming();
+            let exchange = Exchange::Replace(renaming);
+            Operation::Replace(Replace {
+                rules: call.rules,
+                resource: resources::resource(call, &resource_type, exchange, data)?,
+                renaming,
+                resource_type,
+                id,
+                expected,
+            })
+        }
         Method::Patch => {
-            let request = PatchRequest::parse(&resource_type, data)?;
-            call.check_unknown(&request.unknown)?;
+            let request = resources::patch_request(call, &resource_type, data)?;
             Operation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
         Method::Delete => {
@@ -141,9 +143,8 @@ fn result(
     }
     match outcome {
         Ok(Some((resource_type, stored))) => {
-            let projection = Projection::everything();
-            let view = View { base_url: &call.door.base_url, projection: &projection };
-            add("location", json!(view.location(&resource_type, stored.id)));
+            let location = respond::location(&call.door.base_url, &resource_type, stored.id);
+            add("location", json!(location));
             add("version", json!(stored.record.version.to_string()));
             add("status", json!(if created { "201" } else { "200" }));
         }
@@ -155,7 +156,7 @@ fn result(
             if let Some(location) = location {
                 add("location", json!(location));
             }
-            let (status, body) = Failure::from(error).into_body();
+            let (status, body) = Failure::from(error).into_body(call.manner.dialect());
             add("status", json!(status.as_str()));
             add("response", body);
         }

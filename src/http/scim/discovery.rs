@@ -44,6 +44,7 @@ impl Discovery {
         let resource_types: Vec<Value> = registry
             .resource_types()
             .iter()
+            .chain(registry.offered())
             .map(|resource_type| discovery::resource_type(base, resource_type))
             .collect();
         let schemas: Vec<Value> = discovery::schemas(registry)

@@ -2,6 +2,7 @@
 
 mod bulk;
 pub(super) mod discovery;
+pub(super) mod offers;
 mod resources;
 mod search;
 
@@ -12,11 +13,13 @@ use hyper::http::request::Parts;
 
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond::Answer;
+use super::respond::{Answer, View};
 use super::router::{Action, Routed};
 use super::{Door, respond};
 use crate::access::DefaultAccess;
 use crate::config::Compat;
+use crate::connection::dialect::Form;
+use crate::connection::method::Manner;
 use crate::directory::Rules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
@@ -28,6 +31,7 @@ pub(super) struct Call<'a> {
     door: &'a Door,
     parts: &'a Parts,
     routed: &'a Routed,
+    manner: Manner,
     compat: Compat,
     rules: Rules,
     default_access: Arc<DefaultAccess>,
@@ -41,10 +45,10 @@ impl<'a> Call<'a> {
         routed: &'a Routed,
         admitted: Admitted,
     ) -> Self {
-        let (compat, rules) = (admitted.compat, admitted.rules);
+        let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { door, parts, routed, compat, rules, default_access, actor }
+        Self { door, parts, routed, manner, compat, rules, default_access, actor }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.
@@ -63,6 +67,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// In which form resources of a type are shown to this client.
+    fn form(
+        &self,
+        resource_type: &ResourceType,
+        parameters: &Parameters,
+    ) -> Result<Form, ScimError> {
+        self.manner.dialect_of(resource_type).form(resource_type, parameters)
+    }
+
+    fn view<'v>(&'v self, form: &'v Form) -> View<'v> {
+        let catalogue = self.door.directory.catalogue();
+        View { base_url: &self.door.base_url, catalogue, form }
+    }
+
     /// The query parameters, decoded; `+` is a space.
     fn parameters(&self) -> Parameters {
         let query = self.parts.uri.query().unwrap_or_default();
@@ -78,6 +96,9 @@ impl<'a> Call<'a> {
 
 /// Does what the route says.
 pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Result<Answer, Failure> {
+    if let Some(answer) = offers::answer(&call, action, &body) {
+        return answer;
+    }
     match action {
         Action::Health => Ok(respond::empty(hyper::StatusCode::OK)),
         Action::ServiceProviderConfig

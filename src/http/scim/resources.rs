@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::StatusCode;
+use serde_json::{Map, Value};
 
 use super::Call;
+use crate::connection::method::Patched;
 use crate::directory::{Create, Delete, Patch, Replace, Stored};
 use crate::http::error::Failure;
 use crate::http::precondition;
-use crate::http::respond::{self, Answer, View};
+use crate::http::respond::{self, Answer};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
 use crate::scim::patch::PatchRequest;
 use crate::scim::query;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
-use crate::scim::validate::{Validated, validate};
+use crate::scim::validate::Validated;
 
 pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
@@ -29,8 +31,8 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
 
 pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let projection = query::projection(&resource_type, &call.parameters())?;
-    let wanted = |name: &str| projection.wants(name);
+    let form = call.form(&resource_type, &call.parameters())?;
+    let wanted = |name: &str| form.wants(name);
     let directory = &call.door.directory;
     let stored = with_members(&resource_type, || {
         directory.retrieve(&resource_type, &call.routed.id, &wanted)
@@ -38,15 +40,22 @@ pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     if precondition::is_known(&call.parts.headers, stored.record.version) {
         return Ok(respond::not_modified(&stored));
     }
-    let view = View { base_url: &call.door.base_url, projection: &projection };
+    let view = call.view(&form);
     with_members(&resource_type, || respond::one(StatusCode::OK, view, &resource_type, &stored))
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
+    let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
         rules: call.rules,
-        resource: resource(&call, &resource_type, Exchange::Replace, json::parse_object(&body)?)?,
+        resource: resource(
+            &call,
+            &resource_type,
+            Exchange::Replace(renaming),
+            json::parse_object(&body)?,
+        )?,
+        renaming,
         resource_type: Arc::clone(&resource_type),
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
@@ -57,8 +66,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
 
 pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let request = PatchRequest::parse(&resource_type, json::parse_object(&body)?)?;
-    call.check_unknown(&request.unknown)?;
+    let request = patch_request(&call, &resource_type, json::parse_object(&body)?)?;
     let command = Patch {
         request,
         rules: call.rules,
@@ -67,6 +75,10 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
+    let asked = query::asks_for_attributes(&call.parameters());
+    if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
+        return Ok(respond::no_content(&stored));
+    }
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
@@ -88,9 +100,9 @@ fn show(
     resource_type: &ResourceType,
     stored: Stored,
 ) -> Result<Answer, Failure> {
-    let projection = query::projection(resource_type, &call.parameters())?;
-    let wanted = |name: &str| projection.wants(name);
-    let view = View { base_url: &call.door.base_url, projection: &projection };
+    let form = call.form(resource_type, &call.parameters())?;
+    let wanted = |name: &str| form.wants(name);
+    let view = call.view(&form);
     with_members(resource_type, || {
         let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
         respond::one(status, view, resource_type, &stored)
@@ -111,11 +123,25 @@ pub(super) fn resource(
     call: &Call<'_>,
     resource_type: &ResourceType,
     exchange: Exchange,
-    body: serde_json::Map<String, serde_json::Value>,
+    body: Map<String, Value>,
 ) -> Result<Resource, Failure> {
-    let Validated { mut resource, unknown } = validate(resource_type, exchange, body)?;
-    call.check_unknown(&unknown)?;
+    let dialect = call.manner.dialect_of(resource_type);
     let catalogue = call.door.directory.catalogue();
+    let Validated { mut resource, unknown } =
+        dialect.read(catalogue, resource_type, exchange, body)?;
+    call.check_unknown(&unknown)?;
     call.default_access.assign(catalogue, resource_type, &mut resource);
     Ok(resource)
+}
+
+/// What the body of a PATCH means.
+pub(super) fn patch_request(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    body: Map<String, Value>,
+) -> Result<PatchRequest, Failure> {
+    let dialect = call.manner.dialect_of(resource_type);
+    let read = dialect.read_patch(call.door.directory.catalogue(), resource_type, body)?;
+    call.check_unknown(&read.unknown)?;
+    Ok(read)
 }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Call;
+use crate::connection::dialect::Form;
 use crate::directory::Search;
 use crate::http::error::Failure;
-use crate::http::respond::{self, Answer, View};
+use crate::http::respond::{self, Answer};
 use crate::scim::json;
 use crate::scim::projection::Projection;
-use crate::scim::query::{self, PageRequest, Parameters, Query};
+use crate::scim::query::{PageRequest, Parameters, Query};
 use crate::scim::schema::ResourceType;
 
 /// Lists resources of the type that the path names.
@@ -47,22 +48,21 @@ async fn search(
     targets: Vec<(Arc<ResourceType>, Query)>,
     parameters: &Parameters,
 ) -> Result<Answer, Failure> {
-    let mut projections = HashMap::new();
+    let mut forms = HashMap::new();
     for (resource_type, _) in &targets {
-        let projection = query::projection(resource_type, parameters)?;
-        projections.insert(resource_type.name.clone(), projection);
+        forms.insert(resource_type.name.clone(), call.form(resource_type, parameters)?);
     }
     let search = Search {
         targets,
         page: PageRequest::parse(parameters, call.door.page_limits)?,
         fingerprint: parameters.fingerprint(&call.routed.endpoint),
     };
-    let projections = Arc::new(projections);
-    let (directory, of_types) = (Arc::clone(&call.door.directory), Arc::clone(&projections));
+    let forms = Arc::new(forms);
+    let (directory, of_types) = (Arc::clone(&call.door.directory), Arc::clone(&forms));
     let is_quick = directory.is_quick(&search);
     let work = move || {
         directory.query(&search, &|resource_type, name| {
-            of_types.get(&resource_type.name).is_none_or(|projection| projection.wants(name))
+            of_types.get(&resource_type.name).is_none_or(|form| form.wants(name))
         })
     };
     let page = if is_quick {
@@ -72,10 +72,9 @@ async fn search(
         let _permit = call.door.scans.acquire().await.map_err(|_| Failure::Internal)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
     };
-    let everything = Projection::everything();
-    let view = |resource_type: &ResourceType| View {
-        base_url: &call.door.base_url,
-        projection: projections.get(&resource_type.name).unwrap_or(&everything),
+    let everything = Form::Rfc(Projection::everything());
+    let view = |resource_type: &ResourceType| {
+        call.view(forms.get(&resource_type.name).unwrap_or(&everything))
     };
     // A long list takes its time to write: the other connections of this thread go elsewhere.
     tokio::task::block_in_place(|| respond::page(&page, view))

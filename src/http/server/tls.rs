@@ -121,36 +121,46 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     Ok(TlsConfig(Arc::new(config)))
 }
 
+/// The file name of a self-signed certificate.
+pub const SELF_SIGNED: &str = "cert.pem";
+
 /// The paths of `cert.pem` and `key.pem` in `dir`, and whether they were made by this call.
 ///
 /// A new certificate is its own issuer. It names `hosts` and the loopback names and addresses,
 /// and is valid for 825 days from an hour before `not_before_unix` (seconds, the present time).
-/// The folder gets mode 0700 if it is made, the key 0600. The certificate is put in place last.
+/// The folder gets mode 0700 if it is made, the key 0600. The certificate is put in place last: if there
+/// is a key alone, a start was cut short, and the certificate is made for that key.
 ///
 /// # Errors
 ///
-/// When only one of the files exists, a host cannot be named, or writing fails.
+/// When the certificate exists without its key, a host cannot be named, or writing fails.
 pub fn ensure_self_signed(
     dir: &Path,
     hosts: &[String],
     not_before_unix: i64,
 ) -> Result<(PathBuf, PathBuf, bool), TlsError> {
-    let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
-    match (exists(&cert)?, exists(&key)?) {
+    let (cert, key) = (dir.join(SELF_SIGNED), dir.join("key.pem"));
+    let has_key = match (exists(&cert)?, exists(&key)?) {
         (true, true) => return Ok((cert, key, false)),
         (true, false) => return Err(TlsError::HalfPair { present: cert, missing: key }),
-        (false, true) => return Err(TlsError::HalfPair { present: key, missing: cert }),
-        (false, false) => {}
-    }
+        (false, has_key) => has_key,
+    };
     let names = alternative_names(hosts)?;
-    let (cert_text, key_text) = self_signed(names, not_before_unix)
-        .map_err(|reason| TlsError::Create { path: cert.clone(), reason })?;
+    let pair = if has_key {
+        KeyPair::from_pem(&String::from_utf8_lossy(&read(&key)?))
+    } else {
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+    };
+    let made = pair.and_then(|pair| Ok((self_signed(&pair, names, not_before_unix)?, pair)));
+    let (cert_text, pair) =
+        made.map_err(|reason| TlsError::Create { path: cert.clone(), reason })?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
         .map_err(|reason| TlsError::Write { path: dir.to_owned(), reason })?;
-    for (path, text, mode) in [(&key, key_text, 0o600), (&cert, cert_text, 0o644)] {
+    let key_file = (!has_key).then(|| (&key, pair.serialize_pem(), 0o600));
+    for (path, text, mode) in key_file.into_iter().chain([(&cert, cert_text, 0o644)]) {
         write_durably(path, text.as_bytes(), mode)
             .and_then(|()| File::open(dir)?.sync_all())
             .map_err(|reason| TlsError::Write { path: path.clone(), reason })?;
@@ -214,12 +224,11 @@ fn alternative_names(hosts: &[String]) -> Result<Vec<SanType>, TlsError> {
     names.chain(addresses.into_iter().map(|address| Ok(SanType::IpAddress(address)))).collect()
 }
 
-/// A certificate and its key, as PEM.
+/// A certificate for a key, as PEM.
 ///
 /// It is no authority: clients that trust it as a root accept it as the server's own, and
 /// nothing else can be signed with it.
-fn self_signed(names: Vec<SanType>, unix: i64) -> Result<(String, String), rcgen::Error> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+fn self_signed(key: &KeyPair, names: Vec<SanType>, unix: i64) -> Result<String, rcgen::Error> {
     let start = u64::try_from(unix.saturating_sub(VALID_BEFORE_SECONDS)).unwrap_or(0);
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -231,7 +240,7 @@ fn self_signed(names: Vec<SanType>, unix: i64) -> Result<(String, String), rcgen
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+    Ok(params.self_signed(key)?.pem())
 }
 
 /// Writes a new file under a temporary name, syncs it and renames it.
@@ -298,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_a_start_left_alone_gets_its_certificate() {
+        let folder = Folder::new("tls-alone");
+        let (cert, key) = folder.pair("one");
+        let kept = std::fs::read(&key).unwrap();
+        std::fs::remove_file(&cert).unwrap();
+        assert_eq!(folder.pair("one"), (cert.clone(), key.clone()));
+        assert_eq!(std::fs::read(&key).unwrap(), kept);
+        assert!(load(&cert, &key).is_ok());
+    }
+
+    #[test]
     fn the_pair_is_made_once_with_safe_modes_and_the_names_given() {
         let folder = Folder::new("made");
         let dir = folder.0.join("data/tls");
@@ -331,7 +351,7 @@ mod tests {
     fn errors_name_the_file_and_the_remedy() {
         let folder = Folder::new("errors");
         let (cert, key) = folder.pair("one");
-        let (other_cert, other_key) = folder.pair("two");
+        let (_, other_key) = folder.pair("two");
         let text = folder.0.join("text.pem");
         std::fs::write(&text, "nothing").unwrap();
         let damaged = folder.0.join("damaged.pem");
@@ -352,9 +372,9 @@ mod tests {
             assert!(message.contains(file) && message.contains(says), "{message}");
         }
 
-        std::fs::remove_file(&other_cert).unwrap();
+        std::fs::remove_file(&other_key).unwrap();
         let half = ensure_self_signed(&folder.0.join("two"), &[], 0).unwrap_err().to_string();
-        assert!(half.contains("two/cert.pem is not"), "{half}");
+        assert!(half.contains("two/key.pem is not"), "{half}");
         let host = ensure_self_signed(&folder.0.join("three"), &["a b".to_owned()], 0);
         assert!(host.unwrap_err().to_string().contains("\"a b\""));
         assert!(!folder.0.join("three").exists());

@@ -388,6 +388,7 @@ fn characteristics_hold_whatever_the_schema() {
     resource_type.extensions = vec![Extension {
         schema: Schema {
             id: "urn:x".to_owned(),
+            aliases: &[],
             name: String::new(),
             description: String::new(),
             attributes: vec![

@@ -297,10 +297,12 @@ fn demote_others(elements: &mut [Value], primary: usize) {
 }
 
 /// What makes an element the same as another: its `value` and `type`, or everything if it has no
-/// `value`.
+/// `value`. A value out of a vocabulary is one thing, of whichever type.
 fn identity(attribute: &Attribute, element: &Value) -> String {
     let has_value = element.get(VALUE).is_some();
-    key(attribute, element, |name| !has_value || name == VALUE || name == "type")
+    let value = attribute.sub_attribute(VALUE);
+    let by_type = value.is_none_or(|value| value.vocabulary.is_none());
+    key(attribute, element, |name| !has_value || name == VALUE || (by_type && name == "type"))
 }
 
 /// The named parts of an element as one text, equal for what is equal by the rules of the schema.

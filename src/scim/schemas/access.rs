@@ -18,6 +18,7 @@ pub fn extension() -> Extension {
     let part = |attribute: Attribute| attribute.case_exact().mutability(Mutability::ReadOnly);
     let schema = Schema {
         id: ACCESS.to_owned(),
+        aliases: &[],
         name: "Access".to_owned(),
         description: "What an account may do, all told, and who manages it".to_owned(),
         attributes: vec![

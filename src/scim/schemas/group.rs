@@ -7,13 +7,16 @@ use crate::scim::schema::{ResourceType, Schema};
 /// The URN of the Group schema.
 pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 
+/// The attribute that names a group.
+pub const DISPLAY_NAME: &str = "displayName";
+
 /// Groups, served at `/Groups`.
 pub fn resource_type() -> ResourceType {
     ResourceType {
         name: "Group".to_owned(),
         endpoint: "Groups".to_owned(),
         description: "A group of accounts and of other groups".to_owned(),
-        display: &["displayName"],
+        display: &[DISPLAY_NAME],
         tag: 2,
         is_account: false,
         schema: schema(),
@@ -26,11 +29,12 @@ fn schema() -> Schema {
     let immutable = |attribute: Attribute| attribute.mutability(Mutability::Immutable);
     Schema {
         id: GROUP.to_owned(),
+        aliases: &[],
         name: "Group".to_owned(),
         description: "A group of accounts and of other groups".to_owned(),
         attributes: vec![
             // Identity providers find their groups by this name, so it names one group.
-            Attribute::string("displayName", "The group's name")
+            Attribute::string(DISPLAY_NAME, "The group's name")
                 .required()
                 .uniqueness(Uniqueness::Server),
             Attribute::complex(

@@ -3,4 +3,5 @@
 pub mod access;
 pub mod common;
 pub mod group;
+pub mod offer;
 pub mod user;

@@ -18,13 +18,16 @@ pub const DEPARTMENT: &str = "department";
 /// The name of the attribute that says whether the account may be used.
 pub const ACTIVE: &str = "active";
 
+/// The attribute that names a user.
+pub const USER_NAME: &str = "userName";
+
 /// Users, served at `/Users`.
 pub fn resource_type() -> ResourceType {
     ResourceType {
         name: "User".to_owned(),
         endpoint: "Users".to_owned(),
         description: "A person's account".to_owned(),
-        display: &["displayName", "userName"],
+        display: &["displayName", USER_NAME],
         tag: 1,
         is_account: true,
         schema: core(),
@@ -36,10 +39,11 @@ pub fn resource_type() -> ResourceType {
 fn core() -> Schema {
     Schema {
         id: USER.to_owned(),
+        aliases: &[],
         name: "User".to_owned(),
         description: "A person's account".to_owned(),
         attributes: vec![
-            Attribute::string("userName", "The name by which the person signs in")
+            Attribute::string(USER_NAME, "The name by which the person signs in")
                 .required()
                 .uniqueness(Uniqueness::Server),
             Attribute::complex(
@@ -146,6 +150,12 @@ fn addresses() -> Attribute {
 fn enterprise() -> Schema {
     Schema {
         id: ENTERPRISE_USER.to_owned(),
+        // Entra's documentation misspells it; OneLogin's templates have URNs from before the RFC.
+        aliases: &[
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0User",
+            "urn:scim:schemas:extension:enterprise:2.0",
+            "urn:scim:schemas:extension:enterprise:1.0",
+        ],
         name: "Enterprise User".to_owned(),
         description: "What an organisation knows about a person's position".to_owned(),
         attributes: vec![

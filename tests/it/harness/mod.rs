@@ -4,8 +4,8 @@ mod client;
 mod raw;
 mod server;
 
-pub(crate) use client::Client;
-pub(crate) use raw::{Raw, RawReply};
+pub(crate) use client::{Client, Reply};
+pub(crate) use raw::{Raw, RawReply, head};
 pub(crate) use server::{Server, scimd};
 
 use std::fs;

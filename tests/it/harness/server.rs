@@ -84,18 +84,27 @@ impl Server {
 
     /// Starts it; returns once it listens.
     pub(crate) fn boot(&mut self, args: &[&str]) {
+        let mut serve = self.command(&["serve"]);
+        serve.args(args);
+        self.boot_as(serve, args.contains(&"--first-boot"));
+    }
+
+    /// Starts it so that no file of its own may grow beyond so many KiB, as on a disk that is full.
+    pub(crate) fn boot_with_files_up_to(&mut self, kib: usize) {
+        // In blocks of 512 bytes; without the trap a write beyond would kill, not fail.
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" serve", kib * 2);
+        let mut serve = Command::new("sh");
+        serve.args(["-c", &limited, env!("CARGO_BIN_EXE_scimd")]).stdin(Stdio::null());
+        serve.current_dir(self.folder.path());
+        self.boot_as(serve, false);
+    }
+
+    fn boot_as(&mut self, mut serve: Command, first_boot: bool) {
         assert!(self.process.is_none(), "it runs already");
-        let mut child = self
-            .command(&["serve"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, out) = collect(child.stdout.take().unwrap());
         let (stderr, err) = collect(child.stderr.take().unwrap());
         self.process = Some(Process { child, stdout, stderr, readers: vec![out, err] });
-        let first_boot = args.contains(&"--first-boot");
         self.until("it listens", |server| {
             let printed = server.stdout();
             let told = |what: &str| printed.lines().filter(|line| line.starts_with(what)).count();

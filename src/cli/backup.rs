@@ -1,0 +1,63 @@
+//! `scimd backup`: everything in one file.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::operator::{Operator, unexpected};
+use super::output;
+use crate::admin::{Reply, Request};
+use crate::app;
+use crate::config::Config;
+use crate::store::backup::{self, Backup as Saved};
+
+#[derive(Args)]
+pub(super) struct Backup {
+    /// The new file; only its owner may read it
+    file: PathBuf,
+}
+
+impl Backup {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        if !config.data_dir.exists() {
+            bail!("there is no data folder {}; check data_dir", config.data_dir.display());
+        }
+        // The file comes first: a place that can't be written to costs no snapshot.
+        drop(output::create(&self.file)?);
+        let saved = self.save(config);
+        if saved.is_err() {
+            // It was made a moment ago.
+            let _ = std::fs::remove_file(&self.file);
+        }
+        describe(config, "Backup", &saved?)
+    }
+
+    fn save(&self, config: &Config) -> Result<Saved> {
+        let Reply::Snapshot { name, sha256 } = Operator::new(config).ask(Request::Snapshot)? else {
+            return unexpected();
+        };
+        let saved = backup::save(&config.data_dir, &name, &self.file)?;
+        if saved.whole.sha256 != sha256 {
+            bail!("the copy of {name} is not what was written; check the disks, then try again");
+        }
+        Ok(saved)
+    }
+}
+
+/// Tells what a backup holds.
+pub(super) fn describe(config: &Config, title: &str, backup: &Saved) -> Result<()> {
+    let snapshot = &backup.whole.snapshot;
+    output::line(&format!("{title:<10} {}", snapshot.path.display()))?;
+    output::line(&format!(
+        "Taken      {}, with change {}",
+        output::moment(Some(snapshot.taken), ""),
+        snapshot.position.sequence
+    ))?;
+    for resource_type in app::vocabulary(config)?.1.resource_types() {
+        let count = backup.counts.get(&resource_type.tag).copied().unwrap_or_default();
+        output::line(&format!("{:<10} {count}", resource_type.endpoint))?;
+    }
+    output::line(&format!("Bytes      {}", backup.whole.bytes))?;
+    output::line(&format!("SHA-256    {}", backup.whole.sha256))
+}

@@ -1,0 +1,106 @@
+//! `scimd group`: read groups.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::inspect::{self, Served, moment, text, texts};
+use super::operator::Operator;
+use super::output::{self, Table};
+use crate::admin::inspect::{Kind, Shown};
+use crate::config::Config;
+use crate::scim::schemas::common::{EXTERNAL_ID, META};
+use crate::scim::schemas::group::DISPLAY_NAME;
+
+#[derive(Subcommand)]
+pub(super) enum GroupCommand {
+    /// Tell of all groups, in the order of their creation
+    List {
+        /// For programs: one array of the groups as SCIM has them, but for their members
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell of one group and its members
+    Show {
+        /// Its id or displayName, in any letter case
+        group: String,
+        /// For programs: the group as SCIM has it
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl GroupCommand {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let mut operator = Operator::new(config);
+        match self {
+            Self::List { json } => {
+                let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
+                inspect::list(&mut operator, Kind::Group, json, head, row)
+            }
+            Self::Show { group, json } => {
+                let group = inspect::find(&mut operator, Kind::Group, group, false)?;
+                if json {
+                    print_json(&mut operator, group.resource)
+                } else {
+                    print(&mut operator, &group)
+                }
+            }
+        }
+    }
+}
+
+fn row(Shown { resource: group, connection, .. }: &Shown) -> [String; 5] {
+    [
+        text(group, &["id"]),
+        text(group, &[DISPLAY_NAME]),
+        text(group, &[EXTERNAL_ID]),
+        connection.clone().unwrap_or_default(),
+        moment(group, "lastModified"),
+    ]
+}
+
+/// Prints the group as SCIM has it, `meta` last.
+fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
+    let mut all = Vec::new();
+    inspect::members(operator, &text(&group, &["id"]), |mut members| {
+        all.append(&mut members);
+        Ok(())
+    })?;
+    let meta = group.shift_remove(META);
+    if !all.is_empty() {
+        group.insert("members".to_owned(), Value::Array(all));
+    }
+    group.extend(meta.map(|meta| (META.to_owned(), meta)));
+    output::json(&group)
+}
+
+fn print(operator: &mut Operator<'_>, group: &Shown) -> Result<()> {
+    let Shown { resource: group, connection, .. } = group;
+    output::sheet(&[
+        ("Id", texts(group, &["id"])),
+        ("Name", texts(group, &[DISPLAY_NAME])),
+        ("External id", texts(group, &[EXTERNAL_ID])),
+        ("Connection", connection.iter().cloned().collect()),
+        ("Created", vec![moment(group, "created")]),
+        ("Changed", vec![moment(group, "lastModified")]),
+        ("Version", texts(group, &["meta", "version"])),
+    ])?;
+    let mut table = Table::new(["MEMBER ID", "TYPE", "NAME"]);
+    let mut count = 0;
+    inspect::members(operator, &text(group, &["id"]), |members| {
+        let rows: Vec<[String; 3]> = members.iter().map(member).collect();
+        if count == 0 && !rows.is_empty() {
+            output::line("")?;
+        }
+        count += rows.len();
+        if rows.is_empty() { Ok(()) } else { table.print(&rows) }
+    })?;
+    output::line(&format!("\n{count} {}", if count == 1 { "member" } else { "members" }))
+}
+
+fn member(element: &Value) -> [String; 3] {
+    ["value", "type", "display"].map(|part| {
+        element.get(part).and_then(Value::as_str).map(output::plain).unwrap_or_default()
+    })
+}

@@ -1,0 +1,115 @@
+//! What the commands that read the directory have in common.
+
+use anyhow::Result;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::operator::{Operator, unexpected};
+use super::output::{self, JsonArray, Table};
+use crate::admin::inspect::{Kind, Shown};
+use crate::admin::{Reply, Request};
+
+/// A resource, as it is served.
+pub(super) type Served = Map<String, Value>;
+
+/// Prints every resource of a kind, page by page: for programs as it is served, for people one row.
+pub(super) fn list<const N: usize>(
+    operator: &mut Operator<'_>,
+    kind: Kind,
+    json: bool,
+    head: [&'static str; N],
+    row: impl Fn(&Shown) -> [String; N],
+) -> Result<()> {
+    let (mut table, mut array) = (Table::new(head), JsonArray::default());
+    pages(operator, kind, false, |resources| {
+        if json {
+            let served = resources.iter().map(|shown| &shown.resource);
+            array.print(&served.collect::<Vec<_>>())
+        } else {
+            table.print(&resources.iter().map(&row).collect::<Vec<_>>())
+        }
+    })?;
+    if json { array.end() } else { Ok(()) }
+}
+
+/// Visits every resource of a kind, page by page; with what their access comes to, if that is asked.
+pub(super) fn pages(
+    operator: &mut Operator<'_>,
+    kind: Kind,
+    access: bool,
+    mut visit: impl FnMut(Vec<Shown>) -> Result<()>,
+) -> Result<()> {
+    let mut next = Some(String::new());
+    while let Some(cursor) = next {
+        let request = Request::ListResources { kind, cursor, access };
+        let Reply::Resources { resources, next: following } = operator.ask(request)? else {
+            return unexpected();
+        };
+        visit(resources)?;
+        next = following;
+    }
+    Ok(())
+}
+
+/// One resource, by its id or its name, without members; with what its access comes to, if that is
+/// asked.
+pub(super) fn find(
+    operator: &mut Operator<'_>,
+    kind: Kind,
+    name: String,
+    access: bool,
+) -> Result<Shown> {
+    match operator.ask(Request::ShowResource { kind, name, access })? {
+        Reply::Resource(resource) => Ok(resource),
+        _ => unexpected(),
+    }
+}
+
+/// Visits every member of a group, part by part.
+pub(super) fn members(
+    operator: &mut Operator<'_>,
+    group: &str,
+    mut visit: impl FnMut(Vec<Value>) -> Result<()>,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        let request = Request::ListMembers { group: group.to_owned(), after };
+        let Reply::Members { members, next } = operator.ask(request)? else {
+            return unexpected();
+        };
+        visit(members)?;
+        match next {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A text of a resource, or nothing, fit to be printed.
+pub(super) fn text(resource: &Served, path: &[&str]) -> String {
+    texts(resource, path).pop().unwrap_or_default()
+}
+
+/// The same, as what stands beside a label: one value or none.
+pub(super) fn texts(resource: &Served, path: &[&str]) -> Vec<String> {
+    let (first, rest) = path.split_first().unzip();
+    let value = first.and_then(|name| resource.get(*name));
+    let value = rest.into_iter().flatten().try_fold(value, |value, name| Some(value?.get(name)));
+    value.flatten().and_then(Value::as_str).map(output::plain).into_iter().collect()
+}
+
+/// The elements of a multi-valued attribute, each with what is told beside it.
+pub(super) fn elements(
+    resource: &Served,
+    attribute: &str,
+    shown: impl Fn(&Value) -> Option<String>,
+) -> Vec<String> {
+    let elements = resource.get(attribute).and_then(Value::as_array);
+    elements.into_iter().flatten().filter_map(shown).map(|text| output::plain(&text)).collect()
+}
+
+/// A moment of `meta`.
+pub(super) fn moment(resource: &Served, name: &str) -> String {
+    let moment: Option<Timestamp> = text(resource, &["meta", name]).parse().ok();
+    output::moment(moment, "")
+}

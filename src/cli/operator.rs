@@ -1,0 +1,68 @@
+//! What an operator asks for: of the server that runs, or done here if none does.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::admin::{Reply, Request, client, execute};
+use crate::app;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::event::Actor;
+
+/// An operator at the admin door.
+pub(super) struct Operator<'a> {
+    config: &'a Config,
+    /// The directory, once it was opened here.
+    directory: Option<Directory>,
+}
+
+impl<'a> Operator<'a> {
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self { config, directory: None }
+    }
+
+    /// Asks, and gets what was done or found.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not done, or why nobody could be asked.
+    pub(super) fn ask(&mut self, request: Request) -> Result<Reply> {
+        match self.reply(request)? {
+            Reply::Failed(reason) => bail!("{reason}"),
+            reply => Ok(reply),
+        }
+    }
+
+    fn reply(&mut self, request: Request) -> Result<Reply> {
+        if self.directory.is_none()
+            && let Some(reply) = self.ask_server(&request)?
+        {
+            return Ok(reply);
+        }
+        let directory = match &mut self.directory {
+            Some(directory) => directory,
+            none => none.insert(app::open_directory(self.config)?),
+        };
+        let actor = Actor::Operator { uid: None };
+        Ok(execute(directory, &app::site(self.config), actor, request))
+    }
+
+    /// Asks the server that runs; `None` if none does.
+    ///
+    /// # Errors
+    ///
+    /// A server runs and can't be asked.
+    pub(super) fn ask_server(&self, request: &Request) -> Result<Option<Reply>> {
+        let folder = &self.config.data_dir;
+        client::ask(folder, request)
+            .with_context(|| format!("can't ask the server that runs on {}", folder.display()))
+    }
+}
+
+/// The error of a reply that does not fit its request.
+///
+/// # Errors
+///
+/// Always.
+pub(super) fn unexpected<T>() -> Result<T> {
+    bail!("the running server answered something else; is it of another version?")
+}

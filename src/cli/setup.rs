@@ -1,0 +1,187 @@
+//! `scimd setup`: what to type into the identity provider.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{output, the_connection};
+use crate::app;
+use crate::config::Config;
+use crate::connection::setup::{Accepted, Item, Mapping, Setup};
+
+/// How many characters a line has at most, unless a word is longer.
+const WIDTH: usize = 100;
+/// How many characters the columns before the last one of a table have at most: those of fields, and
+/// those of a mapping, whose attributes may be long.
+const FIELD_COLUMNS: [usize; 2] = [34, 34];
+const MAPPING_COLUMNS: [usize; 2] = [24, 34];
+/// How many spaces stand between two columns.
+const GAP: usize = 2;
+
+#[derive(Args)]
+pub(super) struct Connect {
+    /// The connection that is set up; needed if there are several
+    #[arg(long)]
+    connection: Option<String>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Connect {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let name = the_connection(config, self.connection)?;
+        let Some(connection) = config.connections.get(&name) else { return Ok(()) };
+        let self_signed = app::self_signed(config).map(std::path::absolute).transpose()?;
+        let endpoint = app::endpoint(config);
+        let setup = Setup::new(config, &name, connection, &endpoint, self_signed.as_deref());
+        if self.json { output::json(&setup) } else { print(&setup) }
+    }
+}
+
+fn print(setup: &Setup) -> Result<()> {
+    output::line(&format!("Connection {}, method {}", setup.connection, setup.method))?;
+    if !setup.others.is_empty() {
+        paragraph("Others: ", &setup.others.join(", "))?;
+    }
+    for warning in &setup.warnings {
+        output::line("")?;
+        paragraph("WARNING  ", warning)?;
+    }
+    heading("Before you begin")?;
+    for prerequisite in setup.prerequisites {
+        paragraph("- ", prerequisite)?;
+    }
+    heading("Fields")?;
+    let fields = setup.fields.iter().map(|field| [field.name, &field.value, &field.note]);
+    table(FIELD_COLUMNS, ["FIELD", "VALUE", "NOTE"], &fields.collect::<Vec<_>>())?;
+    heading("Attribute mapping of users")?;
+    mapping(setup.mapping)?;
+    if !setup.group_mapping.is_empty() {
+        heading("Attribute mapping of groups")?;
+        mapping(setup.group_mapping)?;
+    }
+    heading("Values that are taken here")?;
+    accepted(&setup.accepted)?;
+    heading("Steps")?;
+    for (number, stage) in setup.steps.iter().enumerate() {
+        paragraph(&format!("{}. ", number + 1), stage.title)?;
+        for (step, text) in stage.steps.iter().enumerate() {
+            paragraph(&format!("   {}.{} ", number + 1, step + 1), text)?;
+        }
+    }
+    heading("Test")?;
+    paragraph("Do       ", setup.test.step)?;
+    paragraph("Success  ", setup.test.success)?;
+    paragraph("Failure  ", setup.test.failure)?;
+    output::line("\nThe same from a shell, with the token in TOKEN:\n")?;
+    output::line(&setup.test.curl)
+}
+
+fn heading(text: &str) -> Result<()> {
+    output::line(&format!("\n{text}\n"))
+}
+
+fn mapping(mapping: &[Mapping]) -> Result<()> {
+    let rows = mapping.iter().map(|row| [row.source, row.attribute, row.meaning]);
+    table(MAPPING_COLUMNS, ["FROM", "AS", "MEANING HERE"], &rows.collect::<Vec<_>>())
+}
+
+fn accepted(accepted: &Accepted) -> Result<()> {
+    let words = |words: &[String]| match words {
+        [] => "any word of a-z, 0-9 and _".to_owned(),
+        words => words.join(", "),
+    };
+    let items = |items: &[Item], none: &str| match items {
+        [] => none.to_owned(),
+        items => items.iter().map(named).collect::<Vec<_>>().join(", "),
+    };
+    let departments = match accepted.other_departments {
+        true => format!("{}, and any other text", words(&accepted.departments)),
+        false => words(&accepted.departments),
+    };
+    let workspaces = accepted.workspaces.iter().map(|workspace| match workspace.teams.as_slice() {
+        [] => named(&workspace.item),
+        teams => format!("{} with teams {}", named(&workspace.item), items(teams, "")),
+    });
+    let workspaces: Vec<String> = workspaces.collect();
+    let none = "any text; none is configured, so they give nothing";
+    let default = match accepted.default_permissions.as_slice() {
+        [] => accepted.default_workspace.clone(),
+        permissions => format!("{} with {}", accepted.default_workspace, permissions.join(", ")),
+    };
+    for (label, values) in [
+        ("Default workspace      ", format!("{default}; for accounts whose request names none")),
+        ("Departments            ", departments),
+        ("Roles                  ", items(&accepted.roles, none)),
+        ("Workspaces             ", workspaces.join("; ")),
+        ("Permission sets        ", items(&accepted.permission_sets, "none")),
+        ("Company permissions    ", words(&accepted.company_permissions)),
+        ("Workspace permissions  ", words(&accepted.workspace_permissions)),
+        ("Team permissions       ", words(&accepted.team_permissions)),
+    ] {
+        paragraph(label, &values)?;
+    }
+    Ok(())
+}
+
+fn named(item: &Item) -> String {
+    format!("{} (id {})", item.name, item.id)
+}
+
+/// Prints a text with what stands before it; further lines begin below the first.
+fn paragraph(before: &str, text: &str) -> Result<()> {
+    let indent = before.chars().count();
+    for (number, part) in wrapped(text, WIDTH - indent).iter().enumerate() {
+        let before = if number == 0 { before } else { "" };
+        output::line(&format!("{before:indent$}{part}"))?;
+    }
+    Ok(())
+}
+
+/// Prints a table whose last column is wrapped. A cell that is too wide for its column stands whole all
+/// the same, to be copied: what comes after it goes to the next line.
+fn table(most: [usize; 2], head: [&str; 3], rows: &[[&str; 3]]) -> Result<()> {
+    let width = |column: usize, most: usize| {
+        let cells = std::iter::once(&head).chain(rows).filter_map(|row| row.get(column));
+        let widths = cells.map(|cell| cell.chars().count()).filter(|width| *width <= most);
+        widths.max().unwrap_or_default() + GAP
+    };
+    let [most_first, most_second] = most;
+    let second = width(0, most_first);
+    let third = second + width(1, most_second);
+    for [one, two, three] in std::iter::once(&head).chain(rows) {
+        let mut line = put((*one).to_owned(), second, two)?;
+        for part in wrapped(three, WIDTH - third) {
+            line = put(line, third, &part)?;
+        }
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+/// Puts a cell into a line at a column; if the line is longer already it is printed, and a new one begun.
+fn put(line: String, column: usize, cell: &str) -> Result<String> {
+    if cell.is_empty() {
+        return Ok(line);
+    }
+    if line.chars().count() + GAP <= column {
+        return Ok(format!("{line:column$}{cell}"));
+    }
+    output::line(&line)?;
+    Ok(format!("{:column$}{cell}", ""))
+}
+
+/// A text in lines of at most that many characters; a word that is longer stands alone.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

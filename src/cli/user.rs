@@ -1,0 +1,149 @@
+//! `scimd user`: read users.
+
+use anyhow::Result;
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::inspect::{self, Served, moment, text, texts};
+use super::operator::Operator;
+use super::output;
+use crate::admin::inspect::{Kind, Shown};
+use crate::config::Config;
+use crate::scim::schemas::common::EXTERNAL_ID;
+use crate::scim::schemas::user::{
+    ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
+};
+
+#[derive(Subcommand)]
+pub(super) enum UserCommand {
+    /// Tell of all users, in the order of their creation
+    List {
+        /// For programs: one array of the users as SCIM has them, but for their groups
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell of one user
+    Show {
+        /// Its id or userName, in any letter case
+        user: String,
+        /// What it may do, all told, and where each piece comes from
+        #[arg(long)]
+        access: bool,
+        /// For programs: the user as SCIM has it, or the list of its access
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl UserCommand {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let mut operator = Operator::new(config);
+        match self {
+            Self::List { json } => {
+                let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
+                inspect::list(&mut operator, Kind::User, json, head, row)
+            }
+            Self::Show { user, access, json } => {
+                let user = inspect::find(&mut operator, Kind::User, user, access)?;
+                match (access, json) {
+                    (true, true) => output::json(&user.access),
+                    (true, false) => print_access(&user),
+                    (false, true) => output::json(&user.resource),
+                    (false, false) => output::sheet(&sheet(&user)),
+                }
+            }
+        }
+    }
+}
+
+fn row(Shown { resource: user, connection, .. }: &Shown) -> [String; 5] {
+    [
+        text(user, &["id"]),
+        text(user, &[USER_NAME]),
+        active(user).to_owned(),
+        connection.clone().unwrap_or_default(),
+        moment(user, "lastModified"),
+    ]
+}
+
+/// Each piece of a user's access with its sources, one on a line.
+fn print_access(user: &Shown) -> Result<()> {
+    let pieces = user.access.as_deref().unwrap_or_default();
+    if pieces.is_empty() {
+        let why = match active(&user.resource) {
+            "yes" => "nothing gives it any",
+            _ => "it is not active",
+        };
+        let name = text(&user.resource, &[USER_NAME]);
+        return output::tell(&format!("{name} has no access: {why}."));
+    }
+    let rows: Vec<[String; 3]> = pieces
+        .iter()
+        .flat_map(|piece| {
+            piece.sources.iter().enumerate().map(|(number, source)| {
+                let told = |text: &String| if number == 0 { text.clone() } else { String::new() };
+                [told(&piece.value), told(&piece.meaning), source.clone()]
+            })
+        })
+        .collect();
+    output::table(["ENTITLEMENT", "MEANS", "COMES FROM"], &rows)
+}
+
+fn active(user: &Served) -> &'static str {
+    if user.get(ACTIVE) == Some(&Value::Bool(true)) { "yes" } else { "no" }
+}
+
+fn sheet(Shown { resource: user, connection, .. }: &Shown) -> Vec<(&'static str, Vec<String>)> {
+    let or_none = |values: Vec<String>| match values.is_empty() {
+        true => vec!["none".to_owned()],
+        false => values,
+    };
+    vec![
+        ("Id", texts(user, &["id"])),
+        ("Username", texts(user, &[USER_NAME])),
+        ("External id", texts(user, &[EXTERNAL_ID])),
+        ("Name", name(user)),
+        ("Display name", texts(user, &["displayName"])),
+        ("Title", texts(user, &["title"])),
+        ("Active", vec![active(user).to_owned()]),
+        ("Emails", inspect::elements(user, "emails", described)),
+        ("Department", texts(user, &[ENTERPRISE_USER, DEPARTMENT])),
+        ("Manager", texts(user, &[ENTERPRISE_USER, "manager", "value"])),
+        ("Groups", or_none(inspect::elements(user, "groups", group))),
+        ("Roles", or_none(inspect::elements(user, ROLES, described))),
+        ("Entitlements", or_none(inspect::elements(user, ENTITLEMENTS, described))),
+        ("Connection", connection.iter().cloned().collect()),
+        ("Created", vec![moment(user, "created")]),
+        ("Changed", vec![moment(user, "lastModified")]),
+        ("Version", texts(user, &["meta", "version"])),
+    ]
+}
+
+/// The whole name, or what there is of it.
+fn name(user: &Served) -> Vec<String> {
+    let formatted = texts(user, &["name", "formatted"]);
+    if !formatted.is_empty() {
+        return formatted;
+    }
+    let parts = ["givenName", "middleName", "familyName"].map(|part| texts(user, &["name", part]));
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { parts } else { vec![parts.join(" ")] }
+}
+
+/// A value, and what is said of it: `ada@example.com (work, primary)`.
+fn described(element: &Value) -> Option<String> {
+    let value = element.get("value")?.as_str()?;
+    let primary = element.get("primary") == Some(&Value::Bool(true));
+    let kind = element.get("type").and_then(Value::as_str);
+    let notes: Vec<&str> = kind.into_iter().chain(primary.then_some("primary")).collect();
+    Some(match notes.is_empty() {
+        true => value.to_owned(),
+        false => format!("{value} ({})", notes.join(", ")),
+    })
+}
+
+/// A group, and how the user came into it: `Engineers (direct)`.
+fn group(element: &Value) -> Option<String> {
+    let part = |name: &str| element.get(name).and_then(Value::as_str);
+    Some(format!("{} ({})", part("display")?, part("type")?))
+}

@@ -1,0 +1,85 @@
+//! `scimd verify`: a full check of the data folder.
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::operator::{Operator, unexpected};
+use super::output;
+use crate::admin::{Reply, Request};
+use crate::app;
+use crate::config::Config;
+use crate::store::check::Check;
+use crate::store::local::mark_for_compaction;
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// Afterwards write the database anew, so that it takes no more room than it needs; if a server
+    /// runs, at its next start
+    #[arg(long)]
+    compact: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let (checks, served) = match Operator::new(config).ask_server(&Request::Verify)? {
+            Some(Reply::Verified(checks)) => (checks, true),
+            Some(Reply::Failed(reason)) => bail!("{reason}"),
+            Some(_) => return unexpected(),
+            None => (app::verify(config)?, false),
+        };
+        if self.json {
+            output::json(&checks)?;
+        } else {
+            print(&checks)?;
+        }
+        match checks.iter().map(|check| check.faults).sum() {
+            0 => {}
+            1 => bail!("there is a fault"),
+            faults => bail!("there are {faults} faults"),
+        }
+        if self.compact { compact(config, served) } else { Ok(()) }
+    }
+}
+
+fn print(checks: &[Check]) -> Result<()> {
+    let rows: Vec<[String; 4]> = checks
+        .iter()
+        .map(|check| {
+            let (checked, faults) = (check.checked.to_string(), check.faults.to_string());
+            [check.what.clone(), checked, faults, check.note.clone()]
+        })
+        .collect();
+    output::table(["CHECKED", "NUMBER", "FAULTS", "NOTE"], &rows)?;
+    for check in checks {
+        for fault in &check.told {
+            output::line(&format!("{}: {fault}", check.what))?;
+        }
+        match check.faults - check.told.len() as u64 {
+            0 => {}
+            more => output::line(&format!("{}: {more} more", check.what))?,
+        }
+    }
+    if checks.iter().all(|check| check.faults == 0) {
+        output::line("There is no fault.")?;
+    }
+    Ok(())
+}
+
+fn compact(config: &Config, served: bool) -> Result<()> {
+    if served {
+        return match Operator::new(config).ask_server(&Request::Compact)? {
+            Some(Reply::AtNextStart) => {
+                output::tell("A server runs: the database is compacted at its next start.")
+            }
+            Some(Reply::Failed(reason)) => bail!("{reason}"),
+            Some(_) => unexpected(),
+            None => bail!("the server has stopped; run the command again"),
+        };
+    }
+    mark_for_compaction(&config.data_dir)?;
+    drop(app::open_directory(config)?);
+    output::tell("The database is compacted.")
+}

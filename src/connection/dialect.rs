@@ -1,0 +1,125 @@
+//! The dialects of accounts and errors on the wire: what comes in, and what goes out.
+
+use serde_json::{Map, Value};
+
+use super::flat;
+use crate::access::Catalogue;
+use crate::scim::error::ScimError;
+use crate::scim::exchange::{Exchange, Renaming};
+use crate::scim::patch::PatchRequest;
+use crate::scim::projection::Projection;
+use crate::scim::query::{self, Parameters};
+use crate::scim::schema::ResourceType;
+use crate::scim::validate::{Validated, validate};
+
+/// How a client spells accounts and errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As RFC 7643 and RFC 7644 have them.
+    Rfc,
+    /// Accounts have access and department at top level, and `status` of an error is a number.
+    Flat,
+}
+
+impl Dialect {
+    /// Whether a PUT may change the name of a resource.
+    pub fn renaming(self) -> Renaming {
+        match self {
+            Self::Rfc => Renaming::Allowed,
+            Self::Flat => Renaming::Refused,
+        }
+    }
+
+    /// What the body of a POST or PUT means.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`]; also for access that the catalogue does not know.
+    pub fn read(
+        self,
+        catalogue: &Catalogue,
+        resource_type: &ResourceType,
+        exchange: Exchange,
+        body: Map<String, Value>,
+    ) -> Result<Validated, ScimError> {
+        match self {
+            Self::Rfc => validate(resource_type, exchange, body),
+            Self::Flat => flat::read(catalogue, resource_type, exchange, body),
+        }
+    }
+
+    /// What the body of a PATCH means.
+    ///
+    /// # Errors
+    ///
+    /// As [`PatchRequest::parse`]; also for access that the catalogue does not know.
+    pub fn read_patch(
+        self,
+        catalogue: &Catalogue,
+        resource_type: &ResourceType,
+        body: Map<String, Value>,
+    ) -> Result<PatchRequest, ScimError> {
+        match self {
+            Self::Rfc => PatchRequest::parse(resource_type, body),
+            Self::Flat => flat::read_patch(catalogue, resource_type, body),
+        }
+    }
+
+    /// The form in which a client wants resources of a type.
+    ///
+    /// # Errors
+    ///
+    /// As [`Projection::parse`].
+    pub fn form(
+        self,
+        resource_type: &ResourceType,
+        parameters: &Parameters,
+    ) -> Result<Form, ScimError> {
+        Ok(match self {
+            Self::Rfc => Form::Rfc(query::projection(resource_type, parameters)?),
+            Self::Flat => Form::Flat(flat::Form::parse(resource_type, parameters)?),
+        })
+    }
+}
+
+/// In which form resources of one type go to a client: the dialect, and which attributes.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// As they are stored, less what is not wanted.
+    Rfc(Projection),
+    /// With access and department at top level.
+    Flat(flat::Form),
+}
+
+impl Form {
+    /// Whether anything of a top-level attribute may be shown; if not, it need not be read.
+    pub fn wants(&self, name: &str) -> bool {
+        match self {
+            Self::Rfc(projection) => projection.wants(name),
+            Self::Flat(form) => form.wants(name),
+        }
+    }
+
+    /// Whether it is the form in which resources of the type are stored.
+    pub fn is_stored(&self, resource_type: &ResourceType) -> bool {
+        match self {
+            Self::Rfc(projection) => {
+                projection.is_everything() && resource_type.is_served_as_stored()
+            }
+            Self::Flat(_) => false,
+        }
+    }
+
+    /// A whole resource in this form.
+    pub fn apply(
+        &self,
+        catalogue: &Catalogue,
+        resource_type: &ResourceType,
+        whole: Map<String, Value>,
+    ) -> Map<String, Value> {
+        match self {
+            Self::Rfc(projection) => projection.apply(resource_type, whole),
+            Self::Flat(form) => form.apply(catalogue, resource_type, whole),
+        }
+    }
+}

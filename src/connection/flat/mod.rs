@@ -1,0 +1,75 @@
+//! The flat dialect of accounts: `department`, `permissions`, `createdAt` and `lastSignInAt` at top
+//! level, beside the attributes of RFC 7643.
+//!
+//! It is a translation, both ways, and nothing of it is stored: the department belongs to the
+//! enterprise extension, `permissions` says what `roles` and `entitlements` hold, `createdAt` is
+//! `meta.created`. In this dialect a workspace is an app group.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `read` | the body of a POST or PUT, in the words of RFC 7643 |
+//! | `patch` | the body of a PATCH, in the words of RFC 7644 |
+//! | `permissions` | `permissions` as roles and entitlements |
+//! | `form` | a resource as it is shown |
+
+mod form;
+#[cfg(test)]
+mod laws;
+mod patch;
+mod permissions;
+mod read;
+
+use serde_json::{Map, Value};
+
+use crate::scim::schemas::user::USER;
+
+pub use form::Form;
+pub use patch::read_patch;
+pub use read::read;
+
+const PERMISSIONS: &str = "permissions";
+const CREATED_AT: &str = "createdAt";
+const LAST_SIGN_IN_AT: &str = "lastSignInAt";
+
+/// The value of a member of an object, in any letter case, taken out; `None` if it is null.
+fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
+    object.shift_remove(&key).filter(|value| !value.is_null())
+}
+
+/// The value of a member of an object, in any letter case.
+fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// The same, to be changed.
+fn member_mut<'a>(object: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Value> {
+    object.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Adds elements to a list that is a member of an object, and makes it if there is none. What is
+/// no list stays what it is, for whoever reads the object next to complain about.
+fn append(object: &mut Map<String, Value>, name: &str, elements: Vec<Value>) {
+    let list = match take(object, name) {
+        None => Value::Array(elements),
+        Some(Value::Array(mut list)) => {
+            list.extend(elements);
+            Value::Array(list)
+        }
+        Some(one @ Value::Object(_)) => std::iter::once(one).chain(elements).collect(),
+        Some(other) => other,
+    };
+    object.insert(name.to_owned(), list);
+}
+
+/// The name of an attribute without the URN of the core schema before it.
+fn local(name: &str) -> &str {
+    let bare = |urn: &str| name.get(..urn.len())?.eq_ignore_ascii_case(urn).then_some(urn.len());
+    bare(USER).and_then(|end| name.get(end..)?.strip_prefix([':', '.'])).unwrap_or(name)
+}
+
+/// Whether a path leads to an attribute or into it.
+fn leads_to(path: &str, attribute: &str) -> bool {
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    path.get(..end).is_some_and(|head| head.eq_ignore_ascii_case(attribute))
+}

@@ -1,0 +1,111 @@
+//! The body of a POST or PUT, in the words of RFC 7643.
+
+use serde_json::{Map, Value};
+
+use super::permissions::Access;
+use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, member, take};
+use crate::access::Catalogue;
+use crate::scim::error::ScimError;
+use crate::scim::exchange::Exchange;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::common::SCHEMAS;
+use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES};
+use crate::scim::validate::{Validated, validate};
+use crate::scim::value::is_assigned;
+
+/// What the body of a POST or PUT means.
+///
+/// # Errors
+///
+/// As [`validate`]; also `invalidValue` for a POST that lacks what the dialect requires, and for access
+/// or a department that the catalogue does not know.
+pub fn read(
+    catalogue: &Catalogue,
+    resource_type: &ResourceType,
+    exchange: Exchange,
+    mut body: Map<String, Value>,
+) -> Result<Validated, ScimError> {
+    if exchange == Exchange::Create {
+        check_new(&body)?;
+    }
+    let unknown = translate(catalogue, &mut body)?;
+    let mut validated = validate(resource_type, exchange, body)?;
+    validated.unknown.extend(unknown);
+    Ok(validated)
+}
+
+/// Checks that a new account has what the dialect requires of one.
+fn check_new(body: &Map<String, Value>) -> Result<(), ScimError> {
+    for name in [SCHEMAS, "userName", "name"] {
+        if !member(body, name).is_some_and(is_assigned) {
+            return Err(ScimError::invalid_value(format!("\"{name}\" is required.")));
+        }
+    }
+    match member(body, "userName").and_then(Value::as_str) {
+        Some(name) if !is_address(name) => Err(ScimError::invalid_value(format!(
+            "\"userName\" must be an e-mail address, such as \"ada@example.com\", and not \"{}\".",
+            name.chars().take(100).collect::<String>().escape_debug()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text looks like an e-mail address.
+fn is_address(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    text.rsplit_once('@').is_some_and(|(person, host)| {
+        !person.is_empty()
+            && !host.is_empty()
+            && !host.starts_with('.')
+            && !host.ends_with('.')
+            && !text.contains(is_odd)
+    })
+}
+
+/// Puts a body into the words of RFC 7643; the places of what the dialect does not know.
+pub(super) fn translate(
+    catalogue: &Catalogue,
+    body: &mut Map<String, Value>,
+) -> Result<Vec<String>, ScimError> {
+    // They are the service provider's, and ignored as all that is read-only.
+    take(body, CREATED_AT);
+    take(body, LAST_SIGN_IN_AT);
+    let mut unknown = Vec::new();
+    if let Some(permissions) = take(body, PERMISSIONS) {
+        let access = Access::read(catalogue, permissions)?;
+        append(body, ROLES, access.roles);
+        append(body, ENTITLEMENTS, access.entitlements);
+        unknown = access.unknown;
+    }
+    department(catalogue, body)?;
+    Ok(unknown)
+}
+
+/// Moves the department to where RFC 7643 has it. The one at top level counts, if there are two.
+fn department(catalogue: &Catalogue, body: &mut Map<String, Value>) -> Result<(), ScimError> {
+    let given = take(body, DEPARTMENT);
+    let mut extension = match take(body, ENTERPRISE_USER) {
+        None => Map::new(),
+        Some(Value::Object(extension)) => extension,
+        // For whoever reads the body next to complain about.
+        Some(other) => {
+            body.insert(ENTERPRISE_USER.to_owned(), other);
+            return Ok(());
+        }
+    };
+    let own = take(&mut extension, DEPARTMENT);
+    if let Some(given) = given.or(own) {
+        extension.insert(DEPARTMENT.to_owned(), listed(catalogue, given)?);
+    }
+    body.insert(ENTERPRISE_USER.to_owned(), Value::Object(extension));
+    Ok(())
+}
+
+/// A department in the spelling in which it is listed; null for a blank one.
+pub(super) fn listed(catalogue: &Catalogue, given: Value) -> Result<Value, ScimError> {
+    match given {
+        Value::String(name) if name.trim().is_empty() => Ok(Value::Null),
+        Value::String(name) => catalogue.department(&name).map(Value::String),
+        other => Ok(other),
+    }
+}

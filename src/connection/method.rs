@@ -1,0 +1,70 @@
+//! What sets the kinds of clients apart, as data.
+
+use super::dialect::Dialect;
+use crate::config::Method;
+use crate::scim::schema::ResourceType;
+
+/// How requests of a connection are read and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    dialect: Dialect,
+    patched_account: Patched,
+    patched_other: Patched,
+}
+
+/// What a PATCH answers, unless the request asks for attributes (RFC 7644, section 3.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patched {
+    /// The resource as it is then.
+    Resource,
+    /// That it is done, and nothing else.
+    Nothing,
+}
+
+const OKTA: Manner = Manner {
+    dialect: Dialect::Rfc,
+    patched_account: Patched::Resource,
+    patched_other: Patched::Nothing,
+};
+const OKTA_CUSTOM: Manner = Manner {
+    dialect: Dialect::Rfc,
+    patched_account: Patched::Resource,
+    patched_other: Patched::Resource,
+};
+const ENTRA: Manner = Manner {
+    dialect: Dialect::Rfc,
+    patched_account: Patched::Nothing,
+    patched_other: Patched::Nothing,
+};
+const CUSTOM: Manner = Manner {
+    dialect: Dialect::Flat,
+    patched_account: Patched::Resource,
+    patched_other: Patched::Resource,
+};
+
+impl Manner {
+    /// How clients of a kind want it.
+    pub fn of(method: Method) -> Self {
+        match method {
+            Method::Okta => OKTA,
+            Method::OktaCustom => OKTA_CUSTOM,
+            Method::Entra => ENTRA,
+            Method::Custom => CUSTOM,
+        }
+    }
+
+    /// The dialect of these clients.
+    pub fn dialect(self) -> Dialect {
+        self.dialect
+    }
+
+    /// The dialect in which resources of a type come and go: accounts alone have another form.
+    pub fn dialect_of(self, resource_type: &ResourceType) -> Dialect {
+        if resource_type.is_account { self.dialect } else { Dialect::Rfc }
+    }
+
+    /// What a PATCH of a resource of a type answers.
+    pub fn patched(self, resource_type: &ResourceType) -> Patched {
+        if resource_type.is_account { self.patched_account } else { self.patched_other }
+    }
+}

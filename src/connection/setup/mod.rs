@@ -1,0 +1,199 @@
+//! What an operator types into the identity provider, step by step, with the values of this place.
+//!
+//! What is the same everywhere is data, a file for each provider. The menu words are the providers'.
+
+mod accepted;
+mod custom;
+mod entra;
+mod okta;
+mod warning;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+pub use accepted::{Accepted, Item, Workspace};
+
+use crate::access::Catalogue;
+use crate::config::{Config, Connection, Method};
+
+/// Everything that is told of one connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setup {
+    /// The connection's name.
+    pub connection: String,
+    /// Its method.
+    pub method: &'static str,
+    /// The names of the other connections.
+    pub others: Vec<String>,
+    /// What will not work as it is configured.
+    pub warnings: Vec<String>,
+    /// What has to be there first.
+    pub prerequisites: &'static [&'static str],
+    /// What to type where.
+    pub fields: Vec<Field>,
+    /// Which of the provider's attributes become which of ours, for accounts.
+    pub mapping: &'static [Mapping],
+    /// The same for groups.
+    pub group_mapping: &'static [Mapping],
+    /// The values that are taken here.
+    pub accepted: Accepted,
+    /// What to do, in the provider's menu words.
+    pub steps: &'static [Stage],
+    /// How to see that it works.
+    pub test: Test,
+}
+
+/// A field to fill in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Field {
+    /// What it is called there.
+    pub name: &'static str,
+    /// What belongs in it.
+    pub value: String,
+    /// What else to know; may be empty.
+    pub note: String,
+}
+
+impl Field {
+    fn new(name: &'static str, value: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { name, value: value.into(), note: note.into() }
+    }
+}
+
+/// How an attribute comes over.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Mapping {
+    /// What the provider has.
+    pub source: &'static str,
+    /// What it is sent as.
+    pub attribute: &'static str,
+    /// What it means here.
+    pub meaning: &'static str,
+}
+
+/// Steps that belong together.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stage {
+    /// What they are for.
+    pub title: &'static str,
+    /// The steps.
+    pub steps: &'static [&'static str],
+}
+
+/// How to see that it works.
+#[derive(Clone, Debug, Serialize)]
+pub struct Test {
+    /// What to do at the provider.
+    pub step: &'static str,
+    /// What is seen if it works.
+    pub success: &'static str,
+    /// What is seen if not, and what to do.
+    pub failure: &'static str,
+    /// A command that asks the same from a shell, with the token in `$TOKEN`.
+    pub curl: String,
+}
+
+/// What is the same for every connection of a method.
+struct Guide {
+    /// Who speaks.
+    provider: &'static str,
+    /// Whether it is a service on the internet, which sends no headers of the operator's choice.
+    is_cloud: bool,
+    prerequisites: &'static [&'static str],
+    fields: fn(&Place<'_>) -> Vec<Field>,
+    mapping: &'static [Mapping],
+    group_mapping: &'static [Mapping],
+    steps: &'static [Stage],
+    step: &'static str,
+    success: &'static str,
+    failure: &'static str,
+}
+
+/// What is special to one connection in one place.
+struct Place<'a> {
+    name: &'a str,
+    connection: &'a Connection,
+    endpoint: &'a str,
+}
+
+impl Place<'_> {
+    /// The command that makes a token, for a note beside the field that takes it.
+    fn token_note(&self) -> String {
+        format!(
+            "made with `scimd token generate --connection {}`, which shows it this once",
+            self.name
+        )
+    }
+}
+
+fn guide(method: Method) -> &'static Guide {
+    match method {
+        Method::Okta => &okta::CATALOGUE_APP,
+        Method::OktaCustom => &okta::CUSTOM_APP,
+        Method::Entra => &entra::GUIDE,
+        Method::Custom => &custom::GUIDE,
+    }
+}
+
+impl Setup {
+    /// What is told of a connection.
+    ///
+    /// `endpoint` is the URL below which resources are served; `self_signed` is the certificate that
+    /// scimd makes itself, if clients are shown that one.
+    pub fn new(
+        config: &Config,
+        name: &str,
+        connection: &Connection,
+        endpoint: &str,
+        self_signed: Option<&Path>,
+    ) -> Self {
+        let guide = guide(connection.method);
+        let place = Place { name, connection, endpoint };
+        Self {
+            connection: name.to_owned(),
+            method: connection.method.as_str(),
+            others: config.connections.keys().filter(|other| *other != name).cloned().collect(),
+            warnings: warning::warnings(config, connection, guide, self_signed.is_some()),
+            prerequisites: guide.prerequisites,
+            fields: (guide.fields)(&place),
+            mapping: guide.mapping,
+            group_mapping: guide.group_mapping,
+            accepted: Accepted::new(connection, &Catalogue::new(config)),
+            steps: guide.steps,
+            test: Test {
+                step: guide.step,
+                success: guide.success,
+                failure: guide.failure,
+                curl: curl(connection, endpoint, self_signed, "$TOKEN"),
+            },
+        }
+    }
+}
+
+/// A command for a shell that reads a user.
+///
+/// `token` is the token itself, or a variable of the shell.
+pub fn curl(
+    connection: &Connection,
+    endpoint: &str,
+    self_signed: Option<&Path>,
+    token: &str,
+) -> String {
+    let mut words = vec!["curl".to_owned()];
+    if let Some(certificate) = self_signed {
+        words.push(format!("--cacert {}", quote(&certificate.to_string_lossy())));
+    }
+    // Double quotes: a token is letters, digits and _, and a variable is to be filled in.
+    words.push(format!("-H \"Authorization: Bearer {token}\""));
+    if let Some(origin) = &connection.service_origin {
+        words.push(format!("-H {}", quote(&format!("X-Request-Origin: {origin}"))));
+    }
+    words.push(quote(&format!("{endpoint}/Users?count=1")));
+    words.join(" ")
+}
+
+/// A word for a shell.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}

@@ -1,0 +1,71 @@
+//! What operators do to a directory as a whole.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Directory;
+use super::error::DirectoryError;
+use super::work::{Command, Work};
+use crate::event::{Event, Verb};
+use crate::store::StoreError;
+use crate::store::snapshot::Whole;
+use crate::store::upkeep::{Keeping, Kept};
+
+impl Directory {
+    /// Takes a snapshot of everything, while changes go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it harms nothing else.
+    pub fn snapshot(&self) -> Result<Whole, StoreError> {
+        self.shared.store.snapshot(self.shared.settings.clock.now())
+    }
+
+    /// Has the next start compact the database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`].
+    pub fn compact_at_next_start(&self) -> Result<(), StoreError> {
+        self.shared.store.compact_at_next_start()
+    }
+
+    /// The time since the newest snapshot was taken, by the wall clock; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn since_snapshot(&self) -> Result<Option<Duration>, StoreError> {
+        let now = self.shared.settings.clock.now();
+        let newest = self.shared.store.newest_snapshot()?;
+        Ok(newest.map(|snapshot| now.duration_since(snapshot.taken).try_into().unwrap_or_default()))
+    }
+
+    /// Sees to it that there is a snapshot of the present state, and removes what is no longer kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it harms nothing else.
+    pub fn keep(&self, keeping: Keeping) -> Result<Kept, StoreError> {
+        self.shared.store.keep(self.shared.settings.clock.now(), keeping)
+    }
+}
+
+/// Notes that the directory was restored from a backup.
+pub struct Restored {
+    /// The change up to which the backup holds the state.
+    pub sequence: u64,
+    /// When it was taken.
+    pub taken: Timestamp,
+}
+
+impl Command for Restored {
+    type Output = ();
+
+    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        let subject = format!("change {} of {}", self.sequence, self.taken);
+        work.record(Event { kind: "backup".to_owned(), verb: Verb::Restored, subject });
+        Ok(())
+    }
+}

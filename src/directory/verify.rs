@@ -1,0 +1,376 @@
+//! A check of all state: every record is what was written, and everything that is kept twice agrees.
+//!
+//! Changes may go on meanwhile. What looks like a fault is looked at again until no change came in
+//! between.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use super::Directory;
+use super::reindex;
+use super::resource::{self, Stored};
+use crate::connection::token::Token;
+use crate::scim::resource::{Resource, ResourceId};
+use crate::scim::schema::{Registry, ResourceType};
+use crate::store::check::Check;
+use crate::store::keys::{self, Kind};
+use crate::store::{Read, StoreError};
+
+/// How often something is looked at again while changes go on.
+const ATTEMPTS: usize = 1_000;
+/// How often all resources of a type are counted again while changes go on.
+const COUNT_ATTEMPTS: usize = 5;
+
+impl Directory {
+    /// Checks all that there is, while changes go on.
+    pub fn verify(&self) -> Vec<Check> {
+        let store = &self.shared.store;
+        let mut checks = store.check();
+        checks.extend(verify(store.as_ref(), self.registry()));
+        checks
+    }
+}
+
+/// Checks all state.
+pub fn verify(state: &dyn Read, registry: &Registry) -> Vec<Check> {
+    let mut checks = Checks {
+        records: Check::new("records"),
+        indexes: Check::new("index entries"),
+        members: Check::new("memberships"),
+        counts: Check::new("counts"),
+        tokens: Check::new("tokens"),
+        unknown: Check::new("other keys"),
+    };
+    if let Err(error) = (Verification { state, registry, indexed: false }).run(&mut checks) {
+        checks.records.error(&error);
+    }
+    let Checks { records, indexes, members, counts, tokens, unknown } = checks;
+    vec![records, indexes, members, counts, tokens, unknown]
+}
+
+struct Checks {
+    records: Check,
+    indexes: Check,
+    members: Check,
+    counts: Check,
+    tokens: Check,
+    unknown: Check,
+}
+
+struct Verification<'a> {
+    state: &'a dyn Read,
+    registry: &'a Registry,
+    /// Whether indexes are kept for what the schemas say.
+    indexed: bool,
+}
+
+/// What is wrong with one thing; empty if nothing is.
+type Faults = Result<Vec<String>, StoreError>;
+
+impl Verification<'_> {
+    fn run(mut self, checks: &mut Checks) -> Result<(), StoreError> {
+        let kept = match self.state.get(keys::INDEXES)? {
+            Some(kept) => String::from_utf8_lossy(&kept).into_owned(),
+            None => reindex::fingerprint(&Registry::built_in()),
+        };
+        self.indexed = kept == reindex::fingerprint(self.registry);
+        if !self.indexed {
+            checks.indexes.note =
+                "not compared: the schemas have changed, and indexes follow at the next start"
+                    .to_owned();
+        }
+        self.state.scan(&[], None, &mut |key, value| {
+            let check = match keys::kind(key) {
+                Some(Kind::Record(..)) => &mut checks.records,
+                Some(Kind::Unique(_) | Kind::Index(..)) => &mut checks.indexes,
+                Some(Kind::Member(..) | Kind::Membership(..)) => &mut checks.members,
+                Some(Kind::Token) => &mut checks.tokens,
+                Some(Kind::Mark | Kind::Count(_)) => return ControlFlow::Continue(()),
+                None => &mut checks.unknown,
+            };
+            check.checked += 1;
+            match self.settled(key, &value) {
+                Ok(faults) => faults.into_iter().for_each(|fault| check.fault(fault)),
+                Err(error) => check.error(&error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        for resource_type in self.registry.resource_types() {
+            self.count(resource_type, &mut checks.counts)?;
+        }
+        Ok(())
+    }
+
+    /// The change that the state has reached.
+    fn reached(&self) -> Result<Option<Bytes>, StoreError> {
+        self.state.get(keys::APPLIED)
+    }
+
+    /// What is wrong with a key, looked at between two changes.
+    fn settled(&self, key: &[u8], value: &Bytes) -> Faults {
+        let mut faults = self.look(key, value);
+        for _ in 0..ATTEMPTS {
+            if faults.as_ref().is_ok_and(Vec::is_empty) {
+                break;
+            }
+            let before = self.reached()?;
+            faults = match self.state.get(key)? {
+                Some(value) => self.look(key, &value),
+                None => Ok(Vec::new()),
+            };
+            if self.reached()? == before {
+                break;
+            }
+        }
+        faults
+    }
+
+    fn look(&self, key: &[u8], value: &Bytes) -> Faults {
+        match keys::kind(key) {
+            Some(Kind::Record(tag, id)) => self.record(key, value, tag, id),
+            Some(Kind::Unique(tag)) => match value.as_ref().try_into() {
+                Ok(id) => self.index_entry(key, tag, ResourceId::from_bytes(id)),
+                Err(_) => Ok(vec![format!("{} holds no id", shown(key))]),
+            },
+            Some(Kind::Index(tag, id)) => self.index_entry(key, tag, id),
+            Some(Kind::Member(group, member)) => self.member(value, group, member),
+            Some(Kind::Membership(member, group)) => Ok(self.twin(
+                &keys::member(group, member),
+                format!("{member} counts as a member of {group}, and {group} does not know it"),
+            )?),
+            Some(Kind::Token) => Ok(token(key, value)),
+            Some(Kind::Mark | Kind::Count(_)) => Ok(Vec::new()),
+            None => Ok(vec![format!("{} is no key of this version", shown(key))]),
+        }
+    }
+
+    /// A record must be what was written, and have its index entries.
+    fn record(&self, key: &[u8], value: &Bytes, tag: u8, id: ResourceId) -> Faults {
+        let Some(resource_type) = self.registry.by_tag(tag) else {
+            return Ok(vec![format!("{} is of no known resource type", shown(key))]);
+        };
+        // Asking for a damaged one makes the store remember that.
+        let record = resource::decode_scanned(self.state, key, value)?;
+        let stored = Stored::new(id, record);
+        resource::meta(resource_type, &stored)?;
+        let attributes = resource::attributes(resource_type, &stored)?;
+        let mut faults = Vec::new();
+        for (key, unique) in self.index_keys(resource_type, id, &attributes) {
+            let entry = self.state.get(&key)?;
+            if !entry.is_some_and(|value| !unique || value == id.as_bytes()[..]) {
+                let endpoint = &resource_type.endpoint;
+                faults.push(format!("{endpoint}/{id} is not found by {}", shown(&key)));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// The index entries that a resource needs, and which of them are unique.
+    fn index_keys(
+        &self,
+        resource_type: &ResourceType,
+        id: ResourceId,
+        attributes: &Resource,
+    ) -> Vec<(Vec<u8>, bool)> {
+        let indexed = resource_type.indexed().filter(|_| self.indexed);
+        indexed
+            .flat_map(|indexed| {
+                let values = attributes.indexed_values(&indexed).into_iter();
+                let unique = indexed.leaf().is_unique();
+                let key = move |value| resource::index_key(resource_type, &indexed, id, value);
+                values.map(move |value| (key(value), unique)).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// An index entry must be of a resource that has the value.
+    fn index_entry(&self, key: &[u8], tag: u8, id: ResourceId) -> Faults {
+        if !self.indexed {
+            return Ok(Vec::new());
+        }
+        let needed = match self.resource(tag, id)? {
+            Some((resource_type, attributes)) => self
+                .index_keys(resource_type, id, &attributes)
+                .iter()
+                .any(|(needed, _)| needed == key),
+            None => false,
+        };
+        let fault = || format!("{} leads to {id}, which does not have that value", shown(key));
+        Ok(if needed { Vec::new() } else { vec![fault()] })
+    }
+
+    /// A tie must lead from a group to a member of that type, and have its other end.
+    fn member(&self, value: &Bytes, group: ResourceId, member: ResourceId) -> Faults {
+        let mut faults = self.twin(
+            &keys::membership(member, group),
+            format!("{group} has the member {member}, which does not know it"),
+        )?;
+        let types = self.registry.resource_types().iter();
+        let mut groups = types.filter(|resource_type| resource_type.members().is_some());
+        let mut present = false;
+        for resource_type in &mut groups {
+            present |= self.state.get(&keys::record(resource_type.tag, group))?.is_some();
+        }
+        if !present {
+            faults.push(format!("{group} has the member {member}, and is not there itself"));
+        }
+        let tag = value.first().copied().unwrap_or_default();
+        if self.state.get(&keys::record(tag, member))?.is_none() {
+            faults.push(format!("{group} has the member {member}, which is not there"));
+        }
+        Ok(faults)
+    }
+
+    fn twin(&self, key: &[u8], fault: String) -> Faults {
+        Ok(if self.state.get(key)?.is_some() { Vec::new() } else { vec![fault] })
+    }
+
+    fn resource(
+        &self,
+        tag: u8,
+        id: ResourceId,
+    ) -> Result<Option<(&ResourceType, Resource)>, StoreError> {
+        let Some(resource_type) = self.registry.by_tag(tag) else { return Ok(None) };
+        let key = keys::record(tag, id);
+        let Some(value) = self.state.get(&key)? else { return Ok(None) };
+        let stored = Stored::new(id, resource::decode(&key, &value)?);
+        Ok(Some((resource_type, resource::attributes(resource_type, &stored)?)))
+    }
+
+    /// A count must be right, if it can be taken between two changes.
+    fn count(&self, resource_type: &ResourceType, check: &mut Check) -> Result<(), StoreError> {
+        for _ in 0..COUNT_ATTEMPTS {
+            let before = self.reached()?;
+            let counted = resource::total(self.state, resource_type)?;
+            let mut found = 0;
+            self.state.scan(&keys::records(resource_type.tag), None, &mut |_, _| {
+                found += 1;
+                ControlFlow::Continue(())
+            })?;
+            if self.reached()? == before {
+                check.checked += 1;
+                if counted != found {
+                    let endpoint = &resource_type.endpoint;
+                    check.fault(format!("there are {found} {endpoint}, and {counted} are counted"));
+                }
+                return Ok(());
+            }
+        }
+        check.note = "not all were compared: changes went on meanwhile".to_owned();
+        Ok(())
+    }
+}
+
+fn token(key: &[u8], value: &Bytes) -> Vec<String> {
+    match serde_json::from_slice::<Token>(value) {
+        Ok(token) if keys::token(&token.id) == key => Vec::new(),
+        Ok(token) => vec![format!("{} holds the token {}", shown(key), token.id)],
+        Err(error) => vec![format!("{} holds no token: {error}", shown(key))],
+    }
+}
+
+/// A key as it can be read: what is not plain text is in hexadecimal.
+fn shown(key: &[u8]) -> String {
+    format!("the key \"{}\"", key.escape_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::access::Catalogue;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::directory::{Create, Generate, Rules, Settings};
+    use crate::event::Actor;
+    use crate::scim::exchange::Exchange;
+    use crate::scim::validate::validate;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::{Limits, LocalStore};
+    use crate::store::overlay::Overlay;
+
+    /// A store with users, groups and a token.
+    fn populated(folder: &std::path::Path) -> Arc<LocalStore> {
+        let folder = DataFolder::open(folder).unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        let store = Arc::new(LocalStore::open(folder, limits, [7; 16], now).unwrap());
+        let settings = Settings {
+            registry: Arc::new(Registry::built_in()),
+            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            clock: Clock::System,
+            max_resource_bytes: 65_536,
+            max_scan: 100,
+            max_search_time: Duration::from_secs(1),
+        };
+        let directory = Directory::open(store.clone(), settings).unwrap();
+        let create = |endpoint: &str, body: Value| {
+            let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
+            let Value::Object(body) = body else { panic!("no object") };
+            let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
+            let create = Create { resource_type, id: None, resource, rules: Rules::default() };
+            directory.submit(Actor::System, create).wait().unwrap().id.to_string()
+        };
+        let ids: Vec<String> = (0..3)
+            .map(|number| {
+                let emails = json!([{"value": format!("{number}@example.com")}]);
+                let name = format!("user{number}");
+                create("Users", json!({"userName": name, "externalId": name, "emails": emails}))
+            })
+            .collect();
+        let members = json!([{"value": ids[0]}, {"value": ids[1]}]);
+        let group = create("Groups", json!({"displayName": "G", "members": members}));
+        create("Groups", json!({"displayName": "H", "members": [{"value": group}]}));
+        let token = Generate { connection: "default".to_owned(), valid_for: None };
+        directory.submit(Actor::System, token).wait().unwrap();
+        store
+    }
+
+    fn faults(state: &dyn Read) -> u64 {
+        verify(state, &Registry::built_in()).iter().map(|check| check.faults).sum()
+    }
+
+    #[test]
+    fn every_key_that_is_missing_altered_or_strange_is_a_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = populated(folder.path());
+        assert_eq!(faults(store.as_ref()), 0);
+        let mut keys = Vec::new();
+        store
+            .scan(&[], None, &mut |key, value| {
+                keys.push((key.to_vec(), value));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let (mut missing, mut altered) = (0, 0);
+        for (key, value) in &keys {
+            let kind = keys::kind(key).unwrap();
+            if !matches!(kind, Kind::Mark | Kind::Token) {
+                let mut state = Overlay::new(store.as_ref());
+                state.delete(key.clone());
+                assert!(faults(&state) > 0, "{} is not missed", shown(key));
+                missing += 1;
+            }
+            if !value.is_empty() && kind != Kind::Mark {
+                let mut state = Overlay::new(store.as_ref());
+                let mut bytes = value.to_vec();
+                bytes[0] ^= 4;
+                state.put(key.clone(), bytes.into());
+                assert!(faults(&state) > 0, "{} may hold anything", shown(key));
+                altered += 1;
+            }
+        }
+        assert!(missing > 20 && altered > 10, "{missing} {altered}");
+        let other = ResourceId::from_bytes([9; 16]);
+        for key in [b"x".to_vec(), b"r\x01short".to_vec(), keys::record(77, other)] {
+            let mut state = Overlay::new(store.as_ref());
+            state.put(key.clone(), Bytes::new());
+            assert!(faults(&state) > 0, "{} is not noticed", shown(&key));
+        }
+    }
+}

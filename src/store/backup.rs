@@ -1,0 +1,100 @@
+//! Backups: a snapshot that leaves the data folder, and comes back as the beginning of another.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::folder::DataFolder;
+use super::snapshot::{self, Whole};
+use super::snapshots::{self, Snapshots, sync_folder};
+use super::{StoreError, keys};
+use crate::journal::Journal;
+
+/// What may be in a data folder to which a backup is restored: the certificate, and the lock of an
+/// earlier attempt.
+const NOT_STATE: [&str; 2] = ["tls", "lock"];
+
+/// A backup that was read to its end and is whole.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// The file.
+    pub whole: Whole,
+    /// How many resources of each type are in it, by the byte of the type.
+    pub counts: BTreeMap<u8, u64>,
+}
+
+/// Reads a backup to its end.
+///
+/// # Errors
+///
+/// [`StoreError::Snapshot`] if it is not what was written, [`StoreError::File`] if it can't be read.
+pub fn check(file: &Path) -> Result<Backup, StoreError> {
+    let mut counts = BTreeMap::new();
+    let whole = snapshot::load(file, |writes| {
+        for write in writes {
+            let Some(tag) = keys::counted(&write.key) else { continue };
+            let count = write.value.and_then(|value| value.as_ref().try_into().ok());
+            counts.insert(tag, count.map_or(0, u64::from_le_bytes));
+        }
+        Ok(())
+    })?;
+    Ok(Backup { whole, counts })
+}
+
+/// Copies a snapshot of a data folder to `to`, and reads it back.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn save(data: &Path, name: &str, to: &Path) -> Result<Backup, StoreError> {
+    snapshots::copy(&Snapshots::of(data).path(name), to)?;
+    match to.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent)?,
+        _ => sync_folder(Path::new("."))?,
+    }
+    check(to)
+}
+
+/// Makes an empty data folder that of the appliance which the backup was taken of, as it was then.
+///
+/// The journal continues the numbers and the chain of the one that the backup was taken from, under
+/// an identity of its own: nothing that knows what came after the backup fits it.
+///
+/// # Errors
+///
+/// The backup is not whole, or the folder is not empty: then nothing was touched.
+pub fn restore(file: &Path, data: &Path, identity: [u8; 16]) -> Result<Backup, StoreError> {
+    let backup = check(file)?;
+    insist_on_empty(data)?;
+    let folder = DataFolder::open(data)?;
+    insist_on_empty(folder.path())?;
+    let adopted = Snapshots::of(folder.path()).adopt(&backup.whole.snapshot)?;
+    if adopted.sha256 != backup.whole.sha256 {
+        return Err(StoreError::Snapshot {
+            path: file.to_owned(),
+            reason: "it has changed while it was read".to_owned(),
+        });
+    }
+    // Last: without a journal nothing is served.
+    Journal::begin(&folder.path().join("journal"), identity, adopted.snapshot.position)?;
+    Ok(backup)
+}
+
+fn insist_on_empty(data: &Path) -> Result<(), StoreError> {
+    let entries = match fs::read_dir(data) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(StoreError::file("read", data))?,
+    };
+    for entry in entries {
+        let name = entry.map_err(StoreError::file("read", data))?.file_name();
+        if !NOT_STATE.iter().any(|allowed| name == *allowed) {
+            return Err(StoreError::Folder(format!(
+                "the data folder {} is not empty: it has {}; move it away, or name another data_dir",
+                data.display(),
+                name.display()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! What a check of the data folder finds.
+
+use std::error::Error;
+
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::snapshot;
+use super::snapshots::Snapshots;
+use crate::journal::History;
+
+/// How many faults of one kind are told in full.
+const TOLD: usize = 20;
+
+/// One thing that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What.
+    pub what: String,
+    /// How many of them.
+    pub checked: u64,
+    /// How many faults there are.
+    pub faults: u64,
+    /// The first faults, each a sentence.
+    pub told: Vec<String>,
+    /// What else there is to say.
+    pub note: String,
+}
+
+impl Check {
+    /// Nothing checked yet.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), checked: 0, faults: 0, told: Vec::new(), note: String::new() }
+    }
+
+    /// Notes a fault.
+    pub fn fault(&mut self, fault: impl Into<String>) {
+        self.faults += 1;
+        if self.told.len() < TOLD {
+            self.told.push(fault.into());
+        }
+    }
+
+    /// Notes an error with all that caused it.
+    pub fn error(&mut self, error: &dyn Error) {
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        self.fault(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+    }
+}
+
+/// Checks every frame of the journal and how its files follow one another.
+pub(super) fn journal(history: &History) -> Check {
+    let mut check = Check::new("journal");
+    match history.check(&mut |error| check.error(&error)) {
+        Ok((begin, frames)) => {
+            check.checked = frames;
+            check.note = format!("changes {} to {}", begin.sequence + 1, history.end().sequence);
+        }
+        Err(error) => check.error(&error),
+    }
+    check
+}
+
+/// Reads every snapshot to its end, and checks that the database could be rebuilt.
+pub(super) fn snapshots(snapshots: &Snapshots, history: &History) -> Check {
+    let mut check = Check::new("snapshots");
+    if let Err(error) = check_snapshots(snapshots, history, &mut check) {
+        check.error(&error);
+    }
+    check
+}
+
+fn check_snapshots(
+    snapshots: &Snapshots,
+    history: &History,
+    check: &mut Check,
+) -> Result<(), StoreError> {
+    let (found, damaged) = snapshots.list()?;
+    damaged.iter().for_each(|error| check.error(error));
+    let begin = history.begin()?.sequence;
+    let mut newest = None;
+    for snapshot in found {
+        check.checked += 1;
+        match snapshot::load(&snapshot.path, |_| Ok(())) {
+            Ok(_) => newest = newest.max(Some(snapshot.position.sequence)),
+            Err(error) => check.error(&error),
+        }
+    }
+    if begin > 0 && newest.is_none_or(|newest| newest < begin) {
+        check.fault(format!(
+            "changes 1 to {begin} are neither in the journal nor in a snapshot: the database can't be \
+             rebuilt; make a backup"
+        ));
+    }
+    if let Some(newest) = newest {
+        check.note = format!("the newest is of change {newest}");
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! The database built anew: from a snapshot and the journal behind it, or from the journal alone.
+//!
+//! It is built beside the old one and takes its place only when it is whole, so that a stop at any
+//! moment leaves either.
+
+use std::error::Error as _;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::engine::Engine;
+use super::snapshot::{self, Snapshot};
+use super::snapshots::{Snapshots, sync_folder};
+use crate::journal::{History, Position, Write};
+
+/// How many writes are put into the database at once.
+const STEP: usize = 5_000;
+/// After how many writes the log says how far it is.
+const TELL: usize = 250_000;
+
+/// Where state comes from when the database gives it no more.
+pub(super) enum Source {
+    /// A snapshot, and the changes of the journal behind it.
+    Snapshot(Snapshot),
+    /// The journal, from its first change.
+    Journal,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.path.display().fmt(f),
+            Self::Journal => f.write_str("the journal"),
+        }
+    }
+}
+
+/// Finds the best source, and fills `state.new` beside the database with what is not in the journal.
+///
+/// # Errors
+///
+/// The journal can't be read to its end, or there is nothing that it continues: then what is missing
+/// is named.
+pub(super) fn prepare(
+    data: &Path,
+    history: &History,
+    cache_mib: u32,
+) -> Result<Source, StoreError> {
+    let (snapshots, damaged) = Snapshots::of(data).list()?;
+    for error in damaged {
+        tracing::error!(%error, "a snapshot is damaged and is passed over");
+    }
+    for snapshot in snapshots {
+        let outcome = connect(history, &snapshot)
+            .and_then(|()| build(&new_state(data), &snapshot, history, cache_mib));
+        match outcome {
+            Ok(()) => return Ok(Source::Snapshot(snapshot)),
+            Err(error) if is_of(&error, &snapshot) => {
+                tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let begin = history.begin()?;
+    if begin != Position::default() {
+        return Err(StoreError::Folder(format!(
+            "the database must be built anew, and changes 1 to {} are missing: the journal does not hold \
+             them any more, and no snapshot that does is whole; restore a backup",
+            begin.sequence
+        )));
+    }
+    history.follow::<StoreError>(0, |_| Ok(()))?;
+    discard(&new_state(data))?;
+    Ok(Source::Journal)
+}
+
+/// Whether an error says that this snapshot is damaged, does not fit, or can't be read.
+fn is_of(error: &StoreError, snapshot: &Snapshot) -> bool {
+    match error {
+        StoreError::Snapshot { .. } => true,
+        StoreError::File { path, .. } => *path == snapshot.path,
+        _ => false,
+    }
+}
+
+/// Checks that a snapshot holds the state of this journal at its change, and that the journal can be
+/// read from there to its end.
+fn connect(history: &History, snapshot: &Snapshot) -> Result<(), StoreError> {
+    let Position { sequence, hash } = snapshot.position;
+    let unusable = |reason: String| StoreError::Snapshot { path: snapshot.path.clone(), reason };
+    let (begin, end) = (history.begin()?, history.end());
+    if sequence < begin.sequence || sequence > end.sequence {
+        return Err(unusable(format!(
+            "it is of change {sequence}, and the journal goes from {} to {}",
+            begin.sequence + 1,
+            end.sequence
+        )));
+    }
+    let mut previous = (sequence == end.sequence).then_some(end.hash);
+    history.follow::<StoreError>(sequence, |frame| {
+        previous.get_or_insert(frame.previous);
+        Ok(())
+    })?;
+    if previous == Some(hash) {
+        Ok(())
+    } else {
+        Err(unusable(format!("its change {sequence} is not the one that this journal has")))
+    }
+}
+
+fn new_state(data: &Path) -> PathBuf {
+    data.join("state.new")
+}
+
+/// Fills a new database from a snapshot.
+fn build(
+    folder: &Path,
+    snapshot: &Snapshot,
+    history: &History,
+    cache_mib: u32,
+) -> Result<(), StoreError> {
+    discard(folder)?;
+    let engine = Engine::open(folder, cache_mib)?;
+    let mut step: Vec<Write> = Vec::new();
+    let mut done = 0;
+    snapshot::load(&snapshot.path, |writes| {
+        step.extend(writes);
+        if step.len() >= STEP {
+            if (done + step.len()) / TELL > done / TELL {
+                tracing::info!(done, of = snapshot.writes, "filling the database from a snapshot");
+            }
+            done += step.len();
+            engine.put(step.drain(..))?;
+        }
+        Ok(())
+    })?;
+    // Only the last batch says where this stands: without it the database counts as empty.
+    engine.put(step.drain(..))?;
+    engine.apply(std::iter::empty(), history.identity(), snapshot.position.sequence)?;
+    engine.close()
+}
+
+/// Writes the database anew, without what has gathered in its files; answers it open.
+///
+/// # Errors
+///
+/// [`StoreError`] if the new database could not take the place of the old. That it could not be
+/// built is only logged: the old one will do.
+pub(super) fn compact(
+    data: &Path,
+    engine: Engine,
+    history: &History,
+    cache_mib: u32,
+    now: Timestamp,
+) -> Result<Engine, StoreError> {
+    let before = engine.bytes();
+    let taken = Snapshots::of(data).take(&engine, history, history.end().sequence, now);
+    let built = taken.and_then(|whole| {
+        build(&new_state(data), &whole.snapshot, history, cache_mib)?;
+        Ok(whole.snapshot)
+    });
+    let snapshot = match built {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::error!(%error, cause = ?error.source(), "the database could not be compacted");
+            return Ok(engine);
+        }
+    };
+    drop(engine);
+    swap(data, &Source::Snapshot(snapshot), None)?;
+    let engine = Engine::open(&data.join("state"), cache_mib)?;
+    tracing::info!(before, after = engine.bytes(), "the database was compacted");
+    Ok(engine)
+}
+
+/// Lets the new database take the place of the one in `state`, which is renamed if somebody may
+/// want it.
+///
+/// # Errors
+///
+/// [`StoreError::File`].
+pub(super) fn swap(data: &Path, source: &Source, keep: Option<&Path>) -> Result<(), StoreError> {
+    let state = data.join("state");
+    if let Some(aside) = keep {
+        fs::rename(&state, aside).map_err(StoreError::file("set aside", &state))?;
+    } else {
+        discard(&state)?;
+    }
+    if let Source::Snapshot(_) = source {
+        fs::rename(new_state(data), &state).map_err(StoreError::file("create", &state))?;
+    }
+    sync_folder(data)
+}
+
+/// Removes a database that nobody needs.
+fn discard(folder: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::file("remove", folder)(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,68 @@
+//! Room on the disk.
+//!
+//! A disk that is full is foreseen: changes are refused while little room is left, and are taken on
+//! again once there is more. Met by a write, it would end all writing until the next start, and sled
+//! may not even read any more.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::StoreError;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The room that is left for a data folder.
+pub(super) struct Room {
+    folder: PathBuf,
+    /// How much must be left, in bytes.
+    least: u64,
+    /// Whether the log has told that there is too little.
+    told: AtomicBool,
+}
+
+impl Room {
+    /// The room of `folder`, of which so many mebibytes must be left.
+    pub(super) fn new(folder: &Path, least_mib: u32) -> Self {
+        let least = u64::from(least_mib) * MIB;
+        Self { folder: folder.to_owned(), least, told: AtomicBool::new(false) }
+    }
+
+    /// Checks that enough is left besides so many bytes that are about to be written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`], or [`StoreError::File`] if the system does not say.
+    pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
+        let left = self.left().map_err(StoreError::file("find out the room for", &self.folder))?;
+        if left >= self.least.saturating_add(bytes) {
+            return Ok(());
+        }
+        Err(StoreError::Full { left_mib: left / MIB, needed_mib: (self.least + bytes) / MIB })
+    }
+
+    /// The same for a change; the log tells when changes come to be refused and to be taken on again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Room::check`].
+    pub(super) fn check_for_change(&self) -> Result<(), StoreError> {
+        let outcome = self.check(0);
+        match &outcome {
+            Err(error) if !self.told.swap(true, Ordering::Relaxed) => tracing::error!(
+                %error, folder = %self.folder.display(),
+                "no changes are taken on, reading goes on: make room on the disk of the data folder"
+            ),
+            Ok(()) if self.told.swap(false, Ordering::Relaxed) => {
+                tracing::info!("there is room again: changes are taken on");
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    fn left(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.folder)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+}

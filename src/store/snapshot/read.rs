@@ -1,0 +1,160 @@
+//! Reading a snapshot: all of it, or what it says of itself.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::{
+    BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot, WRITES,
+    Whole,
+};
+use crate::journal::{Position, Write, decode_writes};
+use crate::store::StoreError;
+
+const HASH_BYTES: usize = 32;
+
+/// Reads a snapshot to its end, block by block, and hands on what it sets and removes. Only when this
+/// has returned is it known to be whole.
+///
+/// # Errors
+///
+/// [`StoreError::Snapshot`] if one bit is not what was written; else whatever `visit` answers.
+pub(in crate::store) fn load(
+    path: &Path,
+    mut visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
+) -> Result<Whole, StoreError> {
+    let mut reader = Reader::open(path)?;
+    let begin = reader.body(path)?;
+    let mut writes = 0;
+    let snapshot = loop {
+        let body = reader.body(path)?;
+        match body.split_first() {
+            Some((&WRITES, rest)) => {
+                let block = decode_writes(rest).ok_or_else(|| damaged(path, "it is malformed"))?;
+                writes += block.len() as u64;
+                visit(block)?;
+            }
+            _ => break describe(path, &begin, &body)?,
+        }
+    };
+    if snapshot.writes != writes {
+        return Err(damaged(path, "it holds more or less than it says"));
+    }
+    let (bytes, sha256) = reader.end(path)?;
+    Ok(Whole { snapshot, bytes, sha256 })
+}
+
+/// What a snapshot says of itself in its first and its last block; the rest is not looked at.
+///
+/// # Errors
+///
+/// [`StoreError::Snapshot`] if that is not what was written.
+pub(in crate::store) fn outline(path: &Path) -> Result<Snapshot, StoreError> {
+    let mut reader = Reader::open(path)?;
+    let begin = reader.body(path)?;
+    let from_end = (PREFIX_BYTES + END_BYTES + HASH_BYTES) as i64;
+    reader.file.seek(SeekFrom::End(-from_end)).map_err(|error| cut(path, error))?;
+    let end = reader.body(path)?;
+    describe(path, &begin, &end)
+}
+
+fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::Snapshot { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// The error for a file that could not be read on.
+fn cut(path: &Path, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
+            damaged(path, "it is cut short")
+        }
+        _ => StoreError::file("read", path)(error),
+    }
+}
+
+fn describe(path: &Path, begin: &[u8], end: &[u8]) -> Result<Snapshot, StoreError> {
+    let malformed = || damaged(path, "it is malformed");
+    let (taken, identity) = decode_begin(begin).ok_or_else(malformed)?;
+    let (position, writes) = decode_end(end).ok_or_else(malformed)?;
+    Ok(Snapshot { path: path.to_owned(), identity, taken, position, writes })
+}
+
+fn decode_begin(body: &[u8]) -> Option<(Timestamp, [u8; 16])> {
+    let body: [u8; BEGIN_BYTES] = body.try_into().ok()?;
+    let (identity, taken) = body.strip_prefix(&[BEGIN])?.split_at_checked(16)?;
+    let taken = Timestamp::from_millisecond(i64::from_le_bytes(taken.try_into().ok()?)).ok()?;
+    Some((taken, identity.try_into().ok()?))
+}
+
+fn decode_end(body: &[u8]) -> Option<(Position, u64)> {
+    let body: [u8; END_BYTES] = body.try_into().ok()?;
+    let (sequence, rest) = body.strip_prefix(&[END])?.split_at_checked(8)?;
+    let (hash, writes) = rest.split_at_checked(32)?;
+    let sequence = u64::from_le_bytes(sequence.try_into().ok()?);
+    let position = Position { sequence, hash: hash.try_into().ok()? };
+    Some((position, u64::from_le_bytes(writes.try_into().ok()?)))
+}
+
+struct Reader {
+    file: BufReader<File>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(StoreError::file("open", path))?;
+        let mut reader = Self { file: BufReader::new(file), hash: Sha256::new(), bytes: 0 };
+        let mut magic = [0; MAGIC.len()];
+        reader.fill(path, &mut magic)?;
+        if magic != MAGIC {
+            return Err(damaged(path, "it does not begin like one of this version"));
+        }
+        Ok(reader)
+    }
+
+    fn fill(&mut self, path: &Path, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.file.read_exact(bytes).map_err(|error| cut(path, error))?;
+        self.hash.update(&*bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The body of the next block.
+    fn body(&mut self, path: &Path) -> Result<Vec<u8>, StoreError> {
+        let (mut length, mut checksum) = ([0; 4], [0; 4]);
+        self.fill(path, &mut length)?;
+        self.fill(path, &mut checksum)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_BODY_BYTES {
+            return Err(damaged(path, "no block has that length"));
+        }
+        let mut body = vec![0; length];
+        self.fill(path, &mut body)?;
+        if crc32c::crc32c(&body) == u32::from_le_bytes(checksum) {
+            Ok(body)
+        } else {
+            let at = self.bytes - length as u64;
+            Err(damaged(path, &format!("the checksum at byte {at} does not match")))
+        }
+    }
+
+    /// Checks the hash over all, and that nothing follows it; answers the size of the file and its hash.
+    fn end(mut self, path: &Path) -> Result<(u64, String), StoreError> {
+        let expected = self.hash.clone().finalize();
+        let mut hash = [0; HASH_BYTES];
+        self.fill(path, &mut hash)?;
+        if hash[..] != expected[..] {
+            return Err(damaged(path, "its SHA-256 does not match"));
+        }
+        let more = self.file.read(&mut [0]).map_err(StoreError::file("read", path))?;
+        if more > 0 {
+            return Err(damaged(path, "something follows its end"));
+        }
+        let hex = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok((self.bytes, hex))
+    }
+}
