@@ -15,6 +15,7 @@ pub mod server;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -160,8 +161,8 @@ impl server::Service for Door {
         let mut note = Note::new(format!("{}-{number:x}", self.boot), self.strangers);
         let (parts, body) = request.into_parts();
         let outcome = {
-            let work = self.answer(peer, &parts, body, &mut note);
-            CatchPanic(AssertUnwindSafe(Box::pin(work))).await
+            let work = pin!(self.answer(peer, &parts, body, &mut note));
+            CatchPanic(AssertUnwindSafe(work)).await
         };
         let answer = match outcome {
             Ok(Ok(answer)) => answer,

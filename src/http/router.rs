@@ -1,5 +1,7 @@
 //! Every route, as a table.
 
+use std::borrow::Cow;
+
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
@@ -105,13 +107,10 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
     let mut allowed: Vec<&Method> = Vec::new();
     for (allowed_method, template, action) in ROUTES {
-        let mut routed =
-            Routed { action: *action, template, endpoint: String::new(), id: String::new() };
-        if !fits(&mut routed, &segments) {
-            continue;
-        }
+        let Some((endpoint, id)) = fit(template, &segments) else { continue };
         if allowed_method == method {
-            return Ok(routed);
+            let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
+            return Ok(Routed { action: *action, template, endpoint, id });
         }
         allowed.push(allowed_method);
     }
@@ -131,7 +130,7 @@ fn allow(methods: &[&Method]) -> String {
 }
 
 /// The decoded segments of a path; `None` if one is empty or not UTF-8.
-fn segments(path: &str) -> Option<Vec<String>> {
+fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     let path = path.trim_end_matches('/').strip_prefix('/')?;
     let (base, rest) = match path.strip_prefix("scim/v2//") {
         Some(rest) => ("scim/v2", Some(rest)),
@@ -140,28 +139,34 @@ fn segments(path: &str) -> Option<Vec<String>> {
     base.split('/')
         .chain(rest.into_iter().flat_map(|rest| rest.split('/')))
         .map(|segment| {
-            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
-            (!decoded.is_empty()).then(|| decoded.into_owned())
+            let decoded = match segment.contains('%') {
+                true => percent_decode_str(segment).decode_utf8().ok()?,
+                false => Cow::Borrowed(segment),
+            };
+            (!decoded.is_empty()).then_some(decoded)
         })
         .collect()
 }
 
-fn fits(routed: &mut Routed, segments: &[String]) -> bool {
-    let template = routed.template.split('/').skip(1);
-    if template.clone().count() != segments.len() {
-        return false;
+/// The endpoint and the id in a path that has a template's form; what the template lacks is empty.
+fn fit<'a>(template: &str, segments: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
+    // Counting is much quicker than taking apart, and rules out most.
+    if template.bytes().filter(|byte| *byte == b'/').count() != segments.len() {
+        return None;
     }
-    for (place, segment) in template.zip(segments) {
+    let (mut endpoint, mut id) = ("", "");
+    for (place, segment) in template.split('/').skip(1).zip(segments) {
+        let segment = segment.as_ref();
         match place {
-            "{type}" if RESERVED.contains(&segment.as_str()) => return false,
-            "{type}" => routed.endpoint.clone_from(segment),
-            "{id}" if segment == SEARCH => return false,
-            "{id}" => routed.id.clone_from(segment),
+            "{type}" if RESERVED.contains(&segment) => return None,
+            "{type}" => endpoint = segment,
+            "{id}" if segment == SEARCH => return None,
+            "{id}" => id = segment,
             literal if literal == segment => {}
-            _ => return false,
+            _ => return None,
         }
     }
-    true
+    Some((endpoint, id))
 }
 
 #[cfg(test)]

@@ -1,0 +1,125 @@
+//! One TLS connection that is kept, and one request at a time on it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Whom to ask, and as whom.
+#[derive(Clone)]
+pub struct Target {
+    address: SocketAddr,
+    connector: TlsConnector,
+    headers: HeaderMap,
+}
+
+/// A request.
+pub struct Ask {
+    pub method: Method,
+    pub path: String,
+    pub body: Bytes,
+}
+
+impl Ask {
+    /// A GET.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), body: Bytes::new() }
+    }
+
+    /// Any method with a body.
+    pub fn send(method: Method, path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { method, path: path.into(), body: body.into() }
+    }
+}
+
+/// An answer.
+pub struct Reply {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The body, which must be the JSON of a success.
+    pub fn json(&self) -> Result<Value> {
+        self.success()?;
+        serde_json::from_slice(&self.body).context("an answer is not JSON")
+    }
+
+    /// An error unless this is a success.
+    pub fn success(&self) -> Result<()> {
+        let said = String::from_utf8_lossy(self.body.get(..500).unwrap_or(&self.body));
+        ensure!(self.status.is_success(), "answered with {}: {said}", self.status);
+        Ok(())
+    }
+}
+
+impl Target {
+    /// A server that shows this certificate, and the token that it wants.
+    pub fn new(address: SocketAddr, certificate: &Path, token: &str) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certificate)?)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(&address.to_string())?);
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
+        Ok(Self { address, connector: TlsConnector::from(Arc::new(config)), headers })
+    }
+
+    /// The same client for another server.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+}
+
+/// An open connection.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    headers: HeaderMap,
+}
+
+impl Connection {
+    /// Connects and shakes hands.
+    pub async fn open(target: &Target) -> Result<Self> {
+        let stream = TcpStream::connect(target.address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::from(target.address.ip());
+        let stream = target.connector.connect(name, stream).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, headers: target.headers.clone() })
+    }
+
+    /// Asks, and reads the answer to its end.
+    pub async fn ask(&mut self, ask: Ask) -> Result<Reply> {
+        let has_body = !ask.body.is_empty();
+        let mut request = Request::new(Full::new(ask.body));
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = ask.path.parse()?;
+        *request.headers_mut() = self.headers.clone();
+        if has_body {
+            let json = HeaderValue::from_static("application/scim+json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+        }
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
+    }
+}

@@ -1,0 +1,244 @@
+//! One run: first boot, filling, every case, starts and ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cases::{self, Case};
+use crate::client::{Connection, Reply};
+use crate::load::{self, Run, Times};
+use crate::process::{self, Memory};
+use crate::scimd::Scimd;
+use crate::seed;
+use crate::{bare, journal};
+
+/// How many connections each case is measured with.
+const CONNECTIONS: [usize; 2] = [1, 32];
+/// What takes longer alone is not measured with many connections: they would only wait for each other.
+const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(200);
+
+/// What is wanted.
+pub struct Options {
+    pub scimd: PathBuf,
+    pub dir: PathBuf,
+    pub users: usize,
+    pub time: Duration,
+    pub rounds: usize,
+    pub only: Option<String>,
+}
+
+/// What was found.
+pub struct Results {
+    pub users: usize,
+    pub time: Duration,
+    pub rounds: usize,
+    /// How many users were created a second while filling.
+    pub seed_rate: f64,
+    pub cases: Vec<CaseResult>,
+    /// From start to the first answer, after SIGTERM and after SIGKILL under load.
+    pub start_after_stop: Duration,
+    pub start_after_kill: Duration,
+    /// Memory after filling, after a start, after all cases but creating, and after that.
+    pub memory_filled: Memory,
+    pub memory_started: Memory,
+    pub memory_measured: Memory,
+    pub memory_created: Memory,
+    /// How many users there are at the end, when space is measured.
+    pub users_at_end: u64,
+    pub disk_journal: u64,
+    pub disk_state: u64,
+    pub disk_total: u64,
+    /// Changes and syncs while users were created with 32 connections.
+    pub create_groups: journal::Groups,
+}
+
+/// One case with so many connections.
+pub struct CaseResult {
+    pub name: String,
+    pub connections: usize,
+    pub answer_bytes: usize,
+    pub scimd: Run,
+    pub bare: Option<Run>,
+    /// The median of the rounds' ratios of requests a second, scimd's to the bare server's.
+    pub ratio: Option<f64>,
+}
+
+/// Measures.
+pub fn run(options: &Options) -> Result<Results> {
+    let mut scimd = Scimd::first_boot(&options.scimd, &options.dir)?;
+    let results = measure(options, &mut scimd)?;
+    // After a failure its log is worth reading.
+    scimd.discard()?;
+    Ok(results)
+}
+
+fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
+    eprintln!("filling with {} users", options.users);
+    let users = Arc::new(seed::users(&scimd.target()?, options.users)?);
+    let memory_filled = process::memory(scimd.pid()?)?;
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+
+    eprintln!("starting after a clean stop");
+    let mut starts = Vec::new();
+    for _ in 0..options.rounds {
+        scimd.stop()?;
+        starts.push(scimd.start()?);
+    }
+    let start_after_stop = median(&mut starts);
+    let memory_started = process::memory(scimd.pid()?)?;
+
+    let mut results = Vec::new();
+    for case in cases::of_users(&users).iter().filter(|case| wanted(&case.name)) {
+        measure_case(options, scimd, case, &mut results)?;
+    }
+    let groups = seed::groups(&scimd.target()?, &users)?;
+    for case in cases::of_groups(&users, &groups).iter().filter(|case| wanted(&case.name)) {
+        measure_case(options, scimd, case, &mut results)?;
+    }
+    let memory_measured = process::memory(scimd.pid()?)?;
+
+    eprintln!("starting after SIGKILL");
+    let active = cases::of_users(&users).into_iter().find(|case| case.name == cases::ACTIVE);
+    let active = active.context("there is no case that changes users")?;
+    let mut starts = Vec::new();
+    for _ in 0..options.rounds {
+        let times = Times { warm_up: Duration::ZERO, measured: options.time };
+        load::run(&scimd.target()?, scimd.pid()?, askings(&active, 32), times)?;
+        scimd.kill()?;
+        starts.push(scimd.start()?);
+    }
+    let start_after_kill = median(&mut starts);
+
+    let journal = scimd.data().join("journal");
+    let create = cases::create(&users);
+    let mut create_groups = journal::Groups::default();
+    if wanted(&create.name) {
+        let mut last = journal::groups_after(&journal, 0)?.last;
+        for connections in CONNECTIONS {
+            measure_with(options, scimd, &create, connections, &mut results)?;
+            create_groups = journal::groups_after(&journal, last)?;
+            last = create_groups.last;
+        }
+    }
+    Ok(Results {
+        users: options.users,
+        time: options.time,
+        rounds: options.rounds,
+        seed_rate: options.users as f64 / users.took.as_secs_f64(),
+        cases: results,
+        start_after_stop,
+        start_after_kill,
+        memory_filled,
+        memory_started,
+        memory_measured,
+        memory_created: process::memory(scimd.pid()?)?,
+        users_at_end: total_users(scimd)?,
+        disk_journal: process::disk(&journal)?,
+        disk_state: process::disk(&scimd.data().join("state"))?,
+        disk_total: process::disk(&scimd.data())?,
+        create_groups,
+    })
+}
+
+/// A case with one connection, and with many unless it is slow.
+fn measure_case(
+    options: &Options,
+    scimd: &Scimd,
+    case: &Case,
+    results: &mut Vec<CaseResult>,
+) -> Result<()> {
+    for connections in CONNECTIONS {
+        let slow = results
+            .last()
+            .is_some_and(|alone| alone.name == case.name && alone.scimd.p50 > TOO_SLOW_FOR_MANY);
+        if !slow {
+            measure_with(options, scimd, case, connections, results)?;
+        }
+    }
+    Ok(())
+}
+
+/// A case in rounds, in each of which both servers are measured one after the other.
+fn measure_with(
+    options: &Options,
+    scimd: &Scimd,
+    case: &Case,
+    connections: usize,
+    results: &mut Vec<CaseResult>,
+) -> Result<()> {
+    eprintln!("{}, {connections} connections", case.name);
+    let target = scimd.target()?;
+    let sample = sample(scimd, case)?;
+    let bare = case
+        .compared
+        .then(|| bare::Running::start(scimd.certificate(), scimd.key(), sample.body.len()))
+        .transpose()?;
+    let times = Times { warm_up: options.time / 5, measured: options.time };
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        if let Some(bare) = &bare {
+            let target = target.at(bare.address);
+            theirs.push(load::run(&target, bare.pid(), askings(case, connections), times)?);
+        }
+        let run = load::run(&target, scimd.pid()?, askings(case, connections), times)?;
+        ours.push(run);
+        if let Some(bare) = theirs.last() {
+            ratios.push(run.requests_per_second / bare.requests_per_second);
+        }
+    }
+    results.push(CaseResult {
+        name: case.name.clone(),
+        connections,
+        answer_bytes: sample.body.len(),
+        scimd: typical(&ours),
+        bare: bare.map(|_| typical(&theirs)),
+        ratio: (!ratios.is_empty()).then(|| median_by(&mut ratios, f64::total_cmp)),
+    });
+    Ok(())
+}
+
+/// One answer, looked at: nobody measures errors or empty lists.
+fn sample(scimd: &Scimd, case: &Case) -> Result<Reply> {
+    let target = scimd.target()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ask = (case.asking)()();
+    let reply = runtime.block_on(async { Connection::open(&target).await?.ask(ask).await })?;
+    ensure!((case.holds)(&reply.json()?), "{}: the answer is not what was asked for", case.name);
+    Ok(reply)
+}
+
+fn total_users(scimd: &Scimd) -> Result<u64> {
+    let target = scimd.target()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ask = crate::client::Ask::get("/scim/v2/Users?count=0");
+    let reply = runtime.block_on(async { Connection::open(&target).await?.ask(ask).await })?;
+    reply.json()?["totalResults"].as_u64().context("a list without a total")
+}
+
+fn askings(case: &Case, connections: usize) -> Vec<load::Asking> {
+    (0..connections).map(|_| (case.asking)()).collect()
+}
+
+/// The median of each figure.
+fn typical(runs: &[Run]) -> Run {
+    let time = |of: fn(&Run) -> Duration| median(&mut runs.iter().map(of).collect::<Vec<_>>());
+    let mut rates: Vec<f64> = runs.iter().map(|run| run.requests_per_second).collect();
+    Run {
+        requests: runs.iter().map(|run| run.requests).sum(),
+        requests_per_second: median_by(&mut rates, f64::total_cmp),
+        p50: time(|run| run.p50),
+        p99: time(|run| run.p99),
+        processor: time(|run| run.processor),
+    }
+}
+
+fn median(values: &mut [Duration]) -> Duration {
+    median_by(values, Duration::cmp)
+}
+
+fn median_by<T: Copy>(values: &mut [T], compare: fn(&T, &T) -> std::cmp::Ordering) -> T {
+    values.sort_by(compare);
+    values[values.len() / 2]
+}

@@ -1,0 +1,60 @@
+//! What a process uses, as the kernel tells it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+/// How long a tick of `/proc/PID/stat` is: the kernel's USER_HZ, 100 on Linux everywhere.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// What it holds now (VmRSS).
+    pub resident: u64,
+    /// The most that it ever held (VmHWM).
+    pub peak: u64,
+}
+
+/// What a process holds in memory.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kilobytes.map(|kilobytes| kilobytes * 1024).with_context(|| format!("no {name} in status"))
+    };
+    Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+}
+
+/// The processor time that all threads of a process have taken, exact to a tick.
+pub fn processor_time(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold anything; behind it stand numbers.
+    let (_, numbers) = stat.rsplit_once(')').context("stat has no name")?;
+    let mut numbers = numbers.split_ascii_whitespace().skip(11);
+    let mut ticks = || numbers.next()?.parse::<u32>().ok();
+    let (user, system) = ticks().zip(ticks()).context("stat has no times")?;
+    Ok(TICK * (user + system))
+}
+
+/// The space that the files below a folder take on disk, in bytes.
+pub fn disk(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A file may go away meanwhile: the database removes its own.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { disk(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
+}
+
+/// A loopback address with a port that nobody uses.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

@@ -1,0 +1,157 @@
+//! The server under test: the real binary, its folder, its starts and ends.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Ask, Connection, Target};
+use crate::process;
+
+/// How long a server may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// scimd in a folder of its own; killed when dropped.
+pub struct Scimd {
+    binary: PathBuf,
+    folder: PathBuf,
+    child: Option<Child>,
+    target: Option<Target>,
+}
+
+impl Scimd {
+    /// Makes the folder with a configuration and starts the server for the first time.
+    pub fn first_boot(binary: &Path, parent: &Path) -> Result<Self> {
+        let address = process::free_address()?;
+        let folder = parent.join(format!("scimd-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("can't make the folder {}", folder.display()))?;
+        let config = format!(
+            "public_url = \"https://{address}\"\ndata_dir = \"data\"\n\n\
+             [listen]\naddress = \"{address}\"\n\n\
+             [connections.default]\nmethod = \"okta-custom\"\n"
+        );
+        fs::write(folder.join("config.toml"), config)?;
+        let binary = std::path::absolute(binary)?;
+        let mut scimd = Self { binary, folder, child: None, target: None };
+        scimd.spawn(&["--first-boot"])?;
+        let token = scimd.printed_token()?;
+        scimd.target = Some(Target::new(address, &scimd.certificate(), &token)?);
+        Ok(scimd)
+    }
+
+    /// Starts it again; how long it takes until a request is answered.
+    pub fn start(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        self.spawn(&[])?;
+        let target = self.target()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            while begun.elapsed() < PATIENCE {
+                if let Ok(mut connection) = Connection::open(&target).await {
+                    connection.ask(Ask::get("/healthz")).await?.success()?;
+                    return Ok(begun.elapsed());
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+            bail!("scimd was not ready in {PATIENCE:?}; its log is {}", self.log().display())
+        })
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("scimd does not run")?;
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+        let status = child.wait()?;
+        ensure!(status.success(), "scimd ended with {status}; its log is {}", self.log().display());
+        Ok(())
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("scimd does not run")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Removes its folder.
+    pub fn discard(mut self) -> Result<()> {
+        self.kill()?;
+        Ok(fs::remove_dir_all(&self.folder)?)
+    }
+
+    /// Whom clients ask, with the token of the first boot.
+    pub fn target(&self) -> Result<Target> {
+        self.target.clone().context("scimd has not been started")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("scimd does not run")?.id())
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Its self-signed certificate.
+    pub fn certificate(&self) -> PathBuf {
+        self.data().join("tls/cert.pem")
+    }
+
+    /// The key of that.
+    pub fn key(&self) -> PathBuf {
+        self.data().join("tls/key.pem")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Starts the process. Its log goes to a file, as it would under a service manager.
+    fn spawn(&mut self, arguments: &[&str]) -> Result<()> {
+        let append = |path: PathBuf| File::options().create(true).append(true).open(path);
+        let child = Command::new(&self.binary)
+            .arg("serve")
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(append(self.folder.join("printed"))?)
+            .stderr(append(self.log())?)
+            .spawn()
+            .with_context(|| format!("can't start {}", self.binary.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// The token of the first boot.
+    fn printed_token(&self) -> Result<String> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let printed = fs::read_to_string(self.folder.join("printed"))?;
+            // What comes after the token is printed when the line with it is whole.
+            if let (true, Some(line)) =
+                (printed.contains("curl "), printed.lines().find(|line| line.starts_with("Token ")))
+            {
+                let token = line.split_whitespace().nth(1);
+                return Ok(token.context("a line without a token")?.to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bail!("scimd printed no token; its log is {}", self.log().display())
+    }
+}
+
+impl Drop for Scimd {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
