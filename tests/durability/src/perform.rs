@@ -6,9 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
 use crate::history::Player;
-use crate::model::{
-    Answer, Change, Known, Model, group_name, patch, user_body, user_patch,
-};
+use crate::model::{Answer, Change, Known, Model, group_name, patch, user_body, user_patch};
 use crate::server::Place;
 
 /// How a change was answered.
