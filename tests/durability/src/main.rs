@@ -49,6 +49,7 @@ struct Method {
 /// Every way, in the order in which they are tried.
 const METHODS: &[Method] = &[
     Method { name: "kill", run: kill::server },
+    Method { name: "kill-command", run: kill::commands },
     Method { name: "every-call", run: syscalls::every },
     Method { name: "every-call-new-file", run: syscalls::every_at_new_file },
     Method { name: "every-call-first-boot", run: syscalls::every_of_first_boot },

@@ -202,14 +202,25 @@ impl Place {
 
     /// Runs a command of the binary: whether it succeeded, and what it printed on both outputs.
     pub(crate) fn run(&self, args: &[&str]) -> (bool, String, String) {
-        match self.command(args).output() {
-            Ok(output) => (
-                output.status.success(),
-                String::from_utf8_lossy(&output.stdout).into_owned(),
-                String::from_utf8_lossy(&output.stderr).into_owned(),
-            ),
-            Err(error) => (false, String::new(), error.to_string()),
+        self.run_for(args, None)
+    }
+
+    /// The same; it is killed if it lives longer than `life`.
+    pub(crate) fn run_for(&self, args: &[&str], life: Option<Duration>) -> (bool, String, String) {
+        let mut command = self.command(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("scimd can be started: it was built a moment ago");
+        if let Some(life) = life {
+            std::thread::sleep(life);
+            // It may have ended by itself.
+            let _ = child.kill();
         }
+        let output = child.wait_with_output().expect("a child of this process");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts the server, and waits until it listens.
