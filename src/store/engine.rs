@@ -7,7 +7,7 @@
 //! Batches alone write. sled 0.34 is known to hang when single inserts run beside reads; a batch
 //! takes its process-wide lock, so that no read runs beside it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ use super::{Read, StoreError, Write};
 
 /// How long a batch may take before something is done about it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often, and how long, sled's release of its file is waited for.
+const RELEASE_TRIES: u32 = 3_000;
+const RELEASE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The open database.
 pub(super) struct Engine {
@@ -63,12 +67,14 @@ impl Engine {
         Ok(Self { watchdog, database, folder: folder.to_owned(), half_written })
     }
 
-    /// Closes the database with everything on disk: sled itself does not sync what it writes.
+    /// Closes the database with everything on disk: sled itself does not sync what it writes. It can be
+    /// opened again at once.
     pub(super) fn close(self) -> Result<(), StoreError> {
         let Self { watchdog, database, folder, .. } = self;
         database.flush().map_err(failed("flush"))?;
         drop(watchdog);
         drop(database);
+        await_release(&folder).map_err(StoreError::file("close", &folder))?;
         sync_all(&folder).map_err(StoreError::file("sync", &folder))
     }
 
@@ -147,6 +153,20 @@ impl Engine {
 fn rescue(database: &sled::Db) {
     let answer = database.flush();
     tracing::warn!(?answer, "the database takes long to write");
+}
+
+/// Waits until sled lets go of its file: it does so a moment after it was dropped, from another thread, and
+/// until then will not open it again.
+fn await_release(folder: &Path) -> io::Result<()> {
+    let file = File::open(folder.join("db"))?;
+    for _ in 0..RELEASE_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(RELEASE_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::TimedOut))
 }
 
 /// Syncs a folder with all that is in it.

@@ -81,9 +81,7 @@ fn hurt(cycle: &mut Cycle<'_>, base: &Base) -> Result<(), String> {
     }
     let shown = path.strip_prefix(place.data()).unwrap_or(&path).display().to_string();
     let rebuilds = if rebuilds { ", and state/ removed" } else { "" };
-    findings
-        .iter_mut()
-        .for_each(|one| one.text.push_str(&format!(" [{shown}: {what}{rebuilds}]")));
+    findings.iter_mut().for_each(|one| one.text.push_str(&format!(" [{shown}: {what}{rebuilds}]")));
     cycle.tally.found(cycle.number, &findings, &place, &log);
     let changes = players.iter().map(|player| player.history.len()).sum();
     cycle.tally.cycle(usize::from(bytes != before), changes);

@@ -48,7 +48,7 @@ fn make(folder: &Path) -> Result<String, String> {
     fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let image = folder.join("image");
     let file = File::create(&image).map_err(|error| error.to_string())?;
-    file.set_len(48 * 1024 * 1024).map_err(|error| error.to_string())?;
+    file.set_len(96 * 1024 * 1024).map_err(|error| error.to_string())?;
     let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).output();
     match made {
         Ok(output) if output.status.success() => Ok(image.display().to_string()),
@@ -90,7 +90,8 @@ fn lives(cycle: &mut Cycle<'_>) -> Result<(), String> {
         let load = Duration::from_millis(5 + cycle.random.below(150) as u64);
         let client = place.client();
         let (cut, refused) = std::thread::scope(|scope| {
-            let play = |player| scope.spawn(|| perform::play(player, &client, &place, usize::MAX).1);
+            let play =
+                |player| scope.spawn(|| perform::play(player, &client, &place, usize::MAX).1);
             let playing: Vec<_> = players.iter_mut().map(play).collect();
             std::thread::sleep(load);
             let cut = cut_off(&disk);

@@ -49,6 +49,7 @@ struct Method {
 /// Every way, in the order in which they are tried.
 const METHODS: &[Method] = &[
     Method { name: "kill", run: kill::server },
+    Method { name: "kill-command", run: kill::commands },
     Method { name: "every-call", run: syscalls::every },
     Method { name: "every-call-new-file", run: syscalls::every_at_new_file },
     Method { name: "every-call-first-boot", run: syscalls::every_of_first_boot },
@@ -131,11 +132,8 @@ fn run(asked: &Asked, wanted: &[&Method]) -> Result<ExitCode, String> {
     let seed = asked.seed.unwrap_or(u64::from(now.subsec_nanos()) ^ now.as_secs());
     let target = path_in("DURABILITY_TARGET")?;
     let work = work_folder(&target)?;
-    let template = Template::make(
-        &path_in("DURABILITY_SCIMD")?,
-        &path_in("DURABILITY_SHIM")?,
-        &work,
-    )?;
+    let template =
+        Template::make(&path_in("DURABILITY_SCIMD")?, &path_in("DURABILITY_SHIM")?, &work)?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     println!("seed {seed}, {workers} servers at once, in {}", work.display());
     let session = Session {

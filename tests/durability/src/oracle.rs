@@ -89,7 +89,9 @@ fn strangers(seen: &Seen, expected: &[Expectation]) -> Vec<Finding> {
     for Expectation { model, pending } in expected {
         known.extend(model.users.keys().chain(model.groups.keys()).cloned());
         match pending {
-            Some(Change::CreateUser { user: name, .. } | Change::CreateGroup { group: name, .. }) => {
+            Some(
+                Change::CreateUser { user: name, .. } | Change::CreateGroup { group: name, .. },
+            ) => {
                 known.insert(name.clone());
             }
             _ => {}

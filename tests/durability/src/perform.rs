@@ -1,14 +1,13 @@
 //! Carries a change out: over HTTP, and tokens by command.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
 use crate::history::Player;
-use crate::model::{
-    Answer, Change, Known, Model, group_name, patch, user_body, user_patch,
-};
+use crate::model::{Answer, Change, Known, Model, group_name, patch, user_body, user_patch};
 use crate::server::Place;
 
 /// How a change was answered.
@@ -81,8 +80,12 @@ pub(crate) fn perform(change: &Change, model: &Model, client: &Client, place: &P
             client.ask("PATCH", &group(name), Some(&body))
         }
         Change::DeleteGroup { group: name } => client.ask("DELETE", &group(name), None),
-        Change::GenerateToken => return generate_token(place),
-        Change::RevokeToken { token } => return revoke_token(token, place),
+        Change::GenerateToken | Change::RevokeToken { .. } => {
+            return match token_change(change, place, None) {
+                Some(answer) => Outcome::Acknowledged(answer),
+                None => Outcome::Unknown("the command failed".to_owned()),
+            };
+        }
     };
     match answered {
         Ok(reply) if reply.is_success() => Outcome::Acknowledged(told(&reply)),
@@ -134,19 +137,25 @@ fn group_patch(
     patch(operations)
 }
 
-fn generate_token(place: &Place) -> Outcome {
-    let (ok, stdout, stderr) = place.run(&["token", "generate", "--expires", "never"]);
-    let id = stderr.split("Token ").nth(1).and_then(|rest| rest.split(' ').next());
-    match (ok, id) {
-        (true, Some(id)) => {
+/// Makes or ends a token by a command, which is killed if it lives longer than `life`. The answer, if it
+/// was given.
+pub(crate) fn token_change(
+    change: &Change,
+    place: &Place,
+    life: Option<Duration>,
+) -> Option<Answer> {
+    match change {
+        Change::GenerateToken => {
+            let args = ["token", "generate", "--expires", "never"];
+            let (ok, stdout, stderr) = place.run_for(&args, life);
+            let id = stderr.split("Token ").nth(1)?.split(' ').next()?.to_owned();
             let secret = Some(stdout.trim().to_owned());
-            Outcome::Acknowledged(Answer { id: Some(id.to_owned()), version: 0, secret })
+            ok.then_some(Answer { id: Some(id), version: 0, secret })
         }
-        _ => Outcome::Unknown(stderr),
+        Change::RevokeToken { token } => {
+            let (ok, ..) = place.run_for(&["token", "revoke", token], life);
+            ok.then(Answer::default)
+        }
+        _ => None,
     }
-}
-
-fn revoke_token(id: &str, place: &Place) -> Outcome {
-    let (ok, _, stderr) = place.run(&["token", "revoke", id]);
-    if ok { Outcome::Acknowledged(Answer::default()) } else { Outcome::Unknown(stderr) }
 }

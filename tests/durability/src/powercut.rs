@@ -100,7 +100,11 @@ pub(crate) fn record(
             scope.spawn(move || play(number, player, place, mark, setting.changes))
         };
         let playing: Vec<_> = players.iter_mut().enumerate().map(play).collect();
-        playing.into_iter().map(|one| one.join().unwrap_or(Err("a client panicked".into()))).collect()
+        place.back_up();
+        playing
+            .into_iter()
+            .map(|one| one.join().unwrap_or(Err("a client panicked".into())))
+            .collect()
     });
     outcomes.into_iter().collect::<Result<(), String>>()?;
     server.stop()?;

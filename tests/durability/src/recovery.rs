@@ -21,11 +21,7 @@ pub(crate) fn recover(
 }
 
 /// Examines a running server: the oracle, the journal, and what the server itself verifies.
-pub(crate) fn examine(
-    place: &Place,
-    players: &mut [Player],
-    random: &mut Random,
-) -> Vec<Finding> {
+pub(crate) fn examine(place: &Place, players: &mut [Player], random: &mut Random) -> Vec<Finding> {
     let mut findings = oracle::examine(&place.client(), players, random);
     let histories = players.iter().map(|player| (&player.history, player.history.len()));
     findings.extend(journal::check(&place.data(), histories));

@@ -217,7 +217,9 @@ impl Row {
     /// With no failure in so many cycles, failures are rarer than this, at 95 %.
     fn bound(&self) -> String {
         match self.verdict {
-            Verdict::Survived if self.cycles > 0 => format!("< {:.3} %", 300.0 / self.cycles as f64),
+            Verdict::Survived if self.cycles > 0 => {
+                format!("< {:.3} %", 300.0 / self.cycles as f64)
+            }
             _ => "-".to_owned(),
         }
     }
@@ -225,7 +227,10 @@ impl Row {
     fn verdict(&self) -> String {
         let mut text = self.verdict.text();
         if self.verdict == Verdict::Survived && self.cycles < self.planned {
-            text.push_str(&format!(" (in {} of {} cycles: time was up)", self.cycles, self.planned));
+            text.push_str(&format!(
+                " (in {} of {} cycles: time was up)",
+                self.cycles, self.planned
+            ));
         }
         text
     }

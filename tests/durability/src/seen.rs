@@ -108,7 +108,10 @@ impl Seen {
     fn all(&self, client: &Client, endpoint: &str) -> Result<Vec<Value>, String> {
         let reply = client.get(&format!("/{endpoint}?count=1000"))?;
         if reply.status != 200 {
-            return Err(format!("GET /{endpoint} was answered with {}: {}", reply.status, reply.body));
+            return Err(format!(
+                "GET /{endpoint} was answered with {}: {}",
+                reply.status, reply.body
+            ));
         }
         let resources = reply.body["Resources"].as_array().cloned().unwrap_or_default();
         if reply.body["totalResults"] != resources.len() {
@@ -131,9 +134,15 @@ impl Seen {
                     None => findings.push(format!("{name} says it is in {id}, which is not there")),
                     Some((group, seen)) => {
                         if !seen.listed.contains_key(&user.id) {
-                            findings.push(format!("{name} says it is in {group}, which does not list it"));
+                            findings.push(format!(
+                                "{name} says it is in {group}, which does not list it"
+                            ));
                         }
-                        if seen.number.as_ref().is_ok_and(|number| group_name(group, *number) != *display) {
+                        if seen
+                            .number
+                            .as_ref()
+                            .is_ok_and(|number| group_name(group, *number) != *display)
+                        {
                             findings.push(format!("{name} calls its group {group} {display:?}"));
                         }
                     }
@@ -162,7 +171,9 @@ impl Seen {
     fn check_indexes(&mut self, client: &Client) -> Result<(), String> {
         let mut lookups: Vec<(&str, &str, Vec<(String, String)>)> = Vec::new();
         let numbered = || {
-            self.users.values().filter_map(|user| Some((*user.number.as_ref().ok()?, user.id.clone())))
+            self.users
+                .values()
+                .filter_map(|user| Some((*user.number.as_ref().ok()?, user.id.clone())))
         };
         let named = self.users.iter().map(|(name, user)| (name.clone(), user.id.clone()));
         lookups.push(("Users", "userName", named.collect()));
@@ -181,7 +192,9 @@ impl Seen {
                 let there: BTreeSet<String> = some.iter().map(|(_, id)| id.clone()).collect();
                 if found != there {
                     let missing: Vec<&String> = there.symmetric_difference(&found).collect();
-                    wrong.push(format!("by {attribute}, {endpoint} differ from the list: {missing:?}"));
+                    wrong.push(format!(
+                        "by {attribute}, {endpoint} differ from the list: {missing:?}"
+                    ));
                 }
             }
         }
@@ -208,7 +221,8 @@ impl Seen {
                 for endpoint in ["Users", "Groups"] {
                     let status = client.get(&format!("/{endpoint}/{id}"))?.status;
                     if status != 404 {
-                        let text = format!("{endpoint}/{id} was deleted and is answered with {status}");
+                        let text =
+                            format!("{endpoint}/{id} was deleted and is answered with {status}");
                         findings.push(Finding::new(Harm::CameBack, text));
                     }
                 }

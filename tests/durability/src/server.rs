@@ -71,6 +71,7 @@ pub(crate) struct Place {
     template: Template,
     folder: PathBuf,
     port: Arc<AtomicU16>,
+    min_free_mib: u32,
 }
 
 /// How a server is started.
@@ -108,7 +109,8 @@ impl Place {
         }
         fs::create_dir_all(folder).map_err(failed)?;
         let port = Arc::new(AtomicU16::new(0));
-        let place = Self { template: template.clone(), folder: folder.to_owned(), port };
+        let place =
+            Self { template: template.clone(), folder: folder.to_owned(), port, min_free_mib: 0 };
         place.configure().map_err(failed)?;
         Ok(place)
     }
@@ -119,9 +121,29 @@ impl Place {
         self.port.store(port, Ordering::Relaxed);
         let config = format!(
             "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[connections.default]\n\
-             method = \"okta-custom\"\nservice_origin = \"localhost\"\n"
+             method = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+             [store]\nmin_free_mib = {}\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\n",
+            self.min_free_mib
         );
         fs::write(self.config(), config)
+    }
+
+    /// The same place, whose server takes no changes when less than this is left on the disk. Without it
+    /// there is no such precaution.
+    pub(crate) fn with_min_free(mut self, mib: u32) -> Result<Self, String> {
+        self.min_free_mib = mib;
+        self.configure().map_err(|error| error.to_string())?;
+        Ok(self)
+    }
+
+    /// Has a backup made, if the binary can; it may fail.
+    pub(crate) fn back_up(&self) {
+        let file = self.folder.join("backup");
+        if self.template.can_verify {
+            self.run(&["backup", &file.display().to_string()]);
+            // The next one needs the name.
+            let _ = fs::remove_file(file);
+        }
     }
 
     fn port(&self) -> u16 {
@@ -180,14 +202,25 @@ impl Place {
 
     /// Runs a command of the binary: whether it succeeded, and what it printed on both outputs.
     pub(crate) fn run(&self, args: &[&str]) -> (bool, String, String) {
-        match self.command(args).output() {
-            Ok(output) => (
-                output.status.success(),
-                String::from_utf8_lossy(&output.stdout).into_owned(),
-                String::from_utf8_lossy(&output.stderr).into_owned(),
-            ),
-            Err(error) => (false, String::new(), error.to_string()),
+        self.run_for(args, None)
+    }
+
+    /// The same; it is killed if it lives longer than `life`.
+    pub(crate) fn run_for(&self, args: &[&str], life: Option<Duration>) -> (bool, String, String) {
+        let mut command = self.command(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("scimd can be started: it was built a moment ago");
+        if let Some(life) = life {
+            std::thread::sleep(life);
+            // It may have ended by itself.
+            let _ = child.kill();
         }
+        let output = child.wait_with_output().expect("a child of this process");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts the server, and waits until it listens.
@@ -315,13 +348,18 @@ impl Server {
     pub(crate) fn stop(mut self) -> Result<(), String> {
         self.terminate();
         let status = self.wait();
-        if status.success() { Ok(()) } else { Err(format!("it ended with {status}: {}", self.log())) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("it ended with {status}: {}", self.log()))
+        }
     }
 
     /// SIGTERM alone.
     pub(crate) fn terminate(&self) {
         // A server that has ended by itself can't be told to.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let _ =
+            Command::new("kill").arg(self.child.id().to_string()).stderr(Stdio::null()).status();
     }
 
     /// Waits for the end, and kills what does not end.

@@ -61,7 +61,8 @@ fn boot(cycle: &mut Cycle<'_>) -> Result<(), String> {
         Err(failed) => findings.push(Finding::new(Harm::Unserved, failed.to_string())),
         Ok(server) => {
             if let Some(token) = shown {
-                let status = place.own_client(&token).get("/Users?count=0").map(|reply| reply.status);
+                let status =
+                    place.own_client(&token).get("/Users?count=0").map(|reply| reply.status);
                 if status != Ok(200) {
                     let text = format!("the token that was shown is answered with {status:?}");
                     findings.push(Finding::new(Harm::Lost, text));
@@ -111,12 +112,20 @@ fn count(session: &Session, base: &Base, changes: usize) -> Result<usize, String
     let launch = Launch::under_shim(&[("SHIM_LOG", log.display().to_string())]);
     let server = place.start(&launch).map_err(|failed| failed.to_string())?;
     let mut player = base.player();
-    let (done, how) = perform::play(&mut player, &place.client(), &place, changes);
-    if done < changes {
-        return Err(format!("without a fault, change {done} failed: {how:?}"));
+    if let Some(how) = play(&mut player, &place, changes) {
+        return Err(format!("without a fault, a change failed: {how:?}"));
     }
     server.stop()?;
     Ok(lines(&log).len())
+}
+
+/// The series: changes, a backup, changes. How it ended, if not well.
+fn play(player: &mut Player, place: &Place, changes: usize) -> Option<Outcome> {
+    let client = place.client();
+    perform::play(player, &client, place, changes / 2).1.or_else(|| {
+        place.back_up();
+        perform::play(player, &client, place, changes - changes / 2).1
+    })
 }
 
 fn log_of(place: &Place) -> PathBuf {
@@ -151,8 +160,7 @@ fn meet(
         }
         Ok(mut server) => {
             let player = &mut players[0];
-            let (_, ended) = perform::play(player, &place.client(), &place, changes);
-            match ended {
+            match play(player, &place, changes) {
                 Some(Outcome::Refused(text)) => {
                     findings.push(Finding::new(Harm::WrongAnswer, text));
                 }

@@ -431,9 +431,8 @@ pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int
     let folder = c_long::from(libc::AT_FDCWD);
     // SAFETY: the arguments are the caller's.
     let call = || unsafe { libc::syscall(libc::SYS_renameat, folder, from, folder, to) };
-    let shown = PLAN.as_ref().and_then(|plan| {
-        Some((plan, below_root(plan, from)?, below_root(plan, to)?))
-    });
+    let shown =
+        PLAN.as_ref().and_then(|plan| Some((plan, below_root(plan, from)?, below_root(plan, to)?)));
     match shown {
         Some((plan, from, to)) => {
             altered(plan, Kind::Alter, "rename", |_| format!("R {from}\t{to}"), call) as c_int
