@@ -192,7 +192,7 @@ impl Workspace {
     ///
     /// `invalidValue`, naming the nearest that there is.
     pub fn team(&self, called: &str) -> Result<&Team, ScimError> {
-        let what = format!("team in workspace \"{}\"", self.name);
+        let what = format!("team of workspace \"{}\" called", self.name);
         let folded = fold(called);
         self.teams
             .iter()

@@ -160,7 +160,11 @@ fn what_is_not_in_the_catalogue_is_refused_with_the_nearest_and_nothing_is_store
     for (attribute, value, expected) in [
         ("roles", "Test Rule", "There is no role \"Test Rule\"; did you mean \"Test Role\"?"),
         ("entitlements", "workspace:Mian", "no workspace \"Mian\"; did you mean \"Main\"?"),
-        ("entitlements", "workspace:Main:team:Eats", "no team in workspace \"Main\" \"Eats\""),
+        (
+            "entitlements",
+            "workspace:Main:team:Eats",
+            "no team of workspace \"Main\" called \"Eats\"",
+        ),
         ("entitlements", "workspace:Main:set:Analist", "did you mean \"Analyst\"?"),
         ("entitlements", "workspace:Main:permission:basic_acess", "did you mean \"basic_access\"?"),
         ("entitlements", "workspace:Main:team:East:amdin", "did you mean \"admin\"?"),
@@ -236,6 +240,10 @@ fn effective_access_names_every_source_and_each_piece_once() {
     assert!(shown["schemas"].as_array().unwrap().contains(&json!(ACCESS)));
     let usual = client.get(&path).body;
     assert_eq!(usual.get(ACCESS), None);
+    let knowing = client.clone().header("If-None-Match", "W/\"1\"");
+    knowing.get(&path).expect(304);
+    // The version says nothing of what groups give.
+    knowing.get(&format!("{path}?attributes={ACCESS}:effective")).expect(200);
     let listed = client.get(&format!("/Users?attributes=userName,{ACCESS}:effective")).body;
     assert_eq!(listed["Resources"][0][ACCESS]["effective"], shown[ACCESS]["effective"]);
     let filter = encode(&format!("{ACCESS}:managedBy eq \"default\""));

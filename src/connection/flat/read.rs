@@ -7,7 +7,7 @@ use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, member, take};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
 use crate::scim::exchange::Exchange;
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{ResourceType, Schema};
 use crate::scim::schemas::common::SCHEMAS;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES};
 use crate::scim::validate::{Validated, validate};
@@ -28,7 +28,7 @@ pub fn read(
     if exchange == Exchange::Create {
         check_new(&body)?;
     }
-    let unknown = translate(catalogue, &mut body)?;
+    let unknown = translate(catalogue, resource_type, &mut body)?;
     let mut validated = validate(resource_type, exchange, body)?;
     validated.unknown.extend(unknown);
     Ok(validated)
@@ -65,6 +65,7 @@ fn is_address(text: &str) -> bool {
 /// Puts a body into the words of RFC 7643; the places of what the dialect does not know.
 pub(super) fn translate(
     catalogue: &Catalogue,
+    resource_type: &ResourceType,
     body: &mut Map<String, Value>,
 ) -> Result<Vec<String>, ScimError> {
     // They are the service provider's, and ignored as all that is read-only.
@@ -77,14 +78,20 @@ pub(super) fn translate(
         append(body, ENTITLEMENTS, access.entitlements);
         unknown = access.unknown;
     }
-    department(catalogue, body)?;
+    department(catalogue, resource_type, body)?;
     Ok(unknown)
 }
 
 /// Moves the department to where RFC 7643 has it. The one at top level counts, if there are two.
-fn department(catalogue: &Catalogue, body: &mut Map<String, Value>) -> Result<(), ScimError> {
+fn department(
+    catalogue: &Catalogue,
+    resource_type: &ResourceType,
+    body: &mut Map<String, Value>,
+) -> Result<(), ScimError> {
     let given = take(body, DEPARTMENT);
-    let mut extension = match take(body, ENTERPRISE_USER) {
+    let schema = resource_type.extension(ENTERPRISE_USER).map(|extension| &extension.schema);
+    let mut urns = schema.into_iter().flat_map(Schema::urns);
+    let mut extension = match urns.find_map(|urn| take(body, urn)) {
         None => Map::new(),
         Some(Value::Object(extension)) => extension,
         // For whoever reads the body next to complain about.
@@ -97,7 +104,9 @@ fn department(catalogue: &Catalogue, body: &mut Map<String, Value>) -> Result<()
     if let Some(given) = given.or(own) {
         extension.insert(DEPARTMENT.to_owned(), listed(catalogue, given)?);
     }
-    body.insert(ENTERPRISE_USER.to_owned(), Value::Object(extension));
+    if !extension.is_empty() {
+        body.insert(ENTERPRISE_USER.to_owned(), Value::Object(extension));
+    }
     Ok(())
 }
 
