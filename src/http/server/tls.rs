@@ -351,7 +351,7 @@ mod tests {
     fn errors_name_the_file_and_the_remedy() {
         let folder = Folder::new("errors");
         let (cert, key) = folder.pair("one");
-        let (other_cert, other_key) = folder.pair("two");
+        let (_, other_key) = folder.pair("two");
         let text = folder.0.join("text.pem");
         std::fs::write(&text, "nothing").unwrap();
         let damaged = folder.0.join("damaged.pem");
