@@ -59,7 +59,7 @@ pub(crate) fn full_disk(session: &Session) -> Row {
 /// Fills a disk. In every other cycle scimd stops before it is full, and goes on by itself when there is
 /// room; in the others its own writes find it full, and it goes on after a restart.
 fn fill(cycle: &mut Cycle<'_>) -> Result<(), String> {
-    let foreseen = cycle.number % 2 == 0;
+    let foreseen = cycle.number.is_multiple_of(2);
     let disk = cycle.folder.with_extension("disk");
     let _mounted = Mounted::mount(&["-t", "tmpfs", "-o", "size=48m", "none"], &disk)?;
     let place = Place::fresh(&cycle.session.template, &disk.join("place"))?

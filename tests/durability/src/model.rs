@@ -232,7 +232,7 @@ pub(crate) fn address(number: u64) -> String {
 
 /// The title of such a user: now and then one that fills many sectors of the disk.
 pub(crate) fn title(number: u64) -> String {
-    let repeat = if number % 29 == 0 { 2_500 } else { 1 };
+    let repeat = if number.is_multiple_of(29) { 2_500 } else { 1 };
     format!("t{number} ").repeat(repeat)
 }
 

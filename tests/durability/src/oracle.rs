@@ -88,13 +88,11 @@ fn strangers(seen: &Seen, expected: &[Expectation]) -> Vec<Finding> {
     let mut known = BTreeSet::new();
     for Expectation { model, pending } in expected {
         known.extend(model.users.keys().chain(model.groups.keys()).cloned());
-        match pending {
-            Some(
-                Change::CreateUser { user: name, .. } | Change::CreateGroup { group: name, .. },
-            ) => {
-                known.insert(name.clone());
-            }
-            _ => {}
+        if let Some(
+            Change::CreateUser { user: name, .. } | Change::CreateGroup { group: name, .. },
+        ) = pending
+        {
+            known.insert(name.clone());
         }
     }
     let shown = seen.users.keys().chain(seen.groups.keys());

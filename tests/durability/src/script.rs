@@ -53,21 +53,29 @@ impl Script {
             45..53 => Change::Deactivate { user },
             53..63 => Change::DeleteUser { user },
             63..66 if self.with_tokens => self.token(model),
-            _ if groups.len() < GROUPS && (groups.is_empty() || roll < 75) => {
+            _ if groups.is_empty() || (roll < 75 && groups.len() < GROUPS) => {
                 let group = self.free("g", GROUPS, &|name| !model.groups.contains_key(name));
                 Change::CreateGroup { group, number, members: self.some(&users) }
             }
-            0..72 => Change::DeleteGroup { group },
+            63..72 => Change::DeleteGroup { group },
             72..80 => Change::PutGroup { group, number, members: self.some(&users) },
-            _ => {
-                let present = model.groups.get(&group).map(|known| known.state.members.clone());
-                let present = present.unwrap_or_default();
-                let mut add = self.some(&users);
-                add.retain(|name| !present.contains(name));
-                let remove = present.into_iter().filter(|_| self.random.chance(40)).collect();
-                Change::PatchGroup { group, number, add, remove }
-            }
+            _ => self.group_patch(group, number, &users, model),
         }
+    }
+
+    fn group_patch(
+        &mut self,
+        group: String,
+        number: u64,
+        users: &[&String],
+        model: &Model,
+    ) -> Change {
+        let present = model.groups.get(&group).map(|known| known.state.members.clone());
+        let present = present.unwrap_or_default();
+        let mut add = self.some(users);
+        add.retain(|name| !present.contains(name));
+        let remove = present.into_iter().filter(|_| self.random.chance(40)).collect();
+        Change::PatchGroup { group, number, add, remove }
     }
 
     fn token(&mut self, model: &Model) -> Change {

@@ -169,27 +169,25 @@ impl Seen {
 
     /// Every resource is found by each indexed value that it has.
     fn check_indexes(&mut self, client: &Client) -> Result<(), String> {
-        let mut lookups: Vec<(&str, &str, Vec<(String, String)>)> = Vec::new();
-        let numbered = || {
-            self.users
-                .values()
-                .filter_map(|user| Some((*user.number.as_ref().ok()?, user.id.clone())))
-        };
-        let named = self.users.iter().map(|(name, user)| (name.clone(), user.id.clone()));
-        lookups.push(("Users", "userName", named.collect()));
-        let external = numbered().map(|(number, id)| (external_id(number), id));
-        lookups.push(("Users", "externalId", external.collect()));
-        let addresses = numbered().map(|(number, id)| (address(number), id));
-        lookups.push(("Users", "emails.value", addresses.collect()));
-        let groups = self.groups.iter().map(|(name, group)| (name.clone(), group.id.clone()));
-        lookups.push(("Groups", "externalId", groups.collect()));
+        let numbered =
+            || self.users.values().filter_map(|user| Some((user.number.as_ref().ok()?, &user.id)));
+        let named = self.users.iter().map(|(name, user)| (name.clone(), &user.id));
+        let external = numbered().map(|(number, id)| (external_id(*number), id));
+        let addresses = numbered().map(|(number, id)| (address(*number), id));
+        let groups = self.groups.iter().map(|(name, group)| (name.clone(), &group.id));
+        let lookups = [
+            ("Users", "userName", named.collect::<Vec<_>>()),
+            ("Users", "externalId", external.collect()),
+            ("Users", "emails.value", addresses.collect()),
+            ("Groups", "externalId", groups.collect()),
+        ];
         let mut wrong = Vec::new();
         for (endpoint, attribute, values) in lookups {
             for some in values.chunks(TERMS) {
                 let terms: Vec<String> =
                     some.iter().map(|(value, _)| format!("{attribute} eq \"{value}\"")).collect();
                 let found = found(client, endpoint, &terms.join(" or "))?;
-                let there: BTreeSet<String> = some.iter().map(|(_, id)| id.clone()).collect();
+                let there: BTreeSet<String> = some.iter().map(|(_, id)| (*id).clone()).collect();
                 if found != there {
                     let missing: Vec<&String> = there.symmetric_difference(&found).collect();
                     wrong.push(format!(

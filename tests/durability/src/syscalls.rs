@@ -91,11 +91,10 @@ fn run(
         Ok((base, calls))
     });
     match prepared {
-        // How many calls there are depends a little on the moment: a few more meet nothing.
         Ok((base, calls)) => {
-            session.share_out(method, (calls + 4) * FAULTS.len(), limit, &tally, |cycle| {
-                let fault = FAULTS[cycle.number % FAULTS.len()];
-                let at = cycle.number / FAULTS.len() + 1;
+            let planned = plan(&calls);
+            session.share_out(method, planned.len(), limit, &tally, |cycle| {
+                let (fault, at) = planned.get(cycle.number).copied().unwrap_or(("kill", 1));
                 meet(cycle, &base, changes, fault, at)
             });
         }
@@ -104,8 +103,16 @@ fn run(
     tally.row()
 }
 
-/// How many calls the series makes when nothing goes wrong.
-fn count(session: &Session, base: &Base, changes: usize) -> Result<usize, String> {
+/// Every fault at every call; only what writes can be done by half. How many calls there are depends a
+/// little on the moment: a few more meet nothing.
+fn plan(calls: &[String]) -> Vec<(&'static str, usize)> {
+    let writes = |at: usize| calls.get(at - 1).is_some_and(|call| call.starts_with("W "));
+    let all = (1..=calls.len() + 4).flat_map(|at| FAULTS.map(|fault| (fault, at)));
+    all.filter(|(fault, at)| *fault != "torn" || writes(*at)).collect()
+}
+
+/// The calls of the series when nothing goes wrong.
+fn count(session: &Session, base: &Base, changes: usize) -> Result<Vec<String>, String> {
     let place = Place::fresh(&session.template, &session.work.join("count"))?;
     place.replace_data(&base.data)?;
     let log = log_of(&place);
@@ -116,7 +123,7 @@ fn count(session: &Session, base: &Base, changes: usize) -> Result<usize, String
         return Err(format!("without a fault, a change failed: {how:?}"));
     }
     server.stop()?;
-    Ok(lines(&log).len())
+    Ok(lines(&log))
 }
 
 /// The series: changes, a backup, changes. How it ended, if not well.
