@@ -197,10 +197,16 @@ impl Directory {
             None => (Candidates::All, true),
         };
         let look = Look::new(resource_type, query, exact);
+        let inexact = query.filter.as_ref().filter(|_| !exact);
+        let mut needles = inexact.and_then(|filter| filter.needles(resource_type));
         let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
             budget.spend(1)?;
+            let stored = record.json.get(..record.meta_at).unwrap_or(&record.json);
+            if needles.as_mut().is_some_and(|needles| !needles.may_match(stored)) {
+                return Ok(());
+            }
             let attributes = look.read(self, id, record, budget)?;
-            if exact || query.filter.as_ref().is_none_or(|filter| filter.matches(&attributes)) {
+            if inexact.is_none_or(|filter| filter.matches(&attributes)) {
                 let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
                 hits.push(Hit { key, target, id });
             }

@@ -139,9 +139,10 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
     base.split('/')
         .chain(rest.into_iter().flat_map(|rest| rest.split('/')))
         .map(|segment| {
-            let decoded = match segment.contains('%') {
-                true => percent_decode_str(segment).decode_utf8().ok()?,
-                false => Cow::Borrowed(segment),
+            let decoded = if segment.contains('%') {
+                percent_decode_str(segment).decode_utf8().ok()?
+            } else {
+                Cow::Borrowed(segment)
             };
             (!decoded.is_empty()).then_some(decoded)
         })

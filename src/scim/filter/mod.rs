@@ -4,6 +4,7 @@
 mod laws;
 mod lexer;
 mod matching;
+mod needle;
 mod parser;
 #[cfg(test)]
 mod peer;
@@ -11,6 +12,8 @@ mod print;
 
 use jiff::Timestamp;
 use serde_json::Number;
+
+pub use needle::Needles;
 
 use super::error::ScimError;
 use super::path::{AttrPath, Located};
