@@ -19,12 +19,12 @@ const FAULTS: [&str; 4] = ["kill", "torn", "eio", "enospc"];
 
 /// Faults at every call of a start, a series of changes and a stop.
 pub(crate) fn every(session: &Session) -> Row {
-    run(session, "every-call", Base::small, 30, Duration::from_secs(150))
+    run(session, "every-call", Base::small, 30, Duration::from_secs(200))
 }
 
 /// The same where the series begins a new file of the journal.
 pub(crate) fn every_at_new_file(session: &Session) -> Row {
-    run(session, "every-call-new-file", Base::before_new_file, 8, Duration::from_secs(60))
+    run(session, "every-call-new-file", Base::before_new_file, 8, Duration::from_secs(150))
 }
 
 /// The same for a first boot: once it has shown a token, that opens; and the next boot works.
