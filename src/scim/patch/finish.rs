@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::attribute::{Attribute, Mutability, Omitted};
+use crate::scim::attribute::{Attribute, Mutability};
 use crate::scim::canonical::{check_primary, drop_repeated, required};
 use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
@@ -65,11 +65,6 @@ fn settle(
 ) -> Result<(), ScimError> {
     let path = || format!("{prefix}{}", attribute.name);
     let Some(value) = owner.get_mut(&attribute.name) else {
-        if is_due && attribute.omitted == Omitted::TrueThenKept {
-            // Whoever takes away what says that an account may be used, closes it.
-            owner.insert(attribute.name.clone(), Value::Bool(false));
-            return Ok(());
-        }
         return if is_due && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
     };
     let empty = match value {
