@@ -10,6 +10,8 @@
 pub mod access;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
+#[path = "../../src/fold.rs"]
+pub mod fold;
 #[path = "../../src/event/mod.rs"]
 pub mod event;
 #[path = "../../src/connection/flat/mod.rs"]
