@@ -10,12 +10,12 @@
 pub mod access;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
-#[path = "../../src/fold.rs"]
-pub mod fold;
 #[path = "../../src/event/mod.rs"]
 pub mod event;
 #[path = "../../src/connection/flat/mod.rs"]
 pub mod flat;
+#[path = "../../src/fold.rs"]
+pub mod fold;
 pub mod journal;
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;
