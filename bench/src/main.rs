@@ -4,6 +4,7 @@
 //! - [`process`], [`journal`]: what a server uses: memory, processor time, disk, syncs;
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
+//! - [`soak`]: everything at once, for long;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
@@ -17,6 +18,7 @@ mod random;
 mod report;
 mod scimd;
 mod seed;
+mod soak;
 mod targets;
 
 use std::fs;
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Measure, print a table, say which targets are met
     Measure(Measure),
+    /// Put a mixed load on it for long, and print each minute what it holds
+    Soak(Soak),
     /// Serve one fixed answer to every request: what scimd is compared with
     Bare(bare::Bare),
 }
@@ -75,10 +79,32 @@ struct Measure {
     baseline: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct Soak {
+    /// The scimd binary
+    #[arg(long)]
+    scimd: PathBuf,
+    /// Where the data folder is made
+    #[arg(long)]
+    dir: PathBuf,
+    /// How many users there are
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(200..=10_000_000))]
+    users: u32,
+    /// How long
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    /// Requests a second
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    rate: u32,
+}
+
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
         Command::Measure(options) => options.run(),
+        Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {
+            soak::run(&soak::Options { scimd, dir, users: users as usize, minutes, rate })
+        }
     }
 }
 

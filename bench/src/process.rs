@@ -42,6 +42,11 @@ pub fn processor_time(pid: u32) -> Result<Duration> {
     Ok(TICK * (user + system))
 }
 
+/// How many descriptors (`fd`) or threads (`task`) a process has.
+pub fn entries(pid: u32, kind: &str) -> Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/{kind}"))?.count())
+}
+
 /// The space that the files below a folder take on disk, in bytes.
 pub fn disk(folder: &Path) -> Result<u64> {
     let mut bytes = 0;

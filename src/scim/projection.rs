@@ -25,8 +25,9 @@ use super::schema::ResourceType;
 pub struct Projection {
     selection: Selection,
     names: Names,
-    /// For each top-level name that the resource type knows: whether anything of it is served.
-    wanted: BTreeMap<String, bool>,
+    /// The top-level names of the resource type that are not treated as unknown ones are: left out
+    /// although they are served, or served although they are left out.
+    exceptions: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Names {
 impl Projection {
     /// What is served if a client asks for nothing special.
     pub fn everything() -> Self {
-        Self { selection: Selection::Default, names: Names::default(), wanted: BTreeMap::new() }
+        Self { selection: Selection::Default, names: Names::default(), exceptions: Vec::new() }
     }
 
     /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case.
@@ -115,7 +116,7 @@ impl Projection {
                 projection.selection = Selection::Without;
             }
         }
-        projection.wanted = projection.wanted(resource_type);
+        projection.exceptions = projection.exceptions(resource_type);
         Ok(projection)
     }
 
@@ -127,8 +128,13 @@ impl Projection {
     /// Whether anything of a top-level attribute, or of an extension by its URN, may be served; if
     /// not, it need not be read.
     pub fn wants(&self, top_level_name: &str) -> bool {
-        let unknown = self.selection != Selection::Only;
-        self.wanted.get(top_level_name).copied().unwrap_or(unknown)
+        let excepted = self.exceptions.iter().any(|name| name == top_level_name);
+        excepted != self.wants_unknown()
+    }
+
+    /// Whether a name that the resource type does not know is served.
+    fn wants_unknown(&self) -> bool {
+        self.selection != Selection::Only
     }
 
     /// What is served of a resource that has all its attributes, in their canonical spelling.
@@ -160,12 +166,12 @@ impl Projection {
         View { selection: self.selection, names: &self.names }
     }
 
-    fn wanted(&self, resource_type: &ResourceType) -> BTreeMap<String, bool> {
+    fn exceptions(&self, resource_type: &ResourceType) -> Vec<String> {
         let top = self.top();
         let own =
             resource_type.common.iter().chain(&resource_type.schema.attributes).map(|attribute| {
                 let inner = top.inner(attribute.returned, &attribute.name);
-                (attribute.name.clone(), inner.is_some())
+                (&attribute.name, inner.is_some())
             });
         let extended = resource_type.extensions.iter().map(|extension| {
             let inner = top.extension(&extension.schema.id);
@@ -174,9 +180,13 @@ impl Projection {
                 .attributes
                 .iter()
                 .any(|attribute| inner.inner(attribute.returned, &attribute.name).is_some());
-            (extension.schema.id.clone(), wanted)
+            (&extension.schema.id, wanted)
         });
-        own.chain(extended).collect()
+        let unknown = self.wants_unknown();
+        own.chain(extended)
+            .filter(|(_, wanted)| *wanted != unknown)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }
 

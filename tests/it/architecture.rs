@@ -178,6 +178,20 @@ fn every_path_that_the_documents_name_exists() {
 }
 
 #[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let text = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let mut named = 0;
+    for word in text.split('`').skip(1).step_by(2) {
+        let Some((file, test)) = word.split_once("::") else { continue };
+        let source = fs::read_to_string(root().join(format!("tests/it/{file}.rs")));
+        let source = source.unwrap_or_else(|error| panic!("{word}: {error}"));
+        assert!(source.contains(&format!("fn {test}()")), "there is no test {word}");
+        named += 1;
+    }
+    assert!(named > 30, "the threat model names {named} tests");
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     for source in sources() {
         let lines =

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::Call;
 use crate::connection::dialect::Form;
-use crate::directory::Search;
+use crate::directory::{Page, Search};
 use crate::http::error::Failure;
 use crate::http::respond::{self, Answer};
 use crate::scim::json;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query};
 use crate::scim::schema::ResourceType;
+
+/// How many resources, members and pieces of access a page may show and be a short one.
+const SHORT_PAGE: usize = 32;
 
 /// Lists resources of the type that the path names.
 pub(super) async fn one_type(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
@@ -82,6 +85,18 @@ async fn search(
     let view = |resource_type: &ResourceType| {
         call.view(forms.get(&resource_type.name).unwrap_or(&everything))
     };
+    if is_quick && is_short(&page) {
+        return respond::page(&page, view);
+    }
     // A long list takes its time to write: the other connections of this thread go elsewhere.
     tokio::task::block_in_place(|| respond::page(&page, view))
+}
+
+/// Whether a page is written sooner than the other connections of a thread could be sent elsewhere.
+fn is_short(page: &Page) -> bool {
+    let shown = page.resources.iter().map(|(_, stored)| {
+        let references = stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
+        1 + references + stored.access.as_ref().map_or(0, |access| access.pieces.len())
+    });
+    shown.sum::<usize>() <= SHORT_PAGE
 }
