@@ -3,6 +3,7 @@
 //! - `listener`: accepts, counts connections, stops;
 //! - `tls`: certificate and key, loaded or made;
 //! - `connection`: one connection from handshake to last byte;
+//! - `validity`: from when to when a certificate is valid;
 //! - `unparsed`: words for a request that could not even be parsed;
 //! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
@@ -15,6 +16,7 @@ mod connection;
 mod listener;
 pub mod tls;
 mod unparsed;
+mod validity;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use hyper::{Request, Response, StatusCode};
 
 pub use listener::serve;
 pub use tls::{TlsConfig, TlsError};
+pub use validity::Validity;
 
 /// What one client, and all of them together, may take.
 #[derive(Clone, Debug)]
@@ -47,6 +50,15 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Request line and headers together; a longer head is answered with 431 and a close.
     pub max_header_bytes: usize,
+}
+
+/// What connections are accepted under: the certificate and the limits of the moment.
+#[derive(Clone)]
+pub struct Terms {
+    /// The certificate that is shown; `None` for plain text.
+    pub tls: Option<TlsConfig>,
+    /// What clients may take.
+    pub limits: Limits,
 }
 
 /// What answers requests.

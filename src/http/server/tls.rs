@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
@@ -24,6 +25,8 @@ use rustls::version::{TLS12, TLS13};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+
+use super::validity::Validity;
 
 /// The longest that browsers and Apple's libraries accept.
 const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);
@@ -65,6 +68,18 @@ pub enum TlsError {
         "the private key in {key} does not belong to the certificate in {certificate}; give the pair that was issued together"
     )]
     Mismatch { certificate: PathBuf, key: PathBuf },
+    #[error(
+        "the certificate in {path} was valid until {until}; put a newer one in its place, or, if scimd made it, remove it and its key to have both made anew"
+    )]
+    Expired { path: PathBuf, until: Timestamp },
+    #[error(
+        "the certificate in {path} is not valid before {from}; check this machine's clock, or give one that is valid now"
+    )]
+    NotYetValid { path: PathBuf, from: Timestamp },
+    #[error(
+        "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if somebody may have read it (a key that belongs to root may be readable by a group: 640)"
+    )]
+    OpenKey { path: PathBuf, mode: u32 },
     #[error(
         "{present} is there but {missing} is not; put the missing file back, or remove the other one to have both made anew"
     )]
@@ -119,6 +134,46 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     config.max_early_data_size = 0;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
     Ok(TlsConfig(Arc::new(config)))
+}
+
+/// From when to when the certificate in a PEM file is valid, which it must be at present.
+///
+/// # Errors
+///
+/// [`TlsError::Expired`], [`TlsError::NotYetValid`], or that the file holds no certificate.
+pub fn validity(cert_pem: &Path, now: Timestamp) -> Result<Validity, TlsError> {
+    let path = || cert_pem.to_owned();
+    let chain = certificates(cert_pem)?;
+    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path() })?;
+    let validity = Validity::of(leaf).ok_or_else(|| TlsError::BadCertificate {
+        path: path(),
+        reason: "its dates can't be read".to_owned(),
+    })?;
+    let Validity { not_before, not_after } = validity;
+    if now < not_before {
+        return Err(TlsError::NotYetValid { path: path(), from: not_before });
+    }
+    if now.as_second() > not_after.as_second() {
+        return Err(TlsError::Expired { path: path(), until: not_after });
+    }
+    Ok(validity)
+}
+
+/// Insists that nobody but its owner may read a private key. One that belongs to root may be readable by a
+/// group, which is how a key is shared between services.
+///
+/// # Errors
+///
+/// [`TlsError::OpenKey`], or [`TlsError::Read`] if the file can't be looked at.
+pub fn insist_on_private(key_pem: &Path) -> Result<(), TlsError> {
+    let found = std::fs::metadata(key_pem)
+        .map_err(|reason| TlsError::Read { path: key_pem.to_owned(), reason })?;
+    let mode = found.mode() & 0o777;
+    let forbidden = if found.uid() == 0 { 0o037 } else { 0o077 };
+    if mode & forbidden != 0 {
+        return Err(TlsError::OpenKey { path: key_pem.to_owned(), mode });
+    }
+    Ok(())
 }
 
 /// The file name of a self-signed certificate.
