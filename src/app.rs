@@ -55,9 +55,12 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
     let store = LocalStore::open(folder, limits, new_identity()?, clock.now())
         .context("can't open the data folder")?;
     let (catalogue, registry) = vocabulary(config)?;
+    let brakes = config.connections.iter();
+    let brakes = brakes.map(|(name, connection)| (name.clone(), connection.brake.clone()));
     let settings = Settings {
         registry: Arc::new(registry),
         catalogue,
+        brakes: Arc::new(brakes.collect()),
         clock,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,

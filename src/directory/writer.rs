@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Shared;
+use super::brake::{self, Judged};
 use super::error::DirectoryError;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
@@ -29,7 +30,7 @@ const GROUP: usize = 512;
 /// How many bytes of changes close a group.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How many bytes a command may change: well below what the journal takes as one change.
-const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
+pub(super) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -68,10 +69,11 @@ impl<C: Command> Job for Queued<C> {
     fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change> {
         let now = shared.settings.clock.now();
         let mut work = Work::new(pending, shared, &self.actor, now);
-        let outcome = self.command.run(&mut work);
+        let outcome =
+            brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
-        self.outcome = Some(if bytes > MAX_COMMAND_BYTES {
+        let mut outcome = if bytes > MAX_COMMAND_BYTES {
             drafts.clear();
             Err(ScimError::new(
                 ScimType::TooMany,
@@ -80,7 +82,20 @@ impl<C: Command> Job for Queued<C> {
             .into())
         } else {
             outcome
-        });
+        };
+        let judged = shared.brakes.judge(pending, &shared.settings, &self.actor, now, drafts);
+        let drafts = match judged {
+            Ok(Judged::Pass(drafts)) => drafts,
+            Ok(Judged::Held(drafts, error)) => {
+                outcome = Err(error);
+                drafts
+            }
+            Err(error) => {
+                outcome = Err(error);
+                Vec::new()
+            }
+        };
+        self.outcome = Some(outcome);
         drafts
             .into_iter()
             .map(|Draft { event, expectations, writes }| {
@@ -280,6 +295,7 @@ mod tests {
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
             catalogue: Arc::new(Catalogue::new(&Config::default())),
+            brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 1,
             max_scan: 1,
