@@ -34,7 +34,8 @@ fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
         return Some(moment);
     }
     let civil = text.parse::<DateTime>().ok();
-    let civil = civil.or_else(|| Some(text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight())));
+    let civil = civil
+        .or_else(|| Some(text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight())));
     TimeZone::UTC.to_timestamp(civil?).ok()
 }
 

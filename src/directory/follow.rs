@@ -113,7 +113,11 @@ impl Directory {
 
 /// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
 /// and told.
-pub(super) fn align(resource_type: &ResourceType, before: &Names, account: &mut Resource) -> Vec<String> {
+pub(super) fn align(
+    resource_type: &ResourceType,
+    before: &Names,
+    account: &mut Resource,
+) -> Vec<String> {
     let mut gone = Vec::new();
     for attribute in &resource_type.schema.attributes {
         let value = attribute.sub_attribute("value");

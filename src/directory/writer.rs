@@ -69,8 +69,7 @@ impl<C: Command> Job for Queued<C> {
     fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change> {
         let now = shared.settings.clock.now();
         let mut work = Work::new(pending, shared, &self.actor, now);
-        let outcome =
-            brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
+        let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
         let mut outcome = if bytes > MAX_COMMAND_BYTES {

@@ -140,3 +140,83 @@ fn apply(values: &mut Values, writes: Vec<Write>, wanted: Wanted<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::{Actor, Event, Head, Verb};
+    use crate::store::folder::DataFolder;
+    use crate::store::local::Limits;
+    use crate::store::upkeep::{Keeping, Upkeep as _};
+    use crate::store::{Change, Store as _};
+
+    fn moment(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn store(folder: &std::path::Path) -> LocalStore {
+        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        LocalStore::open(DataFolder::open(folder).unwrap(), limits, [7; 16], moment(0)).unwrap()
+    }
+
+    /// A change at a moment that sets a key to it, and `xbig` to so many bytes.
+    fn change(store: &LocalStore, second: i64, size: usize) {
+        let event = Event { kind: "test".to_owned(), verb: Verb::Replaced, subject: String::new() };
+        let head = Head { time: moment(second), actor: Actor::System, event };
+        let set =
+            |key: &[u8], value: Vec<u8>| Write { key: key.to_vec(), value: Some(value.into()) };
+        let writes = vec![set(b"xa", second.to_string().into_bytes()), set(b"xbig", vec![7; size])];
+        store.commit(vec![Change { expectations: Vec::new(), writes, head }]).unwrap();
+    }
+
+    fn past(store: &LocalStore, sequence: u64) -> Result<Option<Bytes>, StoreError> {
+        Ok(store.past(sequence, &|key| key == b"xa")?.remove(&b"xa"[..]))
+    }
+
+    #[test]
+    fn the_clock_may_go_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        assert_eq!(store.last_before(moment(5)).unwrap(), 0);
+        for second in [1, 2, 10, 3, 4] {
+            change(&store, second, 1);
+        }
+        for (second, last) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (5, 5), (11, 5)] {
+            assert_eq!(store.last_before(moment(second)).unwrap(), last, "{second}");
+        }
+        for (sequence, value) in [(0, None), (1, Some("1")), (3, Some("10")), (5, Some("4"))] {
+            assert_eq!(past(&store, sequence).unwrap().as_deref(), value.map(str::as_bytes));
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_trimmed_reaches_back_to_the_oldest_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        const MIB: usize = 1024 * 1024;
+        (1..=40).for_each(|second| change(&store, second, MIB));
+        let oldest = store.snapshot(moment(40)).unwrap().snapshot;
+        (41..=45).for_each(|second| change(&store, second, MIB));
+        let keeping = Keeping { snapshots: 2, journal: Some(Duration::ZERO) };
+        assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
+
+        let begin = store.history.begin().unwrap().sequence;
+        assert!((1..40).contains(&begin), "{begin}");
+        assert_eq!(store.last_before(moment(44)).unwrap(), 43);
+        for sequence in [40, 43, 45] {
+            let value = sequence.to_string();
+            assert_eq!(past(&store, sequence).unwrap().unwrap(), value.as_bytes(), "{sequence}");
+        }
+        let told = past(&store, 39).unwrap_err().to_string();
+        assert!(told.contains("no snapshot that is kept goes back to change 39"), "{told}");
+        let told = store.last_before(moment(2)).unwrap_err().to_string();
+        assert!(told.contains(&format!("begins with change {}", begin + 1)), "{told}");
+
+        // One that is damaged is passed over; here there is no older one.
+        std::fs::write(&oldest.path, "nothing").unwrap();
+        assert!(past(&store, 43).is_err());
+        assert_eq!(past(&store, 45).unwrap().unwrap(), &b"45"[..]);
+    }
+}

@@ -102,7 +102,8 @@ impl Losses<'_> {
         while let Some(group) = waiting.pop() {
             self.state.scan(&keys::members(group), None, &mut |key, value| {
                 let tag = value.first().copied().unwrap_or_default();
-                let is_account = self.settings.registry.by_tag(tag).is_some_and(|one| one.is_account);
+                let is_account =
+                    self.settings.registry.by_tag(tag).is_some_and(|one| one.is_account);
                 match keys::trailing_id(key) {
                     Some(id) if is_account => drop(self.lost.insert(id)),
                     Some(id) if seen.insert(id) => waiting.push(id),

@@ -184,7 +184,9 @@ impl Directory {
         let shared = &self.shared;
         let mut holds = holds(shared.store.as_ref())?;
         let mut names: Vec<String> = shared.settings.brakes.keys().cloned().collect();
-        names.extend(holds.keys().filter(|name| !shared.settings.brakes.contains_key(*name)).cloned());
+        names.extend(
+            holds.keys().filter(|name| !shared.settings.brakes.contains_key(*name)).cloned(),
+        );
         let mut tallies = shared.brakes.tallies();
         let now = shared.brakes.clock.elapsed();
         let status = |connection: String| {

@@ -80,7 +80,8 @@ impl Tally {
     }
 
     fn forget(&mut self, now: Duration, window: Duration) {
-        while let Some(first) = self.order.pop_front_if(|first| first.at.saturating_add(window) <= now)
+        while let Some(first) =
+            self.order.pop_front_if(|first| first.at.saturating_add(window) <= now)
         {
             self.members.remove(&first.id);
         }

@@ -166,7 +166,10 @@ fn holders(
             let holder = work.get(&keys::unique(resource_type.tag, &indexed, value))?;
             if let Some(holder) = holder.as_deref().and_then(keys::trailing_id) {
                 let (kind, name) = (resource_type.name.to_lowercase(), &indexed.leaf().name);
-                found.push(format!("{name} \"{}\" (now of the {kind} {holder})", value.escape_debug()));
+                found.push(format!(
+                    "{name} \"{}\" (now of the {kind} {holder})",
+                    value.escape_debug()
+                ));
             }
         }
     }
@@ -230,7 +233,8 @@ fn refuse_circles(work: &Work<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
     let registry = &work.settings().registry;
     for Tie { group, member, was, .. } in ties {
         let tag = was.as_ref().and_then(|tie| tie.first().copied());
-        let of_groups = tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
+        let of_groups =
+            tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
         if of_groups && member::ancestors(work, *group)?.iter().any(|(above, _)| above == member) {
             return Err(DirectoryError::Unfit(format!(
                 "nothing was undone: the group {member} would be in {group} again, which is in it by now; \

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::apply::{Apply, Outcome};
 use super::{Undo, UndoReport};
 use crate::access::Catalogue;
 use crate::clock::Clock;
@@ -44,15 +45,17 @@ fn attempt() -> impl Strategy<Value = Attempt> {
     let (name, title, which) = (0..6_u8, 0..3_u8, 0..12_usize);
     let members = proptest::collection::vec(0..12_usize, 0..4);
     prop_oneof![
-        (name.clone(), title.clone())
-            .prop_map(|(name, title)| Attempt::CreateUser { name, title }),
+        (name.clone(), title.clone()).prop_map(|(name, title)| Attempt::CreateUser { name, title }),
         (name.clone(), members.clone())
             .prop_map(|(name, members)| Attempt::CreateGroup { name, members }),
         (which.clone(), name.clone(), title, any::<bool>()).prop_map(
             |(which, name, title, active)| Attempt::ReplaceUser { which, name, title, active }
         ),
-        (which.clone(), name, members)
-            .prop_map(|(which, name, members)| Attempt::ReplaceGroup { which, name, members }),
+        (which.clone(), name, members).prop_map(|(which, name, members)| Attempt::ReplaceGroup {
+            which,
+            name,
+            members
+        }),
         which.prop_map(|which| Attempt::Delete { which }),
     ]
 }
@@ -71,6 +74,15 @@ fn moment(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
+fn asked(since: i64, through: Option<&str>) -> Undo {
+    Undo {
+        since: moment(since),
+        connection: through.map(ToOwned::to_owned),
+        unknown: UnknownAccess::Refuse,
+        dry_run: false,
+    }
+}
+
 impl World {
     fn new(folder: &Path) -> Self {
         let folder = DataFolder::open(folder).unwrap();
@@ -85,7 +97,7 @@ impl World {
             catalogue: Arc::new(Catalogue::new(&Config::default())),
             brakes: Arc::default(),
             clock: Clock::Fixed(moment(second)),
-            max_resource_bytes: 65_536,
+            max_resource_bytes: 2 * 1024 * 1024,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
         };
@@ -120,7 +132,8 @@ impl World {
                 self.create(directory, actor, "Users", user(name, title));
             }
             Attempt::CreateGroup { name, members } => {
-                let body = json!({"displayName": format!("group{name}"), "members": named(members)});
+                let body =
+                    json!({"displayName": format!("group{name}"), "members": named(members)});
                 self.create(directory, actor, "Groups", body);
             }
             Attempt::ReplaceUser { which, name, title, active } => {
@@ -129,7 +142,8 @@ impl World {
                 self.replace(directory, actor, "Users", *which, body);
             }
             Attempt::ReplaceGroup { which, name, members } => {
-                let body = json!({"displayName": format!("group{name}"), "members": named(members)});
+                let body =
+                    json!({"displayName": format!("group{name}"), "members": named(members)});
                 self.replace(directory, actor, "Groups", *which, body);
             }
             Attempt::Delete { which } => {
@@ -180,14 +194,13 @@ impl World {
         let _ = directory.submit(actor, replace).wait();
     }
 
-    fn undo(&self, second: i64, since: i64, through: Option<&str>) -> Result<UndoReport, DirectoryError> {
-        let asked = Undo {
-            since: moment(since),
-            connection: through.map(ToOwned::to_owned),
-            unknown: UnknownAccess::Refuse,
-            dry_run: false,
-        };
-        self.at(second).undo(&Actor::Operator { uid: None }, &asked)
+    fn undo(
+        &self,
+        second: i64,
+        since: i64,
+        through: Option<&str>,
+    ) -> Result<UndoReport, DirectoryError> {
+        self.at(second).undo(&Actor::Operator { uid: None }, &asked(since, through))
     }
 
     /// All state but for tokens, marks, versions and times.
@@ -295,4 +308,60 @@ proptest! {
             prop_assert_eq!(&after, &then);
         }
     }
+}
+
+#[test]
+fn a_plan_that_something_has_overtaken_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    let replace = |title| Attempt::ReplaceUser { which: 0, name: 0, title, active: true };
+    world.attempt(1, &[(true, Attempt::CreateUser { name: 0, title: 0 })]);
+    world.attempt(3, &[(true, replace(1))]);
+    let directory = world.at(4);
+    let (plan, _) = directory.plan_undo(&asked(2, None)).unwrap();
+    drop(directory);
+    world.attempt(5, &[(false, replace(2))]);
+    let before = world.state();
+    let command = Apply { plan: Arc::new(plan), subject: String::new(), dry_run: false };
+    let outcome = world.at(6).submit(Actor::System, command).wait().unwrap();
+    assert!(matches!(outcome, Outcome::Overtaken));
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn what_is_too_much_at_once_is_undone_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    let user =
+        |number: usize, title: String| json!({"userName": format!("user{number}"), "title": title});
+    let directory = world.at(1);
+    for number in 0..78 {
+        world.create(&directory, Actor::System, "Users", user(number, "x".repeat(1_000_000)));
+    }
+    drop(directory);
+    let then = world.state();
+    for second in 3..6 {
+        let directory = world.at(second);
+        let part = (second as usize - 3) * 26;
+        for number in std::iter::once(0).chain(part..part + 26) {
+            world.replace(
+                &directory,
+                Actor::System,
+                "Users",
+                number,
+                user(number, format!("{second}")),
+            );
+        }
+    }
+    // What was put back once is not taken for the last that was done.
+    for later in [5, 4] {
+        let before = world.state();
+        let refused = world.undo(10 - later, 2, None).unwrap_err().to_string();
+        assert!(refused.contains("48 are the most; undo what came last first"), "{refused}");
+        assert!(refused.contains(&format!("`scimd undo --since {}`", moment(later))), "{refused}");
+        assert_eq!(world.state(), before);
+        world.undo(10 - later, later, None).unwrap();
+    }
+    world.undo(7, 2, None).unwrap();
+    assert_eq!(world.state(), then);
 }

@@ -118,7 +118,9 @@ fn subject(asked: &Undo, report: &UndoReport) -> String {
 fn too_large(plan: &Plan, bytes: usize, most: usize) -> DirectoryError {
     let mib = |bytes: usize| bytes.div_ceil(1024 * 1024);
     let how = match plan.later(most as f64 * PART / bytes as f64) {
-        Some(later) => format!("undo what came last first: `scimd undo --since {later}`, then this again"),
+        Some(later) => {
+            format!("undo what came last first: `scimd undo --since {later}`, then this again")
+        }
         None => "it was changed all at once, so there are no parts; restore a backup".to_owned(),
     };
     DirectoryError::Unfit(format!(

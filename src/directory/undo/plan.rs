@@ -16,8 +16,8 @@ use crate::directory::follow::{InUse, UnknownAccess, align};
 use crate::directory::resource::{self, Stored};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
-use crate::store::keys::{self, Kind};
 use crate::store::StoreError;
+use crate::store::keys::{self, Kind};
 
 /// How many characters of a value are told.
 const SHORT: usize = 40;
@@ -44,7 +44,7 @@ pub(super) struct Planned {
     pub(super) is: Option<Bytes>,
     /// The highest version that it ever had.
     pub(super) version: u64,
-    last: Timestamp,
+    reached: Timestamp,
 }
 
 /// A membership, as it was and as it is.
@@ -53,7 +53,7 @@ pub(super) struct Tie {
     pub(super) member: ResourceId,
     pub(super) was: Option<Bytes>,
     pub(super) is: Option<Bytes>,
-    last: Timestamp,
+    reached: Timestamp,
 }
 
 impl Planned {
@@ -93,24 +93,26 @@ impl Plan {
         self.records.is_empty() && self.ties.is_empty()
     }
 
-    /// From when on the plan would be so many times smaller, if there is such a moment: what was last
-    /// changed later than that is all that it would hold.
+    /// The earliest moment since which no more than a share of the plan was changed, by its size; `None`
+    /// if there is none.
     pub(super) fn later(&self, share: f64) -> Option<Timestamp> {
         let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
-        let records = self.records.iter().map(|one| (one.last, size(&one.was) + INDEX_BYTES));
-        let ties = self.ties.iter().map(|tie| (tie.last, size(&tie.was) + TIE_BYTES));
+        let records = self.records.iter().map(|one| (one.reached, size(&one.was) + INDEX_BYTES));
+        let ties = self.ties.iter().map(|tie| (tie.reached, size(&tie.was) + TIE_BYTES));
         let mut sizes: Vec<(Timestamp, usize)> = records.chain(ties).collect();
-        sizes.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
+        sizes.sort_unstable_by_key(|(reached, _)| std::cmp::Reverse(*reached));
         let whole: usize = sizes.iter().map(|(_, size)| size).sum();
         let mut room = whole as f64 * share;
-        let mut later = None;
-        for (last, size) in sizes {
+        // What was changed at one moment fits as a whole or not.
+        let (mut fits, mut trying) = (None, None);
+        for (reached, size) in sizes {
+            if trying != Some(reached) {
+                (fits, trying) = (trying, Some(reached));
+            }
             room -= size as f64;
             if room < 0.0 {
-                // What was changed at this very moment does not fit any more.
-                return later.filter(|later| *later > last);
+                return fits;
             }
-            later = Some(last);
         }
         None
     }
@@ -131,11 +133,7 @@ pub(super) fn plan(
     let kept = trail.names.take().and_then(|names| serde_json::from_slice(&names).ok());
     let mut planner = Planner {
         asked,
-        plan: Plan {
-            records: Vec::new(),
-            ties: Vec::new(),
-            names: kept.unwrap_or(present_names),
-        },
+        plan: Plan { records: Vec::new(), ties: Vec::new(), names: kept.unwrap_or(present_names) },
         rows: BTreeMap::new(),
         in_use: InUse::default(),
     };
@@ -209,7 +207,7 @@ impl Planner<'_> {
             was: item.was.clone(),
             is: item.is.clone(),
             version: item.version,
-            last: item.last,
+            reached: item.reached,
         };
         let present = item.is.as_ref().map(|is| planned.read(is)).transpose()?;
         let target =
@@ -280,8 +278,8 @@ impl Planner<'_> {
                 return None;
             }
         }
-        let Item { was, is, last, .. } = item;
-        self.plan.ties.push(Tie { group, member, was, is, last });
+        let Item { was, is, reached, .. } = item;
+        self.plan.ties.push(Tie { group, member, was, is, reached });
         if let Some(back) = back {
             let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Revert));
             if row.action == Action::Skip {
@@ -301,7 +299,9 @@ impl Planner<'_> {
     ) -> Result<(), DirectoryError> {
         for (id, unnamed) in self.rows.iter_mut().filter(|(_, row)| row.kind.is_empty()) {
             for resource_type in types {
-                let Some(item) = records.get(&keys::record(resource_type.tag, *id)) else { continue };
+                let Some(item) = records.get(&keys::record(resource_type.tag, *id)) else {
+                    continue;
+                };
                 let Some(value) = item.is.as_ref().or(item.was.as_ref()) else { continue };
                 let named = row(resource_type, *id, &read(resource_type, *id, value)?.1);
                 (unnamed.kind, unnamed.name) = (named.kind, named.name);

@@ -24,8 +24,10 @@ pub(super) struct Item {
     by: Vec<usize>,
     /// The highest version that a record had.
     pub(super) version: u64,
-    /// When it was written last.
-    pub(super) last: Timestamp,
+    /// When it first said what it says now, since the moment: undoing what came later changes nothing.
+    pub(super) reached: Timestamp,
+    /// What else it said, as checksums, and when first.
+    prints: Vec<(u32, Timestamp)>,
 }
 
 /// What became of the directory since a moment.
@@ -145,19 +147,25 @@ impl Trail {
 
 impl Item {
     fn note(&mut self, key: &[u8], value: Option<Bytes>, actor: Option<usize>, time: Timestamp) {
-        self.note_version(value.as_ref().filter(|_| keys::is_record(key)));
-        let changes = if keys::is_record(key) {
-            content(self.is.as_ref()) != content(value.as_ref())
+        let (changes, print) = if keys::is_record(key) {
+            self.note_version(value.as_ref());
+            let content = content(value.as_ref());
+            let print = content.as_ref().map_or(0, |(json, _)| crc32c::crc32c(json));
+            (self::content(self.is.as_ref()) != content, print)
         } else {
-            self.is.is_some() != value.is_some()
+            (self.is.is_some() != value.is_some(), u32::from(value.is_some()))
         };
         if let (true, Some(actor)) = (changes, actor)
             && !self.by.contains(&actor)
         {
             self.by.push(actor);
         }
+        let known = self.prints.iter().find(|(known, _)| *known == print);
+        self.reached = known.map_or(time, |(_, time)| *time);
+        if known.is_none() {
+            self.prints.push((print, time));
+        }
         self.is = value;
-        self.last = time;
     }
 
     fn note_version(&mut self, value: Option<&Bytes>) {
