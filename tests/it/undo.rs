@@ -277,7 +277,8 @@ fn what_a_backup_does_not_hold_is_not_guessed() {
 
 #[test]
 fn access_that_is_not_known_any_more_is_named_or_done_without() {
-    const ROLE: &str = "[[roles]]\nname = \"Clerk\"\nworkspaces = [{ name = \"Main\" }]\n";
+    const ROLE: &str =
+        "[[roles]]\nname = \"Clerk\"\nid = \"clerk\"\nworkspaces = [{ name = \"Main\" }]\n";
     let (mut server, app, idp) = start(ROLE);
     let (path, _) =
         create(&idp, "/Users", &json!({"userName": "ada", "roles": [{"value": "Clerk"}]}));
@@ -285,11 +286,10 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
     idp.patch(&path, &json!([{"op": "remove", "path": "roles"}])).expect(200);
     server.stop();
     let file = server.folder().join("config.toml");
-    let text =
-        fs::read_to_string(&file).unwrap().replace("\"Clerk\"", "\"Officer\"\nid = \"clerk\"");
+    let text = fs::read_to_string(&file).unwrap().replace("\"Clerk\"", "\"Officer\"");
     fs::write(&file, &text).unwrap();
     undone(&server, &["--since", &since, "--dry-run"]);
-    fs::write(&file, text.replace("\"Officer\"\nid = \"clerk\"", "\"Guard\"")).unwrap();
+    fs::write(&file, text.replace("\"clerk\"", "\"other\"")).unwrap();
     let told = refused(&server, &["undo", "--since", &since], 1);
     assert!(
         told.contains("roles \"Clerk\" (1: ada)") && told.contains("--drop-unknown-access"),

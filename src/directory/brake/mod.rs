@@ -85,7 +85,7 @@ impl Brakes {
     ) -> Result<Judged, DirectoryError> {
         let Actor::Connection { name, .. } = actor else { return Ok(Judged::Pass(drafts)) };
         let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(drafts)) };
-        if brake.action == BrakeAction::Off {
+        if brake.action == BrakeAction::Off || drafts.is_empty() {
             return Ok(Judged::Pass(drafts));
         }
         let accounts = accounts(state, settings)?;

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::plan::{Plan, Planned, Tie};
 use crate::directory::error::DirectoryError;
 use crate::directory::work::{Command, Work};
-use crate::directory::writer::MAX_COMMAND_BYTES;
 use crate::directory::{member, resource};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -23,6 +22,8 @@ pub(super) struct Apply {
     pub(super) plan: Arc<Plan>,
     /// What the journal calls it.
     pub(super) subject: String,
+    /// How many bytes it may change.
+    pub(super) most: usize,
     /// Whether it is only tried.
     pub(super) dry_run: bool,
 }
@@ -71,7 +72,7 @@ impl Command for Apply {
         }
         refuse_circles(work, &plan.ties)?;
         let bytes = work.bytes();
-        if bytes > MAX_COMMAND_BYTES {
+        if bytes > self.most {
             return Ok(Outcome::TooLarge(bytes));
         }
         if !self.dry_run {

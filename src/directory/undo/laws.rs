@@ -97,7 +97,7 @@ impl World {
             catalogue: Arc::new(Catalogue::new(&Config::default())),
             brakes: Arc::default(),
             clock: Clock::Fixed(moment(second)),
-            max_resource_bytes: 2 * 1024 * 1024,
+            max_resource_bytes: 65_536,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
         };
@@ -322,7 +322,8 @@ fn a_plan_that_something_has_overtaken_changes_nothing() {
     drop(directory);
     world.attempt(5, &[(false, replace(2))]);
     let before = world.state();
-    let command = Apply { plan: Arc::new(plan), subject: String::new(), dry_run: false };
+    let command =
+        Apply { plan: Arc::new(plan), subject: String::new(), most: 99_999, dry_run: false };
     let outcome = world.at(6).submit(Actor::System, command).wait().unwrap();
     assert!(matches!(outcome, Outcome::Overtaken));
     assert_eq!(world.state(), before);
@@ -335,33 +336,35 @@ fn what_is_too_much_at_once_is_undone_in_parts() {
     let user =
         |number: usize, title: String| json!({"userName": format!("user{number}"), "title": title});
     let directory = world.at(1);
-    for number in 0..78 {
-        world.create(&directory, Actor::System, "Users", user(number, "x".repeat(1_000_000)));
+    for number in 0..12 {
+        world.create(&directory, Actor::System, "Users", user(number, "x".repeat(10_000)));
     }
     drop(directory);
     let then = world.state();
     for second in 3..6 {
         let directory = world.at(second);
-        let part = (second as usize - 3) * 26;
-        for number in std::iter::once(0).chain(part..part + 26) {
-            world.replace(
-                &directory,
-                Actor::System,
-                "Users",
-                number,
-                user(number, format!("{second}")),
-            );
+        let part = (second as usize - 3) * 4;
+        for number in std::iter::once(0).chain(part..part + 4) {
+            let title = format!("{second}");
+            world.replace(&directory, Actor::System, "Users", number, user(number, title));
         }
     }
+    let undo = |second: i64, since: i64| {
+        let (directory, operator) = (world.at(second), Actor::Operator { uid: None });
+        directory.undo_within(&operator, &asked(since, None), 70_000)
+    };
     // What was put back once is not taken for the last that was done.
-    for later in [5, 4] {
+    for (second, later) in [(6, 5), (7, 4)] {
         let before = world.state();
-        let refused = world.undo(10 - later, 2, None).unwrap_err().to_string();
-        assert!(refused.contains("48 are the most; undo what came last first"), "{refused}");
+        let refused = undo(second, 2).unwrap_err().to_string();
+        assert!(refused.contains("undo what came last first"), "{refused}");
         assert!(refused.contains(&format!("`scimd undo --since {}`", moment(later))), "{refused}");
         assert_eq!(world.state(), before);
-        world.undo(10 - later, later, None).unwrap();
+        undo(second, later).unwrap();
     }
-    world.undo(7, 2, None).unwrap();
+    undo(8, 2).unwrap();
     assert_eq!(world.state(), then);
+
+    let refused = world.at(9).undo_within(&Actor::System, &asked(1, None), 100).unwrap_err();
+    assert!(refused.to_string().contains("there are no parts; restore a backup"), "{refused}");
 }

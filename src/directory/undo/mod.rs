@@ -54,6 +54,16 @@ impl Directory {
     /// `Unfit`, naming what stands in the way; `AccessInUse`; `Storage`, also if it is not known any
     /// more what was then. Then nothing has changed.
     pub fn undo(&self, actor: &Actor, asked: &Undo) -> Result<UndoReport, DirectoryError> {
+        self.undo_within(actor, asked, MAX_COMMAND_BYTES)
+    }
+
+    /// The same, if it changes so many bytes at most.
+    fn undo_within(
+        &self,
+        actor: &Actor,
+        asked: &Undo,
+        most: usize,
+    ) -> Result<UndoReport, DirectoryError> {
         for _ in 0..ATTEMPTS {
             let (plan, mut report) = self.plan_undo(asked)?;
             if plan.is_empty() {
@@ -63,6 +73,7 @@ impl Directory {
             let command = Apply {
                 plan: Arc::clone(&plan),
                 subject: subject(asked, &report),
+                most,
                 dry_run: asked.dry_run,
             };
             match self.submit(actor.clone(), command).wait()? {
@@ -72,7 +83,7 @@ impl Directory {
                     report.members_back -= without_end.min(report.members_back);
                     return Ok(report);
                 }
-                Outcome::TooLarge(bytes) => return Err(too_large(&plan, bytes, MAX_COMMAND_BYTES)),
+                Outcome::TooLarge(bytes) => return Err(too_large(asked, &plan, bytes, most)),
                 Outcome::Overtaken => {
                     tracing::info!("what is to be undone has changed meanwhile: reading it again");
                 }
@@ -115,11 +126,15 @@ fn subject(asked: &Undo, report: &UndoReport) -> String {
 }
 
 /// The error for what does not go into one change.
-fn too_large(plan: &Plan, bytes: usize, most: usize) -> DirectoryError {
+fn too_large(asked: &Undo, plan: &Plan, bytes: usize, most: usize) -> DirectoryError {
     let mib = |bytes: usize| bytes.div_ceil(1024 * 1024);
     let how = match plan.later(most as f64 * PART / bytes as f64) {
         Some(later) => {
-            format!("undo what came last first: `scimd undo --since {later}`, then this again")
+            let through = asked.connection.as_ref();
+            let through = through.map(|name| format!(" --connection {name}")).unwrap_or_default();
+            format!(
+                "undo what came last first: `scimd undo --since {later}{through}`, then this again"
+            )
         }
         None => "it was changed all at once, so there are no parts; restore a backup".to_owned(),
     };

@@ -226,9 +226,6 @@ impl Planner<'_> {
             }
             (None, None) => return Ok(()),
         };
-        if action == Action::Revert && changes.is_empty() {
-            return Ok(());
-        }
         let mut row = row(resource_type, id, attributes);
         if let Some(connection) = &self.asked.connection {
             if !trail.by(item, connection) {
@@ -246,8 +243,11 @@ impl Planner<'_> {
             let name = attributes.display(resource_type).unwrap_or_default();
             gone.iter().for_each(|piece| self.in_use.note(piece, name));
         }
-        self.rows.insert(id, row);
-        self.plan.records.push(planned);
+        // What it was is gone from the catalogue: without that it is what it is.
+        if row.action != Action::Revert || !row.changes.is_empty() {
+            self.rows.insert(id, row);
+            self.plan.records.push(planned);
+        }
         Ok(())
     }
 
