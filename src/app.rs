@@ -61,9 +61,12 @@ fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigE
         None => catalogue,
     };
     let (catalogue, registry) = speak(config, catalogue)?;
+    let brakes = config.connections.iter();
+    let brakes = brakes.map(|(name, connection)| (name.clone(), connection.brake.clone()));
     Ok(Settings {
         registry: Arc::new(registry),
         catalogue,
+        brakes: Arc::new(brakes.collect()),
         clock: Clock::System,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,

@@ -142,6 +142,11 @@ impl Effective {
     }
 }
 
+/// Whether a grant is for a group as it was known, and no longer for it as it is known now.
+pub fn loses_grant(catalogue: &Catalogue, before: &GroupOfAccount, after: &GroupOfAccount) -> bool {
+    catalogue.grants.iter().any(|grant| is_for(grant, before) && !is_for(grant, after))
+}
+
 fn is_for(grant: &Grant, group: &GroupOfAccount) -> bool {
     match &grant.group {
         GroupName::DisplayName(name) => fold(name) == fold(&group.display_name),

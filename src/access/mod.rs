@@ -21,7 +21,7 @@ mod vocabulary;
 pub use catalogue::{Catalogue, PermissionSet, Role, Team, Workspace};
 pub use change::{Names, followed};
 pub use direct::{DefaultAccess, Direct};
-pub use effective::{Effective, GroupOfAccount, Source};
+pub use effective::{Effective, GroupOfAccount, Source, loses_grant};
 pub use entitlement::Entitlement;
 pub use offer::Offer;
 pub use vocabulary::install;

@@ -31,7 +31,7 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
         }
     };
     let patience = match request {
-        Request::Snapshot | Request::Verify => LONG_ANSWER_TIMEOUT,
+        Request::Snapshot | Request::Verify | Request::Undo { .. } => LONG_ANSWER_TIMEOUT,
         _ => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(patience))?;

@@ -4,6 +4,7 @@
 //! server through its socket ([`socket`]); without one it opens the data folder and calls the same
 //! function.
 
+pub mod brake;
 pub mod client;
 pub mod inspect;
 pub mod socket;
@@ -17,10 +18,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::connection::token::Token;
-use crate::directory::{Directory, DirectoryError, Generate, Generated, Reset, Revoke};
+use crate::directory::{
+    Directory, DirectoryError, Generate, Generated, Hold, Reset, Revoke, Undo, UndoReport,
+    UnknownAccess,
+};
 use crate::event::Actor;
 use crate::store::check::Check;
 use crate::store::snapshot::Whole;
+use brake::BrakeInfo;
 use inspect::{Kind, Shown};
 
 /// The name of the socket in the data folder.
@@ -101,6 +106,29 @@ pub enum Request {
     Verify,
     /// Have the database compacted at the next start.
     Compact,
+    /// Tell how the brakes of the connections stand.
+    ShowBrakes,
+    /// Hold the changes of a connection.
+    HoldBrake {
+        /// Which.
+        connection: String,
+    },
+    /// Take on the changes of a connection again.
+    ReleaseBrake {
+        /// Which; `None` for the only one that is held.
+        connection: Option<String>,
+    },
+    /// Put users, groups and memberships back as they were.
+    Undo {
+        /// Since when.
+        since: Timestamp,
+        /// Only what this connection has changed.
+        connection: Option<String>,
+        /// Whether to do without access that the catalogue does not know any more.
+        drop_unknown_access: bool,
+        /// Whether only to tell what would be done.
+        dry_run: bool,
+    },
 }
 
 /// What an operator is told of a token.
@@ -169,6 +197,24 @@ pub enum Reply {
     Verified(Vec<Check>),
     /// The next start does it.
     AtNextStart,
+    /// How the brakes stand.
+    Brakes(Vec<BrakeInfo>),
+    /// The changes of a connection are held.
+    BrakeHeld {
+        /// Which.
+        connection: String,
+        /// Since when and why.
+        hold: Hold,
+    },
+    /// The changes of a connection are taken on again.
+    BrakeReleased {
+        /// Which.
+        connection: String,
+        /// Since when it was held and why.
+        hold: Hold,
+    },
+    /// What was undone, or would be.
+    Undone(UndoReport),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -176,7 +222,9 @@ pub enum Reply {
 /// Does what an operator asks for.
 pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Request) -> Reply {
     match request {
-        Request::GenerateToken { connection, .. } | Request::ResetTokens { connection, .. }
+        Request::GenerateToken { connection, .. }
+        | Request::ResetTokens { connection, .. }
+        | Request::HoldBrake { connection }
             if !site.connections.contains(&connection) =>
         {
             Reply::Failed(format!(
@@ -216,6 +264,17 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             Ok(()) => Reply::AtNextStart,
             Err(error) => failed(error.into()),
         },
+        Request::ShowBrakes => brake::show(directory),
+        Request::HoldBrake { connection } => brake::hold(directory, actor, connection),
+        Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
+        Request::Undo { since, connection, drop_unknown_access, dry_run } => {
+            let unknown = match drop_unknown_access {
+                true => UnknownAccess::Drop,
+                false => UnknownAccess::Refuse,
+            };
+            let asked = Undo { since, connection, unknown, dry_run };
+            directory.undo(&actor, &asked).map_or_else(failed, Reply::Undone)
+        }
     }
 }
 

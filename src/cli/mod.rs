@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod backup;
+mod brake;
 mod config;
 mod export;
 mod group;
@@ -11,7 +12,9 @@ mod output;
 mod restore;
 mod serve;
 mod setup;
+mod since;
 mod token;
+mod undo;
 mod user;
 mod verify;
 
@@ -59,6 +62,10 @@ enum Command {
     Restore(restore::Restore),
     /// Check everything in the data folder, also while a server runs
     Verify(verify::Verify),
+    /// Tell of connections that take too much from too many; hold and release them
+    Brake(brake::Brake),
+    /// Put users, groups and memberships back as they were at a moment
+    Undo(undo::Undo),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -108,6 +115,8 @@ impl Cli {
             Command::Backup(backup) => backup.run(&configuration.load()?),
             Command::Restore(restore) => restore.run(&configuration.load()?),
             Command::Verify(verify) => verify.run(&configuration.load()?),
+            Command::Brake(brake) => brake.run(&configuration.load()?),
+            Command::Undo(undo) => undo.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
         }
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::reader::Section;
 use super::role::Known;
-use super::{AddressSet, Invalid, Origin, Workspace, keyword, name};
+use super::{AddressSet, Brake, Invalid, Origin, Workspace, keyword, name};
 
 /// An identity provider that may speak to scimd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Connection {
     pub scope: Scope,
     /// What becomes of a new account that is there already and inactive.
     pub on_inactive_create: OnInactiveCreate,
+    /// What happens when it takes too much from too many.
+    pub brake: Brake,
 }
 
 /// Which resources a connection may change; it may read all.
@@ -209,6 +211,7 @@ impl Default for Connection {
             unknown_members: UnknownMembers::default(),
             scope: Scope::default(),
             on_inactive_create: OnInactiveCreate::default(),
+            brake: Brake::default(),
         }
     }
 }
@@ -254,6 +257,7 @@ impl Connection {
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
         let scope = section.parsed("scope", Scope::default());
         let on_inactive_create = section.parsed("on_inactive_create", OnInactiveCreate::default());
+        let brake = section.table("brake", Brake::read);
         Some(Self {
             method: method?,
             default_workspace,
@@ -264,6 +268,7 @@ impl Connection {
             unknown_members,
             scope,
             on_inactive_create,
+            brake,
         })
     }
 }

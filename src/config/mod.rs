@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod brake;
 mod connection;
 pub mod duration;
 mod grant;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 
 pub use access::{Access, UnknownDepartments};
 pub use address::AddressSet;
+pub use brake::{Brake, BrakeAction};
 pub use connection::{Compat, Connection, Method, OnInactiveCreate, Scope, UnknownMembers};
 pub use grant::{Grant, GroupName};
 pub use invalid::Invalid;
@@ -281,6 +283,7 @@ mod tests {
         let tables = [
             "listen",
             "connections",
+            "connections.default.brake",
             "workspaces",
             "access",
             "permission_sets",
@@ -370,6 +373,14 @@ mod tests {
                 "2: connections.a.method: unknown method \"octa\"",
             ),
             ("[connections.a]\nmethod = 'okta'\nip_allowlist = []", "allows no address"),
+            (
+                "[connections.a]\nmethod = 'okta'\nbrake.action = 'stop'",
+                "3: connections.a.brake.action: unknown action \"stop\"",
+            ),
+            (
+                "[connections.a]\nmethod = 'okta'\n[connections.a.brake]\npercent = 0",
+                "4: connections.a.brake.percent: 0 is out of range; expected 1 to 100",
+            ),
             (&format!("{workspaces}name = 'MAIN'"), "4: workspaces.name: \"MAIN\" appears twice"),
             (&format!("{workspaces}name = ''"), "4: workspaces.name: \"\" is not a name"),
             (&format!("{workspaces}name = '{}'", "x".repeat(101)), "is not a name"),

@@ -11,7 +11,7 @@ use super::member;
 use super::resource;
 use super::resource::Stored;
 use crate::access::{Direct, Effective, GroupOfAccount};
-use crate::scim::resource::pick;
+use crate::scim::resource::{Resource, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::common::EXTERNAL_ID;
@@ -50,13 +50,21 @@ impl Directory {
                 member::find_any(state, self.registry(), id, |one| one.members().is_some())?;
             let Some((group_type, group)) = found else { continue };
             let attributes = resource::attributes(&group_type, &group)?;
-            let external_id = attributes.get(EXTERNAL_ID).and_then(|id| id.as_str());
-            groups.push(GroupOfAccount {
-                display_name: attributes.display(&group_type).unwrap_or_default().to_owned(),
-                external_id: external_id.map(ToOwned::to_owned),
-            });
+            groups.push(group_of_account(&group_type, &attributes));
         }
         Ok(groups)
+    }
+}
+
+/// What grants know a group by.
+pub(super) fn group_of_account(
+    resource_type: &ResourceType,
+    attributes: &Resource,
+) -> GroupOfAccount {
+    let external_id = attributes.get(EXTERNAL_ID).and_then(|id| id.as_str());
+    GroupOfAccount {
+        display_name: attributes.display(resource_type).unwrap_or_default().to_owned(),
+        external_id: external_id.map(ToOwned::to_owned),
     }
 }
 

@@ -91,6 +91,7 @@ mod tests {
         Settings {
             registry: Arc::new(Registry::built_in()),
             catalogue: Arc::new(Catalogue::new(&Config::default())),
+            brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 65_536,
             max_scan: 100,

@@ -42,6 +42,12 @@ pub enum DirectoryError {
     /// Accounts have access that the configuration no longer knows; a clause that says who has what.
     #[error("{0}")]
     AccessInUse(String),
+    /// The changes of the connection are held; a sentence that says why, and what ends it.
+    #[error("{0}")]
+    Held(String),
+    /// What an operator asked for does not fit the state; a clause that says why.
+    #[error("{0}")]
+    Unfit(String),
     /// Storage failed; the log says how.
     #[error("storage failed")]
     Storage(#[from] StoreError),

@@ -154,15 +154,22 @@ fn outdated(
         if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     problem?;
-    if unknown == UnknownAccess::Refuse && !in_use.pieces.is_empty() {
-        return Err(DirectoryError::AccessInUse(in_use.to_string()));
+    if unknown == UnknownAccess::Refuse && !in_use.is_empty() {
+        return Err(DirectoryError::AccessInUse(in_use.told(
+            "Put it back into the configuration, or start once with --drop-unknown-access to take it from \
+             them",
+        )));
     }
     Ok(outdated)
 }
 
 /// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
 /// and told.
-fn align(resource_type: &ResourceType, before: &Names, account: &mut Resource) -> Vec<String> {
+pub(super) fn align(
+    resource_type: &ResourceType,
+    before: &Names,
+    account: &mut Resource,
+) -> Vec<String> {
     let mut gone = Vec::new();
     for attribute in &resource_type.schema.attributes {
         let value = attribute.sub_attribute("value");
@@ -202,34 +209,37 @@ fn piece(attribute: &Attribute, text: &str) -> String {
 
 /// Who has access that is gone.
 #[derive(Default)]
-struct InUse {
+pub(super) struct InUse {
     pieces: BTreeMap<String, (usize, Vec<String>)>,
 }
 
 impl InUse {
-    fn note(&mut self, piece: &str, holder: &str) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(super) fn note(&mut self, piece: &str, holder: &str) {
         let (count, named) = self.pieces.entry(piece.to_owned()).or_default();
         *count += 1;
         if named.len() < MAX_NAMED {
             named.push(holder.to_owned());
         }
     }
-}
 
-impl std::fmt::Display for InUse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the configuration does not know access that accounts have: ")?;
-        for (number, (piece, (count, named))) in self.pieces.iter().take(MAX_PIECES).enumerate() {
-            let separator = if number == 0 { "" } else { "; " };
-            write!(f, "{separator}{piece} ({count}: {}", named.join(", "))?;
-            f.write_str(if *count > named.len() { ", …)" } else { ")" })?;
-        }
-        if self.pieces.len() > MAX_PIECES {
-            write!(f, "; and {} more", self.pieces.len() - MAX_PIECES)?;
-        }
-        f.write_str(
-            ". Put it back into the configuration, or start once with --drop-unknown-access to take it \
-             from them",
+    /// A sentence that says who has what, and one that says what to do about it.
+    pub(super) fn told(&self, remedy: &str) -> String {
+        let piece = |(piece, (count, named)): (&String, &(usize, Vec<String>))| {
+            let more = if *count > named.len() { ", …" } else { "" };
+            format!("{piece} ({count}: {}{more})", named.join(", "))
+        };
+        let pieces: Vec<String> = self.pieces.iter().take(MAX_PIECES).map(piece).collect();
+        let more = match self.pieces.len().saturating_sub(MAX_PIECES) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        format!(
+            "the configuration does not know access that accounts have: {}{more}. {remedy}",
+            pieces.join("; ")
         )
     }
 }

@@ -407,12 +407,23 @@ pub(super) fn set(
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
 pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
-    remove_all(work, id)?;
-    for group in groups_of(work, id)? {
-        remove(work, group, [id])?;
+    for group in untie(work, id)? {
         touch_group(work, group)?;
     }
     Ok(())
+}
+
+/// Ends every tie of a resource; answers the groups that it was a member of.
+pub(super) fn untie(
+    work: &mut Work<'_>,
+    id: ResourceId,
+) -> Result<Vec<ResourceId>, DirectoryError> {
+    remove_all(work, id)?;
+    let groups = groups_of(work, id)?;
+    for group in &groups {
+        remove(work, *group, [id])?;
+    }
+    Ok(groups)
 }
 
 /// Shows a member under its new name in all its groups, which are other groups afterwards.
@@ -427,14 +438,28 @@ pub(super) fn rename(
     if previous.display(member_type) == display {
         return Ok(());
     }
-    for group in groups_of(work, id)? {
-        tie(work, group, id, member_type, display.unwrap_or_default());
+    for group in show_as(work, member_type, id, display.unwrap_or_default())? {
         touch_group(work, group)?;
     }
     Ok(())
 }
 
-fn touch_group(work: &mut Work<'_>, group: ResourceId) -> Result<(), DirectoryError> {
+/// Shows a member under a name in all its groups, which are answered.
+pub(super) fn show_as(
+    work: &mut Work<'_>,
+    member_type: &ResourceType,
+    id: ResourceId,
+    display: &str,
+) -> Result<Vec<ResourceId>, DirectoryError> {
+    let groups = groups_of(work, id)?;
+    for group in &groups {
+        tie(work, *group, id, member_type, display);
+    }
+    Ok(groups)
+}
+
+/// Writes a group in its next version, if it is there: who is in it has changed.
+pub(super) fn touch_group(work: &mut Work<'_>, group: ResourceId) -> Result<(), DirectoryError> {
     let registry = &work.settings().registry;
     let found = find_any(work, registry, group, |one| one.members().is_some())?;
     if let Some((group_type, stored)) = found {

@@ -6,6 +6,7 @@
 
 mod access;
 mod adopt;
+mod brake;
 mod bulk;
 mod create;
 mod cursor;
@@ -22,11 +23,13 @@ mod replace;
 mod resource;
 mod rules;
 mod token;
+mod undo;
 mod upkeep;
 mod verify;
 mod work;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
@@ -35,6 +38,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;
@@ -47,16 +51,19 @@ pub use replace::Replace;
 pub use resource::Stored;
 pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use undo::{Action, Row, Undo, UndoReport};
 pub use upkeep::Restored;
 pub use verify::verify;
 pub use work::{Command, Work};
 
 use crate::access::Catalogue;
 use crate::clock::Clock;
+use crate::config::Brake;
 use crate::event::Actor;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
+use brake::Brakes;
 use cursor::Cursors;
 use token::TokenTable;
 use writer::{Hand, Order, Queued, Writer};
@@ -68,6 +75,8 @@ pub struct Settings {
     pub registry: Arc<Registry>,
     /// What accounts may be given.
     pub catalogue: Arc<Catalogue>,
+    /// How much each connection may take from how many.
+    pub brakes: Arc<BTreeMap<String, Brake>>,
     /// Where it gets the time from.
     pub clock: Clock,
     /// How many bytes a stored resource may have.
@@ -94,6 +103,7 @@ struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
     cursors: Cursors,
+    brakes: Brakes,
 }
 
 impl Directory {
@@ -107,7 +117,7 @@ impl Directory {
         reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let shared = Arc::new(Shared { store, tokens, cursors });
+        let shared = Arc::new(Shared { store, tokens, cursors, brakes: Brakes::new() });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })

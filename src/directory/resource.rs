@@ -261,11 +261,37 @@ pub(super) fn write(
         ))
         .into());
     }
+    let value = record::encode(meta.version, &rendered, manager);
+    place(work, resource_type, id, resource, previous, value)
+}
+
+/// Writes a resource that was here before, whatever its size; nothing is in its place.
+pub(super) fn put_back(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    meta: &Meta,
+    resource: &Resource,
+    manager: Option<&str>,
+) -> Result<Stored, DirectoryError> {
+    let rendered = resource.render(resource_type, id, meta);
+    let value = record::encode(meta.version, &rendered, manager);
+    place(work, resource_type, id, resource, None, value)
+}
+
+/// Puts a record and its index entries in place of those of `previous`.
+fn place(
+    work: &mut Work<'_>,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    resource: &Resource,
+    previous: Option<&Resource>,
+    value: bytes::Bytes,
+) -> Result<Stored, DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
         update_index(work, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
     }
-    let value = record::encode(meta.version, &rendered, manager);
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
     work.put(key, value);

@@ -118,14 +118,22 @@ impl<'a> Work<'a> {
         self.state.delete(key);
     }
 
-    /// Takes for granted that a key has no value.
+    /// Takes for granted that a key has no value, but for what the command itself does. Whoever had the
+    /// value of one that it removed is among the records whose versions it takes for granted.
     pub(super) fn expect_absent(&mut self, key: Vec<u8>) {
-        self.expectations.push(Expectation::Absent(key));
+        if !self.state.removes(&key) {
+            self.expectations.push(Expectation::Absent(key));
+        }
     }
 
     /// Takes for granted that a key holds a record of that version.
     pub(super) fn expect_version(&mut self, key: Vec<u8>, version: Version) {
         self.expectations.push(Expectation::Version(key, version.0));
+    }
+
+    /// How many bytes the command sets and removes so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.bytes()
     }
 
     /// Says what the change is. A command that does not say so changes nothing.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::adopt::Adoption;
+use super::brake::{self, Judged};
 use super::error::DirectoryError;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
@@ -30,7 +31,7 @@ const GROUP: usize = 512;
 /// How many bytes of changes close a group.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How many bytes a command may change: well below what the journal takes as one change.
-const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
+pub(super) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -93,7 +94,12 @@ impl Drop for Hand {
 /// A command that waits, whatever it answers.
 pub(super) trait Job: Send {
     /// Runs the command; what it wants changed, in order.
-    fn run(&mut self, pending: &Overlay<'_>, settings: &Arc<Settings>) -> Vec<Change>;
+    fn run(
+        &mut self,
+        pending: &Overlay<'_>,
+        shared: &Shared,
+        settings: &Arc<Settings>,
+    ) -> Vec<Change>;
     /// Answers, now that what the command relied on is on disk.
     fn answer(self: Box<Self>, tokens: &TokenTable);
     /// Answers that storage failed.
@@ -122,17 +128,22 @@ impl<C: Command> Queued<C> {
 }
 
 impl<C: Command> Job for Queued<C> {
-    fn run(&mut self, pending: &Overlay<'_>, settings: &Arc<Settings>) -> Vec<Change> {
+    fn run(
+        &mut self,
+        pending: &Overlay<'_>,
+        shared: &Shared,
+        settings: &Arc<Settings>,
+    ) -> Vec<Change> {
         if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
             self.outcome = Some(Err(DirectoryError::Superseded));
             return Vec::new();
         }
         let now = settings.clock.now();
         let mut work = Work::new(pending, settings, &self.actor, now);
-        let outcome = self.command.run(&mut work);
+        let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
-        self.outcome = Some(if bytes > MAX_COMMAND_BYTES {
+        let mut outcome = if bytes > MAX_COMMAND_BYTES {
             drafts.clear();
             Err(ScimError::new(
                 ScimType::TooMany,
@@ -141,7 +152,20 @@ impl<C: Command> Job for Queued<C> {
             .into())
         } else {
             outcome
-        });
+        };
+        let judged = shared.brakes.judge(pending, settings, &self.actor, now, drafts);
+        let drafts = match judged {
+            Ok(Judged::Pass(drafts)) => drafts,
+            Ok(Judged::Held(drafts, error)) => {
+                outcome = Err(error);
+                drafts
+            }
+            Err(error) => {
+                outcome = Err(error);
+                Vec::new()
+            }
+        };
+        self.outcome = Some(outcome);
         drafts
             .into_iter()
             .map(|Draft { event, expectations, writes }| {
@@ -247,7 +271,7 @@ impl Writer {
             let mut of_job = Vec::new();
             let mut bytes = 0;
             for job in &mut jobs {
-                let wanted = job.run(&pending, &self.settings);
+                let wanted = job.run(&pending, &self.shared, &self.settings);
                 of_job.push(wanted.len());
                 for change in wanted {
                     bytes += size(&change.writes);
@@ -362,6 +386,7 @@ mod tests {
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
             catalogue: Arc::new(Catalogue::new(&Config::default())),
+            brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 1,
             max_scan: 1,

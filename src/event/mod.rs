@@ -32,11 +32,19 @@ pub enum Verb {
     Restored,
     /// Tokens were used; told once a minute at most.
     Used,
+    /// A connection took something from more accounts than its brake allows.
+    Alarmed,
+    /// The changes of a connection are held from now on.
+    Held,
+    /// They no longer are.
+    Released,
+    /// Users, groups and memberships were put back as they were.
+    Undone,
 }
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 11] = [
+    pub const CATALOGUE: [(Self, &'static str); 15] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -48,6 +56,10 @@ impl Verb {
         (Self::Revoked, "a token was revoked"),
         (Self::Restored, "everything was put back to what a backup holds"),
         (Self::Used, "tokens were used since they were last mentioned"),
+        (Self::Alarmed, "a connection took something from more accounts than its brake allows"),
+        (Self::Held, "the changes of a connection are held from now on"),
+        (Self::Released, "the changes of a connection are no longer held"),
+        (Self::Undone, "users, groups and memberships were put back as they were"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -64,6 +76,10 @@ impl Verb {
             Self::Revoked => "revoked",
             Self::Restored => "restored",
             Self::Used => "used",
+            Self::Alarmed => "alarmed",
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Undone => "undone",
         }
     }
 }
@@ -71,7 +87,7 @@ impl Verb {
 /// One thing that happened: `user.created` to the user with that id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The kind of thing: a resource type's name in lower case, or `token`.
+    /// The kind of thing: a resource type's name in lower case, or `token`, `connection`, `directory`…
     pub kind: String,
     /// What happened to it.
     pub verb: Verb,

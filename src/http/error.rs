@@ -18,6 +18,8 @@ use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
 
+/// After how many seconds a connection may ask again whose changes are held: somebody has to look.
+const HELD_RETRY: &str = "60";
 /// How many bytes of a detail are sent.
 const MAX_DETAIL: usize = 600;
 
@@ -206,11 +208,15 @@ impl Told {
             DirectoryError::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, detail),
             DirectoryError::Storage(_)
             | DirectoryError::Stopped
-            | DirectoryError::AccessInUse(_) => Self::new(
+            | DirectoryError::AccessInUse(_)
+            | DirectoryError::Unfit(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The directory can't be read or changed at the moment; scimd's log says why.",
             )
             .with(RETRY_AFTER, "30"),
+            DirectoryError::Held(detail) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(RETRY_AFTER, HELD_RETRY)
+            }
             DirectoryError::Busy => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many changes are waiting; try again in a moment.",

@@ -105,6 +105,32 @@ impl History {
         Ok(())
     }
 
+    /// The last change that was made before a moment, by the clock of then; `None` if the journal has
+    /// none. Files are read from the newest back to the one that has it.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`].
+    pub fn last_before(&self, moment: Timestamp) -> Result<Option<u64>, JournalError> {
+        let mut upto = self.end().sequence;
+        let mut segments = Segment::list(&self.folder)?;
+        segments.retain(|segment| segment.first <= upto);
+        for segment in segments.iter().rev() {
+            let mut last = None;
+            segment.read::<JournalError>(segment.before(), upto, |frame| {
+                if frame.head.time < moment {
+                    last = Some(frame.sequence);
+                }
+                Ok(())
+            })?;
+            if last.is_some() {
+                return Ok(last);
+            }
+            upto = segment.before().sequence;
+        }
+        Ok(None)
+    }
+
     /// Reads the journal in `folder` without opening it for writing; also how many bytes at its end
     /// belong to a write that was not finished.
     ///

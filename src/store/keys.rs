@@ -6,6 +6,7 @@
 //! | `m` `journal` | the identity of the journal that the state belongs to |
 //! | `m` `indexes` | which attributes the indexes below are kept for |
 //! | `m` `catalogue` | the names of the access catalogue that all accounts follow, as JSON |
+//! | `m` `held.` connection | why the changes of a connection are held, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -43,13 +44,15 @@ pub(super) fn is_position(key: &[u8]) -> bool {
 pub const INDEXES: &[u8] = b"mindexes";
 /// The access catalogue that all accounts follow.
 pub const CATALOGUE: &[u8] = b"mcatalogue";
+/// What the keys of connections begin with whose changes are held.
+pub const HELD: &[u8] = b"mheld.";
 /// What the keys of all index entries begin with.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
 /// What a key is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It says where the state stands, or which indexes are kept.
+    /// It says where the state stands, which indexes are kept, or that a connection is held.
     Mark,
     /// The record of a resource.
     Record(u8, ResourceId),
@@ -77,6 +80,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
     };
     Some(match (*kind, rest) {
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
+        (b'm', _) if key.starts_with(HELD) => Kind::Mark,
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
         (UNIQUE, [tag, ..]) => Kind::Unique(*tag),
         (INDEX, [tag, ..]) => Kind::Index(*tag, trailing_id(key)?),
@@ -141,6 +145,11 @@ pub fn membership(member: ResourceId, group: ResourceId) -> Vec<u8> {
 /// What the ties from a member to its groups begin with.
 pub fn memberships(member: ResourceId) -> Vec<u8> {
     [&[MEMBERSHIP], member.as_bytes().as_slice()].concat()
+}
+
+/// That the changes of a connection are held.
+pub fn held(connection: &str) -> Vec<u8> {
+    [HELD, connection.as_bytes()].concat()
 }
 
 /// A token.

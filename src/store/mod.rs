@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod keys;
 pub mod local;
 pub mod overlay;
+pub mod past;
 mod rebuild;
 pub mod record;
 mod room;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 use crate::event::Head;
 pub use crate::journal::Write;
 use crate::journal::{Frame, JournalError};
+use past::Past;
 use upkeep::Upkeep;
 
 /// What can go wrong with the store.
@@ -150,7 +152,7 @@ pub struct Change {
 pub struct Conflict;
 
 /// State that can change.
-pub trait Store: Read + Upkeep {
+pub trait Store: Read + Upkeep + Past {
     /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
     ///
     /// # Errors

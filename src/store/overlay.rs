@@ -29,6 +29,17 @@ impl<'a> Overlay<'a> {
         self.writes.insert(key, None);
     }
 
+    /// Whether a key was removed here.
+    pub fn removes(&self, key: &[u8]) -> bool {
+        matches!(self.writes.get(key), Some(None))
+    }
+
+    /// How many bytes were set and removed.
+    pub fn bytes(&self) -> usize {
+        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        self.writes.iter().map(|(key, value)| key.len() + size(value)).sum()
+    }
+
     /// What was set and removed, in the order of the keys.
     pub fn into_writes(self) -> Vec<Write> {
         self.writes.into_iter().map(|(key, value)| Write { key, value }).collect()

@@ -1,0 +1,95 @@
+//! `scimd brake`: connections that take too much from too many.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::operator::{Operator, unexpected};
+use super::{output, the_connection};
+use crate::admin::brake::BrakeInfo;
+use crate::admin::{Reply, Request};
+use crate::config::Config;
+
+#[derive(Args)]
+pub(super) struct Brake {
+    #[command(subcommand)]
+    command: Option<BrakeCommand>,
+}
+
+#[derive(Subcommand)]
+enum BrakeCommand {
+    /// Tell which connections are held, and what is counted; the default
+    Status {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold the changes of a connection: they are answered with 503 until it is released
+    Hold {
+        /// Which; needed if there are several
+        #[arg(long)]
+        connection: Option<String>,
+    },
+    /// Take on the changes of a connection again; counting begins anew
+    Release {
+        /// Which; needed if several are held
+        #[arg(long)]
+        connection: Option<String>,
+    },
+}
+
+impl Brake {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let mut operator = Operator::new(config);
+        match self.command.unwrap_or(BrakeCommand::Status { json: false }) {
+            BrakeCommand::Status { json } => match operator.ask(Request::ShowBrakes)? {
+                Reply::Brakes(brakes) if json => output::json(&brakes),
+                Reply::Brakes(brakes) => print(&brakes),
+                _ => unexpected(),
+            },
+            BrakeCommand::Hold { connection } => {
+                let connection = the_connection(config, connection)?;
+                match operator.ask(Request::HoldBrake { connection })? {
+                    Reply::BrakeHeld { connection, hold } => output::tell(&format!(
+                        "Changes of connection {connection} are held since {}: {}. They are answered with 503; \
+                         reading goes on. `scimd brake release --connection {connection}` ends it.",
+                        output::moment(Some(hold.since), ""),
+                        hold.reason
+                    )),
+                    _ => unexpected(),
+                }
+            }
+            BrakeCommand::Release { connection } => {
+                match operator.ask(Request::ReleaseBrake { connection })? {
+                    Reply::BrakeReleased { connection, hold } => output::tell(&format!(
+                        "Connection {connection} is released: its changes are taken on again, and counting begins \
+                         anew. It was held since {}: {}.",
+                        output::moment(Some(hold.since), ""),
+                        hold.reason
+                    )),
+                    _ => unexpected(),
+                }
+            }
+        }
+    }
+}
+
+fn print(brakes: &[BrakeInfo]) -> Result<()> {
+    let rows: Vec<[String; 5]> = brakes.iter().map(row).collect();
+    output::table(["CONNECTION", "ACTION", "COUNTED", "ALARMS", "STATE"], &rows)
+}
+
+fn row(brake: &BrakeInfo) -> [String; 5] {
+    let state = match &brake.hold {
+        Some(hold) => {
+            format!("held since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
+        }
+        None => "open".to_owned(),
+    };
+    [
+        brake.connection.clone(),
+        brake.action.clone().unwrap_or_else(|| "not configured".to_owned()),
+        brake.counted.to_string(),
+        brake.alarms.to_string(),
+        state,
+    ]
+}

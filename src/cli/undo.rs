@@ -1,0 +1,109 @@
+//! `scimd undo`: users, groups and memberships as they were at a moment.
+
+use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
+
+use super::operator::{Operator, unexpected};
+use super::{output, since};
+use crate::admin::{Reply, Request};
+use crate::config::Config;
+use crate::directory::{Action, Row, UndoReport};
+
+#[derive(Args)]
+pub(super) struct Undo {
+    /// All goes back to what it was before: a moment as in 2026-03-01T08:15:00Z (without a zone: UTC),
+    /// or how long ago, as in 2h
+    #[arg(long, value_parser = since::parse, value_name = "MOMENT|DURATION")]
+    since: Timestamp,
+    /// Only what this connection has changed, and nobody else has as well
+    #[arg(long)]
+    connection: Option<String>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do without access that accounts had then and the configuration does not know any more
+    #[arg(long)]
+    drop_unknown_access: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl Undo {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        let request = Request::Undo {
+            since: self.since,
+            connection: self.connection,
+            drop_unknown_access: self.drop_unknown_access,
+            dry_run: self.dry_run,
+        };
+        let Reply::Undone(report) = Operator::new(config).ask(request)? else {
+            return unexpected();
+        };
+        if self.json { output::json(&report) } else { print(&report, self.dry_run) }
+    }
+}
+
+fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
+    let rows: Vec<[String; 5]> = report.resources.iter().map(row).collect();
+    if !rows.is_empty() {
+        output::table(["WHAT", "KIND", "NAME", "ID", "DETAILS"], &rows)?;
+    }
+    let count = |action| report.count(action);
+    if report.changed() == 0 {
+        let told = format!("There is nothing to undo since {}.", report.since);
+        return output::tell(&told);
+    }
+    let verb = if dry_run { "Nothing was changed. It would be undone" } else { "Undone" };
+    output::tell(&format!(
+        "{verb} what was done after change {}, up to change {}: {} come back, {} change back, {} are removed; {} \
+         memberships come back, {} end.",
+        report.before,
+        report.upto,
+        count(Action::Restore),
+        count(Action::Revert),
+        count(Action::Remove),
+        report.members_back,
+        report.members_out,
+    ))?;
+    if count(Action::Remove) > 0 {
+        output::tell(&format!(
+            "CAREFUL: {} users and groups were created since {}; undoing that {} them.",
+            count(Action::Remove),
+            report.since,
+            if dry_run { "DELETES" } else { "has DELETED" },
+        ))?;
+    }
+    if count(Action::Skip) > 0 {
+        output::tell(&format!(
+            "{} were also changed by others and stay as they are; without --connection they go back, too.",
+            count(Action::Skip)
+        ))?;
+    }
+    if report.members_without_end > 0 {
+        output::tell(&format!(
+            "{} memberships don't come back: their user or group is not there.",
+            report.members_without_end
+        ))?;
+    }
+    Ok(())
+}
+
+fn row(row: &Row) -> [String; 5] {
+    let what = match row.action {
+        Action::Restore => "comes back",
+        Action::Revert => "changes back",
+        Action::Remove => "IS REMOVED",
+        Action::Skip => "stays",
+    };
+    let mut details = row.changes.clone();
+    let members = [(row.members_back, "come back"), (row.members_out, "leave")];
+    let members = members.iter().filter(|(count, _)| *count > 0);
+    details.extend(members.map(|(count, what)| format!("{count} members {what}")));
+    if !row.also_changed_by.is_empty() {
+        details.push(format!("also changed by {}", row.also_changed_by.join(", ")));
+    }
+    let cells = [what, &row.kind, &row.name, &row.id, &details.join("; ")];
+    cells.map(output::plain)
+}

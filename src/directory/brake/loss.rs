@@ -1,0 +1,157 @@
+//! From which accounts a change takes something.
+//!
+//! An account loses something if it is deleted, if it is deactivated, if it names fewer roles or
+//! entitlements, or if it leaves a group, be it itself or through a group that it is in. A group that
+//! is known by another name, so that a grant is no longer for it, takes that from all who are in it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::access::{GroupOfAccount, loses_grant};
+use crate::directory::error::DirectoryError;
+use crate::directory::resource::{self, Stored};
+use crate::directory::work::Draft;
+use crate::directory::{Settings, access};
+use crate::scim::resource::{ResourceId, pick};
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
+use crate::store::keys::{self, Kind};
+use crate::store::{Read, StoreError};
+
+/// The accounts that lose something by changes to a state; of more than `enough` not all.
+///
+/// # Errors
+///
+/// `Storage`.
+pub(super) fn of(
+    state: &dyn Read,
+    settings: &Settings,
+    drafts: &[Draft],
+    enough: u64,
+) -> Result<HashSet<ResourceId>, DirectoryError> {
+    let writes = drafts.iter().flat_map(|draft| &draft.writes);
+    let last: BTreeMap<&[u8], Option<&Bytes>> =
+        writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
+    let mut losses = Losses { state, settings, enough, lost: HashSet::new() };
+    for (key, value) in last {
+        match keys::kind(key) {
+            Some(Kind::Record(tag, id)) => losses.record(key, tag, id, value)?,
+            Some(Kind::Member(group, member)) if value.is_none() => {
+                if let Some(tie) = state.get(&keys::member(group, member))? {
+                    losses.member(&tie, member)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(losses.lost)
+}
+
+struct Losses<'a> {
+    state: &'a dyn Read,
+    settings: &'a Settings,
+    enough: u64,
+    lost: HashSet<ResourceId>,
+}
+
+impl Losses<'_> {
+    /// What a record takes that is written anew, or no more.
+    fn record(
+        &mut self,
+        key: &[u8],
+        tag: u8,
+        id: ResourceId,
+        value: Option<&Bytes>,
+    ) -> Result<(), DirectoryError> {
+        let Some(resource_type) = self.settings.registry.by_tag(tag) else { return Ok(()) };
+        let Some(before) = self.state.get(key)? else { return Ok(()) };
+        if resource_type.is_account {
+            if loses(key, &before, value)? {
+                self.lost.insert(id);
+            }
+        } else if let (Some(after), Some(_), false) =
+            (value, resource_type.members(), self.settings.catalogue.grants.is_empty())
+        {
+            let (before, after) =
+                (group(resource_type, id, key, &before)?, group(resource_type, id, key, after)?);
+            if loses_grant(&self.settings.catalogue, &before, &after) {
+                self.below(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A member that leaves its group.
+    fn member(&mut self, tie: &Bytes, member: ResourceId) -> Result<(), DirectoryError> {
+        let tag = tie.first().copied().unwrap_or_default();
+        match self.settings.registry.by_tag(tag) {
+            Some(resource_type) if resource_type.is_account => {
+                self.lost.insert(member);
+                Ok(())
+            }
+            _ => self.below(member),
+        }
+    }
+
+    /// Every account in a group, and in the groups in it.
+    fn below(&mut self, group: ResourceId) -> Result<(), DirectoryError> {
+        let (mut waiting, mut seen) = (vec![group], BTreeSet::from([group]));
+        while let Some(group) = waiting.pop() {
+            self.state.scan(&keys::members(group), None, &mut |key, value| {
+                let tag = value.first().copied().unwrap_or_default();
+                let is_account =
+                    self.settings.registry.by_tag(tag).is_some_and(|one| one.is_account);
+                match keys::trailing_id(key) {
+                    Some(id) if is_account => drop(self.lost.insert(id)),
+                    Some(id) if seen.insert(id) => waiting.push(id),
+                    _ => {}
+                }
+                if self.lost.len() as u64 > self.enough {
+                    waiting.clear();
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn group(
+    resource_type: &ResourceType,
+    id: ResourceId,
+    key: &[u8],
+    value: &Bytes,
+) -> Result<GroupOfAccount, StoreError> {
+    let stored = Stored::new(id, resource::decode(key, value)?);
+    let attributes = resource::attributes(resource_type, &stored)?;
+    Ok(access::group_of_account(resource_type, &attributes))
+}
+
+/// Whether an account is less afterwards than it was.
+fn loses(key: &[u8], before: &Bytes, after: Option<&Bytes>) -> Result<bool, StoreError> {
+    let Some(after) = after else { return Ok(true) };
+    let (before, after) = (access_of(key, before)?, access_of(key, after)?);
+    let active = |account: &Map<String, Value>| account.get(ACTIVE) == Some(&Value::Bool(true));
+    if active(&before) && !active(&after) {
+        return Ok(true);
+    }
+    Ok([ROLES, ENTITLEMENTS].iter().any(|name| {
+        let kept = texts(after.get(*name));
+        texts(before.get(*name)).iter().any(|text| !kept.contains(text))
+    }))
+}
+
+fn access_of(key: &[u8], value: &Bytes) -> Result<Map<String, Value>, StoreError> {
+    let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
+    let record = resource::decode(key, value)?;
+    pick(&record.json, &names).map_err(|_| StoreError::damaged(key))
+}
+
+fn texts(attribute: Option<&Value>) -> BTreeSet<&str> {
+    let elements = attribute.and_then(Value::as_array).into_iter().flatten();
+    elements.filter_map(|element| element.get("value")?.as_str()).collect()
+}

@@ -1,0 +1,291 @@
+//! The brake: a connection that takes something from too many accounts is told of, or held.
+//!
+//! Only the writer knows what a change takes from whom, so it counts there: each account once, within
+//! a window that moves on. What is counted is in memory; that a connection is held is state like any
+//! other, and survives a restart.
+
+mod loss;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::DirectoryError;
+use super::work::{Command, Draft, Work};
+use super::{Directory, Settings, resource};
+use crate::clock::Stopwatch;
+use crate::config::{BrakeAction, duration};
+use crate::event::{Actor, Event, Verb};
+use crate::store::{Read, StoreError, Write, keys};
+use tally::Tally;
+
+/// Why the changes of a connection are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as a clause.
+    pub reason: String,
+}
+
+/// How the brake of a connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrakeStatus {
+    /// The connection, which the configuration need not know any more if it is held.
+    pub connection: String,
+    /// What happens when it takes too much; `None` if the configuration does not know it.
+    pub action: Option<BrakeAction>,
+    /// Why its changes are held, if they are.
+    pub hold: Option<Hold>,
+    /// From how many accounts it has taken something, within the window.
+    pub counted: u64,
+    /// How often it took too much since the start.
+    pub alarms: u64,
+}
+
+/// What each connection took from whom, lately.
+pub(super) struct Brakes {
+    clock: Stopwatch,
+    tallies: Mutex<BTreeMap<String, Tally>>,
+}
+
+/// What becomes of a command's changes.
+pub(super) enum Judged {
+    /// These are made.
+    Pass(Vec<Draft>),
+    /// They are not made; these are instead, and the command is answered with that.
+    Held(Vec<Draft>, DirectoryError),
+}
+
+impl Brakes {
+    pub(super) fn new() -> Self {
+        Self { clock: Stopwatch::start(), tallies: Mutex::default() }
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what the changes of a command take from accounts, and says what becomes of them.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub(super) fn judge(
+        &self,
+        state: &dyn Read,
+        settings: &Settings,
+        actor: &Actor,
+        now: Timestamp,
+        mut drafts: Vec<Draft>,
+    ) -> Result<Judged, DirectoryError> {
+        let Actor::Connection { name, .. } = actor else { return Ok(Judged::Pass(drafts)) };
+        let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(drafts)) };
+        if brake.action == BrakeAction::Off || drafts.is_empty() {
+            return Ok(Judged::Pass(drafts));
+        }
+        let accounts = accounts(state, settings)?;
+        let lost = loss::of(state, settings, &drafts, brake.limit(accounts))?;
+        if lost.is_empty() {
+            return Ok(Judged::Pass(drafts));
+        }
+        let mut tallies = self.tallies();
+        let tally = tallies.entry(name.clone()).or_default();
+        let Some(excess) = tally.note(self.clock.elapsed(), brake, accounts, lost) else {
+            return Ok(Judged::Pass(drafts));
+        };
+        let reason = format!(
+            "it takes something from {} of {} accounts within {}",
+            excess.lost,
+            excess.accounts,
+            duration::display(brake.window)
+        );
+        if brake.action == BrakeAction::Hold {
+            tracing::error!(
+                connection = name, %reason,
+                "a connection takes too much: its changes are held and answered with 503; see whether it \
+                 is meant, then `scimd brake release --connection {name}`"
+            );
+            let hold = Hold { since: now, reason };
+            let error = held(name, &hold);
+            return Ok(Judged::Held(vec![draft(name, Some(&hold))], error));
+        }
+        tracing::warn!(
+            connection = name, %reason,
+            "a connection takes much at once: if it is not meant, `scimd brake hold --connection {name}` \
+             holds its changes, and `scimd undo --dry-run` shows what can be put back"
+        );
+        let event = event(name, Verb::Alarmed);
+        drafts.push(Draft { event, expectations: Vec::new(), writes: Vec::new() });
+        Ok(Judged::Pass(drafts))
+    }
+}
+
+/// How many accounts there are.
+fn accounts(state: &dyn Read, settings: &Settings) -> Result<u64, StoreError> {
+    let types = settings.registry.resource_types().iter();
+    types
+        .filter(|resource_type| resource_type.is_account)
+        .try_fold(0, |sum, resource_type| Ok(sum + resource::total(state, resource_type)?))
+}
+
+/// Refuses the changes of a connection that is held.
+///
+/// # Errors
+///
+/// `Held`; `Storage`.
+pub(super) fn check(state: &dyn Read, actor: &Actor) -> Result<(), DirectoryError> {
+    let Actor::Connection { name, .. } = actor else { return Ok(()) };
+    match state.get(&keys::held(name))? {
+        Some(value) => Err(held(name, &read(&value))),
+        None => Ok(()),
+    }
+}
+
+fn held(connection: &str, hold: &Hold) -> DirectoryError {
+    DirectoryError::Held(format!(
+        "Changes of the connection \"{connection}\" are held since {:.0}: {}. Nothing of this request was \
+         done. The operator of scimd ends it with `scimd brake release --connection {connection}`; ask again then.",
+        hold.since, hold.reason
+    ))
+}
+
+/// A hold as it was stored. One that can't be read holds none the less.
+fn read(value: &[u8]) -> Hold {
+    serde_json::from_slice(value).unwrap_or_else(|_| Hold {
+        since: Timestamp::UNIX_EPOCH,
+        reason: "the reason can't be read".to_owned(),
+    })
+}
+
+fn event(connection: &str, verb: Verb) -> Event {
+    Event { kind: "connection".to_owned(), verb, subject: connection.to_owned() }
+}
+
+/// The change that holds a connection or releases it.
+fn draft(connection: &str, hold: Option<&Hold>) -> Draft {
+    let value = hold.map(|hold| serde_json::to_vec(hold).unwrap_or_default().into());
+    let verb = if hold.is_some() { Verb::Held } else { Verb::Released };
+    let writes = vec![Write { key: keys::held(connection), value }];
+    Draft { event: event(connection, verb), expectations: Vec::new(), writes }
+}
+
+impl Directory {
+    /// How the brakes of the configured connections stand, and of those that are held.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
+        let shared = &self.shared;
+        let mut holds = holds(shared.store.as_ref())?;
+        let mut names: Vec<String> = self.settings.brakes.keys().cloned().collect();
+        names.extend(
+            holds.keys().filter(|name| !self.settings.brakes.contains_key(*name)).cloned(),
+        );
+        let mut tallies = shared.brakes.tallies();
+        let now = shared.brakes.clock.elapsed();
+        let status = |connection: String| {
+            let brake = self.settings.brakes.get(&connection);
+            let (action, window) = brake.map(|brake| (brake.action, brake.window)).unzip();
+            let window = window.unwrap_or_default();
+            let (counted, alarms) = match tallies.get_mut(&connection) {
+                Some(tally) => (tally.counted(now, window), tally.alarms()),
+                None => (0, 0),
+            };
+            let hold = holds.remove(&connection);
+            BrakeStatus { connection, action, hold, counted, alarms }
+        };
+        Ok(names.into_iter().map(status).collect())
+    }
+
+    /// How often each connection took too much since the start, be it held then or only told of.
+    pub fn brake_alarms(&self) -> Vec<(String, u64)> {
+        let tallies = self.shared.brakes.tallies();
+        tallies.iter().map(|(name, tally)| (name.clone(), tally.alarms())).collect()
+    }
+}
+
+/// The connections that are held.
+fn holds(state: &dyn Read) -> Result<BTreeMap<String, Hold>, StoreError> {
+    let mut holds = BTreeMap::new();
+    state.scan(keys::HELD, None, &mut |key, value| {
+        let name = key.strip_prefix(keys::HELD).unwrap_or_default();
+        holds.insert(String::from_utf8_lossy(name).into_owned(), read(&value));
+        ControlFlow::Continue(())
+    })?;
+    Ok(holds)
+}
+
+/// Holds the changes of a connection, because an operator wants it.
+pub struct HoldBrake {
+    /// Which.
+    pub connection: String,
+}
+
+impl Command for HoldBrake {
+    type Output = Hold;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// One that is held already stays so, for the reason that it was held for.
+    fn run(&self, work: &mut Work<'_>) -> Result<Hold, DirectoryError> {
+        if let Some(value) = work.get(&keys::held(&self.connection))? {
+            return Ok(read(&value));
+        }
+        let hold = Hold { since: work.now(), reason: "an operator holds it".to_owned() };
+        apply(work, draft(&self.connection, Some(&hold)));
+        Ok(hold)
+    }
+}
+
+/// Takes on the changes of a connection again; counting begins anew.
+pub struct ReleaseBrake {
+    /// Which; `None` for the only one that is held.
+    pub connection: Option<String>,
+}
+
+impl Command for ReleaseBrake {
+    /// The connection that was held, and why.
+    type Output = (String, Hold);
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `Unfit` if it is not held, or if several are and none is named.
+    fn run(&self, work: &mut Work<'_>) -> Result<(String, Hold), DirectoryError> {
+        let mut holds = holds(work)?;
+        let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
+        let found = match &self.connection {
+            Some(name) => holds.remove_entry(name),
+            None if holds.len() > 1 => {
+                return Err(DirectoryError::Unfit(format!(
+                    "several connections are held: {listed}; say which with --connection"
+                )));
+            }
+            None => holds.pop_first(),
+        };
+        let (name, hold) = found.ok_or_else(|| {
+            DirectoryError::Unfit(match (&self.connection, listed.as_str()) {
+                (None, _) => "no connection is held".to_owned(),
+                (Some(name), "") => format!("connection {name} is not held, and no other is"),
+                (Some(name), _) => format!("connection {name} is not held; held are: {listed}"),
+            })
+        })?;
+        apply(work, draft(&name, None));
+        Ok((name, hold))
+    }
+}
+
+fn apply(work: &mut Work<'_>, draft: Draft) {
+    for Write { key, value } in draft.writes {
+        match value {
+            Some(value) => work.put(key, value),
+            None => work.delete(key),
+        }
+    }
+    work.record(draft.event);
+}

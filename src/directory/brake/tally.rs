@@ -1,0 +1,141 @@
+//! From which accounts a connection took something, within a window that moves on.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use crate::config::Brake;
+use crate::scim::resource::ResourceId;
+
+/// From which accounts one connection took something lately.
+///
+/// It holds no more accounts than the limit allows, and those of the change that goes beyond.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// The accounts with the time at which each was counted, oldest first.
+    order: VecDeque<Counted>,
+    members: HashSet<ResourceId>,
+    /// Until when nothing is counted, because it was told already.
+    quiet_until: Duration,
+    alarms: u64,
+}
+
+struct Counted {
+    at: Duration,
+    id: ResourceId,
+    /// How many accounts there were just before.
+    accounts: u64,
+}
+
+/// More than is allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    /// From how many accounts something was taken.
+    pub(super) lost: u64,
+    /// Of how many, when the window began.
+    pub(super) accounts: u64,
+}
+
+impl Tally {
+    /// Counts accounts that lose something at a moment; says so if they are more than is allowed. Then
+    /// all is forgotten, and nothing is counted for a window if it is only told of.
+    pub(super) fn note(
+        &mut self,
+        now: Duration,
+        brake: &Brake,
+        accounts: u64,
+        lost: HashSet<ResourceId>,
+    ) -> Option<Excess> {
+        if now < self.quiet_until {
+            return None;
+        }
+        self.forget(now, brake.window);
+        for id in lost {
+            if self.members.insert(id) {
+                self.order.push_back(Counted { at: now, id, accounts });
+            }
+        }
+        let accounts = self.order.front().map_or(accounts, |first| first.accounts);
+        let lost = self.order.len() as u64;
+        if lost <= brake.limit(accounts) {
+            return None;
+        }
+        self.alarms += 1;
+        self.order = VecDeque::new();
+        self.members = HashSet::new();
+        if brake.action == crate::config::BrakeAction::Alarm {
+            self.quiet_until = now.saturating_add(brake.window);
+        }
+        Some(Excess { lost, accounts })
+    }
+
+    /// From how many accounts something was taken within the window.
+    pub(super) fn counted(&mut self, now: Duration, window: Duration) -> u64 {
+        self.forget(now, window);
+        self.order.len() as u64
+    }
+
+    /// How often there were more than is allowed.
+    pub(super) fn alarms(&self) -> u64 {
+        self.alarms
+    }
+
+    fn forget(&mut self, now: Duration, window: Duration) {
+        while let Some(first) =
+            self.order.pop_front_if(|first| first.at.saturating_add(window) <= now)
+        {
+            self.members.remove(&first.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BrakeAction;
+
+    fn brake(action: BrakeAction) -> Brake {
+        Brake { action, percent: 10, minimum: 2, window: Duration::from_secs(60) }
+    }
+
+    fn ids(numbers: std::ops::Range<u8>) -> HashSet<ResourceId> {
+        numbers.map(|number| ResourceId::from_bytes([number; 16])).collect()
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn accounts_are_counted_once_and_forgotten_after_the_window() {
+        let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Hold));
+        assert_eq!(tally.note(at(0), &brake, 50, ids(0..3)), None);
+        assert_eq!(tally.note(at(1), &brake, 50, ids(0..5)), None);
+        assert_eq!(tally.counted(at(59), brake.window), 5);
+        assert_eq!(tally.counted(at(60), brake.window), 2);
+        assert_eq!(tally.note(at(60), &brake, 50, ids(10..13)), None);
+        let excess = tally.note(at(60), &brake, 50, ids(13..14));
+        assert_eq!(excess, Some(Excess { lost: 6, accounts: 50 }));
+        assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (0, 1));
+    }
+
+    #[test]
+    fn the_share_is_of_those_who_were_there_when_the_window_began() {
+        let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Hold));
+        for (number, accounts) in (0..10).zip((91..=100).rev()) {
+            let lost = ids(number..number + 1);
+            assert_eq!(tally.note(at(0), &brake, accounts, lost), None, "{number}");
+        }
+        let excess = tally.note(at(0), &brake, 90, ids(10..11));
+        assert_eq!(excess, Some(Excess { lost: 11, accounts: 100 }));
+    }
+
+    #[test]
+    fn an_alarm_is_told_once_a_window() {
+        let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Alarm));
+        assert!(tally.note(at(5), &brake, 10, ids(0..3)).is_some());
+        assert_eq!(tally.note(at(6), &brake, 10, ids(3..9)), None);
+        assert_eq!(tally.counted(at(6), brake.window), 0);
+        assert!(tally.note(at(65), &brake, 10, ids(3..9)).is_some());
+        assert_eq!(tally.alarms(), 2);
+    }
+}

@@ -1,0 +1,247 @@
+//! The command that puts things back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::plan::{Plan, Planned, Tie};
+use crate::directory::error::DirectoryError;
+use crate::directory::work::{Command, Work};
+use crate::directory::{member, resource};
+use crate::event::{Event, Verb};
+use crate::scim::resource::{Meta, Resource, ResourceId, Version};
+use crate::scim::schema::ResourceType;
+use crate::store::{Read, StoreError, keys};
+
+/// How many of those are named who stand in the way.
+const MAX_NAMED: usize = 10;
+
+/// Carries out a plan, all or nothing.
+pub(super) struct Apply {
+    pub(super) plan: Arc<Plan>,
+    /// What the journal calls it.
+    pub(super) subject: String,
+    /// How many bytes it may change.
+    pub(super) most: usize,
+    /// Whether it is only tried.
+    pub(super) dry_run: bool,
+}
+
+/// What became of a plan.
+pub(super) enum Outcome {
+    /// It was carried out, or could be; so many memberships lack an end and don't come back.
+    Fits { without_end: u64 },
+    /// What it relies on has changed; nothing was done.
+    Overtaken,
+    /// It would change so many bytes; nothing was done.
+    TooLarge(usize),
+}
+
+impl Command for Apply {
+    type Output = Outcome;
+
+    /// # Errors
+    ///
+    /// `Unfit` naming those who hold what must be unique, or a group that would contain itself;
+    /// `Storage`.
+    fn run(&self, work: &mut Work<'_>) -> Result<Outcome, DirectoryError> {
+        let plan = &self.plan;
+        if !still_fits(work, plan)? {
+            return Ok(Outcome::Overtaken);
+        }
+        // Groups whose members change are other groups afterwards.
+        let mut touched = BTreeSet::new();
+        // All go first, so that names may have changed hands among them.
+        for planned in &plan.records {
+            take_out(work, planned, &mut touched)?;
+        }
+        let mut taken = Vec::new();
+        for planned in &plan.records {
+            put_back(work, plan, planned, &mut touched, &mut taken)?;
+        }
+        if !taken.is_empty() {
+            return Err(in_the_way(&taken));
+        }
+        let without_end = tie_all(work, &plan.ties, &mut touched)?;
+        for planned in &plan.records {
+            touched.remove(&planned.id);
+        }
+        for group in touched {
+            member::touch_group(work, group)?;
+        }
+        refuse_circles(work, &plan.ties)?;
+        let bytes = work.bytes();
+        if bytes > self.most {
+            return Ok(Outcome::TooLarge(bytes));
+        }
+        if !self.dry_run {
+            let (kind, subject) = ("directory".to_owned(), self.subject.clone());
+            work.record(Event { kind, verb: Verb::Undone, subject });
+        }
+        Ok(Outcome::Fits { without_end })
+    }
+}
+
+/// Whether all that the plan changes is as it was when the plan was made.
+fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
+    for Planned { resource_type, id, is, .. } in &plan.records {
+        if state.get(&keys::record(resource_type.tag, *id))? != *is {
+            return Ok(false);
+        }
+    }
+    for Tie { group, member, is, .. } in &plan.ties {
+        if state.get(&keys::member(*group, *member))? != *is {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes a resource as it is; with its ties, if it does not come back.
+fn take_out(
+    work: &mut Work<'_>,
+    planned: &Planned,
+    touched: &mut BTreeSet<ResourceId>,
+) -> Result<(), DirectoryError> {
+    let Planned { resource_type, id, .. } = planned;
+    let Some(is) = &planned.is else { return Ok(()) };
+    let (stored, attributes) = planned.read(is)?;
+    work.expect_version(keys::record(resource_type.tag, *id), stored.record.version);
+    resource::remove(work, resource_type, *id, &attributes)?;
+    if planned.was.is_none() {
+        resource::count(work, resource_type, |count| count.saturating_sub(1))?;
+        touched.extend(member::untie(work, *id)?);
+    }
+    Ok(())
+}
+
+/// Writes a resource as it was, in a version that it never had; notes who stands in the way.
+fn put_back(
+    work: &mut Work<'_>,
+    plan: &Plan,
+    planned: &Planned,
+    touched: &mut BTreeSet<ResourceId>,
+    taken: &mut Vec<String>,
+) -> Result<(), DirectoryError> {
+    let Planned { resource_type, id, is, .. } = planned;
+    let Some(was) = &planned.was else { return Ok(()) };
+    let (stored, target, _) = planned.target(was, &plan.names)?;
+    let in_the_way = holders(work, resource_type, &target)?;
+    if !in_the_way.is_empty() {
+        taken.extend(in_the_way);
+        return Ok(());
+    }
+    let meta = resource::meta(resource_type, &stored)?;
+    let version = Version(planned.version).next();
+    let last_modified = resource::not_before(work.now(), meta.last_modified);
+    let meta = Meta { last_modified, version, ..meta };
+    let manager = stored.record.manager();
+    resource::put_back(work, resource_type, *id, &meta, &target, manager)?;
+    match is {
+        None => {
+            work.expect_absent(keys::record(resource_type.tag, *id));
+            resource::count(work, resource_type, |count| count.saturating_add(1))?;
+        }
+        Some(is) => {
+            let (_, present) = planned.read(is)?;
+            let display = target.display(resource_type);
+            if present.display(resource_type) != display {
+                let shown = display.unwrap_or_default();
+                touched.extend(member::show_as(work, resource_type, *id, shown)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who holds what must be unique in a resource, as clauses.
+fn holders(
+    work: &Work<'_>,
+    resource_type: &ResourceType,
+    target: &Resource,
+) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for indexed in resource_type.indexed().filter(|indexed| indexed.leaf().is_unique()) {
+        for value in target.indexed_values(&indexed) {
+            let holder = work.get(&keys::unique(resource_type.tag, &indexed, value))?;
+            if let Some(holder) = holder.as_deref().and_then(keys::trailing_id) {
+                let (kind, name) = (resource_type.name.to_lowercase(), &indexed.leaf().name);
+                found.push(format!(
+                    "{name} \"{}\" (now of the {kind} {holder})",
+                    value.escape_debug()
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn in_the_way(taken: &[String]) -> DirectoryError {
+    let named = taken.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match taken.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    DirectoryError::Unfit(format!(
+        "nothing was undone: others have taken what must be unique: {named}{more}; change or delete those \
+         first, then undo again"
+    ))
+}
+
+/// Brings memberships back and ends them; answers how many lack an end.
+fn tie_all(
+    work: &mut Work<'_>,
+    ties: &[Tie],
+    touched: &mut BTreeSet<ResourceId>,
+) -> Result<u64, DirectoryError> {
+    let mut without_end = 0;
+    for Tie { group, member, was, .. } in ties {
+        let (tie, back) = (keys::member(*group, *member), keys::membership(*member, *group));
+        match was {
+            Some(value) if has_ends(work, *group, *member, value)? => {
+                work.put(tie, value.clone());
+                work.put(back, Bytes::new());
+                touched.insert(*group);
+            }
+            Some(_) => without_end += 1,
+            None => {
+                work.delete(tie);
+                work.delete(back);
+                touched.insert(*group);
+            }
+        }
+    }
+    Ok(without_end)
+}
+
+fn has_ends(
+    work: &Work<'_>,
+    group: ResourceId,
+    member: ResourceId,
+    tie: &Bytes,
+) -> Result<bool, DirectoryError> {
+    let tag = tie.first().copied().unwrap_or_default();
+    if work.get(&keys::record(tag, member))?.is_none() {
+        return Ok(false);
+    }
+    let registry = &work.settings().registry;
+    Ok(member::find_any(work, registry, group, |one| one.members().is_some())?.is_some())
+}
+
+/// Refuses groups that would contain themselves: others may have turned them around meanwhile.
+fn refuse_circles(work: &Work<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
+    let registry = &work.settings().registry;
+    for Tie { group, member, was, .. } in ties {
+        let tag = was.as_ref().and_then(|tie| tie.first().copied());
+        let of_groups =
+            tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
+        if of_groups && member::ancestors(work, *group)?.iter().any(|(above, _)| above == member) {
+            return Err(DirectoryError::Unfit(format!(
+                "nothing was undone: the group {member} would be in {group} again, which is in it by now; \
+                 end that membership first, then undo again"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Undo: users, groups and memberships are put back as they were at a moment, as one change.
+//!
+//! What was then is read from the journal, beside the writer. The command then checks that nothing it
+//! relies on has changed meanwhile; if something has, all is read again. An undo can be undone.
+
+mod apply;
+mod plan;
+mod report;
+mod trail;
+
+#[cfg(test)]
+mod laws;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Directory;
+use super::error::DirectoryError;
+use super::follow::UnknownAccess;
+use super::writer::MAX_COMMAND_BYTES;
+use crate::access::Names;
+use crate::event::Actor;
+use crate::store::{StoreError, keys};
+use apply::{Apply, Outcome};
+use plan::Plan;
+pub use report::{Action, Row, UndoReport};
+use trail::Trail;
+
+/// How often what is to be undone is read again because it has changed.
+const ATTEMPTS: usize = 5;
+/// Which share of the largest change a part of a large undo is meant to take.
+const PART: f64 = 0.8;
+
+/// What is to be undone.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    /// Since when: all goes back to what it was before.
+    pub since: Timestamp,
+    /// Only what this connection, and no other actor, has changed since.
+    pub connection: Option<String>,
+    /// What becomes of access that accounts had then and the catalogue does not know now.
+    pub unknown: UnknownAccess,
+    /// Whether it is only told what would be done.
+    pub dry_run: bool,
+}
+
+impl Directory {
+    /// Puts users, groups and memberships back as they were at a moment, all or nothing. Whoever was
+    /// deleted comes back under the same id; who was created since goes. Tokens are not touched.
+    ///
+    /// # Errors
+    ///
+    /// `Unfit`, naming what stands in the way; `AccessInUse`; `Storage`, also if it is not known any
+    /// more what was then. Then nothing has changed.
+    pub fn undo(&self, actor: &Actor, asked: &Undo) -> Result<UndoReport, DirectoryError> {
+        self.undo_within(actor, asked, MAX_COMMAND_BYTES)
+    }
+
+    /// The same, if it changes so many bytes at most.
+    fn undo_within(
+        &self,
+        actor: &Actor,
+        asked: &Undo,
+        most: usize,
+    ) -> Result<UndoReport, DirectoryError> {
+        for _ in 0..ATTEMPTS {
+            let (plan, mut report) = self.plan_undo(asked)?;
+            if plan.is_empty() {
+                return Ok(report);
+            }
+            let plan = Arc::new(plan);
+            let command = Apply {
+                plan: Arc::clone(&plan),
+                subject: subject(asked, &report),
+                most,
+                dry_run: asked.dry_run,
+            };
+            match self.submit(actor.clone(), command).wait()? {
+                Outcome::Fits { without_end } => {
+                    report.done = !asked.dry_run;
+                    report.members_without_end = without_end;
+                    report.members_back -= without_end.min(report.members_back);
+                    return Ok(report);
+                }
+                Outcome::TooLarge(bytes) => return Err(too_large(asked, &plan, bytes, most)),
+                Outcome::Overtaken => {
+                    tracing::info!("what is to be undone has changed meanwhile: reading it again");
+                }
+            }
+        }
+        Err(DirectoryError::Unfit(
+            "what is to be undone keeps changing; hold the connection first (`scimd brake hold \
+             --connection NAME`), then undo again"
+                .to_owned(),
+        ))
+    }
+
+    /// Reads what has changed, and works out what an undo does.
+    fn plan_undo(&self, asked: &Undo) -> Result<(Plan, UndoReport), DirectoryError> {
+        let store = self.shared.store.as_ref();
+        let trail = Trail::read(store, asked.since).map_err(|error| match error {
+            StoreError::Folder(reason) => DirectoryError::Unfit(reason),
+            other => other.into(),
+        })?;
+        if let Some(connection) = &asked.connection
+            && !trail.has(connection)
+        {
+            return Err(DirectoryError::Unfit(format!(
+                "connection {connection} has changed nothing since {}",
+                asked.since
+            )));
+        }
+        let kept = store.get(keys::CATALOGUE)?;
+        let names = kept.and_then(|names| serde_json::from_slice(&names).ok());
+        let names = names.unwrap_or_else(|| Names::of(self.catalogue()));
+        plan::plan(trail, self.registry(), names, asked)
+    }
+}
+
+/// What the journal calls it.
+fn subject(asked: &Undo, report: &UndoReport) -> String {
+    let through = asked.connection.as_ref();
+    let through = through.map(|name| format!(" through connection {name}")).unwrap_or_default();
+    format!("{} users and groups since {}{through}", report.changed(), asked.since)
+}
+
+/// The error for what does not go into one change.
+fn too_large(asked: &Undo, plan: &Plan, bytes: usize, most: usize) -> DirectoryError {
+    let mib = |bytes: usize| bytes.div_ceil(1024 * 1024);
+    let how = match plan.later(most as f64 * PART / bytes as f64) {
+        Some(later) => {
+            let through = asked.connection.as_ref();
+            let through = through.map(|name| format!(" --connection {name}")).unwrap_or_default();
+            format!(
+                "undo what came last first: `scimd undo --since {later}{through}`, then this again"
+            )
+        }
+        None => "it was changed all at once, so there are no parts; restore a backup".to_owned(),
+    };
+    DirectoryError::Unfit(format!(
+        "that would change {} MiB at once, and {} are the most; {how}",
+        mib(bytes),
+        mib(most)
+    ))
+}

@@ -1,0 +1,360 @@
+//! From what became of the directory to what an undo does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Undo;
+use super::report::{Action, Row, UndoReport};
+use super::trail::{Item, Trail};
+use crate::access::Names;
+use crate::directory::error::DirectoryError;
+use crate::directory::follow::{InUse, UnknownAccess, align};
+use crate::directory::resource::{self, Stored};
+use crate::scim::resource::{Resource, ResourceId};
+use crate::scim::schema::{Registry, ResourceType};
+use crate::store::StoreError;
+use crate::store::keys::{self, Kind};
+
+/// How many characters of a value are told.
+const SHORT: usize = 40;
+/// What the index entries of a record take, about.
+const INDEX_BYTES: usize = 600;
+/// What the two keys of a tie take, about.
+const TIE_BYTES: usize = 80;
+
+/// What an undo does. It was prepared beside the writer, so it says what it relies on.
+pub(super) struct Plan {
+    /// The users and groups that are written, come back, or go.
+    pub(super) records: Vec<Planned>,
+    /// The memberships that come back, end, or show another name.
+    pub(super) ties: Vec<Tie>,
+    /// The names of the catalogue of then.
+    pub(super) names: Names,
+}
+
+/// A user or group, as it was and as it is.
+pub(super) struct Planned {
+    pub(super) resource_type: Arc<ResourceType>,
+    pub(super) id: ResourceId,
+    pub(super) was: Option<Bytes>,
+    pub(super) is: Option<Bytes>,
+    /// The highest version that it ever had.
+    pub(super) version: u64,
+    reached: Timestamp,
+}
+
+/// A membership, as it was and as it is.
+pub(super) struct Tie {
+    pub(super) group: ResourceId,
+    pub(super) member: ResourceId,
+    pub(super) was: Option<Bytes>,
+    pub(super) is: Option<Bytes>,
+    reached: Timestamp,
+}
+
+impl Planned {
+    /// A record of it, with its attributes.
+    pub(super) fn read(&self, value: &Bytes) -> Result<(Stored, Resource), StoreError> {
+        read(&self.resource_type, self.id, value)
+    }
+
+    /// What it said, in the words of the catalogue as it is now.
+    pub(super) fn target(
+        &self,
+        value: &Bytes,
+        names: &Names,
+    ) -> Result<(Stored, Resource, Vec<String>), StoreError> {
+        let (stored, mut attributes) = self.read(value)?;
+        let gone = match self.resource_type.is_account {
+            true => align(&self.resource_type, names, &mut attributes),
+            false => Vec::new(),
+        };
+        Ok((stored, attributes, gone))
+    }
+}
+
+fn read(
+    resource_type: &ResourceType,
+    id: ResourceId,
+    value: &Bytes,
+) -> Result<(Stored, Resource), StoreError> {
+    let stored = Stored::new(id, resource::decode(&keys::record(resource_type.tag, id), value)?);
+    let attributes = resource::attributes(resource_type, &stored)?;
+    Ok((stored, attributes))
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.ties.is_empty()
+    }
+
+    /// The earliest moment since which no more than a share of the plan was changed, by its size; `None`
+    /// if there is none.
+    pub(super) fn later(&self, share: f64) -> Option<Timestamp> {
+        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let records = self.records.iter().map(|one| (one.reached, size(&one.was) + INDEX_BYTES));
+        let ties = self.ties.iter().map(|tie| (tie.reached, size(&tie.was) + TIE_BYTES));
+        let mut sizes: Vec<(Timestamp, usize)> = records.chain(ties).collect();
+        sizes.sort_unstable_by_key(|(reached, _)| std::cmp::Reverse(*reached));
+        let whole: usize = sizes.iter().map(|(_, size)| size).sum();
+        let mut room = whole as f64 * share;
+        // What was changed at one moment fits as a whole or not.
+        let (mut fits, mut trying) = (None, None);
+        for (reached, size) in sizes {
+            if trying != Some(reached) {
+                (fits, trying) = (trying, Some(reached));
+            }
+            room -= size as f64;
+            if room < 0.0 {
+                return fits;
+            }
+        }
+        None
+    }
+}
+
+/// Works out what an undo does.
+///
+/// # Errors
+///
+/// `AccessInUse` for access that accounts had and the catalogue does not know, unless it is dropped;
+/// `Storage`.
+pub(super) fn plan(
+    mut trail: Trail,
+    registry: &Registry,
+    present_names: Names,
+    asked: &Undo,
+) -> Result<(Plan, UndoReport), DirectoryError> {
+    let kept = trail.names.take().and_then(|names| serde_json::from_slice(&names).ok());
+    let mut planner = Planner {
+        asked,
+        plan: Plan { records: Vec::new(), ties: Vec::new(), names: kept.unwrap_or(present_names) },
+        rows: BTreeMap::new(),
+        in_use: InUse::default(),
+    };
+    let records = std::mem::take(&mut trail.records);
+    let ties = std::mem::take(&mut trail.ties);
+    for (key, item) in &records {
+        if let Some(Kind::Record(tag, id)) = keys::kind(key)
+            && let Some(resource_type) = registry.by_tag(tag)
+        {
+            planner.record(&trail, resource_type, id, item)?;
+        }
+    }
+    let groups: Vec<&Arc<ResourceType>> =
+        registry.resource_types().iter().filter(|one| one.members().is_some()).collect();
+    let mut back_and_out = [0, 0];
+    for (key, item) in ties {
+        if let Some(Kind::Member(group, member)) = keys::kind(&key)
+            && let Some(back) = planner.tie(&trail, group, member, item)
+        {
+            let [all_back, all_out] = &mut back_and_out;
+            *if back { all_back } else { all_out } += 1;
+        }
+    }
+    planner.name_groups(&records, &groups)?;
+    let Planner { plan, rows, in_use, .. } = planner;
+    if asked.unknown == UnknownAccess::Refuse && !in_use.is_empty() {
+        return Err(DirectoryError::AccessInUse(
+            in_use.told("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
+        ));
+    }
+    let mut resources: Vec<Row> = rows.into_values().collect();
+    resources.sort_by(|a, b| {
+        (a.action, &a.kind, &a.name, &a.id).cmp(&(b.action, &b.kind, &b.name, &b.id))
+    });
+    let [members_back, members_out] = back_and_out;
+    let report = UndoReport {
+        since: asked.since,
+        connection: asked.connection.clone(),
+        before: trail.before,
+        upto: trail.upto,
+        done: false,
+        resources,
+        members_back,
+        members_out,
+        members_without_end: 0,
+    };
+    Ok((plan, report))
+}
+
+struct Planner<'a> {
+    asked: &'a Undo,
+    plan: Plan,
+    rows: BTreeMap<ResourceId, Row>,
+    in_use: InUse,
+}
+
+impl Planner<'_> {
+    fn record(
+        &mut self,
+        trail: &Trail,
+        resource_type: &Arc<ResourceType>,
+        id: ResourceId,
+        item: &Item,
+    ) -> Result<(), DirectoryError> {
+        if item.same_content() {
+            return Ok(());
+        }
+        let planned = Planned {
+            resource_type: Arc::clone(resource_type),
+            id,
+            was: item.was.clone(),
+            is: item.is.clone(),
+            version: item.version,
+            reached: item.reached,
+        };
+        let present = item.is.as_ref().map(|is| planned.read(is)).transpose()?;
+        let target =
+            item.was.as_ref().map(|was| planned.target(was, &self.plan.names)).transpose()?;
+        let (action, changes, attributes) = match (&target, &present) {
+            (Some((_, target, _)), None) => (Action::Restore, Vec::new(), target),
+            (None, Some((_, present))) => (Action::Remove, Vec::new(), present),
+            (Some((was, target, _)), Some((is, present))) => {
+                let mut changes = differences(resource_type, present, target);
+                let (old, new) = (is.record.manager(), was.record.manager());
+                if old != new {
+                    let told = |name: Option<&str>| name.unwrap_or("none").to_owned();
+                    changes.push(format!("connection: {} -> {}", told(old), told(new)));
+                }
+                (Action::Revert, changes, target)
+            }
+            (None, None) => return Ok(()),
+        };
+        let mut row = row(resource_type, id, attributes);
+        if let Some(connection) = &self.asked.connection {
+            if !trail.by(item, connection) {
+                return Ok(());
+            }
+            row.also_changed_by = trail.others(item, connection);
+            if !row.also_changed_by.is_empty() {
+                row.action = Action::Skip;
+                self.rows.insert(id, row);
+                return Ok(());
+            }
+        }
+        (row.action, row.changes) = (action, changes);
+        if let Some((_, attributes, gone)) = &target {
+            let name = attributes.display(resource_type).unwrap_or_default();
+            gone.iter().for_each(|piece| self.in_use.note(piece, name));
+        }
+        // What it was is gone from the catalogue: without that it is what it is.
+        if row.action != Action::Revert || !row.changes.is_empty() {
+            self.rows.insert(id, row);
+            self.plan.records.push(planned);
+        }
+        Ok(())
+    }
+
+    /// Whether a membership comes back or ends, if it does either.
+    fn tie(
+        &mut self,
+        trail: &Trail,
+        group: ResourceId,
+        member: ResourceId,
+        item: Item,
+    ) -> Option<bool> {
+        if item.was == item.is {
+            return None;
+        }
+        let back = (item.was.is_some() != item.is.is_some()).then_some(item.was.is_some());
+        if let Some(connection) = &self.asked.connection {
+            // The name that is shown follows the member.
+            back?;
+            if !trail.by(&item, connection) {
+                return None;
+            }
+            let others = trail.others(&item, connection);
+            if !others.is_empty() {
+                let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Skip));
+                row.also_changed_by.extend(others);
+                row.also_changed_by.sort();
+                row.also_changed_by.dedup();
+                return None;
+            }
+        }
+        let Item { was, is, reached, .. } = item;
+        self.plan.ties.push(Tie { group, member, was, is, reached });
+        if let Some(back) = back {
+            let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Revert));
+            if row.action == Action::Skip {
+                // Its attributes stay, and these members don't.
+                row.action = Action::Revert;
+            }
+            *if back { &mut row.members_back } else { &mut row.members_out } += 1;
+        }
+        back
+    }
+
+    /// Names the groups of which only members change.
+    fn name_groups(
+        &mut self,
+        records: &BTreeMap<Vec<u8>, Item>,
+        types: &[&Arc<ResourceType>],
+    ) -> Result<(), DirectoryError> {
+        for (id, unnamed) in self.rows.iter_mut().filter(|(_, row)| row.kind.is_empty()) {
+            for resource_type in types {
+                let Some(item) = records.get(&keys::record(resource_type.tag, *id)) else {
+                    continue;
+                };
+                let Some(value) = item.is.as_ref().or(item.was.as_ref()) else { continue };
+                let named = row(resource_type, *id, &read(resource_type, *id, value)?.1);
+                (unnamed.kind, unnamed.name) = (named.kind, named.name);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(resource_type: &ResourceType, id: ResourceId, attributes: &Resource) -> Row {
+    let name = resource_type.name_attribute().and_then(|name| attributes.get(&name.name)?.as_str());
+    Row {
+        kind: resource_type.name.to_ascii_lowercase(),
+        name: name.unwrap_or_default().to_owned(),
+        ..unnamed(id, Action::Revert)
+    }
+}
+
+fn unnamed(id: ResourceId, action: Action) -> Row {
+    Row {
+        kind: String::new(),
+        id: id.to_string(),
+        name: String::new(),
+        action,
+        changes: Vec::new(),
+        members_back: 0,
+        members_out: 0,
+        also_changed_by: Vec::new(),
+    }
+}
+
+/// The attributes that differ, with their values where those are short.
+fn differences(resource_type: &ResourceType, present: &Resource, target: &Resource) -> Vec<String> {
+    let mut told = BTreeSet::new();
+    for (extension, attribute) in resource_type.own_attributes() {
+        let name = &attribute.name;
+        let (old, new) = (present.value(extension, name), target.value(extension, name));
+        if old != new {
+            told.insert(match (short(old), short(new)) {
+                (Some(old), Some(new)) => format!("{name}: {old} -> {new}"),
+                _ => name.clone(),
+            });
+        }
+    }
+    told.into_iter().collect()
+}
+
+/// A value that is short enough to be told.
+fn short(value: Option<&Value>) -> Option<String> {
+    match value {
+        None => Some("none".to_owned()),
+        Some(Value::String(text)) if text.chars().count() <= SHORT => Some(text.clone()),
+        Some(simple @ (Value::Bool(_) | Value::Number(_))) => Some(simple.to_string()),
+        Some(_) => None,
+    }
+}

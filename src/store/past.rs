@@ -1,0 +1,222 @@
+//! State as it was: the newest snapshot that is old enough, and the journal behind it.
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::local::LocalStore;
+use super::snapshot::{self, Snapshot};
+use crate::journal::{Frame, JournalError, Write};
+
+/// After how many changes the log says how far it is.
+const TELL: u64 = 250_000;
+
+/// Which keys are asked for.
+pub type Wanted<'a> = &'a dyn Fn(&[u8]) -> bool;
+
+/// Reading state as it was. Nobody has to wait for it.
+pub trait Past {
+    /// The last change that was made before a moment, by the clock of then; 0 if there was none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] if the journal does not reach back that far.
+    fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError>;
+
+    /// The keys that are wanted, as they were after a change, with their values.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] if neither journal nor snapshots reach back that far.
+    fn past(&self, sequence: u64, wanted: Wanted<'_>) -> Result<Values, StoreError>;
+}
+
+/// Keys with their values.
+pub type Values = HashMap<Vec<u8>, Bytes>;
+
+impl Past for LocalStore {
+    fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        if let Some(last) = self.history.last_before(moment)? {
+            return Ok(last);
+        }
+        match self.history.begin()?.sequence {
+            0 => Ok(0),
+            before => Err(StoreError::Folder(format!(
+                "the journal begins with change {}, which was made later; what was before is in older \
+                 backups, if anywhere",
+                before + 1
+            ))),
+        }
+    }
+
+    fn past(&self, sequence: u64, wanted: Wanted<'_>) -> Result<Values, StoreError> {
+        let begin = self.history.begin()?.sequence;
+        let found = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
+        let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
+        for snapshot in found.into_iter().filter(usable) {
+            match self.past_from(Some(&snapshot), sequence, wanted) {
+                Ok(values) => return Ok(values),
+                Err(StoreError::Journal(error)) => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
+                }
+            }
+        }
+        if begin > 0 {
+            return Err(StoreError::Folder(format!(
+                "the journal begins with change {}, and no snapshot that is kept goes back to change \
+                 {sequence}; what was then is in older backups, if anywhere",
+                begin + 1
+            )));
+        }
+        self.past_from(None, sequence, wanted)
+    }
+}
+
+/// Why reading ends before the journal does.
+enum End {
+    /// All that was asked for was read.
+    Reached,
+    /// It failed.
+    Failed(StoreError),
+}
+
+impl From<JournalError> for End {
+    fn from(error: JournalError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl LocalStore {
+    /// State after a change, from a snapshot or from nothing, and the changes that came then.
+    fn past_from(
+        &self,
+        snapshot: Option<&Snapshot>,
+        sequence: u64,
+        wanted: Wanted<'_>,
+    ) -> Result<Values, StoreError> {
+        let mut values = Values::new();
+        if let Some(Snapshot { path, .. }) = snapshot {
+            tracing::info!(snapshot = %path.display(), "reading how things were");
+            snapshot::load(path, |writes| {
+                apply(&mut values, writes, wanted);
+                Ok(())
+            })?;
+        }
+        let from = snapshot.map_or(0, |snapshot| snapshot.position.sequence);
+        let mut follows = snapshot;
+        let read = self.history.follow::<End>(from, |frame| {
+            let Frame { sequence: number, previous, writes, .. } = frame;
+            if let Some(Snapshot { path, position, .. }) = follows.take()
+                && previous != position.hash
+            {
+                let reason = format!("its change {from} is not the one that this journal has");
+                return Err(End::Failed(StoreError::Snapshot { path: path.clone(), reason }));
+            }
+            if number > sequence {
+                return Err(End::Reached);
+            }
+            apply(&mut values, writes, wanted);
+            if number.is_multiple_of(TELL) {
+                tracing::info!(change = number, upto = sequence, "reading how things were");
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) | Err(End::Reached) => Ok(values),
+            Err(End::Failed(error)) => Err(error),
+        }
+    }
+}
+
+fn apply(values: &mut Values, writes: Vec<Write>, wanted: Wanted<'_>) {
+    for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
+        match value {
+            Some(value) => drop(values.insert(key, value)),
+            None => drop(values.remove(&key)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::{Actor, Event, Head, Verb};
+    use crate::store::folder::DataFolder;
+    use crate::store::local::Limits;
+    use crate::store::upkeep::{Keeping, Upkeep as _};
+    use crate::store::{Change, Store as _};
+
+    fn moment(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn store(folder: &std::path::Path) -> LocalStore {
+        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        LocalStore::open(DataFolder::open(folder).unwrap(), limits, [7; 16], moment(0)).unwrap()
+    }
+
+    /// A change at a moment that sets a key to it, and `xbig` to so many bytes.
+    fn change(store: &LocalStore, second: i64, size: usize) {
+        let event = Event { kind: "test".to_owned(), verb: Verb::Replaced, subject: String::new() };
+        let head = Head { time: moment(second), actor: Actor::System, event };
+        let set =
+            |key: &[u8], value: Vec<u8>| Write { key: key.to_vec(), value: Some(value.into()) };
+        let writes = vec![set(b"xa", second.to_string().into_bytes()), set(b"xbig", vec![7; size])];
+        store.commit(vec![Change { expectations: Vec::new(), writes, head }]).unwrap();
+    }
+
+    fn past(store: &LocalStore, sequence: u64) -> Result<Option<Bytes>, StoreError> {
+        Ok(store.past(sequence, &|key| key == b"xa")?.remove(&b"xa"[..]))
+    }
+
+    #[test]
+    fn the_clock_may_go_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        assert_eq!(store.last_before(moment(5)).unwrap(), 0);
+        for second in [1, 2, 10, 3, 4] {
+            change(&store, second, 1);
+        }
+        for (second, last) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (5, 5), (11, 5)] {
+            assert_eq!(store.last_before(moment(second)).unwrap(), last, "{second}");
+        }
+        for (sequence, value) in [(0, None), (1, Some("1")), (3, Some("10")), (5, Some("4"))] {
+            assert_eq!(past(&store, sequence).unwrap().as_deref(), value.map(str::as_bytes));
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_trimmed_reaches_back_to_the_oldest_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        const MIB: usize = 1024 * 1024;
+        (1..=40).for_each(|second| change(&store, second, MIB));
+        let oldest = store.snapshot(moment(40)).unwrap().snapshot;
+        (41..=45).for_each(|second| change(&store, second, MIB));
+        let keeping = Keeping { snapshots: 2, journal: Some(Duration::ZERO) };
+        assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
+
+        let begin = store.history.begin().unwrap().sequence;
+        assert!((1..40).contains(&begin), "{begin}");
+        assert_eq!(store.last_before(moment(44)).unwrap(), 43);
+        for sequence in [40, 43, 45] {
+            let value = sequence.to_string();
+            assert_eq!(past(&store, sequence).unwrap().unwrap(), value.as_bytes(), "{sequence}");
+        }
+        let told = past(&store, 39).unwrap_err().to_string();
+        assert!(told.contains("no snapshot that is kept goes back to change 39"), "{told}");
+        let told = store.last_before(moment(2)).unwrap_err().to_string();
+        assert!(told.contains(&format!("begins with change {}", begin + 1)), "{told}");
+
+        // One that is damaged is passed over; here there is no older one.
+        std::fs::write(&oldest.path, "nothing").unwrap();
+        assert!(past(&store, 43).is_err());
+        assert_eq!(past(&store, 45).unwrap().unwrap(), &b"45"[..]);
+    }
+}

@@ -1,0 +1,303 @@
+//! `scimd undo`: users, groups and memberships as they were.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Server, create, files_with, group, user};
+
+/// Two connections; the token of the first boot is that of `app`.
+const CONNECTIONS: &str = "[connections.app]\nmethod = \"okta-custom\"\n\
+    [connections.idp]\nmethod = \"okta-custom\"\nbrake.action = \"off\"\n";
+
+/// A server, and a client for each connection.
+fn start(more: &str) -> (Server, Client, Client) {
+    let server = Server::start_with(&format!("{CONNECTIONS}{more}"));
+    let token = server.succeed(&["token", "generate", "--connection", "idp"]);
+    let (app, idp) = (server.client(), server.client_with(token.trim()));
+    (server, app, idp)
+}
+
+/// Every user and group by its id as it is served, less version and last change.
+fn state(client: &Client) -> BTreeMap<String, Value> {
+    let mut state = BTreeMap::new();
+    for endpoint in ["Users", "Groups"] {
+        let page = client.get(&format!("/{endpoint}?count=1000")).expect(200);
+        for resource in page.body["Resources"].as_array().into_iter().flatten() {
+            let mut resource = resource.clone();
+            for changing in ["version", "lastModified"] {
+                resource["meta"].as_object_mut().unwrap().remove(changing);
+            }
+            state.insert(resource["id"].as_str().unwrap().to_owned(), resource);
+        }
+    }
+    state
+}
+
+fn versions(client: &Client) -> BTreeMap<String, u64> {
+    let of = |id: &String, resource: &Value| {
+        let endpoint = if resource.get("userName").is_some() { "Users" } else { "Groups" };
+        let tag =
+            client.get(&format!("/{endpoint}/{id}")).expect(200).text("/meta/version").to_owned();
+        tag.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+    };
+    state(client).iter().map(|(id, resource)| (id.clone(), of(id, resource))).collect()
+}
+
+/// A moment after everything that was done so far and before everything that is done from now on.
+fn now(client: &Client) -> String {
+    let (path, id) = create(client, "/Users", &user("clock"));
+    let before = client.get(&path).expect(200).text("/meta/created").to_owned();
+    // Until the clock has moved on, for what comes next.
+    loop {
+        let (path, _) = create(client, "/Users", &user(&format!("{id}-clock")));
+        let now = client.get(&path).expect(200).text("/meta/created").to_owned();
+        client.delete(&path).expect(204);
+        if now > before {
+            client.delete(&format!("/Users/{id}")).expect(204);
+            break;
+        }
+    }
+    let (path, _) = create(client, "/Users", &user("clock"));
+    let last = client.get(&path).expect(200).text("/meta/created").to_owned();
+    client.delete(&path).expect(204);
+    loop {
+        let (path, _) = create(client, "/Users", &user("clock"));
+        let moment = client.get(&path).expect(200).text("/meta/created").to_owned();
+        client.delete(&path).expect(204);
+        if moment > last {
+            return moment;
+        }
+    }
+}
+
+/// Runs a command that must fail; what it says.
+#[track_caller]
+fn refused(server: &Server, args: &[&str], code: i32) -> String {
+    let output = server.run(args);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr
+}
+
+fn undone(server: &Server, args: &[&str]) -> Value {
+    let args = [&["undo", "--json"], args].concat();
+    serde_json::from_str(&server.succeed(&args)).unwrap()
+}
+
+/// Users in groups with entitlements, and what an identity provider gone wild does to them.
+struct Wild {
+    users: Vec<(String, String)>,
+    group: String,
+}
+
+impl Wild {
+    fn populate(client: &Client) -> Self {
+        let users: Vec<_> = (0..6)
+            .map(|number| {
+                let mut body = user(&format!("user{number}"));
+                body["entitlements"] = json!([{"value": "company:admin"}]);
+                body["emails"] = json!([{"value": format!("{number}@example.com")}]);
+                create(client, "/Users", &body)
+            })
+            .collect();
+        let ids: Vec<&str> = users.iter().map(|(_, id)| id.as_str()).collect();
+        let (all, id) = create(client, "/Groups", &group("All", &ids));
+        create(client, "/Groups", &group("Outer", &[&id]));
+        Self { users, group: all }
+    }
+
+    fn rage(&self, client: &Client) {
+        let replace =
+            |path: &str, value: Value| json!([{"op": "replace", "path": path, "value": value}]);
+        let path = |place: usize| self.users[place].0.as_str();
+        client.delete(path(0)).expect(204);
+        client.patch(path(1), &replace("active", json!(false))).expect(200);
+        client.patch(path(2), &json!([{"op": "remove", "path": "entitlements"}])).expect(200);
+        // Names change hands.
+        client.patch(path(3), &replace("userName", json!("between"))).expect(200);
+        client.patch(path(4), &replace("userName", json!("user3"))).expect(200);
+        client.patch(path(3), &replace("userName", json!("user4"))).expect(200);
+        let (_, new) = create(client, "/Users", &user("user0"));
+        client.patch(&self.group, &replace("members", json!([{"value": new}]))).expect(200);
+        client.patch(&self.group, &replace("displayName", json!("None"))).expect(200);
+    }
+}
+
+#[test]
+fn all_is_as_it_was_and_an_undo_can_be_undone() {
+    let (mut server, _, idp) = start("");
+    let wild = Wild::populate(&idp);
+    let since = now(&idp);
+    let then = (state(&idp), versions(&idp));
+    wild.rage(&idp);
+    let before = (state(&idp), versions(&idp));
+    assert_ne!(then.0, before.0);
+
+    let told = undone(&server, &["--since", &since, "--dry-run"]);
+    assert_eq!(state(&idp), before.0, "a dry run changes nothing");
+    assert_eq!(
+        (&told["done"], &told["membersBack"], &told["membersOut"]),
+        (&json!(false), &json!(6), &json!(1))
+    );
+    let action = |name: &str| {
+        let rows = told["resources"].as_array().unwrap().iter();
+        let row = rows.filter(|row| row["name"] == name).map(|row| row["action"].clone());
+        row.collect::<Vec<_>>()
+    };
+    assert_eq!(action("user0"), ["restore", "remove"]);
+    assert_eq!(
+        (action("user1"), action("All"), action("Outer")),
+        (vec![json!("revert")], vec![json!("revert")], vec![])
+    );
+    let table = server.run(&["undo", "--since", &since, "--dry-run"]);
+    let (table, warning) =
+        (String::from_utf8(table.stdout).unwrap(), String::from_utf8(table.stderr).unwrap());
+    assert!(table.contains("active: false -> true") && table.contains("IS REMOVED"), "{table}");
+    assert!(warning.contains("CAREFUL: 1 users and groups were created"), "{warning}");
+
+    let undo_began = now(&idp);
+    assert_eq!(undone(&server, &["--since", &since])["done"], true);
+    assert_eq!(state(&idp), then.0);
+    for (id, version) in versions(&idp) {
+        let earlier = [&then.1, &before.1].map(|versions| versions.get(&id).copied().unwrap_or(0));
+        // The groups of a user are not its own.
+        let own = |state: &BTreeMap<String, Value>| {
+            let mut resource = state.get(&id).cloned().unwrap_or_default();
+            resource.as_object_mut().map(|own| own.remove("groups"));
+            resource
+        };
+        let changed = own(&then.0) != own(&before.0);
+        assert!(
+            earlier.iter().all(|earlier| version > *earlier || (!changed && version >= *earlier)),
+            "{id} {version} {earlier:?}"
+        );
+    }
+    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert_eq!(files_with(&server.data().join("journal"), "\"verb\":\"undone\"").len(), 1);
+
+    // It is one change in the journal: it survives a crash, and the loss of the database.
+    server.kill();
+    fs::remove_dir_all(server.data().join("state")).unwrap();
+    server.boot(&[]);
+    assert_eq!(state(&server.client()), then.0);
+    server.stop();
+    undone(&server, &["--since", &undo_began]);
+    server.boot(&[]);
+    assert_eq!(state(&server.client()), before.0, "an undo is a change that can be undone");
+    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+}
+
+#[test]
+fn of_a_connection_goes_back_what_it_alone_has_changed() {
+    let (server, app, idp) = start("");
+    let wild = Wild::populate(&idp);
+    let since = now(&idp);
+    let then = state(&app);
+    wild.rage(&idp);
+    let title = json!([{"op": "add", "path": "title", "value": "Countess"}]);
+    app.patch(&wild.users[1].0, &title).expect(200);
+    app.patch(&wild.users[5].0, &title).expect(200);
+    let (apps, _) = create(&app, "/Users", &user("of-the-app"));
+    let told = server.run(&["undo", "--since", &since, "--connection", "idp"]);
+    let (table, stderr) =
+        (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
+    let row = table.lines().find(|line| line.contains("user1")).unwrap();
+    assert!(row.starts_with("stays") && row.ends_with("also changed by app"), "{table}");
+    assert!(stderr.contains("1 were also changed by others"), "{stderr}");
+    let mut after = state(&app);
+    for place in [1, 5] {
+        let id = &wild.users[place].1;
+        assert_eq!(after[id]["title"], "Countess");
+        assert_eq!(after[id]["active"], place == 5);
+        after.insert(id.clone(), then[id].clone());
+    }
+    after.remove(apps.strip_prefix("/Users/").unwrap()).expect("what the app made stays");
+    assert_eq!(after, then);
+    let told = refused(&server, &["undo", "--since", &since, "--connection", "nobody"], 1);
+    assert!(told.contains("connection nobody has changed nothing since"), "{told}");
+    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+}
+
+#[test]
+fn a_name_that_others_have_by_now_refuses_the_whole_undo() {
+    let (server, app, idp) = start("");
+    let (ada, _) = create(&idp, "/Users", &user("ada"));
+    let (bob, _) = create(&idp, "/Users", &user("bob"));
+    let since = now(&app);
+    idp.delete(&bob).expect(204);
+    idp.delete(&ada).expect(204);
+    let (_, other) = create(&app, "/Users", &user("ADA"));
+    let before = state(&app);
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let args = [&["undo", "--since", &since, "--connection", "idp"], dry_run].concat();
+        let told = refused(&server, &args, 1);
+        assert!(told.contains(&format!("userName \"ada\" (now of the user {other})")), "{told}");
+        assert_eq!(state(&app), before);
+    }
+    // All of it is undone: the other one was created since.
+    undone(&server, &["--since", &since]);
+    assert!(state(&app).len() == 2 && !state(&app).contains_key(&other));
+}
+
+#[test]
+fn tokens_stay_revoked_and_other_asks_are_refused() {
+    let (server, app, idp) = start("");
+    let since = now(&app);
+    let tokens: Value =
+        serde_json::from_str(&server.succeed(&["token", "list", "--json"])).unwrap();
+    create(&idp, "/Users", &user("ada"));
+    for token in tokens.as_array().unwrap().iter().filter(|token| token["connection"] == "idp") {
+        server.succeed(&["token", "revoke", token["id"].as_str().unwrap()]);
+    }
+    undone(&server, &["--since", &since]);
+    idp.get("/Users").error(401, None);
+    assert!(state(&app).is_empty());
+    let output = server.run(&["undo", "--since", "0s"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing to undo"));
+    for moment in ["soon", "2h ago", "2999-01-01"] {
+        assert_eq!(server.run(&["undo", "--since", moment]).status.code(), Some(2), "{moment}");
+    }
+}
+
+#[test]
+fn what_a_backup_does_not_hold_is_not_guessed() {
+    let (server, app, _) = start("");
+    let since = now(&app);
+    create(&app, "/Users", &user("ada"));
+    server.succeed(&["backup", "one.backup"]);
+    let backup = server.folder().join("one.backup");
+    let other = Server::configure(CONNECTIONS);
+    other.succeed(&["restore", backup.to_str().unwrap()]);
+    let told = refused(&other, &["undo", "--since", &since], 1);
+    assert!(told.contains("the journal begins with change"), "{told}");
+}
+
+#[test]
+fn access_that_is_not_known_any_more_is_named_or_done_without() {
+    const ROLE: &str =
+        "[[roles]]\nname = \"Clerk\"\nid = \"clerk\"\nworkspaces = [{ name = \"Main\" }]\n";
+    let (mut server, app, idp) = start(ROLE);
+    let (path, _) =
+        create(&idp, "/Users", &json!({"userName": "ada", "roles": [{"value": "Clerk"}]}));
+    let since = now(&app);
+    idp.patch(&path, &json!([{"op": "remove", "path": "roles"}])).expect(200);
+    server.stop();
+    let file = server.folder().join("config.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("\"Clerk\"", "\"Officer\"");
+    fs::write(&file, &text).unwrap();
+    undone(&server, &["--since", &since, "--dry-run"]);
+    fs::write(&file, text.replace("\"clerk\"", "\"other\"")).unwrap();
+    let told = refused(&server, &["undo", "--since", &since], 1);
+    assert!(
+        told.contains("roles \"Clerk\" (1: ada)") && told.contains("--drop-unknown-access"),
+        "{told}"
+    );
+    undone(&server, &["--since", &since, "--drop-unknown-access", "--dry-run"]);
+    fs::write(&file, &text).unwrap();
+    undone(&server, &["--since", &since]);
+    server.boot(&[]);
+    assert_eq!(server.client().get(&path).expect(200).text("/roles/0/value"), "Officer");
+}
