@@ -4,6 +4,7 @@
 //! server through its socket ([`socket`]); without one it opens the data folder and calls the same
 //! function.
 
+pub mod audit;
 pub mod client;
 pub mod inspect;
 pub mod socket;
@@ -92,6 +93,8 @@ pub enum Request {
     Verify,
     /// Have the database compacted at the next start.
     Compact,
+    /// Tell of the audit trail.
+    Audit(audit::Ask),
 }
 
 /// What an operator is told of a token.
@@ -160,6 +163,8 @@ pub enum Reply {
     Verified(Vec<Check>),
     /// The next start does it.
     AtNextStart,
+    /// What the audit trail says.
+    Audit(audit::Told),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -203,6 +208,10 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             Err(error) => failed(error.into()),
         },
         Request::Verify => Reply::Verified(directory.verify()),
+        Request::Audit(ask) => match audit::answer(directory.trail(), directory.registry(), ask) {
+            Ok(told) => Reply::Audit(told),
+            Err(error) => Reply::Failed(with_causes(&error)),
+        },
         Request::Compact => match directory.compact_at_next_start() {
             Ok(()) => Reply::AtNextStart,
             Err(error) => failed(error.into()),

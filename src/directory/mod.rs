@@ -15,11 +15,14 @@ mod member;
 mod patch;
 mod plan;
 mod query;
+mod refusal;
 mod reindex;
 mod replace;
 mod resource;
 mod rules;
 mod token;
+mod told;
+mod trail;
 mod upkeep;
 mod verify;
 mod work;
@@ -42,10 +45,12 @@ pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};
+pub use refusal::Refusal;
 pub use replace::Replace;
 pub use resource::Stored;
 pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use trail::{Namesakes, Wanted};
 pub use upkeep::Restored;
 pub use verify::verify;
 pub use work::{Command, Work};
@@ -57,6 +62,7 @@ use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
 use cursor::Cursors;
+use refusal::Refusals;
 use token::TokenTable;
 use writer::{Job, Jobs, Queued, Writer};
 
@@ -90,6 +96,7 @@ pub struct Directory {
 struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
+    refusals: Refusals,
     cursors: Cursors,
     settings: Settings,
 }
@@ -105,7 +112,8 @@ impl Directory {
         reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let shared = Arc::new(Shared { store, tokens, cursors, settings });
+        let refusals = Refusals::default();
+        let shared = Arc::new(Shared { store, tokens, refusals, cursors, settings });
         let (jobs, writer) = Writer::start(Arc::clone(&shared))?;
         Ok(Self { shared, writer: Some(writer), jobs: Some(jobs) })
     }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::error::DirectoryError;
+use super::refusal::Report;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
 use crate::clock::Stopwatch;
@@ -83,8 +84,8 @@ impl<C: Command> Job for Queued<C> {
         });
         drafts
             .into_iter()
-            .map(|Draft { event, expectations, writes }| {
-                let head = Head { time: now, actor: self.actor.clone(), event };
+            .map(|Draft { event, details, expectations, writes }| {
+                let head = Head { time: now, actor: self.actor.clone(), event, details };
                 Change { expectations, writes, head }
             })
             .collect()
@@ -131,16 +132,26 @@ impl Writer {
     }
 
     fn run(&self) {
-        let mut since_note = Stopwatch::start();
+        let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
+        let mut pause = Report::pause(None);
         loop {
-            let left = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
-            match self.jobs.recv_timeout(left) {
+            let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
+            let until_report = pause.saturating_sub(since_report.elapsed());
+            match self.jobs.recv_timeout(until_note.min(until_report)) {
                 Ok(first) => {
                     let rest = self.jobs.try_iter().take(GROUP - 1);
                     self.commit(std::iter::once(first).chain(rest).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.note_token_use(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.note_token_use();
+                    self.report_refusals();
+                    return;
+                }
+            }
+            if since_report.elapsed() >= pause {
+                pause = self.report_refusals();
+                since_report = Stopwatch::start();
             }
             if since_note.elapsed() >= TOKEN_USE_PERIOD {
                 self.note_token_use();
@@ -155,6 +166,21 @@ impl Writer {
             let (reply, _) = oneshot::channel();
             self.commit(vec![Box::new(Queued::new(Actor::System, used, reply))]);
         }
+    }
+
+    /// Puts refused requests into the trail; answers how long the next time is to be waited for. While
+    /// nothing can be written they stay where they are.
+    fn report_refusals(&self) -> Duration {
+        if self.shared.store.is_stopped() {
+            return Report::pause(None);
+        }
+        let report = self.shared.refusals.take();
+        let pause = Report::pause(report.as_ref());
+        if let Some(report) = report {
+            let (reply, _) = oneshot::channel();
+            self.commit(vec![Box::new(Queued::new(Actor::System, report, reply))]);
+        }
+        pause
     }
 
     fn commit(&self, mut jobs: Vec<Box<dyn Job>>) {

@@ -114,6 +114,7 @@ impl Door {
             }
             Err(refusal) => {
                 note.refusal = Some(refusal.to_string());
+                self.directory.note_refusal(self.gate.told(peer, &parts.headers, &refusal));
                 body::discard(parts, body, body::REFUSED).await;
                 return Err(Failure::Unauthenticated);
             }
