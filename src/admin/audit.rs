@@ -160,7 +160,15 @@ impl From<Frame> for Entry {
         let Frame { sequence, hash, head: Head { time, actor, event, details }, .. } = frame;
         let actor = actor.into();
         let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { sequence, time, actor, event: event.to_string(), subject: event.subject, details, hash }
+        Self {
+            sequence,
+            time,
+            actor,
+            event: event.to_string(),
+            subject: event.subject,
+            details,
+            hash,
+        }
     }
 }
 
@@ -219,9 +227,7 @@ pub fn answer(trail: &dyn Trail, registry: &Registry, ask: Ask) -> Result<Told, 
     match ask {
         Ask::Behind { after, sought } => behind(trail, after, &sought.into()),
         Ask::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
-        Ask::Namesakes { name, after } => {
-            namesakes(trail, &Namesakes::new(registry, &name), after)
-        }
+        Ask::Namesakes { name, after } => namesakes(trail, &Namesakes::new(registry, &name), after),
         Ask::Head => Ok(Told::Head(trail.end().to_string())),
         Ask::Verify { anchors } => {
             let anchors: Vec<Position> =

@@ -32,7 +32,9 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
         }
     };
     let patience = match request {
-        Request::Snapshot | Request::Verify | Request::Audit(Ask::Verify { .. }) => LONG_ANSWER_TIMEOUT,
+        Request::Snapshot | Request::Verify | Request::Audit(Ask::Verify { .. }) => {
+            LONG_ANSWER_TIMEOUT
+        }
         _ => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(patience))?;

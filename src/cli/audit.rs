@@ -258,7 +258,9 @@ impl Printer {
     fn print(&mut self, changes: impl IntoIterator<Item = Entry>) -> Result<()> {
         let mut changes = changes.into_iter();
         match &mut self.0 {
-            Some(table) => table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>()),
+            Some(table) => {
+                table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>())
+            }
             None => changes.try_for_each(|change| output::line(&serde_json::to_string(&change)?)),
         }
     }

@@ -451,10 +451,7 @@ pub(super) fn rename(
 }
 
 /// Makes a group another one than before; answers its name.
-fn touch_group(
-    work: &mut Work<'_>,
-    group: ResourceId,
-) -> Result<Option<String>, DirectoryError> {
+fn touch_group(work: &mut Work<'_>, group: ResourceId) -> Result<Option<String>, DirectoryError> {
     let registry = &work.settings().registry;
     let found = find_any(work, registry, group, |one| one.members().is_some())?;
     let Some((group_type, stored)) = found else { return Ok(None) };

@@ -162,9 +162,7 @@ impl Elements {
 /// A value, or the beginning of its text if it is long.
 fn cut(value: &Value) -> Value {
     match value {
-        Value::String(text) if bytes(value) > VALUE_BYTES => {
-            Value::String(shortened(text.clone()))
-        }
+        Value::String(text) if bytes(value) > VALUE_BYTES => Value::String(shortened(text.clone())),
         Value::Array(_) | Value::Object(_) if bytes(value) > VALUE_BYTES => {
             Value::String(shortened(value.to_string()))
         }
@@ -216,7 +214,8 @@ mod tests {
         let change = |text: &str| Difference::values("a", None, Some(&json!(text)));
         let many = Details::of(None, (0..1_000).map(|_| change("x")));
         assert_eq!((many.changes.len(), many.more), (DIFFERENCES, 1_000 - DIFFERENCES as u64));
-        let large = Details::of(Some("n".repeat(9_000)), (0..1_000).map(|_| change(&"x".repeat(9_000))));
+        let large =
+            Details::of(Some("n".repeat(9_000)), (0..1_000).map(|_| change(&"x".repeat(9_000))));
         let size = serde_json::to_vec(&large).unwrap().len();
         assert!(size < ALL_BYTES + 2 * VALUE_BYTES, "{size}");
         assert_eq!(large.changes.len() as u64 + large.more, 1_000);

@@ -7,9 +7,9 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use super::JournalError;
 use super::history::{History, Position};
 use super::segment::Segment;
-use super::JournalError;
 
 /// What a check of the chain read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,11 +122,16 @@ impl History {
 fn missing(anchor: Position, begin: Position, end: Position, other: bool, whole: bool) -> String {
     let wanted = anchor.sequence;
     if other {
-        format!("change {wanted} is not the one of the anchor: it, or one before it, was written anew")
+        format!(
+            "change {wanted} is not the one of the anchor: it, or one before it, was written anew"
+        )
     } else if wanted < begin.sequence {
         format!("it begins with change {}, behind the anchor {wanted}", begin.sequence + 1)
     } else if whole && wanted > end.sequence {
-        format!("it ends with change {}, before the anchor {wanted}: its tail was cut off", end.sequence)
+        format!(
+            "it ends with change {}, before the anchor {wanted}: its tail was cut off",
+            end.sequence
+        )
     } else {
         format!("the anchor {wanted} was not reached")
     }
@@ -146,7 +151,7 @@ mod tests {
     /// How many files there are.
     const FILES: usize = 3;
     /// How many alterations of each kind are tried.
-    const ROUNDS: usize = 1_000;
+    const ROUNDS: usize = 150;
 
     /// Numbers that are the same in each run (splitmix64).
     struct Random(u64);
@@ -349,7 +354,8 @@ mod tests {
         whole.always_found("a change twice", &mut random, |random, files| {
             let (file, from) = (&files[random.below(FILES)], &files[random.below(FILES)]);
             let mut frames = file.frames.clone();
-            let at = random.below(CHANGES);
+            // Behind the last one it would be a write that was never acknowledged.
+            let at = random.below(CHANGES - 1);
             frames.insert(at, from.frames[random.below(CHANGES)].clone());
             put(file, frames);
         });

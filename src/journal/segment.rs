@@ -245,7 +245,10 @@ impl Segment {
             let why = end.why.unwrap_or("a frame is missing");
             return Err(self.damaged(
                 end.at,
-                format!("change {next}: {why}, and acknowledged changes follow at byte {}", end.at + later),
+                format!(
+                    "change {next}: {why}, and acknowledged changes follow at byte {}",
+                    end.at + later
+                ),
             ));
         }
         Ok(Tail {

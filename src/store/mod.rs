@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::event::Head;
-pub use crate::journal::Write;
 use crate::journal::JournalError;
+pub use crate::journal::Write;
 use trail::Trail;
 use upkeep::Upkeep;
 

@@ -172,7 +172,10 @@ mod tests {
             {"attribute": "pin", "hidden": true},
             {"attribute": "emails"},
         ]})));
-        assert_eq!(row[..4], ["2026-03-01 08:15:00 UTC", "okta (token df24)", "::1", "user.patched"]);
+        assert_eq!(
+            row[..4],
+            ["2026-03-01 08:15:00 UTC", "okta (token df24)", "::1", "user.patched"]
+        );
         assert_eq!(row[4], "ada\\u{1b}[31m\\u{202e} (1)", "what a terminal would obey is escaped");
         assert_eq!(
             row[5],
@@ -189,7 +192,8 @@ mod tests {
             {"reason": "scope", "connection": "okta", "token": "df24", "address": "::1",
              "first": "2026-03-01T08:15:00Z", "last": "2026-03-01T08:15:00Z", "count": 1},
         ]})));
-        let expected = "412 × unknown_token from 192.0.2.1; 1 × scope from ::1 for okta (token df24); 5 more";
+        let expected =
+            "412 × unknown_token from 192.0.2.1; 1 × scope from ::1 for okta (token df24); 5 more";
         assert_eq!(told, expected);
     }
 }
