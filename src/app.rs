@@ -5,6 +5,7 @@ mod keeper;
 mod reload;
 mod supervisor;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,6 +20,7 @@ pub use certificate::{Certificate, certificate, self_signed};
 pub use supervisor::{Patience, passed_socket};
 
 use crate::access::{self, Catalogue, Names};
+use crate::admin::audit::Verified;
 use crate::admin::socket::AdminSocket;
 use crate::admin::{Office, Site};
 use crate::clock::Clock;
@@ -26,6 +28,7 @@ use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
 use crate::http::server::{self, Drained};
+use crate::journal::{History, Position};
 use crate::logging::LevelSwitch;
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
@@ -106,6 +109,39 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
         }
         Err(checks) => checks,
     })
+}
+
+/// The audit trail in the data folder, for reading; no server need be stopped for it.
+///
+/// # Errors
+///
+/// There is none, or the end of it is damaged.
+pub fn trail(config: &Config) -> Result<History> {
+    Ok(History::inspect(&journal(config)?)?.0)
+}
+
+/// Checks the chain of the audit trail in the data folder, which no server may be using.
+///
+/// # Errors
+///
+/// There is none, or the folder is in use.
+pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<Verified> {
+    let journal = journal(config)?;
+    let _folder = DataFolder::open(&config.data_dir)?;
+    let mut verified = Verified::default();
+    match History::check_folder(&journal, anchors, &mut |error| verified.fault(&error)) {
+        Ok(checked) => verified = verified.read(&checked),
+        Err(error) => verified.fault(&error),
+    }
+    Ok(verified)
+}
+
+fn journal(config: &Config) -> Result<PathBuf> {
+    let journal = config.data_dir.join("journal");
+    if !journal.exists() {
+        bail!("there is no audit trail in {}; check data_dir", config.data_dir.display());
+    }
+    Ok(journal)
 }
 
 /// What a new journal is told from any other by.

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::audit::Ask;
 use super::{Reply, Request, SOCKET};
 
 /// How long a server may take to answer.
@@ -31,7 +32,10 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
         }
     };
     let patience = match request {
-        Request::Snapshot | Request::Verify | Request::Undo { .. } => LONG_ANSWER_TIMEOUT,
+        Request::Snapshot
+        | Request::Verify
+        | Request::Undo { .. }
+        | Request::Audit(Ask::Verify { .. }) => LONG_ANSWER_TIMEOUT,
         _ => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(patience))?;

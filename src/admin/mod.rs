@@ -4,6 +4,7 @@
 //! server through its socket ([`socket`]); without one it opens the data folder and calls the same
 //! function.
 
+pub mod audit;
 pub mod brake;
 pub mod client;
 pub mod inspect;
@@ -129,6 +130,8 @@ pub enum Request {
         /// Whether only to tell what would be done.
         dry_run: bool,
     },
+    /// Tell of the audit trail.
+    Audit(audit::Ask),
 }
 
 /// What an operator is told of a token.
@@ -215,6 +218,8 @@ pub enum Reply {
     },
     /// What was undone, or would be.
     Undone(UndoReport),
+    /// What the audit trail says.
+    Audit(audit::Told),
     /// It was not done, for this reason.
     Failed(String),
 }
@@ -260,6 +265,10 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             Err(error) => failed(error.into()),
         },
         Request::Verify => Reply::Verified(directory.verify()),
+        Request::Audit(ask) => match audit::answer(directory.trail(), directory.registry(), ask) {
+            Ok(told) => Reply::Audit(told),
+            Err(error) => Reply::Failed(with_causes(&error)),
+        },
         Request::Compact => match directory.compact_at_next_start() {
             Ok(()) => Reply::AtNextStart,
             Err(error) => failed(error.into()),

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod audit;
 mod backup;
 mod brake;
 mod config;
@@ -54,6 +55,8 @@ enum Command {
     /// Tell of groups
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Tell who changed what, when and from where; check that the trail is whole
+    Audit(audit::Audit),
     /// Print every user with its access, all told
     Export(export::Export),
     /// Write everything to one file, also while a server runs
@@ -111,6 +114,7 @@ impl Cli {
             Command::Token(token) => token.run(&configuration.load()?),
             Command::User(user) => user.run(&configuration.load()?),
             Command::Group(group) => group.run(&configuration.load()?),
+            Command::Audit(audit) => audit.run(&configuration.load()?),
             Command::Export(export) => export.run(&configuration.load()?),
             Command::Backup(backup) => backup.run(&configuration.load()?),
             Command::Restore(restore) => restore.run(&configuration.load()?),

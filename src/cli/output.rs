@@ -101,10 +101,12 @@ pub(super) fn sheet(entries: &[(&str, Vec<String>)]) -> Result<()> {
     Ok(())
 }
 
-/// A text of a client's, on one line.
+/// A text of a client's, on one line, and without anything that a terminal would obey: control
+/// characters, and those that change the direction of text or have no width.
 pub(super) fn plain(text: &str) -> String {
-    let escaped = |character: char| match character.is_control() {
-        true => character.escape_debug().collect(),
+    let unseen = |character: char| matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let escaped = |character: char| match character.is_control() || unseen(character) {
+        true => character.escape_default().collect(),
         false => character.to_string(),
     };
     text.chars().map(escaped).collect()

@@ -33,6 +33,7 @@ fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment);
     }
+    let text = text.strip_suffix(" UTC").unwrap_or(text);
     let civil = text.parse::<DateTime>().ok();
     let civil = civil
         .or_else(|| Some(text.parse::<Date>().ok()?.to_datetime(jiff::civil::Time::midnight())));
@@ -53,6 +54,7 @@ mod tests {
             ("2026-03-01T08:15:00.25+02:00", "2026-03-01T06:15:00.25Z"),
             ("2026-03-01T08:15", "2026-03-01T08:15:00Z"),
             ("2026-03-01 08:15:30", "2026-03-01T08:15:30Z"),
+            ("2026-03-01 08:15:30 UTC", "2026-03-01T08:15:30Z"),
             ("2026-03-01", "2026-03-01T00:00:00Z"),
         ] {
             assert_eq!(read(text, now), Some(moment.parse().unwrap()), "{text}");

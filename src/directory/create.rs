@@ -10,7 +10,7 @@ use super::error::DirectoryError;
 use super::resource::{self, Stored};
 use super::rules::Rules;
 use super::work::{Command, Work};
-use super::{member, plan, replace};
+use super::{member, plan, replace, told};
 use crate::config::OnInactiveCreate;
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -52,6 +52,7 @@ impl Command for Create {
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored =
             resource::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
+        told::tell(work, resource_type, None, Some(&resource));
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
         let members = member::named(&members, self.rules.unknown_members)?;
         member::add(work, id, &members, self.rules)?;

@@ -6,6 +6,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource;
 use super::rules::Rules;
+use super::told;
 use super::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
@@ -40,6 +41,7 @@ impl Command for Delete {
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
         resource::remove(work, resource_type, id, &previous)?;
         member::sever(work, id)?;
+        told::tell(work, resource_type, Some(&previous), None);
         resource::count(work, resource_type, |count| count.saturating_sub(1))?;
         work.record(resource::event(resource_type, Verb::Deleted, id));
         Ok(())

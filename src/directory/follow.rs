@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
+use super::told;
 use super::work::{Command, Work};
 use super::{Directory, Pending, Settings};
 use crate::access::{Names, followed};
@@ -257,13 +258,14 @@ impl Command for Follow {
     fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
         let present = resource::find(work, resource_type, self.id)?;
-        let mut account = resource::attributes(resource_type, &present)?;
-        let previous = account.clone();
+        let previous = resource::attributes(resource_type, &present)?;
+        let mut account = previous.clone();
         align(resource_type, &self.before, &mut account);
         // A client may have been faster.
         if account == previous {
             return Ok(());
         }
+        told::tell(work, resource_type, Some(&previous), Some(&account));
         let meta = resource::next_meta(work, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.

@@ -124,7 +124,7 @@ fn some_members(
                 id,
                 endpoint: resource_type.endpoint.clone(),
                 kind: resource_type.name.clone(),
-                display: String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned(),
+                display: display(&value),
             });
         }
         ControlFlow::Continue(())
@@ -294,6 +294,7 @@ pub(super) fn add(
         let attributes = resource::attributes(&member_type, &stored)?;
         let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
         tie(work, group, member.id, &member_type, display.unwrap_or_default());
+        work.told().joined(member.id, display.unwrap_or_default());
         changed = true;
     }
     Ok(changed)
@@ -337,12 +338,26 @@ pub(super) fn remove(
     let mut changed = false;
     for member in members {
         if work.get(&keys::membership(member, group))?.is_some() {
-            work.delete(keys::member(group, member));
-            work.delete(keys::membership(member, group));
+            let display = match work.told().names_parted() {
+                true => work.get(&keys::member(group, member))?.as_deref().map(display),
+                false => None,
+            };
+            untie(work, group, member);
+            work.told().parted(member, display);
             changed = true;
         }
     }
     Ok(changed)
+}
+
+fn untie(work: &mut Work<'_>, group: ResourceId, member: ResourceId) {
+    work.delete(keys::member(group, member));
+    work.delete(keys::membership(member, group));
+}
+
+/// The name that is kept with a tie.
+fn display(tie: &[u8]) -> String {
+    String::from_utf8_lossy(tie.get(1..).unwrap_or_default()).into_owned()
 }
 
 /// The ids of members that a request names.
@@ -407,21 +422,22 @@ pub(super) fn set(
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
 pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
-    for group in untie(work, id)? {
-        touch_group(work, group)?;
+    for group in untie_all(work, id)? {
+        let name = touch_group(work, group)?;
+        work.told().left(group, name);
     }
     Ok(())
 }
 
 /// Ends every tie of a resource; answers the groups that it was a member of.
-pub(super) fn untie(
+pub(super) fn untie_all(
     work: &mut Work<'_>,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
     remove_all(work, id)?;
     let groups = groups_of(work, id)?;
     for group in &groups {
-        remove(work, *group, [id])?;
+        untie(work, *group, id);
     }
     Ok(groups)
 }
@@ -458,12 +474,15 @@ pub(super) fn show_as(
     Ok(groups)
 }
 
-/// Writes a group in its next version, if it is there: who is in it has changed.
-pub(super) fn touch_group(work: &mut Work<'_>, group: ResourceId) -> Result<(), DirectoryError> {
+/// Writes a group in its next version, if it is there: who is in it has changed. Answers its name.
+pub(super) fn touch_group(
+    work: &mut Work<'_>,
+    group: ResourceId,
+) -> Result<Option<String>, DirectoryError> {
     let registry = &work.settings().registry;
     let found = find_any(work, registry, group, |one| one.members().is_some())?;
-    if let Some((group_type, stored)) = found {
-        resource::touch(work, &group_type, &stored)?;
-    }
-    Ok(())
+    let Some((group_type, stored)) = found else { return Ok(None) };
+    let attributes = resource::attributes(&group_type, &stored)?;
+    resource::touch(work, &group_type, &stored, &attributes)?;
+    Ok(attributes.display(&group_type).map(ToOwned::to_owned))
 }

@@ -18,11 +18,14 @@ mod patch;
 mod plan;
 mod pulse;
 mod query;
+mod refusal;
 mod reindex;
 mod replace;
 mod resource;
 mod rules;
 mod token;
+mod told;
+mod trail;
 mod undo;
 mod upkeep;
 mod verify;
@@ -47,10 +50,12 @@ pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};
+pub use refusal::Refusal;
 pub use replace::Replace;
 pub use resource::Stored;
 pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use trail::{Namesakes, Wanted};
 pub use undo::{Action, Row, Undo, UndoReport};
 pub use upkeep::Restored;
 pub use verify::verify;
@@ -65,6 +70,7 @@ use crate::scim::schema::Registry;
 use crate::store::Store;
 use brake::Brakes;
 use cursor::Cursors;
+use refusal::Refusals;
 use token::TokenTable;
 use writer::{Hand, Order, Queued, Writer};
 
@@ -102,6 +108,7 @@ pub struct Directory {
 struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
+    refusals: Refusals,
     cursors: Cursors,
     brakes: Brakes,
 }
@@ -117,7 +124,8 @@ impl Directory {
         reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let shared = Arc::new(Shared { store, tokens, cursors, brakes: Brakes::new() });
+        let (refusals, brakes) = (Refusals::default(), Brakes::new());
+        let shared = Arc::new(Shared { store, tokens, refusals, cursors, brakes });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })

@@ -6,6 +6,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
 use super::rules::Rules;
+use super::told;
 use super::work::{Command, Work};
 use crate::config::UnknownMembers;
 use crate::event::Verb;
@@ -60,6 +61,7 @@ impl Command for Patch {
         let stored = if changed {
             let meta = resource::next_meta(work, resource_type, &present)?;
             member::rename(work, resource_type, id, &previous, &patched)?;
+            told::tell(work, resource_type, Some(&previous), Some(&patched));
             work.record(resource::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
             resource::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
-use crate::event::{Actor, Event, Head, Verb};
+use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::{Change, Store, StoreError, Write, keys};
@@ -56,7 +56,8 @@ pub(super) fn follow_schemas(
     for step in writes.chunks(STEP) {
         let event =
             Event { kind: "index".to_owned(), verb: Verb::Reindexed, subject: String::new() };
-        let head = Head { time: now, actor: Actor::System, event };
+        let details = Details::default();
+        let head = Head { time: now, actor: Actor::System, event, details };
         store.commit(vec![Change { expectations: Vec::new(), writes: step.to_vec(), head }])?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use super::error::DirectoryError;
 use super::member;
 use super::resource::{self, Stored};
 use super::rules::Rules;
+use super::told;
 use super::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
@@ -79,6 +80,7 @@ pub(super) fn put(
     }
     let meta = resource::next_meta(work, resource_type, &present)?;
     member::rename(work, resource_type, id, &previous, &replacement)?;
+    told::tell(work, resource_type, Some(&previous), Some(&replacement));
     work.record(resource::event(resource_type, Verb::Replaced, id));
     resource::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

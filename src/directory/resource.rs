@@ -224,16 +224,17 @@ pub(super) fn next_meta(
     })
 }
 
-/// Writes a resource again in its next version: something that it shows has changed.
+/// Writes a resource again in its next version, its attributes as they are: something else that it
+/// shows has changed.
 pub(super) fn touch(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     stored: &Stored,
+    attributes: &Resource,
 ) -> Result<Stored, DirectoryError> {
-    let unchanged = attributes(resource_type, stored)?;
     let meta = next_meta(work, resource_type, stored)?;
     let manager = stored.record.manager();
-    write(work, resource_type, stored.id, &meta, &unchanged, Some(&unchanged), manager)
+    write(work, resource_type, stored.id, &meta, attributes, Some(attributes), manager)
 }
 
 /// Writes a resource with its index entries, in place of `previous` if there is one; `manager` is the

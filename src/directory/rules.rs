@@ -4,6 +4,7 @@ use super::error::DirectoryError;
 use super::resource::Stored;
 use super::work::Work;
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
+use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 
 /// What the requests of one connection are held to.
@@ -43,11 +44,14 @@ impl Rules {
             return Ok(());
         };
         match work.connection() {
-            Some(own) if own != manager => Err(DirectoryError::Forbidden(format!(
-                "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" may \
-                 change what it created itself, and no more (scope = \"own\").",
-                resource_type.name, stored.id
-            ))),
+            Some(own) if own != manager => {
+                work.note_refusal(Reason::Scope);
+                Err(DirectoryError::Forbidden(format!(
+                    "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" \
+                     may change what it created itself, and no more (scope = \"own\").",
+                    resource_type.name, stored.id
+                )))
+            }
             _ => Ok(()),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use serde_json::json;
 
 use super::Directory;
 use super::error::DirectoryError;
@@ -156,6 +157,15 @@ fn put(work: &mut Work<'_>, token: &Token) -> Result<(), DirectoryError> {
     Ok(())
 }
 
+/// Tells of a token that came, went, or ends at another time than before.
+fn tell(work: &mut Work<'_>, before: Option<&Token>, after: Option<&Token>) {
+    let connection = |token: Option<&Token>| token.map(|token| json!(token.connection));
+    let expires = |token: Option<&Token>| Some(json!(token?.expires?));
+    let told = work.told();
+    told.value("connection", connection(before).as_ref(), connection(after).as_ref());
+    told.value("expires", expires(before).as_ref(), expires(after).as_ref());
+}
+
 fn event(verb: Verb, subject: impl Into<String>) -> Event {
     Event { kind: "token".to_owned(), verb, subject: subject.into() }
 }
@@ -206,6 +216,7 @@ impl Command for Generate {
         };
         work.expect_absent(keys::token(&token.id));
         put(work, &token)?;
+        tell(work, None, Some(&token));
         work.record(event(Verb::Generated, &token.id));
         Ok(Generated { secret, token, limited: Vec::new(), revoked: Vec::new() })
     }
@@ -257,8 +268,7 @@ impl Command for Reset {
                     work.within(&Revoke { id: token.id.clone() })?;
                     revoked.push(Token { expires: Some(end), ..token });
                 } else {
-                    let token = Token { expires: Some(end), ..token };
-                    limited.push(work.within(&Limit { token })?);
+                    limited.push(work.within(&Limit { token, end })?);
                 }
             }
         }
@@ -272,8 +282,10 @@ impl Command for Reset {
 
 /// Gives a token an earlier end.
 struct Limit {
-    /// The token as it is to be.
+    /// The token as it is.
     token: Token,
+    /// Its new end.
+    end: Timestamp,
 }
 
 impl Command for Limit {
@@ -281,9 +293,11 @@ impl Command for Limit {
     const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, work: &mut Work<'_>) -> Result<Token, DirectoryError> {
-        put(work, &self.token)?;
-        work.record(event(Verb::Limited, &self.token.id));
-        Ok(self.token.clone())
+        let limited = Token { expires: Some(self.end), ..self.token.clone() };
+        put(work, &limited)?;
+        tell(work, Some(&self.token), Some(&limited));
+        work.record(event(Verb::Limited, &limited.id));
+        Ok(limited)
     }
 }
 
@@ -306,6 +320,7 @@ impl Command for Revoke {
                 DirectoryError::NotFound { kind: "token".to_owned(), id: self.id.clone() }
             })?;
         work.delete(keys::token(&token.id));
+        tell(work, Some(&token), None);
         work.record(event(Verb::Revoked, &token.id));
         Ok(token)
     }

@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::Settings;
 use super::error::DirectoryError;
-use crate::event::{Actor, Event};
+use super::refusal::{Refusal, Refusals};
+use super::told::Told;
+use super::{Settings, Shared};
+use crate::event::{Actor, Details, Event, Reason};
 use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
 use crate::store::{Expectation, Read, StoreError, Write};
@@ -36,6 +38,7 @@ pub trait Command: Send + 'static {
 /// A change that a command wants, before it has an actor and a moment.
 pub(super) struct Draft {
     pub(super) event: Event,
+    pub(super) details: Details,
     pub(super) expectations: Vec<Expectation>,
     pub(super) writes: Vec<Write>,
 }
@@ -45,9 +48,11 @@ pub struct Work<'a> {
     state: Overlay<'a>,
     expectations: Vec<Expectation>,
     event: Option<Event>,
+    told: Told,
     /// Changes of commands within this one that are done.
     done: Vec<Draft>,
     settings: &'a Settings,
+    refusals: &'a Refusals,
     actor: &'a Actor,
     now: Timestamp,
 }
@@ -55,6 +60,7 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn new(
         pending: &'a Overlay<'_>,
+        shared: &'a Shared,
         settings: &'a Settings,
         actor: &'a Actor,
         now: Timestamp,
@@ -63,8 +69,10 @@ impl<'a> Work<'a> {
             state: Overlay::new(pending),
             expectations: Vec::new(),
             event: None,
+            told: Told::default(),
             done: Vec::new(),
             settings,
+            refusals: &shared.refusals,
             actor,
             now,
         }
@@ -76,8 +84,10 @@ impl<'a> Work<'a> {
             state: Overlay::new(&self.state),
             expectations: Vec::new(),
             event: None,
+            told: Told::default(),
             done: Vec::new(),
             settings: self.settings,
+            refusals: self.refusals,
             actor: self.actor,
             now: self.now,
         };
@@ -141,11 +151,26 @@ impl<'a> Work<'a> {
         self.event = Some(event);
     }
 
+    /// What the audit trail is to tell of the change.
+    pub(super) fn told(&mut self) -> &mut Told {
+        &mut self.told
+    }
+
+    /// Notes for the audit trail that the client was refused something.
+    pub(super) fn note_refusal(&self, reason: Reason) {
+        if let Actor::Connection { name, token, address } = self.actor {
+            let (connection, token) = (Some(name.clone()), Some(token.clone()));
+            let refusal = Refusal { reason, connection, token, address: *address };
+            self.refusals.note(refusal, self.now);
+        }
+    }
+
     /// What the command wants changed, in order.
     pub(super) fn into_drafts(self) -> Vec<Draft> {
         let mut drafts = self.done;
         drafts.extend(self.event.map(|event| Draft {
             event,
+            details: self.told.into_details(),
             expectations: self.expectations,
             writes: self.state.into_writes(),
         }));

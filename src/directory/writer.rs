@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::adopt::Adoption;
 use super::brake::{self, Judged};
 use super::error::DirectoryError;
+use super::refusal::Report;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
 use super::{Settings, Shared};
@@ -139,7 +140,7 @@ impl<C: Command> Job for Queued<C> {
             return Vec::new();
         }
         let now = settings.clock.now();
-        let mut work = Work::new(pending, settings, &self.actor, now);
+        let mut work = Work::new(pending, shared, settings, &self.actor, now);
         let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
@@ -168,8 +169,8 @@ impl<C: Command> Job for Queued<C> {
         self.outcome = Some(outcome);
         drafts
             .into_iter()
-            .map(|Draft { event, expectations, writes }| {
-                let head = Head { time: now, actor: self.actor.clone(), event };
+            .map(|Draft { event, details, expectations, writes }| {
+                let head = Head { time: now, actor: self.actor.clone(), event, details };
                 Change { expectations, writes, head }
             })
             .collect()
@@ -220,13 +221,23 @@ impl Writer {
     }
 
     fn run(&mut self) {
-        let mut since_note = Stopwatch::start();
+        let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
+        let mut pause = Report::pause(None);
         loop {
-            let left = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
-            match self.orders.recv_timeout(left) {
+            let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
+            let until_report = pause.saturating_sub(since_report.elapsed());
+            match self.orders.recv_timeout(until_note.min(until_report)) {
                 Ok(first) => self.take(first),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.note_token_use(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.note_token_use();
+                    self.report_refusals();
+                    return;
+                }
+            }
+            if since_report.elapsed() >= pause {
+                pause = self.report_refusals();
+                since_report = Stopwatch::start();
             }
             if since_note.elapsed() >= TOKEN_USE_PERIOD {
                 self.note_token_use();
@@ -261,6 +272,22 @@ impl Writer {
             let settings = Arc::clone(&self.settings);
             self.commit(vec![Box::new(Queued::new(settings, Actor::System, used, reply))]);
         }
+    }
+
+    /// Puts refused requests into the trail; answers how long the next time is to be waited for. While
+    /// nothing can be written they stay where they are.
+    fn report_refusals(&self) -> Duration {
+        if self.shared.store.is_stopped() {
+            return Report::pause(None);
+        }
+        let report = self.shared.refusals.take();
+        let pause = Report::pause(report.as_ref());
+        if let Some(report) = report {
+            let (reply, _) = oneshot::channel();
+            let settings = Arc::clone(&self.settings);
+            self.commit(vec![Box::new(Queued::new(settings, Actor::System, report, reply))]);
+        }
+        pause
     }
 
     fn commit(&self, mut jobs: Vec<Box<dyn Job>>) {

@@ -1,10 +1,16 @@
 //! What can happen, and who can make it happen: the words of the audit trail.
 
+mod details;
+mod refusal;
+
 use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use details::{Details, Difference, Elements};
+pub use refusal::{Reason, Refused, origin};
 
 /// What happened to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,11 +46,13 @@ pub enum Verb {
     Released,
     /// Users, groups and memberships were put back as they were.
     Undone,
+    /// Requests were refused; told every ten seconds at most.
+    Refused,
 }
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 15] = [
+    pub const CATALOGUE: [(Self, &'static str); 16] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -60,6 +68,7 @@ impl Verb {
         (Self::Held, "the changes of a connection are held from now on"),
         (Self::Released, "the changes of a connection are no longer held"),
         (Self::Undone, "users, groups and memberships were put back as they were"),
+        (Self::Refused, "requests were refused since that was last mentioned"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -80,6 +89,7 @@ impl Verb {
             Self::Held => "held",
             Self::Released => "released",
             Self::Undone => "undone",
+            Self::Refused => "refused",
         }
     }
 }
@@ -87,7 +97,7 @@ impl Verb {
 /// One thing that happened: `user.created` to the user with that id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The kind of thing: a resource type's name in lower case, or `token`, `connection`, `directory`…
+    /// The kind of thing: a resource type's name in lower case, or `token`, `request`, `connection`, `directory`.
     pub kind: String,
     /// What happened to it.
     pub verb: Verb,
@@ -132,6 +142,9 @@ pub struct Head {
     pub actor: Actor,
     /// What happened.
     pub event: Event,
+    /// What is told of it; nothing in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Details::is_empty")]
+    pub details: Details,
 }
 
 #[cfg(test)]
@@ -147,5 +160,13 @@ mod tests {
             assert!(!meaning.is_empty());
             assert_eq!(serde_json::to_value(verb).unwrap(), verb.as_str());
         }
+    }
+
+    #[test]
+    fn heads_without_details_read_back_and_are_written_without() {
+        let old = r#"{"time":"2026-03-01T08:15:00Z","actor":"system","event":{"kind":"user","verb":"created","subject":"x"}}"#;
+        let head: Head = serde_json::from_str(old).unwrap();
+        assert_eq!(head.details, Details::default());
+        assert_eq!(serde_json::to_string(&head).unwrap(), old);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The order is the policy. Address first, so that a stranger costs no hash; then the token, which
 //! says which connection is speaking; then that connection's own allowlist and origin. A refusal says
-//! the same to everyone who may not know more; the log has the true reason.
+//! the same to everyone who may not know more; log and audit trail have the true reason.
 //!
 //! The origin header is sent by the client: it keeps mistakes out, never a thief.
 
@@ -18,7 +18,7 @@ use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
 use crate::directory::{self, Directory, TokenRefusal};
-use crate::event::Actor;
+use crate::event::{Actor, Reason};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
@@ -63,7 +63,14 @@ impl Admitted {
     }
 }
 
-/// The true reason of a refusal; for the log alone.
+/// Who spoke, as a token says that is one of ours.
+#[derive(Debug)]
+pub(super) struct Speaker {
+    connection: String,
+    token: String,
+}
+
+/// The true reason of a refusal; for log and audit trail alone.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
@@ -78,14 +85,43 @@ pub(super) enum Refusal {
     Malformed,
     #[error("{0}")]
     Token(#[from] TokenRefusal),
-    #[error("the token's connection {0} is not in the configuration")]
-    UnknownConnection(String),
-    #[error("address {0} is not on the ip_allowlist of connection {1}")]
-    Address(IpAddr, String),
-    #[error("connection {0} needs the header X-Request-Origin once, and it was sent {1} times")]
-    OriginCount(String, usize),
-    #[error("X-Request-Origin is not the service_origin of connection {0}")]
-    Origin(String),
+    #[error("the token's connection {} is not in the configuration", .0.connection)]
+    UnknownConnection(Speaker),
+    #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
+    Address(IpAddr, Speaker),
+    #[error("connection {} needs the header X-Request-Origin once, and it was sent {count} times", .0.connection, count = .1)]
+    OriginCount(Speaker, usize),
+    #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
+    Origin(Speaker),
+}
+
+impl Refusal {
+    /// The word for it in the audit trail.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::ForwardedFor => Reason::ForwardedFor,
+            Self::AddressOfNobody(_) | Self::Address(..) => Reason::Address,
+            Self::NoToken => Reason::NoToken,
+            Self::SeveralTokens => Reason::SeveralTokens,
+            Self::Malformed => Reason::MalformedToken,
+            Self::Token(TokenRefusal::Unknown) => Reason::UnknownToken,
+            Self::Token(TokenRefusal::Expired { .. }) => Reason::ExpiredToken,
+            Self::UnknownConnection(_) => Reason::UnknownConnection,
+            Self::OriginCount(..) | Self::Origin(_) => Reason::Origin,
+        }
+    }
+
+    /// The connection and the id of the token, if what was sent is a token of ours.
+    fn speaker(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Token(TokenRefusal::Expired { id, connection }) => Some((connection, id)),
+            Self::UnknownConnection(speaker)
+            | Self::Address(_, speaker)
+            | Self::OriginCount(speaker, _)
+            | Self::Origin(speaker) => Some((&speaker.connection, &speaker.token)),
+            _ => None,
+        }
+    }
 }
 
 impl Gate {
@@ -115,6 +151,22 @@ impl Gate {
         }
     }
 
+    /// What the audit trail is to tell of a refusal.
+    pub(super) fn told(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        refusal: &Refusal,
+    ) -> directory::Refusal {
+        let (connection, token) = refusal.speaker().unzip();
+        directory::Refusal {
+            reason: refusal.reason(),
+            connection: connection.map(ToOwned::to_owned),
+            token: token.map(ToOwned::to_owned),
+            address: self.address(peer, headers).unwrap_or(peer),
+        }
+    }
+
     /// Lets a request in, or not.
     pub(super) fn admit(
         &self,
@@ -127,20 +179,21 @@ impl Gate {
             return Err(Refusal::AddressOfNobody(address));
         }
         let token = directory.authenticate(&presented(headers)?)?;
+        let speaker = || Speaker { connection: token.connection.clone(), token: token.id.clone() };
         let Some(rules) = self.connections.get(&token.connection) else {
-            return Err(Refusal::UnknownConnection(token.connection));
+            return Err(Refusal::UnknownConnection(speaker()));
         };
         if rules.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(Refusal::Address(address, token.connection));
+            return Err(Refusal::Address(address, speaker()));
         }
         if let Some(origin) = &rules.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
             let (Some(header), None) = (sent.next(), sent.next()) else {
                 let count = headers.get_all(REQUEST_ORIGIN).iter().count();
-                return Err(Refusal::OriginCount(token.connection, count));
+                return Err(Refusal::OriginCount(speaker(), count));
             };
             if !header.to_str().is_ok_and(|header| origin.matches(header)) {
-                return Err(Refusal::Origin(token.connection));
+                return Err(Refusal::Origin(speaker()));
             }
         }
         Ok(Admitted {

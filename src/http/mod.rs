@@ -159,6 +159,7 @@ fn admit(terms: &Terms, peer: IpAddr, parts: &Parts, note: &mut Note) -> Result<
         }
         Err(refusal) => {
             note.refusal = Some(refusal.to_string());
+            terms.directory.note_refusal(terms.gate.told(peer, &parts.headers, &refusal));
             Err(Failure::Unauthenticated)
         }
     }

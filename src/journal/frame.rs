@@ -11,6 +11,7 @@
 //! Numbers are little-endian. `group` is the sequence of the first frame that was synced together
 //! with this one: it tells a write that was cut short from damage to what had been acknowledged.
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Entry;
@@ -24,6 +25,8 @@ pub(super) const PREFIX_BYTES: usize = 8;
 /// How many bytes a body may have; a longer length is damage.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const FIXED_BYTES: usize = 8 + 8 + 32 + 4;
+/// How many bytes of a head are read where nobody checks them.
+const MAX_HEAD_BYTES: usize = 1024 * 1024;
 
 /// A key that a change sets, or removes if there is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +113,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Frame, usize), &'static str> {
     }
     let frame = decode_body(body).ok_or("the frame is malformed")?;
     Ok((frame, PREFIX_BYTES + length))
+}
+
+/// When a change was made, by its frame alone, of which `read` fills in bytes from a place on. Nothing
+/// is checked.
+pub(super) fn time(read: impl Fn(&mut [u8], u64) -> Option<()>) -> Option<Timestamp> {
+    let head_at = (PREFIX_BYTES + FIXED_BYTES) as u64;
+    let mut length = [0; 4];
+    read(&mut length, head_at - 4)?;
+    let length = u32::from_le_bytes(length) as usize;
+    let mut head = vec![0; Some(length).filter(|&length| length <= MAX_HEAD_BYTES)?];
+    read(&mut head, head_at)?;
+    serde_json::from_slice(&head).ok().map(|head: Head| head.time)
 }
 
 fn decode_body(body: &[u8]) -> Option<Frame> {

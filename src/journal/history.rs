@@ -3,6 +3,7 @@
 //! The writer only appends, so a reader needs no lock while it reads: it takes down where the journal
 //! ends and reads the files up to there. At most one file is in memory at a time.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,10 +22,34 @@ pub struct Position {
     pub hash: Hash,
 }
 
+impl Position {
+    /// Reads `SEQUENCE:HASH`, as it is displayed; `None` if it is not like that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (sequence, hex) = text.split_once(':')?;
+        let digits = |text: &str, wanted: fn(&u8) -> bool| text.as_bytes().iter().all(wanted);
+        if hex.len() != 64 || !digits(hex, u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let mut hash = Hash::default();
+        for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        let sequence = sequence.parse().ok().filter(|_| digits(sequence, u8::is_ascii_digit))?;
+        Some(Self { sequence, hash })
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.sequence)?;
+        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A journal for readers.
 #[derive(Clone)]
 pub struct History {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     identity: [u8; 16],
     /// The last change on disk.
     end: Arc<Mutex<Position>>,
@@ -57,6 +82,34 @@ impl History {
     pub fn begin(&self) -> Result<Position, JournalError> {
         let first = Segment::list(&self.folder)?.into_iter().next();
         Ok(first.map_or_else(|| self.end(), |first| first.before()))
+    }
+
+    /// A change behind which all stand that were made at a moment or later. It is the last before some
+    /// file, as far as the first change of each file tells; where the clock was set back, an early one.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if the files can't be read.
+    pub fn before(&self, moment: Timestamp) -> Result<u64, JournalError> {
+        let segments = Segment::list(&self.folder)?;
+        let later = segments
+            .iter()
+            .position(|segment| segment.first_time().is_none_or(|time| time >= moment))
+            .unwrap_or(segments.len());
+        let holds = segments.get(later.saturating_sub(1));
+        Ok(holds.map_or(0, |segment| segment.before().sequence))
+    }
+
+    /// The change before the file that holds a change: from there on, reading up to that one reads one
+    /// file. The change itself if no file holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] if the files can't be listed.
+    pub fn before_file_of(&self, sequence: u64) -> Result<u64, JournalError> {
+        let segments = Segment::list(&self.folder)?;
+        let holds = segments.iter().rfind(|segment| segment.first <= sequence);
+        Ok(holds.map_or(sequence, |segment| segment.before().sequence))
     }
 
     /// Reads every change after the given one that is on disk by now, in order, checking checksums and
@@ -138,55 +191,17 @@ impl History {
     ///
     /// [`JournalError`], also if there is no journal.
     pub fn inspect(folder: &Path) -> Result<(Self, u64), JournalError> {
-        let missing = || JournalError::Damaged {
-            path: folder.to_owned(),
-            offset: 0,
-            reason: "there is no journal in it".to_owned(),
-        };
-        let last = Segment::list(folder)?.pop().ok_or_else(missing)?;
+        let last = Self::last_segment(folder)?;
         let tail = last.tail()?;
         Ok((Self::new(folder, last.identity, tail.last), tail.torn_bytes))
     }
 
-    /// Checks every file, also behind one that is damaged, and that each follows the one before it;
-    /// answers what the first file follows and how many changes were read.
-    ///
-    /// # Errors
-    ///
-    /// [`JournalError`] if the files can't be listed.
-    pub fn check(
-        &self,
-        fault: &mut dyn FnMut(JournalError),
-    ) -> Result<(Position, u64), JournalError> {
-        let end = self.end();
-        let mut segments = Segment::list(&self.folder)?;
-        segments.retain(|segment| segment.first <= end.sequence.max(1));
-        let begin = segments.first().map_or(end, Segment::before);
-        let mut frames = 0;
-        for (place, segment) in segments.iter().enumerate() {
-            let next = segments.get(place + 1).map(Segment::before);
-            let upto = next.unwrap_or(end);
-            let read = segment.read::<JournalError>(segment.before(), upto.sequence, |_| {
-                frames += 1;
-                Ok(())
-            });
-            match read {
-                Ok(reached) if reached != upto => {
-                    let reason = "the next file does not follow it";
-                    fault(JournalError::Damaged {
-                        path: segment.path.clone(),
-                        offset: 0,
-                        reason: reason.to_owned(),
-                    });
-                }
-                Ok(_) => {}
-                Err(error) => fault(error),
-            }
-            if segment.identity != self.identity {
-                fault(self.damaged(format!("{} is of another journal", segment.path.display())));
-            }
-        }
-        Ok((begin, frames))
+    pub(super) fn last_segment(folder: &Path) -> Result<Segment, JournalError> {
+        Segment::list(folder)?.pop().ok_or_else(|| JournalError::Damaged {
+            path: folder.to_owned(),
+            offset: 0,
+            reason: "there is no journal in it".to_owned(),
+        })
     }
 
     /// Removes files whose every change is `upto` or earlier and was made before the given moment,
@@ -217,7 +232,7 @@ impl History {
         Ok(removed)
     }
 
-    fn damaged(&self, reason: String) -> JournalError {
+    pub(super) fn damaged(&self, reason: String) -> JournalError {
         JournalError::Damaged { path: self.folder.clone(), offset: 0, reason }
     }
 }

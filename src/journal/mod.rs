@@ -6,6 +6,7 @@
 //!
 //! Space is laid out ahead in zeroed steps, so that a group's sync need not change the file's size.
 
+mod check;
 mod frame;
 mod history;
 mod segment;
@@ -15,6 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+pub use check::Checked;
 pub use frame::{Frame, Hash, Write, decode_writes, encode_write};
 pub use history::{History, Position};
 use segment::{Segment, Tail};

@@ -8,7 +8,10 @@
 use std::fs::{self, File};
 use std::io::ErrorKind::NotFound;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
 
 use super::frame::{self, Frame, Hash};
 use super::{JournalError, Position, SEGMENT_BYTES, sync_folder};
@@ -17,6 +20,11 @@ const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.
 pub(super) const HEADER_BYTES: u64 = 8 + 16 + 8 + 32 + 4;
 const SUFFIX: &str = "journal";
+
+/// The name of the file whose first change has that number.
+fn file_name(first: u64) -> String {
+    format!("{first:020}.{SUFFIX}")
+}
 
 /// A file of the journal, by what its header says.
 #[derive(Clone, Debug)]
@@ -85,7 +93,7 @@ impl Segment {
             first: u64::from_le_bytes(first.try_into().ok()?),
             previous: previous.try_into().ok()?,
         };
-        sound.then_some(segment)
+        (sound && segment.first > 0).then_some(segment)
     }
 
     /// Begins a segment: under its name it is either whole or absent.
@@ -102,7 +110,7 @@ impl Segment {
         header.extend_from_slice(&previous);
         header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
 
-        let path = folder.join(format!("{first:020}.{SUFFIX}"));
+        let path = folder.join(file_name(first));
         let unfinished = folder.join(format!("{first:020}.unfinished"));
         File::create(&unfinished)
             .and_then(|mut file| {
@@ -122,6 +130,10 @@ impl Segment {
 
     fn load(&self) -> Result<Vec<u8>, JournalError> {
         fs::read(&self.path).map_err(JournalError::io("read", &self.path))
+    }
+
+    fn damaged_change(&self, end: &End, why: &str) -> JournalError {
+        self.damaged(end.at, format!("change {}: {why}", end.last.sequence + 1))
     }
 
     fn damaged(&self, offset: usize, reason: impl Into<String>) -> JournalError {
@@ -149,9 +161,44 @@ impl Segment {
         let bytes = self.load()?;
         let end = self.walk(&bytes, upto, &mut visit)?;
         match end.why {
-            Some(why) if end.last.sequence < upto => Err(self.damaged(end.at, why).into()),
+            Some(why) if end.last.sequence < upto => Err(self.damaged_change(&end, why).into()),
             _ => Ok(end.last),
         }
+    }
+
+    /// Reads the frames up to `upto`, whatever the file before this one says. If the file is `closed`,
+    /// nothing may stand behind them.
+    pub(super) fn check(
+        &self,
+        upto: u64,
+        closed: bool,
+        mut visit: impl FnMut(&Frame),
+    ) -> Result<Position, JournalError> {
+        if self.path.file_name().is_none_or(|name| name != file_name(self.first).as_str()) {
+            let reason = format!("its first change is {}, and its name another", self.first);
+            return Err(self.damaged(0, reason));
+        }
+        let bytes = self.load()?;
+        let end = self.walk(&bytes, upto, |frame| {
+            visit(&frame);
+            Ok::<_, JournalError>(())
+        })?;
+        if let Some(why) = end.why {
+            return Err(self.damaged_change(&end, why));
+        }
+        let rest = bytes.get(end.at..).unwrap_or_default();
+        if closed && rest.iter().any(|&byte| byte != 0) {
+            let reason = format!("something stands behind its last change, {}", end.last.sequence);
+            return Err(self.damaged(end.at, reason));
+        }
+        Ok(end.last)
+    }
+
+    /// When the first change of the file was made; `None` if it can't be told, or there is none. No
+    /// checksum is looked at.
+    pub(super) fn first_time(&self) -> Option<Timestamp> {
+        let file = File::open(&self.path).ok()?;
+        frame::time(|bytes, at| file.read_exact_at(bytes, HEADER_BYTES + at).ok())
     }
 
     /// Visits frames until `upto`, or until one is missing or wrong; answers where that is and what
@@ -193,13 +240,15 @@ impl Segment {
         let end = self.walk(&bytes, u64::MAX, |_| Ok::<_, JournalError>(()))?;
         let rest = bytes.get(end.at..).unwrap_or_default();
         let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        if let Some(later) =
-            later_group(rest.get(..used).unwrap_or_default(), end.last.sequence + 1)
-        {
+        let next = end.last.sequence + 1;
+        if let Some(later) = later_group(rest.get(..used).unwrap_or_default(), next) {
             let why = end.why.unwrap_or("a frame is missing");
             return Err(self.damaged(
                 end.at,
-                format!("{why}, and acknowledged changes follow at byte {}", end.at + later),
+                format!(
+                    "change {next}: {why}, and acknowledged changes follow at byte {}",
+                    end.at + later
+                ),
             ));
         }
         Ok(Tail {

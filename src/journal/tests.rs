@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::event::{Actor, Event, Verb};
+use crate::event::{Actor, Details, Event, Verb};
 
 struct Folder(PathBuf);
 
@@ -48,7 +48,8 @@ fn sequences(journal: &Journal, after: u64) -> Vec<u64> {
 
 fn entry(value: usize) -> Entry {
     let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: "x".to_owned() };
-    let head = Head { time: jiff::Timestamp::UNIX_EPOCH, actor: Actor::System, event };
+    let (time, details) = (jiff::Timestamp::UNIX_EPOCH, Details::default());
+    let head = Head { time, actor: Actor::System, event, details };
     let value = Some(bytes::Bytes::from(vec![b'v'; value]));
     let put = Write { key: b"key".to_vec(), value };
     Entry { head, writes: vec![put, Write { key: b"gone".to_vec(), value: None }] }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
-use crate::journal::History;
+use crate::journal::{Checked, History};
 
 /// How many faults of one kind are told in full.
 const TOLD: usize = 20;
@@ -51,10 +51,10 @@ impl Check {
 /// Checks every frame of the journal and how its files follow one another.
 pub(super) fn journal(history: &History) -> Check {
     let mut check = Check::new("journal");
-    match history.check(&mut |error| check.error(&error)) {
-        Ok((begin, frames)) => {
-            check.checked = frames;
-            check.note = format!("changes {} to {}", begin.sequence + 1, history.end().sequence);
+    match history.check(&[], &mut |error| check.error(&error)) {
+        Ok(Checked { begin, end, changes, .. }) => {
+            check.checked = changes;
+            check.note = format!("changes {} to {}", begin.sequence + 1, end.sequence);
         }
         Err(error) => check.error(&error),
     }

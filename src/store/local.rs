@@ -25,8 +25,9 @@ use super::folder::DataFolder;
 use super::rebuild::{self, Source};
 use super::room::Room;
 use super::snapshots::Snapshots;
+use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::journal::{Entry, Frame, History, Journal, Witness};
+use crate::journal::{Entry, History, Journal, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -314,12 +315,8 @@ impl Store for LocalStore {
         outcome
     }
 
-    fn follow(
-        &self,
-        after: u64,
-        visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.history.follow(after, visit)
+    fn trail(&self) -> &dyn Trail {
+        &self.history
     }
 
     fn identity(&self) -> [u8; 16] {

@@ -23,6 +23,7 @@ pub mod record;
 mod room;
 pub mod snapshot;
 mod snapshots;
+pub mod trail;
 pub mod upkeep;
 mod watchdog;
 
@@ -33,9 +34,10 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::event::Head;
+use crate::journal::JournalError;
 pub use crate::journal::Write;
-use crate::journal::{Frame, JournalError};
 use past::Past;
+use trail::Trail;
 use upkeep::Upkeep;
 
 /// What can go wrong with the store.
@@ -161,16 +163,8 @@ pub trait Store: Read + Upkeep + Past {
     /// group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
 
-    /// Visits every change after the given sequence, in order. Nobody waits for it.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Journal`] if it can't be read back that far.
-    fn follow(
-        &self,
-        after: u64,
-        visit: &mut dyn FnMut(Frame) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    /// The changes that were made.
+    fn trail(&self) -> &dyn Trail;
 
     /// What tells this store from any other; known to nobody outside.
     fn identity(&self) -> [u8; 16];

@@ -146,7 +146,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::{Actor, Event, Head, Verb};
+    use crate::event::{Actor, Details, Event, Head, Verb};
     use crate::store::folder::DataFolder;
     use crate::store::local::Limits;
     use crate::store::upkeep::{Keeping, Upkeep as _};
@@ -164,7 +164,8 @@ mod tests {
     /// A change at a moment that sets a key to it, and `xbig` to so many bytes.
     fn change(store: &LocalStore, second: i64, size: usize) {
         let event = Event { kind: "test".to_owned(), verb: Verb::Replaced, subject: String::new() };
-        let head = Head { time: moment(second), actor: Actor::System, event };
+        let details = Details::default();
+        let head = Head { time: moment(second), actor: Actor::System, event, details };
         let set =
             |key: &[u8], value: Vec<u8>| Write { key: key.to_vec(), value: Some(value.into()) };
         let writes = vec![set(b"xa", second.to_string().into_bytes()), set(b"xbig", vec![7; size])];

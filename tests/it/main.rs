@@ -15,6 +15,7 @@ mod harness;
 
 mod access;
 mod architecture;
+mod audit;
 mod backup;
 mod bad_input;
 mod brake;

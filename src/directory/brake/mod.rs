@@ -19,7 +19,7 @@ use super::work::{Command, Draft, Work};
 use super::{Directory, Settings, resource};
 use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
-use crate::event::{Actor, Event, Verb};
+use crate::event::{Actor, Details, Event, Verb};
 use crate::store::{Read, StoreError, Write, keys};
 use tally::Tally;
 
@@ -120,7 +120,12 @@ impl Brakes {
              holds its changes, and `scimd undo --dry-run` shows what can be put back"
         );
         let event = event(name, Verb::Alarmed);
-        drafts.push(Draft { event, expectations: Vec::new(), writes: Vec::new() });
+        drafts.push(Draft {
+            event,
+            details: Details::default(),
+            expectations: Vec::new(),
+            writes: Vec::new(),
+        });
         Ok(Judged::Pass(drafts))
     }
 }
@@ -171,7 +176,8 @@ fn draft(connection: &str, hold: Option<&Hold>) -> Draft {
     let value = hold.map(|hold| serde_json::to_vec(hold).unwrap_or_default().into());
     let verb = if hold.is_some() { Verb::Held } else { Verb::Released };
     let writes = vec![Write { key: keys::held(connection), value }];
-    Draft { event: event(connection, verb), expectations: Vec::new(), writes }
+    let (event, details) = (event(connection, verb), Details::default());
+    Draft { event, details, expectations: Vec::new(), writes }
 }
 
 impl Directory {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::plan::{Plan, Planned, Tie};
 use crate::directory::error::DirectoryError;
+use crate::directory::told::Told;
 use crate::directory::work::{Command, Work};
 use crate::directory::{member, resource};
 use crate::event::{Event, Verb};
@@ -76,6 +77,8 @@ impl Command for Apply {
             return Ok(Outcome::TooLarge(bytes));
         }
         if !self.dry_run {
+            // Of so many resources nothing is told one by one.
+            *work.told() = Told::default();
             let (kind, subject) = ("directory".to_owned(), self.subject.clone());
             work.record(Event { kind, verb: Verb::Undone, subject });
         }
@@ -111,7 +114,7 @@ fn take_out(
     resource::remove(work, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
         resource::count(work, resource_type, |count| count.saturating_sub(1))?;
-        touched.extend(member::untie(work, *id)?);
+        touched.extend(member::untie_all(work, *id)?);
     }
     Ok(())
 }

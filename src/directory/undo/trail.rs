@@ -5,6 +5,7 @@
 //! what. What is in memory is the keys that were changed, with two values each.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -62,7 +63,7 @@ impl Trail {
             actors: Vec::new(),
         };
         let mut catalogue = false;
-        store.follow(before, &mut |frame| {
+        store.trail().follow(before, &mut |frame| {
             trail.upto = frame.sequence;
             for write in frame.writes {
                 catalogue |= write.key == keys::CATALOGUE;
@@ -70,7 +71,7 @@ impl Trail {
                     items.entry(write.key).or_default();
                 }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         let wanted = |key: &[u8]| {
             trail.records.contains_key(key)
@@ -85,9 +86,9 @@ impl Trail {
                 (item.was, item.is) = (Some(value.clone()), Some(value));
             }
         }
-        store.follow(before, &mut |frame| {
+        store.trail().follow(before, &mut |frame| {
             if frame.sequence > trail.upto {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             // An undo puts back what others did: it is no reason to leave something as it is.
             let undone = frame.head.event.verb == Verb::Undone;
@@ -97,7 +98,7 @@ impl Trail {
                     item.note(&write.key, write.value, actor, frame.head.time);
                 }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(trail)
     }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 
 use super::*;
-use crate::event::{Actor, Event, Head, Verb};
+use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::journal::{Entry, History, Journal, Write};
 use crate::store::{Read, StoreError};
 
@@ -33,7 +33,8 @@ fn remove(key: &str) -> Write {
 impl Moving {
     fn change(&self, writes: &[Write]) {
         let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: String::new() };
-        let head = Head { time: Timestamp::UNIX_EPOCH, actor: Actor::System, event };
+        let (time, details) = (Timestamp::UNIX_EPOCH, Details::default());
+        let head = Head { time, actor: Actor::System, event, details };
         self.journal.lock().unwrap().append(&[Entry { head, writes: writes.to_vec() }]).unwrap();
         carry_out(&mut self.keys.lock().unwrap(), writes.to_vec());
     }

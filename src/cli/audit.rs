@@ -1,0 +1,281 @@
+//! `scimd audit`: who changed what, when and from where, and whether the trail is whole.
+
+mod show;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::operator::{Operator, unexpected};
+use super::output::{self, Table};
+use super::since;
+use crate::admin::audit::{self, Ask, Entry, Sought, Told, Verified};
+use crate::admin::inspect::{Kind, Shown};
+use crate::admin::{Reply, Request};
+use crate::app;
+use crate::config::Config;
+use crate::journal::{History, Position};
+use crate::scim::resource::ResourceId;
+use crate::scim::schema::Registry;
+
+/// How many changes are shown if nothing says how many.
+const LIMIT: usize = 100;
+/// How often is looked for what is new.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Args)]
+pub(super) struct Audit {
+    /// What was changed at that moment or later: 2026-03-01T08:15:00Z, 2026-03-01, or so long ago: 24h
+    #[arg(long, value_name = "TIME", value_parser = since::parse)]
+    since: Option<Timestamp>,
+    /// What concerns this account, by its id or by a userName that it has or had
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// The newest N changes; default: 100, or with --since all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: Option<u32>,
+    /// Also what scimd notes for itself: when tokens were used
+    #[arg(long)]
+    all: bool,
+    /// Go on with what is changed from now on, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    /// Check that no record was altered, removed, inserted or cut off
+    #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow"])]
+    verify: bool,
+    /// With --verify: a head that was printed earlier, and that must be in the chain; may be repeated
+    #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "verify")]
+    anchor: Vec<Position>,
+    /// Print the head of the chain, SEQUENCE:HASH, to be kept on another machine
+    #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow", "verify", "json"])]
+    head: bool,
+    /// For programs: one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn anchor(text: &str) -> Result<Position, String> {
+    let wrong = || "expected SEQUENCE:HASH, as `scimd audit --head` prints it".to_owned();
+    Position::parse(text.trim()).ok_or_else(wrong)
+}
+
+impl Audit {
+    pub(super) fn run(&self, config: &Config) -> Result<()> {
+        let mut trail = Trail::new(config)?;
+        if self.head {
+            return match trail.ask(Ask::Head)? {
+                Told::Head(head) => output::line(&head),
+                _ => unexpected(),
+            };
+        }
+        if self.verify {
+            let verified = trail.verify(&self.anchor)?;
+            return report(&verified, self.anchor.len(), self.json);
+        }
+        let accounts = match &self.user {
+            Some(user) => trail.accounts(user)?,
+            None => Vec::new(),
+        };
+        let since = self.since;
+        let sought = Sought { since, accounts, notes: self.all };
+        let mut printer = Printer::new(self.json);
+        let reached = match (self.limit, since) {
+            (None, Some(_)) => trail.behind(None, &sought, &mut printer)?,
+            (limit, _) => {
+                let limit = limit.map_or(LIMIT, |limit| limit as usize);
+                trail.newest(limit, &sought, &mut printer)?
+            }
+        };
+        if self.follow { trail.on_from(reached, &sought, &mut printer) } else { Ok(()) }
+    }
+}
+
+/// The trail, as the server that runs has it, or as it is in the data folder.
+struct Trail<'a> {
+    config: &'a Config,
+    registry: Registry,
+    /// The files, once it is known that no server runs. Reading them needs no lock.
+    files: Option<History>,
+}
+
+impl<'a> Trail<'a> {
+    fn new(config: &'a Config) -> Result<Self> {
+        Ok(Self { config, registry: app::vocabulary(config)?.1, files: None })
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<Told> {
+        if self.files.is_none()
+            && let Some(told) = self.ask_server(ask.clone())?
+        {
+            return Ok(told);
+        }
+        let files = match &self.files {
+            Some(files) => files,
+            None => self.files.insert(app::trail(self.config)?),
+        };
+        Ok(audit::answer(files, &self.registry, ask)?)
+    }
+
+    /// Asks the server that runs; `None` if none does.
+    fn ask_server(&self, ask: Ask) -> Result<Option<Told>> {
+        match Operator::new(self.config).ask_server(&Request::Audit(ask))? {
+            Some(Reply::Audit(told)) => Ok(Some(told)),
+            Some(Reply::Failed(reason)) => bail!("{reason}"),
+            Some(_) => unexpected(),
+            None => Ok(None),
+        }
+    }
+
+    /// The ids of all who have or had a name, or that of the one whose id it is.
+    fn accounts(&mut self, user: &str) -> Result<Vec<String>> {
+        if let Some(id) = ResourceId::parse(&user.to_ascii_lowercase()) {
+            return Ok(vec![id.to_string()]);
+        }
+        let mut accounts = BTreeSet::new();
+        // Who got the name before the trail begins is known to the directory alone.
+        let (kind, name) = (Kind::User, user.to_owned());
+        let request = Request::ShowResource { kind, name, access: false };
+        if let Some(Reply::Resource(Shown { resource, .. })) =
+            Operator::new(self.config).ask_server(&request)?
+        {
+            let id = resource.get("id").and_then(|id| id.as_str());
+            accounts.extend(id.map(ToOwned::to_owned));
+        }
+        let mut after = None;
+        loop {
+            match self.ask(Ask::Namesakes { name: user.to_owned(), after })? {
+                Told::Accounts { ids, reached, whole } => {
+                    accounts.extend(ids);
+                    after = Some(reached);
+                    if whole {
+                        break;
+                    }
+                }
+                _ => return unexpected(),
+            }
+        }
+        if accounts.is_empty() {
+            bail!(
+                "the audit trail knows nobody who has or had the userName \"{}\"; if you have the id, give that",
+                user.escape_debug()
+            );
+        }
+        Ok(accounts.into_iter().collect())
+    }
+
+    /// Prints all that is sought behind a change; answers up to which change that was.
+    fn behind(
+        &mut self,
+        mut after: Option<u64>,
+        sought: &Sought,
+        printer: &mut Printer,
+    ) -> Result<u64> {
+        let mut last = None;
+        loop {
+            match self.ask(Ask::Behind { after, sought: sought.clone() })? {
+                Told::Part { changes, reached, end, whole } => {
+                    printer.print(changes)?;
+                    after = Some(reached);
+                    // What comes in meanwhile is left to those who follow.
+                    if whole || reached >= *last.get_or_insert(end) {
+                        return Ok(reached);
+                    }
+                }
+                _ => return unexpected(),
+            }
+        }
+    }
+
+    /// Prints the newest changes that are sought; answers up to which change that was.
+    fn newest(&mut self, limit: usize, sought: &Sought, printer: &mut Printer) -> Result<u64> {
+        let mut newest: VecDeque<Entry> = VecDeque::new();
+        let (mut upto, mut last) = (None, None);
+        loop {
+            let count = limit - newest.len();
+            match self.ask(Ask::UpTo { upto, sought: sought.clone(), count })? {
+                Told::Part { changes, reached, end, whole } => {
+                    changes.into_iter().rev().for_each(|change| newest.push_front(change));
+                    upto = Some(reached);
+                    let end = *last.get_or_insert(end);
+                    if whole || newest.len() >= limit {
+                        printer.print(newest)?;
+                        return Ok(end);
+                    }
+                }
+                _ => return unexpected(),
+            }
+        }
+    }
+
+    /// Prints what is sought as it comes, for ever. It is the server that changes things: while none
+    /// runs there is nothing to print.
+    fn on_from(&mut self, reached: u64, sought: &Sought, printer: &mut Printer) -> Result<()> {
+        self.files = None;
+        // From the first one on all are later.
+        let sought = Sought { since: None, ..sought.clone() };
+        let (mut reached, mut served) = (reached, true);
+        loop {
+            let ask = Ask::Behind { after: Some(reached), sought: sought.clone() };
+            match self.ask_server(ask)? {
+                Some(Told::Part { changes, reached: now, whole, .. }) => {
+                    (reached, served) = (now, true);
+                    printer.print(changes)?;
+                    if !whole {
+                        continue;
+                    }
+                }
+                Some(_) => return unexpected(),
+                None if served => {
+                    served = false;
+                    output::tell("No server runs; waiting for one.")?;
+                }
+                None => {}
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn verify(&mut self, anchors: &[Position]) -> Result<Verified> {
+        let asked = anchors.iter().map(ToString::to_string).collect();
+        match self.ask_server(Ask::Verify { anchors: asked })? {
+            Some(Told::Verified(verified)) => Ok(verified),
+            Some(_) => unexpected(),
+            None => app::verify_trail(self.config, anchors),
+        }
+    }
+}
+
+/// Prints changes, for people or for programs.
+struct Printer(Option<Table<6>>);
+
+impl Printer {
+    fn new(json: bool) -> Self {
+        Self((!json).then(|| Table::new(show::HEAD)))
+    }
+
+    fn print(&mut self, changes: impl IntoIterator<Item = Entry>) -> Result<()> {
+        let mut changes = changes.into_iter();
+        match &mut self.0 {
+            Some(table) => {
+                table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>())
+            }
+            None => changes.try_for_each(|change| output::line(&serde_json::to_string(&change)?)),
+        }
+    }
+}
+
+fn report(verified: &Verified, anchors: usize, json: bool) -> Result<()> {
+    if json {
+        output::json(verified)?;
+    } else {
+        show::verified(verified, anchors)?;
+    }
+    match verified.told.first() {
+        None => Ok(()),
+        Some(_) if verified.faults == 1 => bail!("the audit trail is not what was written"),
+        Some(_) => bail!("the audit trail is not what was written: {} faults", verified.faults),
+    }
+}

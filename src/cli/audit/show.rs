@@ -1,0 +1,199 @@
+//! How a change of the audit trail is shown to people: one row, without what a terminal would obey.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::admin::audit::{Entry, Verified, Who};
+use crate::cli::output;
+use crate::event::{Difference, Elements, Refused};
+
+pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
+
+/// How many characters tell what was changed; `--json` has the rest.
+const CHANGES: usize = 240;
+
+pub(super) fn row(change: &Entry) -> [String; 6] {
+    let (who, from) = who(&change.actor);
+    [
+        change.time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        output::plain(&who),
+        from,
+        output::plain(&change.event),
+        output::plain(&subject(change)),
+        shortened(&output::plain(&changes(change))),
+    ]
+}
+
+fn who(actor: &Who) -> (String, String) {
+    match actor {
+        Who::Connection { connection, token, address } => {
+            (format!("{connection} (token {token})"), address.clone())
+        }
+        Who::Operator { uid: Some(uid) } => (format!("operator (uid {uid})"), String::new()),
+        Who::Operator { uid: None } => ("operator".to_owned(), String::new()),
+        Who::System => ("scimd".to_owned(), String::new()),
+    }
+}
+
+fn subject(change: &Entry) -> String {
+    match &change.details.name {
+        Some(name) => format!("{name} ({})", change.subject),
+        None => change.subject.clone(),
+    }
+}
+
+fn changes(change: &Entry) -> String {
+    let details = &change.details;
+    let mut told: Vec<String> = details.changes.iter().map(difference).collect();
+    told.extend(details.refusals.iter().map(refused));
+    for more in [details.more, details.others] {
+        if more > 0 {
+            told.push(format!("{more} more"));
+        }
+    }
+    told.join("; ")
+}
+
+/// One attribute: `active: true → false`, `title: "Countess"` for one that had no value,
+/// `members: +2 (ada, bob) -1 (eve)`.
+fn difference(difference: &Difference) -> String {
+    // Of an attribute of an extension the URN is left out.
+    let name = difference.attribute.rsplit(':').next().unwrap_or_default();
+    let list = |sign: &str, elements: &Elements| match elements.count {
+        0 => None,
+        count => Some(format!("{sign}{count} ({})", labels(elements))),
+    };
+    if difference.hidden {
+        return format!("{name}: not shown");
+    }
+    match (&difference.before, &difference.after) {
+        (Some(before), Some(after)) => format!("{name}: {before} → {after}"),
+        (Some(before), None) => format!("{name}: {before} → none"),
+        (None, Some(after)) => format!("{name}: {after}"),
+        (None, None) => {
+            let lists = [list("+", &difference.added), list("-", &difference.removed)];
+            let lists: Vec<String> = lists.into_iter().flatten().collect();
+            let lists = if lists.is_empty() { "other order".to_owned() } else { lists.join(" ") };
+            format!("{name}: {lists}")
+        }
+    }
+}
+
+/// The first elements of a list, each by what people know it by.
+fn labels(elements: &Elements) -> String {
+    let label = |element: &Value| {
+        let part = |name: &str| element.get(name).and_then(Value::as_str);
+        let known = part("display").or_else(|| part("value")).or_else(|| element.as_str());
+        known.map_or_else(|| element.to_string(), ToOwned::to_owned)
+    };
+    let mut labels: Vec<String> = elements.first.iter().map(label).collect();
+    if elements.count > elements.first.len() as u64 {
+        labels.push("…".to_owned());
+    }
+    labels.join(", ")
+}
+
+fn refused(refused: &Refused) -> String {
+    let Refused { reason, connection, token, address, count, .. } = refused;
+    let speaker = match (connection, token) {
+        (Some(connection), Some(token)) => format!(" for {connection} (token {token})"),
+        _ => String::new(),
+    };
+    format!("{count} × {} from {address}{speaker}", reason.as_str())
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(CHANGES) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// What a check of the chain found.
+pub(super) fn verified(verified: &Verified, anchors: usize) -> Result<()> {
+    let Verified { first, head, changes, files, torn_bytes, told, .. } = verified;
+    for fault in told {
+        output::line(fault)?;
+    }
+    match verified.faults - told.len() as u64 {
+        0 => {}
+        more => output::line(&format!("{more} more faults"))?,
+    }
+    let last = head.split(':').next().unwrap_or_default();
+    output::line(&format!("{changes} changes, {first} to {last}, were read from {files} files."))?;
+    if *torn_bytes > 0 {
+        output::line(&format!(
+            "{torn_bytes} bytes behind them are of a write that was never acknowledged."
+        ))?;
+    }
+    if *first > 1 {
+        output::line(&format!(
+            "What was before change {first} was trimmed (keep_journal), is in the data folder that a backup \
+             was made of, or was removed."
+        ))?;
+    }
+    if verified.faults > 0 {
+        return Ok(());
+    }
+    output::line(&format!("The chain is whole. Its head is {head}"))?;
+    match anchors {
+        0 => output::line(
+            "Whether its tail was cut off or written anew can't be told without an anchor: keep what \
+             `scimd audit --head` prints on another machine, and give it with --anchor.",
+        ),
+        1 => output::line("It passes through the anchor."),
+        _ => output::line(&format!("It passes through all {anchors} anchors.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry(details: Value) -> Entry {
+        let mut entry = json!({
+            "sequence": 7, "time": "2026-03-01T08:15:00.250Z",
+            "actor": {"kind": "connection", "connection": "okta", "token": "df24", "address": "::1"},
+            "event": "user.patched", "subject": "1", "hash": "00",
+        });
+        entry.as_object_mut().unwrap().extend(details.as_object().unwrap().clone());
+        serde_json::from_value(entry).unwrap()
+    }
+
+    #[test]
+    fn a_row_tells_who_did_what_to_whom() {
+        let row = row(&entry(json!({"name": "ada\u{1b}[31m\u{202e}", "more": 3, "changes": [
+            {"attribute": "active", "before": true, "after": false},
+            {"attribute": "title", "after": "Countess"},
+            {"attribute": "urn:x:2.0:User:department", "before": "bi"},
+            {"attribute": "members", "added": {"count": 3, "first": [{"value": "2", "display": "bob"}]},
+             "removed": {"count": 1, "first": [{"value": "3"}]}},
+            {"attribute": "pin", "hidden": true},
+            {"attribute": "emails"},
+        ]})));
+        assert_eq!(
+            row[..4],
+            ["2026-03-01 08:15:00 UTC", "okta (token df24)", "::1", "user.patched"]
+        );
+        assert_eq!(row[4], "ada\\u{1b}[31m\\u{202e} (1)", "what a terminal would obey is escaped");
+        assert_eq!(
+            row[5],
+            "active: true → false; title: \"Countess\"; department: \"bi\" → none; \
+             members: +3 (bob, …) -1 (3); pin: not shown; emails: other order; 3 more"
+        );
+    }
+
+    #[test]
+    fn refusals_are_told_with_where_they_came_from() {
+        let told = changes(&entry(json!({"others": 5, "refusals": [
+            {"reason": "unknown_token", "address": "192.0.2.1", "first": "2026-03-01T08:15:00Z",
+             "last": "2026-03-01T08:15:09Z", "count": 412},
+            {"reason": "scope", "connection": "okta", "token": "df24", "address": "::1",
+             "first": "2026-03-01T08:15:00Z", "last": "2026-03-01T08:15:00Z", "count": 1},
+        ]})));
+        let expected =
+            "412 × unknown_token from 192.0.2.1; 1 × scope from ::1 for okta (token df24); 5 more";
+        assert_eq!(told, expected);
+    }
+}

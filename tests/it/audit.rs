@@ -1,0 +1,422 @@
+//! The audit trail: what it tells of changes and refusals, who finds what in it, and what of it can be
+//! altered unseen.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use scimd::event::{Reason, Verb};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Server, create, files, files_with, group, user};
+
+/// The changes that `audit --json` tells of, with these options.
+#[track_caller]
+fn audit(server: &Server, options: &[&str]) -> Vec<Value> {
+    let printed = server.succeed(&[&["audit", "--json"], options].concat());
+    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The events among them, in order, each as `user.created`.
+fn events(changes: &[Value]) -> Vec<&str> {
+    changes.iter().map(|change| change["event"].as_str().unwrap()).collect()
+}
+
+/// Runs something while the server runs, and again when it has stopped.
+fn both_ways(server: &mut Server, check: impl Fn(&Server)) {
+    check(server);
+    server.stop();
+    check(server);
+}
+
+fn replace(client: &Client, path: &str, attribute: &str, value: &Value) {
+    let operation = json!([{"op": "replace", "path": attribute, "value": value}]);
+    client.patch(path, &operation).expect(200);
+}
+
+/// Creates so many users with one request.
+fn many(client: &Client, prefix: &str, count: usize) {
+    let operation = |number: usize| {
+        json!({"method": "POST", "path": "/Users", "bulkId": number.to_string(),
+               "data": user(&format!("{prefix}{number}"))})
+    };
+    let operations: Vec<Value> = (0..count).map(operation).collect();
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+                      "Operations": operations});
+    client.post("/Bulk", &body).expect(200);
+}
+
+#[test]
+fn each_change_tells_who_made_it_from_where_and_what_was_before_and_after() {
+    let mut server = Server::start();
+    let client = server.client();
+    let (path, id) = create(&client, "/Users", &user("ada"));
+    replace(&client, &path, "active", &json!(false));
+    let put =
+        json!({"userName": "ada", "name": {"familyName": "King"}, "emails": [{"value": "a@x.y"}]});
+    client.put(&path, &put).expect(200);
+    replace(&client, &path, "name.familyName", &json!("Lovelace"));
+    client.delete(&path).expect(204);
+    let token = server.succeed(&["token", "list", "--json"]);
+    let token: Value = serde_json::from_str(&token).unwrap();
+    both_ways(&mut server, |server| {
+        let told = audit(server, &["--user", &id]);
+        let expected =
+            ["user.created", "user.patched", "user.replaced", "user.patched", "user.deleted"];
+        assert_eq!(events(&told), expected);
+        for change in &told {
+            let actor = json!({"kind": "connection", "connection": "default",
+                               "token": token[0]["id"], "address": "127.0.0.1"});
+            assert_eq!(change["actor"], actor);
+            assert_eq!((&change["subject"], &change["name"]), (&json!(id), &json!("ada")));
+        }
+        let created = json!([
+            {"attribute": "userName", "after": "ada"},
+            {"attribute": "active", "after": true},
+            {"attribute": "entitlements", "added": {"count": 1, "first": [{"value": "workspace:Main"}]}},
+        ]);
+        assert_eq!(told[0]["changes"], created);
+        let closed = json!([{"attribute": "active", "before": true, "after": false}]);
+        assert_eq!(told[1]["changes"], closed);
+        let replaced = [
+            json!({"attribute": "name.familyName", "after": "King"}),
+            json!({"attribute": "emails", "added": {"count": 1, "first": [{"value": "a@x.y"}]}}),
+        ];
+        assert_eq!(told[2]["changes"].as_array().unwrap()[..2], replaced);
+        let renamed =
+            json!([{"attribute": "name.familyName", "before": "King", "after": "Lovelace"}]);
+        assert_eq!(told[3]["changes"], renamed);
+        let gone = told[4]["changes"].as_array().unwrap();
+        assert_eq!(gone[0], json!({"attribute": "userName", "before": "ada"}));
+        let has = |name: &str| gone.iter().all(|change| change.get(name).is_none());
+        assert!(gone.len() >= 4 && has("after") && has("added"), "{gone:?}");
+    });
+}
+
+#[test]
+fn of_members_the_trail_tells_who_came_and_who_went_and_how_many() {
+    let server = Server::start();
+    let client = server.client();
+    let ids: Vec<String> =
+        (0..15).map(|number| create(&client, "/Users", &user(&format!("u{number}"))).1).collect();
+    let members: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (path, _) = create(&client, "/Groups", &group("All", &members));
+    let remove = json!([{"op": "remove", "path": format!("members[value eq \"{}\"]", ids[3])}]);
+    client.patch(&path, &remove).expect(200);
+    client.delete(&format!("/Users/{}", ids[4])).expect(204);
+    let told = audit(&server, &["--limit", "3"]);
+    assert_eq!(events(&told), ["group.created", "group.patched", "user.deleted"]);
+    let added = &told[0]["changes"][0]["added"];
+    assert_eq!((&told[0]["name"], &added["count"]), (&json!("All"), &json!(15)));
+    assert_eq!(added["first"].as_array().unwrap().len(), 10);
+    assert_eq!(added["first"][0], json!({"value": ids[0], "display": "u0"}));
+    let removed = json!([{"attribute": "members", "removed":
+                          {"count": 1, "first": [{"value": ids[3], "display": "u3"}]}}]);
+    assert_eq!(told[1]["changes"], removed);
+    let left = &told[2]["changes"][0];
+    assert_eq!(left["attribute"], "groups");
+    assert_eq!(left["removed"]["first"][0]["display"], "All");
+}
+
+#[test]
+fn an_account_is_found_by_its_id_and_by_every_name_that_it_had_also_when_it_is_gone() {
+    let mut server = Server::start();
+    let client = server.client();
+    let (ada, id) = create(&client, "/Users", &user("Ada"));
+    let (bob, _) = create(&client, "/Users", &user("bob"));
+    let (engineers, _) = create(&client, "/Groups", &group("Engineers", &[]));
+    replace(&client, &ada, "userName", &json!("lovelace"));
+    let add = json!([{"op": "add", "path": "members", "value": [{"value": id}]}]);
+    client.patch(&engineers, &add).expect(200);
+    client.delete(&ada).expect(204);
+    client.delete(&bob).expect(204);
+    let (_, second) = create(&client, "/Users", &user("ada"));
+    let first = ["user.created", "user.patched", "group.patched", "user.deleted"];
+    both_ways(&mut server, |server| {
+        for name in [&id, "LOVELACE"] {
+            assert_eq!(events(&audit(server, &["--user", name])), first, "{name}");
+        }
+        let both = audit(server, &["--user", "ADA"]);
+        assert_eq!(events(&both)[..4], first, "who had the name");
+        assert_eq!((both.len(), &both[4]["subject"]), (5, &json!(second)), "and who has it");
+        let nobody = server.run(&["audit", "--user", "eve\u{1b}[31m"]);
+        let stderr = String::from_utf8(nobody.stderr).unwrap();
+        assert_eq!((nobody.status.code(), stderr.lines().count()), (Some(1), 1));
+        assert!(stderr.contains("nobody") && !stderr.contains('\u{1b}'), "{stderr}");
+    });
+}
+
+#[test]
+fn refused_requests_are_told_with_the_true_reason_and_one_entry_for_each_origin() {
+    const OWN: &str = "[connections.one]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+        scope = \"own\"\n[connections.two]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+        scope = \"own\"\nip_allowlist = \"192.0.2.0/24, 127.0.0.1\"\n";
+    let mut server = Server::configure(OWN);
+    let generate = |name: &str, more: &[&str]| {
+        let args = [&["token", "generate", "--connection", name], more].concat();
+        server.succeed(&args).trim().to_owned()
+    };
+    let (one, two) = (generate("one", &[]), generate("two", &[]));
+    let revoked = generate("one", &[]);
+    let listed = server.succeed(&["token", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let id = |number: usize| listed[number]["id"].as_str().unwrap().to_owned();
+    server.succeed(&["token", "revoke", &id(2)]);
+    server.boot(&[]);
+    let (path, _) = create(&server.client_with(&one), "/Users", &user("ada"));
+    for _ in 0..50 {
+        server.stranger().get("/Users").expect(401);
+    }
+    server.client_with("scimd_canary").get("/Users").expect(401);
+    server.client_with(&revoked).get("/Users").expect(401);
+    server.stranger().bearer(&one).header("X-Request-Origin", "canary").get("/Users").expect(401);
+    server.client_with(&two).delete(&path).expect(403);
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+                      "Operations": [{"method": "DELETE", "path": path}]});
+    server.client_with(&two).post("/Bulk", &bulk).expect(200);
+    server.stop();
+
+    let mut told = Vec::new();
+    for change in audit(&server, &[]) {
+        if change["event"] == "request.refused" {
+            assert_eq!(change["actor"], json!({"kind": "system"}));
+            told.extend(change["refusals"].as_array().unwrap().clone());
+        }
+    }
+    let count = |reason: &str, connection: &Value, token: &Value| -> u64 {
+        let of = told.iter().filter(|one| {
+            one["reason"] == reason && &one["connection"] == connection && &one["token"] == token
+        });
+        of.map(|one| {
+            assert_eq!(one["address"], "127.0.0.1");
+            assert!(one["first"].as_str() <= one["last"].as_str(), "{one}");
+            one["count"].as_u64().unwrap()
+        })
+        .sum()
+    };
+    let null = Value::Null;
+    assert_eq!(count("no_token", &null, &null), 50);
+    assert_eq!(count("malformed_token", &null, &null), 1);
+    assert_eq!(count("unknown_token", &null, &null), 1);
+    assert_eq!(count("origin", &json!("one"), &json!(id(0))), 1);
+    assert_eq!(count("scope", &json!("two"), &json!(id(1))), 2);
+    assert!(told.len() < 20, "one entry for many: {}", told.len());
+    assert_eq!(files_with(&server.data(), "canary"), [PathBuf::new(); 0], "nothing a client sent");
+}
+
+#[test]
+fn refusals_come_into_the_trail_while_the_server_runs() {
+    let mut server = Server::start();
+    server.stranger().get("/Users").expect(401);
+    server.until("the refusal is told", |server| {
+        audit(server, &[]).iter().any(|change| change["refusals"][0]["reason"] == "no_token")
+    });
+}
+
+#[test]
+fn no_secret_is_in_the_trail() {
+    let hidden = "[[schemas]]\nid = \"urn:x:hr\"\nresource_type = \"User\"\n\
+        [[schemas.attributes]]\nname = \"pin\"\nreturned = \"never\"\n";
+    let mut server = Server::start_with(hidden);
+    let client = server.client();
+    let mut ada = user("ada");
+    ada["password"] = json!("canary-password");
+    ada["urn:x:hr"] = json!({"pin": "canary-pin"});
+    let (path, _) = create(&client, "/Users", &ada);
+    replace(&client, &path, "password", &json!("canary-password-2"));
+    replace(&client, &path, "urn:x:hr:pin", &json!("canary-pin-2"));
+    server.succeed(&["token", "reset", "--connection", "default"]);
+    both_ways(&mut server, |server| {
+        let printed = server.succeed(&["audit", "--all", "--json"]);
+        assert!(!printed.contains("canary"), "{printed}");
+        assert!(!printed.contains("scimd_") && !printed.contains(server.token()), "{printed}");
+        assert!(printed.contains("{\"attribute\":\"urn:x:hr:pin\",\"hidden\":true}"), "{printed}");
+        assert!(printed.contains("token.generated") && printed.contains("token.revoked"));
+    });
+    assert_eq!(files_with(&server.data(), "canary-password"), [PathBuf::new(); 0]);
+}
+
+#[test]
+fn long_values_and_long_lists_are_cut_and_counted() {
+    let server = Server::start();
+    let client = server.client();
+    let mut ada = user("ada");
+    ada["title"] = json!("ä".repeat(5_000));
+    let email = |number: usize| json!({"value": format!("{number}@example.com")});
+    ada["emails"] = (0..200).map(email).collect();
+    create(&client, "/Users", &ada);
+    let told = audit(&server, &["--limit", "1"]).remove(0);
+    let of = |name: &str| {
+        let mut changes = told["changes"].as_array().unwrap().iter();
+        changes.find(|change| change["attribute"] == name).unwrap().clone()
+    };
+    let title = of("title")["after"].as_str().unwrap().to_owned();
+    assert!(title.starts_with("ää") && title.ends_with('…') && title.len() <= 256, "{title}");
+    let emails = of("emails")["added"].clone();
+    assert_eq!((&emails["count"], emails["first"].as_array().unwrap().len()), (&json!(200), 10));
+    assert!(told.to_string().len() < 10_000);
+}
+
+#[test]
+fn the_newest_changes_stand_last_and_a_moment_says_from_when_on() {
+    let mut server = Server::start();
+    let client = server.client();
+    many(&client, "a", 1_000);
+    many(&client, "b", 1_000);
+    many(&client, "c", 500);
+    let all = audit(&server, &["--since", "1d"]);
+    assert!(all.len() >= 2_501, "{}", all.len());
+    let middle = all[1_500]["time"].as_str().unwrap().to_owned();
+    both_ways(&mut server, |server| {
+        let told = audit(server, &["--since", "2020-01-01"]);
+        let told: Vec<&Value> = told.iter().filter(|one| one["event"] == "user.created").collect();
+        assert_eq!(told.len(), 2_500);
+        assert!(
+            told.windows(2).all(|two| two[0]["sequence"].as_u64() < two[1]["sequence"].as_u64())
+        );
+        assert_eq!(told[2_499]["name"], "c499");
+        let newest = audit(server, &["--limit", "2300"]);
+        assert_eq!(newest.len(), 2_300);
+        assert_eq!(newest.last().unwrap()["hash"].as_str().unwrap().len(), 64);
+        assert_eq!(audit(server, &[]).len(), 100, "a terminal gets the newest");
+        let since = audit(server, &["--since", &middle]);
+        assert_eq!(since[0]["time"], json!(middle));
+        assert!(since.iter().all(|one| one["time"].as_str() >= Some(middle.as_str())));
+        assert_eq!(audit(server, &["--since", &middle, "--limit", "7"]).len(), 7);
+        assert_eq!(audit(server, &["--since", "2100-01-01"]), [Value::Null; 0]);
+    });
+}
+
+#[test]
+fn the_table_is_for_people_and_obeys_nobody() {
+    let server = Server::start();
+    let client = server.client();
+    let mut ada = user("ada\u{202e}gnp");
+    ada["title"] = json!("a\r\nb");
+    let (path, id) = create(&client, "/Users", &ada);
+    replace(&client, &path, "active", &json!(false));
+    let told = server.succeed(&["audit"]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("TIME  ") && lines[0].ends_with("  CHANGES"), "{told}");
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    assert!(has("  scimd  ") && has("  token.generated  "), "{told}");
+    assert!(has("; title: \"a\\r\\nb\"; "), "{told}");
+    let closed = lines[lines.len() - 1];
+    assert!(closed.contains("  default (token "), "{closed}");
+    assert!(closed.contains("  127.0.0.1  user.patched  "), "{closed}");
+    assert!(closed.contains(&format!("  ada\\u{{202e}}gnp ({id})  ")), "{closed}");
+    assert!(closed.ends_with("  active: true → false"), "{closed}");
+    assert!(told.chars().all(|character| character == '\n' || !character.is_control()), "{told}");
+}
+
+#[test]
+fn following_goes_on_over_a_restart_of_the_server() {
+    let mut server = Server::start();
+    create(&server.client(), "/Users", &user("first"));
+    let mut command = server.command(&["audit", "--follow", "--json", "--limit", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut until = |name: &str| loop {
+        let line = lines.next().expect("it goes on").unwrap();
+        let change: Value = serde_json::from_str(&line).unwrap();
+        if change["name"] == name {
+            break change;
+        }
+    };
+    until("first");
+    create(&server.client(), "/Users", &user("second"));
+    let second = until("second");
+    assert_eq!(second["event"], "user.created");
+    server.stop();
+    server.boot(&[]);
+    create(&server.client(), "/Users", &user("third"));
+    assert!(until("third")["sequence"].as_u64() > second["sequence"].as_u64());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The exit code and the standard output of `audit --verify`.
+fn verify(server: &Server, anchors: &[&str]) -> (i32, String) {
+    let mut args = vec!["audit", "--verify"];
+    anchors.iter().for_each(|anchor| args.extend(["--anchor", anchor]));
+    let output = server.run(&args);
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_chain_is_verified_with_and_without_a_server_and_passes_through_its_heads() {
+    let mut server = Server::start();
+    create(&server.client(), "/Users", &user("ada"));
+    let first = server.succeed(&["audit", "--head"]).trim().to_owned();
+    create(&server.client(), "/Users", &user("bob"));
+    let told = audit(&server, &["--limit", "1"]).remove(0);
+    let last = format!("{}:{}", told["sequence"], told["hash"].as_str().unwrap());
+    both_ways(&mut server, |server| {
+        let (code, told) = verify(server, &[]);
+        assert!(code == 0 && told.contains("The chain is whole."), "{told}");
+        assert!(told.contains("can't be told without an anchor"), "{told}");
+        // Any line of the trail is a place, too.
+        let (code, told) = verify(server, &[&first, &last]);
+        assert!(code == 0 && told.contains("passes through all 2 anchors"), "{told}");
+        let (code, told) = verify(server, &[&format!("2:{}", "0".repeat(64))]);
+        assert!(code == 1 && told.contains("change 2 is not the one of the anchor"), "{told}");
+        let (code, told) = verify(server, &[&format!("99:{}", "0".repeat(64))]);
+        assert!(code == 1 && told.contains("its tail was cut off"), "{told}");
+        assert_eq!(verify(server, &["99"]).0, 2, "no anchor is like that");
+        let json = server.succeed(&["audit", "--verify", "--json"]);
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&json["first"], &json["faults"], &json["files"]),
+            (&json!(1), &json!(0), &json!(1))
+        );
+    });
+    let empty = Server::configure("");
+    assert_eq!(empty.run(&["audit"]).status.code(), Some(1));
+    assert!(!empty.data().exists(), "looking makes nothing");
+}
+
+#[test]
+fn an_altered_record_is_named_and_a_cut_tail_shows_with_an_anchor() {
+    let mut server = Server::start();
+    let client = server.client();
+    for number in 0..20 {
+        create(&client, "/Users", &user(&format!("canary{number}")));
+    }
+    let head = server.succeed(&["audit", "--head"]).trim().to_owned();
+    let change = audit(&server, &["--user", "canary7"]).remove(0)["sequence"].clone();
+    server.stop();
+    let path = files(&server.data().join("journal")).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let find = |text: &str| whole.windows(text.len()).position(|window| window == text.as_bytes());
+    let mut altered = whole.clone();
+    altered[find("canary7").unwrap()] ^= 1;
+    fs::write(&path, &altered).unwrap();
+    for anchors in [&[][..], &[head.as_str()]] {
+        let (code, told) = verify(&server, anchors);
+        let first = told.lines().next().unwrap();
+        assert_eq!(code, 1, "{told}");
+        assert!(first.contains(path.file_name().unwrap().to_str().unwrap()), "{told}");
+        assert!(first.contains(&format!("change {change}: ")), "{told}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), altered, "nothing is mended by looking");
+
+    let mut cut = whole.clone();
+    cut[find("canary18").unwrap()..].fill(0);
+    fs::write(&path, &cut).unwrap();
+    assert_eq!(verify(&server, &[]).0, 0, "alone the chain can't tell");
+    let (code, told) = verify(&server, &[&head]);
+    assert!(code == 1 && told.contains("its tail was cut off"), "{told}");
+}
+
+#[test]
+fn the_document_lists_every_event_and_every_reason() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md")).unwrap();
+    for (verb, _) in Verb::CATALOGUE {
+        assert!(text.contains(&format!(".{}` |", verb.as_str())), "{}", verb.as_str());
+    }
+    for (reason, meaning) in Reason::CATALOGUE {
+        let row = format!("| `{}` | {meaning} |", reason.as_str());
+        assert!(text.contains(&row), "{row}");
+    }
+}
