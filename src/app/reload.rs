@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
-use super::{server_limits, settings, site, supervisor};
+use super::{server_limits, settings, site, supervisor, tell_of_missing_tokens};
 use crate::access::Names;
 use crate::admin::Office;
 use crate::clock::Stopwatch;
@@ -80,6 +80,7 @@ impl InForce {
         let watch = Stopwatch::start();
         match self.reload() {
             Ok(kept) => {
+                tell_of_missing_tokens(&self.config, &self.directory);
                 for key in kept {
                     tracing::warn!(
                         key,

@@ -134,7 +134,7 @@ fn access_that_somebody_has_is_not_taken_out_of_the_catalogue() {
 
 #[test]
 fn names_that_change_places_need_a_restart() {
-    let mut server = start(CATALOGUE);
+    let mut server = start(&CATALOGUE.replace("\"main\"", "\"w1\"").replace("\"sales\"", "\"w2\""));
     let client = server.client();
     let (path, _) = create(&client, "/Users", &with("ada", "entitlements", "workspace:Main"));
     server.rewrite(|text| {
@@ -158,7 +158,8 @@ fn a_broken_file_changes_nothing_and_is_told_with_line_and_key() {
         ("[limits]\nmax_cuont = 1\n", line, "max_cuont"),
         ("[limits]\nmax_count = \"x\"\n", line, "limits.max_count"),
         ("[limits\n", line - 1, "not TOML"),
-        ("[[schemas]]\nid = \"urn:x:y\"\n", line - 1, "resource_type"),
+        ("[connections.x]\nmethod = \"octa\"\n", line, "connections.x.method"),
+        ("[[schemas]]\nid = 5\n", line, "schemas.id"),
     ] {
         server.rewrite(|_| format!("{right}{wrong}"));
         let log = server.reload();
@@ -210,9 +211,10 @@ fn write_pair(folder: &Path) {
 
 #[test]
 fn a_renewed_certificate_is_shown_and_connections_go_on() {
-    let mut server = start("");
+    let mut server = start("[limits]\nidle_timeout = \"5m\"\n");
     let folder = server.data().join("tls");
     let mut open = Raw::connect(&server);
+    assert_eq!(open.ask::<&str>("GET", "/healthz", &[]).status, 200);
     let old = server.stranger();
     let kept = fs::read(folder.join("cert.pem")).unwrap();
     fs::write(folder.join("cert.pem"), "half a certifi").unwrap();
