@@ -142,7 +142,10 @@ fn names_that_change_places_need_a_restart() {
         parted.replace("\"?\"", "\"Sales\"")
     });
     let log = server.reload();
-    assert!(log.contains("\"Main\" now means another") && log.contains("restart scimd"), "{log}");
+    assert!(
+        log.contains("now means another than before") && log.contains("restart scimd"),
+        "{log}"
+    );
     assert_eq!(access(&client, &path), ["workspace:Main"]);
     server.stop();
     server.boot(&[]);
