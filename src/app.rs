@@ -217,14 +217,7 @@ async fn run(
     }
     // Only now, when nothing can keep us from serving: a token that is made is shown.
     tokio::task::block_in_place(|| ready(&config, &directory, certificate.as_ref()))?;
-    for name in config.connections.keys() {
-        if directory.valid_tokens(name).is_empty() {
-            tracing::warn!(
-                connection = name,
-                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
-            );
-        }
-    }
+    tell_of_missing_tokens(&config, &directory);
     supervisor::ready(&format!("serving on {address}"));
 
     let stopping = Arc::new(AtomicBool::new(false));
@@ -241,9 +234,9 @@ async fn run(
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
-        tracing::info!("{signal}: answering open requests, then stopping");
         stopping.store(true, Ordering::Relaxed);
         places.door.close();
+        tracing::info!("{signal}: answering open requests, then stopping");
         supervisor::stopping(places.listener.load().limits.drain_timeout);
     };
     let (listening, door) = (Arc::clone(&places.listener), Arc::clone(&places.door));
@@ -258,6 +251,18 @@ async fn run(
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+/// Says in the log which connections can't be used yet.
+fn tell_of_missing_tokens(config: &Config, directory: &Directory) {
+    for name in config.connections.keys() {
+        if directory.valid_tokens(name).is_empty() {
+            tracing::warn!(
+                connection = name,
+                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
+            );
+        }
+    }
 }
 
 /// Listens on the configured address, or on the socket that was passed.

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
-use super::{server_limits, settings, site, supervisor};
+use super::{server_limits, settings, site, supervisor, tell_of_missing_tokens};
 use crate::access::Names;
 use crate::admin::Office;
 use crate::clock::Stopwatch;
@@ -80,6 +80,7 @@ impl InForce {
         let watch = Stopwatch::start();
         match self.reload() {
             Ok(kept) => {
+                tell_of_missing_tokens(&self.config, &self.directory);
                 for key in kept {
                     tracing::warn!(
                         key,
@@ -223,8 +224,10 @@ type OldRequests = Box<dyn Fn() -> bool>;
 
 /// Leaves as it is what can't change while scimd runs; the keys of what would.
 fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
-    // What is told to clients follows from the listener unless it is written.
-    if wanted.public_url == PublicUrl::of(&wanted.listen) {
+    // What is told to clients fits the listener that there is: it follows from it unless it is written.
+    if wanted.listen.tls != present.listen.tls {
+        wanted.public_url = present.public_url.clone();
+    } else if wanted.public_url == PublicUrl::of(&wanted.listen) {
         wanted.public_url = PublicUrl::of(&present.listen);
     }
     let mut kept = Vec::new();

@@ -86,7 +86,10 @@ impl Hand {
 impl Drop for Hand {
     fn drop(&mut self) {
         drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
+        // A thread can't wait for itself: the writer lets go last if nobody waits for what it publishes.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
             let _ = thread.join();
         }
     }
