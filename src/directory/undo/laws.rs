@@ -15,6 +15,8 @@ use super::{Undo, UndoReport};
 use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::directory::member::{ancestors, find_any};
+use crate::directory::resource;
 use crate::directory::{
     Create, Delete, Directory, DirectoryError, Replace, Rules, Settings, UnknownAccess, verify,
 };
@@ -236,9 +238,25 @@ impl World {
         versions
     }
 
+    /// How much is wrong: what a check finds, members that are shown under another name than theirs,
+    /// and groups in themselves.
     fn faults(&self) -> u64 {
-        let checks = verify(self.store.as_ref(), &Registry::built_in());
-        checks.iter().map(|check| check.faults).sum()
+        let (state, registry) = (self.store.as_ref(), Registry::built_in());
+        let mut faults = verify(state, &registry).iter().map(|check| check.faults).sum();
+        state
+            .scan(b"g", None, &mut |key, value| {
+                let Some(Kind::Member(group, member)) = keys::kind(key) else { unreachable!() };
+                let (member_type, stored) =
+                    find_any(state, &registry, member, |_| true).unwrap().unwrap();
+                let attributes = resource::attributes(&member_type, &stored).unwrap();
+                let shown = attributes.display(&member_type).unwrap_or_default();
+                faults += u64::from(value[1..] != *shown.as_bytes());
+                let above = ancestors(state, group).unwrap();
+                faults += u64::from(above.iter().any(|(above, _)| *above == group));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        faults
     }
 }
 
