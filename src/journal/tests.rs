@@ -238,6 +238,24 @@ fn a_reader_needs_no_lock_and_sees_whole_changes_while_others_are_appended() {
 }
 
 #[test]
+fn a_reader_begins_at_the_file_in_which_a_moment_or_a_change_is() {
+    let folder = Folder::new("moment");
+    let mut journal = folder.open().unwrap();
+    let second = |number: i64| jiff::Timestamp::from_second(number).unwrap();
+    for number in 1..=40 {
+        let Entry { head, writes } = entry(1024 * 1024);
+        journal.append(&[Entry { head: Head { time: second(number), ..head }, writes }]).unwrap();
+    }
+    let history = journal.history();
+    let begins = |number: i64| history.before(second(number)).unwrap();
+    assert_eq!([1, 16, 17, 18, 33, 34, 40, 99].map(begins), [0, 0, 0, 16, 16, 32, 32, 32]);
+    let file = |number: u64| history.before_file_of(number).unwrap();
+    assert_eq!([0, 1, 16, 17, 32, 33, 99].map(file), [0, 0, 0, 16, 16, 32, 32]);
+    history.trim(40, jiff::Timestamp::MAX).unwrap();
+    assert_eq!((begins(1), file(40), file(3)), (32, 32, 3));
+}
+
+#[test]
 fn a_file_that_was_exchanged_breaks_the_chain() {
     let (folder, other) = (Folder::new("chain"), Folder::new("chain-other"));
     let mut journal = folder.open().unwrap();

@@ -202,7 +202,11 @@ fn refused_requests_are_told_with_the_true_reason_and_one_entry_for_each_origin(
     assert_eq!(count("origin", &json!("one"), &json!(id(0))), 1);
     assert_eq!(count("scope", &json!("two"), &json!(id(1))), 2);
     assert!(told.len() < 20, "one entry for many: {}", told.len());
-    assert_eq!(files_with(&server.data(), "canary"), [PathBuf::new(); 0], "nothing a client sent");
+    assert_eq!(
+        files_with(&server.data(), "canary"),
+        Vec::<PathBuf>::new(),
+        "nothing a client sent"
+    );
 }
 
 #[test]
@@ -234,7 +238,7 @@ fn no_secret_is_in_the_trail() {
         assert!(printed.contains("{\"attribute\":\"urn:x:hr:pin\",\"hidden\":true}"), "{printed}");
         assert!(printed.contains("token.generated") && printed.contains("token.revoked"));
     });
-    assert_eq!(files_with(&server.data(), "canary-password"), [PathBuf::new(); 0]);
+    assert_eq!(files_with(&server.data(), "canary-password"), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn entry(details: Value) -> Entry {
+    fn entry(details: &Value) -> Entry {
         let mut entry = json!({
             "sequence": 7, "time": "2026-03-01T08:15:00.250Z",
             "actor": {"kind": "connection", "connection": "okta", "token": "df24", "address": "::1"},
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_row_tells_who_did_what_to_whom() {
-        let row = row(&entry(json!({"name": "ada\u{1b}[31m\u{202e}", "more": 3, "changes": [
+        let row = row(&entry(&json!({"name": "ada\u{1b}[31m\u{202e}", "more": 3, "changes": [
             {"attribute": "active", "before": true, "after": false},
             {"attribute": "title", "after": "Countess"},
             {"attribute": "urn:x:2.0:User:department", "before": "bi"},
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn refusals_are_told_with_where_they_came_from() {
-        let told = changes(&entry(json!({"others": 5, "refusals": [
+        let told = changes(&entry(&json!({"others": 5, "refusals": [
             {"reason": "unknown_token", "address": "192.0.2.1", "first": "2026-03-01T08:15:00Z",
              "last": "2026-03-01T08:15:09Z", "count": 412},
             {"reason": "scope", "connection": "okta", "token": "df24", "address": "::1",
