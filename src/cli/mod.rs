@@ -1,11 +1,13 @@
 //! The command line: one file for each command.
 
 mod backup;
+mod completions;
 mod config;
 mod export;
 mod group;
 mod init;
 mod inspect;
+mod manual;
 mod operator;
 mod output;
 mod restore;
@@ -18,7 +20,7 @@ mod verify;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
 use crate::config::{Config, ConfigError};
@@ -27,7 +29,8 @@ use crate::config::{Config, ConfigError};
 #[derive(Parser)]
 #[command(name = "scimd", version, about, long_about = None)]
 pub struct Cli {
-    /// The configuration; default: config.toml in the working folder, else built-in defaults.
+    /// The configuration; default: config.toml in the working folder, else /etc/scimd/config.toml,
+    /// else built-in defaults
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -62,6 +65,10 @@ enum Command {
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
+    /// Write the manual pages, one for each command
+    Manual(manual::Manual),
 }
 
 /// How a command failed, as far as its exit code goes.
@@ -109,8 +116,15 @@ impl Cli {
             Command::Restore(restore) => restore.run(&configuration.load()?),
             Command::Verify(verify) => verify.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
+            Command::Completions(completions) => completions.run(),
+            Command::Manual(manual) => manual.run(),
         }
     }
+}
+
+/// The command line as data, for what is written from it.
+fn definitions() -> clap::Command {
+    Cli::command()
 }
 
 /// The connection that is meant: the named one, or the only one.
@@ -146,10 +160,9 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        definitions().debug_assert();
     }
 }
