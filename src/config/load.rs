@@ -57,9 +57,12 @@ impl Config {
     }
 
     fn find_among(places: &[&Path]) -> Result<Self, ConfigError> {
-        // A dangling link is a mistake, not an absent file: the link itself is looked at.
-        let absent = |file: &Path| {
-            fs::symlink_metadata(file).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        // A dangling link is a mistake, not an absent file: the link itself is looked at. The working
+        // folder may be one that can't be entered, as with `sudo -u scimd` in /root.
+        let absent = |file: &Path| match fs::symlink_metadata(file).map_err(|error| error.kind()) {
+            Err(io::ErrorKind::NotFound) => true,
+            Err(io::ErrorKind::PermissionDenied) => file.is_relative(),
+            _ => false,
         };
         match places.iter().find(|file| !absent(file)) {
             Some(file) => Self::load(file),
