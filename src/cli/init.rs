@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{UsageError, output};
 use crate::config::template::{InitOptions, render};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SYSTEM_FILE};
 
 const FILE_NAME: &str = "config.toml";
 
@@ -18,6 +18,9 @@ pub(super) struct Init {
     /// The folder to write it to
     #[arg(long, default_value = ".")]
     dir: PathBuf,
+    /// The folder of everything that scimd keeps; relative to --dir [default: scimd-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
     /// How the identity provider speaks: okta, okta-custom, entra or custom
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
@@ -39,6 +42,7 @@ impl Init {
     pub(super) fn run(self) -> Result<()> {
         let path = self.dir.join(FILE_NAME);
         let text = render(&InitOptions {
+            data_dir: self.data_dir,
             method: self.method,
             default_workspace: self.default_workspace,
             service_origin: self.service_origin,
@@ -67,8 +71,11 @@ impl Init {
             Err(error) => return Err(error).with_context(|| format!("can't create {shown}")),
         };
         file.write_all(text.as_bytes()).with_context(|| format!("can't write {shown}"))?;
-        output::tell(&format!(
-            "Wrote {shown}. Next: look it over, then `scimd serve --config {shown} --first-boot`."
-        ))
+        // The service has a user of its own, whom the data folder belongs to: not the one who runs this.
+        let next = match path == Path::new(SYSTEM_FILE) {
+            true => "systemctl enable --now scimd".to_owned(),
+            false => format!("scimd serve --config {shown} --first-boot"),
+        };
+        output::tell(&format!("Wrote {shown}. Next: look it over, then `{next}`."))
     }
 }

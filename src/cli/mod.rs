@@ -3,11 +3,13 @@
 mod audit;
 mod backup;
 mod brake;
+mod completions;
 mod config;
 mod export;
 mod group;
 mod init;
 mod inspect;
+mod manual;
 mod operator;
 mod output;
 mod restore;
@@ -22,7 +24,7 @@ mod verify;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
 use crate::config::{Config, ConfigError};
@@ -31,7 +33,8 @@ use crate::config::{Config, ConfigError};
 #[derive(Parser)]
 #[command(name = "scimd", version, about, long_about = None)]
 pub struct Cli {
-    /// The configuration; default: config.toml in the working folder, else built-in defaults.
+    /// The configuration; default: config.toml in the working folder, else /etc/scimd/config.toml,
+    /// else built-in defaults
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -72,6 +75,10 @@ enum Command {
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Completions),
+    /// Write the manual pages, one for each command
+    Manual(manual::Manual),
 }
 
 /// How a command failed, as far as its exit code goes.
@@ -122,8 +129,15 @@ impl Cli {
             Command::Brake(brake) => brake.run(&configuration.load()?),
             Command::Undo(undo) => undo.run(&configuration.load()?),
             Command::Config(config) => config.run(&configuration),
+            Command::Completions(completions) => completions.run(),
+            Command::Manual(manual) => manual.run(),
         }
     }
+}
+
+/// The command line as data, for what is written from it.
+fn definitions() -> clap::Command {
+    Cli::command()
 }
 
 /// The connection that is meant: the named one, or the only one.
@@ -159,10 +173,9 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        definitions().debug_assert();
     }
 }

@@ -9,6 +9,9 @@ use super::{Config, Problem, reader};
 /// The file that is read from the working folder where none is named.
 const FILE_NAME: &str = "config.toml";
 
+/// The file of the installed service, which is read where the working folder has none.
+pub const SYSTEM_FILE: &str = "/etc/scimd/config.toml";
+
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -41,21 +44,29 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads the file that is named, else `config.toml` in the working folder if there is one,
-    /// else the defaults.
+    /// else [`SYSTEM_FILE`] if there is one, else the defaults.
+    ///
+    /// So a command that an operator of the service runs anywhere means the service.
     ///
     /// # Errors
     ///
     /// As for [`Config::load`].
     pub fn find(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        explicit.map_or_else(|| Self::find_in(Path::new("")), Self::load)
+        let places = [FILE_NAME, SYSTEM_FILE].map(Path::new);
+        explicit.map_or_else(|| Self::find_among(&places), Self::load)
     }
 
-    fn find_in(folder: &Path) -> Result<Self, ConfigError> {
-        let file = folder.join(FILE_NAME);
-        // A dangling link is a mistake, not an absent file: the link itself is looked at.
-        match fs::symlink_metadata(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            _ => Self::load(&file),
+    fn find_among(places: &[&Path]) -> Result<Self, ConfigError> {
+        // A dangling link is a mistake, not an absent file: the link itself is looked at. The working
+        // folder may be one that can't be entered, as with `sudo -u scimd` in /root.
+        let absent = |file: &Path| match fs::symlink_metadata(file).map_err(|error| error.kind()) {
+            Err(io::ErrorKind::NotFound) => true,
+            Err(io::ErrorKind::PermissionDenied) => file.is_relative(),
+            _ => false,
+        };
+        match places.iter().find(|file| !absent(file)) {
+            Some(file) => Self::load(file),
+            None => Ok(Self::default()),
         }
     }
 
@@ -151,11 +162,18 @@ mod tests {
     #[test]
     fn an_absent_file_means_defaults_unless_it_is_named() {
         let folder = Folder::new("absent");
-        assert_eq!(Config::find_in(&folder.0).unwrap(), Config::default());
-        let error = Config::find(Some(&folder.0.join("x.toml"))).unwrap_err();
+        let places = ["config.toml", "x.toml"].map(|name| folder.0.join(name));
+        let level = || {
+            let found = Config::find_among(&[&places[0], &places[1]]).unwrap();
+            found.log.level.as_str().to_owned()
+        };
+        assert_eq!(level(), Config::default().log.level.as_str());
+        let error = Config::find(Some(&places[1])).unwrap_err();
         assert!(matches!(error, ConfigError::Unreadable { .. }), "{error}");
+        fs::write(&places[1], "log.level = 'trace'").unwrap();
+        assert_eq!(level(), "trace");
         folder.write("log.level = 'debug'");
-        assert_eq!(Config::find_in(&folder.0).unwrap().log.level.as_str(), "debug");
+        assert_eq!(level(), "debug");
     }
 
     #[test]

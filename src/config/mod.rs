@@ -40,7 +40,7 @@ pub use invalid::Invalid;
 pub use keyword::nearest;
 pub use limits::Limits;
 pub use listen::Listen;
-pub use load::ConfigError;
+pub use load::{ConfigError, SYSTEM_FILE};
 pub use log::{Format, Level, Log};
 pub use name::{derived_id, is_permission};
 pub use notes::Problem;

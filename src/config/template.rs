@@ -13,6 +13,8 @@ const HTTPS_PORT: u16 = 443;
 /// What the operator gives; the example's value stays where nothing is given.
 #[derive(Clone, Debug, Default)]
 pub struct InitOptions {
+    /// The folder of everything that is kept.
+    pub data_dir: Option<String>,
     /// The connection's method.
     pub method: Option<String>,
     /// The connection's default workspace, which is also the name of the first workspace.
@@ -66,6 +68,7 @@ pub fn render(options: &InitOptions) -> String {
 fn change(options: &InitOptions, table: &str, key: &str) -> Change {
     let given = match (table, key) {
         ("", "public_url") => &options.public_url,
+        ("", "data_dir") => &options.data_dir,
         ("[listen]", "address") => &listen_address(options),
         ("[connections.default]", "method") => &options.method,
         ("[connections.default]", "default_workspace") | ("[[workspaces]]", "name") => {
@@ -149,6 +152,7 @@ mod tests {
     #[test]
     fn every_value_arrives() {
         let text = render(&InitOptions {
+            data_dir: some("/var/lib/scimd"),
             method: some("custom"),
             default_workspace: some("Sales & \"Söhne\" \\ # 1"),
             service_origin: some("https://app.example.com:8080"),
@@ -156,6 +160,7 @@ mod tests {
             public_url: some("https://scim.example.com:9443/idp"),
         });
         let config = parse(&text);
+        assert_eq!(config.data_dir, Path::new("/var/lib/scimd"));
         let connection = &config.connections["default"];
         assert_eq!(connection.default_workspace, "Sales & \"Söhne\" \\ # 1");
         assert_eq!(config.workspaces[0].name, connection.default_workspace);
@@ -206,6 +211,7 @@ mod tests {
             ["\"\n[evil]\nx = \"", "'''", "\\", "\u{7f}\0\r\n\t", "\"\"\"", "\\u0022", "${x}"]
         {
             let options = InitOptions {
+                data_dir: some(value),
                 method: some(value),
                 default_workspace: some(value),
                 service_origin: some(value),
@@ -215,6 +221,7 @@ mod tests {
             let text = render(&options);
             let table: toml::Table = text.parse().unwrap();
             assert_eq!(table["public_url"].as_str(), Some(value));
+            assert_eq!(table["data_dir"].as_str(), Some(value));
             assert_eq!(table["workspaces"][0]["name"].as_str(), Some(value));
             for key in ["method", "default_workspace", "service_origin", "ip_allowlist"] {
                 assert_eq!(table["connections"]["default"][key].as_str(), Some(value), "{key}");

@@ -61,6 +61,8 @@ fn each_option_of_init_arrives() {
         "init",
         "--dir",
         "etc/scimd",
+        "--data-dir",
+        "/var/lib/scimd",
         "--method",
         "custom",
         "--default-workspace",
@@ -75,6 +77,7 @@ fn each_option_of_init_arrives() {
     ends(folder.path(), &options, 0);
     let written = fs::read_to_string(folder.path().join("etc/scimd/config.toml")).unwrap();
     for setting in [
+        "data_dir = \"/var/lib/scimd\"",
         "method = \"custom\"",
         "default_workspace = \"Sales \\\"EU\\\"\"",
         "name = \"Sales \\\"EU\\\"\"",
@@ -209,11 +212,15 @@ fn a_data_folder_that_can_not_be_made_is_a_failure_with_advice() {
 fn help_tells_what_each_command_does() {
     let folder = folder();
     let commands: [(&[&str], &[&str]); 14] = [
-        (&[], &["init", "serve", "setup", "token", "user", "group", "config", "--config"]),
+        (
+            &[],
+            &["init", "serve", "setup", "token", "user", "group", "config", "manual", "--config"],
+        ),
         (
             &["init"],
             &[
                 "--dir",
+                "--data-dir",
                 "--method",
                 "--default-workspace",
                 "--service-origin",

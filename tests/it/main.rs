@@ -33,6 +33,7 @@ mod hostile;
 mod inspect;
 mod life;
 mod limits;
+mod manual;
 mod method;
 mod patch;
 mod query;

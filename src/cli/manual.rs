@@ -1,0 +1,105 @@
+//! `scimd manual`: the manual pages, one for each command, from the same definitions as the help.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Command};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::definitions;
+use crate::config::SYSTEM_FILE;
+
+/// What the page of `scimd` itself says beyond its help: sections, each with its entries.
+const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "FILES",
+        &[
+            ("config.toml", "The configuration, if the working folder has one."),
+            (
+                SYSTEM_FILE,
+                "The configuration of the service; read where the working folder has none.",
+            ),
+            ("/var/lib/scimd", "The data folder of the service, as far as data_dir says so."),
+        ],
+    ),
+    (
+        "EXIT STATUS",
+        &[
+            ("0", "Done."),
+            ("1", "Tried and failed: standard error says what to do."),
+            ("2", "Asked for wrongly, or the configuration is wrong."),
+        ],
+    ),
+    ("SIGNALS", &[("SIGTERM, SIGINT", "The server answers the open requests, then stops.")]),
+    (
+        "SEE ALSO",
+        &[
+            ("/usr/share/doc/scimd/docs/install.md", "Installation, upgrade and removal."),
+            ("/usr/share/doc/scimd/config.example.toml", "Every key with its default."),
+        ],
+    ),
+];
+
+#[derive(Args)]
+pub(super) struct Manual {
+    /// The folder to write the pages to; made if it is missing
+    dir: PathBuf,
+}
+
+impl Manual {
+    pub(super) fn run(&self) -> Result<()> {
+        let write = |name: &str, page: &[u8]| {
+            let path = self.dir.join(name);
+            fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))
+        };
+        fs::create_dir_all(&self.dir)
+            .with_context(|| format!("can't create {}", self.dir.display()))?;
+        let mut scimd = definitions().disable_help_subcommand(true);
+        scimd.build();
+        pages(&scimd, &write)
+    }
+}
+
+/// Writes the page of a command, and those of the commands below it.
+fn pages(command: &Command, write: &impl Fn(&str, &[u8]) -> Result<()>) -> Result<()> {
+    for below in command.get_subcommands() {
+        pages(below, write)?;
+    }
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    write(&format!("{name}.1"), &page(command, name)?)
+}
+
+fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let man = Man::new(command.clone().override_usage(usage));
+    let mut page = Vec::new();
+    // No date: the version says as much, and the same source makes the same page.
+    let (title, version) = (name.to_uppercase(), env!("CARGO_PKG_VERSION"));
+    writeln!(page, ".TH \"{title}\" \"1\" \"\" \"scimd {version}\" \"scimd manual\"")?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if name == "scimd" {
+        sections().to_writer(&mut page)?;
+    }
+    Ok(page)
+}
+
+fn sections() -> Roff {
+    let mut roff = Roff::new();
+    for (section, entries) in SECTIONS {
+        roff.control("SH", [section]);
+        for (entry, text) in entries {
+            roff.control("TP", []).text([bold(*entry)]).text([roman(*text)]);
+        }
+    }
+    roff
+}
