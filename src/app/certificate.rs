@@ -48,8 +48,10 @@ impl Certificate {
         let stamps = stamps(&path, &key);
         let tls = tls::load(&path, &key)?;
         let validity = tls::validity(&path, Clock::System.now())?;
-        // The data folder keeps others from what is in it.
-        if !self_signed {
+        if self_signed {
+            // The data folder keeps others from what is in it.
+            tls::insist_on_own_signature(&path, validity)?;
+        } else {
             tls::insist_on_private(&key)?;
         }
         Ok(Self { path, self_signed, tls, key, stamps, not_after: validity.not_after })

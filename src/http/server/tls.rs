@@ -17,9 +17,12 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ServerConfig;
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest, Sha256};
@@ -30,6 +33,9 @@ use super::validity::Validity;
 
 /// The longest that browsers and Apple's libraries accept.
 const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);
+
+/// A name that every self-signed certificate has.
+const LOCALHOST: &str = "localhost";
 
 /// Clocks differ: a certificate is valid a little before it is made.
 const VALID_BEFORE_SECONDS: i64 = 60 * 60;
@@ -76,6 +82,10 @@ pub enum TlsError {
         "the certificate in {path} is not valid before {from}; check this machine's clock, or give one that is valid now"
     )]
     NotYetValid { path: PathBuf, from: Timestamp },
+    #[error(
+        "the certificate in {path}, which scimd signed itself, is damaged: {reason}; put a copy of it back, or remove it and its key to have both made anew, and give the new one to the clients that trust it"
+    )]
+    Damaged { path: PathBuf, reason: String },
     #[error(
         "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if somebody may have read it (a key that belongs to root may be readable by a group: 640)"
     )]
@@ -157,6 +167,33 @@ pub fn validity(cert_pem: &Path, now: Timestamp) -> Result<Validity, TlsError> {
         return Err(TlsError::Expired { path: path(), until: not_after });
     }
     Ok(validity)
+}
+
+/// Insists that a self-signed certificate is as it was made: no client trusts it otherwise.
+///
+/// # Errors
+///
+/// [`TlsError::Damaged`], or that the file holds no certificate.
+pub fn insist_on_own_signature(
+    cert_pem: &Path,
+    Validity { not_before, .. }: Validity,
+) -> Result<(), TlsError> {
+    let path = || cert_pem.to_owned();
+    let chain = certificates(cert_pem)?;
+    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path() })?;
+    let damaged = |reason: String| TlsError::Damaged { path: path(), reason };
+    let mut roots = RootCertStore::empty();
+    roots.add(leaf.clone()).map_err(|error| damaged(error.to_string()))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| damaged(error.to_string()))?;
+    let at = Duration::from_secs(u64::try_from(not_before.as_second()).unwrap_or_default());
+    let name = ServerName::try_from(LOCALHOST).map_err(|error| damaged(error.to_string()))?;
+    verifier
+        .verify_server_cert(leaf, &[], &name, &[], UnixTime::since_unix_epoch(at))
+        .map_err(|error| damaged(error.to_string()))?;
+    Ok(())
 }
 
 /// Insists that nobody but its owner may read a private key. One that belongs to root may be readable by a
@@ -259,7 +296,7 @@ fn exists(path: &Path) -> Result<bool, TlsError> {
 
 /// What the certificate is for: the given hosts and this machine itself, each once.
 fn alternative_names(hosts: &[String]) -> Result<Vec<SanType>, TlsError> {
-    let mut names = BTreeSet::from(["localhost".to_owned()]);
+    let mut names = BTreeSet::from([LOCALHOST.to_owned()]);
     let mut addresses =
         BTreeSet::from([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)]);
     for host in hosts {
@@ -400,6 +437,28 @@ mod tests {
         assert!(text.contains("CN = scimd") && text.contains("P-256"), "{text}");
         let shown = output("openssl", &["x509", "-in", file, "-noout", "-fingerprint", "-sha256"]);
         assert_eq!(shown.trim().split_once('=').unwrap().1, fingerprint(&cert).unwrap());
+    }
+
+    #[test]
+    fn no_bit_of_a_self_signed_certificate_may_change() {
+        let folder = Folder::new("tls-bits");
+        let (cert, key) = folder.pair("pair");
+        let now = Timestamp::from_second(folder.now()).unwrap();
+        let whole = std::fs::read(&cert).unwrap();
+        let leaf = certificates(&cert).unwrap();
+        let usable = || {
+            load(&cert, &key)?;
+            insist_on_own_signature(&cert, validity(&cert, now)?)
+        };
+        usable().unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&cert, &damaged).unwrap();
+            // Some stand in no certificate: in a line end, or in what follows the base64.
+            let same = certificates(&cert).is_ok_and(|read| read == leaf);
+            assert_eq!(usable().is_ok(), same, "bit {bit}");
+        }
     }
 
     #[test]
