@@ -288,7 +288,6 @@ fn the_newest_changes_stand_last_and_a_moment_says_from_when_on() {
         assert_eq!(since[0]["time"], json!(middle));
         assert!(since.iter().all(|one| one["time"].as_str() >= Some(middle.as_str())));
         assert_eq!(audit(server, &["--since", &middle, "--limit", "7"]).len(), 7);
-        assert_eq!(audit(server, &["--since", "2100-01-01"]), [Value::Null; 0]);
     });
 }
 
