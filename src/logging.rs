@@ -1,10 +1,11 @@
 //! Logs: to standard error, as text for people or JSON for programs.
 
-use std::io::IsTerminal as _;
+mod line;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Format, Log};
+use crate::config::Log;
+use line::Line;
 
 /// Starts logging as the configuration wants it. A second call changes nothing.
 pub fn start(log: &Log) {
@@ -13,10 +14,12 @@ pub fn start(log: &Log) {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_target(false);
+        .event_format(Line::new(log.format));
     // Already started: the first one stays.
-    let _ = match log.format {
-        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
-    };
+    let _ = lines.try_init();
+    // A panic is a line like any other. What it says may be a client's data: where it was is enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a part of scimd panicked; please report this as a bug");
+    }));
 }
