@@ -2,8 +2,10 @@
 
 mod keeper;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rand::TryRng;
@@ -18,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
+use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained, TlsConfig, tls};
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
@@ -27,6 +30,9 @@ use crate::store::local::{Limits as StoreLimits, LocalStore};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
+
+/// How long whoever asks for metrics may take for what they do.
+const METRICS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What resources may say: the access catalogue and the resource types, as the configuration has them.
 ///
@@ -182,10 +188,11 @@ async fn run(
 ) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
-    let address = config.listen.address;
-    let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("can't listen on {address}; is it taken, or not this machine's?")
-    })?;
+    let listener = bind(config.listen.address).await?;
+    let metrics = match config.metrics.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let socket = AdminSocket::bind(&config.data_dir)?;
 
     let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
@@ -210,15 +217,48 @@ async fn run(
         }
     };
     let tls = certificate.map(|certificate| certificate.tls.clone());
+    let shown = certificate.map(|certificate| certificate.path.clone());
+    let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), shown);
     let drained = tokio::select! {
-        drained = server::serve(listener, tls, server_limits(&config.limits), door, stop) => drained,
+        drained = server::serve(
+            listener, tls, server_limits(&config.limits), Arc::clone(&door), stop
+        ) => drained,
+        () = door.keep_telling() => Drained::Complete,
+        () = tell_metrics(metrics, monitor) => Drained::Complete,
         () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
     };
+    door.tell_rest();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}; is it taken, or not this machine's?"))
+}
+
+/// Tells whoever asks how the server is doing, until dropped; for ever in silence without a listener.
+async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
+    if let Some(listener) = listener {
+        let limits = server::Limits {
+            max_connections: 32,
+            max_connections_per_address: 32,
+            handshake_timeout: METRICS_PATIENCE,
+            header_timeout: METRICS_PATIENCE,
+            // Longer than from one look to the next.
+            idle_timeout: METRICS_PATIENCE * 12,
+            write_timeout: METRICS_PATIENCE,
+            drain_timeout: METRICS_PATIENCE,
+            max_header_bytes: 8192,
+        };
+        let never = std::future::pending();
+        let _ = server::serve(listener, None, limits, Arc::new(monitor), never).await;
+    }
+    std::future::pending().await
 }
 
 /// What commands need of the configuration.

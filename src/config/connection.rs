@@ -28,6 +28,8 @@ pub struct Connection {
     pub scope: Scope,
     /// What becomes of a new account that is there already and inactive.
     pub on_inactive_create: OnInactiveCreate,
+    /// How many requests it may make in a day of UTC, 1 to 1000000000; `None` for any number.
+    pub daily_requests: Option<u32>,
 }
 
 /// Which resources a connection may change; it may read all.
@@ -209,6 +211,7 @@ impl Default for Connection {
             unknown_members: UnknownMembers::default(),
             scope: Scope::default(),
             on_inactive_create: OnInactiveCreate::default(),
+            daily_requests: None,
         }
     }
 }
@@ -254,6 +257,8 @@ impl Connection {
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
         let scope = section.parsed("scope", Scope::default());
         let on_inactive_create = section.parsed("on_inactive_create", OnInactiveCreate::default());
+        let daily_requests = section.integer("daily_requests", 1..=1_000_000_000, u32::MAX);
+        let limited = section.is_written("daily_requests");
         Some(Self {
             method: method?,
             default_workspace,
@@ -264,6 +269,7 @@ impl Connection {
             unknown_members,
             scope,
             on_inactive_create,
+            daily_requests: limited.then_some(daily_requests),
         })
     }
 }

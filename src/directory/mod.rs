@@ -10,6 +10,7 @@ mod create;
 mod cursor;
 mod delete;
 mod error;
+mod figures;
 mod follow;
 mod member;
 mod patch;
@@ -38,6 +39,7 @@ pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
+pub use figures::Figures;
 pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
@@ -57,6 +59,7 @@ use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
 use cursor::Cursors;
+use figures::Counted;
 use token::TokenTable;
 use writer::{Job, Jobs, Queued, Writer};
 
@@ -91,6 +94,7 @@ struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
     cursors: Cursors,
+    counted: Counted,
     settings: Settings,
 }
 
@@ -105,7 +109,7 @@ impl Directory {
         reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let shared = Arc::new(Shared { store, tokens, cursors, settings });
+        let shared = Arc::new(Shared { store, tokens, cursors, counted: Counted::new(), settings });
         let (jobs, writer) = Writer::start(Arc::clone(&shared))?;
         Ok(Self { shared, writer: Some(writer), jobs: Some(jobs) })
     }
@@ -119,6 +123,8 @@ impl Directory {
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (reply, answer) = oneshot::channel();
         let job: Box<dyn Job> = Box::new(Queued::new(actor, command, reply));
+        // Before the writer can take it.
+        self.shared.counted.waiting.add_one();
         let refused = match &self.jobs {
             Some(jobs) => match jobs.try_send(job) {
                 Ok(()) => None,
@@ -128,6 +134,7 @@ impl Directory {
             None => Some((job, DirectoryError::Stopped)),
         };
         if let Some((job, error)) = refused {
+            self.shared.counted.waiting.take_one();
             job.fail(error);
         }
         Pending(answer)

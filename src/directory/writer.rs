@@ -137,7 +137,9 @@ impl Writer {
             match self.jobs.recv_timeout(left) {
                 Ok(first) => {
                     let rest = self.jobs.try_iter().take(GROUP - 1);
-                    self.commit(std::iter::once(first).chain(rest).collect());
+                    let waiting = &self.shared.counted.waiting;
+                    let taken = std::iter::once(first).chain(rest);
+                    self.commit(taken.inspect(|_| waiting.take_one()).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.note_token_use(),
@@ -177,6 +179,9 @@ impl Writer {
                 }
             }
             let mut rest = jobs.split_off(of_job.len());
+            if !changes.is_empty() {
+                self.shared.counted.groups.observe(changes.len() as u64);
+            }
             let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { store.commit(changes) };
             let outcomes = match outcomes {
                 Ok(outcomes) => outcomes,

@@ -9,10 +9,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
+use jiff::Timestamp;
 
+use super::refusal::{Reason, Refused};
+use super::traffic::{Requests, Traffic};
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
@@ -22,6 +26,9 @@ use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
+
+/// The seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
 
 /// What is asked of every request.
 pub(super) struct Gate {
@@ -39,6 +46,8 @@ struct Rules {
     compat: Compat,
     held_to: directory::Rules,
     default_access: Arc<DefaultAccess>,
+    daily_requests: Option<u32>,
+    requests: Arc<Requests>,
 }
 
 /// Who passed the gate.
@@ -53,14 +62,49 @@ pub(super) struct Admitted {
     pub rules: directory::Rules,
     /// What its accounts get if a request names no workspace.
     pub default_access: Arc<DefaultAccess>,
+    /// How many requests it may make in a day.
+    pub daily_requests: Option<u32>,
+    /// What it has asked by now.
+    pub requests: Arc<Requests>,
     token: String,
     address: IpAddr,
 }
 
 impl Admitted {
+    /// Counts the request against its connection's share of the day.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaUsedUp`]: it is beyond that.
+    pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaUsedUp> {
+        let Some(limit) = self.daily_requests else { return Ok(()) };
+        let second = now.as_second().max(0) as u64;
+        let number = self.requests.number_of_day((second / DAY) as u32);
+        if number <= limit {
+            return Ok(());
+        }
+        if number == limit + 1 {
+            tracing::warn!(
+                connection = self.connection,
+                daily_requests = limit,
+                "it has made its requests of today; those until midnight UTC are answered 429"
+            );
+        }
+        Err(QuotaUsedUp { limit, left: Duration::from_secs(DAY - second % DAY) })
+    }
+
     pub(super) fn into_actor(self) -> Actor {
         Actor::Connection { name: self.connection, token: self.token, address: self.address }
     }
+}
+
+/// A connection has made its requests of the day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuotaUsedUp {
+    /// How many they are.
+    pub limit: u32,
+    /// Until the next day begins, in UTC.
+    pub left: Duration,
 }
 
 /// The true reason of a refusal; for the log alone.
@@ -88,8 +132,26 @@ pub(super) enum Refusal {
     Origin(String),
 }
 
+impl Refusal {
+    /// Its name in metrics.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::ForwardedFor => Reason::ForwardedFor,
+            Self::AddressOfNobody(_) | Self::Address(..) => Reason::Address,
+            Self::NoToken => Reason::NoToken,
+            Self::SeveralTokens => Reason::SeveralTokens,
+            Self::Malformed => Reason::MalformedToken,
+            Self::Token(TokenRefusal::Unknown) => Reason::UnknownToken,
+            Self::Token(TokenRefusal::Expired { .. }) => Reason::ExpiredToken,
+            Self::UnknownConnection(_) => Reason::UnknownConnection,
+            Self::OriginCount(..) => Reason::OriginCount,
+            Self::Origin(_) => Reason::Origin,
+        }
+    }
+}
+
 impl Gate {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, traffic: &Traffic) -> Self {
         let allowlists = config.connections.values().map(|rules| rules.ip_allowlist.clone());
         Self {
             connections: config
@@ -106,6 +168,8 @@ impl Gate {
                             &connection.default_workspace,
                             &connection.default_permissions,
                         )),
+                        daily_requests: connection.daily_requests,
+                        requests: traffic.connection(name),
                     };
                     (name.clone(), rules)
                 })
@@ -121,8 +185,18 @@ impl Gate {
         peer: IpAddr,
         headers: &HeaderMap,
         directory: &Directory,
+    ) -> Result<Admitted, Refused> {
+        let address =
+            self.address(peer, headers).map_err(|refusal| Refused { address: peer, refusal })?;
+        self.check(address, headers, directory).map_err(|refusal| Refused { address, refusal })
+    }
+
+    fn check(
+        &self,
+        address: IpAddr,
+        headers: &HeaderMap,
+        directory: &Directory,
     ) -> Result<Admitted, Refusal> {
-        let address = self.address(peer, headers)?;
         if self.anybody.as_ref().is_some_and(|anybody| !anybody.contains(address)) {
             return Err(Refusal::AddressOfNobody(address));
         }
@@ -148,6 +222,8 @@ impl Gate {
             compat: rules.compat,
             rules: rules.held_to,
             default_access: Arc::clone(&rules.default_access),
+            daily_requests: rules.daily_requests,
+            requests: Arc::clone(&rules.requests),
             connection: token.connection,
             token: token.id,
             address,

@@ -5,13 +5,18 @@
 //! SCIM's form goes back and one line is logged.
 
 mod body;
+mod burst;
 mod error;
 mod gate;
+pub mod monitor;
 mod precondition;
+mod refusal;
 mod respond;
 mod router;
 mod scim;
 pub mod server;
+mod throttle;
+mod traffic;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -23,11 +28,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::Manner;
@@ -35,10 +41,13 @@ use crate::directory::Directory;
 use crate::scim::query::PageLimits;
 use error::Failure;
 use gate::Gate;
+use refusal::Refusals;
 use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use scim::discovery::Discovery;
+use server::Counts;
+use traffic::{Requests, Traffic};
 
 /// How many searches may look at many resources at once.
 const MAX_SCANS: usize = 4;
@@ -46,10 +55,16 @@ const MAX_SCANS: usize = 4;
 /// Below which path SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
 
+/// Tells a client that was let in by what its request is found in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Answers requests: the service behind the listener.
 pub struct Door {
     directory: Arc<Directory>,
     gate: Gate,
+    refusals: Refusals,
+    traffic: Traffic,
+    connections: Arc<Counts>,
     /// In which dialect those are answered who have not shown which connection they are.
     strangers: Dialect,
     discovery: Discovery,
@@ -78,8 +93,12 @@ impl Door {
         };
         let mut methods = config.connections.values().map(|connection| connection.method);
         let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
+        let traffic = Traffic::new();
         Self {
-            gate: Gate::new(config),
+            gate: Gate::new(config, &traffic),
+            refusals: Refusals::new(config.limits.max_refusals_per_minute),
+            traffic,
+            connections: Arc::default(),
             strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
@@ -102,20 +121,28 @@ impl Door {
         note: &mut Note,
     ) -> Result<Answer, Failure> {
         let routed = router::find(&parts.method, parts.uri.path());
-        if let Ok(Routed { action: Action::Health, .. }) = routed {
-            note.route = "/healthz";
+        if let Ok(Routed { action: Action::Health, row, .. }) = routed {
+            note.row = Some(row);
             return Ok(self.health());
         }
         let admitted = match self.gate.admit(peer, &parts.headers, &self.directory) {
             Ok(admitted) => {
                 note.connection.clone_from(&admitted.connection);
                 note.dialect = admitted.manner.dialect();
+                note.requests = Some(Arc::clone(&admitted.requests));
                 admitted
             }
-            Err(refusal) => {
-                note.refusal = Some(refusal.to_string());
+            Err(refused) => {
+                let failure = self.refusals.refuse(&refused, &note.id);
                 body::discard(parts, body, body::REFUSED).await;
-                return Err(Failure::Unauthenticated);
+                return Err(failure);
+            }
+        };
+        let routed = match admitted.count(Clock::System.now()) {
+            Ok(()) => routed,
+            Err(used_up) => {
+                self.traffic.note_over_quota();
+                Err(Failure::QuotaUsedUp(used_up))
             }
         };
         let routed = match routed {
@@ -125,7 +152,7 @@ impl Door {
                 return Err(failure);
             }
         };
-        note.route = routed.template;
+        note.row = Some(routed.row);
         let body = if routed.action.takes_body() {
             let limits = body::Limits { bytes: self.max_body_bytes, time: self.body_timeout };
             body::read(parts, body, limits).await?
@@ -138,6 +165,16 @@ impl Door {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::TooSlow),
         }
+    }
+
+    /// Tells the log of refusals, until dropped.
+    pub async fn keep_telling(&self) {
+        self.refusals.keep_telling().await;
+    }
+
+    /// Tells the log of the refusals that it does not know of yet.
+    pub fn tell_rest(&self) {
+        self.refusals.tell_rest();
     }
 
     fn health(&self) -> Answer {
@@ -155,6 +192,10 @@ impl server::Service for Door {
         (respond::SCIM_JSON, error::unparsed(status, self.strangers))
     }
 
+    fn counts(&self) -> &Arc<Counts> {
+        &self.connections
+    }
+
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +205,7 @@ impl server::Service for Door {
             let work = pin!(self.answer(peer, &parts, body, &mut note));
             CatchPanic(AssertUnwindSafe(work)).await
         };
-        let answer = match outcome {
+        let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 failure.log(&note.id);
@@ -178,7 +219,14 @@ impl server::Service for Door {
                 Failure::Internal.into_answer(&note.id, note.dialect)
             }
         };
-        note.log(peer, &parts, answer.status(), watch);
+        let took = watch.elapsed();
+        self.traffic.note(note.requests.as_deref(), note.row, answer.status(), took);
+        if note.requests.is_some()
+            && let Ok(id) = HeaderValue::from_str(&note.id)
+        {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        note.log(&parts, answer.status(), took);
         answer
     }
 }
@@ -189,29 +237,32 @@ struct Note {
     connection: String,
     /// In which failures are told.
     dialect: Dialect,
-    route: &'static str,
-    refusal: Option<String>,
+    /// The row of its route.
+    row: Option<usize>,
+    /// Those of its connection; `None` if it was not let in, or need not be.
+    requests: Option<Arc<Requests>>,
 }
 
 impl Note {
     fn new(id: String, dialect: Dialect) -> Self {
-        Self { id, connection: String::new(), dialect, route: "", refusal: None }
+        Self { id, connection: String::new(), dialect, row: None, requests: None }
     }
 
-    fn log(&self, peer: IpAddr, parts: &Parts, status: StatusCode, watch: Stopwatch) {
-        let (request, status) = (&self.id, status.as_u16());
-        if let Some(reason) = &self.refusal {
-            tracing::warn!(request, %peer, status, reason, "refused");
+    /// Logs a request of a connection. Of others nobody needs a line each, and an attack would make
+    /// many: whoever is refused is told of by `refusal`.
+    fn log(&self, parts: &Parts, status: StatusCode, took: Duration) {
+        if self.requests.is_none() {
             return;
         }
-        let ms = watch.elapsed().as_secs_f64() * 1_000.0;
+        // Hundredths are enough.
+        let ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         tracing::info!(
-            request,
+            request = self.id,
             connection = self.connection,
             method = %parts.method,
-            route = self.route,
-            status,
-            ms = format_args!("{ms:.2}"),
+            route = self.row.map_or("", router::template),
+            status = status.as_u16(),
+            ms,
             "request"
         );
     }

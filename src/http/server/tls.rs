@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
@@ -24,6 +25,8 @@ use rustls::version::{TLS12, TLS13};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+
+use super::validity::Validity;
 
 /// The longest that browsers and Apple's libraries accept.
 const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);
@@ -119,6 +122,12 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     config.max_early_data_size = 0;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
     Ok(TlsConfig(Arc::new(config)))
+}
+
+/// Until when the certificate in a PEM file is valid; `None` if it holds none.
+pub fn not_after(cert_pem: &Path) -> Option<Timestamp> {
+    let chain = certificates(cert_pem).ok()?;
+    Some(Validity::of(chain.first()?)?.not_after)
 }
 
 /// The file name of a self-signed certificate.
