@@ -39,6 +39,7 @@ mod query;
 mod recovery;
 mod schema;
 mod setup;
+mod slow;
 mod snapshot;
 mod throttle;
 mod token;
