@@ -258,7 +258,7 @@ async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
         let never = std::future::pending();
         let _ = server::serve(listener, None, limits, Arc::new(monitor), never).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What commands need of the configuration.

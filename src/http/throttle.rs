@@ -5,7 +5,8 @@
 //! addresses neither grows it nor holds up anybody but itself.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::server::Network;
@@ -17,9 +18,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The networks that were refused of late.
 pub(super) struct Throttle {
-    /// What one refusal costs of a minute, in milliseconds; `None` if there is no limit.
-    cost: Option<u64>,
-    sets: Box<[Mutex<Set>]>,
+    /// What one refusal costs of a minute, in milliseconds; 0 if there is no limit.
+    cost: AtomicU64,
+    /// Made when the first is refused.
+    sets: OnceLock<Box<[Mutex<Set>]>>,
     /// Where a network belongs is known to nobody outside.
     places: RandomState,
 }
@@ -37,10 +39,9 @@ impl Throttle {
     /// So many refusals a minute, all at once or spread; 0 for no limit.
     pub(super) fn new(per_minute: u32) -> Self {
         let cost = (MINUTE.as_millis() as u64).checked_div(u64::from(per_minute));
-        let sets = if cost.is_some() { SETS } else { 0 };
         Self {
-            cost,
-            sets: (0..sets).map(|_| Mutex::default()).collect(),
+            cost: AtomicU64::new(cost.unwrap_or_default()),
+            sets: OnceLock::new(),
             places: RandomState::new(),
         }
     }
@@ -48,10 +49,14 @@ impl Throttle {
     /// Notes a refusal, at a time since the start; how long the network has to wait if it has had its
     /// share. Where there is no room, the network that has been quiet for longest is forgotten.
     pub(super) fn note(&self, network: Network, now: Duration) -> Option<Duration> {
-        let cost = self.cost?;
+        let cost = self.cost.load(Ordering::Relaxed);
+        if cost == 0 {
+            return None;
+        }
         let now = now.as_millis() as u64;
         let place = self.places.hash_one(network) as usize % SETS;
-        let mut set = self.sets.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let sets = self.sets.get_or_init(|| (0..SETS).map(|_| Mutex::default()).collect());
+        let mut set = sets.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
         let known = set.iter().position(|slot| slot.network == Some(network));
         let slot = match known {
             Some(known) => set.get_mut(known)?,
@@ -115,7 +120,7 @@ mod tests {
     fn without_a_limit_nobody_waits_and_nothing_is_kept() {
         let throttle = Throttle::new(0);
         assert!((0..1_000).all(|_| throttle.note(v4(1), START).is_none()));
-        assert!(throttle.sets.is_empty());
+        assert!(throttle.sets.get().is_none());
     }
 
     #[test]
@@ -130,8 +135,8 @@ mod tests {
                 waited += u32::from(throttle.note(noisy, START).is_some());
             }
         }
-        let kept: usize = throttle
-            .sets
+        let sets = throttle.sets.get().unwrap();
+        let kept: usize = sets
             .iter()
             .map(|set| set.lock().unwrap().iter().filter(|slot| slot.network.is_some()).count())
             .sum();
