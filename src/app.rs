@@ -1,35 +1,41 @@
 //! The one place where parts are joined.
 
+mod certificate;
 mod keeper;
+mod reload;
+mod supervisor;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use arc_swap::ArcSwap;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::access::{self, Catalogue};
-use crate::admin::Site;
+pub use certificate::{Certificate, certificate, self_signed};
+pub use supervisor::{Patience, passed_socket};
+
+use crate::access::{self, Catalogue, Names};
 use crate::admin::socket::AdminSocket;
+use crate::admin::{Office, Site};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
 use crate::http::monitor::Monitor;
-use crate::http::server::{self, Drained, TlsConfig, tls};
+use crate::http::server::{self, Drained};
+use crate::logging::LevelSwitch;
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
 use crate::store::local::{Limits as StoreLimits, LocalStore};
-
-/// The folder of the self-signed certificate, in the data folder.
-const TLS: &str = "tls";
+use reload::{InForce, Places};
 
 /// How long whoever asks for metrics may take for what they do.
 const METRICS_PATIENCE: Duration = Duration::from_secs(10);
@@ -40,12 +46,35 @@ const METRICS_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Schemas that can't be added, each with its line.
 pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
+    speak(config, Catalogue::new(config))
+}
+
+fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
     let file = config.file.clone().unwrap_or_default();
     let registry = Registry::with(&config.schemas)
         .map_err(|problems| ConfigError::Invalid { file, problems })?;
-    let catalogue = Arc::new(Catalogue::new(config));
+    let catalogue = Arc::new(catalogue);
     let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
     Ok((catalogue, registry))
+}
+
+/// What the directory works by under a configuration. `former` names are understood as well, for the time
+/// in which accounts still have them.
+fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigError> {
+    let catalogue = Catalogue::new(config);
+    let catalogue = match former {
+        Some(former) => catalogue.remembering(former),
+        None => catalogue,
+    };
+    let (catalogue, registry) = speak(config, catalogue)?;
+    Ok(Settings {
+        registry: Arc::new(registry),
+        catalogue,
+        clock: Clock::System,
+        max_resource_bytes: config.limits.max_resource_bytes,
+        max_scan: config.limits.max_scan,
+        max_search_time: config.limits.request_timeout,
+    })
 }
 
 /// Opens the directory in the configured data folder.
@@ -54,22 +83,12 @@ pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigE
 ///
 /// The folder can't be used or is in use; the journal is damaged.
 pub fn open_directory(config: &Config) -> Result<Directory> {
-    let clock = Clock::System;
     let folder = DataFolder::open(&config.data_dir)?;
     let Store { cache_mib, min_free_mib, .. } = config.store;
     let limits = StoreLimits { cache_mib, min_free_mib };
-    let store = LocalStore::open(folder, limits, new_identity()?, clock.now())
+    let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
         .context("can't open the data folder")?;
-    let (catalogue, registry) = vocabulary(config)?;
-    let settings = Settings {
-        registry: Arc::new(registry),
-        catalogue,
-        clock,
-        max_resource_bytes: config.limits.max_resource_bytes,
-        max_scan: config.limits.max_scan,
-        max_search_time: config.limits.request_timeout,
-    };
-    Ok(Directory::open(Arc::new(store), settings)?)
+    Ok(Directory::open(Arc::new(store), settings(config, None)?)?)
 }
 
 /// Checks the data folder without altering what is in it; no server may be using it.
@@ -103,104 +122,114 @@ pub fn new_identity() -> Result<[u8; 16]> {
     Ok(identity)
 }
 
-/// The certificate and key that are served.
-pub struct Certificate {
-    /// The PEM file of the certificate.
-    pub path: PathBuf,
-    /// Whether scimd made it itself.
-    pub self_signed: bool,
-    tls: TlsConfig,
+/// What is served, and where.
+pub struct Serving {
+    /// The configuration at the start.
+    pub config: Config,
+    /// The directory, in line with it.
+    pub directory: Directory,
+    /// The certificate; `None` for plain text.
+    pub certificate: Option<Certificate>,
+    /// A socket to serve instead of one that is bound here.
+    pub socket: Option<std::net::TcpListener>,
+    /// How much is logged.
+    pub levels: LevelSwitch,
 }
 
-impl Certificate {
-    /// SHA-256 of the certificate, as browsers and openssl show it.
-    ///
-    /// # Errors
-    ///
-    /// The file can't be read any more.
-    pub fn fingerprint(&self) -> Result<String> {
-        Ok(tls::fingerprint(&self.path)?)
-    }
-}
-
-/// Loads the configured certificate, or makes a self-signed one; `None` if TLS is off.
-///
-/// # Errors
-///
-/// Files that are missing, wrong, or do not belong together.
-pub fn certificate(config: &Config) -> Result<Option<Certificate>> {
-    if !config.listen.tls {
-        return Ok(None);
-    }
-    if let (Some(path), Some(key)) = (&config.listen.certificate, &config.listen.private_key) {
-        let tls = tls::load(path, key)?;
-        return Ok(Some(Certificate { path: path.clone(), self_signed: false, tls }));
-    }
-    let folder = config.data_dir.join(TLS);
-    let hosts = [config.public_url.host().to_owned()];
-    let (path, key, created) =
-        tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
-    if created {
-        tracing::info!(certificate = %path.display(), "made a self-signed certificate");
-    }
-    let tls = tls::load(&path, &key)?;
-    Ok(Some(Certificate { path, self_signed: true, tls }))
-}
-
-/// Where the self-signed certificate is, or will be, if clients are shown that one: not where the
-/// configuration names one, and not where a proxy stands in front.
-pub fn self_signed(config: &Config) -> Option<PathBuf> {
-    let listen = &config.listen;
-    let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
-    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
-}
-
-/// Serves until SIGTERM or SIGINT; `ready` is called once requests are taken.
+/// Serves until SIGTERM or SIGINT; `ready` is called once nothing can keep requests from being taken.
 ///
 /// # Errors
 ///
 /// The address or the admin socket can't be listened on.
 pub fn serve(
-    config: &Config,
-    directory: Directory,
-    certificate: Option<&Certificate>,
-    ready: impl FnOnce(&Directory) -> Result<()>,
+    serving: Serving,
+    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let directory = Arc::new(directory);
-    runtime.block_on(run(config, Arc::clone(&directory), certificate, ready))?;
-    // What is still running holds the directory; it ends with the runtime, and then the directory
-    // is closed in order.
+    runtime.block_on(run(serving, ready))?;
+    // What is still running holds the directory; it ends with the runtime, and the directory is closed
+    // in order by whoever lets go of it last.
     drop(runtime);
-    drop(directory);
     tracing::info!("stopped");
     Ok(())
 }
 
 async fn run(
-    config: &Config,
-    directory: Arc<Directory>,
-    certificate: Option<&Certificate>,
-    ready: impl FnOnce(&Directory) -> Result<()>,
+    serving: Serving,
+    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
+    let Serving { config, directory, certificate, socket, levels } = serving;
+    let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
-    let listener = bind(config.listen.address).await?;
+    let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
+    let listener = listen(&config, socket).await?;
+    let address = listener.local_addr()?;
     let metrics = match config.metrics.listen {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
-    let socket = AdminSocket::bind(&config.data_dir)?;
+    let admin = AdminSocket::bind(&config.data_dir)?;
 
-    let door = Arc::new(Door::new(Arc::clone(&directory), config, boot_name()));
-    tracing::info!(
-        address = %listener.local_addr()?, endpoint = endpoint(config), "listening"
-    );
+    let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+    let terms = server::Terms { tls, limits: server_limits(&config.limits) };
+    let office = Office { directory: Arc::clone(&directory), site: site(&config) };
+    let places = Places {
+        door: Arc::new(Door::new(Arc::clone(&directory), &config, boot_name())),
+        office: Arc::new(ArcSwap::from_pointee(office)),
+        listener: Arc::new(ArcSwap::from_pointee(terms)),
+    };
+    tracing::info!(%address, endpoint = endpoint(&config), "listening");
+    if let Some(certificate) = &certificate {
+        certificate.tell("the certificate is shown");
+    }
     // Only now, when nothing can keep us from serving: a token that is made is shown.
-    tokio::task::block_in_place(|| ready(&directory))?;
+    tokio::task::block_in_place(|| ready(&config, &directory, certificate.as_ref()))?;
+    tell_of_missing_tokens(&config, &directory);
+    supervisor::ready(&format!("serving on {address}"));
+
+    let stopping = Arc::new(AtomicBool::new(false));
+    let in_force = InForce {
+        directory: Arc::clone(&directory),
+        certificate,
+        levels,
+        places: places.clone(),
+        stopping: Arc::clone(&stopping),
+        config: config.clone(),
+    };
+    let stop = async {
+        let signal = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        stopping.store(true, Ordering::Relaxed);
+        places.door.close();
+        tracing::info!("{signal}: answering open requests, then stopping");
+        supervisor::stopping(places.listener.load().limits.drain_timeout);
+    };
+    let (listening, door) = (Arc::clone(&places.listener), Arc::clone(&places.door));
+    let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
+    let drained = tokio::select! {
+        drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
+        () = door.keep_telling() => Drained::Complete,
+        () = tell_metrics(metrics, monitor) => Drained::Complete,
+        () = admin.serve(Arc::clone(&places.office)) => Drained::Complete,
+        () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
+        () = reload::keep_up(in_force, hangup) => Drained::Complete,
+        () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
+    };
+    door.tell_rest();
+    if let Drained::Cut(connections) = drained {
+        tracing::warn!(connections, "some connections did not end in time and were cut");
+    }
+    Ok(())
+}
+
+/// Says in the log which connections can't be used yet.
+fn tell_of_missing_tokens(config: &Config, directory: &Directory) {
     for name in config.connections.keys() {
         if directory.valid_tokens(name).is_empty() {
             tracing::warn!(
@@ -209,30 +238,30 @@ async fn run(
             );
         }
     }
+}
 
-    let stop = async {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: answering open requests, then stopping"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: answering open requests, then stopping"),
-        }
+/// Listens on the configured address, or on the socket that was passed.
+///
+/// # Errors
+///
+/// The address can't be listened on; a socket that was passed would show plain text to the network.
+async fn listen(config: &Config, socket: Option<std::net::TcpListener>) -> Result<TcpListener> {
+    let address = config.listen.address;
+    let Some(socket) = socket else {
+        return bind(address).await;
     };
-    let tls = certificate.map(|certificate| certificate.tls.clone());
-    let shown = certificate.map(|certificate| certificate.path.clone());
-    let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), shown);
-    let drained = tokio::select! {
-        drained = server::serve(
-            listener, tls, server_limits(&config.limits), Arc::clone(&door), stop
-        ) => drained,
-        () = door.keep_telling() => Drained::Complete,
-        () = tell_metrics(metrics, monitor) => Drained::Complete,
-        () = socket.serve(Arc::clone(&directory), site(config)) => Drained::Complete,
-        () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
-    };
-    door.tell_rest();
-    if let Drained::Cut(connections) = drained {
-        tracing::warn!(connections, "some connections did not end in time and were cut");
+    let passed = socket.local_addr()?;
+    if !config.listen.tls && !passed.ip().to_canonical().is_loopback() {
+        bail!(
+            "systemd passes a socket on {passed}, and listen.tls is false, which is allowed on a loopback \
+             address only; remove `tls = false`, or change ListenStream= in the socket unit"
+        );
     }
-    Ok(())
+    if passed != address {
+        tracing::info!(%passed, configured = %address, "the socket that systemd passes is served, not listen.address");
+    }
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket)?)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
@@ -256,7 +285,8 @@ async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
             max_header_bytes: 8192,
         };
         let never = std::future::pending();
-        let _ = server::serve(listener, None, limits, Arc::new(monitor), never).await;
+        let terms = Arc::new(ArcSwap::from_pointee(server::Terms { tls: None, limits }));
+        let _ = server::serve(listener, terms, Arc::new(monitor), never).await;
     }
     std::future::pending::<()>().await;
 }

@@ -4,17 +4,27 @@ mod line;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::Log;
+use crate::config::{Level, Log};
 use line::Line;
 
+/// Sets how much is logged, while it is logged.
+pub struct LevelSwitch(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LevelSwitch {
+    /// Has this much logged from here on.
+    pub fn set(&self, level: Level) {
+        (self.0)(filter(level));
+    }
+}
+
 /// Starts logging as the configuration wants it. A second call changes nothing.
-pub fn start(log: &Log) {
-    // What sled says of itself below a warning is of no use to an operator.
-    let filter = EnvFilter::new(format!("{},sled=warn,rustls=warn", log.level.as_str()));
+pub fn start(log: &Log) -> LevelSwitch {
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(log.level))
         .with_writer(std::io::stderr)
-        .event_format(Line::new(log.format));
+        .event_format(Line::new(log.format))
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
     // Already started: the first one stays.
     let _ = lines.try_init();
     // A panic is a line like any other. What it says may be a client's data: where it was is enough.
@@ -22,4 +32,10 @@ pub fn start(log: &Log) {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a part of scimd panicked; please report this as a bug");
     }));
+    LevelSwitch(Box::new(move |filter| drop(handle.reload(filter))))
+}
+
+/// What sled says of itself below a warning is of no use to an operator.
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::new(format!("{},sled=warn,rustls=warn", level.as_str()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::change::Names;
 use crate::config::{self, Access, Config, Grant, derived_id, is_permission, nearest};
 pub use crate::config::{PermissionSet, Role};
 use crate::scim::error::ScimError;
@@ -51,6 +52,24 @@ impl Index {
             index.by_id.insert(id.clone(), place);
         }
         index
+    }
+
+    /// Has former names mean what they meant, where it is still there and they mean nothing else now.
+    fn remember(&mut self, former: &[(String, String)]) {
+        for (name, id) in former {
+            if let Some(place) = self.by_id.get(id) {
+                self.by_name.entry(fold(name).into_owned()).or_insert(*place);
+            }
+        }
+    }
+
+    /// A former name that means something else now, while what it meant is still there.
+    fn taken_over<'a>(&self, former: &'a [(String, String)]) -> Option<&'a str> {
+        former.iter().find_map(|(name, id)| {
+            let now = self.by_name.get(fold(name).as_ref())?;
+            let meant = self.by_id.get(id)?;
+            (now != meant).then_some(name.as_str())
+        })
     }
 
     fn find<'a, T>(&self, all: &'a [T], called: &str) -> Option<&'a T> {
@@ -105,6 +124,26 @@ impl Catalogue {
                 roles: Index::new(config.roles.iter().map(|one| (&one.name, &one.id))),
             },
         }
+    }
+
+    /// The same catalogue for the time in which accounts still have former names: those mean what they
+    /// meant.
+    #[must_use]
+    pub fn remembering(mut self, former: &Names) -> Self {
+        self.places.workspaces.remember(&former.workspaces);
+        self.places.permission_sets.remember(&former.permission_sets);
+        self.places.roles.remember(&former.roles);
+        self
+    }
+
+    /// A name of before that means something else now, while what it meant is still there: then a stored
+    /// name can mean either until all accounts have followed.
+    pub fn taken_over<'a>(&self, former: &'a Names) -> Option<&'a str> {
+        let Places { workspaces, permission_sets, roles } = &self.places;
+        workspaces
+            .taken_over(&former.workspaces)
+            .or_else(|| permission_sets.taken_over(&former.permission_sets))
+            .or_else(|| roles.taken_over(&former.roles))
     }
 
     /// The permissions and departments that are listed.

@@ -9,11 +9,11 @@ use crate::scim::value::fold;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// Workspaces, each with its id.
-    workspaces: Vec<(String, String)>,
+    pub(super) workspaces: Vec<(String, String)>,
     /// Permission sets, each with its id.
-    permission_sets: Vec<(String, String)>,
+    pub(super) permission_sets: Vec<(String, String)>,
     /// Roles, each with its id.
-    roles: Vec<(String, String)>,
+    pub(super) roles: Vec<(String, String)>,
     /// What else decides whether stored access still holds.
     words: Vec<Vec<String>>,
 }

@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod socket;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,6 +33,14 @@ pub struct Site {
     pub connections: Vec<String>,
     /// The URL below which resources are served.
     pub base_url: String,
+}
+
+/// What the admin socket answers from: the directory and the configuration of the moment.
+pub struct Office {
+    /// The directory.
+    pub directory: Arc<Directory>,
+    /// What the configuration says.
+    pub site: Site,
 }
 
 /// What an operator asks for.

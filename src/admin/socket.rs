@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Reply, Request, SOCKET, Site, execute};
-use crate::directory::Directory;
+use super::{Office, Reply, Request, SOCKET, execute};
 use crate::event::Actor;
 
 /// How many bytes a request may have.
@@ -56,9 +56,8 @@ impl AdminSocket {
         Ok(Self { listener, path, owner })
     }
 
-    /// Answers requests until dropped.
-    pub async fn serve(&self, directory: Arc<Directory>, site: Site) {
-        let site = Arc::new(site);
+    /// Answers requests until dropped, each by what is in the office at its time.
+    pub async fn serve(&self, office: Arc<ArcSwap<Office>>) {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -68,10 +67,10 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let (directory, site) = (Arc::clone(&directory), Arc::clone(&site));
+            let office = office.load_full();
             let owner = self.owner;
             tokio::spawn(async move {
-                let exchange = answer(stream, owner, directory, site);
+                let exchange = answer(stream, owner, office);
                 if let Err(error) = exchange.await {
                     tracing::warn!(%error, "a command on the admin socket got no answer");
                 }
@@ -87,12 +86,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn answer(
-    stream: UnixStream,
-    owner: u32,
-    directory: Arc<Directory>,
-    site: Arc<Site>,
-) -> io::Result<()> {
+async fn answer(stream: UnixStream, owner: u32, office: Arc<Office>) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let reply = if uid == owner || uid == 0 {
@@ -103,9 +97,11 @@ async fn answer(
             Ok(request) => {
                 let actor = Actor::Operator { uid: Some(uid) };
                 // The writer is waited for: not on a thread that serves clients.
-                tokio::task::spawn_blocking(move || execute(&directory, &site, actor, request))
-                    .await
-                    .map_err(io::Error::other)?
+                tokio::task::spawn_blocking(move || {
+                    execute(&office.directory, &office.site, actor, request)
+                })
+                .await
+                .map_err(io::Error::other)?
             }
             Err(error) => Reply::Failed(format!(
                 "the running server does not understand this command ({error}); is it of another version?"

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::output;
 use crate::admin::{Reply, Request, execute};
-use crate::app::{self, Certificate};
+use crate::app::{self, Certificate, Patience, Serving};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::{Directory, UnknownAccess};
@@ -29,19 +29,21 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
-        logging::start(&config.log);
+        let socket = app::passed_socket()?;
+        let levels = logging::start(&config.log);
+        let patience = Patience::while_it_is("reading the journal");
         let directory = app::open_directory(config)?;
-        directory.follow_catalogue(if self.drop_unknown_access {
-            UnknownAccess::Drop
-        } else {
-            UnknownAccess::Refuse
-        })?;
-        let certificate = app::certificate(config)?;
-        app::serve(config, directory, certificate.as_ref(), |directory| {
-            if self.first_boot {
-                welcome(config, directory, certificate.as_ref())?;
-            }
-            Ok(())
+        let unknown = match self.drop_unknown_access {
+            true => UnknownAccess::Drop,
+            false => UnknownAccess::Refuse,
+        };
+        directory.follow_catalogue(unknown, &|| true)?;
+        let certificate = app::certificate(config, None)?;
+        drop(patience);
+        let serving = Serving { config: config.clone(), directory, certificate, socket, levels };
+        app::serve(serving, |config, directory, certificate| match self.first_boot {
+            true => welcome(config, directory, certificate),
+            false => Ok(()),
         })
     }
 }

@@ -24,7 +24,7 @@ impl PublicUrl {
     ///
     /// A listener on every interface is told by its loopback address, the only one
     /// that is known.
-    pub(super) fn of(listen: &Listen) -> Self {
+    pub fn of(listen: &Listen) -> Self {
         let mut address = listen.address;
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {

@@ -45,6 +45,9 @@ pub enum DirectoryError {
     /// Storage failed; the log says how.
     #[error("storage failed")]
     Storage(#[from] StoreError),
+    /// The configuration has changed since the command was prepared.
+    #[error("the configuration has changed meanwhile; ask again")]
+    Superseded,
     /// More changes wait than are taken on.
     #[error("too many changes are waiting")]
     Busy,

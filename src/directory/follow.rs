@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::error::DirectoryError;
 use super::resource::{self, Stored};
 use super::work::{Command, Work};
-use super::{Directory, Pending};
+use super::{Directory, Pending, Settings};
 use crate::access::{Names, followed};
 use crate::event::{Actor, Event, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::ROLES;
-use crate::store::keys;
+use crate::store::{Read, keys};
 
 /// How many changes wait for the disk at once.
 const STEP: usize = 256;
@@ -34,24 +34,34 @@ pub enum UnknownAccess {
     Drop,
 }
 
+/// Accounts whose access is not as a catalogue has it.
+pub(super) struct Outdated {
+    /// The names that it has.
+    names: Names,
+    /// The names that all accounts were in line with before.
+    before: Arc<Names>,
+    /// The accounts, by type.
+    accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
+}
+
 impl Directory {
-    /// Brings the access of all accounts in line with the catalogue, if that has changed since.
+    /// Brings the access of all accounts in line with the catalogue, if that has changed since. Between two
+    /// steps it asks whether to go on: what is left follows at the next call.
     ///
     /// # Errors
     ///
     /// `AccessInUse`, naming what is unknown and who has it; then nothing has changed. `Storage`.
-    pub fn follow_catalogue(&self, unknown: UnknownAccess) -> Result<(), DirectoryError> {
-        let store = self.shared.store.as_ref();
-        let names = Names::of(self.catalogue());
-        let before: Option<Names> =
-            store.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
-        if before.as_ref() == Some(&names) {
+    pub fn follow_catalogue(
+        &self,
+        unknown: UnknownAccess,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), DirectoryError> {
+        let state = self.shared.store.as_ref();
+        let Some(Outdated { names, before, accounts }) = check(state, &self.settings, unknown)?
+        else {
             return Ok(());
-        }
-        let before = Arc::new(before.unwrap_or_default());
-        let types = self.registry().resource_types().iter();
-        for resource_type in types.filter(|resource_type| resource_type.is_account) {
-            let outdated = self.outdated(resource_type, &before, unknown)?;
+        };
+        for (resource_type, outdated) in &accounts {
             if !outdated.is_empty() {
                 tracing::info!(
                     accounts = outdated.len(),
@@ -59,53 +69,95 @@ impl Directory {
                 );
             }
             for step in outdated.chunks(STEP) {
+                if !go_on() {
+                    return Ok(());
+                }
                 let pending: Vec<Pending<()>> = step
                     .iter()
                     .map(|id| {
                         let (resource_type, before) =
                             (Arc::clone(resource_type), Arc::clone(&before));
-                        self.submit(Actor::System, Follow { resource_type, id: *id, before })
+                        self.submit_in_turn(
+                            Actor::System,
+                            Follow { resource_type, id: *id, before },
+                        )
                     })
                     .collect();
-                pending.into_iter().try_for_each(Pending::wait)?;
+                pending.into_iter().try_for_each(followed_if_there)?;
             }
         }
-        self.submit(Actor::System, Keep { names }).wait()
+        self.submit_in_turn(Actor::System, Keep { names }).wait()
     }
+}
 
-    /// The accounts whose access is not as the catalogue has it.
-    fn outdated(
-        &self,
-        resource_type: &ResourceType,
-        before: &Names,
-        unknown: UnknownAccess,
-    ) -> Result<Vec<ResourceId>, DirectoryError> {
-        let state = self.shared.store.as_ref();
-        let mut outdated = Vec::new();
-        let mut in_use = InUse::default();
-        let mut problem = Ok(());
-        state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-            let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
-                let stored = Stored::new(id, resource::decode_scanned(state, key, &value)?);
-                let mut account = resource::attributes(resource_type, &stored)?;
-                let previous = account.clone();
-                let gone = align(resource_type, before, &mut account);
-                let name = account.display(resource_type).unwrap_or_default();
-                gone.iter().for_each(|piece| in_use.note(piece, name));
-                if account != previous {
-                    outdated.push(id);
-                }
-                Ok::<(), DirectoryError>(())
-            });
-            problem = looked;
-            if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        problem?;
-        if unknown == UnknownAccess::Refuse && !in_use.pieces.is_empty() {
-            return Err(DirectoryError::AccessInUse(in_use.to_string()));
-        }
-        Ok(outdated)
+/// An account that was deleted meanwhile need not follow.
+fn followed_if_there(pending: Pending<()>) -> Result<(), DirectoryError> {
+    match pending.wait() {
+        Err(DirectoryError::NotFound { .. }) => Ok(()),
+        outcome => outcome,
     }
+}
+
+/// Looks whether all accounts are in line with the catalogue, and which are not; `None` if its names are
+/// those of before.
+///
+/// # Errors
+///
+/// `AccessInUse`, naming what is unknown and who has it. `Storage`.
+pub(super) fn check(
+    state: &dyn Read,
+    settings: &Settings,
+    unknown: UnknownAccess,
+) -> Result<Option<Outdated>, DirectoryError> {
+    let names = Names::of(&settings.catalogue);
+    let before: Option<Names> =
+        state.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
+    if before.as_ref() == Some(&names) {
+        return Ok(None);
+    }
+    let before = before.unwrap_or_default();
+    let types = settings.registry.resource_types().iter();
+    let accounts = types
+        .filter(|resource_type| resource_type.is_account)
+        .map(|resource_type| {
+            let outdated = outdated(state, resource_type, &before, unknown)?;
+            Ok((Arc::clone(resource_type), outdated))
+        })
+        .collect::<Result<_, DirectoryError>>()?;
+    Ok(Some(Outdated { names, before: Arc::new(before), accounts }))
+}
+
+/// The accounts of a type whose access is not as the catalogue has it.
+fn outdated(
+    state: &dyn Read,
+    resource_type: &ResourceType,
+    before: &Names,
+    unknown: UnknownAccess,
+) -> Result<Vec<ResourceId>, DirectoryError> {
+    let mut outdated = Vec::new();
+    let mut in_use = InUse::default();
+    let mut problem = Ok(());
+    state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
+        let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
+            let stored = Stored::new(id, resource::decode_scanned(state, key, &value)?);
+            let mut account = resource::attributes(resource_type, &stored)?;
+            let previous = account.clone();
+            let gone = align(resource_type, before, &mut account);
+            let name = account.display(resource_type).unwrap_or_default();
+            gone.iter().for_each(|piece| in_use.note(piece, name));
+            if account != previous {
+                outdated.push(id);
+            }
+            Ok::<(), DirectoryError>(())
+        });
+        problem = looked;
+        if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    problem?;
+    if unknown == UnknownAccess::Refuse && !in_use.pieces.is_empty() {
+        return Err(DirectoryError::AccessInUse(in_use.to_string()));
+    }
+    Ok(outdated)
 }
 
 /// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
@@ -196,7 +248,12 @@ impl Command for Follow {
         let resource_type = &self.resource_type;
         let present = resource::find(work, resource_type, self.id)?;
         let mut account = resource::attributes(resource_type, &present)?;
+        let previous = account.clone();
         align(resource_type, &self.before, &mut account);
+        // A client may have been faster.
+        if account == previous {
+            return Ok(());
+        }
         let meta = resource::next_meta(work, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.

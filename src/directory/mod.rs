@@ -5,6 +5,7 @@
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
 mod access;
+mod adopt;
 mod bulk;
 mod create;
 mod cursor;
@@ -15,6 +16,7 @@ mod follow;
 mod member;
 mod patch;
 mod plan;
+mod pulse;
 mod query;
 mod reindex;
 mod replace;
@@ -30,7 +32,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -61,7 +62,7 @@ use crate::store::Store;
 use cursor::Cursors;
 use figures::Counted;
 use token::TokenTable;
-use writer::{Job, Jobs, Queued, Writer};
+use writer::{Hand, Order, Queued, Writer};
 
 /// What a directory works by.
 #[derive(Clone, Debug)]
@@ -80,22 +81,23 @@ pub struct Settings {
     pub max_search_time: Duration,
 }
 
-/// The directory, open.
+/// The directory, open, under one configuration: what is read through it and what is prepared for it
+/// goes by the same settings to its end. [`Directory::adopt`] makes one under later settings, of the
+/// same store and the same writer.
 ///
-/// Dropping it lets the writer finish what waits.
+/// Dropping the last one lets the writer finish what waits.
 pub struct Directory {
     shared: Arc<Shared>,
-    writer: Option<JoinHandle<()>>,
-    jobs: Option<Jobs>,
+    settings: Arc<Settings>,
+    writer: Arc<Hand>,
 }
 
-/// What the doors and the writer both use.
+/// What the doors and the writer both use, whatever the settings.
 struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
     cursors: Cursors,
     counted: Counted,
-    settings: Settings,
 }
 
 impl Directory {
@@ -109,60 +111,63 @@ impl Directory {
         reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let shared = Arc::new(Shared { store, tokens, cursors, counted: Counted::new(), settings });
-        let (jobs, writer) = Writer::start(Arc::clone(&shared))?;
-        Ok(Self { shared, writer: Some(writer), jobs: Some(jobs) })
+        let shared = Arc::new(Shared { store, tokens, cursors, counted: Counted::new() });
+        let settings = Arc::new(settings);
+        let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
+        Ok(Self { shared, settings, writer })
     }
 
     /// The resource types that it holds.
     pub fn registry(&self) -> &Arc<Registry> {
-        &self.shared.settings.registry
+        &self.settings.registry
     }
 
     /// Hands a command to the writer. The answer comes once the change is on disk.
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
+        let (order, pending) = self.order(actor, command);
+        match self.writer.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Full(order)) => self.fail(order, DirectoryError::Busy),
+            Err(TrySendError::Disconnected(order)) => self.fail(order, DirectoryError::Stopped),
+        }
+        pending
+    }
+
+    /// The same, from a thread that may wait for a place in the queue.
+    fn submit_in_turn<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
+        let (order, pending) = self.order(actor, command);
+        if let Err(order) = self.writer.send(order) {
+            self.fail(order, DirectoryError::Stopped);
+        }
+        pending
+    }
+
+    fn order<C: Command>(&self, actor: Actor, command: C) -> (Order, Pending<C::Output>) {
         let (reply, answer) = oneshot::channel();
-        let job: Box<dyn Job> = Box::new(Queued::new(actor, command, reply));
+        let queued = Queued::new(Arc::clone(&self.settings), actor, command, reply);
         // Before the writer can take it.
         self.shared.counted.waiting.add_one();
-        let refused = match &self.jobs {
-            Some(jobs) => match jobs.try_send(job) {
-                Ok(()) => None,
-                Err(TrySendError::Full(job)) => Some((job, DirectoryError::Busy)),
-                Err(TrySendError::Disconnected(job)) => Some((job, DirectoryError::Stopped)),
-            },
-            None => Some((job, DirectoryError::Stopped)),
-        };
-        if let Some((job, error)) = refused {
-            self.shared.counted.waiting.take_one();
-            job.fail(error);
-        }
-        Pending(answer)
+        (Order::Run(Box::new(queued)), Pending(answer))
+    }
+
+    fn fail(&self, order: Order, error: DirectoryError) {
+        self.shared.counted.waiting.take_one();
+        order.fail(error);
     }
 
     /// What accounts may be given.
     pub fn catalogue(&self) -> &Catalogue {
-        &self.shared.settings.catalogue
+        &self.settings.catalogue
     }
 
     /// An id for a resource that others refer to before it is created.
     pub fn new_id(&self) -> ResourceId {
-        create::new_id(self.shared.settings.clock.now())
+        create::new_id(self.settings.clock.now())
     }
 
     /// Whether changes can be made.
     pub fn is_writable(&self) -> bool {
-        let running = self.writer.as_ref().is_some_and(|writer| !writer.is_finished());
-        running && !self.shared.store.is_stopped()
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.writer.is_running() && !self.shared.store.is_stopped()
     }
 }
 

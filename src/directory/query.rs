@@ -150,7 +150,7 @@ impl Directory {
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.shared.store.as_ref();
         let mut hits = Vec::new();
-        let mut budget = Budget::new(&self.shared.settings);
+        let mut budget = Budget::new(&self.settings);
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }

@@ -87,7 +87,7 @@ impl Directory {
     /// [`TokenRefusal`].
     pub fn authenticate(&self, presented: &TokenSecret) -> Result<Token, TokenRefusal> {
         let live = self.shared.tokens.find(&presented.digest()).ok_or(TokenRefusal::Unknown)?;
-        let now = self.shared.settings.clock.now();
+        let now = self.settings.clock.now();
         if live.token.is_expired(now) {
             let Token { id, connection, .. } = live.token.clone();
             return Err(TokenRefusal::Expired { id, connection });
@@ -98,7 +98,7 @@ impl Directory {
 
     /// The valid tokens of a connection, oldest first.
     pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
-        let now = self.shared.settings.clock.now();
+        let now = self.settings.clock.now();
         let mut tokens = self.tokens();
         tokens.retain(|token| token.connection == connection && !token.is_expired(now));
         tokens
@@ -182,6 +182,7 @@ pub struct Generated {
 
 impl Command for Generate {
     type Output = Generated;
+    const OUTLASTS_SETTINGS: bool = true;
 
     /// # Errors
     ///
@@ -236,6 +237,7 @@ pub struct Reset {
 
 impl Command for Reset {
     type Output = Generated;
+    const OUTLASTS_SETTINGS: bool = true;
 
     /// # Errors
     ///
@@ -276,6 +278,7 @@ struct Limit {
 
 impl Command for Limit {
     type Output = Token;
+    const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, work: &mut Work<'_>) -> Result<Token, DirectoryError> {
         put(work, &self.token)?;
@@ -292,6 +295,7 @@ pub struct Revoke {
 
 impl Command for Revoke {
     type Output = Token;
+    const OUTLASTS_SETTINGS: bool = true;
 
     /// # Errors
     ///
@@ -334,6 +338,7 @@ impl Used {
 
 impl Command for Used {
     type Output = Vec<Token>;
+    const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, work: &mut Work<'_>) -> Result<Vec<Token>, DirectoryError> {
         let mut noted = Vec::new();

@@ -19,7 +19,7 @@ impl Directory {
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn snapshot(&self) -> Result<Whole, StoreError> {
-        self.shared.store.snapshot(self.shared.settings.clock.now())
+        self.shared.store.snapshot(self.settings.clock.now())
     }
 
     /// Has the next start compact the database.
@@ -37,7 +37,7 @@ impl Directory {
     ///
     /// [`StoreError`].
     pub fn since_snapshot(&self) -> Result<Option<Duration>, StoreError> {
-        let now = self.shared.settings.clock.now();
+        let now = self.settings.clock.now();
         let newest = self.shared.store.newest_snapshot()?;
         Ok(newest.map(|snapshot| now.duration_since(snapshot.taken).try_into().unwrap_or_default()))
     }
@@ -48,7 +48,7 @@ impl Directory {
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn keep(&self, keeping: Keeping) -> Result<Kept, StoreError> {
-        self.shared.store.keep(self.shared.settings.clock.now(), keeping)
+        self.shared.store.keep(self.settings.clock.now(), keeping)
     }
 }
 
@@ -62,6 +62,7 @@ pub struct Restored {
 
 impl Command for Restored {
     type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
         let subject = format!("change {} of {}", self.sequence, self.taken);

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::Settings;
 use super::error::DirectoryError;
-use super::{Settings, Shared};
 use crate::event::{Actor, Event};
 use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
@@ -16,6 +16,10 @@ use crate::store::{Expectation, Read, StoreError, Write};
 pub trait Command: Send + 'static {
     /// What it answers.
     type Output: Send + 'static;
+
+    /// Whether it means the same under a later configuration than the one that it was prepared under.
+    /// What does not is refused with [`DirectoryError::Superseded`] once there is a later one.
+    const OUTLASTS_SETTINGS: bool = false;
 
     /// Reads, checks, and says through `work` what is to change. It may be run again if a store that
     /// others share has changed meanwhile, so it changes nothing else.
@@ -51,7 +55,7 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     pub(super) fn new(
         pending: &'a Overlay<'_>,
-        shared: &'a Shared,
+        settings: &'a Settings,
         actor: &'a Actor,
         now: Timestamp,
     ) -> Self {
@@ -60,7 +64,7 @@ impl<'a> Work<'a> {
             expectations: Vec::new(),
             event: None,
             done: Vec::new(),
-            settings: &shared.settings,
+            settings,
             actor,
             now,
         }

@@ -5,17 +5,18 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::Shared;
+use super::adopt::Adoption;
 use super::error::DirectoryError;
 use super::token::{TokenTable, Used};
 use super::work::{Command, Draft, Work};
+use super::{Settings, Shared};
 use crate::clock::Stopwatch;
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
@@ -33,13 +34,69 @@ const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Where commands are handed in.
-pub(super) type Jobs = SyncSender<Box<dyn Job>>;
+/// What the writer is asked to do.
+pub(super) enum Order {
+    /// Make a change.
+    Run(Box<dyn Job>),
+    /// Go by other settings from here on.
+    Adopt(Box<Adoption>),
+}
+
+impl Order {
+    /// Answers that it is not done.
+    pub(super) fn fail(self, error: DirectoryError) {
+        match self {
+            Self::Run(job) => job.fail(error),
+            Self::Adopt(adoption) => adoption.fail(error),
+        }
+    }
+}
+
+/// The other end of the writer's thread. Dropping it lets the thread finish what waits.
+pub(super) struct Hand {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Hand {
+    /// Hands in an order, unless too many wait.
+    pub(super) fn try_send(&self, order: Order) -> Result<(), TrySendError<Order>> {
+        match &self.orders {
+            Some(orders) => orders.try_send(order),
+            None => Err(TrySendError::Disconnected(order)),
+        }
+    }
+
+    /// Hands in an order, and waits for a place in the queue.
+    pub(super) fn send(&self, order: Order) -> Result<(), Order> {
+        match &self.orders {
+            Some(orders) => orders.send(order).map_err(|refused| refused.0),
+            None => Err(order),
+        }
+    }
+
+    /// Whether the thread takes orders.
+    pub(super) fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // A thread can't wait for itself: the writer lets go last if nobody waits for what it publishes.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
 
 /// A command that waits, whatever it answers.
 pub(super) trait Job: Send {
     /// Runs the command; what it wants changed, in order.
-    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change>;
+    fn run(&mut self, pending: &Overlay<'_>, settings: &Arc<Settings>) -> Vec<Change>;
     /// Answers, now that what the command relied on is on disk.
     fn answer(self: Box<Self>, tokens: &TokenTable);
     /// Answers that storage failed.
@@ -48,6 +105,8 @@ pub(super) trait Job: Send {
 
 /// A command with the one who waits for it.
 pub(super) struct Queued<C: Command> {
+    /// Under which settings it was prepared.
+    prepared: Arc<Settings>,
     actor: Actor,
     command: C,
     outcome: Option<Result<C::Output, DirectoryError>>,
@@ -56,18 +115,23 @@ pub(super) struct Queued<C: Command> {
 
 impl<C: Command> Queued<C> {
     pub(super) fn new(
+        prepared: Arc<Settings>,
         actor: Actor,
         command: C,
         reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
     ) -> Self {
-        Self { actor, command, outcome: None, reply }
+        Self { prepared, actor, command, outcome: None, reply }
     }
 }
 
 impl<C: Command> Job for Queued<C> {
-    fn run(&mut self, pending: &Overlay<'_>, shared: &Shared) -> Vec<Change> {
-        let now = shared.settings.clock.now();
-        let mut work = Work::new(pending, shared, &self.actor, now);
+    fn run(&mut self, pending: &Overlay<'_>, settings: &Arc<Settings>) -> Vec<Change> {
+        if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
+            self.outcome = Some(Err(DirectoryError::Superseded));
+            return Vec::new();
+        }
+        let now = settings.clock.now();
+        let mut work = Work::new(pending, settings, &self.actor, now);
         let outcome = self.command.run(&mut work);
         let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
@@ -107,14 +171,18 @@ impl<C: Command> Job for Queued<C> {
 /// The writer thread's side.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    jobs: Receiver<Box<dyn Job>>,
+    settings: Arc<Settings>,
+    orders: Receiver<Order>,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(shared: Arc<Shared>) -> Result<(Jobs, JoinHandle<()>), DirectoryError> {
-        let (sender, jobs) = sync_channel(QUEUE);
-        let writer = Self { shared, jobs };
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        settings: Arc<Settings>,
+    ) -> Result<Hand, DirectoryError> {
+        let (sender, orders) = sync_channel(QUEUE);
+        let mut writer = Self { shared, settings, orders };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -127,20 +195,15 @@ impl Writer {
             .map_err(|error| {
                 StoreError::Folder(format!("can't start the writer thread: {error}"))
             })?;
-        Ok((sender, thread))
+        Ok(Hand { orders: Some(sender), thread: Some(thread) })
     }
 
-    fn run(&self) {
+    fn run(&mut self) {
         let mut since_note = Stopwatch::start();
         loop {
             let left = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
-            match self.jobs.recv_timeout(left) {
-                Ok(first) => {
-                    let rest = self.jobs.try_iter().take(GROUP - 1);
-                    let waiting = &self.shared.counted.waiting;
-                    let taken = std::iter::once(first).chain(rest);
-                    self.commit(taken.inspect(|_| waiting.take_one()).collect());
-                }
+            match self.orders.recv_timeout(left) {
+                Ok(first) => self.take(first),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.note_token_use(),
             }
@@ -151,11 +214,34 @@ impl Writer {
         }
     }
 
+    /// Does what is asked first and what waits behind it, up to a change of the settings: what was asked
+    /// for before is done before, under the settings of that time.
+    fn take(&mut self, first: Order) {
+        let mut next = Some(first);
+        let mut jobs = Vec::new();
+        let adoption = loop {
+            match next {
+                Some(Order::Run(job)) => {
+                    self.shared.counted.waiting.take_one();
+                    jobs.push(job);
+                }
+                Some(Order::Adopt(adoption)) => break Some(adoption),
+                None => break None,
+            }
+            next = if jobs.len() < GROUP { self.orders.try_recv().ok() } else { None };
+        };
+        self.commit(jobs);
+        if let Some(adoption) = adoption {
+            adoption.run(&self.shared, &mut self.settings);
+        }
+    }
+
     /// What is not worth a sync of its own: when tokens were last used.
     fn note_token_use(&self) {
         if let Some(used) = Used::since_last_note(&self.shared.tokens) {
             let (reply, _) = oneshot::channel();
-            self.commit(vec![Box::new(Queued::new(Actor::System, used, reply))]);
+            let settings = Arc::clone(&self.settings);
+            self.commit(vec![Box::new(Queued::new(settings, Actor::System, used, reply))]);
         }
     }
 
@@ -167,7 +253,7 @@ impl Writer {
             let mut of_job = Vec::new();
             let mut bytes = 0;
             for job in &mut jobs {
-                let wanted = job.run(&pending, &self.shared);
+                let wanted = job.run(&pending, &self.settings);
                 of_job.push(wanted.len());
                 for change in wanted {
                     bytes += size(&change.writes);

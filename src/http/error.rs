@@ -241,6 +241,11 @@ impl Told {
                 "Too many changes are waiting; try again in a moment.",
             )
             .with(RETRY_AFTER, "1"),
+            DirectoryError::Superseded => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The configuration has just changed; try again.",
+            )
+            .with(RETRY_AFTER, "1"),
         }
     }
 }

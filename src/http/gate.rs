@@ -179,6 +179,11 @@ impl Gate {
         }
     }
 
+    /// The connections that may be let in.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &str> {
+        self.connections.keys().map(String::as_str)
+    }
+
     /// Lets a request in, or not.
     pub(super) fn admit(
         &self,

@@ -15,6 +15,7 @@ mod respond;
 mod router;
 mod scim;
 pub mod server;
+mod terms;
 mod throttle;
 mod traffic;
 
@@ -22,9 +23,10 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -36,17 +38,15 @@ use tokio::sync::Semaphore;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
-use crate::connection::method::Manner;
-use crate::directory::Directory;
-use crate::scim::query::PageLimits;
+use crate::directory::{Directory, DirectoryError};
 use error::Failure;
-use gate::Gate;
+use gate::Admitted;
 use refusal::Refusals;
 use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
-use scim::discovery::Discovery;
 use server::Counts;
+use terms::Terms;
 use traffic::{Requests, Traffic};
 
 /// How many searches may look at many resources at once.
@@ -60,22 +60,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers requests: the service behind the listener.
 pub struct Door {
-    directory: Arc<Directory>,
-    gate: Gate,
+    /// A request takes them once, and goes by them to its end.
+    terms: ArcSwap<Terms>,
     refusals: Refusals,
     traffic: Traffic,
     connections: Arc<Counts>,
-    /// In which dialect those are answered who have not shown which connection they are.
-    strangers: Dialect,
-    discovery: Discovery,
-    /// The URL below which resources are located.
-    base_url: String,
-    page_limits: PageLimits,
-    /// Searches that look at many resources, at once.
-    scans: Arc<Semaphore>,
-    max_body_bytes: usize,
-    body_timeout: Duration,
-    request_timeout: Duration,
+    /// Whether the server has begun to stop.
+    stopping: AtomicBool,
     /// Tells this process's requests from those of the one before.
     boot: String,
     requests: AtomicU64,
@@ -85,32 +76,32 @@ impl Door {
     /// A door to the directory, as the configuration wants it. `boot` is a text that no other start of
     /// this appliance has; it begins each request id.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
-        let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
-        let page_limits = PageLimits {
-            default_count: config.limits.default_count,
-            max_count: config.limits.max_count,
-            max_body_bytes: config.limits.max_body_bytes,
-        };
-        let mut methods = config.connections.values().map(|connection| connection.method);
-        let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
         let traffic = Traffic::new();
+        let scans = Arc::new(Semaphore::new(MAX_SCANS));
         Self {
-            gate: Gate::new(config, &traffic),
+            terms: ArcSwap::from_pointee(Terms::new(directory, config, scans, &traffic)),
             refusals: Refusals::new(config.limits.max_refusals_per_minute),
             traffic,
             connections: Arc::default(),
-            strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
-            discovery: Discovery::new(&base_url, page_limits, directory.registry()),
-            base_url,
-            page_limits,
-            scans: Arc::new(Semaphore::new(MAX_SCANS)),
-            max_body_bytes: config.limits.max_body_bytes,
-            body_timeout: config.limits.body_timeout,
-            request_timeout: config.limits.request_timeout,
+            stopping: AtomicBool::new(false),
             boot,
             requests: AtomicU64::new(0),
-            directory,
         }
+    }
+
+    /// Has another configuration hold for each request from here on. The answer tells whether requests
+    /// are still being answered under the one before.
+    pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
+        let scans = Arc::clone(&self.terms.load().scans);
+        self.refusals.limit(config.limits.max_refusals_per_minute);
+        let terms = Terms::new(directory, config, scans, &self.traffic);
+        let before = Arc::downgrade(&self.terms.swap(Arc::new(terms)));
+        move || before.strong_count() > 0
+    }
+
+    /// Says that the server stops: it is no longer ready, though it still answers.
+    pub fn close(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     async fn answer(
@@ -120,20 +111,15 @@ impl Door {
         body: Incoming,
         note: &mut Note,
     ) -> Result<Answer, Failure> {
+        let mut terms = self.terms.load_full();
         let routed = router::find(&parts.method, parts.uri.path());
-        if let Ok(Routed { action: Action::Health, row, .. }) = routed {
-            note.row = Some(row);
-            return Ok(self.health());
+        if let Ok(Routed { action: action @ (Action::Health | Action::Ready), row, .. }) = &routed {
+            note.row = Some(*row);
+            return Ok(self.health(&terms, *action));
         }
-        let admitted = match self.gate.admit(peer, &parts.headers, &self.directory) {
-            Ok(admitted) => {
-                note.connection.clone_from(&admitted.connection);
-                note.dialect = admitted.manner.dialect();
-                note.requests = Some(Arc::clone(&admitted.requests));
-                admitted
-            }
-            Err(refused) => {
-                let failure = self.refusals.refuse(&refused, &note.id);
+        let mut admitted = match self.admit(&terms, peer, parts, note) {
+            Ok(admitted) => admitted,
+            Err(failure) => {
                 body::discard(parts, body, body::REFUSED).await;
                 return Err(failure);
             }
@@ -154,16 +140,42 @@ impl Door {
         };
         note.row = Some(routed.row);
         let body = if routed.action.takes_body() {
-            let limits = body::Limits { bytes: self.max_body_bytes, time: self.body_timeout };
+            let limits = body::Limits { bytes: terms.max_body_bytes, time: terms.body_timeout };
             body::read(parts, body, limits).await?
         } else {
             Bytes::new()
         };
-        let call = Call::new(self, parts, &routed, admitted);
-        let work = scim::handle(call, routed.action, body);
-        match tokio::time::timeout(self.request_timeout, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::TooSlow),
+        loop {
+            let call = Call::new(&terms, parts, &routed, admitted);
+            let work = scim::handle(call, routed.action, body.clone());
+            match tokio::time::timeout(terms.request_timeout, work).await {
+                // Nothing was done: it is asked for anew, under the terms that hold now.
+                Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
+                    terms = self.terms.load_full();
+                    admitted = self.admit(&terms, peer, parts, note)?;
+                }
+                Ok(outcome) => return outcome,
+                Err(_) => return Err(Failure::TooSlow),
+            }
+        }
+    }
+
+    /// Has the gate look at a request, and notes what it finds.
+    fn admit(
+        &self,
+        terms: &Terms,
+        peer: IpAddr,
+        parts: &Parts,
+        note: &mut Note,
+    ) -> Result<Admitted, Failure> {
+        match terms.gate.admit(peer, &parts.headers, &terms.directory) {
+            Ok(admitted) => {
+                note.connection.clone_from(&admitted.connection);
+                note.dialect = admitted.manner.dialect();
+                note.requests = Some(Arc::clone(&admitted.requests));
+                Ok(admitted)
+            }
+            Err(refused) => Err(self.refusals.refuse(&refused, &note.id)),
         }
     }
 
@@ -177,8 +189,10 @@ impl Door {
         self.refusals.tell_rest();
     }
 
-    fn health(&self) -> Answer {
-        let status = if self.directory.is_writable() {
+    /// Whether it lives, which is whether changes can be made; ready it is not when it stops, either.
+    fn health(&self, terms: &Terms, action: Action) -> Answer {
+        let leaving = action == Action::Ready && self.stopping.load(Ordering::Relaxed);
+        let status = if terms.directory.is_writable() && !leaving {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -189,7 +203,7 @@ impl Door {
 
 impl server::Service for Door {
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
-        (respond::SCIM_JSON, error::unparsed(status, self.strangers))
+        (respond::SCIM_JSON, error::unparsed(status, self.terms.load().strangers))
     }
 
     fn counts(&self) -> &Arc<Counts> {
@@ -199,7 +213,7 @@ impl server::Service for Door {
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.strangers);
+        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.terms.load().strangers);
         let (parts, body) = request.into_parts();
         let outcome = {
             let work = pin!(self.answer(peer, &parts, body, &mut note));

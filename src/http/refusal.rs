@@ -93,6 +93,11 @@ impl Refusals {
         }
     }
 
+    /// Has another limit hold from here on.
+    pub(super) fn limit(&self, max_per_minute: u32) {
+        self.throttle.limit(max_per_minute);
+    }
+
     /// Counts a refusal and tells the log if it begins a burst; what the client is answered.
     pub(super) fn refuse(&self, refused: &Refused, request: &str) -> Failure {
         let Refused { address, refusal } = refused;

@@ -11,6 +11,7 @@ use super::error::Failure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Health,
+    Ready,
     ServiceProviderConfig,
     ResourceTypes,
     ResourceType,
@@ -40,6 +41,7 @@ impl Action {
             | Self::SearchAll
             | Self::Bulk => true,
             Self::Health
+            | Self::Ready
             | Self::ServiceProviderConfig
             | Self::ResourceTypes
             | Self::ResourceType
@@ -56,9 +58,10 @@ impl Action {
 
 /// The routes. The first whose template fits is taken; `{type}` is a resource type's endpoint.
 ///
-/// Everything but `/healthz` is behind the gate. HEAD is answered like GET.
+/// Everything but `/healthz` and `/readyz` is behind the gate. HEAD is answered like GET.
 pub(super) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/healthz", Action::Health),
+    (Method::GET, "/readyz", Action::Ready),
     (Method::GET, "/scim/v2/ServiceProviderConfig", Action::ServiceProviderConfig),
     (Method::GET, "/scim/v2/ResourceTypes", Action::ResourceTypes),
     (Method::GET, "/scim/v2/ResourceTypes/{id}", Action::ResourceType),

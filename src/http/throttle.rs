@@ -38,12 +38,16 @@ struct Slot {
 impl Throttle {
     /// So many refusals a minute, all at once or spread; 0 for no limit.
     pub(super) fn new(per_minute: u32) -> Self {
-        let cost = (MINUTE.as_millis() as u64).checked_div(u64::from(per_minute));
         Self {
-            cost: AtomicU64::new(cost.unwrap_or_default()),
+            cost: AtomicU64::new(cost(per_minute)),
             sets: OnceLock::new(),
             places: RandomState::new(),
         }
+    }
+
+    /// Has another limit hold from here on.
+    pub(super) fn limit(&self, per_minute: u32) {
+        self.cost.store(cost(per_minute), Ordering::Relaxed);
     }
 
     /// Notes a refusal, at a time since the start; how long the network has to wait if it has had its
@@ -74,6 +78,11 @@ impl Throttle {
         slot.paid = paid;
         None
     }
+}
+
+/// What one refusal costs of a minute, in milliseconds; 0 for no limit.
+fn cost(per_minute: u32) -> u64 {
+    (MINUTE.as_millis() as u64).checked_div(u64::from(per_minute)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The data folder: ours alone, and one process at a time.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -14,7 +14,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Creates the folder if it is missing (mode 0700) and locks it.
+    /// Creates the folder if it is missing (mode 0700), checks that it and all in it is ours alone, and
+    /// locks it.
     ///
     /// # Errors
     ///
@@ -22,22 +23,20 @@ impl DataFolder {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
         create(path).map_err(|error| {
-            StoreError::Folder(format!(
-                "can't create the data folder {shown}: {error}; check data_dir and its owner"
-            ))
+            StoreError::Folder(format!("can't create the data folder {shown}: {}", told(&error)))
         })?;
+        insist_on_ours(path)?;
         let lock_path = path.join("lock");
+        let refused = |error: &io::Error| {
+            StoreError::Folder(format!("can't write to the data folder {shown}: {}", told(error)))
+        };
         let mut lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
             .open(&lock_path)
-            .map_err(|error| {
-                StoreError::Folder(format!(
-                    "can't write to the data folder {shown}: {error}; run as the user who owns it"
-                ))
-            })?;
+            .map_err(|error| refused(&error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -54,9 +53,7 @@ impl DataFolder {
             }
         }
         let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        noted.map_err(|error| {
-            StoreError::Folder(format!("can't write to the data folder {shown}: {error}"))
-        })?;
+        noted.map_err(|error| refused(&error))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -66,17 +63,22 @@ impl DataFolder {
     }
 }
 
-/// Creates a folder that only its owner may enter, with its parents, and makes it durable. One that is
-/// there already is closed to others: it holds personal data.
-fn create(path: &Path) -> std::io::Result<()> {
-    if let Ok(present) = fs::metadata(path)
-        && present.is_dir()
-    {
-        let mode = present.permissions().mode();
-        if mode & 0o077 != 0 {
-            tracing::info!(folder = %path.display(), "others may enter the data folder no longer");
-            fs::set_permissions(path, Permissions::from_mode(mode & 0o700))?;
+/// What the operating system says, and what to do about it.
+fn told(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "make room on its disk, or raise this user's limits"
         }
+        io::ErrorKind::ReadOnlyFilesystem => "mount its disk for writing",
+        io::ErrorKind::PermissionDenied => "run as the user who owns it, or check data_dir",
+        _ => "check data_dir, and that this user may write there",
+    };
+    format!("{error}; {remedy}")
+}
+
+/// Creates a folder that only its owner may enter, with its parents, and makes it durable.
+fn create(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -84,4 +86,77 @@ fn create(path: &Path) -> std::io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
+}
+
+/// Insists that the folder is a real one, that nobody else may enter it, and that it and all in it belong
+/// to the user who runs this: it holds personal data, and what another user could put or replace there
+/// can't be trusted. One that is still empty is closed to others.
+fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    let us = rustix::process::geteuid().as_raw();
+    let refuse = |reason: String| Err(StoreError::Folder(reason));
+    let found = path.symlink_metadata().map_err(StoreError::file("look at", path))?;
+    if found.is_symlink() {
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        return refuse(format!(
+            "the data folder {shown} is a symbolic link; name the folder itself in data_dir: {}",
+            target.display()
+        ));
+    }
+    if !found.is_dir() {
+        return refuse(format!("the data folder {shown} is no folder; check data_dir"));
+    }
+    if found.uid() != us {
+        return refuse(format!(
+            "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
+             `sudo -u '#{owner}' scimd …`",
+            owner = found.uid()
+        ));
+    }
+    let mode = found.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let mut entries = fs::read_dir(path).map_err(StoreError::file("read", path))?;
+        if entries.next().is_some() {
+            return refuse(format!(
+                "others may enter the data folder {shown} (mode {mode:03o}), which holds personal data; find out \
+                 who may have read it, then run `chmod 700 {shown}`"
+            ));
+        }
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+            .map_err(StoreError::file("close to others", path))?;
+    }
+    insist_on_own_files(path, us)
+}
+
+/// Insists that all in a folder is ours, and where it seems to be.
+fn insist_on_own_files(folder: &Path, us: u32) -> Result<(), StoreError> {
+    let unreadable = || StoreError::file("read", folder);
+    for entry in fs::read_dir(folder).map_err(unreadable())? {
+        let path = entry.map_err(unreadable())?.path();
+        let found = match path.symlink_metadata() {
+            Ok(found) => found,
+            // What a server that runs is just replacing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(StoreError::file("look at", &path)(error)),
+        };
+        let shown = path.display();
+        if found.is_symlink() {
+            return Err(StoreError::Folder(format!(
+                "{shown} is a symbolic link, and the data folder must hold everything itself; put what it leads \
+                 to in its place"
+            )));
+        }
+        if found.uid() != us {
+            return Err(StoreError::Folder(format!(
+                "{shown} in the data folder belongs to user {}; find out how it came there, then run \
+                 `chown -R {us} {}`",
+                found.uid(),
+                folder.display()
+            )));
+        }
+        if found.is_dir() {
+            insist_on_own_files(&path, us)?;
+        }
+    }
+    Ok(())
 }

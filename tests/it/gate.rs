@@ -310,7 +310,9 @@ fn a_trusted_proxy_decides_whose_address_counts_from_right_to_left() {
 fn health_needs_nothing_and_says_nothing() {
     let server = Server::start_with(&connection("default", "192.0.2.1"));
     let mut raw = Raw::connect(&server);
-    for (method, path) in [("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/healthz?x")] {
+    for (method, path) in
+        [("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/healthz?x"), ("GET", "/readyz")]
+    {
         let reply = raw.ask::<&str>(method, path, &[]);
         assert_eq!((reply.status, reply.body.len()), (200, 0), "{method}");
         let headers: Vec<_> = reply.head.lines().skip(1).collect();
@@ -320,6 +322,21 @@ fn health_needs_nothing_and_says_nothing() {
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         assert_eq!(raw.ask::<&str>(method, "/healthz", &[]).status, 401, "{method}");
     }
+}
+
+#[test]
+fn it_is_not_ready_while_it_stops() {
+    let mut server = Server::start();
+    let mut raw = Raw::connect(&server);
+    raw.write("GET /readyz HTTP/1.1\r\n");
+    // Answered after it, so that the first half above has arrived.
+    server.stranger().get("//readyz").expect(200);
+    server.terminate();
+    server.until("it stops", |server| server.stderr().contains("SIGTERM"));
+    raw.write("Host: x\r\n\r\n");
+    assert_eq!(raw.reply().status, 503);
+    drop(raw);
+    server.ended();
 }
 
 #[test]

@@ -209,6 +209,17 @@ fn the_listener_tells_of_health_and_of_nothing_else() {
 }
 
 #[test]
+fn a_connection_that_a_reload_adds_is_told_and_one_that_it_removes_is_not() {
+    let (mut server, port) = start("");
+    let second = "[connections.second]\nmethod = \"okta\"\n";
+    let tokens = "scimd_tokens_valid{connection=\"second\"}";
+    server.reconfigure(|text| format!("{text}{second}"));
+    assert_eq!(value(&scrape(port), tokens), 0.0);
+    server.reconfigure(|text| text.replace(second, ""));
+    assert!(!scrape(port).contains_key(tokens));
+}
+
+#[test]
 fn a_store_that_takes_no_changes_is_told() {
     let (mut server, port) = start("");
     server.stop();

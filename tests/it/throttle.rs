@@ -127,3 +127,24 @@ fn a_connection_has_its_requests_of_the_day_and_the_others_have_theirs() {
     server.boot(&[]);
     limited.get("/Users").expect(200);
 }
+
+#[test]
+fn a_reload_changes_these_limits_and_forgets_no_count() {
+    not_at_midnight();
+    let mut server = Server::start_with(
+        "[connections.default]\nmethod = \"okta-custom\"\ndaily_requests = 2\n\
+         [limits]\nmax_refusals_per_minute = 1\n",
+    );
+    let (client, stranger) = (server.client(), server.stranger());
+    client.get("/Users").expect(200);
+    stranger.get("/Users").error(401, None);
+    server.reconfigure(|text| {
+        text.replace("daily_requests = 2", "daily_requests = 3").replace("minute = 1", "minute = 0")
+    });
+    for status in [200, 200, 429] {
+        assert_eq!(client.get("/Users").status, status);
+        stranger.get("/Users").error(401, None);
+    }
+    server.reconfigure(|text| text.replace("minute = 0", "minute = 1"));
+    stranger.get("/Users").error(429, None);
+}

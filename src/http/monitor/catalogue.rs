@@ -85,7 +85,7 @@ catalogue! {
     TOKEN_EXPIRES = Gauge "scimd_token_expires_timestamp_seconds"
         "When the first and the last valid token of a connection expire; +Inf for never.";
     CERTIFICATE_EXPIRES = Gauge "scimd_certificate_expires_timestamp_seconds"
-        "Until when the certificate in the file that is served is valid.";
+        "Until when the certificate that is shown is valid.";
     BUILD = Gauge "scimd_build_info"
         "Always 1; its label is the version.";
     PROCESS_START = Gauge "process_start_time_seconds"

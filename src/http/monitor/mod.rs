@@ -8,9 +8,9 @@ mod catalogue;
 mod text;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,11 +19,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::respond::Answer;
-use super::router::ROUTES;
-use super::server::{self, Counts, tls};
+use super::router::{Action, ROUTES};
+use super::server::{self, Counts};
+use super::terms::Terms;
 use super::{Door, respond};
 use crate::connection::token::Token;
-use crate::directory::{Directory, Figures};
+use crate::directory::Figures;
 use text::Text;
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,15 +36,19 @@ const MICROSECONDS: f64 = 1e6;
 pub struct Monitor {
     door: Arc<Door>,
     started: Timestamp,
-    /// The file of the certificate that is served.
-    certificate: Option<PathBuf>,
+    /// What connections are accepted under, with the certificate.
+    listener: Arc<ArcSwap<server::Terms>>,
     connections: Arc<Counts>,
 }
 
 impl Monitor {
-    /// A monitor of a door that was opened at that moment, and shows the certificate of that file.
-    pub fn new(door: Arc<Door>, started: Timestamp, certificate: Option<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { door, started, certificate, connections: Arc::default() })
+    /// A monitor of a door that was opened at that moment, behind a listener under those terms.
+    pub fn new(
+        door: Arc<Door>,
+        started: Timestamp,
+        listener: Arc<ArcSwap<server::Terms>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { door, started, listener, connections: Arc::default() })
     }
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> Answer {
@@ -53,7 +58,8 @@ impl Monitor {
             return answer;
         }
         match request.uri().path() {
-            "/healthz" | "/readyz" => self.door.health(),
+            "/healthz" => self.door.health(&self.door.terms.load(), Action::Health),
+            "/readyz" => self.door.health(&self.door.terms.load(), Action::Ready),
             "/metrics" => {
                 let monitor = Arc::clone(self);
                 match tokio::task::spawn_blocking(move || monitor.metrics()).await {
@@ -66,12 +72,13 @@ impl Monitor {
     }
 
     fn metrics(&self) -> String {
+        let terms = self.door.terms.load_full();
         let mut text = Text::default();
         self.requests(&mut text);
         self.refusals(&mut text);
         connections(&self.door.connections, &mut text);
-        storage(&self.door.directory.figures(), &mut text);
-        self.expiry(&self.door.directory, &mut text);
+        storage(&terms.directory.figures(), &mut text);
+        self.expiry(&terms, &mut text);
         self.process(&mut text);
         text.into_string()
     }
@@ -115,20 +122,13 @@ impl Monitor {
         }
     }
 
-    fn expiry(&self, directory: &Directory, text: &mut Text) {
-        let mut connections = Vec::new();
-        self.door.traffic.each(&mut |name, _| connections.push(name.to_owned()));
-        connections.retain(|name| !name.is_empty());
-        let tokens: Vec<(String, Vec<Token>)> = connections
-            .into_iter()
-            .map(|name| {
-                let valid = directory.valid_tokens(&name);
-                (name, valid)
-            })
-            .collect();
+    fn expiry(&self, terms: &Terms, text: &mut Text) {
+        let names = terms.gate.connections();
+        let tokens: Vec<(&str, Vec<Token>)> =
+            names.map(|name| (name, terms.directory.valid_tokens(name))).collect();
         text.family(&catalogue::TOKENS_VALID);
         for (name, valid) in &tokens {
-            let labels = [("connection", name.as_str())];
+            let labels = [("connection", *name)];
             text.sample(catalogue::TOKENS_VALID.name, &labels, valid.len());
         }
         text.family(&catalogue::TOKEN_EXPIRES);
@@ -136,12 +136,13 @@ impl Monitor {
             let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
             for (which, end) in [("first", ends.clone().min()), ("last", ends.max())] {
                 if let Some(end) = end {
-                    let labels = [("connection", name.as_str()), ("token", which)];
+                    let labels = [("connection", *name), ("token", which)];
                     text.sample(catalogue::TOKEN_EXPIRES.name, &labels, moment(end));
                 }
             }
         }
-        let certificate = self.certificate.as_deref().and_then(tls::not_after);
+        let tls = self.listener.load().tls.clone();
+        let certificate = tls.and_then(|tls| tls.not_after());
         text.single(&catalogue::CERTIFICATE_EXPIRES, certificate.map(moment));
     }
 

@@ -79,6 +79,7 @@ impl Discovery {
             Action::Schemas => Some(self.schemas.all.clone()),
             Action::Schema => self.schemas.get(id),
             Action::Health
+            | Action::Ready
             | Action::Create
             | Action::Query
             | Action::Retrieve

@@ -13,9 +13,10 @@ use hyper::http::request::Parts;
 
 use super::error::Failure;
 use super::gate::Admitted;
+use super::respond;
 use super::respond::{Answer, View};
 use super::router::{Action, Routed};
-use super::{Door, respond};
+use super::terms::Terms;
 use crate::access::DefaultAccess;
 use crate::config::Compat;
 use crate::connection::dialect::Form;
@@ -28,7 +29,7 @@ use crate::scim::schema::ResourceType;
 
 /// A request that passed the gate and has a route.
 pub(super) struct Call<'a> {
-    door: &'a Door,
+    door: &'a Terms,
     parts: &'a Parts,
     routed: &'a Routed,
     manner: Manner,
@@ -40,7 +41,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(
-        door: &'a Door,
+        door: &'a Terms,
         parts: &'a Parts,
         routed: &'a Routed,
         admitted: Admitted,
@@ -100,7 +101,7 @@ pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Resul
         return answer;
     }
     match action {
-        Action::Health => Ok(respond::empty(hyper::StatusCode::OK)),
+        Action::Health | Action::Ready => Ok(respond::empty(hyper::StatusCode::OK)),
         Action::ServiceProviderConfig
         | Action::ResourceTypes
         | Action::ResourceType

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,9 +25,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
-use super::tls::TlsConfig;
 use super::unparsed::Unparsed;
-use super::{Limits, Service};
+use super::{Limits, Service, Terms};
 
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -37,8 +37,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What all connections of a server have in common.
 pub(super) struct Shared<S> {
-    pub(super) tls: Option<TlsConfig>,
-    pub(super) limits: Limits,
+    /// A connection takes them once, when it is accepted.
+    pub(super) terms: Arc<ArcSwap<Terms>>,
     pub(super) service: Arc<S>,
 }
 
@@ -51,14 +51,16 @@ pub(super) async fn run<S: Service>(
 ) {
     let activity = Arc::new(Activity::new());
     let socket = Watched::new(stream, Arc::clone(&activity));
-    let Some(tls) = &shared.tls else {
+    let terms = shared.terms.load_full();
+    let (limits, service) = (&terms.limits, &shared.service);
+    let Some(tls) = &terms.tls else {
         activity.begin();
-        if let Some(socket) = converse(socket, peer, &shared, &activity, stopping).await {
+        if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
             linger(socket.into_inner()).await;
         }
         return;
     };
-    let handshake = timeout(shared.limits.handshake_timeout, tls.acceptor().accept(socket));
+    let handshake = timeout(limits.handshake_timeout, tls.acceptor().accept(socket));
     let socket = match handshake.await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
@@ -71,7 +73,7 @@ pub(super) async fn run<S: Service>(
         }
     };
     activity.begin();
-    if let Some(socket) = converse(socket, peer, &shared, &activity, stopping).await {
+    if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
         linger(socket.into_inner().0.into_inner()).await;
     }
 }
@@ -80,16 +82,16 @@ pub(super) async fn run<S: Service>(
 async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     socket: IO,
     peer: IpAddr,
-    shared: &Shared<S>,
+    limits: &Limits,
+    service: &Arc<S>,
     activity: &Arc<Activity>,
     mut stopping: watch::Receiver<bool>,
 ) -> Option<IO> {
-    let limits = &shared.limits;
-    let socket = Unparsed::new(socket, Arc::clone(activity), Arc::clone(&shared.service));
+    let socket = Unparsed::new(socket, Arc::clone(activity), Arc::clone(service));
     let handler = service_fn(|request| {
         let call = activity.call();
         async move {
-            let mut response = shared.service.call(peer, request).await;
+            let mut response = service.call(peer, request).await;
             if call.is_last() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -191,7 +193,7 @@ mod tests {
 
     use super::super::Drained;
     use super::super::listener::harness::{BIG, Running, answer, ask, limits, rest};
-    use super::super::tls::{ensure_self_signed, load};
+    use super::super::tls::{TlsConfig, ensure_self_signed, load};
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::connection::{self, Shared};
-use super::{Counts, Drained, Limits, Network, Service, TlsConfig};
+use super::{Counts, Drained, Limits, Network, Service, Terms};
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -26,16 +27,16 @@ const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// How long an aborted connection may take to let go of its resources.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` resolves, then answers every accepted request within the drain timeout.
+/// Serves until `stop` resolves, then answers every accepted request within the drain timeout. Other
+/// terms hold for connections that are accepted after they were put in place.
 pub async fn serve<S: Service>(
     listener: TcpListener,
-    tls: Option<TlsConfig>,
-    limits: Limits,
+    terms: Arc<ArcSwap<Terms>>,
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
-    let seats = Seats::new(&limits, Arc::clone(service.counts()));
-    let shared = Arc::new(Shared { tls, limits, service });
+    let seats = Seats::new(Arc::clone(service.counts()));
+    let shared = Arc::new(Shared { terms, service });
     Door::new(seats, shared).serve(listener, stop).await
 }
 
@@ -92,7 +93,8 @@ impl<S: Service> Door<S> {
     /// Gives a connection its task, or closes it when there is no seat.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
-        let seat = match self.seats.take(peer.into()) {
+        let terms = self.shared.terms.load();
+        let seat = match self.seats.take(peer.into(), &terms.limits) {
             Ok(seat) => seat,
             Err(why) => {
                 debug!(%peer, "connection refused: {why}");
@@ -135,7 +137,8 @@ impl<S: Service> Door<S> {
             Ok(listener) => listener,
             Err(error) => return warn!(%error, "waiting connections are not taken"),
         };
-        for _ in 0..self.shared.limits.max_connections {
+        let at_most = self.shared.terms.load().limits.max_connections;
+        for _ in 0..at_most {
             match listener.accept() {
                 Ok((stream, peer)) => {
                     let stream =
@@ -154,8 +157,9 @@ impl<S: Service> Door<S> {
 
     /// Waits for every connection to end, and cuts those that do not in time.
     async fn drain(mut self) -> Drained {
+        let drain_timeout = self.shared.terms.load().limits.drain_timeout;
         let connections = &mut self.connections;
-        if timeout(self.shared.limits.drain_timeout, finish(connections)).await.is_ok() {
+        if timeout(drain_timeout, finish(connections)).await.is_ok() {
             return Drained::Complete;
         }
         while let Some(ended) = connections.try_join_next() {
@@ -187,8 +191,6 @@ fn report(ended: Result<(), JoinError>) {
 
 /// Who holds how many of the connections there may be.
 struct Seats {
-    max: usize,
-    max_per_address: usize,
     taken: Mutex<Taken>,
     counts: Arc<Counts>,
 }
@@ -201,20 +203,19 @@ struct Taken {
 }
 
 impl Seats {
-    fn new(limits: &Limits, counts: Arc<Counts>) -> Arc<Self> {
-        let (max, max_per_address) = (limits.max_connections, limits.max_connections_per_address);
-        Arc::new(Self { max, max_per_address, taken: Mutex::default(), counts })
+    fn new(counts: Arc<Counts>) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), counts })
     }
 
     /// A seat, or why there is none.
-    fn take(self: &Arc<Self>, address: Network) -> Result<Seat, &'static str> {
+    fn take(self: &Arc<Self>, address: Network, limits: &Limits) -> Result<Seat, &'static str> {
         let mut taken = self.lock();
-        if taken.total >= self.max {
+        if taken.total >= limits.max_connections {
             self.counts.refused_in_all.add_one();
             return Err("too many connections are open");
         }
         let held = taken.by_address.get(&address).copied().unwrap_or(0);
-        if held >= self.max_per_address {
+        if held >= limits.max_connections_per_address {
             self.counts.refused_by_address.add_one();
             return Err("too many connections from its address are open");
         }
@@ -287,6 +288,7 @@ pub(super) mod harness {
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
+    use super::super::TlsConfig;
     use super::*;
 
     /// What `/big` answers: more than two socket buffers hold.
@@ -352,8 +354,9 @@ pub(super) mod harness {
         ) -> Self {
             let address = listener.local_addr().unwrap();
             let service = Arc::new(Paths::default());
-            let seats = Seats::new(&limits, Arc::clone(service.counts()));
-            let shared = Arc::new(Shared { tls, limits, service });
+            let seats = Seats::new(Arc::clone(service.counts()));
+            let terms = Arc::new(ArcSwap::from_pointee(Terms { tls, limits }));
+            let shared = Arc::new(Shared { terms, service });
             let door = Door::new(Arc::clone(&seats), shared);
             let (stop, stopped) = oneshot::channel();
             let task = tokio::spawn(door.serve(listener, async {
@@ -462,8 +465,11 @@ mod tests {
     #[test]
     fn addresses_of_one_subscriber_share_their_seats() {
         let limits = Limits { max_connections_per_address: 1, ..limits() };
-        let seats = Seats::new(&limits, Arc::default());
-        let take = |address: &str| seats.take(address.parse::<std::net::IpAddr>().unwrap().into());
+        let seats = Seats::new(Arc::default());
+        let take = |address: &str| {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            seats.take(address.into(), &limits)
+        };
         let first = take("2001:db8:1:2::1").ok();
         assert!(first.is_some() && take("2001:db8:1:2:ffff::1").is_err());
         let (next, v4) = (take("2001:db8:1:3::1").ok(), take("192.0.2.1").ok());

@@ -57,6 +57,15 @@ pub struct Limits {
     pub max_header_bytes: usize,
 }
 
+/// What connections are accepted under: the certificate and the limits of the moment.
+#[derive(Clone)]
+pub struct Terms {
+    /// The certificate that is shown; `None` for plain text.
+    pub tls: Option<TlsConfig>,
+    /// What clients may take.
+    pub limits: Limits,
+}
+
 /// What answers requests.
 ///
 /// A call has no time limit from this floor, so it must bring its own, for the body it reads too.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +36,19 @@ const VALID_BEFORE_SECONDS: i64 = 60 * 60;
 
 /// What the door shows to clients. Cloning is cheap and shares sessions and ticket keys.
 #[derive(Clone)]
-pub struct TlsConfig(Arc<ServerConfig>);
+pub struct TlsConfig {
+    config: Arc<ServerConfig>,
+    not_after: Option<Timestamp>,
+}
 
 impl TlsConfig {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Until when the certificate is valid, if that can be read.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
     }
 }
 
@@ -69,6 +77,18 @@ pub enum TlsError {
     )]
     Mismatch { certificate: PathBuf, key: PathBuf },
     #[error(
+        "the certificate in {path} was valid until {until}; put a newer one in its place, or, if scimd made it, remove it and its key to have both made anew"
+    )]
+    Expired { path: PathBuf, until: Timestamp },
+    #[error(
+        "the certificate in {path} is not valid before {from}; check this machine's clock, or give one that is valid now"
+    )]
+    NotYetValid { path: PathBuf, from: Timestamp },
+    #[error(
+        "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if somebody may have read it (a key that belongs to root may be readable by a group: 640)"
+    )]
+    OpenKey { path: PathBuf, mode: u32 },
+    #[error(
         "{present} is there but {missing} is not; put the missing file back, or remove the other one to have both made anew"
     )]
     HalfPair { present: PathBuf, missing: PathBuf },
@@ -93,6 +113,8 @@ pub enum TlsError {
 /// When a file is missing or holds something else, or the two do not belong together.
 pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     let chain = certificates(cert_pem)?;
+    let leaf = chain.first().and_then(|leaf| Validity::of(leaf));
+    let not_after = leaf.map(|validity| validity.not_after);
     let key = PrivateKeyDer::from_pem_slice(&read(key_pem)?)
         .map_err(|_| TlsError::NoPrivateKey { path: key_pem.to_owned() })?;
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -121,13 +143,47 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
-    Ok(TlsConfig(Arc::new(config)))
+    Ok(TlsConfig { config: Arc::new(config), not_after })
 }
 
-/// Until when the certificate in a PEM file is valid; `None` if it holds none.
-pub fn not_after(cert_pem: &Path) -> Option<Timestamp> {
-    let chain = certificates(cert_pem).ok()?;
-    Some(Validity::of(chain.first()?)?.not_after)
+/// From when to when the certificate in a PEM file is valid, which it must be at present.
+///
+/// # Errors
+///
+/// [`TlsError::Expired`], [`TlsError::NotYetValid`], or that the file holds no certificate.
+pub fn validity(cert_pem: &Path, now: Timestamp) -> Result<Validity, TlsError> {
+    let path = || cert_pem.to_owned();
+    let chain = certificates(cert_pem)?;
+    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path() })?;
+    let validity = Validity::of(leaf).ok_or_else(|| TlsError::BadCertificate {
+        path: path(),
+        reason: "its dates can't be read".to_owned(),
+    })?;
+    let Validity { not_before, not_after } = validity;
+    if now < not_before {
+        return Err(TlsError::NotYetValid { path: path(), from: not_before });
+    }
+    if now.as_second() > not_after.as_second() {
+        return Err(TlsError::Expired { path: path(), until: not_after });
+    }
+    Ok(validity)
+}
+
+/// Insists that nobody but its owner may read a private key. One that belongs to root may be readable by a
+/// group, which is how a key is shared between services.
+///
+/// # Errors
+///
+/// [`TlsError::OpenKey`], or [`TlsError::Read`] if the file can't be looked at.
+pub fn insist_on_private(key_pem: &Path) -> Result<(), TlsError> {
+    let found = std::fs::metadata(key_pem)
+        .map_err(|reason| TlsError::Read { path: key_pem.to_owned(), reason })?;
+    let mode = found.mode() & 0o777;
+    let forbidden = if found.uid() == 0 { 0o037 } else { 0o077 };
+    if mode & forbidden != 0 {
+        return Err(TlsError::OpenKey { path: key_pem.to_owned(), mode });
+    }
+    Ok(())
 }
 
 /// The file name of a self-signed certificate.

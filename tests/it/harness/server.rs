@@ -99,7 +99,8 @@ impl Server {
         self.boot_as(serve, false);
     }
 
-    fn boot_as(&mut self, mut serve: Command, first_boot: bool) {
+    /// Starts it by a command of the test's own.
+    pub(crate) fn boot_as(&mut self, mut serve: Command, first_boot: bool) {
         assert!(self.process.is_none(), "it runs already");
         let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, out) = collect(child.stdout.take().unwrap());
@@ -176,14 +177,37 @@ impl Server {
 
     /// SIGTERM alone.
     pub(crate) fn terminate(&self) {
-        let pid = self.pid().to_string();
-        assert!(
-            Command::new("sh")
-                .args(["-c", &format!("kill -TERM {pid}")])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let line = format!("kill -{name} {}", self.pid());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
+    /// Rewrites the configuration file; the server is not told.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let file = self.folder.path().join("config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, change(text)).unwrap();
+    }
+
+    /// SIGHUP, and waits for what comes of it; what it logged meanwhile.
+    pub(crate) fn reload(&mut self) -> String {
+        let before = self.stderr().len();
+        self.signal("HUP");
+        self.until("it has read the configuration again", |server| {
+            server.stderr()[before..].contains("SIGHUP: ")
+        });
+        self.stderr()[before..].to_owned()
+    }
+
+    /// Rewrites the configuration file and has it taken over.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(String) -> String) {
+        self.rewrite(change);
+        let log = self.reload();
+        assert!(log.contains("is in force"), "{log}");
     }
 
     /// The process id of the running server.

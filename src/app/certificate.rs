@@ -1,0 +1,140 @@
+//! The certificate that is served: found, checked, and read again when its files change.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::server::{TlsConfig, TlsError, tls};
+
+/// The folder of the self-signed certificate, in the data folder.
+const TLS: &str = "tls";
+/// How long before a certificate's end the log says that it nears.
+const NEAR_END: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The certificate and key that are served.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The PEM file of the certificate.
+    pub path: PathBuf,
+    /// Whether scimd made it itself.
+    pub self_signed: bool,
+    pub(super) tls: TlsConfig,
+    key: PathBuf,
+    /// The files as they were when they were read.
+    stamps: Stamps,
+    not_after: Timestamp,
+}
+
+/// What tells a file of a certificate from the one that was there before; `None` if there is none.
+pub(super) type Stamps = [Option<(u64, u64, i64, i64)>; 2];
+
+impl Certificate {
+    /// SHA-256 of the certificate, as browsers and openssl show it.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read any more.
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(tls::fingerprint(&self.path)?)
+    }
+
+    fn read(path: PathBuf, key: PathBuf, self_signed: bool) -> Result<Self, TlsError> {
+        // Before the files are read: what changes while they are shows at the next look.
+        let stamps = stamps(&path, &key);
+        let tls = tls::load(&path, &key)?;
+        let validity = tls::validity(&path, Clock::System.now())?;
+        // The data folder keeps others from what is in it.
+        if !self_signed {
+            tls::insist_on_private(&key)?;
+        }
+        Ok(Self { path, self_signed, tls, key, stamps, not_after: validity.not_after })
+    }
+
+    /// The same certificate from its files as they are now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`certificate`].
+    pub(super) fn again(&self) -> Result<Self, TlsError> {
+        Self::read(self.path.clone(), self.key.clone(), self.self_signed)
+    }
+
+    /// The state of its files, if it is another than that in which they were read.
+    pub(super) fn changed(&self) -> Option<Stamps> {
+        let now = stamps(&self.path, &self.key);
+        (now != self.stamps).then_some(now)
+    }
+
+    /// Whether it was read from the same files in the same state.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.is_in(&other.path, &other.key) && self.stamps == other.stamps
+    }
+
+    /// Whether these are its files.
+    fn is_in(&self, path: &Path, key: &Path) -> bool {
+        self.path == path && self.key == key
+    }
+
+    /// Says in the log how long it is valid.
+    pub(super) fn tell(&self, what: &str) {
+        let (path, valid_until) = (self.path.display(), self.not_after);
+        if valid_until.duration_since(Clock::System.now()) < NEAR_END {
+            tracing::warn!(certificate = %path, %valid_until, "{what}, which ends soon: replace it");
+        } else {
+            tracing::info!(certificate = %path, %valid_until, "{what}");
+        }
+    }
+}
+
+fn stamps(path: &Path, key: &Path) -> Stamps {
+    [path, key].map(|file| {
+        let found = fs::metadata(file).ok()?;
+        Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+    })
+}
+
+/// Loads the configured certificate, or makes a self-signed one; `None` if TLS is off. One that is in use
+/// and has not changed is kept.
+///
+/// # Errors
+///
+/// Files that are missing, wrong, readable by others, do not belong together, or are not valid now.
+pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Option<Certificate>> {
+    if !config.listen.tls {
+        return Ok(None);
+    }
+    let configured = config.listen.certificate.as_ref().zip(config.listen.private_key.as_ref());
+    let (path, key) = match configured {
+        Some((path, key)) => (path.clone(), key.clone()),
+        None => {
+            let folder = config.data_dir.join(TLS);
+            let hosts = [config.public_url.host().to_owned()];
+            let (path, key, created) =
+                tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
+            if created {
+                tracing::info!(certificate = %path.display(), "made a self-signed certificate");
+            }
+            (path, key)
+        }
+    };
+    if let Some(certificate) = in_use
+        && certificate.is_in(&path, &key)
+        && certificate.changed().is_none()
+    {
+        return Ok(Some(certificate.clone()));
+    }
+    Ok(Some(Certificate::read(path, key, configured.is_none())?))
+}
+
+/// Where the self-signed certificate is, or will be, if clients are shown that one: not where the
+/// configuration names one, and not where a proxy stands in front.
+pub fn self_signed(config: &Config) -> Option<PathBuf> {
+    let listen = &config.listen;
+    let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
+    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
+}

@@ -1,0 +1,252 @@
+//! A configuration takes the place of another while requests are answered; so does a certificate.
+//!
+//! All of it is checked before any of it counts. Then the writer puts it in place between two changes
+//! (`directory/adopt.rs`), for the HTTP door and the admin socket at once: whoever came before goes on under
+//! the old one, whoever comes later finds the new one alone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use arc_swap::ArcSwap;
+use tokio::signal::unix::Signal;
+
+use super::certificate::{Certificate, Stamps, certificate};
+use super::{server_limits, settings, site, supervisor, tell_of_missing_tokens};
+use crate::access::Names;
+use crate::admin::Office;
+use crate::clock::Stopwatch;
+use crate::config::{Config, PublicUrl};
+use crate::directory::{Directory, Settings, UnknownAccess};
+use crate::http::Door;
+use crate::http::server;
+use crate::logging::LevelSwitch;
+
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+/// How often it is asked whether requests are still being answered under the configuration of before, and
+/// for how long beyond the time that a request may take.
+const OLD_REQUESTS_EVERY: Duration = Duration::from_millis(20);
+const OLD_REQUESTS_GRACE: Duration = Duration::from_secs(5);
+
+/// What is in force, and where.
+pub(super) struct InForce {
+    pub(super) config: Config,
+    pub(super) certificate: Option<Certificate>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) levels: LevelSwitch,
+    pub(super) places: Places,
+    /// Whether the server has begun to stop: then accounts follow a new catalogue at the next start.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+/// Where the doors find what they go by.
+#[derive(Clone)]
+pub(super) struct Places {
+    pub(super) door: Arc<Door>,
+    pub(super) office: Arc<ArcSwap<Office>>,
+    pub(super) listener: Arc<ArcSwap<server::Terms>>,
+}
+
+/// Reads the configuration again at each SIGHUP, and the certificate whenever its files have changed, until
+/// dropped.
+pub(super) async fn keep_up(in_force: InForce, mut hangup: Signal) {
+    let in_force = Arc::new(Mutex::new(in_force));
+    let mut refused = None;
+    loop {
+        let asked = tokio::select! {
+            received = hangup.recv() => received.is_some(),
+            () = tokio::time::sleep(CERTIFICATE_EVERY) => false,
+        };
+        let in_force = Arc::clone(&in_force);
+        let work = tokio::task::spawn_blocking(move || {
+            let mut in_force = in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked {
+                in_force.reload_and_tell();
+                None
+            } else {
+                in_force.renew_certificate(refused)
+            }
+        });
+        refused = work.await.unwrap_or_default();
+    }
+}
+
+impl InForce {
+    fn reload_and_tell(&mut self) {
+        supervisor::reloading();
+        let watch = Stopwatch::start();
+        match self.reload() {
+            Ok(kept) => {
+                tell_of_missing_tokens(&self.config, &self.directory);
+                for key in kept {
+                    tracing::warn!(
+                        key,
+                        "{key} has changed and can't while scimd runs: restart scimd to apply"
+                    );
+                }
+                let ms = watch.elapsed().as_millis();
+                tracing::info!(ms, "SIGHUP: the configuration was read again and is in force");
+                supervisor::ready("serving; the configuration was read again");
+            }
+            Err(error) => {
+                let reason = format!("{error:#}").replace('\n', "; ");
+                tracing::error!(
+                    reason,
+                    "SIGHUP: the new configuration is refused, and the one before stays in force"
+                );
+                supervisor::ready("serving; the new configuration was refused, the log says why");
+            }
+        }
+    }
+
+    /// Puts the configuration file as it is now in force; the keys that stay as they were.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. Then nothing has changed.
+    fn reload(&mut self) -> Result<Vec<&'static str>> {
+        let mut config = Config::find(self.config.file.as_deref())?;
+        super::vocabulary(&config)?;
+        let kept = keep_fixed(&mut config, &self.config);
+        let certificate = certificate(&config, self.certificate.as_ref())?;
+        let before = Names::of(self.directory.catalogue());
+        let wanted = settings(&config, None)?;
+        if let Some(name) = wanted.catalogue.taken_over(&before) {
+            bail!(
+                "the name \"{name}\" now means another than before, and accounts that have it can't follow \
+                 while requests are answered; restart scimd to apply"
+            );
+        }
+        let while_following = settings(&config, Some(&before))?;
+        let is_renamed = while_following.catalogue != wanted.catalogue;
+        let has_changed = Names::of(&wanted.catalogue) != before;
+
+        let request_timeout = self.config.limits.request_timeout;
+        let old_requests = self.put_in_force(config, certificate, while_following)?;
+        if has_changed && !self.follow(old_requests.as_ref(), request_timeout) {
+            return Ok(kept);
+        }
+        if is_renamed {
+            let _ = self.put_in_force(self.config.clone(), self.certificate.clone(), wanted)?;
+        }
+        Ok(kept)
+    }
+
+    /// Has both doors and the log go by a configuration. The answer tells whether there still are requests
+    /// that go by the one before.
+    ///
+    /// # Errors
+    ///
+    /// Accounts hold access that it does not know. Then nothing has changed.
+    fn put_in_force(
+        &mut self,
+        config: Config,
+        certificate: Option<Certificate>,
+        settings: Settings,
+    ) -> Result<OldRequests> {
+        let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+        let terms = server::Terms { tls, limits: server_limits(&config.limits) };
+        let (places, for_doors) = (self.places.clone(), config.clone());
+        let (tell, told) = channel();
+        self.directory.adopt(settings, move |directory| {
+            let directory = Arc::new(directory);
+            let old_requests = places.door.reopen(Arc::clone(&directory), &for_doors);
+            let office = Office { directory: Arc::clone(&directory), site: site(&for_doors) };
+            places.office.store(Arc::new(office));
+            places.listener.store(Arc::new(terms));
+            let _ = tell.send((directory, old_requests));
+        })?;
+        let (directory, old_requests) = told.recv().context("the writer has stopped")?;
+        self.directory = directory;
+        self.levels.set(config.log.level);
+        if let Some(certificate) = &certificate
+            && self.certificate.as_ref().is_none_or(|before| !before.is_same(certificate))
+        {
+            certificate.tell("another certificate is shown from here on");
+        }
+        self.config = config;
+        self.certificate = certificate;
+        Ok(Box::new(old_requests))
+    }
+
+    /// Brings the accounts in line with the catalogue that is in force: once nobody goes by the one before,
+    /// which does not know the new names. Whether all have followed.
+    fn follow(&self, old_requests: &dyn Fn() -> bool, request_timeout: Duration) -> bool {
+        let watch = Stopwatch::start();
+        let go_on = || !self.stopping.load(Ordering::Relaxed);
+        while old_requests() && go_on() && watch.elapsed() < request_timeout + OLD_REQUESTS_GRACE {
+            std::thread::sleep(OLD_REQUESTS_EVERY);
+        }
+        match self.directory.follow_catalogue(UnknownAccess::Refuse, &go_on) {
+            Ok(()) => go_on(),
+            Err(error) => {
+                tracing::error!(
+                    %error, "the new access catalogue is in force, but not all accounts carry its names yet: \
+                             they do after the next start"
+                );
+                false
+            }
+        }
+    }
+
+    /// Shows the certificate that is in the files now, if they have changed. One that can't be used is told of
+    /// once, and the one before stays: the answer is what was found, to be given to the next call.
+    fn renew_certificate(&mut self, refused: Option<Stamps>) -> Option<Stamps> {
+        let present = self.certificate.as_ref()?;
+        let found = present.changed()?;
+        if refused == Some(found) {
+            return refused;
+        }
+        match present.again() {
+            Ok(certificate) => {
+                let limits = server_limits(&self.config.limits);
+                let terms = server::Terms { tls: Some(certificate.tls.clone()), limits };
+                self.places.listener.store(Arc::new(terms));
+                certificate.tell("the certificate was renewed");
+                self.certificate = Some(certificate);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error, "the certificate's files have changed and can't be used: the one before is shown on"
+                );
+                Some(found)
+            }
+        }
+    }
+}
+
+/// Whether there still are requests that go by the configuration of before.
+type OldRequests = Box<dyn Fn() -> bool>;
+
+/// Leaves as it is what can't change while scimd runs; the keys of what would.
+fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
+    // What is told to clients follows from the listener unless it is written.
+    if wanted.public_url == PublicUrl::of(&wanted.listen) {
+        wanted.public_url = PublicUrl::of(&present.listen);
+    }
+    let mut kept = Vec::new();
+    let mut keep = |key, differs: bool| {
+        if differs {
+            kept.push(key);
+        }
+    };
+    keep("data_dir", wanted.data_dir != present.data_dir);
+    keep("listen.address", wanted.listen.address != present.listen.address);
+    keep("listen.tls", wanted.listen.tls != present.listen.tls);
+    keep("log.format", wanted.log.format != present.log.format);
+    keep("metrics", wanted.metrics != present.metrics);
+    keep("store", wanted.store != present.store);
+    keep("schemas", wanted.schemas != present.schemas);
+    wanted.data_dir.clone_from(&present.data_dir);
+    wanted.listen.address = present.listen.address;
+    wanted.listen.tls = present.listen.tls;
+    wanted.log.format = present.log.format;
+    wanted.metrics = present.metrics.clone();
+    wanted.store = present.store.clone();
+    wanted.schemas.clone_from(&present.schemas);
+    kept
+}

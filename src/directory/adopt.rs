@@ -1,0 +1,177 @@
+//! Settings change while the directory is open.
+//!
+//! The writer takes new settings as it takes commands, in order: what was handed in before is done under
+//! the old ones, and what was prepared under the old ones and comes later is refused with
+//! [`DirectoryError::Superseded`], so that whoever asked prepares it anew. Between the look at what accounts
+//! hold and the change nothing else happens, so that nobody can be given what is just being taken away.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::error::DirectoryError;
+use super::follow::{self, UnknownAccess};
+use super::writer::Order;
+use super::{Directory, Settings, Shared};
+
+/// What is done with the directory under the new settings, before anything else is.
+type Publish = Box<dyn FnOnce(Directory) + Send>;
+
+/// New settings on their way to the writer.
+pub(super) struct Adoption {
+    next: Directory,
+    publish: Publish,
+    reply: oneshot::Sender<Result<(), DirectoryError>>,
+}
+
+impl Directory {
+    /// Has other settings hold from here on; `publish` gets the directory under them, on the writer's
+    /// thread, before any later change is made. Accounts still have to follow the catalogue:
+    /// [`Directory::follow_catalogue`].
+    ///
+    /// # Errors
+    ///
+    /// `AccessInUse` if accounts hold access that the new catalogue does not know: then all stays as it is,
+    /// and `publish` is not called. `Storage`, `Stopped`.
+    pub fn adopt(
+        &self,
+        settings: Settings,
+        publish: impl FnOnce(Self) + Send + 'static,
+    ) -> Result<(), DirectoryError> {
+        let (reply, answer) = oneshot::channel();
+        let next = Self {
+            shared: Arc::clone(&self.shared),
+            settings: Arc::new(settings),
+            writer: Arc::clone(&self.writer),
+        };
+        let adoption = Adoption { next, publish: Box::new(publish), reply };
+        if self.writer.send(Order::Adopt(Box::new(adoption))).is_err() {
+            return Err(DirectoryError::Stopped);
+        }
+        answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
+    }
+}
+
+impl Adoption {
+    pub(super) fn run(self, shared: &Shared, settings: &mut Arc<Settings>) {
+        let Self { next, publish, reply } = self;
+        let checked = follow::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
+        let outcome = checked.map(|_| ());
+        if outcome.is_ok() {
+            *settings = Arc::clone(&next.settings);
+            publish(next);
+        }
+        // Whoever asked may have gone; the settings stand.
+        let _ = reply.send(outcome);
+    }
+
+    pub(super) fn fail(self, error: DirectoryError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::access::Catalogue;
+    use crate::clock::Clock;
+    use crate::config::Config;
+    use crate::directory::work::{Command, Work};
+    use crate::directory::{Generate, Pending};
+    use crate::event::Actor;
+    use crate::scim::schema::Registry;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::{Limits, LocalStore};
+
+    fn settings() -> Settings {
+        Settings {
+            registry: Arc::new(Registry::built_in()),
+            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            clock: Clock::System,
+            max_resource_bytes: 65_536,
+            max_scan: 100,
+            max_search_time: Duration::from_secs(1),
+        }
+    }
+
+    fn directory(folder: &std::path::Path) -> Directory {
+        let folder = DataFolder::open(folder).unwrap();
+        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        let store = LocalStore::open(folder, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap();
+        Directory::open(Arc::new(store), settings()).unwrap()
+    }
+
+    /// Keeps the writer busy until it is told to go on.
+    struct Busy(Mutex<Receiver<()>>);
+
+    impl Command for Busy {
+        type Output = ();
+
+        fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(())
+        }
+    }
+
+    /// Changes nothing, under the settings of its time.
+    struct Nothing;
+
+    impl Command for Nothing {
+        type Output = ();
+
+        fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+            Ok(())
+        }
+    }
+
+    fn is_superseded(pending: Pending<()>) -> bool {
+        matches!(pending.wait(), Err(DirectoryError::Superseded))
+    }
+
+    #[test]
+    fn what_was_prepared_before_is_done_before_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(folder.path());
+        let (go_on, wait) = channel();
+        let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
+        let before = directory.submit(Actor::System, Nothing);
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            let adopting = scope.spawn(|| {
+                directory.adopt(settings(), move |next| {
+                    // A change that comes while the settings change is already one too late for the old ones.
+                    tell.send(next).unwrap();
+                })
+            });
+            go_on.send(()).unwrap();
+            adopting.join().unwrap().unwrap();
+        });
+        busy.wait().unwrap();
+        before.wait().unwrap();
+        let next = told.recv().unwrap();
+        assert!(is_superseded(directory.submit(Actor::System, Nothing)));
+        next.submit(Actor::System, Nothing).wait().unwrap();
+        let token = Generate { connection: "default".to_owned(), valid_for: None };
+        directory.submit(Actor::System, token).wait().unwrap();
+        directory.pulse().wait().unwrap();
+        assert_eq!(next.tokens().len(), 1, "both are one directory");
+    }
+
+    #[test]
+    fn a_writer_that_is_stuck_gives_no_sign_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(folder.path());
+        let (go_on, wait) = channel();
+        let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
+        let mut pulse = directory.pulse();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(matches!(pulse.0.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        go_on.send(()).unwrap();
+        busy.wait().unwrap();
+        pulse.wait().unwrap();
+    }
+}

@@ -1,0 +1,25 @@
+//! A sign of life of the writer.
+
+use super::error::DirectoryError;
+use super::work::{Command, Work};
+use super::{Directory, Pending};
+use crate::event::Actor;
+
+impl Directory {
+    /// Answers once the writer has come to it: the writer is neither stuck nor gone. It changes nothing, so a
+    /// disk that is full is no reason for silence.
+    pub fn pulse(&self) -> Pending<()> {
+        self.submit(Actor::System, Pulse)
+    }
+}
+
+struct Pulse;
+
+impl Command for Pulse {
+    type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        Ok(())
+    }
+}

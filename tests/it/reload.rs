@@ -1,0 +1,300 @@
+//! SIGHUP: another configuration while requests are answered; and a certificate that is renewed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Raw, Server, create, user};
+
+const CONNECTION: &str = r#"
+    [connections.default]
+    method = "okta-custom"
+    service_origin = "localhost"
+    ip_allowlist = "127.0.0.0/8"
+"#;
+
+const CATALOGUE: &str = r#"
+    [[workspaces]]
+    name = "Main"
+    id = "main"
+    teams = ["East", "West"]
+    [[workspaces]]
+    name = "Sales"
+    id = "sales"
+    [[roles]]
+    name = "Guest"
+    id = "guest"
+    [[roles.workspaces]]
+    name = "Main"
+"#;
+
+fn start(config: &str) -> Server {
+    Server::start_with(&format!("{CONNECTION}{config}"))
+}
+
+fn with(user_name: &str, attribute: &str, given: &str) -> Value {
+    let mut body = user(user_name);
+    body[attribute] = json!([{"value": given}]);
+    body
+}
+
+/// What an account's access comes to.
+fn access(client: &Client, path: &str) -> Vec<String> {
+    const ACCESS: &str = "urn:scimd:scim:schemas:extension:access:1.0:User";
+    let user = client.get(&format!("{path}?attributes={ACCESS}:effective")).expect(200).body;
+    let pieces = user[ACCESS]["effective"].as_array().cloned().unwrap_or_default();
+    pieces.iter().map(|piece| piece["value"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_allowlist_holds_from_the_next_request_on() {
+    let mut server = start("");
+    let client = server.client();
+    client.get("/Users").expect(200);
+    server.reconfigure(|text| text.replace("127.0.0.0/8", "192.0.2.0/24"));
+    client.get("/Users").error(401, None);
+    server.reconfigure(|text| text.replace("192.0.2.0/24", "127.0.0.0/8"));
+    client.get("/Users").expect(200);
+}
+
+#[test]
+fn connections_come_and_go() {
+    let mut server = start("");
+    let second = "[connections.second]\nmethod = \"okta\"\n";
+    server.rewrite(|text| format!("{text}{second}"));
+    let too_early = server.run(&["token", "generate", "--connection", "second"]);
+    assert_eq!(too_early.status.code(), Some(1), "the server does not know it yet");
+    let log = server.reload();
+    assert!(log.contains("is in force"), "{log}");
+    let token = server.succeed(&["token", "generate", "--connection", "second"]);
+    let client = server.client_with(token.trim());
+    create(&client, "/Users", &user("ada"));
+    server.reconfigure(|text| text.replace(second, ""));
+    client.get("/Users").error(401, None);
+    server.client().get("/Users").expect(200);
+}
+
+#[test]
+fn limits_and_the_public_url_follow() {
+    let mut server = start("");
+    let client = server.client();
+    let (path, _) = create(&client, "/Users", &user("ada"));
+    server.reconfigure(|text| {
+        format!(
+            "public_url = \"https://scim.example.com\"\n{text}[limits]\nmax_body_bytes = 2048\n"
+        )
+    });
+    let located = client.get(&path).expect(200);
+    assert_eq!(located.text("/meta/location"), format!("https://scim.example.com/scim/v2{path}"));
+    let config = client.get("/ServiceProviderConfig").expect(200).body;
+    assert_eq!(config["bulk"]["maxPayloadSize"], 2048);
+    client.post("/Users", &json!({"userName": "x".repeat(3000)})).error(413, None);
+}
+
+#[test]
+fn accounts_follow_a_workspace_to_its_new_name() {
+    let mut server = start(CATALOGUE);
+    let client = server.client();
+    let (path, _) = create(&client, "/Users", &with("ada", "entitlements", "workspace:Main"));
+    server.reconfigure(|text| text.replace("\"Main\"", "\"Head Office\""));
+    let now = client.get(&path).expect(200).body;
+    assert_eq!(now["entitlements"][0]["value"], "workspace:Head Office");
+    assert_eq!(access(&client, &path), ["workspace:Head Office"]);
+    let old = client.post("/Users", &with("bob", "entitlements", "workspace:Main"));
+    old.error(400, Some("invalidValue"));
+    server.stop();
+    server.boot(&[]);
+    assert_eq!(client.get(&path).expect(200).body, now, "the start has nothing left to do");
+}
+
+#[test]
+fn access_that_somebody_has_is_not_taken_out_of_the_catalogue() {
+    let mut server = start(CATALOGUE);
+    let client = server.client();
+    let (path, _) =
+        create(&client, "/Users", &with("ada", "entitlements", "workspace:Main:team:East"));
+    server.rewrite(|text| text.replace("\"East\", \"West\"", "\"West\""));
+    let log = server.reload();
+    assert!(log.contains("the one before stays in force"), "{log}");
+    assert!(log.contains("workspace:Main:team:East") && log.contains("ada"), "{log}");
+    create(&client, "/Users", &with("bob", "entitlements", "workspace:Main:team:East"));
+    for user in ["ada", "bob"] {
+        let found = client.get(&format!("/Users?filter=userName%20eq%20%22{user}%22"));
+        client.delete(&format!("/Users/{}", found.text("/Resources/0/id"))).expect(204);
+    }
+    client.get(&path).error(404, None);
+    let log = server.reload();
+    assert!(log.contains("is in force"), "{log}");
+    let gone = client.post("/Users", &with("c", "entitlements", "workspace:Main:team:East"));
+    gone.error(400, Some("invalidValue"));
+}
+
+#[test]
+fn names_that_change_places_need_a_restart() {
+    let mut server = start(&CATALOGUE.replace("\"main\"", "\"w1\"").replace("\"sales\"", "\"w2\""));
+    let client = server.client();
+    let (path, _) = create(&client, "/Users", &with("ada", "entitlements", "workspace:Main"));
+    server.rewrite(|text| {
+        let parted = text.replace("\"Main\"", "\"?\"").replace("\"Sales\"", "\"Main\"");
+        parted.replace("\"?\"", "\"Sales\"")
+    });
+    let log = server.reload();
+    assert!(log.contains("\"Main\" now means another") && log.contains("restart scimd"), "{log}");
+    assert_eq!(access(&client, &path), ["workspace:Main"]);
+    server.stop();
+    server.boot(&[]);
+    assert_eq!(access(&client, &path), ["workspace:Sales"]);
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_is_told_with_line_and_key() {
+    let mut server = start("");
+    let right = fs::read_to_string(server.folder().join("config.toml")).unwrap();
+    let line = right.lines().count() + 2;
+    for (wrong, line, key) in [
+        ("[limits]\nmax_cuont = 1\n", line, "max_cuont"),
+        ("[limits]\nmax_count = \"x\"\n", line, "limits.max_count"),
+        ("[limits\n", line - 1, "not TOML"),
+        ("[connections.x]\nmethod = \"octa\"\n", line, "connections.x.method"),
+        ("[[schemas]]\nid = 5\n", line, "schemas.id"),
+    ] {
+        server.rewrite(|_| format!("{right}{wrong}"));
+        let log = server.reload();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("SIGHUP")).collect();
+        assert!(lines.len() == 1, "{log}");
+        let told = lines[0].contains(&format!("config.toml:{line}: ")) && lines[0].contains(key);
+        assert!(told, "{line} {key}\n{log}");
+        assert!(log.contains("the one before stays in force"), "{log}");
+        server.client().get("/Users").expect(200);
+    }
+    fs::remove_file(server.folder().join("config.toml")).unwrap();
+    assert!(server.reload().contains("cannot be read"));
+    server.client().get("/Users").expect(200);
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_the_rest_is_in_force() {
+    let mut server = start("");
+    let port = server.port();
+    server.rewrite(|text| {
+        let moved = text.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:1");
+        let moved = moved.replace("data_dir = \"data\"", "data_dir = \"elsewhere\"");
+        format!(
+            "{moved}[log]\nlevel = \"debug\"\nformat = \"json\"\n[store]\ncache_mib = 32\n[[schemas]]\n\
+             id = \"urn:example:hr\"\nresource_type = \"User\"\n[[schemas.attributes]]\nname = \"badge\"\n"
+        )
+    });
+    let log = server.reload();
+    for key in ["data_dir", "listen.address", "log.format", "store", "schemas"] {
+        let told = format!("{key} has changed and can't while scimd runs: restart scimd to apply");
+        assert!(log.contains(&told), "{key}\n{log}");
+    }
+    assert!(!log.contains("listen.tls has changed") && log.contains("is in force"), "{log}");
+    let (path, _) = create(&server.client(), "/Users", &user("ada"));
+    let location = server.client().get(&path).expect(200).text("/meta/location").to_owned();
+    assert!(location.contains(&port.to_string()), "clients are told what is true: {location}");
+    server.client().post("/Users", &json!({"userName": "bob", "x": 1})).expect(201);
+    server.until("the log level follows", |server| server.stderr().contains("DEBUG"));
+}
+
+/// Writes a new pair for 127.0.0.1.
+fn write_pair(folder: &Path) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_and_connections_go_on() {
+    let mut server = start("[limits]\nidle_timeout = \"5m\"\n");
+    let folder = server.data().join("tls");
+    let mut open = Raw::connect(&server);
+    assert_eq!(open.ask::<&str>("GET", "/healthz", &[]).status, 200);
+    let old = server.stranger();
+    let kept = fs::read(folder.join("cert.pem")).unwrap();
+    fs::write(folder.join("cert.pem"), "half a certifi").unwrap();
+    server.until("it is told", |server| server.stderr().contains("the one before is shown on"));
+    old.get("//healthz").expect(200);
+    fs::write(folder.join("cert.pem"), &kept).unwrap();
+    write_pair(&folder);
+    server.until("it is renewed", |server| {
+        server.stderr().contains("the certificate was renewed") && new_is_shown(server)
+    });
+    assert_eq!(open.ask::<&str>("GET", "/healthz", &[]).status, 200, "under the old one");
+    assert!(server.stderr().contains("valid_until=4096-01-01T00:00:00Z"), "{}", server.stderr());
+    let before = server.stderr().len();
+    let log = server.reload();
+    assert!(log.contains("is in force"), "{log}");
+    assert!(!server.stderr()[before..].contains("certificate"), "it has not changed");
+}
+
+/// Whether who trusts the new certificate alone gets in.
+fn new_is_shown(server: &Server) -> bool {
+    server.stranger().try_send("GET", "//healthz", None).is_ok_and(|reply| reply.status == 200)
+}
+
+#[test]
+fn sighup_takes_a_new_certificate_at_once_and_refuses_a_wrong_one() {
+    let mut server = start("");
+    let folder = server.folder().join("own");
+    fs::create_dir(&folder).unwrap();
+    write_pair(&folder);
+    fs::copy(server.data().join("tls/key.pem"), folder.join("other.pem")).unwrap();
+    let listen = |key: &str| {
+        format!("[listen]\ncertificate = \"own/cert.pem\"\nprivate_key = \"own/{key}\"\n")
+    };
+    server.rewrite(|text| text.replace("[listen]\n", &listen("other.pem")));
+    let log = server.reload();
+    assert!(log.contains("does not belong to the certificate"), "{log}");
+    server.client().get("/Users").expect(200);
+    fs::set_permissions(
+        folder.join("key.pem"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    server.reconfigure(|text| text.replace("other.pem", "key.pem"));
+    let client = Client::new(&folder.join("cert.pem"), server.port()).bearer(server.token());
+    client.header("X-Request-Origin", "localhost").get("/Users").expect(200);
+}
+
+#[test]
+fn twenty_reloads_under_load_cost_no_request() {
+    let mut server = start(CATALOGUE);
+    let client = server.client();
+    let (ending, done) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..3 {
+            let (client, ending, done) = (client.clone(), &ending, &done);
+            scope.spawn(move || {
+                let name = |turn: usize| format!("u{number}-{turn}");
+                for turn in 0.. {
+                    if ending.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // An id means the same under every name.
+                    let body = with(&name(turn), "entitlements", "workspace:main");
+                    let (path, _) = create(&client, "/Users", &body);
+                    assert_eq!(access(&client, &path).len(), 1, "whatever it is called");
+                    let title = json!([{"op": "replace", "path": "title", "value": "x"}]);
+                    client.patch(&path, &title).expect(200);
+                    client.get("/Users?count=5").expect(200);
+                    client.delete(&path).expect(204);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for turn in 0..20 {
+            let (from, to) = if turn % 2 == 0 { ("Main", "Head") } else { ("Head", "Main") };
+            let (from, to) = (format!("\"{from}\""), format!("\"{to}\""));
+            server.reconfigure(|text| text.replace(&from, &to));
+        }
+        ending.store(true, Ordering::Relaxed);
+    });
+    assert!(done.load(Ordering::Relaxed) > 3, "there was load");
+    server.succeed(&["verify"]);
+}

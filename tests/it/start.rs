@@ -1,0 +1,162 @@
+//! What a start refuses, in one sentence that says what to do.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use crate::harness::{Server, total};
+
+/// Insists that a start fails with one line, which has these words.
+#[track_caller]
+fn refuses(server: &Server, words: &[&str]) {
+    let output = server.run(&["serve"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("scimd: ")).collect();
+    assert!(errors.len() == 1 && words.iter().all(|word| errors[0].contains(word)), "{said}");
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A server that has stopped.
+fn stopped() -> Server {
+    let mut server = Server::start();
+    server.stop();
+    server
+}
+
+#[test]
+fn a_data_folder_that_others_may_enter() {
+    let mut server = stopped();
+    for mode in [0o750, 0o705, 0o710] {
+        set_mode(&server.data(), mode);
+        refuses(&server, &["others may enter", &format!("mode {mode:o}"), "run `chmod 700"]);
+    }
+    set_mode(&server.data(), 0o700);
+    server.boot(&[]);
+    assert_eq!(total(&server.client()), 0);
+}
+
+#[test]
+fn an_empty_data_folder_is_closed_to_others() {
+    let mut server = Server::configure("");
+    fs::create_dir(server.data()).unwrap();
+    set_mode(&server.data(), 0o755);
+    server.boot(&["--first-boot"]);
+    assert_eq!(fs::metadata(server.data()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn links_in_place_of_what_should_be_there() {
+    let mut server = stopped();
+    let (data, moved) = (server.data(), server.folder().join("moved"));
+    fs::rename(&data, &moved).unwrap();
+    symlink("moved", &data).unwrap();
+    let target = moved.canonicalize().unwrap();
+    refuses(&server, &["is a symbolic link", &format!("in data_dir: {}", target.display())]);
+    fs::remove_file(&data).unwrap();
+    fs::rename(&moved, &data).unwrap();
+    for file in ["lock", "tls/key.pem", "journal"] {
+        let (path, aside) = (data.join(file), server.folder().join("aside"));
+        fs::rename(&path, &aside).unwrap();
+        symlink(&aside, &path).unwrap();
+        refuses(&server, &[&format!("{file} is a symbolic link"), "put what it leads to"]);
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+    }
+    server.boot(&[]);
+}
+
+#[test]
+fn a_data_folder_of_another_user() {
+    let server = stopped();
+    let us = fs::metadata(server.folder()).unwrap().uid();
+    if us == 0 {
+        chown(server.data(), Some(65_534), None).unwrap();
+    } else {
+        // What a user can't give away, root has already.
+        server.rewrite(|text| text.replace("\"data\"", "\"/\""));
+    }
+    let owner = if us == 0 { 65_534 } else { 0 };
+    let words = [format!("belongs to user {owner}"), format!("`sudo -u '#{owner}' scimd")];
+    refuses(&server, &[&words[0], &words[1]]);
+    // No command may leave files there that the owner can't read.
+    let listed = server.run(&["token", "generate"]);
+    let said = String::from_utf8(listed.stderr).unwrap();
+    assert!(listed.status.code() == Some(1) && said.contains(&words[0]), "{said}");
+}
+
+#[test]
+#[ignore = "needs root; .ci/run has it and runs this"]
+fn a_file_of_another_user_in_the_data_folder() {
+    let server = stopped();
+    chown(server.data().join("tls/key.pem"), Some(65_534), None).unwrap();
+    refuses(&server, &["tls/key.pem", "belongs to user 65534", "chown -R 0"]);
+}
+
+#[test]
+fn a_disk_that_takes_nothing() {
+    for server in [Server::configure(""), stopped()] {
+        // Without the trap a write would kill, not fail.
+        let limited = "trap '' XFSZ; ulimit -f 0; exec \"$0\" serve";
+        let mut serve = Command::new("sh");
+        serve.args(["-c", limited, env!("CARGO_BIN_EXE_scimd")]).current_dir(server.folder());
+        let output = serve.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("can't write to the data folder") && said.contains("make room"),
+            "{said}"
+        );
+    }
+}
+
+/// A server with a certificate of its own that is valid between two years.
+fn with_certificate(from: i32, to: i32) -> Server {
+    let own = "[listen]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n";
+    let server = Server::configure(own);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(server.folder().join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(server.folder().join("key.pem"), key.serialize_pem()).unwrap();
+    set_mode(&server.folder().join("key.pem"), 0o600);
+    server
+}
+
+#[test]
+fn a_certificate_out_of_its_time() {
+    let expired = with_certificate(2001, 2002);
+    refuses(&expired, &["cert.pem was valid until 2002-01-01T00:00:00Z; put a newer one"]);
+    let early = with_certificate(2200, 2201);
+    refuses(
+        &early,
+        &["cert.pem is not valid before 2200-01-01T00:00:00Z; check this machine's clock"],
+    );
+}
+
+#[test]
+fn a_private_key_that_others_may_read() {
+    let mut server = with_certificate(2001, 2200);
+    let key = server.folder().join("key.pem");
+    for mode in [0o644, 0o604, 0o660] {
+        set_mode(&key, mode);
+        refuses(&server, &["others may read the private key", "key.pem", "run `chmod 600"]);
+    }
+    // A key of root's may be shared with a group.
+    set_mode(&key, 0o640);
+    if fs::metadata(&key).unwrap().uid() == 0 {
+        server.boot(&[]);
+        server.stop();
+    } else {
+        refuses(&server, &["run `chmod 600"]);
+    }
+    set_mode(&key, 0o400);
+    server.boot(&[]);
+}
