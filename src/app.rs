@@ -5,9 +5,11 @@ mod keeper;
 mod reload;
 mod supervisor;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::Door;
+use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained};
 use crate::journal::{History, Position};
 use crate::logging::LevelSwitch;
@@ -36,6 +39,9 @@ use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
 use crate::store::local::{Limits as StoreLimits, LocalStore};
 use reload::{InForce, Places};
+
+/// How long whoever asks for metrics may take for what they do.
+const METRICS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What resources may say: the access catalogue and the resource types, as the configuration has them.
 ///
@@ -201,6 +207,10 @@ async fn run(
     let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
     let listener = listen(&config, socket).await?;
     let address = listener.local_addr()?;
+    let metrics = match config.metrics.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     let admin = AdminSocket::bind(&config.data_dir)?;
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
@@ -240,13 +250,17 @@ async fn run(
         supervisor::stopping(places.listener.load().limits.drain_timeout);
     };
     let (listening, door) = (Arc::clone(&places.listener), Arc::clone(&places.door));
+    let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
     let drained = tokio::select! {
-        drained = server::serve(listener, listening, door, stop) => drained,
+        drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
+        () = door.keep_telling() => Drained::Complete,
+        () = tell_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&places.office)) => Drained::Complete,
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(in_force, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
     };
+    door.tell_rest();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
@@ -273,9 +287,7 @@ fn tell_of_missing_tokens(config: &Config, directory: &Directory) {
 async fn listen(config: &Config, socket: Option<std::net::TcpListener>) -> Result<TcpListener> {
     let address = config.listen.address;
     let Some(socket) = socket else {
-        return TcpListener::bind(address).await.with_context(|| {
-            format!("can't listen on {address}; is it taken, or not this machine's?")
-        });
+        return bind(address).await;
     };
     let passed = socket.local_addr()?;
     if !config.listen.tls && !passed.ip().to_canonical().is_loopback() {
@@ -289,6 +301,33 @@ async fn listen(config: &Config, socket: Option<std::net::TcpListener>) -> Resul
     }
     socket.set_nonblocking(true)?;
     Ok(TcpListener::from_std(socket)?)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}; is it taken, or not this machine's?"))
+}
+
+/// Tells whoever asks how the server is doing, until dropped; for ever in silence without a listener.
+async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
+    if let Some(listener) = listener {
+        let limits = server::Limits {
+            max_connections: 32,
+            max_connections_per_address: 32,
+            handshake_timeout: METRICS_PATIENCE,
+            header_timeout: METRICS_PATIENCE,
+            // Longer than from one look to the next.
+            idle_timeout: METRICS_PATIENCE * 12,
+            write_timeout: METRICS_PATIENCE,
+            drain_timeout: METRICS_PATIENCE,
+            max_header_bytes: 8192,
+        };
+        let never = std::future::pending();
+        let terms = Arc::new(ArcSwap::from_pointee(server::Terms { tls: None, limits }));
+        let _ = server::serve(listener, terms, Arc::new(monitor), never).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// What commands need of the configuration.

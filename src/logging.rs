@@ -1,10 +1,11 @@
 //! Logs: to standard error, as text for people or JSON for programs.
 
-use std::io::IsTerminal as _;
+mod line;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Format, Level, Log};
+use crate::config::{Level, Log};
+use line::Line;
 
 /// Sets how much is logged, while it is logged.
 pub struct LevelSwitch(Box<dyn Fn(EnvFilter) + Send + Sync>);
@@ -21,22 +22,17 @@ pub fn start(log: &Log) -> LevelSwitch {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(log.level))
         .with_writer(std::io::stderr)
-        .with_target(false);
-    // What fails below has been started already: the first one stays.
-    match log.format {
-        Format::Text => {
-            let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            LevelSwitch(Box::new(move |filter| drop(handle.reload(filter))))
-        }
-        Format::Json => {
-            let lines = lines.json().flatten_event(true).with_filter_reloading();
-            let handle = lines.reload_handle();
-            let _ = lines.try_init();
-            LevelSwitch(Box::new(move |filter| drop(handle.reload(filter))))
-        }
-    }
+        .event_format(Line::new(log.format))
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
+    // Already started: the first one stays.
+    let _ = lines.try_init();
+    // A panic is a line like any other. What it says may be a client's data: where it was is enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a part of scimd panicked; please report this as a bug");
+    }));
+    LevelSwitch(Box::new(move |filter| drop(handle.reload(filter))))
 }
 
 /// What sled says of itself below a warning is of no use to an operator.

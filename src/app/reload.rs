@@ -240,12 +240,14 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     keep("listen.address", wanted.listen.address != present.listen.address);
     keep("listen.tls", wanted.listen.tls != present.listen.tls);
     keep("log.format", wanted.log.format != present.log.format);
+    keep("metrics", wanted.metrics != present.metrics);
     keep("store", wanted.store != present.store);
     keep("schemas", wanted.schemas != present.schemas);
     wanted.data_dir.clone_from(&present.data_dir);
     wanted.listen.address = present.listen.address;
     wanted.listen.tls = present.listen.tls;
     wanted.log.format = present.log.format;
+    wanted.metrics = present.metrics.clone();
     wanted.store = present.store.clone();
     wanted.schemas.clone_from(&present.schemas);
     kept

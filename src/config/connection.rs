@@ -30,6 +30,8 @@ pub struct Connection {
     pub on_inactive_create: OnInactiveCreate,
     /// What happens when it takes too much from too many.
     pub brake: Brake,
+    /// How many requests it may make in a day of UTC, 1 to 1000000000; `None` for any number.
+    pub daily_requests: Option<u32>,
 }
 
 /// Which resources a connection may change; it may read all.
@@ -212,6 +214,7 @@ impl Default for Connection {
             scope: Scope::default(),
             on_inactive_create: OnInactiveCreate::default(),
             brake: Brake::default(),
+            daily_requests: None,
         }
     }
 }
@@ -258,6 +261,8 @@ impl Connection {
         let scope = section.parsed("scope", Scope::default());
         let on_inactive_create = section.parsed("on_inactive_create", OnInactiveCreate::default());
         let brake = section.table("brake", Brake::read);
+        let daily_requests = section.integer("daily_requests", 1..=1_000_000_000, u32::MAX);
+        let limited = section.is_written("daily_requests");
         Some(Self {
             method: method?,
             default_workspace,
@@ -269,6 +274,7 @@ impl Connection {
             scope,
             on_inactive_create,
             brake,
+            daily_requests: limited.then_some(daily_requests),
         })
     }
 }

@@ -9,8 +9,11 @@ use super::reader::Section;
 pub struct Limits {
     /// Open connections at once; 1 to 100000.
     pub max_connections: usize,
-    /// Open connections at once from one address; 1 to 100000.
+    /// Open connections at once from one address, or one /64 of IPv6; 1 to 100000.
     pub max_connections_per_address: usize,
+    /// Refused requests in a minute from one address, or one /64 of IPv6, that are answered 401, and
+    /// not 429; 0 to 100000, 0 for no limit.
+    pub max_refusals_per_minute: u32,
     /// Time for the TLS handshake; 1s to 5m.
     pub handshake_timeout: Duration,
     /// Time for a request's head, from its first byte; 1s to 5m.
@@ -43,6 +46,7 @@ impl Default for Limits {
         Self {
             max_connections: 800,
             max_connections_per_address: 256,
+            max_refusals_per_minute: 10,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -73,6 +77,11 @@ impl Limits {
                 "max_connections_per_address",
                 1..=100_000,
                 default.max_connections_per_address,
+            ),
+            max_refusals_per_minute: section.integer(
+                "max_refusals_per_minute",
+                0..=100_000,
+                default.max_refusals_per_minute,
             ),
             handshake_timeout: section.duration(
                 "handshake_timeout",

@@ -65,7 +65,7 @@ impl Listen {
 }
 
 /// A socket address whose error says what is expected.
-struct ListenAddress(SocketAddr);
+pub(super) struct ListenAddress(pub(super) SocketAddr);
 
 impl FromStr for ListenAddress {
     type Err = Invalid;

@@ -17,6 +17,7 @@ mod limits;
 mod listen;
 mod load;
 mod log;
+mod metrics;
 mod name;
 mod notes;
 mod origin;
@@ -42,6 +43,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{ConfigError, SYSTEM_FILE};
 pub use log::{Format, Level, Log};
+pub use metrics::Metrics;
 pub use name::{derived_id, is_permission};
 pub use notes::Problem;
 pub use origin::Origin;
@@ -86,6 +88,8 @@ pub struct Config {
     pub limits: Limits,
     /// How much is logged, and in which form.
     pub log: Log,
+    /// Where scimd tells how it is doing.
+    pub metrics: Metrics,
     /// What the embedded database may use, and what is kept beside it.
     pub store: Store,
     /// Attributes of the operator's own.
@@ -108,6 +112,7 @@ impl Default for Config {
             grants: Vec::new(),
             limits: Limits::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
             store: Store::default(),
             schemas: Vec::new(),
         }
@@ -161,6 +166,7 @@ impl Config {
             grants,
             limits: root.table("limits", Limits::read),
             log: root.table("log", Log::read),
+            metrics: root.table("metrics", Metrics::read),
             store: root.table("store", Store::read),
             schemas: root
                 .tables("schemas", SchemaConfig::read)
@@ -291,6 +297,7 @@ mod tests {
             "grants",
             "limits",
             "log",
+            "metrics",
             "store",
             "schemas",
         ];
@@ -313,6 +320,7 @@ mod tests {
             trusted_proxies = ["10.0.0.1", "10.0.0.2"]
             [connections.okta]
             method = "okta"
+            daily_requests = 5_000
             [connections.app_2]
             method = "custom"
             default_workspace = "Sales"
@@ -328,6 +336,8 @@ mod tests {
             idle_timeout = "2m"
             [log]
             format = "json"
+            [metrics]
+            listen = "[::1]:9464"
             [store]
             snapshot_interval = "12h"
             keep_journal = "400d"
@@ -339,10 +349,12 @@ mod tests {
         let okta = &config.connections["okta"];
         assert_eq!((okta.method, okta.default_workspace.as_str()), (Method::Okta, "Support"));
         assert!(okta.ip_allowlist.is_none() && okta.service_origin.is_none());
+        assert_eq!(okta.daily_requests, Some(5_000));
         assert_eq!(config.connections["app_2"].default_workspace, "Sales");
         assert_eq!(config.workspaces[1].teams, ["East", "West"]);
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
         assert_eq!(config.log.format, Format::Json);
+        assert_eq!(config.metrics.listen, Some("[::1]:9464".parse().unwrap()));
         assert_eq!(config.store.snapshot_interval, Duration::from_secs(43_200));
         let days = Duration::from_secs(400 * 86_400);
         assert_eq!(config.store.keep_journal, Retention::For(days));
@@ -389,6 +401,10 @@ mod tests {
             ("[store]\nkeep_snapshots = 0", "expected 1 to 1000"),
             ("[limits]\nmax_count = 50", "2: limits.max_count: max_count is 50"),
             ("[limits]\ndefault_count = 2000", "2: limits.default_count: max_count is 1000"),
+            ("[limits]\nmax_refusals_per_minute = -1", "expected 0 to 100000"),
+            ("[metrics]\nlisten = '0.0.0.0:9464'", "2: metrics.listen: \"0.0.0.0:9464\" can be"),
+            ("[metrics]\nlisten = '9464'", "2: metrics.listen: \"9464\" is not an IP address"),
+            ("[connections.a]\nmethod = 'okta'\ndaily_requests = 0", "expected 1 to 1000000000"),
             ("[limits]\nmax_header_bytes = 4096", "expected 8192 to 1048576"),
             ("[listen]\naddress = 'localhost:80'", "2: listen.address: \"localhost:80\" is not"),
             ("[listen]\nadress = 1", "2: unknown key \"listen.adress\"; did you mean \"address\"?"),

@@ -12,6 +12,7 @@ mod create;
 mod cursor;
 mod delete;
 mod error;
+mod figures;
 mod follow;
 mod member;
 mod patch;
@@ -46,6 +47,7 @@ pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
+pub use figures::Figures;
 pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
@@ -70,6 +72,7 @@ use crate::scim::schema::Registry;
 use crate::store::Store;
 use brake::Brakes;
 use cursor::Cursors;
+use figures::Counted;
 use refusal::Refusals;
 use token::TokenTable;
 use writer::{Hand, Order, Queued, Writer};
@@ -111,6 +114,7 @@ struct Shared {
     refusals: Refusals,
     cursors: Cursors,
     brakes: Brakes,
+    counted: Counted,
 }
 
 impl Directory {
@@ -125,7 +129,8 @@ impl Directory {
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
         let (refusals, brakes) = (Refusals::default(), Brakes::new());
-        let shared = Arc::new(Shared { store, tokens, refusals, cursors, brakes });
+        let counted = Counted::new();
+        let shared = Arc::new(Shared { store, tokens, refusals, cursors, brakes, counted });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })
@@ -141,8 +146,8 @@ impl Directory {
         let (order, pending) = self.order(actor, command);
         match self.writer.try_send(order) {
             Ok(()) => {}
-            Err(TrySendError::Full(order)) => order.fail(DirectoryError::Busy),
-            Err(TrySendError::Disconnected(order)) => order.fail(DirectoryError::Stopped),
+            Err(TrySendError::Full(order)) => self.fail(order, DirectoryError::Busy),
+            Err(TrySendError::Disconnected(order)) => self.fail(order, DirectoryError::Stopped),
         }
         pending
     }
@@ -151,7 +156,7 @@ impl Directory {
     fn submit_in_turn<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (order, pending) = self.order(actor, command);
         if let Err(order) = self.writer.send(order) {
-            order.fail(DirectoryError::Stopped);
+            self.fail(order, DirectoryError::Stopped);
         }
         pending
     }
@@ -159,7 +164,14 @@ impl Directory {
     fn order<C: Command>(&self, actor: Actor, command: C) -> (Order, Pending<C::Output>) {
         let (reply, answer) = oneshot::channel();
         let queued = Queued::new(Arc::clone(&self.settings), actor, command, reply);
+        // Before the writer can take it.
+        self.shared.counted.waiting.add_one();
         (Order::Run(Box::new(queued)), Pending(answer))
+    }
+
+    fn fail(&self, order: Order, error: DirectoryError) {
+        self.shared.counted.waiting.take_one();
+        order.fail(error);
     }
 
     /// What accounts may be given.

@@ -256,7 +256,10 @@ impl Writer {
         let mut jobs = Vec::new();
         let adoption = loop {
             match next {
-                Some(Order::Run(job)) => jobs.push(job),
+                Some(Order::Run(job)) => {
+                    self.shared.counted.waiting.take_one();
+                    jobs.push(job);
+                }
                 Some(Order::Adopt(adoption)) => break Some(adoption),
                 None => break None,
             }
@@ -313,6 +316,9 @@ impl Writer {
                 }
             }
             let mut rest = jobs.split_off(of_job.len());
+            if !changes.is_empty() {
+                self.shared.counted.groups.observe(changes.len() as u64);
+            }
             let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { store.commit(changes) };
             let outcomes = match outcomes {
                 Ok(outcomes) => outcomes,

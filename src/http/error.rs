@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Map, Value};
 
+use super::gate::QuotaUsedUp;
 use super::respond::{self, Answer};
 use crate::config::duration;
 use crate::connection::dialect::Dialect;
@@ -28,6 +29,10 @@ const MAX_DETAIL: usize = 600;
 pub(super) enum Failure {
     /// The gate did not let it in.
     Unauthenticated,
+    /// The gate did not let it in, as so often before; how long it had better wait.
+    TooManyRefusals(Duration),
+    /// Its connection has made its requests of the day.
+    QuotaUsedUp(QuotaUsedUp),
     /// There is nothing at that path.
     NotFound(String),
     /// The path is not for that method; these it is for.
@@ -107,6 +112,21 @@ impl Failure {
                  address that the request comes from; scimd's log has the reason.",
             )
             .with(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
+            Self::TooManyRefusals(wait) => Told::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests from this address were refused of late, as this one is. Check the \
+                 bearer token, the X-Request-Origin header and the address that the request comes from; \
+                 scimd's log has the reason.",
+            )
+            .with(RETRY_AFTER, &seconds(wait)),
+            Self::QuotaUsedUp(QuotaUsedUp { limit, left }) => Told::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!(
+                    "This connection has made its {limit} requests of today (daily_requests); more are \
+                     taken from midnight UTC on."
+                ),
+            )
+            .with(RETRY_AFTER, &seconds(left)),
             Self::NotFound(detail) => Told::new(StatusCode::NOT_FOUND, detail),
             Self::MethodNotAllowed(allow) => Told::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -145,6 +165,11 @@ impl Failure {
             ),
         }
     }
+}
+
+/// Whole seconds, and no fewer than they are.
+fn seconds(wait: Duration) -> String {
+    wait.as_millis().div_ceil(1_000).max(1).to_string()
 }
 
 /// What the client is told.

@@ -9,10 +9,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
+use jiff::Timestamp;
 
+use super::refusal::Refused;
+use super::traffic::{Requests, Traffic};
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
@@ -22,6 +26,9 @@ use crate::event::{Actor, Reason};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
+
+/// The seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
 
 /// What is asked of every request.
 pub(super) struct Gate {
@@ -39,6 +46,8 @@ struct Rules {
     compat: Compat,
     held_to: directory::Rules,
     default_access: Arc<DefaultAccess>,
+    daily_requests: Option<u32>,
+    requests: Arc<Requests>,
 }
 
 /// Who passed the gate.
@@ -53,11 +62,37 @@ pub(super) struct Admitted {
     pub rules: directory::Rules,
     /// What its accounts get if a request names no workspace.
     pub default_access: Arc<DefaultAccess>,
+    /// How many requests it may make in a day.
+    pub daily_requests: Option<u32>,
+    /// What it has asked by now.
+    pub requests: Arc<Requests>,
     token: String,
     address: IpAddr,
 }
 
 impl Admitted {
+    /// Counts the request against its connection's share of the day.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaUsedUp`]: it is beyond that.
+    pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaUsedUp> {
+        let Some(limit) = self.daily_requests else { return Ok(()) };
+        let second = now.as_second().max(0) as u64;
+        let number = self.requests.number_of_day((second / DAY) as u32);
+        if number <= limit {
+            return Ok(());
+        }
+        if number == limit + 1 {
+            tracing::warn!(
+                connection = self.connection,
+                daily_requests = limit,
+                "it has made its requests of today; those until midnight UTC are answered 429"
+            );
+        }
+        Err(QuotaUsedUp { limit, left: Duration::from_secs(DAY - second % DAY) })
+    }
+
     pub(super) fn into_actor(self) -> Actor {
         Actor::Connection { name: self.connection, token: self.token, address: self.address }
     }
@@ -70,7 +105,16 @@ pub(super) struct Speaker {
     token: String,
 }
 
-/// The true reason of a refusal; for log and audit trail alone.
+/// A connection has made its requests of the day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuotaUsedUp {
+    /// How many they are.
+    pub limit: u32,
+    /// Until the next day begins, in UTC.
+    pub left: Duration,
+}
+
+/// The true reason of a refusal; for log, metrics and audit trail alone.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
@@ -96,8 +140,8 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The word for it in the audit trail.
-    fn reason(&self) -> Reason {
+    /// The word for it in metrics and audit trail.
+    pub(super) fn reason(&self) -> Reason {
         match self {
             Self::ForwardedFor => Reason::ForwardedFor,
             Self::AddressOfNobody(_) | Self::Address(..) => Reason::Address,
@@ -112,7 +156,7 @@ impl Refusal {
     }
 
     /// The connection and the id of the token, if what was sent is a token of ours.
-    fn speaker(&self) -> Option<(&str, &str)> {
+    pub(super) fn speaker(&self) -> Option<(&str, &str)> {
         match self {
             Self::Token(TokenRefusal::Expired { id, connection }) => Some((connection, id)),
             Self::UnknownConnection(speaker)
@@ -125,7 +169,7 @@ impl Refusal {
 }
 
 impl Gate {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, traffic: &Traffic) -> Self {
         let allowlists = config.connections.values().map(|rules| rules.ip_allowlist.clone());
         Self {
             connections: config
@@ -142,6 +186,8 @@ impl Gate {
                             &connection.default_workspace,
                             &connection.default_permissions,
                         )),
+                        daily_requests: connection.daily_requests,
+                        requests: traffic.connection(name),
                     };
                     (name.clone(), rules)
                 })
@@ -151,20 +197,9 @@ impl Gate {
         }
     }
 
-    /// What the audit trail is to tell of a refusal.
-    pub(super) fn told(
-        &self,
-        peer: IpAddr,
-        headers: &HeaderMap,
-        refusal: &Refusal,
-    ) -> directory::Refusal {
-        let (connection, token) = refusal.speaker().unzip();
-        directory::Refusal {
-            reason: refusal.reason(),
-            connection: connection.map(ToOwned::to_owned),
-            token: token.map(ToOwned::to_owned),
-            address: self.address(peer, headers).unwrap_or(peer),
-        }
+    /// The connections that may be let in.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &str> {
+        self.connections.keys().map(String::as_str)
     }
 
     /// Lets a request in, or not.
@@ -173,8 +208,18 @@ impl Gate {
         peer: IpAddr,
         headers: &HeaderMap,
         directory: &Directory,
+    ) -> Result<Admitted, Refused> {
+        let address =
+            self.address(peer, headers).map_err(|refusal| Refused { address: peer, refusal })?;
+        self.check(address, headers, directory).map_err(|refusal| Refused { address, refusal })
+    }
+
+    fn check(
+        &self,
+        address: IpAddr,
+        headers: &HeaderMap,
+        directory: &Directory,
     ) -> Result<Admitted, Refusal> {
-        let address = self.address(peer, headers)?;
         if self.anybody.as_ref().is_some_and(|anybody| !anybody.contains(address)) {
             return Err(Refusal::AddressOfNobody(address));
         }
@@ -201,6 +246,8 @@ impl Gate {
             compat: rules.compat,
             rules: rules.held_to,
             default_access: Arc::clone(&rules.default_access),
+            daily_requests: rules.daily_requests,
+            requests: Arc::clone(&rules.requests),
             connection: token.connection,
             token: token.id,
             address,

@@ -5,39 +5,49 @@
 //! SCIM's form goes back and one line is logged.
 
 mod body;
+mod burst;
 mod error;
 mod gate;
+pub mod monitor;
 mod precondition;
+mod refusal;
 mod respond;
 mod router;
 mod scim;
 pub mod server;
 mod terms;
+mod throttle;
+mod traffic;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::directory::{Directory, DirectoryError};
 use error::Failure;
 use gate::Admitted;
+use refusal::Refusals;
 use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
+use server::Counts;
 use terms::Terms;
+use traffic::{Requests, Traffic};
 
 /// How many searches may look at many resources at once.
 const MAX_SCANS: usize = 4;
@@ -45,10 +55,16 @@ const MAX_SCANS: usize = 4;
 /// Below which path SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
 
+/// Tells a client that was let in by what its request is found in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Answers requests: the service behind the listener.
 pub struct Door {
     /// A request takes them once, and goes by them to its end.
     terms: ArcSwap<Terms>,
+    refusals: Refusals,
+    traffic: Traffic,
+    connections: Arc<Counts>,
     /// Whether the server has begun to stop.
     stopping: AtomicBool,
     /// Tells this process's requests from those of the one before.
@@ -60,12 +76,13 @@ impl Door {
     /// A door to the directory, as the configuration wants it. `boot` is a text that no other start of
     /// this appliance has; it begins each request id.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
+        let traffic = Traffic::new();
+        let scans = Arc::new(Semaphore::new(MAX_SCANS));
         Self {
-            terms: ArcSwap::from_pointee(Terms::new(
-                directory,
-                config,
-                Arc::new(Semaphore::new(MAX_SCANS)),
-            )),
+            terms: ArcSwap::from_pointee(Terms::new(directory, config, scans, &traffic)),
+            refusals: Refusals::new(config.limits.max_refusals_per_minute),
+            traffic,
+            connections: Arc::default(),
             stopping: AtomicBool::new(false),
             boot,
             requests: AtomicU64::new(0),
@@ -76,7 +93,8 @@ impl Door {
     /// are still being answered under the one before.
     pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
         let scans = Arc::clone(&self.terms.load().scans);
-        let terms = Terms::new(directory, config, scans);
+        self.refusals.limit(config.limits.max_refusals_per_minute);
+        let terms = Terms::new(directory, config, scans, &self.traffic);
         let before = Arc::downgrade(&self.terms.swap(Arc::new(terms)));
         move || before.strong_count() > 0
     }
@@ -95,17 +113,22 @@ impl Door {
     ) -> Result<Answer, Failure> {
         let mut terms = self.terms.load_full();
         let routed = router::find(&parts.method, parts.uri.path());
-        if let Ok(Routed { action: action @ (Action::Health | Action::Ready), template, .. }) =
-            &routed
-        {
-            note.route = template;
+        if let Ok(Routed { action: action @ (Action::Health | Action::Ready), row, .. }) = &routed {
+            note.row = Some(*row);
             return Ok(self.health(&terms, *action));
         }
-        let mut admitted = match admit(&terms, peer, parts, note) {
+        let mut admitted = match self.admit(&terms, peer, parts, note) {
             Ok(admitted) => admitted,
             Err(failure) => {
                 body::discard(parts, body, body::REFUSED).await;
                 return Err(failure);
+            }
+        };
+        let routed = match admitted.count(Clock::System.now()) {
+            Ok(()) => routed,
+            Err(used_up) => {
+                self.traffic.note_over_quota();
+                Err(Failure::QuotaUsedUp(used_up))
             }
         };
         let routed = match routed {
@@ -115,7 +138,7 @@ impl Door {
                 return Err(failure);
             }
         };
-        note.route = routed.template;
+        note.row = Some(routed.row);
         let body = if routed.action.takes_body() {
             let limits = body::Limits { bytes: terms.max_body_bytes, time: terms.body_timeout };
             body::read(parts, body, limits).await?
@@ -129,12 +152,44 @@ impl Door {
                 // Nothing was done: it is asked for anew, under the terms that hold now.
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
                     terms = self.terms.load_full();
-                    admitted = admit(&terms, peer, parts, note)?;
+                    admitted = self.admit(&terms, peer, parts, note)?;
                 }
                 Ok(outcome) => return outcome,
                 Err(_) => return Err(Failure::TooSlow),
             }
         }
+    }
+
+    /// Has the gate look at a request, and notes what it finds.
+    fn admit(
+        &self,
+        terms: &Terms,
+        peer: IpAddr,
+        parts: &Parts,
+        note: &mut Note,
+    ) -> Result<Admitted, Failure> {
+        match terms.gate.admit(peer, &parts.headers, &terms.directory) {
+            Ok(admitted) => {
+                note.connection.clone_from(&admitted.connection);
+                note.dialect = admitted.manner.dialect();
+                note.requests = Some(Arc::clone(&admitted.requests));
+                Ok(admitted)
+            }
+            Err(refused) => {
+                terms.directory.note_refusal(refused.told());
+                Err(self.refusals.refuse(&refused, &note.id))
+            }
+        }
+    }
+
+    /// Tells the log of refusals, until dropped.
+    pub async fn keep_telling(&self) {
+        self.refusals.keep_telling().await;
+    }
+
+    /// Tells the log of the refusals that it does not know of yet.
+    pub fn tell_rest(&self) {
+        self.refusals.tell_rest();
     }
 
     /// Whether it lives, which is whether changes can be made; ready it is not when it stops, either.
@@ -149,25 +204,13 @@ impl Door {
     }
 }
 
-/// Has the gate look at a request, and notes what it finds.
-fn admit(terms: &Terms, peer: IpAddr, parts: &Parts, note: &mut Note) -> Result<Admitted, Failure> {
-    match terms.gate.admit(peer, &parts.headers, &terms.directory) {
-        Ok(admitted) => {
-            note.connection.clone_from(&admitted.connection);
-            note.dialect = admitted.manner.dialect();
-            Ok(admitted)
-        }
-        Err(refusal) => {
-            note.refusal = Some(refusal.to_string());
-            terms.directory.note_refusal(terms.gate.told(peer, &parts.headers, &refusal));
-            Err(Failure::Unauthenticated)
-        }
-    }
-}
-
 impl server::Service for Door {
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
         (respond::SCIM_JSON, error::unparsed(status, self.terms.load().strangers))
+    }
+
+    fn counts(&self) -> &Arc<Counts> {
+        &self.connections
     }
 
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -179,7 +222,7 @@ impl server::Service for Door {
             let work = pin!(self.answer(peer, &parts, body, &mut note));
             CatchPanic(AssertUnwindSafe(work)).await
         };
-        let answer = match outcome {
+        let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 failure.log(&note.id);
@@ -193,7 +236,14 @@ impl server::Service for Door {
                 Failure::Internal.into_answer(&note.id, note.dialect)
             }
         };
-        note.log(peer, &parts, answer.status(), watch);
+        let took = watch.elapsed();
+        self.traffic.note(note.requests.as_deref(), note.row, answer.status(), took);
+        if note.requests.is_some()
+            && let Ok(id) = HeaderValue::from_str(&note.id)
+        {
+            answer.headers_mut().insert(REQUEST_ID, id);
+        }
+        note.log(&parts, answer.status(), took);
         answer
     }
 }
@@ -204,29 +254,32 @@ struct Note {
     connection: String,
     /// In which failures are told.
     dialect: Dialect,
-    route: &'static str,
-    refusal: Option<String>,
+    /// The row of its route.
+    row: Option<usize>,
+    /// Those of its connection; `None` if it was not let in, or need not be.
+    requests: Option<Arc<Requests>>,
 }
 
 impl Note {
     fn new(id: String, dialect: Dialect) -> Self {
-        Self { id, connection: String::new(), dialect, route: "", refusal: None }
+        Self { id, connection: String::new(), dialect, row: None, requests: None }
     }
 
-    fn log(&self, peer: IpAddr, parts: &Parts, status: StatusCode, watch: Stopwatch) {
-        let (request, status) = (&self.id, status.as_u16());
-        if let Some(reason) = &self.refusal {
-            tracing::warn!(request, %peer, status, reason, "refused");
+    /// Logs a request of a connection. Of others nobody needs a line each, and an attack would make
+    /// many: whoever is refused is told of by `refusal`.
+    fn log(&self, parts: &Parts, status: StatusCode, took: Duration) {
+        if self.requests.is_none() {
             return;
         }
-        let ms = watch.elapsed().as_secs_f64() * 1_000.0;
+        // Hundredths are enough.
+        let ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         tracing::info!(
-            request,
+            request = self.id,
             connection = self.connection,
             method = %parts.method,
-            route = self.route,
-            status,
-            ms = format_args!("{ms:.2}"),
+            route = self.row.map_or("", router::template),
+            status = status.as_u16(),
+            ms,
             "request"
         );
     }

@@ -59,7 +59,7 @@ impl Action {
 /// The routes. The first whose template fits is taken; `{type}` is a resource type's endpoint.
 ///
 /// Everything but `/healthz` and `/readyz` is behind the gate. HEAD is answered like GET.
-const ROUTES: &[(Method, &str, Action)] = &[
+pub(super) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::GET, "/healthz", Action::Health),
     (Method::GET, "/readyz", Action::Ready),
     (Method::GET, "/scim/v2/ServiceProviderConfig", Action::ServiceProviderConfig),
@@ -94,7 +94,8 @@ const SEARCH: &str = ".search";
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub(super) action: Action,
-    pub(super) template: &'static str,
+    /// Its place in [`ROUTES`].
+    pub(super) row: usize,
     pub(super) endpoint: String,
     pub(super) id: String,
 }
@@ -109,11 +110,11 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
     let mut allowed: Vec<&Method> = Vec::new();
-    for (allowed_method, template, action) in ROUTES {
+    for (row, (allowed_method, template, action)) in ROUTES.iter().enumerate() {
         let Some((endpoint, id)) = fit(template, &segments) else { continue };
         if allowed_method == method {
             let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
-            return Ok(Routed { action: *action, template, endpoint, id });
+            return Ok(Routed { action: *action, row, endpoint, id });
         }
         allowed.push(allowed_method);
     }
@@ -122,6 +123,11 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     } else {
         Err(Failure::MethodNotAllowed(allow(&allowed)))
     }
+}
+
+/// The template of a row, as logs and metrics name a route.
+pub(super) fn template(row: usize) -> &'static str {
+    ROUTES.get(row).map_or("", |(_, template, _)| template)
 }
 
 fn allow(methods: &[&Method]) -> String {

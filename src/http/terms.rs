@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::BASE_PATH;
 use super::gate::Gate;
 use super::scim::discovery::Discovery;
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::Manner;
@@ -35,8 +36,14 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// What a configuration comes to. The directory goes by the same; `scans` are those of all terms.
-    pub(super) fn new(directory: Arc<Directory>, config: &Config, scans: Arc<Semaphore>) -> Self {
+    /// What a configuration comes to. The directory goes by the same; `scans` and `traffic` are those of
+    /// all terms.
+    pub(super) fn new(
+        directory: Arc<Directory>,
+        config: &Config,
+        scans: Arc<Semaphore>,
+        traffic: &Traffic,
+    ) -> Self {
         let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
         let page_limits = PageLimits {
             default_count: config.limits.default_count,
@@ -46,7 +53,7 @@ impl Terms {
         let mut methods = config.connections.values().map(|connection| connection.method);
         let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
         Self {
-            gate: Gate::new(config),
+            gate: Gate::new(config, traffic),
             strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,

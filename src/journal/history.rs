@@ -7,11 +7,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::segment::Segment;
 use super::{Frame, Hash, JournalError, sync_folder};
+use crate::metrics::{Counts, Histogram};
 
 /// A place in a journal: a change by its number, and its hash, which speaks for all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +47,11 @@ impl fmt::Display for Position {
         self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+/// Bounds of the time that a sync takes, in microseconds.
+const SYNCS: &[u64] = &[
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000,
+];
 
 /// A journal for readers.
 #[derive(Clone)]
@@ -53,15 +60,27 @@ pub struct History {
     identity: [u8; 16],
     /// The last change on disk.
     end: Arc<Mutex<Position>>,
+    /// How long syncs took, in microseconds.
+    syncs: Arc<Histogram>,
 }
 
 impl History {
     pub(super) fn new(folder: &Path, identity: [u8; 16], end: Position) -> Self {
-        Self { folder: folder.to_owned(), identity, end: Arc::new(Mutex::new(end)) }
+        let syncs = Arc::new(Histogram::new(SYNCS));
+        Self { folder: folder.to_owned(), identity, end: Arc::new(Mutex::new(end)), syncs }
     }
 
     pub(super) fn advance(&self, end: Position) {
         *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    pub(super) fn note_sync(&self, took: Duration) {
+        self.syncs.observe(took.as_micros() as u64);
+    }
+
+    /// How long the syncs of appended groups took since the journal was opened, in microseconds.
+    pub fn syncs(&self) -> Counts {
+        self.syncs.counts()
     }
 
     /// What tells this journal from any other.

@@ -21,6 +21,7 @@ pub use frame::{Frame, Hash, Write, decode_writes, encode_write};
 pub use history::{History, Position};
 use segment::{Segment, Tail};
 
+use crate::clock::Stopwatch;
 use crate::event::Head;
 
 /// At which size a new file is begun.
@@ -213,7 +214,9 @@ impl Journal {
         self.lay_out(self.end + bytes.len() as u64)?;
         let path = &self.segment.path;
         self.file.write_all_at(&bytes, self.end).map_err(JournalError::io("write", path))?;
+        let watch = Stopwatch::start();
         self.file.sync_data().map_err(JournalError::io("sync", path))?;
+        self.history.note_sync(watch.elapsed());
         self.end += bytes.len() as u64;
         self.last = last;
         self.history.advance(last);

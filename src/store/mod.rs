@@ -12,6 +12,7 @@
 pub mod backup;
 pub mod check;
 mod engine;
+pub mod figures;
 pub mod folder;
 pub mod inspect;
 pub mod keys;

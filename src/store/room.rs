@@ -61,7 +61,8 @@ impl Room {
         outcome
     }
 
-    fn left(&self) -> io::Result<u64> {
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> io::Result<u64> {
         let disk = rustix::fs::statvfs(&self.folder)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::check::{self, Check};
+use super::figures::Figures;
 use super::local::{LocalStore, mark_for_compaction};
 use super::snapshot::{self, Snapshot, Whole};
 use super::snapshots::Snapshots;
@@ -50,6 +51,9 @@ pub trait Upkeep {
     /// Checks what is kept besides the state.
     fn check(&self) -> Vec<Check>;
 
+    /// How the store is doing.
+    fn figures(&self) -> Figures;
+
     /// The newest snapshot that there is.
     ///
     /// # Errors
@@ -79,6 +83,10 @@ impl Upkeep for LocalStore {
     fn check(&self) -> Vec<Check> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         vec![check::journal(&self.history), check::snapshots(&snapshots, &self.history)]
+    }
+
+    fn figures(&self) -> Figures {
+        self.read_figures()
     }
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("config", 0),
     ("fold", 0),
     ("logging", 0),
+    ("metrics", 0),
     ("secret", 0),
     ("access", 1),
     ("connection", 1),

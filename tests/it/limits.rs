@@ -133,6 +133,73 @@ fn a_head_of_just_the_limit_is_taken_and_one_byte_more_is_431() {
 }
 
 #[test]
+fn a_uri_of_just_the_limit_is_taken_and_one_byte_more_is_414() {
+    let server = Server::start_with("[limits]\nmax_header_bytes = 131072");
+    for (bytes, status) in [(65_533, 200), (65_534, 200), (65_535, 414), (100_000, 414)] {
+        let uri = format!("/healthz?{}", "x".repeat(bytes - "/healthz?".len()));
+        let mut raw = Raw::connect(&server);
+        raw.write(format!("GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(raw.reply().status, status, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_hundred_headers_are_taken_and_one_more_is_431() {
+    let server = Server::start();
+    for (headers, status) in [(99, 200), (100, 200), (101, 431), (400, 431)] {
+        let others: String = (1..headers).map(|number| format!("X-{number}: x\r\n")).collect();
+        let mut raw = Raw::connect(&server);
+        raw.write(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{others}\r\n"));
+        assert_eq!(raw.reply().status, status, "{headers} headers");
+    }
+}
+
+#[test]
+fn who_takes_time_within_the_limits_is_served() {
+    let server = Server::start_with(&SHORT.replace("1s", "8s"));
+    let pause = || std::thread::sleep(Duration::from_millis(600));
+    let socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    pause();
+    let mut raw = Raw::over(&server, socket).unwrap();
+    pause();
+    let body = user("slow").to_string();
+    let head = create(&server, body.len());
+    for part in [&head[..20], &head[20..], &body[..5], &body[5..]] {
+        raw.write(part);
+        pause();
+    }
+    assert_eq!(raw.reply().status, 201);
+    pause();
+    assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
+}
+
+#[test]
+fn an_answer_that_nobody_takes_is_cut() {
+    let mut server = Server::start_with(
+        "[limits]\nrequest_timeout = \"1s\"\nmax_resource_bytes = 1048576\n[log]\nlevel = \"debug\"",
+    );
+    let client = server.client();
+    let title = "x".repeat(900_000);
+    for number in 0..8 {
+        let mut body = user(&format!("big{number}"));
+        body["title"] = title.as_str().into();
+        client.post("/Users", &body).expect(201);
+    }
+    let ask = format!(
+        "GET /scim/v2/Users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         X-Request-Origin: localhost\r\n\r\n",
+        server.token()
+    );
+    let mut raw = Raw::connect(&server);
+    // More than the buffers of two sockets hold.
+    raw.write(ask.repeat(8));
+    server.until("it is cut", |server| server.stderr().contains("takes no bytes of the resp"));
+    let taken = raw.rest().len();
+    assert!(taken > 0 && taken < 8 * 8 * title.len(), "it ended after {taken} bytes");
+    assert_eq!(Raw::connect(&server).ask::<&str>("GET", "/healthz", &[]).status, 200);
+}
+
+#[test]
 fn a_request_whose_body_is_still_arriving_is_answered_after_sigterm() {
     let mut server = Server::start();
     let body = user("late").to_string();

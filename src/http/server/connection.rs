@@ -63,8 +63,14 @@ pub(super) async fn run<S: Service>(
     let handshake = timeout(limits.handshake_timeout, tls.acceptor().accept(socket));
     let socket = match handshake.await {
         Ok(Ok(socket)) => socket,
-        Ok(Err(error)) => return debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return debug!(%peer, "TLS handshake took too long"),
+        Ok(Err(error)) => {
+            shared.service.counts().handshakes_failed.add_one();
+            return debug!(%peer, %error, "TLS handshake failed");
+        }
+        Err(_) => {
+            shared.service.counts().handshakes_too_slow.add_one();
+            return debug!(%peer, "TLS handshake took too long");
+        }
     };
     activity.begin();
     if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::connection::{self, Shared};
-use super::{Drained, Limits, Service, Terms};
+use super::{Counts, Drained, Limits, Network, Service, Terms};
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -35,8 +35,9 @@ pub async fn serve<S: Service>(
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
+    let seats = Seats::new(Arc::clone(service.counts()));
     let shared = Arc::new(Shared { terms, service });
-    Door::new(Arc::default(), shared).serve(listener, stop).await
+    Door::new(seats, shared).serve(listener, stop).await
 }
 
 /// The accept loop's state.
@@ -93,7 +94,7 @@ impl<S: Service> Door<S> {
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
         let terms = self.shared.terms.load();
-        let seat = match self.seats.take(peer, &terms.limits) {
+        let seat = match self.seats.take(peer.into(), &terms.limits) {
             Ok(seat) => seat,
             Err(why) => {
                 debug!(%peer, "connection refused: {why}");
@@ -189,31 +190,39 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 /// Who holds how many of the connections there may be.
-#[derive(Default)]
 struct Seats {
     taken: Mutex<Taken>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Default)]
 struct Taken {
     total: usize,
     /// Only addresses with a connection: an entry goes with its last one.
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<Network, usize>,
 }
 
 impl Seats {
+    fn new(counts: Arc<Counts>) -> Arc<Self> {
+        Arc::new(Self { taken: Mutex::default(), counts })
+    }
+
     /// A seat, or why there is none.
-    fn take(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Seat, &'static str> {
+    fn take(self: &Arc<Self>, address: Network, limits: &Limits) -> Result<Seat, &'static str> {
         let mut taken = self.lock();
         if taken.total >= limits.max_connections {
+            self.counts.refused_in_all.add_one();
             return Err("too many connections are open");
         }
         let held = taken.by_address.get(&address).copied().unwrap_or(0);
         if held >= limits.max_connections_per_address {
+            self.counts.refused_by_address.add_one();
             return Err("too many connections from its address are open");
         }
         taken.by_address.insert(address, held + 1);
         taken.total += 1;
+        self.counts.accepted.add_one();
+        self.counts.open.add_one();
         Ok(Seat { seats: Arc::clone(self), address })
     }
 
@@ -226,13 +235,14 @@ impl Seats {
 /// One open connection; given back when dropped, also by a panic or an abort.
 struct Seat {
     seats: Arc<Seats>,
-    address: IpAddr,
+    address: Network,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.total = taken.total.saturating_sub(1);
+        self.seats.counts.open.take_one();
         match taken.by_address.get_mut(&self.address) {
             Some(held) if *held > 1 => *held -= 1,
             _ => {
@@ -268,6 +278,8 @@ impl Throttle {
 pub(super) mod harness {
     //! A server over a real socket, and what its clients do.
 
+    use std::net::IpAddr;
+
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper::body::Incoming;
@@ -296,9 +308,14 @@ pub(super) mod harness {
     }
 
     /// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all.
-    pub(crate) struct Paths;
+    #[derive(Default)]
+    pub(crate) struct Paths(Arc<Counts>);
 
     impl Service for Paths {
+        fn counts(&self) -> &Arc<Counts> {
+            &self.0
+        }
+
         fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
             ("text/plain", format!("not parsed: {status}").into())
         }
@@ -336,9 +353,10 @@ pub(super) mod harness {
             tls: Option<TlsConfig>,
         ) -> Self {
             let address = listener.local_addr().unwrap();
-            let seats = Arc::<Seats>::default();
+            let service = Arc::new(Paths::default());
+            let seats = Seats::new(Arc::clone(service.counts()));
             let terms = Arc::new(ArcSwap::from_pointee(Terms { tls, limits }));
-            let shared = Arc::new(Shared { terms, service: Arc::new(Paths) });
+            let shared = Arc::new(Shared { terms, service });
             let door = Door::new(Arc::clone(&seats), shared);
             let (stop, stopped) = oneshot::channel();
             let task = tokio::spawn(door.serve(listener, async {
@@ -442,6 +460,26 @@ mod tests {
         server.empty().await;
         assert!(ask(&mut server.connect().await, "/").await.ends_with("ok"));
         assert_eq!(server.stop().await, Drained::Complete);
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_share_their_seats() {
+        let limits = Limits { max_connections_per_address: 1, ..limits() };
+        let seats = Seats::new(Arc::default());
+        let take = |address: &str| {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            seats.take(address.into(), &limits)
+        };
+        let first = take("2001:db8:1:2::1").ok();
+        assert!(first.is_some() && take("2001:db8:1:2:ffff::1").is_err());
+        let (next, v4) = (take("2001:db8:1:3::1").ok(), take("192.0.2.1").ok());
+        assert!(next.is_some() && v4.is_some() && take("::ffff:192.0.2.1").is_err());
+        assert_eq!(seats.counts.open.value(), 3);
+        drop(first);
+        assert!(take("2001:db8:1:2::2").is_ok());
+        drop((next, v4));
+        assert_eq!((seats.counts.open.value(), seats.counts.accepted.value()), (0, 4));
+        assert_eq!(seats.counts.refused_by_address.value(), 2);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! - `connection`: one connection from handshake to last byte;
 //! - `validity`: from when to when a certificate is valid;
 //! - `unparsed`: words for a request that could not even be parsed;
+//! - `network`: whose address counts as one;
 //! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
 //! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
@@ -14,11 +15,13 @@
 mod activity;
 mod connection;
 mod listener;
+mod network;
 pub mod tls;
 mod unparsed;
 mod validity;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,7 +29,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 
+use crate::metrics::{Counter, Gauge};
 pub use listener::serve;
+pub use network::Network;
 pub use tls::{TlsConfig, TlsError};
 pub use validity::Validity;
 
@@ -35,7 +40,7 @@ pub use validity::Validity;
 pub struct Limits {
     /// Open connections in all; one more is closed as soon as it is accepted.
     pub max_connections: usize,
-    /// Open connections from one address.
+    /// Open connections from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
@@ -74,9 +79,29 @@ pub trait Service: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 
+    /// Where connections are counted.
+    fn counts(&self) -> &Arc<Counts>;
+
     /// The media type and body of the answer to a request whose head could not be parsed: 400, 414
     /// or 431.
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes);
+}
+
+/// What became of connections.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// How many are open.
+    pub open: Gauge,
+    /// How many were accepted and had a seat.
+    pub accepted: Counter,
+    /// How many were closed because too many were open in all.
+    pub refused_in_all: Counter,
+    /// How many were closed because too many from their address were open.
+    pub refused_by_address: Counter,
+    /// How many TLS handshakes failed.
+    pub handshakes_failed: Counter,
+    /// How many TLS handshakes took too long.
+    pub handshakes_too_slow: Counter,
 }
 
 /// How serving ended.

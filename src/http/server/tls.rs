@@ -45,11 +45,19 @@ const VALID_BEFORE_SECONDS: i64 = 60 * 60;
 
 /// What the door shows to clients. Cloning is cheap and shares sessions and ticket keys.
 #[derive(Clone)]
-pub struct TlsConfig(Arc<ServerConfig>);
+pub struct TlsConfig {
+    config: Arc<ServerConfig>,
+    not_after: Option<Timestamp>,
+}
 
 impl TlsConfig {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// Until when the certificate is valid, if that can be read.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
     }
 }
 
@@ -118,6 +126,8 @@ pub enum TlsError {
 /// When a file is missing or holds something else, or the two do not belong together.
 pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     let chain = certificates(cert_pem)?;
+    let leaf = chain.first().and_then(|leaf| Validity::of(leaf));
+    let not_after = leaf.map(|validity| validity.not_after);
     let key = PrivateKeyDer::from_pem_slice(&read(key_pem)?)
         .map_err(|_| TlsError::NoPrivateKey { path: key_pem.to_owned() })?;
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -146,7 +156,7 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
-    Ok(TlsConfig(Arc::new(config)))
+    Ok(TlsConfig { config: Arc::new(config), not_after })
 }
 
 /// From when to when the certificate in a PEM file is valid, which it must be at present.

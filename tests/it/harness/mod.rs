@@ -6,7 +6,7 @@ mod server;
 
 pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Raw, RawReply, head};
-pub(crate) use server::{Server, scimd};
+pub(crate) use server::{Server, free_port, scimd};
 
 use std::fs;
 use std::path::{Path, PathBuf};

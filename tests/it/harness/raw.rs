@@ -27,7 +27,7 @@ pub(crate) struct Raw {
 #[derive(Debug)]
 pub(crate) struct RawReply {
     pub(crate) status: u16,
-    /// Status line and headers, names in lower case, without the date.
+    /// Status line and headers, names in lower case, without the date and the request's id.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -40,6 +40,11 @@ impl Raw {
 
     /// The same, when the server may not want the connection.
     pub(crate) fn try_connect(server: &Server) -> io::Result<Self> {
+        Self::over(server, TcpStream::connect(("127.0.0.1", server.port()))?)
+    }
+
+    /// Shakes hands over a connection that stands.
+    pub(crate) fn over(server: &Server, mut socket: TcpStream) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         let pem = fs::read(server.certificate()).unwrap();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -51,7 +56,6 @@ impl Raw {
             .with_no_client_auth();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut socket = TcpStream::connect(("127.0.0.1", server.port()))?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
@@ -101,7 +105,9 @@ impl Raw {
             self.more()?;
         };
         let text = String::from_utf8(self.ahead.drain(..end).collect()).unwrap();
-        let kept = text.lines().filter(|line| !line.starts_with("date: ") && !line.is_empty());
+        let kept = text.lines().filter(|line| {
+            !line.is_empty() && !line.starts_with("date: ") && !line.starts_with("x-request-id: ")
+        });
         let head = kept.collect::<Vec<_>>().join("\n");
         let reply = RawReply { status: text[9..12].parse().unwrap(), head, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |value| value.parse().unwrap());

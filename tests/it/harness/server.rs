@@ -298,7 +298,7 @@ fn collect(pipe: impl std::io::Read + Send + 'static) -> (Arc<Mutex<String>>, Jo
 
 /// A port that nobody uses, outside of the range from which the kernel takes those of clients: it
 /// stays free while its server is down, and no other test of this process gets it.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * 251 + NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,57 @@
+//! How a directory is doing, in figures.
+
+use super::{Directory, resource};
+use crate::metrics::{Counts, Gauge, Histogram};
+use crate::store::figures::Figures as StoreFigures;
+
+/// Bounds of how many changes are put on disk at once.
+const GROUPS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/// What the directory counts.
+pub(super) struct Counted {
+    /// Commands that the writer has not taken yet.
+    pub(super) waiting: Gauge,
+    /// How many changes each group had.
+    pub(super) groups: Histogram,
+}
+
+impl Counted {
+    pub(super) fn new() -> Self {
+        Self { waiting: Gauge::default(), groups: Histogram::new(GROUPS) }
+    }
+}
+
+/// Figures of the moment.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Whether changes can be made.
+    pub writable: bool,
+    /// Commands that the writer has not taken yet.
+    pub waiting: u64,
+    /// How many changes each group had that was put on disk at once.
+    pub groups: Counts,
+    /// How many resources there are, by the endpoint of their type; those that can't be counted are
+    /// left out.
+    pub resources: Vec<(String, u64)>,
+    /// Those of the store.
+    pub store: StoreFigures,
+}
+
+impl Directory {
+    /// The figures. Not for a thread that drives asynchronous tasks: files are looked at.
+    pub fn figures(&self) -> Figures {
+        let state = self.shared.store.as_ref();
+        let kept = self.registry().resource_types().iter().filter(|kept| kept.tag != 0);
+        let resources = kept.filter_map(|resource_type| {
+            let total = resource::total(state, resource_type).ok()?;
+            Some((resource_type.endpoint.clone(), total))
+        });
+        Figures {
+            writable: self.is_writable(),
+            waiting: self.shared.counted.waiting.value(),
+            groups: self.shared.counted.groups.counts(),
+            resources: resources.collect(),
+            store: state.figures(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Every metric: its name, what kind it is, and what it says.
+
+/// How a metric's value moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It only grows, from 0 at each start.
+    Counter,
+    /// It is what it is now.
+    Gauge,
+    /// How often values up to each bound were seen, from 0 at each start.
+    Histogram,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Debug)]
+pub(super) struct Metric {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) help: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident = $kind:ident $name:literal $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub(super) const $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, help: $help };
+        )*
+
+        /// All of them.
+        #[cfg(test)]
+        const CATALOGUE: &[Metric] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    REQUESTS = Counter "scimd_http_requests_total"
+        "Answered requests; without a connection those that were refused, without a route those that had none.";
+    DURATION = Histogram "scimd_http_request_duration_seconds"
+        "Time from a request's head to its answer, its body included.";
+    REFUSALS = Counter "scimd_refusals_total"
+        "Requests that the gate did not let in, by the true reason.";
+    THROTTLED = Counter "scimd_throttled_total"
+        "Requests that were answered 429, by the limit in the configuration.";
+    CONNECTIONS_OPEN = Gauge "scimd_connections_open"
+        "Connections that are open.";
+    CONNECTIONS_ACCEPTED = Counter "scimd_connections_accepted_total"
+        "Connections that were accepted and kept.";
+    CONNECTIONS_REFUSED = Counter "scimd_connections_refused_total"
+        "Connections that were closed at once, by the limit in the configuration.";
+    HANDSHAKES_FAILED = Counter "scimd_tls_handshakes_failed_total"
+        "TLS handshakes that came to nothing: an error, or no end in time.";
+    WRITER_WAITING = Gauge "scimd_writer_waiting"
+        "Changes that wait for the writer; from 1024 on more are answered 503.";
+    COMMIT_CHANGES = Histogram "scimd_commit_changes"
+        "How many changes were put on disk at once.";
+    FDATASYNC = Histogram "scimd_fdatasync_duration_seconds"
+        "Time of the fdatasync that puts a group of changes on disk.";
+    JOURNAL_SEQUENCE = Gauge "scimd_journal_sequence"
+        "The number of the last change on disk.";
+    JOURNAL_BYTES = Gauge "scimd_journal_bytes"
+        "Size of the journal's files.";
+    DATABASE_BYTES = Gauge "scimd_database_bytes"
+        "Size of the database's files.";
+    DISK_FREE = Gauge "scimd_disk_free_bytes"
+        "Room on the disk of the data folder.";
+    SNAPSHOT = Gauge "scimd_snapshot_timestamp_seconds"
+        "When the newest snapshot was taken.";
+    WRITABLE = Gauge "scimd_writable"
+        "1 while changes can be made, else 0.";
+    RESOURCES = Gauge "scimd_resources"
+        "Resources in the directory, by the endpoint of their type.";
+    TOKENS_VALID = Gauge "scimd_tokens_valid"
+        "Valid tokens of each connection of the configuration.";
+    TOKEN_EXPIRES = Gauge "scimd_token_expires_timestamp_seconds"
+        "When the first and the last valid token of a connection expire; +Inf for never.";
+    CERTIFICATE_EXPIRES = Gauge "scimd_certificate_expires_timestamp_seconds"
+        "Until when the certificate that is shown is valid.";
+    BUILD = Gauge "scimd_build_info"
+        "Always 1; its label is the version.";
+    PROCESS_START = Gauge "process_start_time_seconds"
+        "When scimd started.";
+    PROCESS_MEMORY = Gauge "process_resident_memory_bytes"
+        "Memory that scimd has in use.";
+    PROCESS_FILES = Gauge "process_open_fds"
+        "Files and sockets that scimd has open.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_metric_has_a_name_of_its_own_that_fits_its_kind_and_says_something() {
+        let names: BTreeSet<&str> = CATALOGUE.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), CATALOGUE.len());
+        for Metric { name, kind, help } in CATALOGUE {
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(name.starts_with("scimd_") || name.starts_with("process_"), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert!(
+                help.len() > 10 && help.ends_with('.') && !help.contains('\n'),
+                "{name}: {help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! How scimd is doing, told to whoever asks on a listener of its own: `/metrics`, `/healthz`, `/readyz`.
+//!
+//! Written by hand: what is counted has its place before the first request comes (`traffic`), so that
+//! counting is one atomic addition, and the text format takes a page. A library for it would look each
+//! label up behind a lock, and bring a second version of what sled needs already.
+
+mod catalogue;
+mod text;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+
+use super::respond::Answer;
+use super::router::{Action, ROUTES};
+use super::server::{self, Counts};
+use super::terms::Terms;
+use super::{Door, respond};
+use crate::connection::token::Token;
+use crate::directory::Figures;
+use text::Text;
+
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// How many microseconds are a second.
+const MICROSECONDS: f64 = 1e6;
+
+/// Tells how a door and all behind it are doing.
+pub struct Monitor {
+    door: Arc<Door>,
+    started: Timestamp,
+    /// What connections are accepted under, with the certificate.
+    listener: Arc<ArcSwap<server::Terms>>,
+    connections: Arc<Counts>,
+}
+
+impl Monitor {
+    /// A monitor of a door that was opened at that moment, behind a listener under those terms.
+    pub fn new(
+        door: Arc<Door>,
+        started: Timestamp,
+        listener: Arc<ArcSwap<server::Terms>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { door, started, listener, connections: Arc::default() })
+    }
+
+    async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> Answer {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "Only GET and HEAD.\n");
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return answer;
+        }
+        match request.uri().path() {
+            "/healthz" => self.door.health(&self.door.terms.load(), Action::Health),
+            "/readyz" => self.door.health(&self.door.terms.load(), Action::Ready),
+            "/metrics" => {
+                let monitor = Arc::clone(self);
+                match tokio::task::spawn_blocking(move || monitor.metrics()).await {
+                    Ok(text) => plain(StatusCode::OK, METRICS, text),
+                    Err(_) => respond::empty(StatusCode::INTERNAL_SERVER_ERROR),
+                }
+            }
+            _ => plain(StatusCode::NOT_FOUND, PLAIN, "/metrics, /healthz and /readyz are here.\n"),
+        }
+    }
+
+    fn metrics(&self) -> String {
+        let terms = self.door.terms.load_full();
+        let mut text = Text::default();
+        self.requests(&mut text);
+        self.refusals(&mut text);
+        connections(&self.door.connections, &mut text);
+        storage(&terms.directory.figures(), &mut text);
+        self.expiry(&terms, &mut text);
+        self.process(&mut text);
+        text.into_string()
+    }
+
+    fn requests(&self, text: &mut Text) {
+        text.family(&catalogue::REQUESTS);
+        self.door.traffic.each(&mut |connection, requests| {
+            for (row, class, count) in requests.seen() {
+                let (method, route) = named(row);
+                let status = format!("{class}xx");
+                let labels = [
+                    ("connection", connection),
+                    ("method", method),
+                    ("route", route),
+                    ("status", &status),
+                ];
+                text.sample(catalogue::REQUESTS.name, &labels, count);
+            }
+        });
+        text.family(&catalogue::DURATION);
+        for (row, counts) in self.door.traffic.durations().enumerate() {
+            let (method, route) = named(Some(row));
+            if counts.count > 0 {
+                let labels = [("method", method), ("route", route)];
+                text.histogram(&catalogue::DURATION, &labels, &counts, MICROSECONDS);
+            }
+        }
+    }
+
+    fn refusals(&self, text: &mut Text) {
+        text.family(&catalogue::REFUSALS);
+        for (reason, count) in self.door.refusals.by_reason() {
+            text.sample(catalogue::REFUSALS.name, &[("reason", reason.as_str())], count);
+        }
+        text.family(&catalogue::THROTTLED);
+        for (limit, count) in [
+            ("max_refusals_per_minute", self.door.refusals.throttled()),
+            ("daily_requests", self.door.traffic.over_quota()),
+        ] {
+            text.sample(catalogue::THROTTLED.name, &[("limit", limit)], count);
+        }
+    }
+
+    fn expiry(&self, terms: &Terms, text: &mut Text) {
+        let names = terms.gate.connections();
+        let tokens: Vec<(&str, Vec<Token>)> =
+            names.map(|name| (name, terms.directory.valid_tokens(name))).collect();
+        text.family(&catalogue::TOKENS_VALID);
+        for (name, valid) in &tokens {
+            let labels = [("connection", *name)];
+            text.sample(catalogue::TOKENS_VALID.name, &labels, valid.len());
+        }
+        text.family(&catalogue::TOKEN_EXPIRES);
+        for (name, valid) in &tokens {
+            let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
+            for (which, end) in [("first", ends.clone().min()), ("last", ends.max())] {
+                if let Some(end) = end {
+                    let labels = [("connection", *name), ("token", which)];
+                    text.sample(catalogue::TOKEN_EXPIRES.name, &labels, moment(end));
+                }
+            }
+        }
+        let tls = self.listener.load().tls.clone();
+        let certificate = tls.and_then(|tls| tls.not_after());
+        text.single(&catalogue::CERTIFICATE_EXPIRES, certificate.map(moment));
+    }
+
+    fn process(&self, text: &mut Text) {
+        text.family(&catalogue::BUILD);
+        text.sample(catalogue::BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        text.single(&catalogue::PROCESS_START, Some(moment(self.started)));
+        text.single(&catalogue::PROCESS_MEMORY, memory());
+        let files = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+        text.single(&catalogue::PROCESS_FILES, files);
+    }
+}
+
+impl server::Service for Arc<Monitor> {
+    fn counts(&self) -> &Arc<Counts> {
+        &self.connections
+    }
+
+    fn unparsed(&self, _: StatusCode) -> (&'static str, Bytes) {
+        (PLAIN, Bytes::from_static(b"This is no request.\n"))
+    }
+
+    async fn call(&self, _: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.answer(&request).await
+    }
+}
+
+fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = respond::empty(status);
+    *answer.body_mut() = Full::new(body.into());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    answer
+}
+
+/// The method and the template of a route; nothing for none.
+fn named(row: Option<usize>) -> (&'static str, &'static str) {
+    row.and_then(|row| ROUTES.get(row))
+        .map_or(("", ""), |(method, route, _)| (method.as_str(), route))
+}
+
+fn connections(counts: &Counts, text: &mut Text) {
+    text.single(&catalogue::CONNECTIONS_OPEN, Some(counts.open.value()));
+    text.single(&catalogue::CONNECTIONS_ACCEPTED, Some(counts.accepted.value()));
+    text.family(&catalogue::CONNECTIONS_REFUSED);
+    for (limit, count) in [
+        ("max_connections", &counts.refused_in_all),
+        ("max_connections_per_address", &counts.refused_by_address),
+    ] {
+        text.sample(catalogue::CONNECTIONS_REFUSED.name, &[("limit", limit)], count.value());
+    }
+    text.family(&catalogue::HANDSHAKES_FAILED);
+    for (reason, count) in
+        [("error", &counts.handshakes_failed), ("timeout", &counts.handshakes_too_slow)]
+    {
+        text.sample(catalogue::HANDSHAKES_FAILED.name, &[("reason", reason)], count.value());
+    }
+}
+
+fn storage(figures: &Figures, text: &mut Text) {
+    text.single(&catalogue::WRITER_WAITING, Some(figures.waiting));
+    text.family(&catalogue::COMMIT_CHANGES);
+    text.histogram(&catalogue::COMMIT_CHANGES, &[], &figures.groups, 1.0);
+    text.family(&catalogue::FDATASYNC);
+    text.histogram(&catalogue::FDATASYNC, &[], &figures.store.syncs, MICROSECONDS);
+    text.single(&catalogue::JOURNAL_SEQUENCE, Some(figures.store.journal_sequence));
+    text.single(&catalogue::JOURNAL_BYTES, figures.store.journal_bytes);
+    text.single(&catalogue::DATABASE_BYTES, Some(figures.store.database_bytes));
+    text.single(&catalogue::DISK_FREE, figures.store.free_bytes);
+    text.single(&catalogue::SNAPSHOT, figures.store.snapshot.map(moment));
+    text.single(&catalogue::WRITABLE, Some(u8::from(figures.writable)));
+    text.family(&catalogue::RESOURCES);
+    for (kind, count) in &figures.resources {
+        text.sample(catalogue::RESOURCES.name, &[("type", kind)], count);
+    }
+}
+
+/// Seconds since 1970; no end is +Inf.
+fn moment(moment: Timestamp) -> String {
+    if moment == Timestamp::MAX { "+Inf".to_owned() } else { moment.as_second().to_string() }
+}
+
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,178 @@
+//! How many requests there were, of whom, for what, with what outcome, and how long they took.
+//!
+//! What is told apart is known beforehand: connections by the configuration, routes by their table. So
+//! a request adds to numbers that are there already, and no client can make more of them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::router::ROUTES;
+use crate::metrics::{Counter, Counts, Histogram};
+
+/// Bounds of the time that requests take, in microseconds.
+const DURATIONS: &[u64] = &[
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000,
+];
+
+/// The classes of statuses: 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// Requests of one connection, or of those who were not let in.
+pub(super) struct Requests {
+    /// By route, the last for what has none, and by class of status.
+    counts: Box<[[Counter; CLASSES]]>,
+    /// The requests of one day: its number since 1970 above, how many below.
+    of_day: AtomicU64,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        let counts = (0..=ROUTES.len()).map(|_| Default::default()).collect();
+        Self { counts, of_day: AtomicU64::new(0) }
+    }
+}
+
+impl Requests {
+    fn note(&self, row: Option<usize>, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        let of_route = self.counts.get(row.unwrap_or(ROUTES.len()));
+        if let Some(count) = of_route.and_then(|of_route| of_route.get(class)) {
+            count.add_one();
+        }
+    }
+
+    /// Counts a request of that day, in days since 1970; its number on that day.
+    pub(super) fn number_of_day(&self, day: u32) -> u32 {
+        let next = |packed: u64| {
+            let (of, count) = ((packed >> 32) as u32, packed as u32);
+            let count = if of == day { count.saturating_add(1) } else { 1 };
+            Some(u64::from(day) << 32 | u64::from(count))
+        };
+        let (set, fetched) = (Ordering::Relaxed, Ordering::Relaxed);
+        // The function never answers `None`: both outcomes are what was there before.
+        let (Ok(before) | Err(before)) = self.of_day.fetch_update(set, fetched, next);
+        next(before).unwrap_or_default() as u32
+    }
+
+    /// What was seen: the route's row, the class of the status, and how often.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (Option<usize>, usize, u64)> {
+        self.counts.iter().enumerate().flat_map(|(row, classes)| {
+            let row = (row < ROUTES.len()).then_some(row);
+            let count = move |(class, count): (usize, &Counter)| (row, class + 1, count.value());
+            classes.iter().enumerate().map(count).filter(|(.., count)| *count > 0)
+        })
+    }
+}
+
+/// All requests.
+pub(super) struct Traffic {
+    /// Locked where the configuration is read and where somebody asks; never by a request.
+    connections: Mutex<BTreeMap<String, Arc<Requests>>>,
+    /// Of those who were not let in, or need not be.
+    strangers: Requests,
+    /// By route.
+    durations: Box<[Histogram]>,
+    /// Requests beyond a connection's share of the day.
+    over_quota: Counter,
+}
+
+impl Traffic {
+    pub(super) fn new() -> Self {
+        Self {
+            connections: Mutex::default(),
+            strangers: Requests::default(),
+            durations: ROUTES.iter().map(|_| Histogram::new(DURATIONS)).collect(),
+            over_quota: Counter::default(),
+        }
+    }
+
+    /// The requests of a connection; the same ones whenever it is asked for.
+    pub(super) fn connection(&self, name: &str) -> Arc<Requests> {
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(connections.entry(name.to_owned()).or_default())
+    }
+
+    /// Counts an answered request, of a connection or of a stranger, by the row of its route.
+    pub(super) fn note(
+        &self,
+        of: Option<&Requests>,
+        row: Option<usize>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        of.unwrap_or(&self.strangers).note(row, status);
+        if let Some(durations) = row.and_then(|row| self.durations.get(row)) {
+            durations.observe(took.as_micros() as u64);
+        }
+    }
+
+    pub(super) fn note_over_quota(&self) {
+        self.over_quota.add_one();
+    }
+
+    pub(super) fn over_quota(&self) -> u64 {
+        self.over_quota.value()
+    }
+
+    /// Every connection with its requests, and those of strangers under no name.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&str, &Requests)) {
+        visit("", &self.strangers);
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, requests) in connections.iter() {
+            visit(name, requests);
+        }
+    }
+
+    /// How long the requests of each route took, in microseconds, by row.
+    pub(super) fn durations(&self) -> impl Iterator<Item = Counts> {
+        self.durations.iter().map(Histogram::counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_route_and_class() {
+        let traffic = Traffic::new();
+        let of = traffic.connection("okta");
+        let took = Duration::from_micros(700);
+        for (row, status) in [(Some(3), 200), (Some(3), 201), (Some(3), 409), (None, 404)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            traffic.note(Some(&of), row, status, took);
+        }
+        traffic.note(None, None, StatusCode::UNAUTHORIZED, took);
+        let mut seen = Vec::new();
+        traffic.each(&mut |name, requests| {
+            seen.extend(
+                requests.seen().map(|(row, class, count)| (name.to_owned(), row, class, count)),
+            );
+        });
+        let expected = [
+            ("", None, 4, 1),
+            ("okta", Some(3), 2, 2),
+            ("okta", Some(3), 4, 1),
+            ("okta", None, 4, 1),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(name, row, class, count)| (name.to_owned(), row, class, count))
+        );
+        let durations: Vec<Counts> = traffic.durations().collect();
+        assert_eq!((durations[3].count, durations[3].sum), (3, 2_100));
+        assert_eq!(durations.iter().map(|counts| counts.count).sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn each_day_is_counted_from_one() {
+        let requests = Requests::default();
+        let numbers = [7, 7, 7, 8, 8, 7].map(|day| requests.number_of_day(day));
+        assert_eq!(numbers, [1, 2, 3, 1, 2, 1]);
+    }
+}

@@ -1,0 +1,50 @@
+//! How a store is doing, in figures.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::local::LocalStore;
+use super::snapshots::Snapshots;
+use crate::metrics::Counts;
+
+/// Figures of the moment. What can't be found out is `None`.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The number of the last change on disk.
+    pub journal_sequence: u64,
+    /// How many bytes the journal's files have.
+    pub journal_bytes: Option<u64>,
+    /// How many bytes the database's files have.
+    pub database_bytes: u64,
+    /// How much room the disk has for us.
+    pub free_bytes: Option<u64>,
+    /// When the newest snapshot was taken.
+    pub snapshot: Option<Timestamp>,
+    /// How long the journal's fdatasyncs took, in microseconds.
+    pub syncs: Counts,
+}
+
+impl LocalStore {
+    /// The figures. Files are looked at, none is read as a whole, and no lock is waited for that
+    /// somebody holds for long.
+    pub(super) fn read_figures(&self) -> Figures {
+        let data = self.folder.path();
+        let snapshots = Snapshots::of(data).list().map(|(snapshots, _)| snapshots);
+        Figures {
+            journal_sequence: self.history.end().sequence,
+            journal_bytes: size_of(&data.join("journal")),
+            database_bytes: self.engine.bytes(),
+            free_bytes: self.room.left().ok(),
+            snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
+            syncs: self.history.syncs(),
+        }
+    }
+}
+
+/// How many bytes the files in a folder have.
+fn size_of(folder: &Path) -> Option<u64> {
+    let files = std::fs::read_dir(folder).ok()?.flatten();
+    // One that was removed meanwhile has none.
+    Some(files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum())
+}

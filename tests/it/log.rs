@@ -1,0 +1,138 @@
+//! What the log holds: a line for each event, whatever clients send, and no secret.
+
+use serde_json::Value;
+
+use crate::harness::{Raw, Server, encode, head, user};
+
+/// Texts that mean something to a terminal, a log, a parser or a person.
+const HOSTILE: [&str; 20] = [
+    "a\nERROR all is lost",
+    "a\r\nERROR all is lost",
+    "\u{1b}[31mred\u{1b}[0m",
+    "\u{1b}]0;title\u{7}",
+    "\u{9b}31m",
+    "\u{0}",
+    "\u{8}\u{8}\u{8}",
+    "\u{202e}txt.exe",
+    "\u{2028}\u{2029}\u{85}",
+    "\" status=200 x=\"",
+    "\\\" \\n \\u000a",
+    "{\"level\":\"ERROR\"}",
+    "</script><script>alert(1)</script>",
+    "%0a%0d%1b",
+    "${jndi:ldap://x}",
+    "%s%n%x",
+    "' or 1=1 --",
+    "ada.lovelace@example.com",
+    "\u{feff}\u{200b}",
+    "<3>priority",
+];
+
+/// Sends a text wherever it fits in a request, and reads the answer.
+fn send_everywhere(raw: &mut Raw, server: &Server, text: &str) {
+    let header: Vec<u8> =
+        text.bytes().filter(|byte| !byte.is_ascii_control() || *byte == b'\t').collect();
+    let body = serde_json::json!({"userName": text, "displayName": text, text: text}).to_string();
+    let length = body.len().to_string();
+    let bearer = format!("Bearer {}", server.token());
+    let headers = [
+        ("Authorization", bearer.as_bytes()),
+        ("X-Request-Origin", b"localhost".as_slice()),
+        ("User-Agent", &header),
+        ("X-Request-Id", &header),
+        ("If-Match", &header),
+        ("Content-Type", b"application/json".as_slice()),
+        ("Content-Length", length.as_bytes()),
+    ];
+    let text = encode(text);
+    raw.write(head("PUT", &format!("/scim/v2/Users/{text}?filter={text}&{text}={text}"), &headers));
+    raw.write(body);
+    let status = raw.reply().status;
+    assert!((400..500).contains(&status), "{status}");
+}
+
+/// A hostile text of its own for each number.
+fn hostile(number: usize) -> String {
+    let (first, second) = (HOSTILE[number % 20], HOSTILE[number / 20 % 20]);
+    format!("{first}{}{second}", "x".repeat(number % 7 * number % 900))
+}
+
+#[test]
+fn a_thousand_hostile_texts_are_a_thousand_lines() {
+    for format in ["text", "json"] {
+        let mut server = Server::start_with(&format!("[log]\nformat = \"{format}\""));
+        let mut raw = Raw::connect(&server);
+        for number in 0..500 {
+            send_everywhere(&mut raw, &server, &hostile(number));
+        }
+        let log = server.stop();
+        assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{format}");
+        assert!(!log.contains("lovelace") && !log.contains("all is lost"), "{format}");
+        let requests = |line: &&str| line.contains("/scim/v2/{type}/{id}");
+        assert_eq!(log.lines().filter(requests).count(), 500, "{format}");
+        let others = log.lines().filter(|line| !requests(line)).count();
+        assert!(others < 10, "{format}: {log}");
+        for line in log.lines().filter(|_| format == "json") {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            assert!(line["timestamp"].is_string() && line["message"].is_string(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_request_of_a_connection_is_a_line_with_the_id_that_its_answer_has() {
+    let mut server = Server::start_with("[log]\nformat = \"json\"");
+    let reply = server.client().get("/Users");
+    let id = reply.header("x-request-id").to_owned();
+    for (path, status) in [("/Users", 401), ("//healthz", 200)] {
+        let reply = server.stranger().get(path).expect(status);
+        assert!(reply.headers.get("x-request-id").is_none(), "{path}");
+    }
+    let log = server.stop();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of =
+        |message: &str| lines.iter().filter(|line| line["message"] == message).collect::<Vec<_>>();
+    let [line] = of("request")[..] else { panic!("one request was let in: {log}") };
+    assert_eq!(line["request"], id);
+    assert_eq!(line["connection"], "default");
+    assert_eq!((&line["method"], &line["route"]), (&"GET".into(), &"/scim/v2/{type}".into()));
+    assert_eq!(line["status"], 200);
+    assert!(line["ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(of("refused").len(), 1, "{log}");
+    assert!(!log.contains("healthz"), "who asks that is no one, and asks often: {log}");
+}
+
+#[test]
+fn a_hundred_secrets_in_all_places_are_in_no_line() {
+    let mut server = Server::start_with("[log]\nlevel = \"trace\"");
+    let good = server.client();
+    let secrets: Vec<String> =
+        (0..100).map(|number| format!("canary{number:03}{}", "s3cr3t".repeat(4))).collect();
+    for (number, secret) in secrets.iter().enumerate() {
+        let token = format!("scimd_{}{}", secret, "0".repeat(49 - secret.len()));
+        let bad = server.stranger();
+        match number % 5 {
+            0 => bad.bearer(&token).get("/Users").status,
+            1 => bad.header("Cookie", secret).get(&format!("/Users?access_token={secret}")).status,
+            2 => good.get(&format!("/Users/{secret}?token={secret}")).status,
+            3 => {
+                let mut body = user(&format!("u{number}"));
+                body["password"] = secret.as_str().into();
+                body["x-secret"] = secret.as_str().into();
+                good.post("/Users", &body).status
+            }
+            _ => {
+                let filter = encode(&format!("password eq \"{secret}\""));
+                good.clone()
+                    .header("X-Api-Key", secret)
+                    .get(&format!("/Users?filter={filter}"))
+                    .status
+            }
+        };
+    }
+    let log = server.stop();
+    assert!(log.lines().count() > 60, "it was logged at all: {log}");
+    for secret in &secrets {
+        assert!(!log.contains(&secret[..9]), "{secret} is in the log");
+    }
+}
