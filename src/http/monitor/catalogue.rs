@@ -80,6 +80,10 @@ catalogue! {
         "1 while changes can be made, else 0.";
     RESOURCES = Gauge "scimd_resources"
         "Resources in the directory, by the endpoint of their type.";
+    BRAKE_ALARMS = Counter "scimd_brake_alarms_total"
+        "How often a connection took something from more accounts than its brake allows.";
+    HELD = Gauge "scimd_connection_held"
+        "1 while the changes of a connection are held, else 0.";
     TOKENS_VALID = Gauge "scimd_tokens_valid"
         "Valid tokens of each connection of the configuration.";
     TOKEN_EXPIRES = Gauge "scimd_token_expires_timestamp_seconds"

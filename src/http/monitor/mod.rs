@@ -78,6 +78,7 @@ impl Monitor {
         self.refusals(&mut text);
         connections(&self.door.connections, &mut text);
         storage(&terms.directory.figures(), &mut text);
+        brakes(&terms, &mut text);
         self.expiry(&terms, &mut text);
         self.process(&mut text);
         text.into_string()
@@ -216,6 +217,20 @@ fn storage(figures: &Figures, text: &mut Text) {
     text.family(&catalogue::RESOURCES);
     for (kind, count) in &figures.resources {
         text.sample(catalogue::RESOURCES.name, &[("type", kind)], count);
+    }
+}
+
+fn brakes(terms: &Terms, text: &mut Text) {
+    let brakes = terms.directory.brakes().unwrap_or_default();
+    text.family(&catalogue::BRAKE_ALARMS);
+    for brake in &brakes {
+        let labels = [("connection", brake.connection.as_str())];
+        text.sample(catalogue::BRAKE_ALARMS.name, &labels, brake.alarms);
+    }
+    text.family(&catalogue::HELD);
+    for brake in &brakes {
+        let labels = [("connection", brake.connection.as_str())];
+        text.sample(catalogue::HELD.name, &labels, u8::from(brake.hold.is_some()));
     }
 }
 
