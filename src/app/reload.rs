@@ -224,8 +224,10 @@ type OldRequests = Box<dyn Fn() -> bool>;
 
 /// Leaves as it is what can't change while scimd runs; the keys of what would.
 fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
-    // What is told to clients follows from the listener unless it is written.
-    if wanted.public_url == PublicUrl::of(&wanted.listen) {
+    // What is told to clients fits the listener that there is: it follows from it unless it is written.
+    if wanted.listen.tls != present.listen.tls {
+        wanted.public_url = present.public_url.clone();
+    } else if wanted.public_url == PublicUrl::of(&wanted.listen) {
         wanted.public_url = PublicUrl::of(&present.listen);
     }
     let mut kept = Vec::new();

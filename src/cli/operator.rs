@@ -1,6 +1,8 @@
 //! What an operator asks for: of the server that runs, or done here if none does.
 
-use anyhow::{Context as _, Result, bail};
+use std::io::ErrorKind;
+
+use anyhow::{Result, anyhow, bail};
 
 use crate::admin::{Reply, Request, client, execute};
 use crate::app;
@@ -52,9 +54,13 @@ impl<'a> Operator<'a> {
     ///
     /// A server runs and can't be asked.
     pub(super) fn ask_server(&self, request: &Request) -> Result<Option<Reply>> {
-        let folder = &self.config.data_dir;
-        client::ask(folder, request)
-            .with_context(|| format!("can't ask the server that runs on {}", folder.display()))
+        let folder = self.config.data_dir.display();
+        client::ask(&self.config.data_dir, request).map_err(|error| {
+            let denied = error.kind() == ErrorKind::PermissionDenied;
+            let remedy =
+                if denied { "; run this as the user that runs it, or as root" } else { "" };
+            anyhow!("can't ask the server that runs on {folder}: {error}{remedy}")
+        })
     }
 }
 

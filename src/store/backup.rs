@@ -1,19 +1,13 @@
 //! Backups: a snapshot that leaves the data folder, and comes back as the beginning of another.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
-use super::folder::DataFolder;
+use super::folder::{self, DataFolder};
 use super::snapshot::{self, Whole};
 use super::snapshots::{self, Snapshots, sync_folder};
 use super::{StoreError, keys};
 use crate::journal::Journal;
-
-/// What may be in a data folder to which a backup is restored: the certificate, and the lock of an
-/// earlier attempt.
-const NOT_STATE: [&str; 2] = ["tls", "lock"];
 
 /// A backup that was read to its end and is whole.
 #[derive(Clone, Debug)]
@@ -82,19 +76,15 @@ pub fn restore(file: &Path, data: &Path, identity: [u8; 16]) -> Result<Backup, S
 }
 
 fn insist_on_empty(data: &Path) -> Result<(), StoreError> {
-    let entries = match fs::read_dir(data) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(StoreError::file("read", data))?,
-    };
-    for entry in entries {
-        let name = entry.map_err(StoreError::file("read", data))?.file_name();
-        if !NOT_STATE.iter().any(|allowed| name == *allowed) {
-            return Err(StoreError::Folder(format!(
-                "the data folder {} is not empty: it has {}; move it away, or name another data_dir",
-                data.display(),
-                name.display()
-            )));
-        }
+    if !data.exists() {
+        return Ok(());
+    }
+    if let Some(name) = folder::data_in(data)? {
+        return Err(StoreError::Folder(format!(
+            "the data folder {} is not empty: it has {}; move it away, or name another data_dir",
+            data.display(),
+            name.display()
+        )));
     }
     Ok(())
 }

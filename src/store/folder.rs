@@ -1,11 +1,15 @@
 //! The data folder: ours alone, and one process at a time.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+
+/// What may be in a data folder that holds no data yet, or to which a backup is restored.
+const NO_DATA: [&str; 2] = ["tls", "lock"];
 
 /// The data folder, locked for this process until dropped.
 pub struct DataFolder {
@@ -90,7 +94,7 @@ fn create(path: &Path) -> io::Result<()> {
 
 /// Insists that the folder is a real one, that nobody else may enter it, and that it and all in it belong
 /// to the user who runs this: it holds personal data, and what another user could put or replace there
-/// can't be trusted. One that is still empty is closed to others.
+/// can't be trusted. One that holds no data yet is closed to others.
 fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     let shown = path.display();
     let us = rustix::process::geteuid().as_raw();
@@ -115,8 +119,7 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     }
     let mode = found.mode() & 0o777;
     if mode & 0o077 != 0 {
-        let mut entries = fs::read_dir(path).map_err(StoreError::file("read", path))?;
-        if entries.next().is_some() {
+        if data_in(path)?.is_some() {
             return refuse(format!(
                 "others may enter the data folder {shown} (mode {mode:03o}), which holds personal data; find out \
                  who may have read it, then run `chmod 700 {shown}`"
@@ -126,6 +129,17 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
             .map_err(StoreError::file("close to others", path))?;
     }
     insist_on_own_files(path, us)
+}
+
+/// The name of something in the folder that is no certificate, and not the lock of an earlier attempt.
+pub(super) fn data_in(path: &Path) -> Result<Option<OsString>, StoreError> {
+    for entry in fs::read_dir(path).map_err(StoreError::file("read", path))? {
+        let name = entry.map_err(StoreError::file("read", path))?.file_name();
+        if !NO_DATA.iter().any(|known| name == *known) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Insists that all in a folder is ours, and where it seems to be.

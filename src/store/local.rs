@@ -30,6 +30,8 @@ use crate::journal::{Entry, Frame, History, Journal, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
+/// With less room left, a database that can't open for want of it would pass for one that is damaged.
+const LEAST_TO_OPEN_MIB: u32 = 4;
 const REBUILD_MARK: &str = "rebuild";
 const COMPACT_MARK: &str = "compact";
 
@@ -72,6 +74,7 @@ impl LocalStore {
     ) -> Result<Self, StoreError> {
         let data = folder.path();
         let Limits { cache_mib, min_free_mib } = limits;
+        Room::new(data, LEAST_TO_OPEN_MIB).check(0)?;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);

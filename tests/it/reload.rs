@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
+use crate::bad_input::headers;
 use crate::harness::{Client, Raw, Server, create, user};
 
 const CONNECTION: &str = r#"
@@ -142,7 +143,10 @@ fn names_that_change_places_need_a_restart() {
         parted.replace("\"?\"", "\"Sales\"")
     });
     let log = server.reload();
-    assert!(log.contains("\"Main\" now means another") && log.contains("restart scimd"), "{log}");
+    assert!(
+        log.contains("now means another than before") && log.contains("restart scimd"),
+        "{log}"
+    );
     assert_eq!(access(&client, &path), ["workspace:Main"]);
     server.stop();
     server.boot(&[]);
@@ -260,6 +264,49 @@ fn sighup_takes_a_new_certificate_at_once_and_refuses_a_wrong_one() {
     server.reconfigure(|text| text.replace("other.pem", "key.pem"));
     let client = Client::new(&folder.join("cert.pem"), server.port()).bearer(server.token());
     client.header("X-Request-Origin", "localhost").get("/Users").expect(200);
+}
+
+/// A request that the gate has let in, and whose body is still to come.
+fn begin(server: &Server, body: &str) -> Raw {
+    let mut slow = Raw::connect(server);
+    let length = format!("Content-Length: {}\r\nContent-Type: application/json\r\n", body.len());
+    let headers = headers(server, &format!("{length}Expect: 100-continue\r\n"));
+    slow.write(format!("POST /scim/v2/Users HTTP/1.1\r\n{headers}"));
+    assert_eq!(slow.reply().status, 100);
+    slow
+}
+
+#[test]
+fn a_request_that_a_reload_overtakes_is_handled_anew_by_the_new_configuration() {
+    let mut server = start(CATALOGUE);
+    let client = server.client();
+    let body = with("ada", "entitlements", "workspace:Main").to_string();
+    let mut renamed = begin(&server, &body);
+    server.rewrite(|text| text.replace("\"Main\"", "\"Head\""));
+    server.signal("HUP");
+    server.until("the new names are on offer", |_| {
+        client
+            .get("/Entitlements?count=100")
+            .expect(200)
+            .body
+            .to_string()
+            .contains("workspace:Head")
+    });
+    assert!(
+        !server.stderr().contains("is in force"),
+        "accounts follow once nobody goes by the old"
+    );
+    renamed.write(&body);
+    let created = renamed.reply();
+    let stored = String::from_utf8(created.body).unwrap();
+    assert!(created.status == 201 && stored.contains("workspace:Head"), "{stored}");
+    server.until("accounts have followed", |server| server.stderr().contains("is in force"));
+
+    let body = user("bob").to_string();
+    let mut shut_out = begin(&server, &body);
+    server.reconfigure(|text| text.replace("127.0.0.0/8", "192.0.2.0/24"));
+    shut_out.write(&body);
+    assert_eq!(shut_out.reply().status, 401);
 }
 
 #[test]
