@@ -39,7 +39,7 @@ enum Slow {
 
 impl Slow {
     fn begin(server: &Server, number: usize) -> Option<Self> {
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             let socket = TcpStream::connect(("127.0.0.1", server.port())).ok()?;
             return Some(Self::Silent { _socket: socket });
         }
