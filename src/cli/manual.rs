@@ -33,7 +33,13 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
             ("2", "Asked for wrongly, or the configuration is wrong."),
         ],
     ),
-    ("SIGNALS", &[("SIGTERM, SIGINT", "The server answers the open requests, then stops.")]),
+    (
+        "SIGNALS",
+        &[
+            ("SIGTERM, SIGINT", "The server answers the open requests, then stops."),
+            ("SIGHUP", "The server reads its configuration and certificate again."),
+        ],
+    ),
     (
         "SEE ALSO",
         &[

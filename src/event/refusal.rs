@@ -26,7 +26,9 @@ pub enum Reason {
     ExpiredToken,
     /// The token is of a connection that the configuration no longer has.
     UnknownConnection,
-    /// X-Request-Origin is missing, there twice, or another one.
+    /// X-Request-Origin is missing, or was sent several times.
+    OriginCount,
+    /// X-Request-Origin is another one.
     Origin,
     /// The connection may not change that resource.
     Scope,
@@ -34,7 +36,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason with what it says.
-    pub const CATALOGUE: [(Self, &'static str); 10] = [
+    pub const CATALOGUE: [(Self, &'static str); 11] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),
@@ -43,7 +45,8 @@ impl Reason {
         (Self::UnknownToken, "the token is unknown or was revoked"),
         (Self::ExpiredToken, "the token has expired"),
         (Self::UnknownConnection, "the token's connection is not in the configuration"),
-        (Self::Origin, "X-Request-Origin is missing, sent twice or not the service_origin"),
+        (Self::OriginCount, "X-Request-Origin is missing, or was sent several times"),
+        (Self::Origin, "X-Request-Origin is not the service_origin"),
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
     ];
 
@@ -58,6 +61,7 @@ impl Reason {
             Self::UnknownToken => "unknown_token",
             Self::ExpiredToken => "expired_token",
             Self::UnknownConnection => "unknown_connection",
+            Self::OriginCount => "origin_count",
             Self::Origin => "origin",
             Self::Scope => "scope",
         }

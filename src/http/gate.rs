@@ -151,7 +151,8 @@ impl Refusal {
             Self::Token(TokenRefusal::Unknown) => Reason::UnknownToken,
             Self::Token(TokenRefusal::Expired { .. }) => Reason::ExpiredToken,
             Self::UnknownConnection(_) => Reason::UnknownConnection,
-            Self::OriginCount(..) | Self::Origin(_) => Reason::Origin,
+            Self::OriginCount(..) => Reason::OriginCount,
+            Self::Origin(_) => Reason::Origin,
         }
     }
 

@@ -138,8 +138,11 @@ mod tests {
         for refusal in [Refusal::ForwardedFor, Refusal::NoToken, Refusal::Malformed] {
             refusals.refuse(&Refused { address, refusal }, "1");
         }
-        let counted: Vec<Reason> =
-            refusals.by_reason().filter(|(_, count)| *count == 1).map(|(reason, _)| reason).collect();
+        let counted: Vec<Reason> = refusals
+            .by_reason()
+            .filter(|(_, count)| *count == 1)
+            .map(|(reason, _)| reason)
+            .collect();
         assert_eq!(counted, [Reason::ForwardedFor, Reason::NoToken, Reason::MalformedToken]);
         for (place, (reason, _)) in Reason::CATALOGUE.into_iter().enumerate() {
             assert_eq!(reason as usize, place);

@@ -151,7 +151,8 @@ fn an_account_is_found_by_its_id_and_by_every_name_that_it_had_also_when_it_is_g
 fn refused_requests_are_told_with_the_true_reason_and_one_entry_for_each_origin() {
     const OWN: &str = "[connections.one]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
         scope = \"own\"\n[connections.two]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
-        scope = \"own\"\nip_allowlist = \"192.0.2.0/24, 127.0.0.1\"\n";
+        scope = \"own\"\nip_allowlist = \"192.0.2.0/24, 127.0.0.1\"\n\
+        [limits]\nmax_refusals_per_minute = 0\n";
     let mut server = Server::configure(OWN);
     let generate = |name: &str, more: &[&str]| {
         let args = [&["token", "generate", "--connection", name], more].concat();

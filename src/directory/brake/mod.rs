@@ -190,9 +190,8 @@ impl Directory {
         let shared = &self.shared;
         let mut holds = holds(shared.store.as_ref())?;
         let mut names: Vec<String> = self.settings.brakes.keys().cloned().collect();
-        names.extend(
-            holds.keys().filter(|name| !self.settings.brakes.contains_key(*name)).cloned(),
-        );
+        names
+            .extend(holds.keys().filter(|name| !self.settings.brakes.contains_key(*name)).cloned());
         let mut tallies = shared.brakes.tallies();
         let now = shared.brakes.clock.elapsed();
         let status = |connection: String| {
