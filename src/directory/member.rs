@@ -316,7 +316,7 @@ fn above_and_itself(
     Ok(above.into_iter().map(|(id, _)| id).chain([group]).collect())
 }
 
-fn tie(
+pub(super) fn tie(
     work: &mut Work<'_>,
     group: ResourceId,
     member: ResourceId,

@@ -89,17 +89,21 @@ impl Brakes {
             return Ok(Judged::Pass(drafts));
         }
         let accounts = accounts(state, settings)?;
-        let lost = loss::of(state, settings, &drafts, brake.limit(accounts))?;
+        let began = self.tallies().get(name).and_then(Tally::accounts).unwrap_or(accounts);
+        let enough = brake.limit(accounts.max(began));
+        let lost = loss::of(state, settings, &drafts, enough)?;
         if lost.is_empty() {
             return Ok(Judged::Pass(drafts));
         }
+        // Beyond that, nobody was looked for.
+        let least = if lost.len() as u64 > enough { "at least " } else { "" };
         let mut tallies = self.tallies();
         let tally = tallies.entry(name.clone()).or_default();
         let Some(excess) = tally.note(self.clock.elapsed(), brake, accounts, lost) else {
             return Ok(Judged::Pass(drafts));
         };
         let reason = format!(
-            "it takes something from {} of {} accounts within {}",
+            "it takes something from {least}{} of {} accounts within {}",
             excess.lost,
             excess.accounts,
             duration::display(brake.window)
@@ -208,6 +212,24 @@ impl Directory {
         Ok(names.into_iter().map(status).collect())
     }
 
+    /// Takes on the changes of a connection again, of the only one that is held if none is named; counting
+    /// begins anew. Answers which it was, and why it was held.
+    ///
+    /// # Errors
+    ///
+    /// `Unfit` if it is not held, or if several are and none is named; `Storage`.
+    pub fn release_brake(
+        &self,
+        actor: Actor,
+        connection: Option<String>,
+    ) -> Result<(String, Hold), DirectoryError> {
+        let released = self.submit(actor, ReleaseBrake { connection }).wait()?;
+        if let Some(tally) = self.shared.brakes.tallies().get_mut(&released.0) {
+            tally.restart();
+        }
+        Ok(released)
+    }
+
     /// How often each connection took too much since the start, be it held then or only told of.
     pub fn brake_alarms(&self) -> Vec<(String, u64)> {
         let tallies = self.shared.brakes.tallies();
@@ -247,10 +269,10 @@ impl Command for HoldBrake {
     }
 }
 
-/// Takes on the changes of a connection again; counting begins anew.
-pub struct ReleaseBrake {
+/// Takes on the changes of a connection again.
+struct ReleaseBrake {
     /// Which; `None` for the only one that is held.
-    pub connection: Option<String>,
+    connection: Option<String>,
 }
 
 impl Command for ReleaseBrake {

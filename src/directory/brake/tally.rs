@@ -3,18 +3,18 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::config::Brake;
+use crate::config::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
 /// From which accounts one connection took something lately.
 ///
-/// It holds no more accounts than the limit allows, and those of the change that goes beyond.
+/// It holds no more accounts than the limit allows, and those of the changes that go beyond.
 #[derive(Default)]
 pub(super) struct Tally {
     /// The accounts with the time at which each was counted, oldest first.
     order: VecDeque<Counted>,
     members: HashSet<ResourceId>,
-    /// Until when nothing is counted, because it was told already.
+    /// Until when nothing is counted where it is only told of, because it was told already.
     quiet_until: Duration,
     alarms: u64,
 }
@@ -36,8 +36,9 @@ pub(super) struct Excess {
 }
 
 impl Tally {
-    /// Counts accounts that lose something at a moment; says so if they are more than is allowed. Then
-    /// all is forgotten, and nothing is counted for a window if it is only told of.
+    /// Counts accounts that lose something at a moment; says so if they are more than is allowed. If that is
+    /// only told of, all is forgotten then, and nothing is counted for a window. Else all is kept until the
+    /// connection is released: what is to hold it may not have come to be written.
     pub(super) fn note(
         &mut self,
         now: Duration,
@@ -45,7 +46,7 @@ impl Tally {
         accounts: u64,
         lost: HashSet<ResourceId>,
     ) -> Option<Excess> {
-        if now < self.quiet_until {
+        if brake.action == BrakeAction::Alarm && now < self.quiet_until {
             return None;
         }
         self.forget(now, brake.window);
@@ -54,18 +55,29 @@ impl Tally {
                 self.order.push_back(Counted { at: now, id, accounts });
             }
         }
-        let accounts = self.order.front().map_or(accounts, |first| first.accounts);
+        let accounts = self.accounts().unwrap_or(accounts);
         let lost = self.order.len() as u64;
         if lost <= brake.limit(accounts) {
             return None;
         }
         self.alarms += 1;
-        self.order = VecDeque::new();
-        self.members = HashSet::new();
-        if brake.action == crate::config::BrakeAction::Alarm {
+        if brake.action == BrakeAction::Alarm {
+            self.restart();
             self.quiet_until = now.saturating_add(brake.window);
         }
         Some(Excess { lost, accounts })
+    }
+
+    /// Begins to count anew.
+    pub(super) fn restart(&mut self) {
+        self.order = VecDeque::new();
+        self.members = HashSet::new();
+        self.quiet_until = Duration::ZERO;
+    }
+
+    /// How many accounts there were when the first that is counted lost something.
+    pub(super) fn accounts(&self) -> Option<u64> {
+        self.order.front().map(|first| first.accounts)
     }
 
     /// From how many accounts something was taken within the window.
@@ -91,7 +103,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BrakeAction;
 
     fn brake(action: BrakeAction) -> Brake {
         Brake { action, percent: 10, minimum: 2, window: Duration::from_secs(60) }
@@ -115,7 +126,11 @@ mod tests {
         assert_eq!(tally.note(at(60), &brake, 50, ids(10..13)), None);
         let excess = tally.note(at(60), &brake, 50, ids(13..14));
         assert_eq!(excess, Some(Excess { lost: 6, accounts: 50 }));
-        assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (0, 1));
+        assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (6, 1));
+        // It may be that it could not be held.
+        assert!(tally.note(at(61), &brake, 50, ids(13..14)).is_some());
+        tally.restart();
+        assert_eq!((tally.counted(at(61), brake.window), tally.alarms()), (0, 2));
     }
 
     #[test]
@@ -137,5 +152,8 @@ mod tests {
         assert_eq!(tally.counted(at(6), brake.window), 0);
         assert!(tally.note(at(65), &brake, 10, ids(3..9)).is_some());
         assert_eq!(tally.alarms(), 2);
+        // Whoever wants it held from here on does not wait for the window to end.
+        let hold = Brake { action: BrakeAction::Hold, ..brake };
+        assert!(tally.note(at(66), &hold, 10, ids(3..9)).is_some());
     }
 }

@@ -202,12 +202,13 @@ fn tie_all(
     for Tie { group, member, was, .. } in ties {
         let (tie, back) = (keys::member(*group, *member), keys::membership(*member, *group));
         match was {
-            Some(value) if has_ends(work, *group, *member, value)? => {
-                work.put(tie, value.clone());
-                work.put(back, Bytes::new());
-                touched.insert(*group);
-            }
-            Some(_) => without_end += 1,
+            Some(value) => match end(work, *group, *member, value)? {
+                Some((member_type, shown)) => {
+                    member::tie(work, *group, *member, &member_type, &shown);
+                    touched.insert(*group);
+                }
+                None => without_end += 1,
+            },
             None => {
                 work.delete(tie);
                 work.delete(back);
@@ -218,18 +219,23 @@ fn tie_all(
     Ok(without_end)
 }
 
-fn has_ends(
+/// The member of a tie, if both ends are there: its type, and the name that it has by now.
+fn end(
     work: &Work<'_>,
     group: ResourceId,
     member: ResourceId,
     tie: &Bytes,
-) -> Result<bool, DirectoryError> {
+) -> Result<Option<(Arc<ResourceType>, String)>, DirectoryError> {
     let tag = tie.first().copied().unwrap_or_default();
-    if work.get(&keys::record(tag, member))?.is_none() {
-        return Ok(false);
-    }
     let registry = &work.settings().registry;
-    Ok(member::find_any(work, registry, group, |one| one.members().is_some())?.is_some())
+    if member::find_any(work, registry, group, |one| one.members().is_some())?.is_none() {
+        return Ok(None);
+    }
+    let found = member::find_any(work, registry, member, |one| one.tag == tag)?;
+    let Some((member_type, stored)) = found else { return Ok(None) };
+    let attributes = resource::attributes(&member_type, &stored)?;
+    let shown = attributes.display(&member_type).unwrap_or_default().to_owned();
+    Ok(Some((member_type, shown)))
 }
 
 /// Refuses groups that would contain themselves: others may have turned them around meanwhile.

@@ -348,6 +348,27 @@ fn a_plan_that_something_has_overtaken_changes_nothing() {
 }
 
 #[test]
+fn an_undo_counts_for_an_operator_unless_it_puts_back_what_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    let replace = |title| Attempt::ReplaceUser { which: 0, name: 0, title, active: true };
+    world.attempt(1, &[(true, Attempt::CreateUser { name: 0, title: 0 })]);
+    world.attempt(3, &[(true, replace(1))]);
+    world.undo(5, 2, None).unwrap();
+    let then = world.state();
+    world.attempt(7, &[(false, replace(2))]);
+    let before = world.state();
+    // What a did was taken back on purpose: b alone can't bring it back.
+    let report = world.undo(8, 4, Some("b")).unwrap();
+    assert_eq!(report.resources[0].also_changed_by, ["an operator"]);
+    assert_eq!(world.state(), before);
+    // Seen from before, the undo put back what was: nobody but b has changed it since.
+    let report = world.undo(9, 2, Some("b")).unwrap();
+    assert!(report.resources[0].also_changed_by.is_empty());
+    assert_eq!(world.state(), then);
+}
+
+#[test]
 fn what_is_too_much_at_once_is_undone_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());

@@ -69,6 +69,11 @@ impl Directory {
             if plan.is_empty() {
                 return Ok(report);
             }
+            // The writer is not kept busy with what it could not do.
+            let (least, about) = plan.bytes();
+            if least > most {
+                return Err(too_large(asked, &plan, about, most));
+            }
             let plan = Arc::new(plan);
             let command = Apply {
                 plan: Arc::clone(&plan),

@@ -25,6 +25,8 @@ const SHORT: usize = 40;
 const INDEX_BYTES: usize = 600;
 /// What the two keys of a tie take, about.
 const TIE_BYTES: usize = 80;
+/// How many bytes its two keys have.
+const TIE_KEYS: usize = 2 * 33;
 
 /// What an undo does. It was prepared beside the writer, so it says what it relies on.
 pub(super) struct Plan {
@@ -93,13 +95,28 @@ impl Plan {
         self.records.is_empty() && self.ties.is_empty()
     }
 
+    /// How many bytes it changes: at least, and about.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let values =
+            self.records.iter().map(|one| &one.was).chain(self.ties.iter().map(|one| &one.was));
+        let least = values.flatten().map(Bytes::len).sum::<usize>() + self.ties.len() * TIE_KEYS;
+        let about = self.sizes().map(|(_, size)| size).sum();
+        (least, about)
+    }
+
+    /// What about each part of it takes, with when that first said what it says now.
+    fn sizes(&self) -> impl Iterator<Item = (Timestamp, usize)> {
+        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let records =
+            self.records.iter().map(move |one| (one.reached, size(&one.was) + INDEX_BYTES));
+        let ties = self.ties.iter().map(move |tie| (tie.reached, size(&tie.was) + TIE_BYTES));
+        records.chain(ties)
+    }
+
     /// The earliest moment since which no more than a share of the plan was changed, by its size; `None`
     /// if there is none.
     pub(super) fn later(&self, share: f64) -> Option<Timestamp> {
-        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
-        let records = self.records.iter().map(|one| (one.reached, size(&one.was) + INDEX_BYTES));
-        let ties = self.ties.iter().map(|tie| (tie.reached, size(&tie.was) + TIE_BYTES));
-        let mut sizes: Vec<(Timestamp, usize)> = records.chain(ties).collect();
+        let mut sizes: Vec<(Timestamp, usize)> = self.sizes().collect();
         sizes.sort_unstable_by_key(|(reached, _)| std::cmp::Reverse(*reached));
         let whole: usize = sizes.iter().map(|(_, size)| size).sum();
         let mut room = whole as f64 * share;

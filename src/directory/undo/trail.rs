@@ -27,8 +27,18 @@ pub(super) struct Item {
     pub(super) version: u64,
     /// When it first said what it says now, since the moment: undoing what came later changes nothing.
     pub(super) reached: Timestamp,
-    /// What else it said, as checksums, and when first.
-    prints: Vec<(u32, Timestamp)>,
+    /// All that it said, at the moment and since.
+    prints: Vec<Print>,
+}
+
+/// Something that an item said.
+#[derive(Clone, Copy)]
+struct Print {
+    checksum: u32,
+    /// When it first said so.
+    time: Timestamp,
+    /// How many had changed what was in it by then: the first of [`Item::by`].
+    by: usize,
 }
 
 /// What became of the directory since a moment.
@@ -86,16 +96,19 @@ impl Trail {
                 (item.was, item.is) = (Some(value.clone()), Some(value));
             }
         }
+        for (key, item) in trail.records.iter_mut().chain(&mut trail.ties) {
+            let checksum = checksum(key, item.was.as_ref());
+            item.prints.push(Print { checksum, time: since, by: 0 });
+        }
         store.trail().follow(before, &mut |frame| {
             if frame.sequence > trail.upto {
                 return Ok(ControlFlow::Break(()));
             }
-            // An undo puts back what others did: it is no reason to leave something as it is.
             let undone = frame.head.event.verb == Verb::Undone;
-            let actor = (!undone).then(|| trail.actor(&frame.head.actor));
+            let actor = trail.actor(&frame.head.actor);
             for write in frame.writes {
                 if let Some(item) = trail.item(&write.key) {
-                    item.note(&write.key, write.value, actor, frame.head.time);
+                    item.note(&write.key, write.value, actor, undone, frame.head.time);
                 }
             }
             Ok(ControlFlow::Continue(()))
@@ -147,24 +160,31 @@ impl Trail {
 }
 
 impl Item {
-    fn note(&mut self, key: &[u8], value: Option<Bytes>, actor: Option<usize>, time: Timestamp) {
-        let (changes, print) = if keys::is_record(key) {
+    fn note(
+        &mut self,
+        key: &[u8],
+        value: Option<Bytes>,
+        actor: usize,
+        undone: bool,
+        time: Timestamp,
+    ) {
+        let changes = if keys::is_record(key) {
             self.note_version(value.as_ref());
-            let content = content(value.as_ref());
-            let print = content.as_ref().map_or(0, |(json, _)| crc32c::crc32c(json));
-            (self::content(self.is.as_ref()) != content, print)
+            content(self.is.as_ref()) != content(value.as_ref())
         } else {
-            (self.is.is_some() != value.is_some(), u32::from(value.is_some()))
+            self.is.is_some() != value.is_some()
         };
-        if let (true, Some(actor)) = (changes, actor)
-            && !self.by.contains(&actor)
-        {
-            self.by.push(actor);
+        let checksum = checksum(key, value.as_ref());
+        let known = self.prints.iter().find(|known| known.checksum == checksum).copied();
+        match known {
+            // An undo that puts back what it said before takes those out who came later.
+            Some(known) if undone => self.by.truncate(known.by),
+            _ if changes && !self.by.contains(&actor) => self.by.push(actor),
+            _ => {}
         }
-        let known = self.prints.iter().find(|(known, _)| *known == print);
-        self.reached = known.map_or(time, |(_, time)| *time);
+        self.reached = known.map_or(time, |known| known.time);
         if known.is_none() {
-            self.prints.push((print, time));
+            self.prints.push(Print { checksum, time, by: self.by.len() });
         }
         self.is = value;
     }
@@ -178,6 +198,14 @@ impl Item {
     /// Whether a record says what it said, whatever its version.
     pub(super) fn same_content(&self) -> bool {
         content(self.was.as_ref()) == content(self.is.as_ref())
+    }
+}
+
+/// What tells one thing that an item says from another.
+fn checksum(key: &[u8], value: Option<&Bytes>) -> u32 {
+    match keys::is_record(key) {
+        true => content(value).map_or(0, |(json, _)| crc32c::crc32c(&json)),
+        false => u32::from(value.is_some()),
     }
 }
 
