@@ -22,7 +22,7 @@ pub(super) static GUIDE: Guide = Guide {
                 "service_origin: the domain that the client names in X-Request-Origin.",
                 "ip_allowlist, if the client has fixed addresses: single ones, networks and a-b ranges, with \
                  commas.",
-                "`scimd config check`, and restart scimd.",
+                "`scimd config check`, then start scimd, or reload it if it runs.",
             ],
         },
         Stage {
