@@ -1,6 +1,7 @@
 //! The one place where parts are joined.
 
 mod certificate;
+mod expiry;
 mod keeper;
 mod reload;
 mod supervisor;
@@ -259,6 +260,7 @@ async fn run(
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(in_force, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
+        () = expiry::keep_telling(places.office.clone(), places.listener.clone()) => Drained::Complete,
     };
     door.tell_rest();
     if let Drained::Cut(connections) = drained {

@@ -20,6 +20,8 @@ impl LevelSwitch {
 /// Starts logging as the configuration wants it. A second call changes nothing.
 pub fn start(log: &Log) -> LevelSwitch {
     let lines = tracing_subscriber::fmt()
+        // A line that can't be written is lost. To tell of that would be another one.
+        .log_internal_errors(false)
         .with_env_filter(filter(log.level))
         .with_writer(std::io::stderr)
         .event_format(Line::new(log.format))

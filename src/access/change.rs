@@ -24,6 +24,22 @@ impl Names {
         self.roles.iter().any(|(known, _)| fold(known) == fold(name))
     }
 
+    /// These names and those of a later catalogue, for the time in which accounts may hold either.
+    #[must_use]
+    pub fn joined(mut self, later: &Self) -> Self {
+        let add = |all: &mut Vec<(String, String)>, more: &[(String, String)]| {
+            for (name, id) in more {
+                if !all.iter().any(|(known, _)| fold(known) == fold(name)) {
+                    all.push((name.clone(), id.clone()));
+                }
+            }
+        };
+        add(&mut self.workspaces, &later.workspaces);
+        add(&mut self.permission_sets, &later.permission_sets);
+        add(&mut self.roles, &later.roles);
+        self
+    }
+
     /// The names in a catalogue.
     pub fn of(catalogue: &Catalogue) -> Self {
         let words = catalogue.words();
@@ -72,5 +88,28 @@ pub fn followed(before: &Names, text: &str) -> String {
         }
         [role] => id(&before.roles, role),
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(workspaces: &[(&str, &str)]) -> Names {
+        let pair = |(name, id): &(&str, &str)| ((*name).to_owned(), (*id).to_owned());
+        Names { workspaces: workspaces.iter().map(pair).collect(), ..Names::default() }
+    }
+
+    #[test]
+    fn while_accounts_follow_the_old_and_the_new_name_lead_to_one_id() {
+        let (before, later) = (names(&[("Main", "m"), ("Gone", "g")]), names(&[("Head", "m")]));
+        let either = before.clone().joined(&later);
+        for name in ["Main", "head"] {
+            assert_eq!(followed(&either, &format!("workspace:{name}:set:x")), "workspace:m:set:x");
+        }
+        assert_eq!(followed(&either, "workspace:Gone"), "workspace:g");
+        // Whichever catalogue comes next, accounts are looked at.
+        assert!(either != before && either != later);
+        assert_eq!(either.clone().joined(&before).joined(&later), either);
     }
 }

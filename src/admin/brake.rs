@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Reply, failed};
-use crate::directory::{BrakeStatus, Directory, Hold, HoldBrake};
+use crate::directory::{BrakeStatus, Directory, Hold, HoldBrake, ReleaseBrake};
 use crate::event::Actor;
 
 /// How the brake of a connection stands.
@@ -45,7 +45,7 @@ pub(super) fn hold(directory: &Directory, actor: Actor, connection: String) -> R
 }
 
 pub(super) fn release(directory: &Directory, actor: Actor, connection: Option<String>) -> Reply {
-    match directory.release_brake(actor, connection) {
+    match directory.submit(actor, ReleaseBrake { connection }).wait() {
         Ok((connection, hold)) => Reply::BrakeReleased { connection, hold },
         Err(error) => failed(error),
     }

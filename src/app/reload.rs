@@ -112,7 +112,7 @@ impl InForce {
         super::vocabulary(&config)?;
         let kept = keep_fixed(&mut config, &self.config);
         let certificate = certificate(&config, self.certificate.as_ref())?;
-        let before = Names::of(self.directory.catalogue());
+        let before = self.directory.names_in_use()?;
         let wanted = settings(&config, None)?;
         if let Some(name) = wanted.catalogue.taken_over(&before) {
             bail!(

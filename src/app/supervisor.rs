@@ -10,13 +10,15 @@ use anyhow::{Context as _, Result, bail};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryError};
 
 /// How often a start that takes long asks for more time, and for how much.
 const PATIENCE_EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What a stop may take beyond the time in which open requests are answered.
 const AFTER_DRAIN: Duration = Duration::from_secs(30);
+/// After what time a queue that was full is looked at again.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Requests are taken, as `status` says.
 pub(super) fn ready(status: &str) {
@@ -43,16 +45,25 @@ pub(super) fn stopping(drain: Duration) {
 pub(super) async fn feed(directory: Arc<Directory>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let step = period / 3;
+    let mut pulse = directory.pulse();
     loop {
-        match tokio::time::timeout(step, directory.pulse()).await {
+        match tokio::time::timeout(step, &mut pulse).await {
             Ok(Ok(())) => {
                 tell(&[NotifyState::Watchdog]);
                 tokio::time::sleep(step).await;
+                pulse = directory.pulse();
+            }
+            // Too many wait just now, which is no sign of death.
+            Ok(Err(DirectoryError::Busy)) => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+                pulse = directory.pulse();
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the writer gives no sign of life");
                 tokio::time::sleep(step).await;
+                pulse = directory.pulse();
             }
+            // It is waited for on: a writer that is slow is not stuck.
             Err(_) => {
                 tracing::warn!("the writer has given no sign of life for {} s", step.as_secs());
             }

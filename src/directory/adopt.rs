@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::error::DirectoryError;
-use super::follow::{self, UnknownAccess};
+use super::follow::{self, Keep, UnknownAccess};
 use super::writer::Order;
 use super::{Directory, Settings, Shared};
 
@@ -53,10 +53,20 @@ impl Directory {
 }
 
 impl Adoption {
-    pub(super) fn run(self, shared: &Shared, settings: &mut Arc<Settings>) {
+    /// `keep` puts on disk which names accounts may hold from here on, before any account can hold a new one.
+    pub(super) fn run(
+        self,
+        shared: &Shared,
+        settings: &mut Arc<Settings>,
+        keep: impl FnOnce(Keep, &Arc<Settings>) -> Result<(), DirectoryError>,
+    ) {
         let Self { next, publish, reply } = self;
         let checked = follow::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
-        let outcome = checked.map(|_| ());
+        let either = checked.map(|outdated| outdated.and_then(|outdated| outdated.either()));
+        let outcome = either.and_then(|either| match either {
+            Some(either) => keep(either, settings),
+            None => Ok(()),
+        });
         if outcome.is_ok() {
             *settings = Arc::clone(&next.settings);
             publish(next);

@@ -45,7 +45,27 @@ pub(super) struct Outdated {
     accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
 }
 
+impl Outdated {
+    /// What accounts may hold from here on until all have followed; `None` if that is no more than before.
+    pub(super) fn either(&self) -> Option<Keep> {
+        let names = Names::clone(&self.before).joined(&self.names);
+        (names != *self.before).then_some(Keep { names })
+    }
+}
+
 impl Directory {
+    /// The names that accounts may hold: those of the catalogue, and former ones of accounts that have not
+    /// followed it yet.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn names_in_use(&self) -> Result<Names, DirectoryError> {
+        let kept = self.shared.store.get(keys::CATALOGUE)?;
+        let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
+        Ok(kept.unwrap_or_else(|| Names::of(self.catalogue())))
+    }
+
     /// Brings the access of all accounts in line with the catalogue, if that has changed since. Between two
     /// steps it asks whether to go on: what is left follows at the next call.
     ///
@@ -58,10 +78,12 @@ impl Directory {
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
-        let Some(Outdated { names, before, accounts }) = check(state, &self.settings, unknown)?
-        else {
-            return Ok(());
-        };
+        let Some(outdated) = check(state, &self.settings, unknown)? else { return Ok(()) };
+        // Whatever happens from here on, it is known what accounts may hold.
+        if let Some(either) = outdated.either() {
+            self.submit_in_turn(Actor::System, either).wait()?;
+        }
+        let Outdated { names, before, accounts } = outdated;
         for (resource_type, outdated) in &accounts {
             if !outdated.is_empty() {
                 tracing::info!(
@@ -275,8 +297,8 @@ impl Command for Follow {
     }
 }
 
-/// Remembers the names of the catalogue that all accounts are in line with.
-struct Keep {
+/// Remembers the names that accounts may hold.
+pub(super) struct Keep {
     names: Names,
 }
 

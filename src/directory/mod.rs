@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub use brake::{BrakeStatus, Hold, HoldBrake};
+pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
 pub use delete::Delete;

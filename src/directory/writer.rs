@@ -267,7 +267,14 @@ impl Writer {
         };
         self.commit(jobs);
         if let Some(adoption) = adoption {
-            adoption.run(&self.shared, &mut self.settings);
+            let mut settings = Arc::clone(&self.settings);
+            adoption.run(&self.shared, &mut settings, |keep, present| {
+                let (reply, mut answer) = oneshot::channel();
+                let present = Arc::clone(present);
+                self.commit(vec![Box::new(Queued::new(present, Actor::System, keep, reply))]);
+                answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
+            });
+            self.settings = settings;
         }
     }
 

@@ -15,6 +15,12 @@ use super::segment::Segment;
 use super::{Frame, Hash, JournalError, sync_folder};
 use crate::metrics::{Counts, Histogram};
 
+/// Bounds of the time that a sync takes, in microseconds.
+const SYNCS: &[u64] = &[
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000,
+];
+
 /// A place in a journal: a change by its number, and its hash, which speaks for all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -47,11 +53,6 @@ impl fmt::Display for Position {
         self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
-/// Bounds of the time that a sync takes, in microseconds.
-const SYNCS: &[u64] = &[
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 5_000_000,
-];
 
 /// A journal for readers.
 #[derive(Clone)]

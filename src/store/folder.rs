@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 
 /// What may be in a data folder that holds no data yet, or to which a backup is restored.
-const NO_DATA: [&str; 2] = ["tls", "lock"];
+const NO_DATA: [&str; 3] = ["tls", "lock", LOST_AND_FOUND];
+/// What the root of a file system of its own has, and root alone may enter.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// The data folder, locked for this process until dropped.
 pub struct DataFolder {
@@ -128,7 +130,7 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
         fs::set_permissions(path, Permissions::from_mode(0o700))
             .map_err(StoreError::file("close to others", path))?;
     }
-    insist_on_own_files(path, us)
+    insist_on_own_files(path, us, true)
 }
 
 /// The name of something in the folder that is no certificate, and not the lock of an earlier attempt.
@@ -143,7 +145,7 @@ pub(super) fn data_in(path: &Path) -> Result<Option<OsString>, StoreError> {
 }
 
 /// Insists that all in a folder is ours, and where it seems to be.
-fn insist_on_own_files(folder: &Path, us: u32) -> Result<(), StoreError> {
+fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<(), StoreError> {
     let unreadable = || StoreError::file("read", folder);
     for entry in fs::read_dir(folder).map_err(unreadable())? {
         let path = entry.map_err(unreadable())?.path();
@@ -153,6 +155,9 @@ fn insist_on_own_files(folder: &Path, us: u32) -> Result<(), StoreError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(StoreError::file("look at", &path)(error)),
         };
+        if is_top && path.ends_with(LOST_AND_FOUND) && found.is_dir() && found.uid() == 0 {
+            continue;
+        }
         let shown = path.display();
         if found.is_symlink() {
             return Err(StoreError::Folder(format!(
@@ -169,7 +174,7 @@ fn insist_on_own_files(folder: &Path, us: u32) -> Result<(), StoreError> {
             )));
         }
         if found.is_dir() {
-            insist_on_own_files(&path, us)?;
+            insist_on_own_files(&path, us, false)?;
         }
     }
     Ok(())

@@ -1,8 +1,11 @@
 //! What the log holds: a line for each event, whatever clients send, and no secret.
 
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
-use crate::harness::{Raw, Server, encode, head, user};
+use crate::harness::{Raw, Server, create, encode, head, user};
 
 /// Texts that mean something to a terminal, a log, a parser or a person.
 const HOSTILE: [&str; 20] = [
@@ -100,6 +103,34 @@ fn a_request_of_a_connection_is_a_line_with_the_id_that_its_answer_has() {
     assert!(line["ms"].as_f64().unwrap() > 0.0);
     assert_eq!(of("refused").len(), 1, "{log}");
     assert!(!log.contains("healthz"), "who asks that is no one, and asks often: {log}");
+}
+
+#[test]
+fn a_log_that_takes_no_line_stops_nothing() {
+    let mut server = Server::start();
+    let client = server.client();
+    server.stop();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut serve = server.command(&["serve"]);
+    let mut running = Running(serve.stdout(Stdio::null()).stderr(full).spawn().unwrap());
+    let begun = Instant::now();
+    while client.try_send("GET", "/Users", None).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it serves");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    create(&client, "/Users", &user("ada"));
+    server.stranger().get("/Users").expect(401);
+    assert!(running.0.try_wait().unwrap().is_none(), "it lives");
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -137,6 +137,21 @@ fn a_token_that_is_revoked_while_no_server_runs_is_refused() {
 }
 
 #[test]
+fn the_log_warns_of_the_end_of_the_last_token_of_a_connection() {
+    const WARNING: &str = "the last valid token ends soon";
+    let mut server = Server::start();
+    generate(&server, &["--expires", "20d"]);
+    let id = list(&server)[0]["id"].as_str().unwrap().to_owned();
+    server.stop();
+    server.boot(&[]);
+    assert!(!server.stderr().contains(WARNING), "there is another that lasts");
+    server.succeed(&["token", "revoke", &id]);
+    server.stop();
+    server.boot(&[]);
+    server.until("it is told", |server| server.stderr().contains(WARNING));
+}
+
+#[test]
 fn reset_ends_the_other_tokens_of_its_connection_at_once() {
     let mut server = Server::configure(TWO_CONNECTIONS);
     server.boot(&[]);

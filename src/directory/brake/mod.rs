@@ -83,7 +83,10 @@ impl Brakes {
         now: Timestamp,
         mut drafts: Vec<Draft>,
     ) -> Result<Judged, DirectoryError> {
-        let Actor::Connection { name, .. } = actor else { return Ok(Judged::Pass(drafts)) };
+        let Actor::Connection { name, .. } = actor else {
+            self.count_anew(&drafts);
+            return Ok(Judged::Pass(drafts));
+        };
         let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(drafts)) };
         if brake.action == BrakeAction::Off || drafts.is_empty() {
             return Ok(Judged::Pass(drafts));
@@ -131,6 +134,18 @@ impl Brakes {
             writes: Vec::new(),
         });
         Ok(Judged::Pass(drafts))
+    }
+}
+
+impl Brakes {
+    /// Counts anew what a connection takes that is released, before its next change is looked at.
+    fn count_anew(&self, drafts: &[Draft]) {
+        for Draft { event, .. } in drafts.iter().filter(|draft| draft.event.verb == Verb::Released)
+        {
+            if let Some(tally) = self.tallies().get_mut(&event.subject) {
+                tally.restart();
+            }
+        }
     }
 }
 
@@ -211,30 +226,6 @@ impl Directory {
         };
         Ok(names.into_iter().map(status).collect())
     }
-
-    /// Takes on the changes of a connection again, of the only one that is held if none is named; counting
-    /// begins anew. Answers which it was, and why it was held.
-    ///
-    /// # Errors
-    ///
-    /// `Unfit` if it is not held, or if several are and none is named; `Storage`.
-    pub fn release_brake(
-        &self,
-        actor: Actor,
-        connection: Option<String>,
-    ) -> Result<(String, Hold), DirectoryError> {
-        let released = self.submit(actor, ReleaseBrake { connection }).wait()?;
-        if let Some(tally) = self.shared.brakes.tallies().get_mut(&released.0) {
-            tally.restart();
-        }
-        Ok(released)
-    }
-
-    /// How often each connection took too much since the start, be it held then or only told of.
-    pub fn brake_alarms(&self) -> Vec<(String, u64)> {
-        let tallies = self.shared.brakes.tallies();
-        tallies.iter().map(|(name, tally)| (name.clone(), tally.alarms())).collect()
-    }
 }
 
 /// The connections that are held.
@@ -269,10 +260,10 @@ impl Command for HoldBrake {
     }
 }
 
-/// Takes on the changes of a connection again.
-struct ReleaseBrake {
+/// Takes on the changes of a connection again; counting begins anew.
+pub struct ReleaseBrake {
     /// Which; `None` for the only one that is held.
-    connection: Option<String>,
+    pub connection: Option<String>,
 }
 
 impl Command for ReleaseBrake {

@@ -128,9 +128,9 @@ mod tests {
         assert_eq!(excess, Some(Excess { lost: 6, accounts: 50 }));
         assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (6, 1));
         // It may be that it could not be held.
-        assert!(tally.note(at(61), &brake, 50, ids(13..14)).is_some());
+        assert!(tally.note(at(60), &brake, 50, ids(13..14)).is_some());
         tally.restart();
-        assert_eq!((tally.counted(at(61), brake.window), tally.alarms()), (0, 2));
+        assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (0, 2));
     }
 
     #[test]

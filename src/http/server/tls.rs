@@ -37,8 +37,8 @@ const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);
 /// A name that every self-signed certificate has.
 const LOCALHOST: &str = "localhost";
 
-/// The common name of every self-signed certificate, as it stands in DER.
-const OWN_NAME: &[u8] = b"\x0c\x05scimd";
+/// The whole name of every self-signed certificate, as it stands in DER: its common name is `scimd`.
+const OWN_NAME: &[u8] = b"\x30\x10\x31\x0e\x30\x0c\x06\x03\x55\x04\x03\x0c\x05scimd";
 
 /// Clocks differ: a certificate is valid a little before it is made.
 const VALID_BEFORE_SECONDS: i64 = 60 * 60;
