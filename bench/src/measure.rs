@@ -17,7 +17,7 @@ use crate::{bare, journal};
 /// How many connections each case is measured with.
 const CONNECTIONS: [usize; 2] = [1, 32];
 /// What takes longer alone is not measured with many connections: they would only wait for each other.
-const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(200);
+const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(100);
 
 /// What is wanted.
 pub struct Options {

@@ -1,6 +1,8 @@
 //! A look at stored text that is much quicker than reading it: most resources hold nothing of what a
 //! filter asks for.
 
+use memchr::memmem::Finder;
+
 use super::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::common::META;
@@ -10,9 +12,9 @@ use crate::scim::value::fold;
 #[derive(Clone, Debug)]
 pub struct Needles {
     /// In lower case.
-    texts: Vec<String>,
+    texts: Vec<Finder<'static>>,
     /// What is looked at, in lower case; kept for its space.
-    lowered: String,
+    lowered: Vec<u8>,
 }
 
 impl Filter {
@@ -20,7 +22,8 @@ impl Filter {
     pub fn needles(&self, resource_type: &ResourceType) -> Option<Needles> {
         let mut texts = Vec::new();
         let needed = self.gather(resource_type, &mut texts);
-        needed.then_some(Needles { texts, lowered: String::new() })
+        let texts = texts.iter().map(|text| Finder::new(text).into_owned()).collect();
+        needed.then_some(Needles { texts, lowered: Vec::new() })
     }
 
     /// Adds the texts of this filter; false if it can match without any.
@@ -67,15 +70,14 @@ impl Comparison {
 impl Needles {
     /// Whether a stored resource, less its `meta`, has to be read to know whether it matches.
     pub fn may_match(&mut self, stored: &[u8]) -> bool {
-        let Ok(stored) = std::str::from_utf8(stored) else { return true };
         // Beyond ASCII, a letter can have an ASCII one as its lower case.
         if !stored.is_ascii() {
             return true;
         }
         self.lowered.clear();
-        self.lowered.push_str(stored);
+        self.lowered.extend_from_slice(stored);
         self.lowered.make_ascii_lowercase();
-        self.texts.iter().any(|text| self.lowered.contains(text.as_str()))
+        self.texts.iter().any(|text| text.find(&self.lowered).is_some())
     }
 }
 
