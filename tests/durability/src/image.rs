@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::random::Random;
@@ -317,7 +318,8 @@ impl<'a> Disk<'a> {
             fs::create_dir_all(path.parent().unwrap_or(target))?;
             fs::write(path, bytes)?;
         }
-        Ok(())
+        // As scimd made it; it would start in no other.
+        fs::set_permissions(target, fs::Permissions::from_mode(0o700))
     }
 
     /// The pending write whose bytes were recorded last.
