@@ -58,13 +58,13 @@ impl Adoption {
         self,
         shared: &Shared,
         settings: &mut Arc<Settings>,
-        keep: impl FnOnce(Keep, &Arc<Settings>) -> Result<(), DirectoryError>,
+        keep: impl FnOnce(Keep) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
         let checked = follow::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
         let either = checked.map(|outdated| outdated.and_then(|outdated| outdated.either()));
         let outcome = either.and_then(|either| match either {
-            Some(either) => keep(either, settings),
+            Some(either) => keep(either),
             None => Ok(()),
         });
         if outcome.is_ok() {

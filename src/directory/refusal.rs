@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::Directory;
 use super::error::DirectoryError;
 use super::work::{Command, Work};
-use crate::event::{Event, Reason, Refused, Verb, origin};
+use crate::event::{Event, Network, Reason, Refused, Verb};
 
 /// How many entries are gathered; requests beyond are only counted.
 const ENTRIES: usize = 128;
@@ -81,7 +81,7 @@ impl Refusals {
 
     pub(super) fn note(&self, refusal: Refusal, now: Timestamp) {
         let Refusal { reason, connection, token, address } = refusal;
-        let key = Key { reason, connection, token, origin: origin(address) };
+        let key = Key { reason, connection, token, origin: Network::from(address).to_string() };
         let mut gathered = self.gathered();
         let full = gathered.seen.len() >= ENTRIES;
         match gathered.seen.entry(key) {

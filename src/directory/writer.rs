@@ -268,12 +268,7 @@ impl Writer {
         self.commit(jobs);
         if let Some(adoption) = adoption {
             let mut settings = Arc::clone(&self.settings);
-            adoption.run(&self.shared, &mut settings, |keep, present| {
-                let (reply, mut answer) = oneshot::channel();
-                let present = Arc::clone(present);
-                self.commit(vec![Box::new(Queued::new(present, Actor::System, keep, reply))]);
-                answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
-            });
+            adoption.run(&self.shared, &mut settings, |keep| self.carry_out(keep));
             self.settings = settings;
         }
     }
@@ -281,9 +276,8 @@ impl Writer {
     /// What is not worth a sync of its own: when tokens were last used.
     fn note_token_use(&self) {
         if let Some(used) = Used::since_last_note(&self.shared.tokens) {
-            let (reply, _) = oneshot::channel();
-            let settings = Arc::clone(&self.settings);
-            self.commit(vec![Box::new(Queued::new(settings, Actor::System, used, reply))]);
+            // What goes wrong is told where it does.
+            let _ = self.carry_out(used);
         }
     }
 
@@ -296,11 +290,17 @@ impl Writer {
         let report = self.shared.refusals.take();
         let pause = Report::pause(report.as_ref());
         if let Some(report) = report {
-            let (reply, _) = oneshot::channel();
-            let settings = Arc::clone(&self.settings);
-            self.commit(vec![Box::new(Queued::new(settings, Actor::System, report, reply))]);
+            let _ = self.carry_out(report);
         }
         pause
+    }
+
+    /// Carries out a command of scimd's own, at once.
+    fn carry_out<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
+        let (reply, mut answer) = oneshot::channel();
+        let settings = Arc::clone(&self.settings);
+        self.commit(vec![Box::new(Queued::new(settings, Actor::System, command, reply))]);
+        answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
 
     fn commit(&self, mut jobs: Vec<Box<dyn Job>>) {

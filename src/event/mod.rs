@@ -1,6 +1,7 @@
 //! What can happen, and who can make it happen: the words of the audit trail.
 
 mod details;
+mod network;
 mod refusal;
 
 use std::fmt;
@@ -10,7 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use details::{Details, Difference, Elements};
-pub use refusal::{Reason, Refused, origin};
+pub use network::Network;
+pub use refusal::{Reason, Refused};
 
 /// What happened to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,6 @@
 //! Requests that were refused, and why, in words that are all ours: nothing here comes from a client
 //! but the address from which it spoke.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +77,7 @@ pub struct Refused {
     /// The id of the token that was used, if it is one of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Where they came from, as [`origin`] has it.
+    /// Where they came from: a [`Network`](super::Network).
     pub address: String,
     /// When the first of them came.
     pub first: Timestamp,
@@ -87,18 +85,6 @@ pub struct Refused {
     pub last: Timestamp,
     /// How many there were.
     pub count: u64,
-}
-
-/// Where a request came from: its IPv4 address, or its IPv6 network, because whoever has one address of
-/// a /64 has all of them.
-pub fn origin(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-            format!("{network}/64")
-        }
-    }
 }
 
 #[cfg(test)]
@@ -111,14 +97,5 @@ mod tests {
             assert!(!meaning.is_empty());
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_origin() {
-        let origin = |text: &str| origin(text.parse().unwrap());
-        assert_eq!(origin("192.0.2.7"), "192.0.2.7");
-        assert_eq!(origin("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-        assert_eq!(origin("2001:db8:1:2:ffff::1"), origin("2001:db8:1:2::"));
-        assert_ne!(origin("2001:db8:1:3::"), origin("2001:db8:1:2::"));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::server::Network;
+use crate::event::Network;
 
 /// How long refusals of one kind are counted before the log tells how many there were.
 const PERIOD: Duration = Duration::from_secs(10);

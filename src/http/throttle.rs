@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::server::Network;
+use crate::event::Network;
 
 /// How many sets of networks there are; 65,536 networks in all.
 const SETS: usize = 8_192;

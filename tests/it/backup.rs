@@ -53,16 +53,6 @@ fn restored(backup: &Path) -> Server {
     server
 }
 
-/// Runs a command that must fail; what it says.
-#[track_caller]
-fn refused(server: &Server, args: &[&str], code: i32) -> String {
-    let output = server.run(args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr
-}
-
 #[test]
 fn a_backup_restored_elsewhere_differs_in_nothing() {
     let mut server = populated();
@@ -182,11 +172,11 @@ fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
         (&[&good[..], b"x"].concat(), "something follows"),
     ] {
         fs::write(&bad, bytes).unwrap();
-        let said = refused(&other, &["restore", "bad"], 1);
+        let said = other.fail(&["restore", "bad"], 1);
         assert!(said.contains(words) && said.contains("bad"), "{said}");
         assert!(!other.data().exists(), "{words}: the data folder was made");
     }
-    let said = refused(&other, &["restore", "missing"], 1);
+    let said = other.fail(&["restore", "missing"], 1);
     assert!(said.contains("can't open missing"), "{said}");
 }
 
@@ -194,13 +184,13 @@ fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
 fn a_data_folder_that_is_in_use_is_not_restored_to() {
     let mut server = populated();
     server.succeed(&["backup", "b"]);
-    let said = refused(&server, &["restore", "b"], 1);
+    let said = server.fail(&["restore", "b"], 1);
     assert!(said.contains("is not empty"), "{said}");
     let before = everything(&server.client());
     server.stop();
     let kept: Vec<_> =
         files(&server.data()).into_iter().map(|path| fs::read(path).unwrap()).collect();
-    refused(&server, &["restore", "b"], 1);
+    server.fail(&["restore", "b"], 1);
     let now: Vec<_> =
         files(&server.data()).into_iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(kept == now, "something was altered");
@@ -218,12 +208,12 @@ fn a_data_folder_that_is_in_use_is_not_restored_to() {
 fn a_backup_overwrites_nothing() {
     let server = Server::start();
     fs::write(server.folder().join("precious"), "precious").unwrap();
-    let said = refused(&server, &["backup", "precious"], 2);
+    let said = server.fail(&["backup", "precious"], 2);
     assert!(said.contains("name a new file"), "{said}");
     assert_eq!(fs::read_to_string(server.folder().join("precious")).unwrap(), "precious");
-    refused(&server, &["backup", "no/such/folder"], 2);
+    server.fail(&["backup", "no/such/folder"], 2);
     let none = Server::configure("");
-    refused(&none, &["backup", "b"], 1);
+    none.fail(&["backup", "b"], 1);
     assert!(!none.data().exists() && !none.folder().join("b").exists());
 }
 

@@ -36,16 +36,6 @@ fn status(server: &Server) -> Value {
     serde_json::from_str(&server.succeed(&["brake", "status", "--json"])).unwrap()
 }
 
-/// Runs a command that must fail; what it says.
-#[track_caller]
-fn refused(server: &Server, args: &[&str], code: i32) -> String {
-    let output = server.run(args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr
-}
-
 #[test]
 fn a_held_connection_reads_and_changes_nothing_until_it_is_released() {
     let mut server = server("hold");
@@ -168,9 +158,9 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
         client.delete(&path).expect(204);
     }
     assert_eq!(files_with(&journal, "alarmed").len(), 0);
-    let told = refused(&server, &["brake", "hold"], 2);
+    let told = server.fail(&["brake", "hold"], 2);
     assert!(told.contains("default, other"), "{told}");
-    let told = refused(&server, &["brake", "hold", "--connection", "nobody"], 2);
+    let told = server.fail(&["brake", "hold", "--connection", "nobody"], 2);
     assert!(told.contains("there is no connection"), "{told}");
     server.succeed(&["brake", "hold", "--connection", "default"]);
     client.post("/Users", &user("new")).error(503, None);
@@ -182,12 +172,12 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
         2,
         "{shown}"
     );
-    let told = refused(&server, &["brake", "release"], 1);
+    let told = server.fail(&["brake", "release"], 1);
     assert!(told.contains("default, other"), "{told}");
     for connection in ["default", "other"] {
         server.succeed(&["brake", "release", "--connection", connection]);
     }
-    let told = refused(&server, &["brake", "release"], 1);
+    let told = server.fail(&["brake", "release"], 1);
     assert!(told.contains("no connection is held"), "{told}");
     server.boot(&[]);
     create(&server.client(), "/Users", &user("new"));

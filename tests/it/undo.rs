@@ -72,16 +72,6 @@ fn now(client: &Client) -> String {
     }
 }
 
-/// Runs a command that must fail; what it says.
-#[track_caller]
-fn refused(server: &Server, args: &[&str], code: i32) -> String {
-    let output = server.run(args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr
-}
-
 fn undone(server: &Server, args: &[&str]) -> Value {
     let args = [&["undo", "--json"], args].concat();
     serde_json::from_str(&server.succeed(&args)).unwrap()
@@ -216,7 +206,7 @@ fn of_a_connection_goes_back_what_it_alone_has_changed() {
     }
     after.remove(apps.strip_prefix("/Users/").unwrap()).expect("what the app made stays");
     assert_eq!(after, then);
-    let told = refused(&server, &["undo", "--since", &since, "--connection", "nobody"], 1);
+    let told = server.fail(&["undo", "--since", &since, "--connection", "nobody"], 1);
     assert!(told.contains("connection nobody has changed nothing since"), "{told}");
     assert!(server.succeed(&["verify"]).contains("There is no fault."));
 }
@@ -233,7 +223,7 @@ fn a_name_that_others_have_by_now_refuses_the_whole_undo() {
     let before = state(&app);
     for dry_run in [&["--dry-run"][..], &[]] {
         let args = [&["undo", "--since", &since, "--connection", "idp"], dry_run].concat();
-        let told = refused(&server, &args, 1);
+        let told = server.fail(&args, 1);
         assert!(told.contains(&format!("userName \"ada\" (now of the user {other})")), "{told}");
         assert_eq!(state(&app), before);
     }
@@ -271,7 +261,7 @@ fn what_a_backup_does_not_hold_is_not_guessed() {
     let backup = server.folder().join("one.backup");
     let other = Server::configure(CONNECTIONS);
     other.succeed(&["restore", backup.to_str().unwrap()]);
-    let told = refused(&other, &["undo", "--since", &since], 1);
+    let told = other.fail(&["undo", "--since", &since], 1);
     assert!(told.contains("the journal begins with change"), "{told}");
 }
 
@@ -290,7 +280,7 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
     fs::write(&file, &text).unwrap();
     undone(&server, &["--since", &since, "--dry-run"]);
     fs::write(&file, text.replace("\"clerk\"", "\"other\"")).unwrap();
-    let told = refused(&server, &["undo", "--since", &since], 1);
+    let told = server.fail(&["undo", "--since", &since], 1);
     assert!(
         told.contains("roles \"Clerk\" (1: ada)") && told.contains("--drop-unknown-access"),
         "{told}"

@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::connection::{self, Shared};
-use super::{Counts, Drained, Limits, Network, Service, Terms};
+use super::{Counts, Drained, Limits, Service, Terms};
+use crate::event::Network;
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(50);

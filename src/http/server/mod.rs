@@ -5,7 +5,6 @@
 //! - `connection`: one connection from handshake to last byte;
 //! - `validity`: from when to when a certificate is valid;
 //! - `unparsed`: words for a request that could not even be parsed;
-//! - `network`: whose address counts as one;
 //! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
 //! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
@@ -15,7 +14,6 @@
 mod activity;
 mod connection;
 mod listener;
-mod network;
 pub mod tls;
 mod unparsed;
 mod validity;
@@ -31,7 +29,6 @@ use hyper::{Request, Response, StatusCode};
 
 use crate::metrics::{Counter, Gauge};
 pub use listener::serve;
-pub use network::Network;
 pub use tls::{TlsConfig, TlsError};
 pub use validity::Validity;
 

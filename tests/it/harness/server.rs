@@ -150,6 +150,16 @@ impl Server {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs a command that must fail with a code and one line; what it says.
+    #[track_caller]
+    pub(crate) fn fail(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        stderr
+    }
+
     /// SIGKILL: no chance to put anything in order.
     pub(crate) fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
