@@ -17,7 +17,8 @@ use arc_swap::ArcSwap;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use certificate::{Certificate, certificate, self_signed};
 pub use supervisor::{Patience, passed_socket};
@@ -176,20 +177,43 @@ pub struct Serving {
     pub levels: LevelSwitch,
 }
 
+/// What serving runs in.
+pub struct Host {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+impl Host {
+    /// Made before anything that takes time: from here on SIGHUP no longer ends the process, but is a reload
+    /// once it serves.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no threads, or takes no handler.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("can't start the runtime")?;
+        let entered = runtime.enter();
+        let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
+        drop(entered);
+        Ok(Self { runtime, hangup })
+    }
+}
+
 /// Serves until SIGTERM or SIGINT; `ready` is called once nothing can keep requests from being taken.
 ///
 /// # Errors
 ///
 /// The address or the admin socket can't be listened on.
 pub fn serve(
+    host: Host,
     serving: Serving,
     ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("can't start the runtime")?;
-    runtime.block_on(run(serving, ready))?;
+    let Host { runtime, hangup } = host;
+    runtime.block_on(run(serving, hangup, ready))?;
     // What is still running holds the directory; it ends with the runtime, and the directory is closed
     // in order by whoever lets go of it last.
     drop(runtime);
@@ -199,13 +223,13 @@ pub fn serve(
 
 async fn run(
     serving: Serving,
+    hangup: Signal,
     ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
     let Serving { config, directory, certificate, socket, levels } = serving;
     let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
-    let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
     let listener = listen(&config, socket).await?;
     let address = listener.local_addr()?;
     let metrics = match config.metrics.listen {

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::output;
 use crate::admin::{Reply, Request, execute};
-use crate::app::{self, Certificate, Patience, Serving};
+use crate::app::{self, Certificate, Host, Patience, Serving};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::{Directory, UnknownAccess};
@@ -30,6 +30,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
+        let host = Host::new()?;
         let levels = logging::start(&config.log);
         let patience = Patience::while_it_is("reading the journal");
         let directory = app::open_directory(config)?;
@@ -41,7 +42,7 @@ impl Serve {
         let certificate = app::certificate(config, None)?;
         drop(patience);
         let serving = Serving { config: config.clone(), directory, certificate, socket, levels };
-        app::serve(serving, |config, directory, certificate| match self.first_boot {
+        app::serve(host, serving, |config, directory, certificate| match self.first_boot {
             true => welcome(config, directory, certificate),
             false => Ok(()),
         })
