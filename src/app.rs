@@ -85,15 +85,16 @@ fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigE
     })
 }
 
-/// Opens the directory in the configured data folder.
+/// Opens the directory in the configured data folder, of which so many mebibytes will be held in memory
+/// at most.
 ///
 /// # Errors
 ///
 /// The folder can't be used or is in use; the journal is damaged.
-pub fn open_directory(config: &Config) -> Result<Directory> {
+pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
     let folder = DataFolder::open(&config.data_dir)?;
     let Store { cache_mib, min_free_mib, .. } = config.store;
-    let limits = StoreLimits { cache_mib, min_free_mib };
+    let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
     let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
         .context("can't open the data folder")?;
     Ok(Directory::open(Arc::new(store), settings(config, None)?)?)

@@ -1,11 +1,18 @@
 //! Logs: to standard error, as text for people or JSON for programs.
 
 mod line;
+mod output;
+
+use std::io;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Level, Log};
 use line::Line;
+use output::Output;
+
+/// The target of the lines that tell of answered requests.
+pub const REQUESTS: &str = "scimd::requests";
 
 /// Sets how much is logged, while it is logged.
 pub struct LevelSwitch(Box<dyn Fn(EnvFilter) + Send + Sync>);
@@ -18,12 +25,16 @@ impl LevelSwitch {
 }
 
 /// Starts logging as the configuration wants it. A second call changes nothing.
-pub fn start(log: &Log) -> LevelSwitch {
+///
+/// # Errors
+///
+/// The operating system gives no thread.
+pub fn start(log: &Log) -> io::Result<LevelSwitch> {
     let lines = tracing_subscriber::fmt()
         // A line that can't be written is lost. To tell of that would be another one.
         .log_internal_errors(false)
         .with_env_filter(filter(log.level))
-        .with_writer(std::io::stderr)
+        .with_writer(Output::start()?)
         .event_format(Line::new(log.format))
         .with_filter_reloading();
     let handle = lines.reload_handle();
@@ -34,7 +45,7 @@ pub fn start(log: &Log) -> LevelSwitch {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a part of scimd panicked; please report this as a bug");
     }));
-    LevelSwitch(Box::new(move |filter| drop(handle.reload(filter))))
+    Ok(LevelSwitch(Box::new(move |filter| drop(handle.reload(filter)))))
 }
 
 /// What sled says of itself below a warning is of no use to an operator.

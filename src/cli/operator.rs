@@ -42,7 +42,7 @@ impl<'a> Operator<'a> {
         }
         let directory = match &mut self.directory {
             Some(directory) => directory,
-            none => none.insert(app::open_directory(self.config)?),
+            none => none.insert(app::open_directory(self.config, 0)?),
         };
         let actor = Actor::Operator { uid: None };
         Ok(execute(directory, &app::site(self.config), actor, request))

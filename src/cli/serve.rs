@@ -1,6 +1,6 @@
 //! `scimd serve`: serves until it is told to stop.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output;
@@ -31,9 +31,9 @@ impl Serve {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
         let host = Host::new()?;
-        let levels = logging::start(&config.log);
+        let levels = logging::start(&config.log).context("can't start logging")?;
         let patience = Patience::while_it_is("reading the journal");
-        let directory = app::open_directory(config)?;
+        let directory = app::open_directory(config, config.store.memory_mib)?;
         let unknown = match self.drop_unknown_access {
             true => UnknownAccess::Drop,
             false => UnknownAccess::Refuse,

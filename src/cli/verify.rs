@@ -80,6 +80,6 @@ fn compact(config: &Config, served: bool) -> Result<()> {
         };
     }
     mark_for_compaction(&config.data_dir)?;
-    drop(app::open_directory(config)?);
+    drop(app::open_directory(config, 0)?);
     output::tell("The database is compacted.")
 }

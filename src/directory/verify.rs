@@ -27,7 +27,7 @@ impl Directory {
     pub fn verify(&self) -> Vec<Check> {
         let store = &self.shared.store;
         let mut checks = store.check();
-        checks.extend(verify(store.as_ref(), self.registry()));
+        checks.extend(verify(store.at_rest(), self.registry()));
         checks
     }
 }
@@ -298,7 +298,7 @@ mod tests {
     fn populated(folder: &std::path::Path) -> Arc<LocalStore> {
         let folder = DataFolder::open(folder).unwrap();
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        let limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = Arc::new(LocalStore::open(folder, limits, [7; 16], now).unwrap());
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),

@@ -407,7 +407,7 @@ mod tests {
     struct Big(usize);
 
     const KEY: &[u8] = b"xbig";
-    const LIMITS: Limits = Limits { cache_mib: 8, min_free_mib: 0 };
+    const LIMITS: Limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
 
     impl Command for Big {
         type Output = ();

@@ -39,6 +39,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::directory::{Directory, DirectoryError};
+use crate::logging::REQUESTS;
 use error::Failure;
 use gate::Admitted;
 use refusal::Refusals;
@@ -274,6 +275,7 @@ impl Note {
         // Hundredths are enough.
         let ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         tracing::info!(
+            target: REQUESTS,
             request = self.id,
             connection = self.connection,
             method = %parts.method,

@@ -109,15 +109,16 @@ pub(super) struct Routed {
 pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
-    let mut allowed: Vec<&Method> = Vec::new();
-    for (row, (allowed_method, template, action)) in ROUTES.iter().enumerate() {
-        let Some((endpoint, id)) = fit(template, &segments) else { continue };
-        if allowed_method == method {
+    for (row, (of_method, template, action)) in ROUTES.iter().enumerate() {
+        if of_method == method
+            && let Some((endpoint, id)) = fit(template, &segments)
+        {
             let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
             return Ok(Routed { action: *action, row, endpoint, id });
         }
-        allowed.push(allowed_method);
     }
+    let fitting = ROUTES.iter().filter(|(_, template, _)| fit(template, &segments).is_some());
+    let allowed: Vec<&Method> = fitting.map(|(method, ..)| method).collect();
     if allowed.is_empty() {
         Err(Failure::no_route(path))
     } else {

@@ -4,6 +4,7 @@
 //! nor what a terminal takes for a command. In text a value that could be mistaken for more than one
 //! stands in quotes, with what is special escaped.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 
@@ -14,7 +15,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::clock::{Clock, rfc3339};
+use crate::clock::Clock;
 use crate::config::Format;
 
 /// How many bytes of a value are logged.
@@ -34,30 +35,19 @@ impl Line {
         Self { format, journal: stderr_is_journal() }
     }
 
-    fn write(self, level: Level, time: Timestamp, fields: &Fields) -> String {
+    /// Begins a line.
+    fn begin(self, level: Level, time: Timestamp) -> Fields {
         let mut line = String::with_capacity(256);
         if self.journal {
             line.push_str(priority(level));
         }
-        match self.format {
-            Format::Text => {
-                if !self.journal {
-                    line.push_str(&rfc3339(time));
-                    line.push(' ');
-                }
-                line.push_str(&format!("{level:>5} "));
-                fields.write_text(&mut line);
-            }
-            Format::Json => {
-                line.push_str(&format!(
-                    "{{\"timestamp\":\"{}\",\"level\":\"{level}\"",
-                    rfc3339(time)
-                ));
-                fields.write_json(&mut line);
-                line.push('}');
-            }
-        }
-        line
+        // Writing to a string can't fail.
+        let _ = match self.format {
+            Format::Text if self.journal => write!(line, "{level:>5} "),
+            Format::Text => write!(line, "{time:.3} {level:>5} "),
+            Format::Json => write!(line, "{{\"timestamp\":\"{time:.3}\",\"level\":\"{level}\""),
+        };
+        Fields { format: self.format, message_at: line.len(), line }
     }
 }
 
@@ -72,10 +62,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Fields::default();
+        let mut fields = self.begin(*event.metadata().level(), Clock::System.now());
         event.record(&mut fields);
-        let line = self.write(*event.metadata().level(), Clock::System.now(), &fields);
-        writeln!(writer, "{line}")
+        writeln!(writer, "{}", fields.end())
     }
 }
 
@@ -96,61 +85,60 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// What an event says.
-#[derive(Default)]
+/// A line to which the fields of an event are added. The message comes first, whenever it is told.
 struct Fields {
-    message: String,
-    others: Vec<(&'static str, Value)>,
-}
-
-enum Value {
-    /// A number, true or false.
-    Plain(String),
-    /// A text.
-    Text(String),
-    /// Something as it shows itself.
-    Shown(String),
+    format: Format,
+    line: String,
+    message_at: usize,
 }
 
 impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::Plain(text) | Value::Text(text) | Value::Shown(text)) => {
-                self.message = text;
+    /// Adds a number, true or false.
+    fn plain(&mut self, name: &str, value: impl fmt::Display) {
+        let _ = match self.format {
+            Format::Text => write!(self.line, " {name}={value}"),
+            Format::Json => write!(self.line, ",\"{name}\":{value}"),
+        };
+    }
+
+    /// Adds a text.
+    fn text(&mut self, name: &str, value: &str) {
+        let value = &*cut(value);
+        match self.format {
+            _ if name == "message" => self.message(value),
+            Format::Text => {
+                let _ = write!(self.line, " {name}={value:?}");
             }
-            (name, value) => self.others.push((name, value)),
+            Format::Json => write_json_member(name, value, &mut self.line),
         }
     }
 
-    fn write_text(&self, line: &mut String) {
-        if self.message.contains(char::is_control) {
-            line.extend(self.message.escape_debug());
+    /// Adds something as it shows itself: in quotes only where it could be mistaken.
+    fn shown(&mut self, name: &str, value: &str) {
+        if self.format == Format::Text && name != "message" && value.bytes().all(is_unmistakable) {
+            self.plain(name, cut(value));
         } else {
-            line.push_str(&self.message);
-        }
-        for (name, value) in &self.others {
-            let (text, quoted) = match value {
-                Value::Plain(text) => (text, false),
-                Value::Text(text) => (text, true),
-                Value::Shown(text) => (text, !text.bytes().all(is_unmistakable)),
-            };
-            // Writing to a string can't fail.
-            let _ = if quoted {
-                write!(line, " {name}={text:?}")
-            } else {
-                write!(line, " {name}={text}")
-            };
+            self.text(name, value);
         }
     }
 
-    fn write_json(&self, line: &mut String) {
-        write_json_member("message", &self.message, line);
-        for (name, value) in &self.others {
-            match value {
-                Value::Plain(text) => line.push_str(&format!(",\"{name}\":{text}")),
-                Value::Text(text) | Value::Shown(text) => write_json_member(name, text, line),
+    fn message(&mut self, message: &str) {
+        let behind = self.line.split_off(self.message_at);
+        match self.format {
+            Format::Text if message.contains(char::is_control) => {
+                self.line.extend(message.escape_debug());
             }
+            Format::Text => self.line.push_str(message),
+            Format::Json => write_json_member("message", message, &mut self.line),
         }
+        self.line.push_str(&behind);
+    }
+
+    fn end(mut self) -> String {
+        if self.format == Format::Json {
+            self.line.push('}');
+        }
+        self.line
     }
 }
 
@@ -173,50 +161,52 @@ fn write_json_member(name: &str, text: &str, line: &mut String) {
 }
 
 /// A text, cut where it is too long.
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_VALUE {
-        text.truncate(text.floor_char_boundary(MAX_VALUE));
-        text.push('…');
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(MAX_VALUE)) {
+        Some(begin) if text.len() > MAX_VALUE => Cow::Owned(format!("{begin}…")),
+        _ => Cow::Borrowed(text),
     }
-    text
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, Value::Shown(cut(format!("{value:?}"))));
+        self.shown(field.name(), &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, Value::Text(cut(value.to_owned())));
+        self.text(field.name(), value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.add(field, Value::Shown(cut(value.to_string())));
+        self.shown(field.name(), &value.to_string());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, Value::Plain(value.to_string()));
+        self.plain(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, Value::Plain(value.to_string()));
+        self.plain(field.name(), value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.add(field, Value::Plain(value.to_string()));
+        self.plain(field.name(), value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.add(field, Value::Plain(value.to_string()));
+        self.plain(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        let text = value.to_string();
-        self.add(field, if value.is_finite() { Value::Plain(text) } else { Value::Text(text) });
+        if value.is_finite() {
+            self.plain(field.name(), value);
+        } else {
+            self.text(field.name(), &value.to_string());
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Value::Plain(value.to_string()));
+        self.plain(field.name(), value);
     }
 }
 
@@ -226,37 +216,33 @@ mod tests {
 
     const FORMS: [Format; 2] = [Format::Text, Format::Json];
 
-    fn line(format: Format, journal: bool, fields: &Fields) -> String {
-        Line { format, journal }.write(Level::WARN, Timestamp::UNIX_EPOCH, fields)
-    }
-
-    fn fields(value: &str) -> Fields {
-        let others = vec![
-            ("text", Value::Text(cut(value.to_owned()))),
-            ("shown", Value::Shown(cut(value.to_owned()))),
-            ("count", Value::Plain("7".to_owned())),
-        ];
-        Fields { message: "refused".to_owned(), others }
+    fn line(format: Format, journal: bool, value: &str) -> String {
+        let mut fields = Line { format, journal }.begin(Level::WARN, Timestamp::UNIX_EPOCH);
+        fields.text("text", value);
+        fields.shown("shown", value);
+        fields.shown("message", "refused");
+        fields.plain("count", 7);
+        fields.end()
     }
 
     #[test]
     fn an_event_is_a_line_of_text_or_json_for_people_programs_and_journald() {
-        let fields = fields("a b");
+        let value = "a b";
         let said = "refused text=\"a b\" shown=\"a b\" count=7";
         assert_eq!(
-            line(Format::Text, false, &fields),
+            line(Format::Text, false, value),
             format!("1970-01-01T00:00:00.000Z  WARN {said}")
         );
-        assert_eq!(line(Format::Text, true, &fields), format!("<4> WARN {said}"));
+        assert_eq!(line(Format::Text, true, value), format!("<4> WARN {said}"));
         let said = "{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"level\":\"WARN\",\"message\":\"refused\",\
                     \"text\":\"a b\",\"shown\":\"a b\",\"count\":7}";
-        assert_eq!(line(Format::Json, false, &fields), said);
-        assert_eq!(line(Format::Json, true, &fields), format!("<4>{said}"));
+        assert_eq!(line(Format::Json, false, value), said);
+        assert_eq!(line(Format::Json, true, value), format!("<4>{said}"));
     }
 
     #[test]
     fn what_shows_itself_is_quoted_where_it_could_be_mistaken() {
-        let text = |value: &str| line(Format::Text, true, &fields(value));
+        let text = |value: &str| line(Format::Text, true, value);
         assert!(text("127.0.0.1:8443").contains("shown=127.0.0.1:8443 "));
         assert!(text("x status=200").contains("shown=\"x status=200\""));
         assert!(text("").contains("text=\"\""));
@@ -266,11 +252,11 @@ mod tests {
         #[test]
         fn no_value_gets_out_of_its_line(value in "(\\PC|[\\x00-\\x20\\x7f-\\x9f\"\\\\=]){0,40}") {
             for format in FORMS {
-                let line = line(format, false, &fields(&value));
+                let line = line(format, false, &value);
                 assert!(!line.contains(char::is_control), "{line:?}");
             }
             let json: serde_json::Value =
-                serde_json::from_str(&line(Format::Json, false, &fields(&value))).unwrap();
+                serde_json::from_str(&line(Format::Json, false, &value)).unwrap();
             assert_eq!(json["text"], value.as_str());
             assert_eq!(json["shown"], value.as_str());
         }
@@ -279,10 +265,10 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_between_characters() {
         let long = "ä".repeat(10_000);
-        let shown = line(Format::Json, false, &fields(&long));
+        let shown = line(Format::Json, false, &long);
         let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let text = json["text"].as_str().unwrap();
         assert_eq!((text.chars().count(), text.ends_with('…')), (513, true));
-        assert_eq!(cut("x".repeat(MAX_VALUE)), "x".repeat(MAX_VALUE));
+        assert_eq!(cut(&"x".repeat(MAX_VALUE)), "x".repeat(MAX_VALUE));
     }
 }

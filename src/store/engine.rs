@@ -130,6 +130,23 @@ impl Engine {
         Ok(())
     }
 
+    /// As [`Read::scan`], from any place on.
+    pub(super) fn scan_from(
+        &self,
+        from: Bound<&[u8]>,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.readable()?;
+        for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (key, value) = entry.map_err(failed("read"))?;
+            if !key.starts_with(prefix) || visit(&key, Bytes::from_owner(value)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Gives the database up as it is: after an error sled may, when it is closed, wait for ever for a
     /// write that has failed.
     pub(super) fn abandon(&self) {
@@ -195,14 +212,6 @@ impl Read for Engine {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.readable()?;
-        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
-            let (key, value) = entry.map_err(failed("read"))?;
-            if !key.starts_with(prefix) || visit(&key, Bytes::from_owner(value)).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.scan_from(after.map_or(Bound::Included(prefix), Bound::Excluded), prefix, visit)
     }
 }

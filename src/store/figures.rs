@@ -34,7 +34,7 @@ impl LocalStore {
         Figures {
             journal_sequence: self.history.end().sequence,
             journal_bytes: size_of(&data.join("journal")),
-            database_bytes: self.engine.bytes(),
+            database_bytes: self.state.database.engine.bytes(),
             free_bytes: self.room.left().ok(),
             snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
             syncs: self.history.syncs(),

@@ -1,4 +1,4 @@
-//! State in the data folder: the journal acknowledges, the database answers questions.
+//! State in the data folder: the journal acknowledges, the database keeps, memory answers questions.
 //!
 //! ```text
 //! data folder/
@@ -15,16 +15,18 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::database::Database;
 use super::engine::Engine;
 use super::folder::DataFolder;
 use super::rebuild::{self, Source};
 use super::room::Room;
 use super::snapshots::Snapshots;
+use super::state::{Loading, State};
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::journal::{Entry, History, Journal, Witness};
@@ -33,6 +35,7 @@ use crate::journal::{Entry, History, Journal, Witness};
 const REPLAY_STEP: usize = 1_000;
 /// With less room left, a database that can't open for want of it would pass for one that is damaged.
 const LEAST_TO_OPEN_MIB: u32 = 4;
+const MIB: usize = 1024 * 1024;
 const REBUILD_MARK: &str = "rebuild";
 const COMPACT_MARK: &str = "compact";
 
@@ -41,6 +44,8 @@ const COMPACT_MARK: &str = "compact";
 pub struct Limits {
     /// Memory for the page cache of the database, in MiB.
     pub cache_mib: u32,
+    /// Memory to hold state in, in MiB; 0: all is read from the database.
+    pub memory_mib: u32,
     /// Room on the disk that must be left for changes to be taken on, in MiB.
     pub min_free_mib: u32,
 }
@@ -49,7 +54,9 @@ pub struct Limits {
 pub struct LocalStore {
     journal: Mutex<Journal>,
     pub(super) history: History,
-    pub(super) engine: Engine,
+    /// Ends before the state that it loads is written out.
+    loading: Mutex<Option<Loading>>,
+    pub(super) state: Arc<State>,
     /// One at a time takes snapshots.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
@@ -74,7 +81,7 @@ impl LocalStore {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let data = folder.path();
-        let Limits { cache_mib, min_free_mib } = limits;
+        let Limits { cache_mib, memory_mib, min_free_mib } = limits;
         Room::new(data, LEAST_TO_OPEN_MIB).check(0)?;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
@@ -117,10 +124,19 @@ impl LocalStore {
         } else {
             engine
         };
+        let state = Arc::new(State::new(Database { engine, mark }, memory_mib as usize * MIB));
+        let loading = match memory_mib {
+            0 => None,
+            _ => Some(Loading::begin(&state).map_err(|error| StoreError::Engine {
+                action: "load",
+                reason: error.to_string(),
+            })?),
+        };
         Ok(Self {
             journal: Mutex::new(journal),
             history,
-            engine,
+            loading: Mutex::new(loading),
+            state,
             snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
             room: Room::new(data, min_free_mib),
@@ -132,24 +148,6 @@ impl LocalStore {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The record at a key, with its checksum checked. A damaged one is noted, so that the next start
-    /// rebuilds the database.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`], or [`StoreError::Engine`] if it could not be read.
-    fn checked(&self, key: &[u8], value: Bytes) -> Result<Bytes, StoreError> {
-        if super::keys::is_record(key) && record::decode(&value).is_none() {
-            let mark = self.folder.path().join(REBUILD_MARK);
-            let error = StoreError::damaged(key);
-            if let Err(cause) = fs::write(&mark, error.to_string()) {
-                tracing::error!(%cause, "can't note that the database must be rebuilt");
-            }
-            return Err(error);
-        }
-        Ok(value)
-    }
-
     fn expectation_holds(
         &self,
         expectation: &Expectation,
@@ -158,7 +156,7 @@ impl LocalStore {
         let (Expectation::Absent(key) | Expectation::Version(key, _)) = expectation;
         let value = match pending.get(key) {
             Some(value) => value.clone(),
-            None => self.engine.get(key)?,
+            None => self.state.get(key)?,
         };
         Ok(match expectation {
             Expectation::Absent(_) => value.is_none(),
@@ -188,7 +186,7 @@ impl LocalStore {
             let mut journal = self.journal();
             journal.append(&entries)?;
             let writes = entries.iter().flat_map(|entry| &entry.writes);
-            self.engine.apply(writes, self.history.identity(), journal.last_sequence())?;
+            self.state.apply(writes, self.history.identity(), journal.last_sequence())?;
         }
         Ok(outcomes)
     }
@@ -289,10 +287,7 @@ fn replay(history: &History, engine: &Engine) -> Result<(), StoreError> {
 
 impl Read for LocalStore {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        match self.engine.get(key)? {
-            Some(value) => self.checked(key, value).map(Some),
-            None => Ok(None),
-        }
+        self.state.get(key)
     }
 
     fn scan(
@@ -301,7 +296,7 @@ impl Read for LocalStore {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.engine.scan(prefix, after, visit)
+        self.state.scan(prefix, after, visit)
     }
 }
 
@@ -316,6 +311,10 @@ impl Store for LocalStore {
             self.stopped.store(true, Ordering::SeqCst);
         }
         outcome
+    }
+
+    fn at_rest(&self) -> &dyn Read {
+        &self.state.database
     }
 
     fn trail(&self) -> &dyn Trail {
@@ -333,13 +332,15 @@ impl Store for LocalStore {
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
+        drop(self.loading.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        let engine = &self.state.database.engine;
         let flushed = match self.stopped.load(Ordering::SeqCst) {
             true => Err(StoreError::Stopped),
-            false => self.engine.flush(),
+            false => engine.flush(),
         };
         if let Err(error) = flushed {
             tracing::error!(%error, "the database was not written out; the next start follows the journal");
-            self.engine.abandon();
+            engine.abandon();
         }
     }
 }

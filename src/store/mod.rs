@@ -6,17 +6,19 @@
 //! power.
 //!
 //! [`local::LocalStore`] keeps state in this machine's data folder: the journal acknowledges, sled
-//! answers questions. A store that several appliances share would be another implementation, with the
+//! keeps, memory answers questions. A store that several appliances share would be another implementation, with the
 //! expectations checked inside its transaction.
 
 pub mod backup;
 pub mod check;
+mod database;
 mod engine;
 pub mod figures;
 pub mod folder;
 pub mod inspect;
 pub mod keys;
 pub mod local;
+mod memory;
 pub mod overlay;
 pub mod past;
 mod rebuild;
@@ -24,6 +26,7 @@ pub mod record;
 mod room;
 pub mod snapshot;
 mod snapshots;
+mod state;
 pub mod trail;
 pub mod upkeep;
 mod watchdog;
@@ -163,6 +166,9 @@ pub trait Store: Read + Upkeep + Past {
     /// [`StoreError::Full`]: nothing happened. Any other error stops writing for good: whether the
     /// group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
+
+    /// The state as it is kept, whatever is held in memory to answer more quickly.
+    fn at_rest(&self) -> &dyn Read;
 
     /// The changes that were made.
     fn trail(&self) -> &dyn Trail;

@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn store(folder: &std::path::Path) -> LocalStore {
-        let limits = Limits { cache_mib: 8, min_free_mib: 0 };
+        let limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         LocalStore::open(DataFolder::open(folder).unwrap(), limits, [7; 16], moment(0)).unwrap()
     }
 

@@ -82,7 +82,11 @@ impl Upkeep for LocalStore {
 
     fn check(&self) -> Vec<Check> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        vec![check::journal(&self.history), check::snapshots(&snapshots, &self.history)]
+        vec![
+            check::journal(&self.history),
+            check::snapshots(&snapshots, &self.history),
+            self.state.check(),
+        ]
     }
 
     fn figures(&self) -> Figures {
@@ -118,10 +122,10 @@ impl LocalStore {
         let newest = snapshots.list()?.0.into_iter().next();
         let bytes = match newest.map(|snapshot| fs::metadata(&snapshot.path)) {
             Some(Ok(metadata)) => metadata.len(),
-            _ => self.engine.bytes(),
+            _ => self.state.database.engine.bytes(),
         };
         self.room.check(bytes)?;
-        let applied = self.engine.applied()?.map_or(0, |(_, applied)| applied);
-        snapshots.take(self, &self.history, applied, now)
+        let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
+        snapshots.take(&self.state.database, &self.history, applied, now)
     }
 }

@@ -31,7 +31,7 @@ use crate::store::local::{Limits, LocalStore};
 use crate::store::upkeep::Upkeep as _;
 use crate::store::{Read as _, record};
 
-const LIMITS: Limits = Limits { cache_mib: 8, min_free_mib: 0 };
+const LIMITS: Limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
 
 /// One attempt to change something; names and ids are few, so that many get in each other's way.
 #[derive(Clone, Debug)]

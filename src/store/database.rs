@@ -1,0 +1,54 @@
+//! The database as it is read: with checksums looked at, and damage remembered.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::engine::Engine;
+use super::{Read, StoreError, keys, record};
+
+/// The open database of a data folder.
+pub(super) struct Database {
+    pub(super) engine: Engine,
+    /// The file that has the next start rebuild it.
+    pub(super) mark: PathBuf,
+}
+
+impl Database {
+    /// A value, if it is none of a record that is damaged. That would be noted, so that the next start
+    /// rebuilds the database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`].
+    pub(super) fn checked(&self, key: &[u8], value: Bytes) -> Result<Bytes, StoreError> {
+        if keys::is_record(key) && record::decode(&value).is_none() {
+            let error = StoreError::damaged(key);
+            if let Err(cause) = fs::write(&self.mark, error.to_string()) {
+                tracing::error!(%cause, "can't note that the database must be rebuilt");
+            }
+            return Err(error);
+        }
+        Ok(value)
+    }
+}
+
+impl Read for Database {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.engine.get(key)? {
+            Some(value) => self.checked(key, value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.engine.scan(prefix, after, visit)
+    }
+}

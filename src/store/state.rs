@@ -1,0 +1,334 @@
+//! State as it is read and changed: on disk in the database, and in memory as far as that is held.
+//!
+//! Memory is loaded beside everything else, piece by piece in the order of keys. A piece is read and
+//! taken on between two changes, so that what is held is at any moment what the database has.
+
+use std::ops::{Bound, ControlFlow};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::check::Check;
+use super::database::Database;
+use super::memory::{Fence, Memory, Place, Upto};
+use super::{Read, StoreError, Write, keys};
+use crate::clock::Stopwatch;
+
+/// How many keys are loaded between two changes.
+const LOAD_STEP: usize = 2_000;
+/// How long changes have their way after that.
+const LOAD_PAUSE: Duration = Duration::from_micros(200);
+
+/// The state of a store.
+pub(super) struct State {
+    pub(super) database: Database,
+    memory: Memory,
+    /// Held by whoever changes database or memory.
+    turn: Mutex<()>,
+    /// Whether the log has told that there is not enough memory.
+    told: AtomicBool,
+}
+
+impl State {
+    /// What a database has; so many bytes of it will be held in memory at most.
+    pub(super) fn new(database: Database, memory: usize) -> Self {
+        Self { database, memory: Memory::new(memory), turn: Mutex::default(), told: AtomicBool::new(false) }
+    }
+
+    /// Carries out writes that bring the state to `sequence` of the journal `identity`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`]; memory does not know of them then.
+    pub(super) fn apply<'a>(
+        &self,
+        writes: impl Iterator<Item = &'a Write> + Clone,
+        identity: [u8; 16],
+        sequence: u64,
+    ) -> Result<(), StoreError> {
+        let _turn = self.turn();
+        self.database.engine.apply(writes.clone(), identity, sequence)?;
+        if !self.memory.apply(writes) {
+            self.tell_of_little_room();
+        }
+        Ok(())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_of_little_room(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                bytes = self.memory.bytes(),
+                "not all of the state is held in memory, and what is not is read more slowly; a larger \
+                 memory_mib in [store] would hold it"
+            );
+        }
+    }
+
+    /// How many bytes of it are in memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Loads all of it into memory, as far as there is room.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`] or [`StoreError::Damaged`]; what was loaded before is held.
+    fn load(&self, ending: &AtomicBool) -> Result<(), StoreError> {
+        let took = Stopwatch::start();
+        while let Upto::Key(mark) = self.memory.upto() {
+            if ending.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if !self.load_step(&mark)? {
+                self.tell_of_little_room();
+                return Ok(());
+            }
+            thread::sleep(LOAD_PAUSE);
+        }
+        tracing::info!(
+            bytes = self.memory.bytes(),
+            ms = took.elapsed().as_millis(),
+            "the state is held in memory"
+        );
+        Ok(())
+    }
+
+    /// Loads what comes at that mark and behind; whether there was room for it.
+    fn load_step(&self, mark: &[u8]) -> Result<bool, StoreError> {
+        let _turn = self.turn();
+        let mut entries = Vec::with_capacity(LOAD_STEP);
+        let mut upto = Upto::End;
+        let mut outcome = Ok(());
+        let engine = &self.database.engine;
+        engine.scan_from(Bound::Included(mark), &[], &mut |key, value| {
+            if entries.len() == LOAD_STEP {
+                upto = Upto::Key(key.into());
+                return ControlFlow::Break(());
+            }
+            match self.database.checked(key, value) {
+                Ok(value) if keys::is_position(key) => drop(value),
+                Ok(value) => entries.push((Bytes::copy_from_slice(key), value)),
+                Err(error) => {
+                    outcome = Err(error);
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        outcome?;
+        Ok(self.memory.extend(&entries, upto))
+    }
+
+    /// Compares what is in memory with the database.
+    pub(super) fn check(&self) -> Check {
+        let mut check = Check::new("keys in memory");
+        if let Err(error) = self.compare(&mut check) {
+            check.error(&error);
+        }
+        check
+    }
+
+    fn compare(&self, check: &mut Check) -> Result<(), StoreError> {
+        let engine = &self.database.engine;
+        let fault = |key: &[u8], check: &mut Check| {
+            let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            check.fault(format!("memory and database differ at key {key}; restart scimd"));
+        };
+        engine.scan(&[], None, &mut |key, value| {
+            let differs = |value: Option<&[u8]>| {
+                self.memory.get(key).is_some_and(|held| held.as_deref() != value)
+            };
+            if keys::is_position(key) || self.memory.get(key).is_none() {
+                return ControlFlow::Continue(());
+            }
+            check.checked += 1;
+            if differs(Some(&value)) {
+                let _turn = self.turn();
+                match engine.get(key) {
+                    Ok(value) if !differs(value.as_deref()) => {}
+                    _ => fault(key, check),
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.scan_memory(&[], None, &mut |key, _| {
+            if !matches!(engine.get(key), Ok(Some(_))) {
+                let _turn = self.turn();
+                if matches!(self.memory.get(key), Some(Some(_)))
+                    && !matches!(engine.get(key), Ok(Some(_)))
+                {
+                    fault(key, check);
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        Ok(())
+    }
+
+    /// As [`Read::scan`], as far as memory goes; where to go on in the database.
+    fn scan_memory(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Option<Bound<Vec<u8>>> {
+        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let mut place = self.memory.place(after.unwrap_or(prefix));
+        let mut behind: Option<Fence> = None;
+        loop {
+            let from = behind.as_deref().map_or(start, Bound::Included);
+            let Place::Held { leaf, next } = place else { return Some(from.map(<[u8]>::to_vec)) };
+            for (key, value) in leaf.from(from) {
+                if !key.starts_with(prefix) || visit(key, value).is_break() {
+                    return None;
+                }
+            }
+            let next = next?;
+            place = self.memory.place(&next);
+            behind = Some(next);
+        }
+    }
+}
+
+impl Read for State {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.memory.get(key) {
+            Some(value) if !keys::is_position(key) => Ok(value),
+            _ => self.database.get(key),
+        }
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        match self.scan_memory(prefix, after, visit) {
+            Some(from) => {
+                let from = from.as_ref().map(Vec::as_slice);
+                self.database.engine.scan_from(from, prefix, visit)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The thread that loads a state into memory; dropping it ends it.
+pub(super) struct Loading {
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Loading {
+    /// Begins to load.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no thread.
+    pub(super) fn begin(state: &Arc<State>) -> std::io::Result<Self> {
+        let ending = Arc::new(AtomicBool::new(false));
+        let (state, told) = (Arc::clone(state), Arc::clone(&ending));
+        let thread = thread::Builder::new().name("store-load".to_owned()).spawn(move || {
+            if let Err(error) = state.load(&told) {
+                tracing::error!(%error, "the state could not be read into memory; run `scimd verify`");
+            }
+        })?;
+        Ok(Self { ending, thread: Some(thread) })
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        // A panic of it was logged when it happened.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine::Engine;
+    use super::*;
+
+    fn state(folder: &std::path::Path, memory: usize) -> Arc<State> {
+        let engine = Engine::open(&folder.join("state"), 8).unwrap();
+        let database = Database { engine, mark: folder.join("rebuild") };
+        Arc::new(State::new(database, memory))
+    }
+
+    fn write(key: u32, value: Option<u32>) -> Write {
+        let value = value.map(|value| Bytes::from(value.to_le_bytes().repeat(20)));
+        Write { key: [b"t", key.to_be_bytes().as_slice()].concat(), value }
+    }
+
+    fn all(state: &dyn Read) -> Vec<(Vec<u8>, Bytes)> {
+        let mut all = Vec::new();
+        let visit = &mut |key: &[u8], value| {
+            all.push((key.to_vec(), value));
+            ControlFlow::Continue(())
+        };
+        state.scan(b"t", None, visit).unwrap();
+        all
+    }
+
+    #[test]
+    fn what_changes_while_it_is_loaded_is_held_as_the_database_has_it() {
+        for memory in [usize::MAX, 400_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let state = state(folder.path(), memory);
+            let writes: Vec<Write> = (0..20_000).map(|key| write(key, Some(key))).collect();
+            state.apply(writes.iter(), [7; 16], 1).unwrap();
+            let loading = Loading::begin(&state).unwrap();
+            for change in 0..2_000_u32 {
+                let key = change * 7919 % 25_000;
+                let value = (change % 3 != 0).then_some(change);
+                let changes = [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
+                state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
+                assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
+            }
+            while state.memory.upto() != Upto::End && !state.told.load(Ordering::Relaxed) {
+                thread::sleep(LOAD_PAUSE);
+            }
+            drop(loading);
+            let whole = all(&state.database);
+            assert_eq!(all(state.as_ref()), whole);
+            let check = state.check();
+            assert_eq!(check.faults, 0, "{:?}", check.told);
+            let held = state.memory.upto() == Upto::End;
+            assert_eq!((held, check.checked == whole.len() as u64), (memory == usize::MAX, held));
+        }
+    }
+
+    #[test]
+    fn a_difference_between_memory_and_database_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path(), usize::MAX);
+        assert!(state.load_step(&[]).unwrap());
+        state.apply([write(1, Some(1)), write(2, Some(2))].iter(), [7; 16], 1).unwrap();
+        assert_eq!(state.check().faults, 0);
+        state.memory.apply([write(1, Some(3)), write(2, None), write(4, Some(4))].iter());
+        let check = state.check();
+        assert_eq!((check.checked, check.faults), (2, 3), "{:?}", check.told);
+    }
+
+    #[test]
+    fn a_damaged_record_ends_the_loading_and_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path(), usize::MAX);
+        let record = Write { key: b"r\x01damaged".to_vec(), value: Some(Bytes::from_static(b"?")) };
+        state.apply([record.clone(), write(1, Some(1))].iter(), [7; 16], 1).unwrap();
+        assert!(matches!(state.load_step(&[]), Err(StoreError::Damaged { .. })));
+        assert!(folder.path().join("rebuild").exists());
+        assert!(matches!(state.get(&record.key), Err(StoreError::Damaged { .. })));
+        assert_eq!(all(state.as_ref()).len(), 1);
+    }
+}
