@@ -1,6 +1,7 @@
 //! Every route, as a table.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use hyper::Method;
 use percent_encoding::percent_decode_str;
@@ -84,6 +85,11 @@ pub(super) const ROUTES: &[(Method, &str, Action)] = &[
     (Method::DELETE, "/scim/v2/{type}/{id}", Action::Delete),
 ];
 
+/// What the template of each row has between its slashes.
+static PLACES: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+    ROUTES.iter().map(|(_, template, _)| template.split('/').skip(1).collect()).collect()
+});
+
 /// Endpoints of their own, which no resource type may have.
 const RESERVED: [&str; 6] =
     ["ServiceProviderConfig", "ResourceTypes", "Schemas", ".search", "Bulk", "Me"];
@@ -109,16 +115,16 @@ pub(super) struct Routed {
 pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
-    for (row, (of_method, template, action)) in ROUTES.iter().enumerate() {
+    for (row, (of_method, _, action)) in ROUTES.iter().enumerate() {
         if of_method == method
-            && let Some((endpoint, id)) = fit(template, &segments)
+            && let Some((endpoint, id)) = fit(row, &segments)
         {
             let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
             return Ok(Routed { action: *action, row, endpoint, id });
         }
     }
-    let fitting = ROUTES.iter().filter(|(_, template, _)| fit(template, &segments).is_some());
-    let allowed: Vec<&Method> = fitting.map(|(method, ..)| method).collect();
+    let fitting = ROUTES.iter().enumerate().filter(|(row, _)| fit(*row, &segments).is_some());
+    let allowed: Vec<&Method> = fitting.map(|(_, (method, ..))| method).collect();
     if allowed.is_empty() {
         Err(Failure::no_route(path))
     } else {
@@ -159,16 +165,13 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         .collect()
 }
 
-/// The endpoint and the id in a path that has a template's form; what the template lacks is empty.
-fn fit<'a>(template: &str, segments: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
-    // Counting is much quicker than taking apart, and rules out most.
-    if template.bytes().filter(|byte| *byte == b'/').count() != segments.len() {
-        return None;
-    }
+/// The endpoint and the id in a path that has a row's form; what its template lacks is empty.
+fn fit<'a>(row: usize, segments: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
+    let places = PLACES.get(row).filter(|places| places.len() == segments.len())?;
     let (mut endpoint, mut id) = ("", "");
-    for (place, segment) in template.split('/').skip(1).zip(segments) {
+    for (place, segment) in places.iter().zip(segments) {
         let segment = segment.as_ref();
-        match place {
+        match *place {
             "{type}" if RESERVED.contains(&segment) => return None,
             "{type}" => endpoint = segment,
             "{id}" if segment == SEARCH => return None,

@@ -191,7 +191,9 @@ fn refused_requests_are_told_with_the_true_reason_and_one_entry_for_each_origin(
         });
         of.map(|one| {
             assert_eq!(one["address"], "127.0.0.1");
-            assert!(one["first"].as_str() <= one["last"].as_str(), "{one}");
+            let [first, last] = ["first", "last"]
+                .map(|name| one[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+            assert!(first <= last, "{one}");
             one["count"].as_u64().unwrap()
         })
         .sum()
