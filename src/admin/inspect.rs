@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Reply, failed};
 use crate::access::{Entitlement, Source};
@@ -149,7 +149,7 @@ pub(super) fn members(
             let last = members.last().filter(|_| members.len() == MEMBERS);
             Reply::Members {
                 next: last.map(|last| last.id.to_string()),
-                members: members.iter().map(|member| member.served(base_url)).collect(),
+                members: members.iter().map(|member| json!(member.served(base_url))).collect(),
             }
         }
         Err(error) => failed(error),

@@ -6,8 +6,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Directory;
@@ -29,32 +31,66 @@ const MAX_ANCESTORS: usize = 10_000;
 const MAX_DISPLAY: usize = 256;
 
 /// A resource as another one refers to it: a member of a group, or a group that someone belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Reference {
     /// Its id.
     pub id: ResourceId,
-    /// Where its type is served.
-    pub endpoint: String,
-    /// For a member its resource type, for a group `direct` or `indirect`.
-    pub kind: String,
+    /// What it is.
+    pub resource_type: Arc<ResourceType>,
+    tie: Tie,
     /// The name by which people know it.
     pub display: String,
 }
 
+/// A reference as it is served.
+#[derive(Serialize)]
+pub struct Served<'a> {
+    value: String,
+    #[serde(rename = "$ref")]
+    location: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    display: &'a str,
+}
+
+/// How a resource stands to the one that refers to it.
+#[derive(Clone, Copy, Debug)]
+enum Tie {
+    /// It is a member.
+    Member,
+    /// It is a group of which the other is a member, directly or through other groups.
+    Group { direct: bool },
+}
+
 impl Reference {
+    /// For a member its resource type, for a group `direct` or `indirect`.
+    fn kind(&self) -> &str {
+        match self.tie {
+            Tie::Member => &self.resource_type.name,
+            Tie::Group { direct: true } => "direct",
+            Tie::Group { direct: false } => "indirect",
+        }
+    }
+
     /// The reference as it is served below a URL.
-    pub fn served(&self, base_url: &str) -> Value {
-        json!({
-            "value": self.id.to_string(),
-            "$ref": format!("{base_url}/{}/{}", self.endpoint, self.id),
-            "type": self.kind,
-            "display": self.display,
-        })
+    pub fn served<'a>(&'a self, base_url: &str) -> Served<'a> {
+        Served {
+            value: self.id.to_string(),
+            location: format!("{base_url}/{}/{}", self.resource_type.endpoint, self.id),
+            kind: self.kind(),
+            display: &self.display,
+        }
+    }
+
+    /// About how many bytes it has as it is served.
+    pub(super) fn served_bytes(&self, base_url: &str) -> usize {
+        let names = base_url.len() + self.resource_type.endpoint.len() + self.kind().len();
+        2 * 36 + names + self.display.len() + 56
     }
 
     /// The reference as filters see it.
     pub(super) fn plain(&self) -> Value {
-        json!({"value": self.id.to_string(), "type": self.kind, "display": self.display})
+        json!({"value": self.id.to_string(), "type": self.kind(), "display": self.display})
     }
 }
 
@@ -122,8 +158,8 @@ fn some_members(
         if let (Some(id), Some(resource_type)) = (keys::trailing_id(key), resource_type) {
             members.push(Reference {
                 id,
-                endpoint: resource_type.endpoint.clone(),
-                kind: resource_type.name.clone(),
+                resource_type: Arc::clone(resource_type),
+                tie: Tie::Member,
                 display: display(&value),
             });
         }
@@ -148,9 +184,9 @@ fn groups(
         let attributes = resource::attributes(&group_type, &stored)?;
         found.push(Reference {
             id: group,
-            endpoint: group_type.endpoint.clone(),
-            kind: if direct { "direct" } else { "indirect" }.to_owned(),
+            tie: Tie::Group { direct },
             display: attributes.display(&group_type).unwrap_or_default().to_owned(),
+            resource_type: group_type,
         });
     }
     Ok(found)
@@ -202,10 +238,10 @@ pub(super) fn find_any(
     registry: &Registry,
     id: ResourceId,
     will_do: impl Fn(&ResourceType) -> bool,
-) -> Result<Option<(std::sync::Arc<ResourceType>, Stored)>, DirectoryError> {
+) -> Result<Option<(Arc<ResourceType>, Stored)>, DirectoryError> {
     for resource_type in registry.resource_types().iter().filter(|one| will_do(one)) {
         match resource::find(state, resource_type, id) {
-            Ok(stored) => return Ok(Some((std::sync::Arc::clone(resource_type), stored))),
+            Ok(stored) => return Ok(Some((Arc::clone(resource_type), stored))),
             Err(DirectoryError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }

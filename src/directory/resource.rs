@@ -1,7 +1,6 @@
 //! What every verb on resources has in common.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::Directory;
 use super::access;
@@ -38,18 +37,29 @@ impl Stored {
 
     /// Appends the JSON of all of it, as it is served below a URL.
     pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
-        let mut ties = Vec::new();
+        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
+        let ties = |out: &mut Vec<u8>| self.serve_ties(base_url, out);
+        serve(&self.record.json, self.record.meta_at, &location, ties, out);
+    }
+
+    fn serve_ties(&self, base_url: &str, out: &mut Vec<u8>) {
         for (name, references) in &self.references {
-            let list: Vec<Value> =
-                references.iter().map(|reference| reference.served(base_url)).collect();
-            ties.extend_from_slice(format!(",\"{name}\":{}", Value::Array(list)).as_bytes());
+            // A list of very many grows once.
+            out.reserve(references.iter().map(|one| one.served_bytes(base_url)).sum());
+            out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
+            for (number, reference) in references.iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                // Texts can always be written, and memory takes them.
+                let _ = serde_json::to_writer(&mut *out, &reference.served(base_url));
+            }
+            out.push(b']');
         }
         if let Some(effective) = &self.access {
             let access = access::served(effective, self.record.manager());
-            ties.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
+            out.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
         }
-        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
-        serve(&self.record.json, self.record.meta_at, &ties, &location, out);
     }
 }
 

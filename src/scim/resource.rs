@@ -335,15 +335,21 @@ pub struct Rendered {
     pub meta_at: usize,
 }
 
-/// Appends a stored resource to `out` as it is served: with what is not in its record (`ties`, as
-/// `,"name":value` or nothing) and with its location in `meta`.
-pub fn serve(stored: &[u8], meta_at: usize, ties: &[u8], location: &str, out: &mut Vec<u8>) {
+/// Appends a stored resource to `out` as it is served: with what is not in its record, which `ties`
+/// appends as `,"name":value` or not at all, and with its location in `meta`.
+pub fn serve(
+    stored: &[u8],
+    meta_at: usize,
+    location: &str,
+    ties: impl FnOnce(&mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     const CLOSING: &[u8] = b"}}";
     let body = stored.strip_suffix(CLOSING).unwrap_or(stored);
     let (attributes, meta) = body.split_at_checked(meta_at).unwrap_or((body, &[]));
-    out.reserve(stored.len() + ties.len() + location.len() + 16);
+    out.reserve(stored.len() + location.len() + 16);
     out.extend_from_slice(attributes);
-    out.extend_from_slice(ties);
+    ties(out);
     out.extend_from_slice(meta);
     out.extend_from_slice(b",\"location\":\"");
     out.extend_from_slice(location.as_bytes());
@@ -380,7 +386,8 @@ mod tests {
         assert!(rendered.json[rendered.meta_at..].starts_with(b",\"meta\":{"));
 
         let mut served = Vec::new();
-        serve(&rendered.json, rendered.meta_at, b",\"x\":[]", "https://x/Users/1", &mut served);
+        let ties = |out: &mut Vec<u8>| out.extend_from_slice(b",\"x\":[]");
+        serve(&rendered.json, rendered.meta_at, "https://x/Users/1", ties, &mut served);
         let served: Value = serde_json::from_slice(&served).unwrap();
         assert_eq!(served["schemas"], json!([user::USER, user::ENTERPRISE_USER]));
         assert_eq!(served["id"], id.to_string());
