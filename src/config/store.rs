@@ -9,7 +9,7 @@ use super::{Invalid, duration};
 /// What the embedded database may use, and what is kept beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    /// Memory for its page cache, in MiB; 8 to 4096.
+    /// Memory for its page cache, in MiB; 1 to 4096.
     pub cache_mib: u32,
     /// Memory to hold state in, so that reading asks no disk, in MiB; 0 to 1048576.
     pub memory_mib: u32,
@@ -48,7 +48,7 @@ impl FromStr for Retention {
 impl Default for Store {
     fn default() -> Self {
         Self {
-            cache_mib: 16,
+            cache_mib: 2,
             memory_mib: 1_024,
             min_free_mib: 128,
             snapshot_interval: Duration::from_secs(24 * 60 * 60),
@@ -63,7 +63,7 @@ impl Store {
         let default = Self::default();
         let interval = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
         Self {
-            cache_mib: section.integer("cache_mib", 8..=4_096, default.cache_mib),
+            cache_mib: section.integer("cache_mib", 1..=4_096, default.cache_mib),
             memory_mib: section.integer("memory_mib", 0..=1_048_576, default.memory_mib),
             min_free_mib: section.integer("min_free_mib", 0..=1_000_000_000, default.min_free_mib),
             snapshot_interval: section.duration(

@@ -226,10 +226,12 @@ impl Writer {
     fn run(&mut self) {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
         let mut pause = Report::pause(None);
+        let mut warming = true;
         loop {
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
-            match self.orders.recv_timeout(until_note.min(until_report)) {
+            let until = if warming { Duration::ZERO } else { until_note.min(until_report) };
+            match self.orders.recv_timeout(until) {
                 Ok(first) => self.take(first),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -238,6 +240,7 @@ impl Writer {
                     return;
                 }
             }
+            warming = warming && self.shared.store.warm_up();
             if since_report.elapsed() >= pause {
                 pause = self.report_refusals();
                 since_report = Stopwatch::start();
@@ -380,7 +383,9 @@ fn report(error: &StoreError) {
     }
     let reading = match error {
         StoreError::Journal(_) => "goes on",
-        _ => "ends, too: half of the change may be in the database",
+        _ => {
+            "goes on as far as the state is held in memory: half of the change may be in the database"
+        }
     };
     tracing::error!(
         %error, cause = causes.join(": "), reading,

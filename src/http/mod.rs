@@ -33,7 +33,6 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use tokio::sync::Semaphore;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
@@ -47,11 +46,8 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use server::Counts;
-use terms::Terms;
+use terms::{Terms, Turns};
 use traffic::{Requests, Traffic};
-
-/// How many searches may look at many resources at once.
-const MAX_SCANS: usize = 4;
 
 /// Below which path SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
@@ -78,9 +74,9 @@ impl Door {
     /// this appliance has; it begins each request id.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
         let traffic = Traffic::new();
-        let scans = Arc::new(Semaphore::new(MAX_SCANS));
+        let turns = Arc::new(Turns::new());
         Self {
-            terms: ArcSwap::from_pointee(Terms::new(directory, config, scans, &traffic)),
+            terms: ArcSwap::from_pointee(Terms::new(directory, config, turns, &traffic)),
             refusals: Refusals::new(config.limits.max_refusals_per_minute),
             traffic,
             connections: Arc::default(),
@@ -93,9 +89,9 @@ impl Door {
     /// Has another configuration hold for each request from here on. The answer tells whether requests
     /// are still being answered under the one before.
     pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
-        let scans = Arc::clone(&self.terms.load().scans);
+        let turns = Arc::clone(&self.terms.load().turns);
         self.refusals.limit(config.limits.max_refusals_per_minute);
-        let terms = Terms::new(directory, config, scans, &self.traffic);
+        let terms = Terms::new(directory, config, turns, &self.traffic);
         let before = Arc::downgrade(&self.terms.swap(Arc::new(terms)));
         move || before.strong_count() > 0
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::BASE_PATH;
+use super::error::Failure;
 use super::gate::Gate;
 use super::scim::discovery::Discovery;
 use super::traffic::Traffic;
@@ -17,6 +18,34 @@ use crate::connection::dialect::Dialect;
 use crate::connection::method::Manner;
 use crate::directory::Directory;
 use crate::scim::query::PageLimits;
+
+/// How many searches may look at many resources at once, and how many long answers be written.
+const MAX_AT_ONCE: usize = 4;
+
+/// Turns at what takes long, or much memory: a few requests at a time have one.
+pub(super) struct Turns {
+    /// At looking at many resources.
+    pub(super) scans: Arc<Semaphore>,
+    /// At writing an answer with many members.
+    pub(super) long_answers: Semaphore,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        let scans = Arc::new(Semaphore::new(MAX_AT_ONCE));
+        Self { scans, long_answers: Semaphore::new(MAX_AT_ONCE) }
+    }
+
+    /// Does work that may take long, when it is its turn: the other connections of this thread go
+    /// elsewhere meanwhile.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let _turn = self.long_answers.acquire().await.map_err(|_| Failure::Internal)?;
+        tokio::task::block_in_place(work)
+    }
+}
 
 /// What requests are answered by.
 pub(super) struct Terms {
@@ -28,20 +57,19 @@ pub(super) struct Terms {
     /// The URL below which resources are located.
     pub(super) base_url: String,
     pub(super) page_limits: PageLimits,
-    /// Searches that look at many resources, at once.
-    pub(super) scans: Arc<Semaphore>,
+    pub(super) turns: Arc<Turns>,
     pub(super) max_body_bytes: usize,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
 }
 
 impl Terms {
-    /// What a configuration comes to. The directory goes by the same; `scans` and `traffic` are those of
+    /// What a configuration comes to. The directory goes by the same; `turns` and `traffic` are those of
     /// all terms.
     pub(super) fn new(
         directory: Arc<Directory>,
         config: &Config,
-        scans: Arc<Semaphore>,
+        turns: Arc<Turns>,
         traffic: &Traffic,
     ) -> Self {
         let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
@@ -58,11 +86,46 @@ impl Terms {
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,
-            scans,
+            turns,
             max_body_bytes: config.limits.max_body_bytes,
             body_timeout: config.limits.body_timeout,
             request_timeout: config.limits.request_timeout,
             directory,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_few_long_answers_are_written_at_once_and_the_others_wait() {
+        static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        let turns = Arc::new(Turns::new());
+        let writes: Vec<_> = (0..3 * MAX_AT_ONCE)
+            .map(|_| Arc::clone(&turns))
+            .map(|turns| {
+                tokio::spawn(async move {
+                    let work = || {
+                        MOST.fetch_max(
+                            WRITTEN.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
+                        std::thread::sleep(Duration::from_millis(50));
+                        WRITTEN.fetch_sub(1, Ordering::SeqCst);
+                        Ok(())
+                    };
+                    turns.write(work).await.is_ok()
+                })
+            })
+            .collect();
+        for write in writes {
+            assert!(write.await.unwrap());
+        }
+        assert_eq!(MOST.load(Ordering::SeqCst), MAX_AT_ONCE);
     }
 }

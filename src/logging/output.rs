@@ -94,7 +94,8 @@ pub(super) struct Line<'a> {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = if self.at_once { self.shared.write_out(line) } else { self.shared.leave(line) };
+        let written =
+            if self.at_once { self.shared.write_out(line) } else { self.shared.leave(line) };
         written.map(|()| line.len())
     }
 

@@ -17,6 +17,8 @@ pub struct Figures {
     pub journal_bytes: Option<u64>,
     /// How many bytes the database's files have.
     pub database_bytes: u64,
+    /// How many bytes of state are held in memory.
+    pub held_bytes: usize,
     /// How much room the disk has for us.
     pub free_bytes: Option<u64>,
     /// When the newest snapshot was taken.
@@ -35,6 +37,7 @@ impl LocalStore {
             journal_sequence: self.history.end().sequence,
             journal_bytes: size_of(&data.join("journal")),
             database_bytes: self.state.database.engine.bytes(),
+            held_bytes: self.state.held_bytes(),
             free_bytes: self.room.left().ok(),
             snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
             syncs: self.history.syncs(),

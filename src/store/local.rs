@@ -15,7 +15,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ use super::folder::DataFolder;
 use super::rebuild::{self, Source};
 use super::room::Room;
 use super::snapshots::Snapshots;
-use super::state::{Loading, State};
+use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::journal::{Entry, History, Journal, Witness};
@@ -54,9 +54,7 @@ pub struct Limits {
 pub struct LocalStore {
     journal: Mutex<Journal>,
     pub(super) history: History,
-    /// Ends before the state that it loads is written out.
-    loading: Mutex<Option<Loading>>,
-    pub(super) state: Arc<State>,
+    pub(super) state: State,
     /// One at a time takes snapshots.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
@@ -124,18 +122,10 @@ impl LocalStore {
         } else {
             engine
         };
-        let state = Arc::new(State::new(Database { engine, mark }, memory_mib as usize * MIB));
-        let loading = match memory_mib {
-            0 => None,
-            _ => Some(Loading::begin(&state).map_err(|error| StoreError::Engine {
-                action: "load",
-                reason: error.to_string(),
-            })?),
-        };
+        let state = State::new(Database { engine, mark }, memory_mib as usize * MIB);
         Ok(Self {
             journal: Mutex::new(journal),
             history,
-            loading: Mutex::new(loading),
             state,
             snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
@@ -313,6 +303,10 @@ impl Store for LocalStore {
         outcome
     }
 
+    fn warm_up(&self) -> bool {
+        !self.stopped.load(Ordering::SeqCst) && self.state.load()
+    }
+
     fn at_rest(&self) -> &dyn Read {
         &self.state.database
     }
@@ -332,7 +326,6 @@ impl Store for LocalStore {
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
-        drop(self.loading.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         let engine = &self.state.database.engine;
         let flushed = match self.stopped.load(Ordering::SeqCst) {
             true => Err(StoreError::Stopped),

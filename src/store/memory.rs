@@ -100,6 +100,11 @@ impl Memory {
         }
     }
 
+    /// Whether nothing is ever held.
+    pub(super) fn is_for_nothing(&self) -> bool {
+        self.limit == 0
+    }
+
     /// How much is held.
     pub(super) fn upto(&self) -> Upto {
         self.read().upto.clone()
@@ -368,7 +373,9 @@ mod tests {
     fn held(memory: &Memory, from: &[u8]) -> (Vec<(Vec<u8>, Bytes)>, Upto) {
         let (mut held, mut at) = (Vec::new(), Fence::from(from));
         loop {
-            let Place::Held { leaf, next } = memory.place(&at) else { return (held, Upto::Key(at)) };
+            let Place::Held { leaf, next } = memory.place(&at) else {
+                return (held, Upto::Key(at));
+            };
             let entries = leaf.from(Bound::Included(&at[..]));
             held.extend(entries.map(|(key, value)| (key.to_vec(), value)));
             match next {
@@ -434,7 +441,8 @@ mod tests {
     fn leaves_are_split_by_size_and_given_up_when_empty() {
         let memory = Memory::new(usize::MAX);
         assert!(memory.extend(&[], Upto::End));
-        let keys: Vec<Vec<u8>> = (0..1_000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
+        let keys: Vec<Vec<u8>> =
+            (0..1_000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
         let write = |key: &Vec<u8>, value: Option<Bytes>| Write { key: key.clone(), value };
         let writes: Vec<Write> = keys.iter().map(|key| write(key, Some(value(key, 600)))).collect();
         for write in &writes {

@@ -167,6 +167,10 @@ pub trait Store: Read + Upkeep + Past {
     /// group will be there after a restart is unknown.
     fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
 
+    /// Gets on for a moment with what makes reading quicker; whether there may be more of that. For the
+    /// thread that commits, in between.
+    fn warm_up(&self) -> bool;
+
     /// The state as it is kept, whatever is held in memory to answer more quickly.
     fn at_rest(&self) -> &dyn Read;
 

@@ -1,13 +1,13 @@
 //! State as it is read and changed: on disk in the database, and in memory as far as that is held.
 //!
-//! Memory is loaded beside everything else, piece by piece in the order of keys. A piece is read and
-//! taken on between two changes, so that what is held is at any moment what the database has.
+//! Memory is loaded piece by piece, in the order of keys. Whoever changes the state loads it, too,
+//! between two changes: what is held is at any moment what the database has, and what a change replaces
+//! was allocated by the thread that takes its room.
 
 use std::ops::{Bound, ControlFlow};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -17,10 +17,8 @@ use super::memory::{Fence, Memory, Place, Upto};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 
-/// How many keys are loaded between two changes.
+/// How many keys are loaded at once.
 const LOAD_STEP: usize = 2_000;
-/// How long changes have their way after that.
-const LOAD_PAUSE: Duration = Duration::from_micros(200);
 
 /// The state of a store.
 pub(super) struct State {
@@ -30,12 +28,19 @@ pub(super) struct State {
     turn: Mutex<()>,
     /// Whether the log has told that there is not enough memory.
     told: AtomicBool,
+    opened: Stopwatch,
 }
 
 impl State {
     /// What a database has; so many bytes of it will be held in memory at most.
     pub(super) fn new(database: Database, memory: usize) -> Self {
-        Self { database, memory: Memory::new(memory), turn: Mutex::default(), told: AtomicBool::new(false) }
+        Self {
+            database,
+            memory: Memory::new(memory),
+            turn: Mutex::default(),
+            told: AtomicBool::new(false),
+            opened: Stopwatch::start(),
+        }
     }
 
     /// Carries out writes that bring the state to `sequence` of the journal `identity`.
@@ -76,33 +81,37 @@ impl State {
         self.memory.bytes()
     }
 
-    /// Loads all of it into memory, as far as there is room.
+    /// Loads another piece into memory; whether there may be more to load.
+    pub(super) fn load(&self) -> bool {
+        let Upto::Key(mark) = self.memory.upto() else { return false };
+        if self.memory.is_for_nothing() {
+            return false;
+        }
+        // On a damaged file sled may panic rather than fail.
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.load_at(&mark)));
+        match loaded {
+            Ok(Ok(true)) if self.memory.upto() == Upto::End => tracing::info!(
+                bytes = self.memory.bytes(),
+                ms = self.opened.elapsed().as_millis(),
+                "the state is held in memory"
+            ),
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => self.tell_of_little_room(),
+            Ok(Err(error)) => tracing::error!(
+                %error, "not all of the state could be read into memory; run `scimd verify`"
+            ),
+            // It was logged when it happened.
+            Err(_) => {}
+        }
+        false
+    }
+
+    /// Loads what comes at that mark and behind; whether there was room for it.
     ///
     /// # Errors
     ///
     /// [`StoreError::Engine`] or [`StoreError::Damaged`]; what was loaded before is held.
-    fn load(&self, ending: &AtomicBool) -> Result<(), StoreError> {
-        let took = Stopwatch::start();
-        while let Upto::Key(mark) = self.memory.upto() {
-            if ending.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            if !self.load_step(&mark)? {
-                self.tell_of_little_room();
-                return Ok(());
-            }
-            thread::sleep(LOAD_PAUSE);
-        }
-        tracing::info!(
-            bytes = self.memory.bytes(),
-            ms = took.elapsed().as_millis(),
-            "the state is held in memory"
-        );
-        Ok(())
-    }
-
-    /// Loads what comes at that mark and behind; whether there was room for it.
-    fn load_step(&self, mark: &[u8]) -> Result<bool, StoreError> {
+    fn load_at(&self, mark: &[u8]) -> Result<bool, StoreError> {
         let _turn = self.turn();
         let mut entries = Vec::with_capacity(LOAD_STEP);
         let mut upto = Upto::End;
@@ -222,47 +231,15 @@ impl Read for State {
     }
 }
 
-/// The thread that loads a state into memory; dropping it ends it.
-pub(super) struct Loading {
-    ending: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Loading {
-    /// Begins to load.
-    ///
-    /// # Errors
-    ///
-    /// The operating system gives no thread.
-    pub(super) fn begin(state: &Arc<State>) -> std::io::Result<Self> {
-        let ending = Arc::new(AtomicBool::new(false));
-        let (state, told) = (Arc::clone(state), Arc::clone(&ending));
-        let thread = thread::Builder::new().name("store-load".to_owned()).spawn(move || {
-            if let Err(error) = state.load(&told) {
-                tracing::error!(%error, "the state could not be read into memory; run `scimd verify`");
-            }
-        })?;
-        Ok(Self { ending, thread: Some(thread) })
-    }
-}
-
-impl Drop for Loading {
-    fn drop(&mut self) {
-        self.ending.store(true, Ordering::Relaxed);
-        // A panic of it was logged when it happened.
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::engine::Engine;
     use super::*;
 
-    fn state(folder: &std::path::Path, memory: usize) -> Arc<State> {
+    fn state(folder: &std::path::Path, memory: usize) -> State {
         let engine = Engine::open(&folder.join("state"), 8).unwrap();
         let database = Database { engine, mark: folder.join("rebuild") };
-        Arc::new(State::new(database, memory))
+        State::new(database, memory)
     }
 
     fn write(key: u32, value: Option<u32>) -> Write {
@@ -287,24 +264,26 @@ mod tests {
             let state = state(folder.path(), memory);
             let writes: Vec<Write> = (0..20_000).map(|key| write(key, Some(key))).collect();
             state.apply(writes.iter(), [7; 16], 1).unwrap();
-            let loading = Loading::begin(&state).unwrap();
+            let mut loading = true;
             for change in 0..2_000_u32 {
                 let key = change * 7919 % 25_000;
                 let value = (change % 3 != 0).then_some(change);
-                let changes = [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
+                let changes =
+                    [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
                 state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
                 assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
+                if change % 100 == 0 {
+                    loading = loading && state.load();
+                    assert_eq!(all(&state), all(&state.database));
+                }
             }
-            while state.memory.upto() != Upto::End && !state.told.load(Ordering::Relaxed) {
-                thread::sleep(LOAD_PAUSE);
-            }
-            drop(loading);
-            let whole = all(&state.database);
-            assert_eq!(all(state.as_ref()), whole);
+            assert!(!loading);
             let check = state.check();
             assert_eq!(check.faults, 0, "{:?}", check.told);
             let held = state.memory.upto() == Upto::End;
-            assert_eq!((held, check.checked == whole.len() as u64), (memory == usize::MAX, held));
+            let all_checked = check.checked == all(&state.database).len() as u64;
+            assert_eq!((held, all_checked), (memory == usize::MAX, held));
+            assert_eq!(state.told.load(Ordering::Relaxed), !held);
         }
     }
 
@@ -312,7 +291,7 @@ mod tests {
     fn a_difference_between_memory_and_database_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let state = state(folder.path(), usize::MAX);
-        assert!(state.load_step(&[]).unwrap());
+        assert!(!state.load());
         state.apply([write(1, Some(1)), write(2, Some(2))].iter(), [7; 16], 1).unwrap();
         assert_eq!(state.check().faults, 0);
         state.memory.apply([write(1, Some(3)), write(2, None), write(4, Some(4))].iter());
@@ -326,9 +305,9 @@ mod tests {
         let state = state(folder.path(), usize::MAX);
         let record = Write { key: b"r\x01damaged".to_vec(), value: Some(Bytes::from_static(b"?")) };
         state.apply([record.clone(), write(1, Some(1))].iter(), [7; 16], 1).unwrap();
-        assert!(matches!(state.load_step(&[]), Err(StoreError::Damaged { .. })));
+        assert!(!state.load());
         assert!(folder.path().join("rebuild").exists());
         assert!(matches!(state.get(&record.key), Err(StoreError::Damaged { .. })));
-        assert_eq!(all(state.as_ref()).len(), 1);
+        assert_eq!(all(&state).len(), 1);
     }
 }

@@ -72,6 +72,8 @@ catalogue! {
         "Size of the journal's files.";
     DATABASE_BYTES = Gauge "scimd_database_bytes"
         "Size of the database's files.";
+    STATE_HELD = Gauge "scimd_state_memory_bytes"
+        "State that is held in memory, to be read from there.";
     DISK_FREE = Gauge "scimd_disk_free_bytes"
         "Room on the disk of the data folder.";
     SNAPSHOT = Gauge "scimd_snapshot_timestamp_seconds"

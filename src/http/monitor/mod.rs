@@ -211,6 +211,7 @@ fn storage(figures: &Figures, text: &mut Text) {
     text.single(&catalogue::JOURNAL_SEQUENCE, Some(figures.store.journal_sequence));
     text.single(&catalogue::JOURNAL_BYTES, figures.store.journal_bytes);
     text.single(&catalogue::DATABASE_BYTES, Some(figures.store.database_bytes));
+    text.single(&catalogue::STATE_HELD, Some(figures.store.held_bytes as u64));
     text.single(&catalogue::DISK_FREE, figures.store.free_bytes);
     text.single(&catalogue::SNAPSHOT, figures.store.snapshot.map(moment));
     text.single(&catalogue::WRITABLE, Some(u8::from(figures.writable)));

@@ -122,7 +122,7 @@ pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Resul
         Action::Me => Err(Failure::NotImplemented(
             "A token speaks for a connection, not for a user, so there is no /Me.".to_owned(),
         )),
-        Action::Retrieve => resources::retrieve(&call),
+        Action::Retrieve => resources::retrieve(&call).await,
         Action::Replace => resources::replace(call, body).await,
         Action::Patch => resources::patch(call, body).await,
         Action::Delete => resources::delete(call).await,

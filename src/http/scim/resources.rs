@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use super::Call;
+use crate::connection::dialect::Form;
 use crate::connection::method::Patched;
 use crate::directory::{Create, Delete, Patch, Replace, Stored};
 use crate::http::error::Failure;
@@ -26,24 +27,24 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::CREATED, &resource_type, stored)
+    show(&call, StatusCode::CREATED, &resource_type, stored).await
 }
 
-pub(super) fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
+pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
-    let directory = &call.door.directory;
-    let stored = with_members(&resource_type, || {
-        directory.retrieve(&resource_type, &call.routed.id, &wanted)
-    })?;
-    // Access changes with groups and grants, of which the version knows nothing.
-    let of_record = stored.access.is_none();
-    if of_record && precondition::is_known(&call.parts.headers, stored.record.version) {
-        return Ok(respond::not_modified(&stored));
-    }
-    let view = call.view(&form);
-    with_members(&resource_type, || respond::one(StatusCode::OK, view, &resource_type, &stored))
+    with_members(call, &resource_type, &form, || {
+        let directory = &call.door.directory;
+        let stored = directory.retrieve(&resource_type, &call.routed.id, &wanted)?;
+        // Access changes with groups and grants, of which the version knows nothing.
+        let of_record = stored.access.is_none();
+        if of_record && precondition::is_known(&call.parts.headers, stored.record.version) {
+            return Ok(respond::not_modified(&stored));
+        }
+        respond::one(StatusCode::OK, call.view(&form), &resource_type, &stored)
+    })
+    .await
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -63,7 +64,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::OK, &resource_type, stored)
+    show(&call, StatusCode::OK, &resource_type, stored).await
 }
 
 pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -81,7 +82,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
         return Ok(respond::no_content(&stored));
     }
-    show(&call, StatusCode::OK, &resource_type, stored)
+    show(&call, StatusCode::OK, &resource_type, stored).await
 }
 
 pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
@@ -96,7 +97,7 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
 }
 
 /// A resource after a change, with the attributes that the client wants.
-fn show(
+async fn show(
     call: &Call<'_>,
     status: StatusCode,
     resource_type: &ResourceType,
@@ -104,19 +105,23 @@ fn show(
 ) -> Result<Answer, Failure> {
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
-    let view = call.view(&form);
-    with_members(resource_type, || {
+    with_members(call, resource_type, &form, || {
         let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
-        respond::one(status, view, resource_type, &stored)
+        respond::one(status, call.view(&form), resource_type, &stored)
     })
+    .await
 }
 
-/// Does work that may take long where there may be very many members: the other connections of this
-/// thread go elsewhere meanwhile.
-fn with_members<T>(resource_type: &ResourceType, work: impl FnOnce() -> T) -> T {
+/// Makes an answer that may take long if it shows very many members.
+async fn with_members(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    form: &Form,
+    work: impl FnOnce() -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
     match resource_type.members() {
-        Some(_) => tokio::task::block_in_place(work),
-        None => work(),
+        Some(members) if form.wants(&members.name) => call.door.turns.write(work).await,
+        _ => work(),
     }
 }
 

@@ -73,7 +73,7 @@ async fn search(
     } else {
         // Looking at many resources is work for a thread that may block, and for few at a time.
         // The work goes on where a client has gone or a request took too long: so does the permit.
-        let scans = Arc::clone(&call.door.scans);
+        let scans = Arc::clone(&call.door.turns.scans);
         let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
         let work = move || {
             let _permit = permit;
@@ -88,8 +88,7 @@ async fn search(
     if is_quick && is_short(&page) {
         return respond::page(&page, view);
     }
-    // A long list takes its time to write: the other connections of this thread go elsewhere.
-    tokio::task::block_in_place(|| respond::page(&page, view))
+    call.door.turns.write(|| respond::page(&page, view)).await
 }
 
 /// Whether a page is written sooner than the other connections of a thread could be sent elsewhere.
