@@ -63,6 +63,9 @@ fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Regis
     Ok((catalogue, registry))
 }
 
+/// The database's page cache where no state is held in memory.
+const READING_CACHE_MIB: u32 = 64;
+
 /// What the directory works by under a configuration. `former` names are understood as well, for the time
 /// in which accounts still have them.
 fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigError> {
@@ -93,11 +96,18 @@ fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigE
 /// The folder can't be used or is in use; the journal is damaged.
 pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
     let folder = DataFolder::open(&config.data_dir)?;
-    let Store { cache_mib, min_free_mib, .. } = config.store;
+    let Store { min_free_mib, .. } = config.store;
+    let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
     let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
         .context("can't open the data folder")?;
     Ok(Directory::open(Arc::new(store), settings(config, None)?)?)
+}
+
+/// How many mebibytes the database may have as its page cache; enough to be read, if it is.
+fn cache(config: &Config, memory_mib: u32) -> u32 {
+    let least = if memory_mib == 0 { READING_CACHE_MIB } else { 0 };
+    config.store.cache_mib.max(least)
 }
 
 /// Checks the data folder without altering what is in it; no server may be using it.
@@ -110,7 +120,7 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
         bail!("there is no data folder {}; check data_dir", config.data_dir.display());
     }
     let folder = DataFolder::open(&config.data_dir)?;
-    Ok(match Inspection::open(folder, config.store.cache_mib) {
+    Ok(match Inspection::open(folder, cache(config, 0)) {
         Ok(inspection) => {
             let mut checks = inspection.checks().to_vec();
             checks.extend(directory::verify(&inspection, &vocabulary(config)?.1));

@@ -24,7 +24,7 @@ impl LevelSwitch {
     }
 }
 
-/// Starts logging as the configuration wants it. A second call changes nothing.
+/// Starts logging as the configuration wants it; once in a process.
 ///
 /// # Errors
 ///

@@ -22,11 +22,11 @@ use crate::scim::query::PageLimits;
 /// How many searches may look at many resources at once, and how many long answers be written.
 const MAX_AT_ONCE: usize = 4;
 
-/// Turns at what takes long, or much memory: a few requests at a time have one.
+/// Turns at what takes long: a few requests at a time have one.
 pub(super) struct Turns {
-    /// At looking at many resources.
+    /// At looking at many resources, and writing what was found.
     pub(super) scans: Arc<Semaphore>,
-    /// At writing an answer with many members.
+    /// At writing another answer that is long.
     pub(super) long_answers: Semaphore,
 }
 

@@ -26,12 +26,17 @@ impl Database {
     pub(super) fn checked(&self, key: &[u8], value: Bytes) -> Result<Bytes, StoreError> {
         if keys::is_record(key) && record::decode(&value).is_none() {
             let error = StoreError::damaged(key);
-            if let Err(cause) = fs::write(&self.mark, error.to_string()) {
-                tracing::error!(%cause, "can't note that the database must be rebuilt");
-            }
+            self.have_rebuilt(&error.to_string());
             return Err(error);
         }
         Ok(value)
+    }
+
+    /// Has the next start rebuild the database.
+    pub(super) fn have_rebuilt(&self, reason: &str) {
+        if let Err(cause) = fs::write(&self.mark, reason) {
+            tracing::error!(%cause, "can't note that the database must be rebuilt");
+        }
     }
 }
 

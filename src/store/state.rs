@@ -17,14 +17,15 @@ use super::memory::{Fence, Memory, Place, Upto};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 
-/// How many keys are loaded at once.
-const LOAD_STEP: usize = 2_000;
+/// How many keys, and bytes, are loaded at once.
+const LOAD_KEYS: usize = 2_000;
+const LOAD_BYTES: usize = 1024 * 1024;
 
 /// The state of a store.
 pub(super) struct State {
     pub(super) database: Database,
     memory: Memory,
-    /// Held by whoever changes database or memory.
+    /// Held by whoever changes database or memory, or needs both as they are.
     turn: Mutex<()>,
     /// Whether the log has told that there is not enough memory.
     told: AtomicBool,
@@ -83,12 +84,11 @@ impl State {
 
     /// Loads another piece into memory; whether there may be more to load.
     pub(super) fn load(&self) -> bool {
-        let Upto::Key(mark) = self.memory.upto() else { return false };
-        if self.memory.is_for_nothing() {
+        if self.memory.is_for_nothing() || self.memory.upto() == Upto::End {
             return false;
         }
         // On a damaged file sled may panic rather than fail.
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.load_at(&mark)));
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.load_piece()));
         match loaded {
             Ok(Ok(true)) if self.memory.upto() == Upto::End => tracing::info!(
                 bytes = self.memory.bytes(),
@@ -106,25 +106,30 @@ impl State {
         false
     }
 
-    /// Loads what comes at that mark and behind; whether there was room for it.
+    /// Loads what comes at the mark and behind; whether there was room for it.
     ///
     /// # Errors
     ///
     /// [`StoreError::Engine`] or [`StoreError::Damaged`]; what was loaded before is held.
-    fn load_at(&self, mark: &[u8]) -> Result<bool, StoreError> {
+    fn load_piece(&self) -> Result<bool, StoreError> {
         let _turn = self.turn();
-        let mut entries = Vec::with_capacity(LOAD_STEP);
+        let Upto::Key(mark) = self.memory.upto() else { return Ok(true) };
+        let mut entries = Vec::with_capacity(LOAD_KEYS);
+        let mut bytes = 0;
         let mut upto = Upto::End;
         let mut outcome = Ok(());
         let engine = &self.database.engine;
-        engine.scan_from(Bound::Included(mark), &[], &mut |key, value| {
-            if entries.len() == LOAD_STEP {
+        engine.scan_from(Bound::Included(&mark), &[], &mut |key, value| {
+            if entries.len() == LOAD_KEYS || bytes > LOAD_BYTES {
                 upto = Upto::Key(key.into());
                 return ControlFlow::Break(());
             }
             match self.database.checked(key, value) {
                 Ok(value) if keys::is_position(key) => drop(value),
-                Ok(value) => entries.push((Bytes::copy_from_slice(key), value)),
+                Ok(value) => {
+                    bytes += key.len() + value.len();
+                    entries.push((Bytes::copy_from_slice(key), value));
+                }
                 Err(error) => {
                     outcome = Err(error);
                     return ControlFlow::Break(());
@@ -149,7 +154,10 @@ impl State {
         let engine = &self.database.engine;
         let fault = |key: &[u8], check: &mut Check| {
             let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            check.fault(format!("memory and database differ at key {key}; restart scimd"));
+            check.fault(format!(
+                "memory and database differ at key {key}; restart scimd, which rebuilds the database"
+            ));
+            self.database.have_rebuilt(&format!("memory and database differ at key {key}"));
         };
         engine.scan(&[], None, &mut |key, value| {
             let differs = |value: Option<&[u8]>| {

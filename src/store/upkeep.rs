@@ -81,12 +81,11 @@ impl Upkeep for LocalStore {
     }
 
     fn check(&self) -> Vec<Check> {
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        vec![
-            check::journal(&self.history),
-            check::snapshots(&snapshots, &self.history),
-            self.state.check(),
-        ]
+        let of_snapshots = {
+            let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            check::snapshots(&snapshots, &self.history)
+        };
+        vec![check::journal(&self.history), of_snapshots, self.state.check()]
     }
 
     fn figures(&self) -> Figures {

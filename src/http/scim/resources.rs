@@ -27,14 +27,14 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::CREATED, &resource_type, stored).await
+    show(&call, StatusCode::CREATED, &resource_type, stored)
 }
 
 pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
-    with_members(call, &resource_type, &form, || {
+    let work = || {
         let directory = &call.door.directory;
         let stored = directory.retrieve(&resource_type, &call.routed.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
@@ -43,8 +43,8 @@ pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
             return Ok(respond::not_modified(&stored));
         }
         respond::one(StatusCode::OK, call.view(&form), &resource_type, &stored)
-    })
-    .await
+    };
+    if shows_members(&resource_type, &form) { call.door.turns.write(work).await } else { work() }
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -64,7 +64,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.door.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::OK, &resource_type, stored).await
+    show(&call, StatusCode::OK, &resource_type, stored)
 }
 
 pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -82,7 +82,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
         return Ok(respond::no_content(&stored));
     }
-    show(&call, StatusCode::OK, &resource_type, stored).await
+    show(&call, StatusCode::OK, &resource_type, stored)
 }
 
 pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
@@ -96,8 +96,9 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
-/// A resource after a change, with the attributes that the client wants.
-async fn show(
+/// A resource after a change, with the attributes that the client wants. The change is made: its answer
+/// waits for no turn.
+fn show(
     call: &Call<'_>,
     status: StatusCode,
     resource_type: &ResourceType,
@@ -105,24 +106,16 @@ async fn show(
 ) -> Result<Answer, Failure> {
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
-    with_members(call, resource_type, &form, || {
+    let work = || {
         let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
         respond::one(status, call.view(&form), resource_type, &stored)
-    })
-    .await
+    };
+    if shows_members(resource_type, &form) { tokio::task::block_in_place(work) } else { work() }
 }
 
-/// Makes an answer that may take long if it shows very many members.
-async fn with_members(
-    call: &Call<'_>,
-    resource_type: &ResourceType,
-    form: &Form,
-    work: impl FnOnce() -> Result<Answer, Failure>,
-) -> Result<Answer, Failure> {
-    match resource_type.members() {
-        Some(members) if form.wants(&members.name) => call.door.turns.write(work).await,
-        _ => work(),
-    }
+/// Whether an answer may take long: it shows all members, and there may be very many.
+fn shows_members(resource_type: &ResourceType, form: &Form) -> bool {
+    resource_type.members().is_some_and(|members| form.wants(&members.name))
 }
 
 /// The resource that the body of a POST or PUT means.

@@ -68,17 +68,14 @@ async fn search(
             of_types.get(&resource_type.name).is_none_or(|form| form.wants(name))
         })
     };
-    let page = if is_quick {
-        work()?
+    let (page, turn) = if is_quick {
+        (work()?, None)
     } else {
         // Looking at many resources is work for a thread that may block, and for few at a time.
         // The work goes on where a client has gone or a request took too long: so does the permit.
         let scans = Arc::clone(&call.door.turns.scans);
         let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
-        let work = move || {
-            let _permit = permit;
-            work()
-        };
+        let work = move || work().map(|page| (page, Some(permit)));
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
     };
     let everything = Form::Rfc(Projection::everything());
@@ -88,7 +85,10 @@ async fn search(
     if is_quick && is_short(&page) {
         return respond::page(&page, view);
     }
-    call.door.turns.write(|| respond::page(&page, view)).await
+    match turn {
+        Some(_turn) => tokio::task::block_in_place(|| respond::page(&page, view)),
+        None => call.door.turns.write(|| respond::page(&page, view)).await,
+    }
 }
 
 /// Whether a page is written sooner than the other connections of a thread could be sent elsewhere.
