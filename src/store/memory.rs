@@ -118,7 +118,8 @@ impl Memory {
     /// Takes on what follows what is held, in the order of keys, so that all is held up to `upto`;
     /// whether there was room for it.
     pub(super) fn extend(&self, entries: &[(Bytes, Bytes)], upto: Upto) -> bool {
-        let leaves = split(entries.iter().map(|(key, value)| (&key[..], &value[..])).collect());
+        let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        let leaves = split(&entries);
         let mut held = self.write();
         let Upto::Key(mark) = std::mem::replace(&mut held.upto, upto) else { return true };
         held.put(mark, leaves);
@@ -170,7 +171,7 @@ impl Held {
             let behind = self.following(lowest);
             let of_leaf = |(key, _): &(&[u8], _)| behind.is_none_or(|behind| *key < &behind[..]);
             let of_leaf: Vec<_> = std::iter::from_fn(|| writes.next_if(of_leaf)).collect();
-            changed.push((lowest.into(), split(leaf.merged(&of_leaf))));
+            changed.push((lowest.into(), split(&leaf.merged(&of_leaf))));
         }
         changed
     }
@@ -309,11 +310,11 @@ fn size(entries: &[(&[u8], &[u8])]) -> usize {
 }
 
 /// Makes leaves of about one size of entries; none of none.
-fn split(entries: Vec<(&[u8], &[u8])>) -> Vec<Leaf> {
-    let total = size(&entries);
+fn split(entries: &[(&[u8], &[u8])]) -> Vec<Leaf> {
+    let total = size(entries);
     let share = total.div_ceil(total.div_ceil(LEAF_BYTES).max(1));
     let mut leaves = Vec::new();
-    let mut rest = entries.as_slice();
+    let mut rest = entries;
     while !rest.is_empty() {
         let mut bytes = 0;
         let full = rest.iter().position(|(key, value)| {

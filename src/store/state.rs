@@ -17,9 +17,9 @@ use super::memory::{Fence, Memory, Place, Upto};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 
-/// How many keys, and bytes, are loaded at once.
-const LOAD_KEYS: usize = 2_000;
-const LOAD_BYTES: usize = 1024 * 1024;
+/// How many keys, and bytes, are loaded at once: a change may have to wait for them.
+const LOAD_KEYS: usize = 250;
+const LOAD_BYTES: usize = 256 * 1024;
 
 /// The state of a store.
 pub(super) struct State {
@@ -280,7 +280,7 @@ mod tests {
                     [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
                 state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
                 assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
-                if change % 100 == 0 {
+                if change % 10 == 0 {
                     loading = loading && state.load();
                     assert_eq!(all(&state), all(&state.database));
                 }

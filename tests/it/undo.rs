@@ -1,8 +1,8 @@
 //! `scimd undo`: users, groups and memberships as they were.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
