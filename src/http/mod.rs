@@ -15,7 +15,7 @@ mod respond;
 mod router;
 mod scim;
 pub mod server;
-mod terms;
+mod context;
 mod throttle;
 mod traffic;
 
@@ -46,7 +46,7 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use server::Counts;
-use terms::{Terms, Turns};
+use context::{HttpContext, Turns};
 use traffic::{Requests, Traffic};
 
 /// Below which path SCIM is served.
@@ -57,8 +57,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers requests: the service behind the listener.
 pub struct Door {
-    /// A request takes them once, and goes by them to its end.
-    terms: ArcSwap<Terms>,
+    /// A request loads the context once and uses it to its end.
+    context: ArcSwap<HttpContext>,
     refusals: Refusals,
     traffic: Traffic,
     connections: Arc<Counts>,
@@ -76,7 +76,7 @@ impl Door {
         let traffic = Traffic::new();
         let turns = Arc::new(Turns::new());
         Self {
-            terms: ArcSwap::from_pointee(Terms::new(directory, config, turns, &traffic)),
+            context: ArcSwap::from_pointee(HttpContext::new(directory, config, turns, &traffic)),
             refusals: Refusals::new(config.limits.max_refusals_per_minute),
             traffic,
             connections: Arc::default(),
@@ -89,10 +89,10 @@ impl Door {
     /// Has another configuration hold for each request from here on. The answer tells whether requests
     /// are still being answered under the one before.
     pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
-        let turns = Arc::clone(&self.terms.load().turns);
+        let turns = Arc::clone(&self.context.load().turns);
         self.refusals.limit(config.limits.max_refusals_per_minute);
-        let terms = Terms::new(directory, config, turns, &self.traffic);
-        let before = Arc::downgrade(&self.terms.swap(Arc::new(terms)));
+        let context = HttpContext::new(directory, config, turns, &self.traffic);
+        let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }
 
@@ -108,13 +108,13 @@ impl Door {
         body: Incoming,
         note: &mut Note,
     ) -> Result<Answer, Failure> {
-        let mut terms = self.terms.load_full();
+        let mut context = self.context.load_full();
         let routed = router::find(&parts.method, parts.uri.path());
         if let Ok(Routed { action: action @ (Action::Health | Action::Ready), row, .. }) = &routed {
             note.row = Some(*row);
-            return Ok(self.health(&terms, *action));
+            return Ok(self.health(&context, *action));
         }
-        let mut admitted = match self.admit(&terms, peer, parts, note) {
+        let mut admitted = match self.admit(&context, peer, parts, note) {
             Ok(admitted) => admitted,
             Err(failure) => {
                 body::discard(parts, body, body::REFUSED).await;
@@ -137,19 +137,19 @@ impl Door {
         };
         note.row = Some(routed.row);
         let body = if routed.action.takes_body() {
-            let limits = body::Limits { bytes: terms.max_body_bytes, time: terms.body_timeout };
+            let limits = body::Limits { bytes: context.max_body_bytes, time: context.body_timeout };
             body::read(parts, body, limits).await?
         } else {
             Bytes::new()
         };
         loop {
-            let call = Call::new(&terms, parts, &routed, admitted);
+            let call = Call::new(&context, parts, &routed, admitted);
             let work = scim::handle(call, routed.action, body.clone());
-            match tokio::time::timeout(terms.request_timeout, work).await {
-                // Nothing was done: it is asked for anew, under the terms that hold now.
+            match tokio::time::timeout(context.request_timeout, work).await {
+                // Nothing was done: the request is handled again, in the context of the new configuration.
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
-                    terms = self.terms.load_full();
-                    admitted = self.admit(&terms, peer, parts, note)?;
+                    context = self.context.load_full();
+                    admitted = self.admit(&context, peer, parts, note)?;
                 }
                 Ok(outcome) => return outcome,
                 Err(_) => return Err(Failure::TooSlow),
@@ -160,12 +160,12 @@ impl Door {
     /// Has the gate look at a request, and notes what it finds.
     fn admit(
         &self,
-        terms: &Terms,
+        context: &HttpContext,
         peer: IpAddr,
         parts: &Parts,
         note: &mut Note,
     ) -> Result<Admitted, Failure> {
-        match terms.gate.admit(peer, &parts.headers, &terms.directory) {
+        match context.gate.admit(peer, &parts.headers, &context.directory) {
             Ok(admitted) => {
                 note.connection.clone_from(&admitted.connection);
                 note.dialect = admitted.manner.dialect();
@@ -173,7 +173,7 @@ impl Door {
                 Ok(admitted)
             }
             Err(refused) => {
-                terms.directory.note_refusal(refused.told());
+                context.directory.note_refusal(refused.told());
                 Err(self.refusals.refuse(&refused, &note.id))
             }
         }
@@ -190,9 +190,9 @@ impl Door {
     }
 
     /// Whether it lives, which is whether changes can be made; ready it is not when it stops, either.
-    fn health(&self, terms: &Terms, action: Action) -> Answer {
+    fn health(&self, context: &HttpContext, action: Action) -> Answer {
         let leaving = action == Action::Ready && self.stopping.load(Ordering::Relaxed);
-        let status = if terms.directory.is_writable() && !leaving {
+        let status = if context.directory.is_writable() && !leaving {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -203,7 +203,7 @@ impl Door {
 
 impl server::Service for Door {
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
-        (respond::SCIM_JSON, error::unparsed(status, self.terms.load().strangers))
+        (respond::SCIM_JSON, error::unparsed(status, self.context.load().strangers))
     }
 
     fn counts(&self) -> &Arc<Counts> {
@@ -213,7 +213,7 @@ impl server::Service for Door {
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.terms.load().strangers);
+        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.context.load().strangers);
         let (parts, body) = request.into_parts();
         let outcome = {
             let work = pin!(self.answer(peer, &parts, body, &mut note));

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use super::respond::Answer;
 use super::router::{Action, ROUTES};
 use super::server::{self, Counts};
-use super::terms::Terms;
+use super::context::HttpContext;
 use super::{Door, respond};
 use crate::connection::token::Token;
 use crate::directory::Figures;
@@ -58,8 +58,8 @@ impl Monitor {
             return answer;
         }
         match request.uri().path() {
-            "/healthz" => self.door.health(&self.door.terms.load(), Action::Health),
-            "/readyz" => self.door.health(&self.door.terms.load(), Action::Ready),
+            "/healthz" => self.door.health(&self.door.context.load(), Action::Health),
+            "/readyz" => self.door.health(&self.door.context.load(), Action::Ready),
             "/metrics" => {
                 let monitor = Arc::clone(self);
                 match tokio::task::spawn_blocking(move || monitor.metrics()).await {
@@ -72,14 +72,14 @@ impl Monitor {
     }
 
     fn metrics(&self) -> String {
-        let terms = self.door.terms.load_full();
+        let context = self.door.context.load_full();
         let mut text = Text::default();
         self.requests(&mut text);
         self.refusals(&mut text);
         connections(&self.door.connections, &mut text);
-        storage(&terms.directory.figures(), &mut text);
-        brakes(&terms, &mut text);
-        self.expiry(&terms, &mut text);
+        storage(&context.directory.figures(), &mut text);
+        brakes(&context, &mut text);
+        self.expiry(&context, &mut text);
         self.process(&mut text);
         text.into_string()
     }
@@ -123,10 +123,10 @@ impl Monitor {
         }
     }
 
-    fn expiry(&self, terms: &Terms, text: &mut Text) {
-        let names = terms.gate.connections();
+    fn expiry(&self, context: &HttpContext, text: &mut Text) {
+        let names = context.gate.connections();
         let tokens: Vec<(&str, Vec<Token>)> =
-            names.map(|name| (name, terms.directory.valid_tokens(name))).collect();
+            names.map(|name| (name, context.directory.valid_tokens(name))).collect();
         text.family(&catalogue::TOKENS_VALID);
         for (name, valid) in &tokens {
             let labels = [("connection", *name)];
@@ -221,8 +221,8 @@ fn storage(figures: &Figures, text: &mut Text) {
     }
 }
 
-fn brakes(terms: &Terms, text: &mut Text) {
-    let brakes = terms.directory.brakes().unwrap_or_default();
+fn brakes(context: &HttpContext, text: &mut Text) {
+    let brakes = context.directory.brakes().unwrap_or_default();
     text.family(&catalogue::BRAKE_ALARMS);
     for brake in &brakes {
         let labels = [("connection", brake.connection.as_str())];

@@ -31,7 +31,7 @@ pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure
     let mut created: HashMap<String, ResourceId> = HashMap::new();
     let understood = request.operations.iter().flatten();
     for bulk_id in understood.filter_map(|operation| operation.bulk_id.clone()) {
-        if created.insert(bulk_id.clone(), call.door.directory.new_id()).is_some() {
+        if created.insert(bulk_id.clone(), call.context.directory.new_id()).is_some() {
             return Err(ScimError::invalid_value(format!(
                 "The bulkId \"{}\" is given twice.",
                 bulk_id.escape_debug()
@@ -48,7 +48,7 @@ pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure
         }));
     }
     let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
-    let outcomes = call.door.directory.submit(call.actor.clone(), command).await?;
+    let outcomes = call.context.directory.submit(call.actor.clone(), command).await?;
     let mut results: Vec<(usize, Value)> = order
         .into_iter()
         .zip(outcomes)
@@ -84,7 +84,7 @@ fn try_prepare(
     ids: &HashMap<String, String>,
     created: &HashMap<String, ResourceId>,
 ) -> Result<Operation, Failure> {
-    let known = call.door.directory.registry().by_endpoint(&operation.endpoint);
+    let known = call.context.directory.registry().by_endpoint(&operation.endpoint);
     let resource_type = Arc::clone(known.ok_or(Failure::NotFound(String::new()))?);
     operation.resolve(ids)?;
     let (id, data) = (operation.id.clone(), operation.data.clone());
@@ -133,7 +133,7 @@ fn result(
     let created = method == Method::Post.as_str();
     let location = match operation {
         Ok(operation) if !created => {
-            Some(format!("{}/{}/{}", call.door.base_url, operation.endpoint, operation.id))
+            Some(format!("{}/{}/{}", call.context.base_url, operation.endpoint, operation.id))
         }
         _ => None,
     };
@@ -143,7 +143,7 @@ fn result(
     }
     match outcome {
         Ok(Some((resource_type, stored))) => {
-            let location = respond::location(&call.door.base_url, &resource_type, stored.id);
+            let location = respond::location(&call.context.base_url, &resource_type, stored.id);
             add("location", json!(location));
             add("version", json!(stored.record.version.to_string()));
             add("status", json!(if created { "201" } else { "200" }));

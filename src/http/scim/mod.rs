@@ -16,7 +16,7 @@ use super::gate::Admitted;
 use super::respond;
 use super::respond::{Answer, View};
 use super::router::{Action, Routed};
-use super::terms::Terms;
+use super::context::HttpContext;
 use crate::access::DefaultAccess;
 use crate::config::Compat;
 use crate::connection::dialect::Form;
@@ -29,7 +29,7 @@ use crate::scim::schema::ResourceType;
 
 /// A request that passed the gate and has a route.
 pub(super) struct Call<'a> {
-    door: &'a Terms,
+    context: &'a HttpContext,
     parts: &'a Parts,
     routed: &'a Routed,
     manner: Manner,
@@ -41,7 +41,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(
-        door: &'a Terms,
+        context: &'a HttpContext,
         parts: &'a Parts,
         routed: &'a Routed,
         admitted: Admitted,
@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { door, parts, routed, manner, compat, rules, default_access, actor }
+        Self { context, parts, routed, manner, compat, rules, default_access, actor }
     }
 
     /// Deals with names that no schema knows, as the connection wants it.
@@ -78,8 +78,8 @@ impl<'a> Call<'a> {
     }
 
     fn view<'v>(&'v self, form: &'v Form) -> View<'v> {
-        let catalogue = self.door.directory.catalogue();
-        View { base_url: &self.door.base_url, catalogue, form }
+        let catalogue = self.context.directory.catalogue();
+        View { base_url: &self.context.base_url, catalogue, form }
     }
 
     /// The query parameters, decoded; `+` is a space.
@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
 
     /// The resource type that the path names.
     fn resource_type(&self) -> Result<Arc<ResourceType>, Failure> {
-        let known = self.door.directory.registry().by_endpoint(&self.routed.endpoint);
+        let known = self.context.directory.registry().by_endpoint(&self.routed.endpoint);
         known.map(Arc::clone).ok_or_else(|| Failure::no_route(self.parts.uri.path()))
     }
 }
@@ -106,7 +106,7 @@ pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Resul
         | Action::ResourceTypes
         | Action::ResourceType
         | Action::Schemas
-        | Action::Schema => call.door.discovery.answer(action, &call.routed.id, &call.parameters()),
+        | Action::Schema => call.context.discovery.answer(action, &call.routed.id, &call.parameters()),
         Action::Create => resources::create(call, body).await,
         Action::Query => {
             let parameters = call.parameters();

@@ -27,7 +27,7 @@ pub(super) fn answer(
     action: Action,
     body: &Bytes,
 ) -> Option<Result<Answer, Failure>> {
-    let offered = call.door.directory.registry().offered();
+    let offered = call.context.directory.registry().offered();
     let resource_type = offered.iter().find(|one| one.endpoint == call.routed.endpoint)?;
     let listing = Listing { call, resource_type };
     // The other connections of this thread go elsewhere meanwhile.
@@ -51,7 +51,7 @@ struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// Every resource, in the order of the configuration.
     fn resources(self) -> impl Iterator<Item = Map<String, Value>> + 'a {
-        let catalogue = self.call.door.directory.catalogue();
+        let catalogue = self.call.context.directory.catalogue();
         Offer::of(self.resource_type, catalogue).map(move |offer| self.resource(offer))
     }
 
@@ -59,7 +59,7 @@ impl<'a> Listing<'a> {
         let (name, endpoint) = (&self.resource_type.name, &self.resource_type.endpoint);
         let segment =
             percent_encoding::utf8_percent_encode(&offer.id, percent_encoding::NON_ALPHANUMERIC);
-        let location = format!("{}/{endpoint}/{segment}", self.call.door.base_url);
+        let location = format!("{}/{endpoint}/{segment}", self.call.context.base_url);
         let mut resource = Map::new();
         resource.insert("schemas".to_owned(), json!([self.resource_type.schema.id]));
         resource.insert("id".to_owned(), Value::String(offer.id));
@@ -85,7 +85,7 @@ impl<'a> Listing<'a> {
 
     fn query(self, parameters: &Parameters) -> Result<Answer, Failure> {
         let Query { filter, sort } = Query::parse(self.resource_type, parameters)?;
-        let page = PageRequest::parse(parameters, self.call.door.page_limits)?;
+        let page = PageRequest::parse(parameters, self.call.context.page_limits)?;
         let projection = query::projection(self.resource_type, parameters)?;
         let start = match page.start {
             Start::Index(start) => start,

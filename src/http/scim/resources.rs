@@ -26,7 +26,7 @@ pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failur
     let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
-    let stored = call.door.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, stored)
 }
 
@@ -35,7 +35,7 @@ pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     let form = call.form(&resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
-        let directory = &call.door.directory;
+        let directory = &call.context.directory;
         let stored = directory.retrieve(&resource_type, &call.routed.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
         let of_record = stored.access.is_none();
@@ -44,7 +44,7 @@ pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
         }
         respond::one(StatusCode::OK, call.view(&form), &resource_type, &stored)
     };
-    if shows_members(&resource_type, &form) { call.door.turns.write(work).await } else { work() }
+    if shows_members(&resource_type, &form) { call.context.turns.write(work).await } else { work() }
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
@@ -63,7 +63,7 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.door.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
         id: call.routed.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.door.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     let asked = query::asks_for_attributes(&call.parameters());
     if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
         return Ok(respond::no_content(&stored));
@@ -92,7 +92,7 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
         expected: precondition::if_match(&call.parts.headers),
         rules: call.rules,
     };
-    call.door.directory.submit(call.actor.clone(), command).await?;
+    call.context.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
@@ -107,7 +107,7 @@ fn show(
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
-        let stored = call.door.directory.with_references(resource_type, stored, &wanted)?;
+        let stored = call.context.directory.with_references(resource_type, stored, &wanted)?;
         respond::one(status, call.view(&form), resource_type, &stored)
     };
     if shows_members(resource_type, &form) { tokio::task::block_in_place(work) } else { work() }
@@ -126,7 +126,7 @@ pub(super) fn resource(
     body: Map<String, Value>,
 ) -> Result<Resource, Failure> {
     let dialect = call.manner.dialect_of(resource_type);
-    let catalogue = call.door.directory.catalogue();
+    let catalogue = call.context.directory.catalogue();
     let Validated { mut resource, unknown } =
         dialect.read(catalogue, resource_type, exchange, body)?;
     call.check_unknown(&unknown)?;
@@ -141,7 +141,7 @@ pub(super) fn patch_request(
     body: Map<String, Value>,
 ) -> Result<PatchRequest, Failure> {
     let dialect = call.manner.dialect_of(resource_type);
-    let read = dialect.read_patch(call.door.directory.catalogue(), resource_type, body)?;
+    let read = dialect.read_patch(call.context.directory.catalogue(), resource_type, body)?;
     call.check_unknown(&read.unknown)?;
     Ok(read)
 }

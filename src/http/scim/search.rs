@@ -29,7 +29,7 @@ pub(super) async fn one_type(call: Call<'_>, parameters: Parameters) -> Result<A
 pub(super) async fn all_types(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
     let mut targets = Vec::new();
     let mut unfit = None;
-    for resource_type in call.door.directory.registry().resource_types() {
+    for resource_type in call.context.directory.registry().resource_types() {
         match Query::parse(resource_type, &parameters) {
             Ok(query) => targets.push((Arc::clone(resource_type), query)),
             Err(error) => unfit = Some(error),
@@ -57,11 +57,11 @@ async fn search(
     }
     let search = Search {
         targets,
-        page: PageRequest::parse(parameters, call.door.page_limits)?,
+        page: PageRequest::parse(parameters, call.context.page_limits)?,
         fingerprint: parameters.fingerprint(&call.routed.endpoint),
     };
     let forms = Arc::new(forms);
-    let (directory, of_types) = (Arc::clone(&call.door.directory), Arc::clone(&forms));
+    let (directory, of_types) = (Arc::clone(&call.context.directory), Arc::clone(&forms));
     let is_quick = directory.is_quick(&search);
     let work = move || {
         directory.query(&search, &|resource_type, name| {
@@ -73,7 +73,7 @@ async fn search(
     } else {
         // Looking at many resources is work for a thread that may block, and for few at a time.
         // The work goes on where a client has gone or a request took too long: so does the permit.
-        let scans = Arc::clone(&call.door.turns.scans);
+        let scans = Arc::clone(&call.context.turns.scans);
         let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
         let work = move || work().map(|page| (page, Some(permit)));
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
@@ -87,7 +87,7 @@ async fn search(
     }
     match turn {
         Some(_turn) => tokio::task::block_in_place(|| respond::page(&page, view)),
-        None => call.door.turns.write(|| respond::page(&page, view)).await,
+        None => call.context.turns.write(|| respond::page(&page, view)).await,
     }
 }
 

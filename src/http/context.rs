@@ -1,7 +1,7 @@
-//! The terms of a request: all that follows from the configuration, in one piece.
+//! The context of requests: everything that follows from the configuration, in one value.
 //!
-//! A reload makes new ones and puts them in place of the old at once, so that no request goes by a mix
-//! of the two.
+//! A reload builds a new context and swaps it in at once, so that no request sees a mix of two
+//! configurations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,11 +47,11 @@ impl Turns {
     }
 }
 
-/// What requests are answered by.
-pub(super) struct Terms {
+/// The settings and the directory that requests are answered with.
+pub(super) struct HttpContext {
     pub(super) directory: Arc<Directory>,
     pub(super) gate: Gate,
-    /// In which dialect those are answered who have not shown which connection they are.
+    /// The dialect of error responses to clients whose connection is not known.
     pub(super) strangers: Dialect,
     pub(super) discovery: Discovery,
     /// The URL below which resources are located.
@@ -63,9 +63,9 @@ pub(super) struct Terms {
     pub(super) request_timeout: Duration,
 }
 
-impl Terms {
-    /// What a configuration comes to. The directory goes by the same; `turns` and `traffic` are those of
-    /// all terms.
+impl HttpContext {
+    /// Builds the context of a configuration, which `directory` has adopted too. All contexts of a
+    /// service share `turns` and `traffic`.
     pub(super) fn new(
         directory: Arc<Directory>,
         config: &Config,
