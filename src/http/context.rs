@@ -22,27 +22,27 @@ use crate::scim::query::PageLimits;
 /// How many searches may look at many resources at once, and how many long answers be written.
 const MAX_AT_ONCE: usize = 4;
 
-/// Turns at what takes long: a few requests at a time have one.
-pub(super) struct Turns {
-    /// At looking at many resources, and writing what was found.
+/// WorkLimits at what takes long: a few requests at a time have one.
+pub(super) struct WorkLimits {
+    /// Permits for searches that look at many resources, held until their response is written.
     pub(super) scans: Arc<Semaphore>,
-    /// At writing another answer that is long.
-    pub(super) long_answers: Semaphore,
+    /// Permits for other long responses.
+    long_responses: Semaphore,
 }
 
-impl Turns {
+impl WorkLimits {
     pub(super) fn new() -> Self {
         let scans = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { scans, long_answers: Semaphore::new(MAX_AT_ONCE) }
+        Self { scans, long_responses: Semaphore::new(MAX_AT_ONCE) }
     }
 
-    /// Does work that may take long, when it is its turn: the other connections of this thread go
-    /// elsewhere meanwhile.
-    pub(super) async fn write<T>(
+    /// Runs work that may take long, once a permit is free. The runtime moves the other connections of
+    /// this thread to other threads meanwhile.
+    pub(super) async fn run_heavy<T>(
         &self,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let _turn = self.long_answers.acquire().await.map_err(|_| Failure::Internal)?;
+        let _permit = self.long_responses.acquire().await.map_err(|_| Failure::Internal)?;
         tokio::task::block_in_place(work)
     }
 }
@@ -57,7 +57,7 @@ pub(super) struct HttpContext {
     /// The URL below which resources are located.
     pub(super) base_url: String,
     pub(super) page_limits: PageLimits,
-    pub(super) turns: Arc<Turns>,
+    pub(super) work_limits: Arc<WorkLimits>,
     pub(super) max_body_bytes: usize,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -65,11 +65,11 @@ pub(super) struct HttpContext {
 
 impl HttpContext {
     /// Builds the context of a configuration, which `directory` has adopted too. All contexts of a
-    /// service share `turns` and `traffic`.
+    /// service share `work_limits` and `traffic`.
     pub(super) fn new(
         directory: Arc<Directory>,
         config: &Config,
-        turns: Arc<Turns>,
+        work_limits: Arc<WorkLimits>,
         traffic: &Traffic,
     ) -> Self {
         let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
@@ -86,7 +86,7 @@ impl HttpContext {
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,
-            turns,
+            work_limits,
             max_body_bytes: config.limits.max_body_bytes,
             body_timeout: config.limits.body_timeout,
             request_timeout: config.limits.request_timeout,
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_few_long_answers_are_written_at_once_and_the_others_wait() {
+    async fn a_few_long_responses_are_written_at_once_and_the_others_wait() {
         static WRITTEN: AtomicUsize = AtomicUsize::new(0);
         static MOST: AtomicUsize = AtomicUsize::new(0);
-        let turns = Arc::new(Turns::new());
+        let work_limits = Arc::new(WorkLimits::new());
         let writes: Vec<_> = (0..3 * MAX_AT_ONCE)
-            .map(|_| Arc::clone(&turns))
-            .map(|turns| {
+            .map(|_| Arc::clone(&work_limits))
+            .map(|work_limits| {
                 tokio::spawn(async move {
                     let work = || {
                         MOST.fetch_max(
@@ -119,7 +119,7 @@ mod tests {
                         WRITTEN.fetch_sub(1, Ordering::SeqCst);
                         Ok(())
                     };
-                    turns.write(work).await.is_ok()
+                    work_limits.run_heavy(work).await.is_ok()
                 })
             })
             .collect();

@@ -46,7 +46,7 @@ use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use server::Counts;
-use context::{HttpContext, Turns};
+use context::{HttpContext, WorkLimits};
 use traffic::{Requests, Traffic};
 
 /// Below which path SCIM is served.
@@ -74,9 +74,9 @@ impl Door {
     /// this appliance has; it begins each request id.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
         let traffic = Traffic::new();
-        let turns = Arc::new(Turns::new());
+        let work_limits = Arc::new(WorkLimits::new());
         Self {
-            context: ArcSwap::from_pointee(HttpContext::new(directory, config, turns, &traffic)),
+            context: ArcSwap::from_pointee(HttpContext::new(directory, config, work_limits, &traffic)),
             refusals: Refusals::new(config.limits.max_refusals_per_minute),
             traffic,
             connections: Arc::default(),
@@ -89,9 +89,9 @@ impl Door {
     /// Has another configuration hold for each request from here on. The answer tells whether requests
     /// are still being answered under the one before.
     pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
-        let turns = Arc::clone(&self.context.load().turns);
+        let work_limits = Arc::clone(&self.context.load().work_limits);
         self.refusals.limit(config.limits.max_refusals_per_minute);
-        let context = HttpContext::new(directory, config, turns, &self.traffic);
+        let context = HttpContext::new(directory, config, work_limits, &self.traffic);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }

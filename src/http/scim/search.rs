@@ -73,7 +73,7 @@ async fn search(
     } else {
         // Looking at many resources is work for a thread that may block, and for few at a time.
         // The work goes on where a client has gone or a request took too long: so does the permit.
-        let scans = Arc::clone(&call.context.turns.scans);
+        let scans = Arc::clone(&call.context.work_limits.scans);
         let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
         let work = move || work().map(|page| (page, Some(permit)));
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
@@ -87,7 +87,7 @@ async fn search(
     }
     match turn {
         Some(_turn) => tokio::task::block_in_place(|| respond::page(&page, view)),
-        None => call.context.turns.write(|| respond::page(&page, view)).await,
+        None => call.context.work_limits.run_heavy(|| respond::page(&page, view)).await,
     }
 }
 
