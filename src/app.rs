@@ -250,7 +250,7 @@ async fn run(
     let admin = AdminSocket::bind(&config.data_dir)?;
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
-    let terms = server::Terms { tls, limits: server_limits(&config.limits) };
+    let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
     let office = Office { directory: Arc::clone(&directory), site: site(&config) };
     let places = Places {
         door: Arc::new(Door::new(Arc::clone(&directory), &config, boot_name())),
@@ -361,7 +361,7 @@ async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
             max_header_bytes: 8192,
         };
         let never = std::future::pending();
-        let terms = Arc::new(ArcSwap::from_pointee(server::Terms { tls: None, limits }));
+        let terms = Arc::new(ArcSwap::from_pointee(server::ListenerConfig { tls: None, limits }));
         let _ = server::serve(listener, terms, Arc::new(monitor), never).await;
     }
     std::future::pending::<()>().await;

@@ -18,7 +18,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Tells until dropped, for the first time at once.
 pub(super) async fn keep_telling(
     office: Arc<ArcSwap<Office>>,
-    listener: Arc<ArcSwap<server::Terms>>,
+    listener: Arc<ArcSwap<server::ListenerConfig>>,
 ) {
     loop {
         let soon = Clock::System.now().saturating_add(SOON).unwrap_or(Timestamp::MAX);

@@ -47,7 +47,7 @@ pub(super) struct InForce {
 pub(super) struct Places {
     pub(super) door: Arc<Door>,
     pub(super) office: Arc<ArcSwap<Office>>,
-    pub(super) listener: Arc<ArcSwap<server::Terms>>,
+    pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
 }
 
 /// Reads the configuration again at each SIGHUP, and the certificate whenever its files have changed, until
@@ -148,7 +148,7 @@ impl InForce {
         settings: Settings,
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
-        let terms = server::Terms { tls, limits: server_limits(&config.limits) };
+        let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
         let (places, for_doors) = (self.places.clone(), config.clone());
         let (tell, told) = channel();
         self.directory.adopt(settings, move |directory| {
@@ -203,7 +203,7 @@ impl InForce {
         match present.again() {
             Ok(certificate) => {
                 let limits = server_limits(&self.config.limits);
-                let terms = server::Terms { tls: Some(certificate.tls.clone()), limits };
+                let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
                 self.places.listener.store(Arc::new(terms));
                 certificate.tell("the certificate was renewed");
                 self.certificate = Some(certificate);

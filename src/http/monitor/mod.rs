@@ -37,7 +37,7 @@ pub struct Monitor {
     door: Arc<Door>,
     started: Timestamp,
     /// What connections are accepted under, with the certificate.
-    listener: Arc<ArcSwap<server::Terms>>,
+    listener: Arc<ArcSwap<server::ListenerConfig>>,
     connections: Arc<Counts>,
 }
 
@@ -46,7 +46,7 @@ impl Monitor {
     pub fn new(
         door: Arc<Door>,
         started: Timestamp,
-        listener: Arc<ArcSwap<server::Terms>>,
+        listener: Arc<ArcSwap<server::ListenerConfig>>,
     ) -> Arc<Self> {
         Arc::new(Self { door, started, listener, connections: Arc::default() })
     }

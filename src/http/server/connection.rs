@@ -26,7 +26,7 @@ use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
 use super::unparsed::Unparsed;
-use super::{Limits, Service, Terms};
+use super::{Limits, Service, ListenerConfig};
 
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -37,8 +37,8 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What all connections of a server have in common.
 pub(super) struct Shared<S> {
-    /// A connection takes them once, when it is accepted.
-    pub(super) terms: Arc<ArcSwap<Terms>>,
+    /// A connection loads the configuration once, when it is accepted.
+    pub(super) config: Arc<ArcSwap<ListenerConfig>>,
     pub(super) service: Arc<S>,
 }
 
@@ -51,9 +51,9 @@ pub(super) async fn run<S: Service>(
 ) {
     let activity = Arc::new(Activity::new());
     let socket = Watched::new(stream, Arc::clone(&activity));
-    let terms = shared.terms.load_full();
-    let (limits, service) = (&terms.limits, &shared.service);
-    let Some(tls) = &terms.tls else {
+    let config = shared.config.load_full();
+    let (limits, service) = (&config.limits, &shared.service);
+    let Some(tls) = &config.tls else {
         activity.begin();
         if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
             linger(socket.into_inner()).await;

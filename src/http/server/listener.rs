@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::connection::{self, Shared};
-use super::{Counts, Drained, Limits, Service, Terms};
+use super::{Counts, Drained, Limits, Service, ListenerConfig};
 use crate::event::Network;
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
@@ -28,16 +28,16 @@ const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 /// How long an aborted connection may take to let go of its resources.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` resolves, then answers every accepted request within the drain timeout. Other
-/// terms hold for connections that are accepted after they were put in place.
+/// Serves until `stop` resolves, then answers every accepted request within the drain timeout. A
+/// configuration that is stored meanwhile applies to connections accepted after that.
 pub async fn serve<S: Service>(
     listener: TcpListener,
-    terms: Arc<ArcSwap<Terms>>,
+    config: Arc<ArcSwap<ListenerConfig>>,
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let seats = Seats::new(Arc::clone(service.counts()));
-    let shared = Arc::new(Shared { terms, service });
+    let shared = Arc::new(Shared { config, service });
     Door::new(seats, shared).serve(listener, stop).await
 }
 
@@ -94,8 +94,8 @@ impl<S: Service> Door<S> {
     /// Gives a connection its task, or closes it when there is no seat.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
-        let terms = self.shared.terms.load();
-        let seat = match self.seats.take(peer.into(), &terms.limits) {
+        let config = self.shared.config.load();
+        let seat = match self.seats.take(peer.into(), &config.limits) {
             Ok(seat) => seat,
             Err(why) => {
                 debug!(%peer, "connection refused: {why}");
@@ -138,7 +138,7 @@ impl<S: Service> Door<S> {
             Ok(listener) => listener,
             Err(error) => return warn!(%error, "waiting connections are not taken"),
         };
-        let at_most = self.shared.terms.load().limits.max_connections;
+        let at_most = self.shared.config.load().limits.max_connections;
         for _ in 0..at_most {
             match listener.accept() {
                 Ok((stream, peer)) => {
@@ -158,7 +158,7 @@ impl<S: Service> Door<S> {
 
     /// Waits for every connection to end, and cuts those that do not in time.
     async fn drain(mut self) -> Drained {
-        let drain_timeout = self.shared.terms.load().limits.drain_timeout;
+        let drain_timeout = self.shared.config.load().limits.drain_timeout;
         let connections = &mut self.connections;
         if timeout(drain_timeout, finish(connections)).await.is_ok() {
             return Drained::Complete;
@@ -356,8 +356,8 @@ pub(super) mod harness {
             let address = listener.local_addr().unwrap();
             let service = Arc::new(Paths::default());
             let seats = Seats::new(Arc::clone(service.counts()));
-            let terms = Arc::new(ArcSwap::from_pointee(Terms { tls, limits }));
-            let shared = Arc::new(Shared { terms, service });
+            let config = Arc::new(ArcSwap::from_pointee(ListenerConfig { tls, limits }));
+            let shared = Arc::new(Shared { config, service });
             let door = Door::new(Arc::clone(&seats), shared);
             let (stop, stopped) = oneshot::channel();
             let task = tokio::spawn(door.serve(listener, async {

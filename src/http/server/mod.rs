@@ -54,12 +54,12 @@ pub struct Limits {
     pub max_header_bytes: usize,
 }
 
-/// What connections are accepted under: the certificate and the limits of the moment.
+/// The settings of a listener: its certificate and the limits of its clients.
 #[derive(Clone)]
-pub struct Terms {
-    /// The certificate that is shown; `None` for plain text.
+pub struct ListenerConfig {
+    /// Certificate and key; `None` for plain text.
     pub tls: Option<TlsConfig>,
-    /// What clients may take.
+    /// Limits on connections and on their time.
     pub limits: Limits,
 }
 
