@@ -38,11 +38,11 @@ pub async fn serve<S: Service>(
 ) -> Drained {
     let seats = Seats::new(Arc::clone(service.counts()));
     let shared = Arc::new(Shared { config, service });
-    Door::new(seats, shared).serve(listener, stop).await
+    Listener::new(seats, shared).serve(listener, stop).await
 }
 
 /// The accept loop's state.
-struct Door<S> {
+struct Listener<S> {
     shared: Arc<Shared<S>>,
     seats: Arc<Seats>,
     connections: JoinSet<()>,
@@ -51,7 +51,7 @@ struct Door<S> {
     refusals: Throttle,
 }
 
-impl<S: Service> Door<S> {
+impl<S: Service> Listener<S> {
     fn new(seats: Arc<Seats>, shared: Arc<Shared<S>>) -> Self {
         Self {
             shared,
@@ -358,9 +358,9 @@ pub(super) mod harness {
             let seats = Seats::new(Arc::clone(service.counts()));
             let config = Arc::new(ArcSwap::from_pointee(ListenerConfig { tls, limits }));
             let shared = Arc::new(Shared { config, service });
-            let door = Door::new(Arc::clone(&seats), shared);
+            let server = Listener::new(Arc::clone(&seats), shared);
             let (stop, stopped) = oneshot::channel();
-            let task = tokio::spawn(door.serve(listener, async {
+            let task = tokio::spawn(server.serve(listener, async {
                 let _ = stopped.await;
             }));
             Self { address, seats, stop, task }
