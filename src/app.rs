@@ -30,7 +30,7 @@ use crate::admin::{Office, Site};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
-use crate::http::Door;
+use crate::http::ScimService;
 use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained};
 use crate::journal::{History, Position};
@@ -253,7 +253,7 @@ async fn run(
     let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
     let office = Office { directory: Arc::clone(&directory), site: site(&config) };
     let places = Places {
-        door: Arc::new(Door::new(Arc::clone(&directory), &config, boot_name())),
+        door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
         office: Arc::new(ArcSwap::from_pointee(office)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
     };
@@ -281,7 +281,7 @@ async fn run(
             _ = interrupt.recv() => "SIGINT",
         };
         stopping.store(true, Ordering::Relaxed);
-        places.door.close();
+        places.door.begin_stop();
         tracing::info!("{signal}: answering open requests, then stopping");
         supervisor::stopping(places.listener.load().limits.drain_timeout);
     };
@@ -289,7 +289,7 @@ async fn run(
     let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
     let drained = tokio::select! {
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
-        () = door.keep_telling() => Drained::Complete,
+        () = door.log_denials() => Drained::Complete,
         () = tell_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&places.office)) => Drained::Complete,
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
@@ -297,7 +297,7 @@ async fn run(
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = expiry::keep_telling(places.office.clone(), places.listener.clone()) => Drained::Complete,
     };
-    door.tell_rest();
+    door.flush_denials();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }

@@ -20,7 +20,7 @@ use crate::admin::Office;
 use crate::clock::Stopwatch;
 use crate::config::{Config, PublicUrl};
 use crate::directory::{Directory, Settings, UnknownAccess};
-use crate::http::Door;
+use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
 
@@ -45,7 +45,7 @@ pub(super) struct InForce {
 /// Where the doors find what they go by.
 #[derive(Clone)]
 pub(super) struct Places {
-    pub(super) door: Arc<Door>,
+    pub(super) door: Arc<ScimService>,
     pub(super) office: Arc<ArcSwap<Office>>,
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
 }
@@ -153,7 +153,7 @@ impl InForce {
         let (tell, told) = channel();
         self.directory.adopt(settings, move |directory| {
             let directory = Arc::new(directory);
-            let old_requests = places.door.reopen(Arc::clone(&directory), &for_doors);
+            let old_requests = places.door.reconfigure(Arc::clone(&directory), &for_doors);
             let office = Office { directory: Arc::clone(&directory), site: site(&for_doors) };
             places.office.store(Arc::new(office));
             places.listener.store(Arc::new(terms));

@@ -1,8 +1,8 @@
-//! The HTTP door: bytes below, SCIM above, the gate between.
+//! The HTTP service: connections and TLS (`server/`), authentication (`gate`), SCIM (`scim/`).
 //!
-//! A request passes, in this order: connection limits and TLS (`server/`), peer address, token and
-//! origin (`gate`), route (`router`), body (`body`), handler (`scim/`). Whatever happens, one answer in
-//! SCIM's form goes back and one line is logged.
+//! A request passes, in this order: connection limits and TLS (`server/`), peer address, credential and
+//! origin (`gate`), route (`router`), body (`body`), handler (`scim/`). Each request gets exactly one
+//! response, and each authenticated request one line in the log.
 
 mod body;
 mod burst;
@@ -49,14 +49,14 @@ use server::Counts;
 use context::{HttpContext, WorkLimits};
 use traffic::{Requests, Traffic};
 
-/// Below which path SCIM is served.
+/// The path below which SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
 
-/// Tells a client that was let in by what its request is found in the log.
+/// The header that gives authenticated clients the id of their request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Answers requests: the service behind the listener.
-pub struct Door {
+/// The service that answers requests for SCIM, health and readiness.
+pub struct ScimService {
     /// A request loads the context once and uses it to its end.
     context: ArcSwap<HttpContext>,
     refusals: Refusals,
@@ -64,14 +64,14 @@ pub struct Door {
     connections: Arc<Counts>,
     /// Whether the server has begun to stop.
     stopping: AtomicBool,
-    /// Tells this process's requests from those of the one before.
+    /// Differs between starts, so that request ids do not repeat.
     boot: String,
     requests: AtomicU64,
 }
 
-impl Door {
-    /// A door to the directory, as the configuration wants it. `boot` is a text that no other start of
-    /// this appliance has; it begins each request id.
+impl ScimService {
+    /// Creates the service of a directory. `boot` differs between starts of this appliance; request ids
+    /// begin with it.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
         let traffic = Traffic::new();
         let work_limits = Arc::new(WorkLimits::new());
@@ -86,9 +86,9 @@ impl Door {
         }
     }
 
-    /// Has another configuration hold for each request from here on. The answer tells whether requests
-    /// are still being answered under the one before.
-    pub fn reopen(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
+    /// Applies another configuration to all requests from now on. The returned function tells whether
+    /// requests of the previous configuration are still being answered.
+    pub fn reconfigure(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
         let work_limits = Arc::clone(&self.context.load().work_limits);
         self.refusals.limit(config.limits.max_refusals_per_minute);
         let context = HttpContext::new(directory, config, work_limits, &self.traffic);
@@ -96,8 +96,8 @@ impl Door {
         move || before.strong_count() > 0
     }
 
-    /// Says that the server stops: it is no longer ready, though it still answers.
-    pub fn close(&self) {
+    /// Makes `/readyz` answer 503 from now on, because the server is about to stop.
+    pub fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
@@ -179,13 +179,13 @@ impl Door {
         }
     }
 
-    /// Tells the log of refusals, until dropped.
-    pub async fn keep_telling(&self) {
+    /// Logs summaries of denied requests, until dropped.
+    pub async fn log_denials(&self) {
         self.refusals.keep_telling().await;
     }
 
-    /// Tells the log of the refusals that it does not know of yet.
-    pub fn tell_rest(&self) {
+    /// Logs the denied requests that no summary has covered yet.
+    pub fn flush_denials(&self) {
         self.refusals.tell_rest();
     }
 
@@ -201,7 +201,7 @@ impl Door {
     }
 }
 
-impl server::Service for Door {
+impl server::Service for ScimService {
     fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
         (respond::SCIM_JSON, error::unparsed(status, self.context.load().strangers))
     }

@@ -22,7 +22,7 @@ use super::respond::Answer;
 use super::router::{Action, ROUTES};
 use super::server::{self, Counts};
 use super::context::HttpContext;
-use super::{Door, respond};
+use super::{ScimService, respond};
 use crate::connection::token::Token;
 use crate::directory::Figures;
 use text::Text;
@@ -32,9 +32,9 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 /// How many microseconds are a second.
 const MICROSECONDS: f64 = 1e6;
 
-/// Tells how a door and all behind it are doing.
+/// The service that answers `/metrics`, `/healthz` and `/readyz`.
 pub struct Monitor {
-    door: Arc<Door>,
+    service: Arc<ScimService>,
     started: Timestamp,
     /// What connections are accepted under, with the certificate.
     listener: Arc<ArcSwap<server::ListenerConfig>>,
@@ -42,13 +42,14 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// A monitor of a door that was opened at that moment, behind a listener under those terms.
+    /// Creates the monitor of a service that was started at `started`, behind a listener with this
+    /// configuration.
     pub fn new(
-        door: Arc<Door>,
+        service: Arc<ScimService>,
         started: Timestamp,
         listener: Arc<ArcSwap<server::ListenerConfig>>,
     ) -> Arc<Self> {
-        Arc::new(Self { door, started, listener, connections: Arc::default() })
+        Arc::new(Self { service, started, listener, connections: Arc::default() })
     }
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> Answer {
@@ -58,8 +59,8 @@ impl Monitor {
             return answer;
         }
         match request.uri().path() {
-            "/healthz" => self.door.health(&self.door.context.load(), Action::Health),
-            "/readyz" => self.door.health(&self.door.context.load(), Action::Ready),
+            "/healthz" => self.service.health(&self.service.context.load(), Action::Health),
+            "/readyz" => self.service.health(&self.service.context.load(), Action::Ready),
             "/metrics" => {
                 let monitor = Arc::clone(self);
                 match tokio::task::spawn_blocking(move || monitor.metrics()).await {
@@ -72,11 +73,11 @@ impl Monitor {
     }
 
     fn metrics(&self) -> String {
-        let context = self.door.context.load_full();
+        let context = self.service.context.load_full();
         let mut text = Text::default();
         self.requests(&mut text);
         self.refusals(&mut text);
-        connections(&self.door.connections, &mut text);
+        connections(&self.service.connections, &mut text);
         storage(&context.directory.figures(), &mut text);
         brakes(&context, &mut text);
         self.expiry(&context, &mut text);
@@ -86,7 +87,7 @@ impl Monitor {
 
     fn requests(&self, text: &mut Text) {
         text.family(&catalogue::REQUESTS);
-        self.door.traffic.each(&mut |connection, requests| {
+        self.service.traffic.each(&mut |connection, requests| {
             for (row, class, count) in requests.seen() {
                 let (method, route) = named(row);
                 let status = format!("{class}xx");
@@ -100,7 +101,7 @@ impl Monitor {
             }
         });
         text.family(&catalogue::DURATION);
-        for (row, counts) in self.door.traffic.durations().enumerate() {
+        for (row, counts) in self.service.traffic.durations().enumerate() {
             let (method, route) = named(Some(row));
             if counts.count > 0 {
                 let labels = [("method", method), ("route", route)];
@@ -111,13 +112,13 @@ impl Monitor {
 
     fn refusals(&self, text: &mut Text) {
         text.family(&catalogue::REFUSALS);
-        for (reason, count) in self.door.refusals.by_reason() {
+        for (reason, count) in self.service.refusals.by_reason() {
             text.sample(catalogue::REFUSALS.name, &[("reason", reason.as_str())], count);
         }
         text.family(&catalogue::THROTTLED);
         for (limit, count) in [
-            ("max_refusals_per_minute", self.door.refusals.throttled()),
-            ("daily_requests", self.door.traffic.over_quota()),
+            ("max_refusals_per_minute", self.service.refusals.throttled()),
+            ("daily_requests", self.service.traffic.over_quota()),
         ] {
             text.sample(catalogue::THROTTLED.name, &[("limit", limit)], count);
         }
