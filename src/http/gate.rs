@@ -116,7 +116,7 @@ pub(super) struct QuotaUsedUp {
 
 /// The true reason of a refusal; for log, metrics and audit trail alone.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum DenyReason {
     #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
     ForwardedFor,
     #[error("address {0} is on no connection's ip_allowlist")]
@@ -139,7 +139,7 @@ pub(super) enum Refusal {
     Origin(Speaker),
 }
 
-impl Refusal {
+impl DenyReason {
     /// The word for it in metrics and audit trail.
     pub(super) fn reason(&self) -> Reason {
         match self {
@@ -220,26 +220,26 @@ impl Gate {
         address: IpAddr,
         headers: &HeaderMap,
         directory: &Directory,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, DenyReason> {
         if self.anybody.as_ref().is_some_and(|anybody| !anybody.contains(address)) {
-            return Err(Refusal::AddressOfNobody(address));
+            return Err(DenyReason::AddressOfNobody(address));
         }
         let token = directory.authenticate(&presented(headers)?)?;
         let speaker = || Speaker { connection: token.connection.clone(), token: token.id.clone() };
         let Some(rules) = self.connections.get(&token.connection) else {
-            return Err(Refusal::UnknownConnection(speaker()));
+            return Err(DenyReason::UnknownConnection(speaker()));
         };
         if rules.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(Refusal::Address(address, speaker()));
+            return Err(DenyReason::Address(address, speaker()));
         }
         if let Some(origin) = &rules.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
             let (Some(header), None) = (sent.next(), sent.next()) else {
                 let count = headers.get_all(REQUEST_ORIGIN).iter().count();
-                return Err(Refusal::OriginCount(speaker(), count));
+                return Err(DenyReason::OriginCount(speaker(), count));
             };
             if !header.to_str().is_ok_and(|header| origin.matches(header)) {
-                return Err(Refusal::Origin(speaker()));
+                return Err(DenyReason::Origin(speaker()));
             }
         }
         Ok(Admitted {
@@ -257,16 +257,16 @@ impl Gate {
 
     /// Whose address counts: the socket's, or the one that a trusted proxy names. From right to left,
     /// since each proxy appends the address that it saw; the first that is no proxy of ours.
-    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, Refusal> {
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, DenyReason> {
         if !self.trusted_proxies.contains(peer) {
             return Ok(peer);
         }
         let mut address = peer;
         let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().collect();
         for line in lines.into_iter().rev() {
-            let line = line.to_str().map_err(|_| Refusal::ForwardedFor)?;
+            let line = line.to_str().map_err(|_| DenyReason::ForwardedFor)?;
             for item in line.rsplit(',') {
-                address = named(item.trim()).ok_or(Refusal::ForwardedFor)?.to_canonical();
+                address = named(item.trim()).ok_or(DenyReason::ForwardedFor)?.to_canonical();
                 if !self.trusted_proxies.contains(address) {
                     return Ok(address);
                 }
@@ -283,16 +283,16 @@ fn named(item: &str) -> Option<IpAddr> {
 }
 
 /// The token in the Authorization header: `Bearer …`, or bare as some clients send it.
-fn presented(headers: &HeaderMap) -> Result<TokenSecret, Refusal> {
+fn presented(headers: &HeaderMap) -> Result<TokenSecret, DenyReason> {
     let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let header = sent.next().ok_or(Refusal::NoToken)?;
+    let header = sent.next().ok_or(DenyReason::NoToken)?;
     if sent.next().is_some() {
-        return Err(Refusal::SeveralTokens);
+        return Err(DenyReason::SeveralTokens);
     }
-    let text = header.to_str().map_err(|_| Refusal::Malformed)?.trim();
+    let text = header.to_str().map_err(|_| DenyReason::Malformed)?.trim();
     let token = match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
         _ => text,
     };
-    TokenSecret::parse(token).ok_or(Refusal::Malformed)
+    TokenSecret::parse(token).ok_or(DenyReason::Malformed)
 }

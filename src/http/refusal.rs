@@ -10,7 +10,7 @@ use hyper::StatusCode;
 
 use super::burst::{Bursts, More};
 use super::error::Failure;
-use super::gate::Refusal;
+use super::gate::DenyReason;
 use super::throttle::Throttle;
 use crate::clock::Stopwatch;
 use crate::directory;
@@ -25,7 +25,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Refused {
     /// The address that counts: the socket's, or the one that a trusted proxy names.
     pub(super) address: IpAddr,
-    pub(super) refusal: Refusal,
+    pub(super) refusal: DenyReason,
 }
 
 impl Refused {
@@ -135,7 +135,7 @@ mod tests {
     fn every_reason_has_a_place_of_its_own() {
         let refusals = Refusals::new(0);
         let address = IpAddr::from([192, 0, 2, 1]);
-        for refusal in [Refusal::ForwardedFor, Refusal::NoToken, Refusal::Malformed] {
+        for refusal in [DenyReason::ForwardedFor, DenyReason::NoToken, DenyReason::Malformed] {
             refusals.refuse(&Refused { address, refusal }, "1");
         }
         let counted: Vec<Reason> = refusals
