@@ -15,7 +15,7 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 use jiff::Timestamp;
 
-use super::refusal::Refused;
+use super::denial::Denial;
 use super::traffic::{Requests, Traffic};
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
@@ -141,7 +141,7 @@ pub(super) enum DenyReason {
 
 impl DenyReason {
     /// The word for it in metrics and audit trail.
-    pub(super) fn reason(&self) -> Reason {
+    pub(super) fn code(&self) -> Reason {
         match self {
             Self::ForwardedFor => Reason::ForwardedFor,
             Self::AddressOfNobody(_) | Self::Address(..) => Reason::Address,
@@ -157,7 +157,7 @@ impl DenyReason {
     }
 
     /// The connection and the id of the token, if what was sent is a token of ours.
-    pub(super) fn speaker(&self) -> Option<(&str, &str)> {
+    pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
         match self {
             Self::Token(TokenRefusal::Expired { id, connection }) => Some((connection, id)),
             Self::UnknownConnection(speaker)
@@ -209,10 +209,10 @@ impl Gate {
         peer: IpAddr,
         headers: &HeaderMap,
         directory: &Directory,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<Admitted, Denial> {
         let address =
-            self.address(peer, headers).map_err(|refusal| Refused { address: peer, refusal })?;
-        self.check(address, headers, directory).map_err(|refusal| Refused { address, refusal })
+            self.address(peer, headers).map_err(|reason| Denial { address: peer, reason })?;
+        self.check(address, headers, directory).map_err(|reason| Denial { address, reason })
     }
 
     fn check(

@@ -6,16 +6,16 @@
 
 mod body;
 mod burst;
+mod context;
+mod denial;
 mod error;
 mod gate;
 pub mod monitor;
 mod precondition;
-mod refusal;
 mod respond;
 mod router;
 mod scim;
 pub mod server;
-mod context;
 mod throttle;
 mod traffic;
 
@@ -39,14 +39,14 @@ use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::directory::{Directory, DirectoryError};
 use crate::logging::REQUESTS;
+use context::{HttpContext, WorkLimits};
+use denial::Denials;
 use error::Failure;
 use gate::Admitted;
-use refusal::Refusals;
 use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use server::Counts;
-use context::{HttpContext, WorkLimits};
 use traffic::{Requests, Traffic};
 
 /// The path below which SCIM is served.
@@ -59,7 +59,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct ScimService {
     /// A request loads the context once and uses it to its end.
     context: ArcSwap<HttpContext>,
-    refusals: Refusals,
+    denials: Denials,
     traffic: Traffic,
     connections: Arc<Counts>,
     /// Whether the server has begun to stop.
@@ -76,8 +76,13 @@ impl ScimService {
         let traffic = Traffic::new();
         let work_limits = Arc::new(WorkLimits::new());
         Self {
-            context: ArcSwap::from_pointee(HttpContext::new(directory, config, work_limits, &traffic)),
-            refusals: Refusals::new(config.limits.max_refusals_per_minute),
+            context: ArcSwap::from_pointee(HttpContext::new(
+                directory,
+                config,
+                work_limits,
+                &traffic,
+            )),
+            denials: Denials::new(config.limits.max_refusals_per_minute),
             traffic,
             connections: Arc::default(),
             stopping: AtomicBool::new(false),
@@ -88,9 +93,13 @@ impl ScimService {
 
     /// Applies another configuration to all requests from now on. The returned function tells whether
     /// requests of the previous configuration are still being answered.
-    pub fn reconfigure(&self, directory: Arc<Directory>, config: &Config) -> impl Fn() -> bool + use<> {
+    pub fn reconfigure(
+        &self,
+        directory: Arc<Directory>,
+        config: &Config,
+    ) -> impl Fn() -> bool + use<> {
         let work_limits = Arc::clone(&self.context.load().work_limits);
-        self.refusals.limit(config.limits.max_refusals_per_minute);
+        self.denials.set_limit(config.limits.max_refusals_per_minute);
         let context = HttpContext::new(directory, config, work_limits, &self.traffic);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
@@ -172,21 +181,21 @@ impl ScimService {
                 note.requests = Some(Arc::clone(&admitted.requests));
                 Ok(admitted)
             }
-            Err(refused) => {
-                context.directory.note_refusal(refused.told());
-                Err(self.refusals.refuse(&refused, &note.id))
+            Err(denial) => {
+                context.directory.note_refusal(denial.for_audit());
+                Err(self.denials.record(&denial, &note.id))
             }
         }
     }
 
     /// Logs summaries of denied requests, until dropped.
     pub async fn log_denials(&self) {
-        self.refusals.keep_telling().await;
+        self.denials.log_summaries().await;
     }
 
     /// Logs the denied requests that no summary has covered yet.
     pub fn flush_denials(&self) {
-        self.refusals.tell_rest();
+        self.denials.flush();
     }
 
     /// Whether it lives, which is whether changes can be made; ready it is not when it stops, either.
@@ -213,7 +222,8 @@ impl server::Service for ScimService {
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut note = Note::new(format!("{}-{number:x}", self.boot), self.context.load().strangers);
+        let mut note =
+            Note::new(format!("{}-{number:x}", self.boot), self.context.load().strangers);
         let (parts, body) = request.into_parts();
         let outcome = {
             let work = pin!(self.answer(peer, &parts, body, &mut note));

@@ -18,10 +18,10 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
+use super::context::HttpContext;
 use super::respond::Answer;
 use super::router::{Action, ROUTES};
 use super::server::{self, Counts};
-use super::context::HttpContext;
 use super::{ScimService, respond};
 use crate::connection::token::Token;
 use crate::directory::Figures;
@@ -76,7 +76,7 @@ impl Monitor {
         let context = self.service.context.load_full();
         let mut text = Text::default();
         self.requests(&mut text);
-        self.refusals(&mut text);
+        self.denials(&mut text);
         connections(&self.service.connections, &mut text);
         storage(&context.directory.figures(), &mut text);
         brakes(&context, &mut text);
@@ -110,14 +110,14 @@ impl Monitor {
         }
     }
 
-    fn refusals(&self, text: &mut Text) {
+    fn denials(&self, text: &mut Text) {
         text.family(&catalogue::REFUSALS);
-        for (reason, count) in self.service.refusals.by_reason() {
+        for (reason, count) in self.service.denials.by_reason() {
             text.sample(catalogue::REFUSALS.name, &[("reason", reason.as_str())], count);
         }
         text.family(&catalogue::THROTTLED);
         for (limit, count) in [
-            ("max_refusals_per_minute", self.service.refusals.throttled()),
+            ("max_refusals_per_minute", self.service.denials.throttled()),
             ("daily_requests", self.service.traffic.over_quota()),
         ] {
             text.sample(catalogue::THROTTLED.name, &[("limit", limit)], count);

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::http::request::Parts;
 
+use super::context::HttpContext;
 use super::error::Failure;
 use super::gate::Admitted;
 use super::respond;
 use super::respond::{Answer, View};
 use super::router::{Action, Routed};
-use super::context::HttpContext;
 use crate::access::DefaultAccess;
 use crate::config::Compat;
 use crate::connection::dialect::Form;
@@ -106,7 +106,9 @@ pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Resul
         | Action::ResourceTypes
         | Action::ResourceType
         | Action::Schemas
-        | Action::Schema => call.context.discovery.answer(action, &call.routed.id, &call.parameters()),
+        | Action::Schema => {
+            call.context.discovery.answer(action, &call.routed.id, &call.parameters())
+        }
         Action::Create => resources::create(call, body).await,
         Action::Query => {
             let parameters = call.parameters();

@@ -44,7 +44,11 @@ pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
         }
         respond::one(StatusCode::OK, call.view(&form), &resource_type, &stored)
     };
-    if shows_members(&resource_type, &form) { call.context.work_limits.run_heavy(work).await } else { work() }
+    if shows_members(&resource_type, &form) {
+        call.context.work_limits.run_heavy(work).await
+    } else {
+        work()
+    }
 }
 
 pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {

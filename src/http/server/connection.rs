@@ -26,7 +26,7 @@ use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
 use super::unparsed::Unparsed;
-use super::{Limits, Service, ListenerConfig};
+use super::{Limits, ListenerConfig, Service};
 
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::connection::{self, Shared};
-use super::{Counts, Drained, Limits, Service, ListenerConfig};
+use super::{Counts, Drained, Limits, ListenerConfig, Service};
 use crate::event::Network;
 
 /// How long accepting rests after an error, most often a lack of file descriptors.

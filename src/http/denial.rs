@@ -1,7 +1,7 @@
-//! What becomes of those whom the gate does not let in: an answer, a count, now and then a line.
+//! Requests that the gate denies: how they are answered, counted and logged.
 //!
-//! Whatever the reason, whoever is refused often is answered 429 instead of 401: which of the two it is
-//! tells nothing of the token that was sent.
+//! Clients that are denied too often receive 429 instead of 401, whatever the reason: the status says
+//! nothing about the token that was sent.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::directory;
 use crate::event::Reason;
 use crate::metrics::Counter;
 
-/// How often the log is told of bursts.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How often the log summary is asked for lines that are due.
+const SUMMARY_EVERY: Duration = Duration::from_secs(1);
 
-/// Somebody who was not let in.
+/// A request that the gate denied.
 #[derive(Debug)]
-pub(super) struct Refused {
-    /// The address that counts: the socket's, or the one that a trusted proxy names.
+pub(super) struct Denial {
+    /// The client's address: the socket's, or the one that a trusted proxy names.
     pub(super) address: IpAddr,
-    pub(super) refusal: DenyReason,
+    pub(super) reason: DenyReason,
 }
 
-impl Refused {
-    /// What the audit trail is to tell of it.
-    pub(super) fn told(&self) -> directory::Refusal {
-        let (connection, token) = self.refusal.speaker().unzip();
+impl Denial {
+    /// The denial as the audit trail records it.
+    pub(super) fn for_audit(&self) -> directory::Refusal {
+        let (connection, token) = self.reason.token_owner().unzip();
         directory::Refusal {
-            reason: self.refusal.reason(),
+            reason: self.reason.code(),
             connection: connection.map(ToOwned::to_owned),
             token: token.map(ToOwned::to_owned),
             address: self.address,
@@ -41,8 +41,8 @@ impl Refused {
     }
 }
 
-/// All who were not let in.
-pub(super) struct Refusals {
+/// Counts, limits and logs denied requests.
+pub(super) struct Denials {
     started: Stopwatch,
     throttle: Throttle,
     bursts: Bursts,
@@ -50,8 +50,8 @@ pub(super) struct Refusals {
     throttled: Counter,
 }
 
-impl Refusals {
-    /// At most so many answers of 401 in a minute for each network; 0 for no limit.
+impl Denials {
+    /// Allows each network `max_per_minute` answers of 401 a minute; 0 for no limit.
     pub(super) fn new(max_per_minute: u32) -> Self {
         Self {
             started: Stopwatch::start(),
@@ -62,17 +62,17 @@ impl Refusals {
         }
     }
 
-    /// Has another limit hold from here on.
-    pub(super) fn limit(&self, max_per_minute: u32) {
+    /// Changes the limit.
+    pub(super) fn set_limit(&self, max_per_minute: u32) {
         self.throttle.limit(max_per_minute);
     }
 
-    /// Counts a refusal and tells the log if it begins a burst; what the client is answered.
-    pub(super) fn refuse(&self, refused: &Refused, request: &str) -> Failure {
-        let Refused { address, refusal } = refused;
+    /// Counts a denial, logs it if it begins a burst, and returns the failure that the client is told.
+    pub(super) fn record(&self, denial: &Denial, request: &str) -> Failure {
+        let Denial { address, reason } = denial;
         let (network, now) = ((*address).into(), self.started.elapsed());
-        let reason = refusal.reason();
-        if let Some(count) = self.by_reason.get(reason as usize) {
+        let code = reason.code();
+        if let Some(count) = self.by_reason.get(code as usize) {
             count.add_one();
         }
         let (status, failure) = match self.throttle.note(network, now) {
@@ -82,40 +82,40 @@ impl Refusals {
                 (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyRefusals(wait))
             }
         };
-        if self.bursts.note((network, reason.as_str()), now) {
-            let (status, reason) = (status.as_u16(), refusal.to_string());
+        if self.bursts.note((network, code.as_str()), now) {
+            let (status, reason) = (status.as_u16(), reason.to_string());
             tracing::warn!(request, %address, status, reason, "refused");
         }
         failure
     }
 
-    /// Tells the log of bursts, until dropped.
-    pub(super) async fn keep_telling(&self) {
+    /// Logs how often bursts were repeated, until dropped.
+    pub(super) async fn log_summaries(&self) {
         loop {
-            tokio::time::sleep(TELL_EVERY).await;
-            tell(self.bursts.due(self.started.elapsed()));
+            tokio::time::sleep(SUMMARY_EVERY).await;
+            log(self.bursts.due(self.started.elapsed()));
         }
     }
 
-    /// Tells the log what is left to be told.
-    pub(super) fn tell_rest(&self) {
-        tell(self.bursts.rest(self.started.elapsed()));
+    /// Logs the repetitions that no line has reported yet.
+    pub(super) fn flush(&self) {
+        log(self.bursts.rest(self.started.elapsed()));
     }
 
-    /// How often each reason of the gate was the one.
+    /// How many requests were denied for each reason that the gate has.
     pub(super) fn by_reason(&self) -> impl Iterator<Item = (Reason, u64)> {
         let reasons = Reason::CATALOGUE.into_iter().map(|(reason, _)| reason);
         let counted = reasons.zip(self.by_reason.iter().map(Counter::value));
         counted.filter(|(reason, _)| *reason != Reason::Scope)
     }
 
-    /// How many were told to wait.
+    /// How many denied requests were answered 429.
     pub(super) fn throttled(&self) -> u64 {
         self.throttled.value()
     }
 }
 
-fn tell(bursts: Vec<More>) {
+fn log(bursts: Vec<More>) {
     for More { kind, count, within } in bursts {
         let seconds = within.as_secs();
         match kind {
@@ -132,13 +132,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_a_place_of_its_own() {
-        let refusals = Refusals::new(0);
+    fn every_reason_has_a_counter_of_its_own() {
+        let denials = Denials::new(0);
         let address = IpAddr::from([192, 0, 2, 1]);
-        for refusal in [DenyReason::ForwardedFor, DenyReason::NoToken, DenyReason::Malformed] {
-            refusals.refuse(&Refused { address, refusal }, "1");
+        for reason in [DenyReason::ForwardedFor, DenyReason::NoToken, DenyReason::Malformed] {
+            denials.record(&Denial { address, reason }, "1");
         }
-        let counted: Vec<Reason> = refusals
+        let counted: Vec<Reason> = denials
             .by_reason()
             .filter(|(_, count)| *count == 1)
             .map(|(reason, _)| reason)
