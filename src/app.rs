@@ -24,9 +24,7 @@ pub use certificate::{Certificate, certificate, self_signed};
 pub use supervisor::{Patience, passed_socket};
 
 use crate::access::{self, Catalogue, Names};
-use crate::admin::audit::Verified;
 use crate::admin::socket::AdminSocket;
-use crate::admin::{Office, Site};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
@@ -35,6 +33,8 @@ use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained};
 use crate::journal::{History, Position};
 use crate::logging::LevelSwitch;
+use crate::operator::audit::Verified;
+use crate::operator::{Office, Site};
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;

@@ -6,7 +6,7 @@
 //! - ground: [`clock`], [`fold`], [`secret`], [`config`], [`logging`], [`metrics`];
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`];
 //! - storage, bytes on disk: [`journal`], [`store`];
-//! - directory, what the service provider does: [`directory`];
+//! - service, what the service provider and its operators do: [`directory`], [`operator`];
 //! - doors: [`http`], [`admin`];
 //! - roof: [`app`], [`cli`].
 
@@ -26,6 +26,7 @@ pub mod journal;
 pub mod store;
 
 pub mod directory;
+pub mod operator;
 
 pub mod admin;
 pub mod http;

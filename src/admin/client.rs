@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::audit::Ask;
-use super::{Reply, Request, SOCKET};
+use super::SOCKET;
+use crate::operator::audit::Ask;
+use crate::operator::{Reply, Request};
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -14,8 +14,9 @@ use arc_swap::ArcSwap;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Office, Reply, Request, SOCKET, execute};
+use super::SOCKET;
 use crate::event::Actor;
+use crate::operator::{Office, Reply, Request, execute};
 
 /// How many bytes a request may have.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::admin::Office;
 use crate::clock::Clock;
 use crate::http::server;
+use crate::operator::Office;
 
 /// How often.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -16,13 +16,13 @@ use tokio::signal::unix::Signal;
 use super::certificate::{Certificate, Stamps, certificate};
 use super::{server_limits, settings, site, supervisor, tell_of_missing_tokens};
 use crate::access::Names;
-use crate::admin::Office;
 use crate::clock::Stopwatch;
 use crate::config::{Config, PublicUrl};
 use crate::directory::{Directory, Settings, UnknownAccess};
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
+use crate::operator::Office;
 
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use super::operator::{Operator, unexpected};
 use super::output::{self, Table};
 use super::since;
-use crate::admin::audit::{self, Ask, Entry, Sought, Told, Verified};
-use crate::admin::inspect::{Kind, Shown};
-use crate::admin::{Reply, Request};
 use crate::app;
 use crate::config::Config;
 use crate::journal::{History, Position};
+use crate::operator::audit::{self, Ask, Entry, Sought, Told, Verified};
+use crate::operator::inspect::{Kind, Shown};
+use crate::operator::{Reply, Request};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 

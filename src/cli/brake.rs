@@ -5,9 +5,9 @@ use clap::{Args, Subcommand};
 
 use super::operator::{Operator, unexpected};
 use super::{output, the_connection};
-use crate::admin::brake::BrakeInfo;
-use crate::admin::{Reply, Request};
 use crate::config::Config;
+use crate::operator::brake::BrakeInfo;
+use crate::operator::{Reply, Request};
 
 #[derive(Args)]
 pub(super) struct Brake {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output::{self, Table};
-use crate::admin::inspect::{Kind, Shown};
 use crate::config::Config;
+use crate::operator::inspect::{Kind, Shown};
 use crate::scim::schemas::common::{EXTERNAL_ID, META};
 use crate::scim::schemas::group::DISPLAY_NAME;
 

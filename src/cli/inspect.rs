@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::operator::{Operator, unexpected};
 use super::output::{self, JsonArray, Table};
-use crate::admin::inspect::{Kind, Shown};
-use crate::admin::{Reply, Request};
+use crate::operator::inspect::{Kind, Shown};
+use crate::operator::{Reply, Request};
 
 /// A resource, as it is served.
 pub(super) type Served = Map<String, Value>;

@@ -4,11 +4,12 @@ use std::io::ErrorKind;
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::admin::{Reply, Request, client, execute};
+use crate::admin::client;
 use crate::app;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::event::Actor;
+use crate::operator::{Reply, Request, execute};
 
 /// An operator at the admin door.
 pub(super) struct Operator<'a> {

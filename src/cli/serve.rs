@@ -4,13 +4,13 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output;
-use crate::admin::{Reply, Request, execute};
 use crate::app::{self, Certificate, Host, Patience, Serving};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::{Directory, UnknownAccess};
 use crate::event::Actor;
 use crate::logging;
+use crate::operator::{Reply, Request, execute};
 
 /// How long a token of the first boot is valid.
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);

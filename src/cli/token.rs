@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 
 use super::operator::{Operator, unexpected};
 use super::{output, the_connection};
-use crate::admin::{Reply, Request, TokenInfo};
 use crate::app;
 use crate::config::{Config, duration};
+use crate::operator::{Reply, Request, TokenInfo};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::operator::{Operator, unexpected};
 use super::{output, since};
-use crate::admin::{Reply, Request};
 use crate::config::Config;
 use crate::directory::{Action, Row, UndoReport};
+use crate::operator::{Reply, Request};
 
 #[derive(Args)]
 pub(super) struct Undo {

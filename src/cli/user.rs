@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output;
-use crate::admin::inspect::{Kind, Shown};
 use crate::config::Config;
+use crate::operator::inspect::{Kind, Shown};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,

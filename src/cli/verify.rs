@@ -5,9 +5,9 @@ use clap::Args;
 
 use super::operator::{Operator, unexpected};
 use super::output;
-use crate::admin::{Reply, Request};
 use crate::app;
 use crate::config::Config;
+use crate::operator::{Reply, Request};
 use crate::store::check::Check;
 use crate::store::local::mark_for_compaction;
 

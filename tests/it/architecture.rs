@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("journal", 2),
     ("store", 2),
     ("directory", 3),
+    ("operator", 3),
     ("admin", 4),
     ("http", 4),
     ("app", 5),

@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::admin::audit::{Entry, Verified, Who};
 use crate::cli::output;
 use crate::event::{Difference, Elements, Refused};
+use crate::operator::audit::{Entry, Verified, Who};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
 

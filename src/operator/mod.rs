@@ -1,14 +1,11 @@
-//! The admin door: what operators do to a directory, whether it is being served or not.
+//! The operator API: what operators can do to a directory, whichever door they come through.
 //!
-//! One request enum, one reply enum, one function that executes. A command line reaches a running
-//! server through its socket ([`socket`]); without one it opens the data folder and calls the same
-//! function.
+//! One request enum, one reply enum, one function that executes. The admin socket calls it in a running
+//! server; without one the command line opens the data folder and calls the same function.
 
 pub mod audit;
 pub mod brake;
-pub mod client;
 pub mod inspect;
-pub mod socket;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,9 +25,6 @@ use crate::store::check::Check;
 use crate::store::snapshot::Whole;
 use brake::BrakeInfo;
 use inspect::{Kind, Shown};
-
-/// The name of the socket in the data folder.
-pub const SOCKET: &str = "admin.sock";
 
 /// What the configuration says that is needed here.
 #[derive(Clone, Debug)]
@@ -298,8 +292,8 @@ fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
     }
 }
 
-/// An error with what caused it.
-fn with_causes(error: &dyn Error) -> String {
+/// An error and its causes as one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
