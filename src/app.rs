@@ -31,7 +31,7 @@ use crate::directory::{self, Directory, Settings};
 use crate::http::ScimService;
 use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained};
-use crate::journal::{History, Position};
+use crate::log::{History, Position};
 use crate::logging::LevelSwitch;
 use crate::operator::audit::Verified;
 use crate::operator::{Office, Site};

@@ -5,7 +5,7 @@
 //!
 //! - ground: [`clock`], [`fold`], [`secret`], [`config`], [`logging`], [`metrics`];
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`];
-//! - storage, bytes on disk: [`journal`], [`store`];
+//! - storage, bytes on disk: [`log`], [`store`];
 //! - service, what the service provider and its operators do: [`directory`], [`operator`];
 //! - doors: [`http`], [`admin`];
 //! - roof: [`app`], [`cli`].
@@ -22,7 +22,7 @@ pub mod connection;
 pub mod event;
 pub mod scim;
 
-pub mod journal;
+pub mod log;
 pub mod store;
 
 pub mod directory;

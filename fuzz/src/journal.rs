@@ -1,6 +1,6 @@
 //! The journal's frames, without its files.
 
-#[path = "../../src/journal/frame.rs"]
+#[path = "../../src/log/frame.rs"]
 mod frame;
 
 pub use frame::{Frame, Hash, Write};

@@ -14,7 +14,7 @@ use super::output::{self, Table};
 use super::since;
 use crate::app;
 use crate::config::Config;
-use crate::journal::{History, Position};
+use crate::log::{History, Position};
 use crate::operator::audit::{self, Ask, Entry, Sought, Told, Verified};
 use crate::operator::inspect::{Kind, Shown};
 use crate::operator::{Reply, Request};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Directory;
 use crate::event::Verb;
-use crate::journal::Frame;
+use crate::log::Frame;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::value::fold;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::rfc3339;
 use crate::directory::{Namesakes, Wanted};
 use crate::event::{Actor, Details, Head};
-use crate::journal::{Checked, Frame, JournalError, Position};
+use crate::log::{Checked, Frame, JournalError, Position};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;

@@ -38,8 +38,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::event::Head;
-use crate::journal::JournalError;
-pub use crate::journal::Write;
+use crate::log::JournalError;
+pub use crate::log::Write;
 use past::Past;
 use trail::Trail;
 use upkeep::Upkeep;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::local::LocalStore;
 use super::snapshot::{self, Snapshot};
-use crate::journal::{Frame, JournalError, Write};
+use crate::log::{Frame, JournalError, Write};
 
 /// After how many changes the log says how far it is.
 const TELL: u64 = 250_000;

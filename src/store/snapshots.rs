@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{self, Snapshot, Whole};
 use super::{Read, StoreError};
-use crate::journal::History;
+use crate::log::History;
 
 const SUFFIX: &str = "snapshot";
 const UNFINISHED: &str = "new.unfinished";

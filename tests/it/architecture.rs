@@ -16,7 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("connection", 1),
     ("event", 1),
     ("scim", 1),
-    ("journal", 2),
+    ("log", 2),
     ("store", 2),
     ("directory", 3),
     ("operator", 3),

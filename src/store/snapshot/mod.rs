@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::journal::Position;
+use crate::log::Position;
 
 pub(super) use read::{load, outline};
 pub(super) use write::take;

@@ -11,7 +11,7 @@ use super::{
     BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot, WRITES,
     Whole,
 };
-use crate::journal::{Position, Write, decode_writes};
+use crate::log::{Position, Write, decode_writes};
 use crate::store::StoreError;
 
 const HASH_BYTES: usize = 32;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::journal::{Entry, History, Journal, Write};
+use crate::log::{Entry, History, Journal, Write};
 use crate::store::{Read, StoreError};
 
 type Keys = BTreeMap<Vec<u8>, Bytes>;

@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
-    use crate::journal::{Entry, Hash, Write, frame, segment};
+    use crate::log::{Entry, Hash, Write, frame, segment};
 
     /// How many changes a file has.
     const CHANGES: usize = 6;
