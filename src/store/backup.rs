@@ -7,7 +7,7 @@ use super::folder::{self, DataFolder};
 use super::snapshot::{self, Whole};
 use super::snapshots::{self, Snapshots, sync_folder};
 use super::{StoreError, keys};
-use crate::log::Journal;
+use crate::log::local::Journal;
 
 /// A backup that was read to its end and is whole.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
-use crate::log::{Checked, History};
+use crate::log::local::{Checked, History};
 
 /// How many faults of one kind are told in full.
 const TOLD: usize = 20;

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::folder::DataFolder;
 use super::snapshots::Snapshots;
 use super::{Read, StoreError};
-use crate::log::History;
+use crate::log::local::History;
 
 /// A data folder that no server uses.
 pub struct Inspection {

@@ -29,7 +29,8 @@ use super::snapshots::Snapshots;
 use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::log::{Entry, History, Journal, Witness};
+use crate::log::Entry;
+use crate::log::local::{History, Journal, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;

@@ -15,7 +15,8 @@ use super::StoreError;
 use super::engine::Engine;
 use super::snapshot::{self, Snapshot};
 use super::snapshots::{Snapshots, sync_folder};
-use crate::log::{History, Position, Write};
+use crate::log::local::History;
+use crate::log::{Position, Write};
 
 /// How many writes are put into the database at once.
 const STEP: usize = 5_000;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{self, Snapshot, Whole};
 use super::{Read, StoreError};
-use crate::log::History;
+use crate::log::local::History;
 
 const SUFFIX: &str = "snapshot";
 const UNFINISHED: &str = "new.unfinished";

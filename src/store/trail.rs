@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::log::{Checked, Frame, History, JournalError, Position};
+use crate::log::local::{Checked, History};
+use crate::log::{Frame, JournalError, Position};
 
 /// The changes of a store in order, each tied to the one before it by its hash. Whoever reads them waits
 /// for nobody, and nobody for him.

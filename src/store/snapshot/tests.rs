@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::log::{Entry, History, Journal, Write};
+use crate::log::local::{History, Journal};
+use crate::log::{Entry, Write};
 use crate::store::{Read, StoreError};
 
 type Keys = BTreeMap<Vec<u8>, Bytes>;

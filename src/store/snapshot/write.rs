@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{BEGIN, END, MAGIC, WRITES};
-use crate::log::{Frame, History, Position, encode_write};
+use crate::log::local::History;
+use crate::log::{Frame, Position, encode_write};
 use crate::store::{Read, StoreError, keys, record};
 
 /// How many bytes of keys and values make a block.

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::frame::{self, Frame, Hash};
-use super::{JournalError, Position, SEGMENT_BYTES, sync_folder};
+use super::{SEGMENT_BYTES, sync_folder};
+use crate::log::frame::{self, Frame, Hash};
+use crate::log::{JournalError, Position};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.

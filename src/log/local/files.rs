@@ -3,7 +3,6 @@
 //! The writer only appends, so a reader needs no lock while it reads: it takes down where the journal
 //! ends and reads the files up to there. At most one file is in memory at a time.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::segment::Segment;
-use super::{Frame, Hash, JournalError, sync_folder};
+use super::sync_folder;
+use crate::log::{Frame, JournalError, Position};
 use crate::metrics::{Counts, Histogram};
 
 /// Bounds of the time that a sync takes, in microseconds.
@@ -20,39 +20,6 @@ const SYNCS: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000,
 ];
-
-/// A place in a journal: a change by its number, and its hash, which speaks for all before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// The change's number; 0 before the first.
-    pub sequence: u64,
-    /// The hash of its frame; zeros before the first.
-    pub hash: Hash,
-}
-
-impl Position {
-    /// Reads `SEQUENCE:HASH`, as it is displayed; `None` if it is not like that.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (sequence, hex) = text.split_once(':')?;
-        let digits = |text: &str, wanted: fn(&u8) -> bool| text.as_bytes().iter().all(wanted);
-        if hex.len() != 64 || !digits(hex, u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let mut hash = Hash::default();
-        for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        let sequence = sequence.parse().ok().filter(|_| digits(sequence, u8::is_ascii_digit))?;
-        Some(Self { sequence, hash })
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.sequence)?;
-        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// A journal for readers.
 #[derive(Clone)]

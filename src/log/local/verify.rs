@@ -7,9 +7,9 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use super::JournalError;
-use super::history::{History, Position};
+use super::files::History;
 use super::segment::Segment;
+use crate::log::{JournalError, Position};
 
 /// What a check of the chain read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -144,7 +144,8 @@ mod tests {
 
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
-    use crate::log::{Entry, Hash, Write, frame, segment};
+    use crate::log::local::segment;
+    use crate::log::{Entry, Hash, Write, frame};
 
     /// How many changes a file has.
     const CHANGES: usize = 6;
