@@ -20,7 +20,7 @@ use crate::event::Head;
 
 /// What can go wrong with the journal.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub enum LogError {
     /// The operating system refused.
     #[error("can't {action} {}", path.display())]
     Io {
@@ -43,7 +43,7 @@ pub enum JournalError {
     },
 }
 
-impl JournalError {
+impl LogError {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

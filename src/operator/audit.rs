@@ -11,7 +11,7 @@ use crate::clock::rfc3339;
 use crate::directory::{Namesakes, Wanted};
 use crate::event::{Actor, Details, Head};
 use crate::log::local::Checked;
-use crate::log::{Frame, JournalError, Position};
+use crate::log::{Frame, LogError, Position};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;
@@ -198,7 +198,7 @@ pub struct Verified {
 
 impl Verified {
     /// Notes a fault.
-    pub fn fault(&mut self, error: &JournalError) {
+    pub fn fault(&mut self, error: &LogError) {
         self.faults += 1;
         if self.told.len() < FAULTS {
             self.told.push(super::with_causes(error));

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use crate::event::Head;
-use crate::log::JournalError;
+use crate::log::LogError;
 pub use crate::log::Write;
 use past::Past;
 use trail::Trail;
@@ -60,7 +60,7 @@ pub enum StoreError {
     },
     /// The journal could not be read or written.
     #[error("the journal failed")]
-    Journal(#[from] JournalError),
+    Journal(#[from] LogError),
     /// The database failed.
     #[error("the database can't {action}: {reason}")]
     Engine {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::local::LocalStore;
 use super::snapshot::{self, Snapshot};
-use crate::log::{Frame, JournalError, Write};
+use crate::log::{Frame, LogError, Write};
 
 /// After how many changes the log says how far it is.
 const TELL: u64 = 250_000;
@@ -84,8 +84,8 @@ enum End {
     Failed(StoreError),
 }
 
-impl From<JournalError> for End {
-    fn from(error: JournalError) -> Self {
+impl From<LogError> for End {
+    fn from(error: LogError) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use crate::log::local::{Checked, History};
-use crate::log::{Frame, JournalError, Position};
+use crate::log::{Frame, LogError, Position};
 
 /// The changes of a store in order, each tied to the one before it by its hash. Whoever reads them waits
 /// for nobody, and nobody for him.
@@ -56,7 +56,7 @@ pub trait Trail: Send + Sync {
     fn check(
         &self,
         anchors: &[Position],
-        fault: &mut dyn FnMut(JournalError),
+        fault: &mut dyn FnMut(LogError),
     ) -> Result<Checked, StoreError>;
 }
 
@@ -96,7 +96,7 @@ impl Trail for History {
     fn check(
         &self,
         anchors: &[Position],
-        fault: &mut dyn FnMut(JournalError),
+        fault: &mut dyn FnMut(LogError),
     ) -> Result<Checked, StoreError> {
         Ok(self.check(anchors, fault)?)
     }
@@ -108,8 +108,8 @@ enum Stop {
     Failed(StoreError),
 }
 
-impl From<JournalError> for Stop {
-    fn from(error: JournalError) -> Self {
+impl From<LogError> for Stop {
+    fn from(error: LogError) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::segment::Segment;
 use super::sync_folder;
-use crate::log::{Frame, JournalError, Position};
+use crate::log::{Frame, LogError, Position};
 use crate::metrics::{Counts, Histogram};
 
 /// Bounds of the time that a sync takes, in microseconds.
@@ -65,8 +65,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if the files can't be listed.
-    pub fn begin(&self) -> Result<Position, JournalError> {
+    /// [`LogError`] if the files can't be listed.
+    pub fn begin(&self) -> Result<Position, LogError> {
         let first = Segment::list(&self.folder)?.into_iter().next();
         Ok(first.map_or_else(|| self.end(), |first| first.before()))
     }
@@ -76,8 +76,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if the files can't be read.
-    pub fn before(&self, moment: Timestamp) -> Result<u64, JournalError> {
+    /// [`LogError`] if the files can't be read.
+    pub fn before(&self, moment: Timestamp) -> Result<u64, LogError> {
         let segments = Segment::list(&self.folder)?;
         let later = segments
             .iter()
@@ -92,8 +92,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if the files can't be listed.
-    pub fn before_file_of(&self, sequence: u64) -> Result<u64, JournalError> {
+    /// [`LogError`] if the files can't be listed.
+    pub fn before_file_of(&self, sequence: u64) -> Result<u64, LogError> {
         let segments = Segment::list(&self.folder)?;
         let holds = segments.iter().rfind(|segment| segment.first <= sequence);
         Ok(holds.map_or(sequence, |segment| segment.before().sequence))
@@ -104,9 +104,9 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Damaged`] at the first frame that is not what was written, or if the journal
+    /// [`LogError::Damaged`] at the first frame that is not what was written, or if the journal
     /// does not reach back that far; else whatever `visit` answers.
-    pub fn follow<E: From<JournalError>>(
+    pub fn follow<E: From<LogError>>(
         &self,
         after: u64,
         mut visit: impl FnMut(Frame) -> Result<(), E>,
@@ -150,14 +150,14 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`].
-    pub fn last_before(&self, moment: Timestamp) -> Result<Option<u64>, JournalError> {
+    /// [`LogError`].
+    pub fn last_before(&self, moment: Timestamp) -> Result<Option<u64>, LogError> {
         let mut upto = self.end().sequence;
         let mut segments = Segment::list(&self.folder)?;
         segments.retain(|segment| segment.first <= upto);
         for segment in segments.iter().rev() {
             let mut last = None;
-            segment.read::<JournalError>(segment.before(), upto, |frame| {
+            segment.read::<LogError>(segment.before(), upto, |frame| {
                 if frame.head.time < moment {
                     last = Some(frame.sequence);
                 }
@@ -176,15 +176,15 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`], also if there is no journal.
-    pub fn inspect(folder: &Path) -> Result<(Self, u64), JournalError> {
+    /// [`LogError`], also if there is no journal.
+    pub fn inspect(folder: &Path) -> Result<(Self, u64), LogError> {
         let last = Self::last_segment(folder)?;
         let tail = last.tail()?;
         Ok((Self::new(folder, last.identity, tail.last), tail.torn_bytes))
     }
 
-    pub(super) fn last_segment(folder: &Path) -> Result<Segment, JournalError> {
-        Segment::list(folder)?.pop().ok_or_else(|| JournalError::Damaged {
+    pub(super) fn last_segment(folder: &Path) -> Result<Segment, LogError> {
+        Segment::list(folder)?.pop().ok_or_else(|| LogError::Damaged {
             path: folder.to_owned(),
             offset: 0,
             reason: "there is no journal in it".to_owned(),
@@ -196,8 +196,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] at the first file that can't be read or removed; those before it are gone.
-    pub fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, JournalError> {
+    /// [`LogError`] at the first file that can't be read or removed; those before it are gone.
+    pub fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, LogError> {
         let segments = Segment::list(&self.folder)?;
         let mut removed = 0;
         for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
@@ -205,21 +205,21 @@ impl History {
                 break;
             }
             let mut young = false;
-            segment.read::<JournalError>(segment.before(), next.first - 1, |frame| {
+            segment.read::<LogError>(segment.before(), next.first - 1, |frame| {
                 young |= frame.head.time >= made_before;
                 Ok(())
             })?;
             if young {
                 break;
             }
-            fs::remove_file(&segment.path).map_err(JournalError::io("remove", &segment.path))?;
+            fs::remove_file(&segment.path).map_err(LogError::io("remove", &segment.path))?;
             sync_folder(&self.folder)?;
             removed += 1;
         }
         Ok(removed)
     }
 
-    pub(super) fn damaged(&self, reason: String) -> JournalError {
-        JournalError::Damaged { path: self.folder.clone(), offset: 0, reason }
+    pub(super) fn damaged(&self, reason: String) -> LogError {
+        LogError::Damaged { path: self.folder.clone(), offset: 0, reason }
     }
 }

@@ -15,7 +15,7 @@ pub use files::History;
 use segment::{Segment, Tail};
 pub use verify::Checked;
 
-use super::{Entry, JournalError, Position, frame};
+use super::{Entry, LogError, Position, frame};
 use crate::clock::Stopwatch;
 
 /// At which size a new file is begun.
@@ -54,15 +54,15 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
+    /// [`LogError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
     /// follow it, or the journal ends before what a witness knows, or is gone. Then nothing is cut off.
     pub fn open(
         folder: &Path,
         new_identity: [u8; 16],
         witnesses: &[Witness],
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, LogError> {
         create_folder(folder)?;
-        let missing = |at: u64, reason: String| JournalError::Damaged {
+        let missing = |at: u64, reason: String| LogError::Damaged {
             path: folder.to_owned(),
             offset: at,
             reason: format!("{reason}; put back the journal, or restore a backup"),
@@ -91,7 +91,7 @@ impl Journal {
             .read(true)
             .write(true)
             .open(&segment.path)
-            .map_err(JournalError::io("open", &segment.path))?;
+            .map_err(LogError::io("open", &segment.path))?;
         let mut journal = Self {
             folder: folder.to_owned(),
             file,
@@ -109,13 +109,13 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Io`].
-    pub fn begin(folder: &Path, identity: [u8; 16], behind: Position) -> Result<(), JournalError> {
+    /// [`LogError::Io`].
+    pub fn begin(folder: &Path, identity: [u8; 16], behind: Position) -> Result<(), LogError> {
         create_folder(folder)?;
         Segment::create(folder, identity, behind).map(drop)
     }
 
-    fn cut_torn(&mut self, tail: &Tail) -> Result<(), JournalError> {
+    fn cut_torn(&mut self, tail: &Tail) -> Result<(), LogError> {
         if tail.torn_bytes == 0 {
             return Ok(());
         }
@@ -124,8 +124,8 @@ impl Journal {
             "the last write before an abrupt stop was not finished and is dropped; it was never acknowledged"
         );
         let path = &self.segment.path;
-        self.file.set_len(tail.end).map_err(JournalError::io("shorten", path))?;
-        self.file.sync_all().map_err(JournalError::io("sync", path))?;
+        self.file.set_len(tail.end).map_err(LogError::io("shorten", path))?;
+        self.file.sync_all().map_err(LogError::io("sync", path))?;
         self.laid_out = tail.end;
         Ok(())
     }
@@ -151,10 +151,10 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::Io`]: whether the group is on disk is unknown, and nothing may be appended
+    /// [`LogError::Io`]: whether the group is on disk is unknown, and nothing may be appended
     /// until the journal was opened anew. A failed sync is never tried again: the kernel reports it
     /// once and then forgets the data.
-    pub fn append(&mut self, group: &[Entry]) -> Result<u64, JournalError> {
+    pub fn append(&mut self, group: &[Entry]) -> Result<u64, LogError> {
         let first = self.last.sequence + 1;
         let mut bytes = Vec::new();
         let mut last = self.last;
@@ -167,9 +167,9 @@ impl Journal {
         }
         self.lay_out(self.end + bytes.len() as u64)?;
         let path = &self.segment.path;
-        self.file.write_all_at(&bytes, self.end).map_err(JournalError::io("write", path))?;
+        self.file.write_all_at(&bytes, self.end).map_err(LogError::io("write", path))?;
         let watch = Stopwatch::start();
-        self.file.sync_data().map_err(JournalError::io("sync", path))?;
+        self.file.sync_data().map_err(LogError::io("sync", path))?;
         self.history.note_sync(watch.elapsed());
         self.end += bytes.len() as u64;
         self.last = last;
@@ -177,20 +177,20 @@ impl Journal {
         Ok(first)
     }
 
-    fn begin_segment(&mut self) -> Result<(), JournalError> {
+    fn begin_segment(&mut self) -> Result<(), LogError> {
         self.segment = Segment::create(&self.folder, self.identity(), self.last)?;
         let path = &self.segment.path;
         self.file = File::options()
             .read(true)
             .write(true)
             .open(path)
-            .map_err(JournalError::io("open", path))?;
+            .map_err(LogError::io("open", path))?;
         self.end = segment::HEADER_BYTES;
         self.laid_out = self.end;
         Ok(())
     }
 
-    fn lay_out(&mut self, needed: u64) -> Result<(), JournalError> {
+    fn lay_out(&mut self, needed: u64) -> Result<(), LogError> {
         if needed <= self.laid_out {
             return Ok(());
         }
@@ -202,24 +202,24 @@ impl Journal {
             let zeros = step.get(..length as usize).unwrap_or(&step);
             self.file
                 .write_all_at(zeros, self.laid_out)
-                .map_err(JournalError::io("extend", path))?;
+                .map_err(LogError::io("extend", path))?;
             self.laid_out += length;
         }
-        self.file.sync_all().map_err(JournalError::io("sync", path))
+        self.file.sync_all().map_err(LogError::io("sync", path))
     }
 }
 
 /// Makes the folder if it is missing, durably.
-fn create_folder(folder: &Path) -> Result<(), JournalError> {
-    fs::create_dir_all(folder).map_err(JournalError::io("create", folder))?;
+fn create_folder(folder: &Path) -> Result<(), LogError> {
+    fs::create_dir_all(folder).map_err(LogError::io("create", folder))?;
     folder.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes it durable which files a folder holds.
-fn sync_folder(folder: &Path) -> Result<(), JournalError> {
+fn sync_folder(folder: &Path) -> Result<(), LogError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(JournalError::io("sync", folder))
+        .map_err(LogError::io("sync", folder))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{SEGMENT_BYTES, sync_folder};
 use crate::log::frame::{self, Frame, Hash};
-use crate::log::{JournalError, Position};
+use crate::log::{LogError, Position};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.
@@ -54,14 +54,14 @@ pub(super) struct Tail {
 
 impl Segment {
     /// Every segment of a folder, oldest first.
-    pub(super) fn list(folder: &Path) -> Result<Vec<Self>, JournalError> {
+    pub(super) fn list(folder: &Path) -> Result<Vec<Self>, LogError> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(folder).map_err(JournalError::io("read", folder))? {
-            let path = entry.map_err(JournalError::io("read", folder))?.path();
+        for entry in fs::read_dir(folder).map_err(LogError::io("read", folder))? {
+            let path = entry.map_err(LogError::io("read", folder))?.path();
             if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
                 match Self::open(path) {
                     // It was trimmed away meanwhile.
-                    Err(JournalError::Io { source, .. }) if source.kind() == NotFound => {}
+                    Err(LogError::Io { source, .. }) if source.kind() == NotFound => {}
                     opened => segments.push(opened?),
                 }
             }
@@ -70,12 +70,12 @@ impl Segment {
         Ok(segments)
     }
 
-    fn open(path: PathBuf) -> Result<Self, JournalError> {
+    fn open(path: PathBuf) -> Result<Self, LogError> {
         use std::io::Read as _;
         let mut header = [0; HEADER_BYTES as usize];
         let read = File::open(&path).and_then(|mut file| file.read_exact(&mut header));
-        read.map_err(JournalError::io("read the header of", &path))?;
-        Self::decode_header(&path, &header).ok_or_else(|| JournalError::Damaged {
+        read.map_err(LogError::io("read the header of", &path))?;
+        Self::decode_header(&path, &header).ok_or_else(|| LogError::Damaged {
             path,
             offset: 0,
             reason: "its header is not one of a journal of this version".to_owned(),
@@ -102,7 +102,7 @@ impl Segment {
         folder: &Path,
         identity: [u8; 16],
         before: Position,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, LogError> {
         let (first, previous) = (before.sequence + 1, before.hash);
         let mut header = Vec::with_capacity(HEADER_BYTES as usize);
         header.extend_from_slice(&MAGIC);
@@ -118,8 +118,8 @@ impl Segment {
                 file.write_all(&header)?;
                 file.sync_all()
             })
-            .map_err(JournalError::io("write", &unfinished))?;
-        fs::rename(&unfinished, &path).map_err(JournalError::io("create", &path))?;
+            .map_err(LogError::io("write", &unfinished))?;
+        fs::rename(&unfinished, &path).map_err(LogError::io("create", &path))?;
         sync_folder(folder)?;
         Ok(Self { path, identity, first, previous })
     }
@@ -129,16 +129,16 @@ impl Segment {
         Position { sequence: self.first - 1, hash: self.previous }
     }
 
-    fn load(&self) -> Result<Vec<u8>, JournalError> {
-        fs::read(&self.path).map_err(JournalError::io("read", &self.path))
+    fn load(&self) -> Result<Vec<u8>, LogError> {
+        fs::read(&self.path).map_err(LogError::io("read", &self.path))
     }
 
-    fn damaged_change(&self, end: &End, why: &str) -> JournalError {
+    fn damaged_change(&self, end: &End, why: &str) -> LogError {
         self.damaged(end.at, format!("change {}: {why}", end.last.sequence + 1))
     }
 
-    fn damaged(&self, offset: usize, reason: impl Into<String>) -> JournalError {
-        JournalError::Damaged {
+    fn damaged(&self, offset: usize, reason: impl Into<String>) -> LogError {
+        LogError::Damaged {
             path: self.path.clone(),
             offset: offset as u64,
             reason: reason.into(),
@@ -146,7 +146,7 @@ impl Segment {
     }
 
     /// Reads the frames up to `upto`, which must be there and follow `before`; answers the last one.
-    pub(super) fn read<E: From<JournalError>>(
+    pub(super) fn read<E: From<LogError>>(
         &self,
         before: Position,
         upto: u64,
@@ -174,7 +174,7 @@ impl Segment {
         upto: u64,
         closed: bool,
         mut visit: impl FnMut(&Frame),
-    ) -> Result<Position, JournalError> {
+    ) -> Result<Position, LogError> {
         if self.path.file_name().is_none_or(|name| name != file_name(self.first).as_str()) {
             let reason = format!("its first change is {}, and its name another", self.first);
             return Err(self.damaged(0, reason));
@@ -182,7 +182,7 @@ impl Segment {
         let bytes = self.load()?;
         let end = self.walk(&bytes, upto, |frame| {
             visit(&frame);
-            Ok::<_, JournalError>(())
+            Ok::<_, LogError>(())
         })?;
         if let Some(why) = end.why {
             return Err(self.damaged_change(&end, why));
@@ -236,9 +236,9 @@ impl Segment {
     /// # Errors
     ///
     /// `Damaged` if a later group follows the place where the frames end.
-    pub(super) fn tail(&self) -> Result<Tail, JournalError> {
+    pub(super) fn tail(&self) -> Result<Tail, LogError> {
         let bytes = self.load()?;
-        let end = self.walk(&bytes, u64::MAX, |_| Ok::<_, JournalError>(()))?;
+        let end = self.walk(&bytes, u64::MAX, |_| Ok::<_, LogError>(()))?;
         let rest = bytes.get(end.at..).unwrap_or_default();
         let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let next = end.last.sequence + 1;

@@ -15,7 +15,7 @@ impl Folder {
         Self(path)
     }
 
-    fn open(&self) -> Result<Journal, JournalError> {
+    fn open(&self) -> Result<Journal, LogError> {
         Journal::open(&self.0, [7; 16], &[])
     }
 
@@ -38,7 +38,7 @@ fn sequences(journal: &Journal, after: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     journal
         .history()
-        .follow::<JournalError>(after, |frame| {
+        .follow::<LogError>(after, |frame| {
             seen.push(frame.sequence);
             Ok(())
         })
@@ -72,7 +72,7 @@ fn what_is_appended_reads_back_after_reopening() {
     let mut groups = Vec::new();
     journal
         .history()
-        .follow::<JournalError>(0, |frame| {
+        .follow::<LogError>(0, |frame| {
             assert_eq!(frame.writes, entry(frame.sequence as usize * 10).writes);
             groups.push(frame.group);
             Ok(())
@@ -156,7 +156,7 @@ fn every_flipped_bit_in_acknowledged_frames_is_found() {
         let mut damaged = whole[..written].to_vec();
         damaged[bit / 8] ^= 1 << (bit % 8);
         fs::write(&file, &damaged).unwrap();
-        assert!(matches!(folder.open(), Err(JournalError::Damaged { .. })), "bit {bit}");
+        assert!(matches!(folder.open(), Err(LogError::Damaged { .. })), "bit {bit}");
     }
 }
 
@@ -190,7 +190,7 @@ fn a_missing_file_is_named() {
     }
     let first = Segment::list(&folder.0).unwrap().remove(0).path;
     fs::remove_file(first).unwrap();
-    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("and 1 is needed"), "{error}");
 }
 
@@ -205,7 +205,7 @@ fn damage_in_an_older_file_is_named_where_it_is() {
     let mut damaged = fs::read(&first).unwrap();
     damaged[HEADER_AND_A_BIT] ^= 1;
     fs::write(&first, damaged).unwrap();
-    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
     let named = first.display().to_string();
     assert!(error.contains(&named) && error.contains("checksum"), "{error}");
 }
@@ -221,7 +221,7 @@ fn a_reader_needs_no_lock_and_sees_whole_changes_while_others_are_appended() {
             while reached < 300 {
                 let end = history.end().sequence;
                 history
-                    .follow::<JournalError>(reached, |frame| {
+                    .follow::<LogError>(reached, |frame| {
                         assert_eq!(frame.sequence, reached + 1);
                         reached += 1;
                         Ok(())
@@ -266,7 +266,7 @@ fn a_file_that_was_exchanged_breaks_the_chain() {
     }
     let first = |folder: &Folder| Segment::list(&folder.0).unwrap().remove(0).path;
     fs::copy(first(&other), first(&folder)).unwrap();
-    let error = journal.history().follow::<JournalError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("does not follow the file before it"), "{error}");
 }
 
@@ -284,7 +284,7 @@ fn trimming_takes_only_whole_files_of_old_changes_and_the_chain_goes_on() {
     assert_eq!(history.trim(10, future).unwrap(), 0, "no file ends so early");
     assert_eq!((history.trim(20, future).unwrap(), begins()), (1, 16));
     assert_eq!((history.trim(60, future).unwrap(), begins()), (2, 48), "the last file stays");
-    assert!(history.follow::<JournalError>(47, |_| Ok(())).is_err());
+    assert!(history.follow::<LogError>(47, |_| Ok(())).is_err());
     assert_eq!(sequences(&journal, 48), (49..=60).collect::<Vec<_>>());
     drop(journal);
     let mut journal = folder.open().unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::files::History;
 use super::segment::Segment;
-use crate::log::{JournalError, Position};
+use crate::log::{LogError, Position};
 
 /// What a check of the chain read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,12 +33,12 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if the files can't be listed.
+    /// [`LogError`] if the files can't be listed.
     pub fn check(
         &self,
         anchors: &[Position],
-        fault: &mut dyn FnMut(JournalError),
-    ) -> Result<Checked, JournalError> {
+        fault: &mut dyn FnMut(LogError),
+    ) -> Result<Checked, LogError> {
         self.check_with(anchors, None, fault)
     }
 
@@ -46,12 +46,12 @@ impl History {
     ///
     /// # Errors
     ///
-    /// [`JournalError`] if the files can't be listed, or if there is none.
+    /// [`LogError`] if the files can't be listed, or if there is none.
     pub fn check_folder(
         folder: &Path,
         anchors: &[Position],
-        fault: &mut dyn FnMut(JournalError),
-    ) -> Result<Checked, JournalError> {
+        fault: &mut dyn FnMut(LogError),
+    ) -> Result<Checked, LogError> {
         let last = Self::last_segment(folder)?;
         let (end, torn_bytes, broken) = match last.tail() {
             Ok(tail) => (tail.last, tail.torn_bytes, None),
@@ -66,9 +66,9 @@ impl History {
     fn check_with(
         &self,
         anchors: &[Position],
-        broken: Option<JournalError>,
-        fault: &mut dyn FnMut(JournalError),
-    ) -> Result<Checked, JournalError> {
+        broken: Option<LogError>,
+        fault: &mut dyn FnMut(LogError),
+    ) -> Result<Checked, LogError> {
         let end = self.end();
         let mut segments = Segment::list(&self.folder)?;
         segments.retain(|segment| segment.first <= end.sequence.max(1));
@@ -92,7 +92,7 @@ impl History {
             });
             checked.files += 1;
             match read {
-                Ok(reached) if reached != upto => fault(JournalError::Damaged {
+                Ok(reached) if reached != upto => fault(LogError::Damaged {
                     path: segment.path.clone(),
                     offset: 0,
                     reason: format!(
@@ -245,7 +245,7 @@ mod tests {
 
         fn faults(&self, anchors: &[Position]) -> Vec<String> {
             let mut faults = Vec::new();
-            let mut fault = |error: JournalError| faults.push(error.to_string());
+            let mut fault = |error: LogError| faults.push(error.to_string());
             if let Err(error) = History::check_folder(self.folder.path(), anchors, &mut fault) {
                 fault(error);
             }
