@@ -7,7 +7,7 @@ use super::folder::{self, DataFolder};
 use super::snapshot::{self, Whole};
 use super::snapshots::{self, Snapshots, sync_folder};
 use super::{StoreError, keys};
-use crate::log::local::Journal;
+use crate::log::local::LocalLog;
 
 /// A backup that was read to its end and is whole.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub fn restore(file: &Path, data: &Path, identity: [u8; 16]) -> Result<Backup, S
         });
     }
     // Last: without a journal nothing is served.
-    Journal::begin(&folder.path().join("journal"), identity, adopted.snapshot.position)?;
+    LocalLog::begin(&folder.path().join("journal"), identity, adopted.snapshot.position)?;
     Ok(backup)
 }
 

@@ -30,7 +30,7 @@ use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::log::Entry;
-use crate::log::local::{History, Journal, Witness};
+use crate::log::local::{History, LocalLog, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -53,7 +53,7 @@ pub struct Limits {
 
 /// The store of one appliance.
 pub struct LocalStore {
-    journal: Mutex<Journal>,
+    journal: Mutex<LocalLog>,
     pub(super) history: History,
     pub(super) state: State,
     /// One at a time takes snapshots.
@@ -86,7 +86,7 @@ impl LocalStore {
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
         let witnesses = witnesses(data, applied)?;
-        let journal = Journal::open(&data.join("journal"), new_identity, &witnesses)?;
+        let journal = LocalLog::open(&data.join("journal"), new_identity, &witnesses)?;
         let history = journal.history();
         let engine = match judge(opened, &history)? {
             Found::Usable(engine) => engine,
@@ -135,7 +135,7 @@ impl LocalStore {
         })
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal> {
+    fn journal(&self) -> MutexGuard<'_, LocalLog> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -24,7 +24,7 @@ const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const STEP_BYTES: u64 = 1024 * 1024;
 
 /// The journal, open for appending.
-pub struct Journal {
+pub struct LocalLog {
     folder: PathBuf,
     segment: Segment,
     file: File,
@@ -47,7 +47,7 @@ pub struct Witness {
     pub name: String,
 }
 
-impl Journal {
+impl LocalLog {
     /// Opens the journal in `folder`, or begins one whose identity is `new_identity`.
     ///
     /// A write that an abrupt stop left half done was never acknowledged and is cut off.

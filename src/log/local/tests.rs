@@ -15,8 +15,8 @@ impl Folder {
         Self(path)
     }
 
-    fn open(&self) -> Result<Journal, LogError> {
-        Journal::open(&self.0, [7; 16], &[])
+    fn open(&self) -> Result<LocalLog, LogError> {
+        LocalLog::open(&self.0, [7; 16], &[])
     }
 
     fn file(&self) -> PathBuf {
@@ -34,7 +34,7 @@ impl Drop for Folder {
     }
 }
 
-fn sequences(journal: &Journal, after: u64) -> Vec<u64> {
+fn sequences(journal: &LocalLog, after: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     journal
         .history()
@@ -165,7 +165,7 @@ fn what_somebody_knows_to_be_acknowledged_is_never_cut_off() {
     let folder = Folder::new("known");
     let known = |sequence| {
         let witness = Witness { identity: [7; 16], sequence, name: "somebody".to_owned() };
-        Journal::open(&folder.0, [7; 16], &[witness])
+        LocalLog::open(&folder.0, [7; 16], &[witness])
     };
     assert!(known(1).is_err(), "the journal is gone");
     let mut journal = known(0).unwrap();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::log::local::{History, Journal};
+use crate::log::local::{History, LocalLog};
 use crate::log::{Entry, Write};
 use crate::store::{Read, StoreError};
 
@@ -18,7 +18,7 @@ type Keys = BTreeMap<Vec<u8>, Bytes>;
 /// State in memory, with a journal, that changes while it is scanned.
 struct Moving {
     keys: Mutex<Keys>,
-    journal: Mutex<Journal>,
+    journal: Mutex<LocalLog>,
     /// What is changed before the scan comes to a key.
     script: Vec<(&'static str, Vec<Write>)>,
 }
@@ -84,7 +84,7 @@ impl Read for Moving {
 }
 
 fn state(folder: &tempfile::TempDir, script: Vec<(&'static str, Vec<Write>)>) -> Moving {
-    let journal = Journal::open(&folder.path().join("journal"), [7; 16], &[]).unwrap();
+    let journal = LocalLog::open(&folder.path().join("journal"), [7; 16], &[]).unwrap();
     let state = Moving { keys: Mutex::default(), journal: Mutex::new(journal), script };
     for key in ["a", "b", "c", "d", "e"] {
         state.change(&[put(key, "old")]);
