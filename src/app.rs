@@ -32,7 +32,7 @@ use crate::http::ScimService;
 use crate::http::monitor::Monitor;
 use crate::http::server::{self, Drained};
 use crate::log::Position;
-use crate::log::local::History;
+use crate::log::local::LogFiles;
 use crate::logging::LevelSwitch;
 use crate::operator::audit::Verified;
 use crate::operator::{Office, Site};
@@ -136,8 +136,8 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
 /// # Errors
 ///
 /// There is none, or the end of it is damaged.
-pub fn trail(config: &Config) -> Result<History> {
-    Ok(History::inspect(&journal(config)?)?.0)
+pub fn trail(config: &Config) -> Result<LogFiles> {
+    Ok(LogFiles::inspect(&journal(config)?)?.0)
 }
 
 /// Checks the chain of the audit trail in the data folder, which no server may be using.
@@ -149,7 +149,7 @@ pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<Verified> {
     let journal = journal(config)?;
     let _folder = DataFolder::open(&config.data_dir)?;
     let mut verified = Verified::default();
-    match History::check_folder(&journal, anchors, &mut |error| verified.fault(&error)) {
+    match LogFiles::check_folder(&journal, anchors, &mut |error| verified.fault(&error)) {
         Ok(checked) => verified = verified.read(&checked),
         Err(error) => verified.fault(&error),
     }

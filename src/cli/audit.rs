@@ -98,7 +98,7 @@ struct Trail<'a> {
     config: &'a Config,
     registry: Registry,
     /// The files, once it is known that no server runs. Reading them needs no lock.
-    files: Option<History>,
+    files: Option<LogFiles>,
 }
 
 impl<'a> Trail<'a> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
-use crate::log::local::{Checked, History};
+use crate::log::local::{Checked, LogFiles};
 
 /// How many faults of one kind are told in full.
 const TOLD: usize = 20;
@@ -49,7 +49,7 @@ impl Check {
 }
 
 /// Checks every frame of the journal and how its files follow one another.
-pub(super) fn journal(history: &History) -> Check {
+pub(super) fn journal(history: &LogFiles) -> Check {
     let mut check = Check::new("journal");
     match history.check(&[], &mut |error| check.error(&error)) {
         Ok(Checked { begin, end, changes, .. }) => {
@@ -62,7 +62,7 @@ pub(super) fn journal(history: &History) -> Check {
 }
 
 /// Reads every snapshot to its end, and checks that the database could be rebuilt.
-pub(super) fn snapshots(snapshots: &Snapshots, history: &History) -> Check {
+pub(super) fn snapshots(snapshots: &Snapshots, history: &LogFiles) -> Check {
     let mut check = Check::new("snapshots");
     if let Err(error) = check_snapshots(snapshots, history, &mut check) {
         check.error(&error);
@@ -72,7 +72,7 @@ pub(super) fn snapshots(snapshots: &Snapshots, history: &History) -> Check {
 
 fn check_snapshots(
     snapshots: &Snapshots,
-    history: &History,
+    history: &LogFiles,
     check: &mut Check,
 ) -> Result<(), StoreError> {
     let (found, damaged) = snapshots.list()?;

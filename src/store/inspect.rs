@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::folder::DataFolder;
 use super::snapshots::Snapshots;
 use super::{Read, StoreError};
-use crate::log::local::History;
+use crate::log::local::LogFiles;
 
 /// A data folder that no server uses.
 pub struct Inspection {
@@ -29,7 +29,7 @@ impl Inspection {
         let data = folder.path();
         let mut checks = Vec::new();
         let mut database = Check::new("database");
-        match History::inspect(&data.join("journal")) {
+        match LogFiles::inspect(&data.join("journal")) {
             Ok((history, torn)) => {
                 let mut journal = check::journal(&history);
                 if torn > 0 {
@@ -65,7 +65,7 @@ impl Inspection {
 fn open(
     data: &std::path::Path,
     cache_mib: u32,
-    history: &History,
+    history: &LogFiles,
     check: &mut Check,
 ) -> Option<Engine> {
     let state = data.join("state");

@@ -30,7 +30,7 @@ use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::log::Entry;
-use crate::log::local::{History, LocalLog, Witness};
+use crate::log::local::{LogFiles, LocalLog, Witness};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -54,7 +54,7 @@ pub struct Limits {
 /// The store of one appliance.
 pub struct LocalStore {
     journal: Mutex<LocalLog>,
-    pub(super) history: History,
+    pub(super) history: LogFiles,
     pub(super) state: State,
     /// One at a time takes snapshots.
     pub(super) snapshots: Mutex<Snapshots>,
@@ -234,7 +234,7 @@ enum Found {
 
 fn judge(
     opened: Result<(Engine, Applied), String>,
-    history: &History,
+    history: &LogFiles,
 ) -> Result<Found, StoreError> {
     let (engine, applied) = match opened {
         Ok(opened) => opened,
@@ -253,7 +253,7 @@ fn judge(
     })
 }
 
-fn replay(history: &History, engine: &Engine) -> Result<(), StoreError> {
+fn replay(history: &LogFiles, engine: &Engine) -> Result<(), StoreError> {
     let applied = engine.applied()?.map_or(0, |(_, applied)| applied);
     let last = history.end().sequence;
     let missing = last - applied;

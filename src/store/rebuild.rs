@@ -15,7 +15,7 @@ use super::StoreError;
 use super::engine::Engine;
 use super::snapshot::{self, Snapshot};
 use super::snapshots::{Snapshots, sync_folder};
-use crate::log::local::History;
+use crate::log::local::LogFiles;
 use crate::log::{Position, Write};
 
 /// How many writes are put into the database at once.
@@ -48,7 +48,7 @@ impl fmt::Display for Source {
 /// is named.
 pub(super) fn prepare(
     data: &Path,
-    history: &History,
+    history: &LogFiles,
     cache_mib: u32,
 ) -> Result<Source, StoreError> {
     let (snapshots, damaged) = Snapshots::of(data).list()?;
@@ -90,7 +90,7 @@ fn is_of(error: &StoreError, snapshot: &Snapshot) -> bool {
 
 /// Checks that a snapshot holds the state of this journal at its change, and that the journal can be
 /// read from there to its end.
-fn connect(history: &History, snapshot: &Snapshot) -> Result<(), StoreError> {
+fn connect(history: &LogFiles, snapshot: &Snapshot) -> Result<(), StoreError> {
     let Position { sequence, hash } = snapshot.position;
     let unusable = |reason: String| StoreError::Snapshot { path: snapshot.path.clone(), reason };
     let (begin, end) = (history.begin()?, history.end());
@@ -121,7 +121,7 @@ fn new_state(data: &Path) -> PathBuf {
 fn build(
     folder: &Path,
     snapshot: &Snapshot,
-    history: &History,
+    history: &LogFiles,
     cache_mib: u32,
 ) -> Result<(), StoreError> {
     discard(folder)?;
@@ -154,7 +154,7 @@ fn build(
 pub(super) fn compact(
     data: &Path,
     engine: Engine,
-    history: &History,
+    history: &LogFiles,
     cache_mib: u32,
     now: Timestamp,
 ) -> Result<Engine, StoreError> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{self, Snapshot, Whole};
 use super::{Read, StoreError};
-use crate::log::local::History;
+use crate::log::local::LogFiles;
 
 const SUFFIX: &str = "snapshot";
 const UNFINISHED: &str = "new.unfinished";
@@ -63,7 +63,7 @@ impl Snapshots {
     pub(super) fn take(
         &self,
         state: &dyn Read,
-        history: &History,
+        history: &LogFiles,
         applied: u64,
         now: Timestamp,
     ) -> Result<Whole, StoreError> {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::log::local::{Checked, History};
+use crate::log::local::{Checked, LogFiles};
 use crate::log::{Frame, LogError, Position};
 
 /// The changes of a store in order, each tied to the one before it by its hash. Whoever reads them waits
@@ -60,7 +60,7 @@ pub trait Trail: Send + Sync {
     ) -> Result<Checked, StoreError>;
 }
 
-impl Trail for History {
+impl Trail for LogFiles {
     fn begin(&self) -> Result<Position, StoreError> {
         Ok(self.begin()?)
     }

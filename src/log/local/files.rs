@@ -23,7 +23,7 @@ const SYNCS: &[u64] = &[
 
 /// A journal for readers.
 #[derive(Clone)]
-pub struct History {
+pub struct LogFiles {
     pub(super) folder: PathBuf,
     identity: [u8; 16],
     /// The last change on disk.
@@ -32,7 +32,7 @@ pub struct History {
     syncs: Arc<Histogram>,
 }
 
-impl History {
+impl LogFiles {
     pub(super) fn new(folder: &Path, identity: [u8; 16], end: Position) -> Self {
         let syncs = Arc::new(Histogram::new(SYNCS));
         Self { folder: folder.to_owned(), identity, end: Arc::new(Mutex::new(end)), syncs }

@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub use files::History;
+pub use files::LogFiles;
 use segment::{Segment, Tail};
 pub use verify::Checked;
 
@@ -34,7 +34,7 @@ pub struct LocalLog {
     laid_out: u64,
     /// The last frame.
     last: Position,
-    history: History,
+    history: LogFiles,
 }
 
 /// Somebody who knows of a change that was acknowledged.
@@ -98,7 +98,7 @@ impl LocalLog {
             end: tail.end,
             laid_out: tail.file_bytes,
             last: tail.last,
-            history: History::new(folder, segment.identity, tail.last),
+            history: LogFiles::new(folder, segment.identity, tail.last),
             segment,
         };
         journal.cut_torn(&tail)?;
@@ -141,7 +141,7 @@ impl LocalLog {
     }
 
     /// The journal for readers, who need not wait for the writer.
-    pub fn history(&self) -> History {
+    pub fn history(&self) -> LogFiles {
         self.history.clone()
     }
 

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
-use super::files::History;
+use super::files::LogFiles;
 use super::segment::Segment;
 use crate::log::{LogError, Position};
 
@@ -26,7 +26,7 @@ pub struct Checked {
     pub torn_bytes: u64,
 }
 
-impl History {
+impl LogFiles {
     /// Checks every file, also behind one that is damaged, that each follows the one before it, and
     /// that the chain passes through the anchors. Faults are told in the order of the journal, those of
     /// anchors last.
@@ -246,7 +246,7 @@ mod tests {
         fn faults(&self, anchors: &[Position]) -> Vec<String> {
             let mut faults = Vec::new();
             let mut fault = |error: LogError| faults.push(error.to_string());
-            if let Err(error) = History::check_folder(self.folder.path(), anchors, &mut fault) {
+            if let Err(error) = LogFiles::check_folder(self.folder.path(), anchors, &mut fault) {
                 fault(error);
             }
             faults

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::log::local::{History, LocalLog};
+use crate::log::local::{LogFiles, LocalLog};
 use crate::log::{Entry, Write};
 use crate::store::{Read, StoreError};
 
@@ -40,7 +40,7 @@ impl Moving {
         carry_out(&mut self.keys.lock().unwrap(), writes.to_vec());
     }
 
-    fn history(&self) -> History {
+    fn history(&self) -> LogFiles {
         self.journal.lock().unwrap().history()
     }
 }

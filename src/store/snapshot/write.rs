@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{BEGIN, END, MAGIC, WRITES};
-use crate::log::local::History;
+use crate::log::local::LogFiles;
 use crate::log::{Frame, Position, encode_write};
 use crate::store::{Read, StoreError, keys, record};
 
@@ -29,7 +29,7 @@ const TELL: u64 = 1_000_000;
 /// [`StoreError`], also for a damaged record; what was written so far is removed.
 pub(in crate::store) fn take(
     state: &dyn Read,
-    history: &History,
+    history: &LogFiles,
     applied: u64,
     taken: Timestamp,
     path: &Path,
@@ -46,7 +46,7 @@ pub(in crate::store) fn take(
 fn fill(
     mut writer: Writer,
     state: &dyn Read,
-    history: &History,
+    history: &LogFiles,
     applied: u64,
     taken: Timestamp,
     path: &Path,
