@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::rfc3339;
 use crate::directory::{Namesakes, Wanted};
 use crate::event::{Actor, Details, Head};
-use crate::log::local::Checked;
+use crate::log::local::ChainReport;
 use crate::log::{Frame, LogError, Position};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
@@ -207,7 +207,7 @@ impl Verified {
 
     /// Notes what was read.
     #[must_use]
-    pub fn read(self, checked: &Checked) -> Self {
+    pub fn read(self, checked: &ChainReport) -> Self {
         Self {
             first: checked.begin.sequence + 1,
             head: checked.end.to_string(),

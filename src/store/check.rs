@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
-use crate::log::local::{Checked, LogFiles};
+use crate::log::local::{ChainReport, LogFiles};
 
 /// How many faults of one kind are told in full.
 const TOLD: usize = 20;
@@ -52,7 +52,7 @@ impl Check {
 pub(super) fn journal(history: &LogFiles) -> Check {
     let mut check = Check::new("journal");
     match history.check(&[], &mut |error| check.error(&error)) {
-        Ok(Checked { begin, end, changes, .. }) => {
+        Ok(ChainReport { begin, end, changes, .. }) => {
             check.checked = changes;
             check.note = format!("changes {} to {}", begin.sequence + 1, end.sequence);
         }

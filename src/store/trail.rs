@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::log::local::{Checked, LogFiles};
+use crate::log::local::{ChainReport, LogFiles};
 use crate::log::{Frame, LogError, Position};
 
 /// The changes of a store in order, each tied to the one before it by its hash. Whoever reads them waits
@@ -57,7 +57,7 @@ pub trait Trail: Send + Sync {
         &self,
         anchors: &[Position],
         fault: &mut dyn FnMut(LogError),
-    ) -> Result<Checked, StoreError>;
+    ) -> Result<ChainReport, StoreError>;
 }
 
 impl Trail for LogFiles {
@@ -97,7 +97,7 @@ impl Trail for LogFiles {
         &self,
         anchors: &[Position],
         fault: &mut dyn FnMut(LogError),
-    ) -> Result<Checked, StoreError> {
+    ) -> Result<ChainReport, StoreError> {
         Ok(self.check(anchors, fault)?)
     }
 }

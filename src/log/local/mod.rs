@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use files::LogFiles;
 use segment::{Segment, Tail};
-pub use verify::Checked;
+pub use verify::ChainReport;
 
 use super::{Entry, LogError, Position, frame};
 use crate::clock::Stopwatch;

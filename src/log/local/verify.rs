@@ -13,7 +13,7 @@ use crate::log::{LogError, Position};
 
 /// What a check of the chain read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub struct ChainReport {
     /// What the first file follows.
     pub begin: Position,
     /// The last change.
@@ -38,7 +38,7 @@ impl LogFiles {
         &self,
         anchors: &[Position],
         fault: &mut dyn FnMut(LogError),
-    ) -> Result<Checked, LogError> {
+    ) -> Result<ChainReport, LogError> {
         self.check_with(anchors, None, fault)
     }
 
@@ -51,7 +51,7 @@ impl LogFiles {
         folder: &Path,
         anchors: &[Position],
         fault: &mut dyn FnMut(LogError),
-    ) -> Result<Checked, LogError> {
+    ) -> Result<ChainReport, LogError> {
         let last = Self::last_segment(folder)?;
         let (end, torn_bytes, broken) = match last.tail() {
             Ok(tail) => (tail.last, tail.torn_bytes, None),
@@ -60,7 +60,7 @@ impl LogFiles {
         };
         let history = Self::new(folder, last.identity, end);
         let checked = history.check_with(anchors, broken, fault)?;
-        Ok(Checked { torn_bytes, ..checked })
+        Ok(ChainReport { torn_bytes, ..checked })
     }
 
     fn check_with(
@@ -68,12 +68,12 @@ impl LogFiles {
         anchors: &[Position],
         broken: Option<LogError>,
         fault: &mut dyn FnMut(LogError),
-    ) -> Result<Checked, LogError> {
+    ) -> Result<ChainReport, LogError> {
         let end = self.end();
         let mut segments = Segment::list(&self.folder)?;
         segments.retain(|segment| segment.first <= end.sequence.max(1));
         let begin = segments.first().map_or(end, Segment::before);
-        let mut checked = Checked { begin, end, ..Checked::default() };
+        let mut checked = ChainReport { begin, end, ..ChainReport::default() };
         let mut passed = vec![begin];
         let whole = Cell::new(broken.is_none());
         let mut fault = |error| {
