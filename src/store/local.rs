@@ -30,7 +30,7 @@ use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::log::Entry;
-use crate::log::local::{LogFiles, LocalLog, Witness};
+use crate::log::local::{LogFiles, LocalLog, HighWaterMark};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -85,8 +85,8 @@ impl LocalStore {
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
-        let witnesses = witnesses(data, applied)?;
-        let journal = LocalLog::open(&data.join("journal"), new_identity, &witnesses)?;
+        let high_water_marks = high_water_marks(data, applied)?;
+        let journal = LocalLog::open(&data.join("journal"), new_identity, &high_water_marks)?;
         let history = journal.history();
         let engine = match judge(opened, &history)? {
             Found::Usable(engine) => engine,
@@ -207,14 +207,14 @@ fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, App
 }
 
 /// Who knows of changes that the journal must have.
-fn witnesses(data: &Path, applied: Applied) -> Result<Vec<Witness>, StoreError> {
-    let database = applied.map(|(identity, sequence)| Witness {
+fn high_water_marks(data: &Path, applied: Applied) -> Result<Vec<HighWaterMark>, StoreError> {
+    let database = applied.map(|(identity, sequence)| HighWaterMark {
         identity,
         sequence,
         name: "the database".to_owned(),
     });
     let (snapshots, _) = Snapshots::of(data).list()?;
-    let snapshots = snapshots.into_iter().map(|snapshot| Witness {
+    let snapshots = snapshots.into_iter().map(|snapshot| HighWaterMark {
         identity: snapshot.identity,
         sequence: snapshot.position.sequence,
         name: format!("the snapshot {}", snapshot.path.display()),

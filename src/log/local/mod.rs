@@ -31,14 +31,14 @@ pub struct LocalLog {
     /// Where the next frame goes.
     end: u64,
     /// Up to where the file is laid out.
-    laid_out: u64,
+    allocated: u64,
     /// The last frame.
     last: Position,
     history: LogFiles,
 }
 
 /// Somebody who knows of a change that was acknowledged.
-pub struct Witness {
+pub struct HighWaterMark {
     /// The journal that it is in.
     pub identity: [u8; 16],
     /// The change.
@@ -55,11 +55,11 @@ impl LocalLog {
     /// # Errors
     ///
     /// [`LogError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
-    /// follow it, or the journal ends before what a witness knows, or is gone. Then nothing is cut off.
+    /// follow it, or the journal ends before what a mark knows, or is gone. Then nothing is cut off.
     pub fn open(
         folder: &Path,
         new_identity: [u8; 16],
-        witnesses: &[Witness],
+        high_water_marks: &[HighWaterMark],
     ) -> Result<Self, LogError> {
         create_folder(folder)?;
         let missing = |at: u64, reason: String| LogError::Damaged {
@@ -69,8 +69,8 @@ impl LocalLog {
         };
         let segment = match Segment::list(folder)?.pop() {
             Some(last) => last,
-            None => match witnesses.iter().find(|witness| witness.sequence > 0) {
-                Some(Witness { name, sequence, .. }) => {
+            None => match high_water_marks.iter().find(|mark| mark.sequence > 0) {
+                Some(HighWaterMark { name, sequence, .. }) => {
                     let reason = format!("it is empty, and {name} has seen change {sequence}");
                     return Err(missing(0, reason));
                 }
@@ -78,10 +78,10 @@ impl LocalLog {
             },
         };
         let tail = segment.tail()?;
-        let ahead = |witness: &&Witness| {
-            witness.identity == segment.identity && witness.sequence > tail.last.sequence
+        let ahead = |mark: &&HighWaterMark| {
+            mark.identity == segment.identity && mark.sequence > tail.last.sequence
         };
-        if let Some(Witness { name, sequence, .. }) = witnesses.iter().find(ahead) {
+        if let Some(HighWaterMark { name, sequence, .. }) = high_water_marks.iter().find(ahead) {
             let next = tail.last.sequence + 1;
             let reason =
                 format!("it ends before change {next}, and {name} has seen change {sequence}");
@@ -96,7 +96,7 @@ impl LocalLog {
             folder: folder.to_owned(),
             file,
             end: tail.end,
-            laid_out: tail.file_bytes,
+            allocated: tail.file_bytes,
             last: tail.last,
             history: LogFiles::new(folder, segment.identity, tail.last),
             segment,
@@ -126,7 +126,7 @@ impl LocalLog {
         let path = &self.segment.path;
         self.file.set_len(tail.end).map_err(LogError::io("shorten", path))?;
         self.file.sync_all().map_err(LogError::io("sync", path))?;
-        self.laid_out = tail.end;
+        self.allocated = tail.end;
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl LocalLog {
         if self.end >= SEGMENT_BYTES {
             self.begin_segment()?;
         }
-        self.lay_out(self.end + bytes.len() as u64)?;
+        self.preallocate(self.end + bytes.len() as u64)?;
         let path = &self.segment.path;
         self.file.write_all_at(&bytes, self.end).map_err(LogError::io("write", path))?;
         let watch = Stopwatch::start();
@@ -186,24 +186,24 @@ impl LocalLog {
             .open(path)
             .map_err(LogError::io("open", path))?;
         self.end = segment::HEADER_BYTES;
-        self.laid_out = self.end;
+        self.allocated = self.end;
         Ok(())
     }
 
-    fn lay_out(&mut self, needed: u64) -> Result<(), LogError> {
-        if needed <= self.laid_out {
+    fn preallocate(&mut self, needed: u64) -> Result<(), LogError> {
+        if needed <= self.allocated {
             return Ok(());
         }
         let path = &self.segment.path;
         let target = needed.div_ceil(STEP_BYTES) * STEP_BYTES;
         let step = vec![0; STEP_BYTES as usize];
-        while self.laid_out < target {
-            let length = (target - self.laid_out).min(STEP_BYTES);
+        while self.allocated < target {
+            let length = (target - self.allocated).min(STEP_BYTES);
             let zeros = step.get(..length as usize).unwrap_or(&step);
             self.file
-                .write_all_at(zeros, self.laid_out)
+                .write_all_at(zeros, self.allocated)
                 .map_err(LogError::io("extend", path))?;
-            self.laid_out += length;
+            self.allocated += length;
         }
         self.file.sync_all().map_err(LogError::io("sync", path))
     }

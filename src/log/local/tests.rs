@@ -164,8 +164,8 @@ fn every_flipped_bit_in_acknowledged_frames_is_found() {
 fn what_somebody_knows_to_be_acknowledged_is_never_cut_off() {
     let folder = Folder::new("known");
     let known = |sequence| {
-        let witness = Witness { identity: [7; 16], sequence, name: "somebody".to_owned() };
-        LocalLog::open(&folder.0, [7; 16], &[witness])
+        let mark = HighWaterMark { identity: [7; 16], sequence, name: "somebody".to_owned() };
+        LocalLog::open(&folder.0, [7; 16], &[mark])
     };
     assert!(known(1).is_err(), "the journal is gone");
     let mut journal = known(0).unwrap();
