@@ -9,7 +9,7 @@ use crate::event::Head;
 
 /// One change to be journaled.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct LogEntry {
     /// Who, when and what.
     pub head: Head,
     /// The keys that it sets and removes.
@@ -30,7 +30,7 @@ pub fn around(body: &[u8]) -> Vec<u8> {
 /// The frame of a change, and its hash.
 pub fn encode(frame: &Frame) -> (Vec<u8>, Hash) {
     let mut out = Vec::new();
-    let entry = Entry { head: frame.head.clone(), writes: frame.writes.clone() };
+    let entry = LogEntry { head: frame.head.clone(), writes: frame.writes.clone() };
     let hash = frame::encode(frame.sequence, frame.group, frame.previous, &entry, &mut out);
     (out, hash)
 }

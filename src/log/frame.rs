@@ -14,7 +14,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::Entry;
+use super::LogEntry;
 use crate::event::Head;
 
 /// The SHA-256 of a frame's body; zeros before the first frame.
@@ -59,7 +59,7 @@ pub(super) fn encode(
     sequence: u64,
     group: u64,
     previous: Hash,
-    entry: &Entry,
+    entry: &LogEntry,
     out: &mut Vec<u8>,
 ) -> Hash {
     let head = serde_json::to_vec(&entry.head).unwrap_or_default();

@@ -51,7 +51,7 @@ impl LogError {
 
 /// One change to be journaled.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct LogEntry {
     /// Who, when and what.
     pub head: Head,
     /// The keys that it sets and removes.

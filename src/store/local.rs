@@ -29,7 +29,7 @@ use super::snapshots::Snapshots;
 use super::state::State;
 use super::trail::Trail;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::log::Entry;
+use crate::log::LogEntry;
 use crate::log::local::{LogFiles, LocalLog, HighWaterMark};
 
 /// How many changes are applied at once while following the journal at start.
@@ -170,7 +170,7 @@ impl LocalStore {
             if holds {
                 let writes = change.writes.iter();
                 pending.extend(writes.map(|write| (write.key.clone(), write.value.clone())));
-                entries.push(Entry { head: change.head, writes: change.writes });
+                entries.push(LogEntry { head: change.head, writes: change.writes });
             }
         }
         if !entries.is_empty() {

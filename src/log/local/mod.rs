@@ -15,7 +15,7 @@ pub use files::LogFiles;
 use segment::{Segment, Tail};
 pub use verify::ChainReport;
 
-use super::{Entry, LogError, Position, frame};
+use super::{LogEntry, LogError, Position, frame};
 use crate::clock::Stopwatch;
 
 /// At which size a new file is begun.
@@ -154,7 +154,7 @@ impl LocalLog {
     /// [`LogError::Io`]: whether the group is on disk is unknown, and nothing may be appended
     /// until the journal was opened anew. A failed sync is never tried again: the kernel reports it
     /// once and then forgets the data.
-    pub fn append(&mut self, group: &[Entry]) -> Result<u64, LogError> {
+    pub fn append(&mut self, group: &[LogEntry]) -> Result<u64, LogError> {
         let first = self.last.sequence + 1;
         let mut bytes = Vec::new();
         let mut last = self.last;

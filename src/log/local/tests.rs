@@ -46,13 +46,13 @@ fn sequences(journal: &LocalLog, after: u64) -> Vec<u64> {
     seen
 }
 
-fn entry(value: usize) -> Entry {
+fn entry(value: usize) -> LogEntry {
     let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: "x".to_owned() };
     let (time, details) = (jiff::Timestamp::UNIX_EPOCH, Details::default());
     let head = Head { time, actor: Actor::System, event, details };
     let value = Some(bytes::Bytes::from(vec![b'v'; value]));
     let put = Write { key: b"key".to_vec(), value };
-    Entry { head, writes: vec![put, Write { key: b"gone".to_vec(), value: None }] }
+    LogEntry { head, writes: vec![put, Write { key: b"gone".to_vec(), value: None }] }
 }
 
 #[test]
@@ -243,8 +243,8 @@ fn a_reader_begins_at_the_file_in_which_a_moment_or_a_change_is() {
     let mut journal = folder.open().unwrap();
     let second = |number: i64| jiff::Timestamp::from_second(number).unwrap();
     for number in 1..=40 {
-        let Entry { head, writes } = entry(1024 * 1024);
-        journal.append(&[Entry { head: Head { time: second(number), ..head }, writes }]).unwrap();
+        let LogEntry { head, writes } = entry(1024 * 1024);
+        journal.append(&[LogEntry { head: Head { time: second(number), ..head }, writes }]).unwrap();
     }
     let history = journal.history();
     let begins = |number: i64| history.before(second(number)).unwrap();

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
     use crate::log::local::segment;
-    use crate::log::{Entry, Hash, Write, frame};
+    use crate::log::{LogEntry, Hash, Write, frame};
 
     /// How many changes a file has.
     const CHANGES: usize = 6;
@@ -194,12 +194,12 @@ mod tests {
         }
     }
 
-    fn entry(random: &mut Random) -> Entry {
+    fn entry(random: &mut Random) -> LogEntry {
         let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: String::new() };
         let (time, details) = (jiff::Timestamp::UNIX_EPOCH, Details::default());
         let value = random.bytes(40).into();
         let head = Head { time, actor: Actor::System, event, details };
-        Entry { head, writes: vec![Write { key: b"key".to_vec(), value: Some(value) }] }
+        LogEntry { head, writes: vec![Write { key: b"key".to_vec(), value: Some(value) }] }
     }
 
     /// A journal of several small files in a folder, and the places of its first and last change.
@@ -232,7 +232,7 @@ mod tests {
             Self { folder, files, anchors }
         }
 
-        fn next(at: Position, entry: &Entry) -> (Vec<u8>, Hash) {
+        fn next(at: Position, entry: &LogEntry) -> (Vec<u8>, Hash) {
             let mut bytes = Vec::new();
             let sequence = at.sequence + 1;
             let hash = frame::encode(sequence, sequence, at.hash, entry, &mut bytes);
