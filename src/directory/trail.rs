@@ -9,11 +9,11 @@ use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::value::fold;
 use crate::store::keys::{self, Kind};
-use crate::store::trail::Trail;
+use crate::store::change_log::ChangeLog;
 
 impl Directory {
     /// The changes that were made.
-    pub fn trail(&self) -> &dyn Trail {
+    pub fn trail(&self) -> &dyn ChangeLog {
         self.shared.store.trail()
     }
 }

@@ -15,7 +15,7 @@ use crate::log::{Frame, LogError, Position};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;
-use crate::store::trail::Trail;
+use crate::store::change_log::ChangeLog;
 
 /// How many changes one part tells of.
 const CHANGES: usize = 2_000;
@@ -224,7 +224,7 @@ impl Verified {
 /// # Errors
 ///
 /// The trail can't be read, or not so far back.
-pub fn answer(trail: &dyn Trail, registry: &Registry, ask: Ask) -> Result<Told, StoreError> {
+pub fn answer(trail: &dyn ChangeLog, registry: &Registry, ask: Ask) -> Result<Told, StoreError> {
     match ask {
         Ask::Behind { after, sought } => behind(trail, after, &sought.into()),
         Ask::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
@@ -247,7 +247,7 @@ impl From<Sought> for Wanted {
     }
 }
 
-fn behind(trail: &dyn Trail, after: Option<u64>, wanted: &Wanted) -> Result<Told, StoreError> {
+fn behind(trail: &dyn ChangeLog, after: Option<u64>, wanted: &Wanted) -> Result<Told, StoreError> {
     let end = trail.end().sequence;
     let mut reached = match after {
         Some(after) => after,
@@ -264,7 +264,7 @@ fn behind(trail: &dyn Trail, after: Option<u64>, wanted: &Wanted) -> Result<Told
 }
 
 /// Behind which change those stand that are wanted.
-fn beginning(trail: &dyn Trail, wanted: &Wanted) -> Result<u64, StoreError> {
+fn beginning(trail: &dyn ChangeLog, wanted: &Wanted) -> Result<u64, StoreError> {
     let begin = trail.begin()?.sequence;
     Ok(match wanted.since {
         Some(since) => trail.before(since)?.max(begin),
@@ -274,7 +274,7 @@ fn beginning(trail: &dyn Trail, wanted: &Wanted) -> Result<u64, StoreError> {
 
 /// Visits changes from the one behind `reached` on, until that is enough for one part or for `visit`.
 fn look(
-    trail: &dyn Trail,
+    trail: &dyn ChangeLog,
     reached: &mut u64,
     mut visit: impl FnMut(Frame) -> bool,
 ) -> Result<(), StoreError> {
@@ -291,7 +291,7 @@ fn look(
 }
 
 fn up_to(
-    trail: &dyn Trail,
+    trail: &dyn ChangeLog,
     upto: Option<u64>,
     wanted: &Wanted,
     count: usize,
@@ -319,7 +319,7 @@ fn up_to(
 }
 
 fn namesakes(
-    trail: &dyn Trail,
+    trail: &dyn ChangeLog,
     namesakes: &Namesakes,
     after: Option<u64>,
 ) -> Result<Told, StoreError> {

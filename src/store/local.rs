@@ -27,7 +27,7 @@ use super::rebuild::{self, Source};
 use super::room::Room;
 use super::snapshots::Snapshots;
 use super::state::State;
-use super::trail::Trail;
+use super::change_log::ChangeLog;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::log::LogEntry;
 use crate::log::local::{LogFiles, LocalLog, HighWaterMark};
@@ -312,7 +312,7 @@ impl Store for LocalStore {
         &self.state.database
     }
 
-    fn trail(&self) -> &dyn Trail {
+    fn trail(&self) -> &dyn ChangeLog {
         &self.history
     }
 

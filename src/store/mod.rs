@@ -27,7 +27,7 @@ mod room;
 pub mod snapshot;
 mod snapshots;
 mod state;
-pub mod trail;
+pub mod change_log;
 pub mod upkeep;
 mod watchdog;
 
@@ -41,7 +41,7 @@ use crate::event::Head;
 use crate::log::LogError;
 pub use crate::log::Write;
 use past::Past;
-use trail::Trail;
+use change_log::ChangeLog;
 use upkeep::Upkeep;
 
 /// What can go wrong with the store.
@@ -175,7 +175,7 @@ pub trait Store: Read + Upkeep + Past {
     fn at_rest(&self) -> &dyn Read;
 
     /// The changes that were made.
-    fn trail(&self) -> &dyn Trail;
+    fn trail(&self) -> &dyn ChangeLog;
 
     /// What tells this store from any other; known to nobody outside.
     fn identity(&self) -> [u8; 16];

@@ -10,7 +10,7 @@ use crate::log::{Frame, LogError, Position};
 
 /// The changes of a store in order, each tied to the one before it by its hash. Whoever reads them waits
 /// for nobody, and nobody for him.
-pub trait Trail: Send + Sync {
+pub trait ChangeLog: Send + Sync {
     /// What the first change that is still there follows.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ pub trait Trail: Send + Sync {
     ) -> Result<ChainReport, StoreError>;
 }
 
-impl Trail for LogFiles {
+impl ChangeLog for LogFiles {
     fn begin(&self) -> Result<Position, StoreError> {
         Ok(self.begin()?)
     }
