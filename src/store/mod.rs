@@ -20,7 +20,7 @@ pub mod keys;
 pub mod local;
 mod memory;
 pub mod overlay;
-pub mod past;
+pub mod point_in_time;
 mod rebuild;
 pub mod record;
 mod room;
@@ -40,7 +40,7 @@ use bytes::Bytes;
 use crate::event::Head;
 use crate::log::LogError;
 pub use crate::log::Write;
-use past::Past;
+use point_in_time::PointInTime;
 use change_log::ChangeLog;
 use upkeep::Upkeep;
 
@@ -158,7 +158,7 @@ pub struct Change {
 pub struct Conflict;
 
 /// State that can change.
-pub trait Store: Read + Upkeep + Past {
+pub trait Store: Read + Upkeep + PointInTime {
     /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
     ///
     /// # Errors

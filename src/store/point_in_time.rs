@@ -15,10 +15,10 @@ use crate::log::{Frame, LogError, Write};
 const TELL: u64 = 250_000;
 
 /// Which keys are asked for.
-pub type Wanted<'a> = &'a dyn Fn(&[u8]) -> bool;
+pub type KeyFilter<'a> = &'a dyn Fn(&[u8]) -> bool;
 
 /// Reading state as it was. Nobody has to wait for it.
-pub trait Past {
+pub trait PointInTime {
     /// The last change that was made before a moment, by the clock of then; 0 if there was none yet.
     ///
     /// # Errors
@@ -31,13 +31,13 @@ pub trait Past {
     /// # Errors
     ///
     /// [`StoreError::Folder`] if neither journal nor snapshots reach back that far.
-    fn past(&self, sequence: u64, wanted: Wanted<'_>) -> Result<Values, StoreError>;
+    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError>;
 }
 
 /// Keys with their values.
 pub type Values = HashMap<Vec<u8>, Bytes>;
 
-impl Past for LocalStore {
+impl PointInTime for LocalStore {
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
         if let Some(last) = self.history.last_before(moment)? {
             return Ok(last);
@@ -52,7 +52,7 @@ impl Past for LocalStore {
         }
     }
 
-    fn past(&self, sequence: u64, wanted: Wanted<'_>) -> Result<Values, StoreError> {
+    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
         let begin = self.history.begin()?.sequence;
         let found = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
         let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
@@ -96,7 +96,7 @@ impl LocalStore {
         &self,
         snapshot: Option<&Snapshot>,
         sequence: u64,
-        wanted: Wanted<'_>,
+        wanted: KeyFilter<'_>,
     ) -> Result<Values, StoreError> {
         let mut values = Values::new();
         if let Some(Snapshot { path, .. }) = snapshot {
@@ -132,7 +132,7 @@ impl LocalStore {
     }
 }
 
-fn apply(values: &mut Values, writes: Vec<Write>, wanted: Wanted<'_>) {
+fn apply(values: &mut Values, writes: Vec<Write>, wanted: KeyFilter<'_>) {
     for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
         match value {
             Some(value) => drop(values.insert(key, value)),
