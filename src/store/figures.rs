@@ -38,7 +38,7 @@ impl LocalStore {
             journal_bytes: size_of(&data.join("journal")),
             database_bytes: self.state.database.engine.bytes(),
             held_bytes: self.state.held_bytes(),
-            free_bytes: self.room.left().ok(),
+            free_bytes: self.disk_space.left().ok(),
             snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
             syncs: self.history.syncs(),
         }

@@ -24,7 +24,7 @@ use super::database::Database;
 use super::engine::Engine;
 use super::folder::DataFolder;
 use super::rebuild::{self, Source};
-use super::room::Room;
+use super::disk_space::DiskSpace;
 use super::snapshots::Snapshots;
 use super::state::State;
 use super::change_log::ChangeLog;
@@ -47,7 +47,7 @@ pub struct Limits {
     pub cache_mib: u32,
     /// Memory to hold state in, in MiB; 0: all is read from the database.
     pub memory_mib: u32,
-    /// Room on the disk that must be left for changes to be taken on, in MiB.
+    /// DiskSpace on the disk that must be left for changes to be taken on, in MiB.
     pub min_free_mib: u32,
 }
 
@@ -59,7 +59,7 @@ pub struct LocalStore {
     /// One at a time takes snapshots.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
-    pub(super) room: Room,
+    pub(super) disk_space: DiskSpace,
     pub(super) folder: DataFolder,
 }
 
@@ -81,7 +81,7 @@ impl LocalStore {
     ) -> Result<Self, StoreError> {
         let data = folder.path();
         let Limits { cache_mib, memory_mib, min_free_mib } = limits;
-        Room::new(data, LEAST_TO_OPEN_MIB).check(0)?;
+        DiskSpace::new(data, LEAST_TO_OPEN_MIB).check(0)?;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);
         let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
@@ -130,7 +130,7 @@ impl LocalStore {
             state,
             snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
-            room: Room::new(data, min_free_mib),
+            disk_space: DiskSpace::new(data, min_free_mib),
             folder,
         })
     }
@@ -296,7 +296,7 @@ impl Store for LocalStore {
         if self.stopped.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped);
         }
-        self.room.check_for_change()?;
+        self.disk_space.check_for_change()?;
         let outcome = self.try_commit(group);
         if outcome.is_err() {
             self.stopped.store(true, Ordering::SeqCst);
@@ -321,7 +321,7 @@ impl Store for LocalStore {
     }
 
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || self.room.check(0).is_err()
+        self.stopped.load(Ordering::SeqCst) || self.disk_space.check(0).is_err()
     }
 }
 

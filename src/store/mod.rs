@@ -23,7 +23,7 @@ pub mod overlay;
 pub mod point_in_time;
 mod rebuild;
 pub mod record;
-mod room;
+mod disk_space;
 pub mod snapshot;
 mod snapshots;
 mod state;

@@ -123,7 +123,7 @@ impl LocalStore {
             Some(Ok(metadata)) => metadata.len(),
             _ => self.state.database.engine.bytes(),
         };
-        self.room.check(bytes)?;
+        self.disk_space.check(bytes)?;
         let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
         snapshots.take(&self.state.database, &self.history, applied, now)
     }

@@ -1,4 +1,4 @@
-//! Room on the disk.
+//! DiskSpace on the disk.
 //!
 //! A disk that is full is foreseen: changes are refused while little room is left, and are taken on
 //! again once there is more. Met by a write, it would end all writing until the next start, and sled
@@ -13,7 +13,7 @@ use super::StoreError;
 const MIB: u64 = 1024 * 1024;
 
 /// The room that is left for a data folder.
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     folder: PathBuf,
     /// How much must be left, in bytes.
     least: u64,
@@ -21,7 +21,7 @@ pub(super) struct Room {
     told: AtomicBool,
 }
 
-impl Room {
+impl DiskSpace {
     /// The room of `folder`, of which so many mebibytes must be left.
     pub(super) fn new(folder: &Path, least_mib: u32) -> Self {
         let least = u64::from(least_mib) * MIB;
@@ -45,7 +45,7 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// As [`Room::check`].
+    /// As [`DiskSpace::check`].
     pub(super) fn check_for_change(&self) -> Result<(), StoreError> {
         let outcome = self.check(0);
         match &outcome {
