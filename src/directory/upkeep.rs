@@ -10,7 +10,7 @@ use super::work::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
 use crate::store::snapshot::Whole;
-use crate::store::upkeep::{Keeping, Kept};
+use crate::store::maintenance::{Retention, MaintenanceReport};
 
 impl Directory {
     /// Takes a snapshot of everything, while changes go on.
@@ -47,7 +47,7 @@ impl Directory {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    pub fn keep(&self, keeping: Keeping) -> Result<Kept, StoreError> {
+    pub fn keep(&self, keeping: Retention) -> Result<MaintenanceReport, StoreError> {
         self.shared.store.keep(self.settings.clock.now(), keeping)
     }
 }

@@ -28,7 +28,7 @@ pub mod snapshot;
 mod snapshots;
 mod state;
 pub mod change_log;
-pub mod upkeep;
+pub mod maintenance;
 mod watchdog;
 
 use std::io;
@@ -42,7 +42,7 @@ use crate::log::LogError;
 pub use crate::log::Write;
 use point_in_time::PointInTime;
 use change_log::ChangeLog;
-use upkeep::Upkeep;
+use maintenance::Maintenance;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ pub struct Change {
 pub struct Conflict;
 
 /// State that can change.
-pub trait Store: Read + Upkeep + PointInTime {
+pub trait Store: Read + Maintenance + PointInTime {
     /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
     ///
     /// # Errors

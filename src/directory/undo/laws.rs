@@ -28,7 +28,7 @@ use crate::scim::validate::validate;
 use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};
 use crate::store::local::{Limits, LocalStore};
-use crate::store::upkeep::Upkeep as _;
+use crate::store::maintenance::Maintenance as _;
 use crate::store::{Read as _, record};
 
 const LIMITS: Limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };

@@ -15,7 +15,7 @@ use super::snapshots::Snapshots;
 
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Keeping {
+pub struct Retention {
     /// How many snapshots.
     pub snapshots: usize,
     /// How long changes stay in the journal; `None` for ever.
@@ -24,15 +24,15 @@ pub struct Keeping {
 
 /// What was done to keep a store in order.
 #[derive(Debug)]
-pub struct Kept {
+pub struct MaintenanceReport {
     /// The snapshot of the present state.
     pub snapshot: Whole,
     /// How many of the journal's files were removed.
     pub trimmed: usize,
 }
 
-/// Keeping a store in order, while it is in use.
-pub trait Upkeep {
+/// Retention a store in order, while it is in use.
+pub trait Maintenance {
     /// Takes a snapshot of all state and reads it back. Changes go on meanwhile; those that were
     /// acknowledged before are in it.
     ///
@@ -67,10 +67,10 @@ pub trait Upkeep {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    fn keep(&self, now: Timestamp, keeping: Keeping) -> Result<Kept, StoreError>;
+    fn keep(&self, now: Timestamp, keeping: Retention) -> Result<MaintenanceReport, StoreError>;
 }
 
-impl Upkeep for LocalStore {
+impl Maintenance for LocalStore {
     fn snapshot(&self, now: Timestamp) -> Result<Whole, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(&snapshots, now)
@@ -97,7 +97,7 @@ impl Upkeep for LocalStore {
         Ok(snapshots.list()?.0.into_iter().next())
     }
 
-    fn keep(&self, now: Timestamp, keeping: Keeping) -> Result<Kept, StoreError> {
+    fn keep(&self, now: Timestamp, keeping: Retention) -> Result<MaintenanceReport, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.history.end();
         let present = snapshots.list()?.0.into_iter().find(|snapshot| snapshot.position == end);
@@ -112,7 +112,7 @@ impl Upkeep for LocalStore {
             let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
             trimmed = self.history.trim(oldest.position.sequence, made_before)?;
         }
-        Ok(Kept { snapshot: whole, trimmed })
+        Ok(MaintenanceReport { snapshot: whole, trimmed })
     }
 }
 
