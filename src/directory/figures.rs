@@ -2,7 +2,7 @@
 
 use super::{Directory, resource};
 use crate::metrics::{Counts, Gauge, Histogram};
-use crate::store::figures::Figures as StoreFigures;
+use crate::store::stats::StoreStats;
 
 /// Bounds of how many changes are put on disk at once.
 const GROUPS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
@@ -34,7 +34,7 @@ pub struct Figures {
     /// left out.
     pub resources: Vec<(String, u64)>,
     /// Those of the store.
-    pub store: StoreFigures,
+    pub store: StoreStats,
 }
 
 impl Directory {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::check::{self, Check};
-use super::figures::Figures;
+use super::stats::StoreStats;
 use super::local::{LocalStore, mark_for_compaction};
 use super::snapshot::{self, Snapshot, Whole};
 use super::snapshots::Snapshots;
@@ -52,7 +52,7 @@ pub trait Maintenance {
     fn check(&self) -> Vec<Check>;
 
     /// How the store is doing.
-    fn figures(&self) -> Figures;
+    fn stats(&self) -> StoreStats;
 
     /// The newest snapshot that there is.
     ///
@@ -88,8 +88,8 @@ impl Maintenance for LocalStore {
         vec![check::journal(&self.history), of_snapshots, self.state.check()]
     }
 
-    fn figures(&self) -> Figures {
-        self.read_figures()
+    fn stats(&self) -> StoreStats {
+        self.read_stats()
     }
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {

@@ -13,7 +13,7 @@ pub mod backup;
 pub mod check;
 mod database;
 mod engine;
-pub mod figures;
+pub mod stats;
 pub mod folder;
 pub mod inspect;
 pub mod keys;

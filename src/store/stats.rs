@@ -8,9 +8,9 @@ use super::local::LocalStore;
 use super::snapshots::Snapshots;
 use crate::metrics::Counts;
 
-/// Figures of the moment. What can't be found out is `None`.
+/// StoreStats of the moment. What can't be found out is `None`.
 #[derive(Clone, Debug)]
-pub struct Figures {
+pub struct StoreStats {
     /// The number of the last change on disk.
     pub journal_sequence: u64,
     /// How many bytes the journal's files have.
@@ -30,10 +30,10 @@ pub struct Figures {
 impl LocalStore {
     /// The figures. Files are looked at, none is read as a whole, and no lock is waited for that
     /// somebody holds for long.
-    pub(super) fn read_figures(&self) -> Figures {
+    pub(super) fn read_stats(&self) -> StoreStats {
         let data = self.folder.path();
         let snapshots = Snapshots::of(data).list().map(|(snapshots, _)| snapshots);
-        Figures {
+        StoreStats {
             journal_sequence: self.history.end().sequence,
             journal_bytes: size_of(&data.join("journal")),
             database_bytes: self.state.database.engine.bytes(),
