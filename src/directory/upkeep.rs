@@ -9,7 +9,7 @@ use super::error::DirectoryError;
 use super::work::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
-use crate::store::snapshot::Whole;
+use crate::store::snapshot::VerifiedSnapshot;
 use crate::store::maintenance::{Retention, MaintenanceReport};
 
 impl Directory {
@@ -18,7 +18,7 @@ impl Directory {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    pub fn snapshot(&self) -> Result<Whole, StoreError> {
+    pub fn snapshot(&self) -> Result<VerifiedSnapshot, StoreError> {
         self.shared.store.snapshot(self.settings.clock.now())
     }
 

@@ -22,7 +22,7 @@ use crate::directory::{
 };
 use crate::event::Actor;
 use crate::store::check::Check;
-use crate::store::snapshot::Whole;
+use crate::store::snapshot::VerifiedSnapshot;
 use brake::BrakeInfo;
 use inspect::{Kind, Shown};
 
@@ -255,7 +255,7 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             inspect::members(directory, &site.base_url, &group, after.as_deref())
         }
         Request::Snapshot => match directory.snapshot() {
-            Ok(Whole { snapshot, sha256, .. }) => Reply::Snapshot { name: snapshot.name(), sha256 },
+            Ok(VerifiedSnapshot { snapshot, sha256, .. }) => Reply::Snapshot { name: snapshot.name(), sha256 },
             Err(error) => failed(error.into()),
         },
         Request::Verify => Reply::Verified(directory.verify()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::folder::{self, DataFolder};
-use super::snapshot::{self, Whole};
+use super::snapshot::{self, VerifiedSnapshot};
 use super::snapshots::{self, Snapshots, sync_folder};
 use super::{StoreError, keys};
 use crate::log::local::LocalLog;
@@ -13,7 +13,7 @@ use crate::log::local::LocalLog;
 #[derive(Clone, Debug)]
 pub struct Backup {
     /// The file.
-    pub whole: Whole,
+    pub whole: VerifiedSnapshot,
     /// How many resources of each type are in it, by the byte of the type.
     pub counts: BTreeMap<u8, u64>,
 }

@@ -10,7 +10,7 @@ use super::StoreError;
 use super::check::{self, Check};
 use super::stats::StoreStats;
 use super::local::{LocalStore, mark_for_compaction};
-use super::snapshot::{self, Snapshot, Whole};
+use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::snapshots::Snapshots;
 
 /// What is kept, and for how long.
@@ -26,7 +26,7 @@ pub struct Retention {
 #[derive(Debug)]
 pub struct MaintenanceReport {
     /// The snapshot of the present state.
-    pub snapshot: Whole,
+    pub snapshot: VerifiedSnapshot,
     /// How many of the journal's files were removed.
     pub trimmed: usize,
 }
@@ -39,7 +39,7 @@ pub trait Maintenance {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    fn snapshot(&self, now: Timestamp) -> Result<Whole, StoreError>;
+    fn snapshot(&self, now: Timestamp) -> Result<VerifiedSnapshot, StoreError>;
 
     /// Has the next start compact the database.
     ///
@@ -71,7 +71,7 @@ pub trait Maintenance {
 }
 
 impl Maintenance for LocalStore {
-    fn snapshot(&self, now: Timestamp) -> Result<Whole, StoreError> {
+    fn snapshot(&self, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(&snapshots, now)
     }
@@ -117,7 +117,7 @@ impl Maintenance for LocalStore {
 }
 
 impl LocalStore {
-    fn take(&self, snapshots: &Snapshots, now: Timestamp) -> Result<Whole, StoreError> {
+    fn take(&self, snapshots: &Snapshots, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
         let newest = snapshots.list()?.0.into_iter().next();
         let bytes = match newest.map(|snapshot| fs::metadata(&snapshot.path)) {
             Some(Ok(metadata)) => metadata.len(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::snapshot::{self, Snapshot, Whole};
+use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::{Read, StoreError};
 use crate::log::local::LogFiles;
 
@@ -66,7 +66,7 @@ impl Snapshots {
         history: &LogFiles,
         applied: u64,
         now: Timestamp,
-    ) -> Result<Whole, StoreError> {
+    ) -> Result<VerifiedSnapshot, StoreError> {
         self.create()?;
         let unfinished = self.path(UNFINISHED);
         let position = snapshot::take(state, history, applied, now, &unfinished)?;
@@ -78,7 +78,7 @@ impl Snapshots {
     /// # Errors
     ///
     /// [`StoreError`]; then the snapshots are those that were there before.
-    pub(super) fn adopt(&self, from: &Snapshot) -> Result<Whole, StoreError> {
+    pub(super) fn adopt(&self, from: &Snapshot) -> Result<VerifiedSnapshot, StoreError> {
         self.create()?;
         let unfinished = self.path(UNFINISHED);
         copy(&from.path, &unfinished)?;
@@ -92,12 +92,12 @@ impl Snapshots {
     }
 
     /// Reads a new snapshot to its end, and only then lets it have its name.
-    fn finish(&self, unfinished: &Path, sequence: u64) -> Result<Whole, StoreError> {
+    fn finish(&self, unfinished: &Path, sequence: u64) -> Result<VerifiedSnapshot, StoreError> {
         let whole = snapshot::load(unfinished, |_| Ok(()))?;
         let path = self.path(&format!("{sequence:020}.{SUFFIX}"));
         fs::rename(unfinished, &path).map_err(StoreError::file("create", &path))?;
         sync_folder(&self.folder)?;
-        Ok(Whole { snapshot: Snapshot { path, ..whole.snapshot }, ..whole })
+        Ok(VerifiedSnapshot { snapshot: Snapshot { path, ..whole.snapshot }, ..whole })
     }
 
     /// Removes all but the newest `count`; answers the oldest that is left.

@@ -62,7 +62,7 @@ impl Snapshot {
 
 /// A snapshot that was read to its end and is whole.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct VerifiedSnapshot {
     /// What it says of itself.
     pub snapshot: Snapshot,
     /// How many bytes it has.

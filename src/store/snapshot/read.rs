@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot, WRITES,
-    Whole,
+    VerifiedSnapshot,
 };
 use crate::log::{Position, Write, decode_writes};
 use crate::store::StoreError;
@@ -25,7 +25,7 @@ const HASH_BYTES: usize = 32;
 pub(in crate::store) fn load(
     path: &Path,
     mut visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
-) -> Result<Whole, StoreError> {
+) -> Result<VerifiedSnapshot, StoreError> {
     let mut reader = Reader::open(path)?;
     let begin = reader.body(path)?;
     let mut writes = 0;
@@ -44,7 +44,7 @@ pub(in crate::store) fn load(
         return Err(damaged(path, "it holds more or less than it says"));
     }
     let (bytes, sha256) = reader.end(path)?;
-    Ok(Whole { snapshot, bytes, sha256 })
+    Ok(VerifiedSnapshot { snapshot, bytes, sha256 })
 }
 
 /// What a snapshot says of itself in its first and its last block; the rest is not looked at.
