@@ -40,7 +40,7 @@ use crate::scim::schema::Registry;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
-use crate::store::local::{Limits as StoreLimits, LocalStore};
+use crate::store::local::{LocalStore, StoreLimits};
 use reload::{InForce, Places};
 
 /// How long whoever asks for metrics may take for what they do.

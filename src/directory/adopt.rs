@@ -95,7 +95,7 @@ mod tests {
     use crate::event::Actor;
     use crate::scim::schema::Registry;
     use crate::store::folder::DataFolder;
-    use crate::store::local::{Limits, LocalStore};
+    use crate::store::local::{LocalStore, StoreLimits};
 
     fn settings() -> Settings {
         Settings {
@@ -111,7 +111,7 @@ mod tests {
 
     fn directory(folder: &std::path::Path) -> Directory {
         let folder = DataFolder::open(folder).unwrap();
-        let limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = LocalStore::open(folder, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap();
         Directory::open(Arc::new(store), settings()).unwrap()
     }

@@ -291,14 +291,14 @@ mod tests {
     use crate::scim::exchange::Exchange;
     use crate::scim::validate::validate;
     use crate::store::folder::DataFolder;
-    use crate::store::local::{Limits, LocalStore};
+    use crate::store::local::{LocalStore, StoreLimits};
     use crate::store::overlay::Overlay;
 
     /// A store with users, groups and a token.
     fn populated(folder: &std::path::Path) -> Arc<LocalStore> {
         let folder = DataFolder::open(folder).unwrap();
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = Arc::new(LocalStore::open(folder, limits, [7; 16], now).unwrap());
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),

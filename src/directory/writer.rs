@@ -406,13 +406,13 @@ mod tests {
     use crate::scim::schema::Registry;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
-    use crate::store::local::{Limits, LocalStore};
+    use crate::store::local::{LocalStore, StoreLimits};
 
     /// Sets one key to so many bytes.
     struct Big(usize);
 
     const KEY: &[u8] = b"xbig";
-    const LIMITS: Limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+    const LIMITS: StoreLimits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
 
     impl Command for Big {
         type Output = ();

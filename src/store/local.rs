@@ -42,7 +42,7 @@ const COMPACT_MARK: &str = "compact";
 
 /// What a store may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct StoreLimits {
     /// Memory for the page cache of the database, in MiB.
     pub cache_mib: u32,
     /// Memory to hold state in, in MiB; 0: all is read from the database.
@@ -75,12 +75,12 @@ impl LocalStore {
     /// is; then everything is left as it is.
     pub fn open(
         folder: DataFolder,
-        limits: Limits,
+        limits: StoreLimits,
         new_identity: [u8; 16],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let data = folder.path();
-        let Limits { cache_mib, memory_mib, min_free_mib } = limits;
+        let StoreLimits { cache_mib, memory_mib, min_free_mib } = limits;
         DiskSpace::new(data, LEAST_TO_OPEN_MIB).check(0)?;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
         let opened = open_engine(&state, &mark, cache_mib);

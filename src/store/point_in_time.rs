@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
     use crate::store::folder::DataFolder;
-    use crate::store::local::Limits;
+    use crate::store::local::StoreLimits;
     use crate::store::maintenance::{Retention, Maintenance as _};
     use crate::store::{Change, Store as _};
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn store(folder: &std::path::Path) -> LocalStore {
-        let limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         LocalStore::open(DataFolder::open(folder).unwrap(), limits, [7; 16], moment(0)).unwrap()
     }
 

@@ -27,11 +27,11 @@ use crate::scim::schema::Registry;
 use crate::scim::validate::validate;
 use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};
-use crate::store::local::{Limits, LocalStore};
+use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::maintenance::Maintenance as _;
 use crate::store::{Read as _, record};
 
-const LIMITS: Limits = Limits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+const LIMITS: StoreLimits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
 
 /// One attempt to change something; names and ids are few, so that many get in each other's way.
 #[derive(Clone, Debug)]
