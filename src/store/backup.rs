@@ -11,7 +11,7 @@ use crate::log::local::LocalLog;
 
 /// A backup that was read to its end and is whole.
 #[derive(Clone, Debug)]
-pub struct Backup {
+pub struct VerifiedBackup {
     /// The file.
     pub whole: VerifiedSnapshot,
     /// How many resources of each type are in it, by the byte of the type.
@@ -23,7 +23,7 @@ pub struct Backup {
 /// # Errors
 ///
 /// [`StoreError::Snapshot`] if it is not what was written, [`StoreError::File`] if it can't be read.
-pub fn check(file: &Path) -> Result<Backup, StoreError> {
+pub fn check(file: &Path) -> Result<VerifiedBackup, StoreError> {
     let mut counts = BTreeMap::new();
     let whole = snapshot::load(file, |writes| {
         for write in writes {
@@ -33,7 +33,7 @@ pub fn check(file: &Path) -> Result<Backup, StoreError> {
         }
         Ok(())
     })?;
-    Ok(Backup { whole, counts })
+    Ok(VerifiedBackup { whole, counts })
 }
 
 /// Copies a snapshot of a data folder to `to`, and reads it back.
@@ -41,7 +41,7 @@ pub fn check(file: &Path) -> Result<Backup, StoreError> {
 /// # Errors
 ///
 /// As [`check`].
-pub fn save(data: &Path, name: &str, to: &Path) -> Result<Backup, StoreError> {
+pub fn save(data: &Path, name: &str, to: &Path) -> Result<VerifiedBackup, StoreError> {
     snapshots::copy(&Snapshots::of(data).path(name), to)?;
     match to.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent)?,
@@ -58,7 +58,7 @@ pub fn save(data: &Path, name: &str, to: &Path) -> Result<Backup, StoreError> {
 /// # Errors
 ///
 /// The backup is not whole, or the folder is not empty: then nothing was touched.
-pub fn restore(file: &Path, data: &Path, identity: [u8; 16]) -> Result<Backup, StoreError> {
+pub fn restore(file: &Path, data: &Path, identity: [u8; 16]) -> Result<VerifiedBackup, StoreError> {
     let backup = check(file)?;
     insist_on_empty(data)?;
     let folder = DataFolder::open(data)?;
