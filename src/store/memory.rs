@@ -34,20 +34,20 @@ pub(super) struct Memory {
 struct Held {
     /// By the lowest key that each may hold; the first one's is empty.
     leaves: BTreeMap<Fence, Arc<Leaf>>,
-    upto: Upto,
+    upto: HeldUpTo,
     bytes: usize,
 }
 
 /// How much of the state is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Upto {
+pub(super) enum HeldUpTo {
     /// All keys below this one.
     Key(Fence),
     /// All keys.
     End,
 }
 
-impl Upto {
+impl HeldUpTo {
     fn covers(&self, key: &[u8]) -> bool {
         match self {
             Self::Key(mark) => *key < **mark,
@@ -57,7 +57,7 @@ impl Upto {
 }
 
 /// A place in the state.
-pub(super) enum Place {
+pub(super) enum Lookup {
     /// It is in this leaf, and what is held goes on at `next`, or ends with it.
     Held {
         /// The leaf.
@@ -72,7 +72,7 @@ pub(super) enum Place {
 impl Memory {
     /// Holds nothing yet, and never more than so many bytes.
     pub(super) fn new(limit: usize) -> Self {
-        let upto = Upto::Key(Fence::new());
+        let upto = HeldUpTo::Key(Fence::new());
         Self { limit, held: RwLock::new(Held { leaves: BTreeMap::new(), upto, bytes: 0 }) }
     }
 
@@ -86,17 +86,17 @@ impl Memory {
     }
 
     /// Where a key would be.
-    pub(super) fn place(&self, key: &[u8]) -> Place {
+    pub(super) fn place(&self, key: &[u8]) -> Lookup {
         let held = self.read();
         match held.leaf(key).filter(|_| held.upto.covers(key)) {
             Some((lowest, leaf)) => {
                 let next = held.following(lowest).cloned().or_else(|| match &held.upto {
-                    Upto::Key(mark) => Some(mark.clone()),
-                    Upto::End => None,
+                    HeldUpTo::Key(mark) => Some(mark.clone()),
+                    HeldUpTo::End => None,
                 });
-                Place::Held { leaf: Arc::clone(leaf), next }
+                Lookup::Held { leaf: Arc::clone(leaf), next }
             }
-            None => Place::Elsewhere,
+            None => Lookup::Elsewhere,
         }
     }
 
@@ -106,7 +106,7 @@ impl Memory {
     }
 
     /// How much is held.
-    pub(super) fn upto(&self) -> Upto {
+    pub(super) fn upto(&self) -> HeldUpTo {
         self.read().upto.clone()
     }
 
@@ -117,11 +117,11 @@ impl Memory {
 
     /// Takes on what follows what is held, in the order of keys, so that all is held up to `upto`;
     /// whether there was room for it.
-    pub(super) fn extend(&self, entries: &[(Bytes, Bytes)], upto: Upto) -> bool {
+    pub(super) fn extend(&self, entries: &[(Bytes, Bytes)], upto: HeldUpTo) -> bool {
         let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
         let leaves = split(&entries);
         let mut held = self.write();
-        let Upto::Key(mark) = std::mem::replace(&mut held.upto, upto) else { return true };
+        let HeldUpTo::Key(mark) = std::mem::replace(&mut held.upto, upto) else { return true };
         held.put(mark, leaves);
         held.shrink(self.limit)
     }
@@ -199,7 +199,7 @@ impl Held {
             && let Some((lowest, leaf)) = self.leaves.pop_last()
         {
             self.bytes -= leaf.cost();
-            self.upto = Upto::Key(lowest);
+            self.upto = HeldUpTo::Key(lowest);
             fits = false;
         }
         fits
@@ -359,29 +359,29 @@ mod tests {
     }
 
     fn load(memory: &Memory, model: &Model, count: usize) -> bool {
-        let Upto::Key(mark) = memory.upto() else { return true };
+        let HeldUpTo::Key(mark) = memory.upto() else { return true };
         let mut rest = model.range(mark.to_vec()..);
         let entries: Vec<_> = rest
             .by_ref()
             .take(count)
             .map(|(key, value)| (Bytes::copy_from_slice(key), value.clone()))
             .collect();
-        let upto = rest.next().map_or(Upto::End, |(key, _)| Upto::Key(key.as_slice().into()));
+        let upto = rest.next().map_or(HeldUpTo::End, |(key, _)| HeldUpTo::Key(key.as_slice().into()));
         memory.extend(&entries, upto)
     }
 
     /// Everything from a key on that is held, by going from leaf to leaf; and where that ends.
-    fn held(memory: &Memory, from: &[u8]) -> (Vec<(Vec<u8>, Bytes)>, Upto) {
+    fn held(memory: &Memory, from: &[u8]) -> (Vec<(Vec<u8>, Bytes)>, HeldUpTo) {
         let (mut held, mut at) = (Vec::new(), Fence::from(from));
         loop {
-            let Place::Held { leaf, next } = memory.place(&at) else {
-                return (held, Upto::Key(at));
+            let Lookup::Held { leaf, next } = memory.place(&at) else {
+                return (held, HeldUpTo::Key(at));
             };
             let entries = leaf.from(Bound::Included(&at[..]));
             held.extend(entries.map(|(key, value)| (key.to_vec(), value)));
             match next {
                 Some(next) => at = next,
-                None => return (held, Upto::End),
+                None => return (held, HeldUpTo::End),
             }
         }
     }
@@ -420,7 +420,7 @@ mod tests {
                 let upto = memory.upto();
                 let (found, end) = held(&memory, &from);
                 match &upto {
-                    Upto::Key(mark) if **mark <= from[..] => prop_assert!(found.is_empty()),
+                    HeldUpTo::Key(mark) if **mark <= from[..] => prop_assert!(found.is_empty()),
                     _ => prop_assert_eq!(&end, &upto),
                 }
                 let covered = |key: &[u8]| upto.covers(key);
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn leaves_are_split_by_size_and_given_up_when_empty() {
         let memory = Memory::new(usize::MAX);
-        assert!(memory.extend(&[], Upto::End));
+        assert!(memory.extend(&[], HeldUpTo::End));
         let keys: Vec<Vec<u8>> =
             (0..1_000_u32).map(|number| number.to_be_bytes().to_vec()).collect();
         let write = |key: &Vec<u8>, value: Option<Bytes>| Write { key: key.clone(), value };

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::check::Check;
 use super::database::Database;
-use super::memory::{Fence, Memory, Place, Upto};
+use super::memory::{Fence, Memory, Lookup, HeldUpTo};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 
@@ -84,13 +84,13 @@ impl State {
 
     /// Loads another piece into memory; whether there may be more to load.
     pub(super) fn load(&self) -> bool {
-        if self.memory.is_for_nothing() || self.memory.upto() == Upto::End {
+        if self.memory.is_for_nothing() || self.memory.upto() == HeldUpTo::End {
             return false;
         }
         // On a damaged file sled may panic rather than fail.
         let loaded = catch_unwind(AssertUnwindSafe(|| self.load_piece()));
         match loaded {
-            Ok(Ok(true)) if self.memory.upto() == Upto::End => tracing::info!(
+            Ok(Ok(true)) if self.memory.upto() == HeldUpTo::End => tracing::info!(
                 bytes = self.memory.bytes(),
                 ms = self.opened.elapsed().as_millis(),
                 "the state is held in memory"
@@ -113,15 +113,15 @@ impl State {
     /// [`StoreError::Engine`] or [`StoreError::Damaged`]; what was loaded before is held.
     fn load_piece(&self) -> Result<bool, StoreError> {
         let _turn = self.turn();
-        let Upto::Key(mark) = self.memory.upto() else { return Ok(true) };
+        let HeldUpTo::Key(mark) = self.memory.upto() else { return Ok(true) };
         let mut entries = Vec::with_capacity(LOAD_KEYS);
         let mut bytes = 0;
-        let mut upto = Upto::End;
+        let mut upto = HeldUpTo::End;
         let mut outcome = Ok(());
         let engine = &self.database.engine;
         engine.scan_from(Bound::Included(&mark), &[], &mut |key, value| {
             if entries.len() == LOAD_KEYS || bytes > LOAD_BYTES {
-                upto = Upto::Key(key.into());
+                upto = HeldUpTo::Key(key.into());
                 return ControlFlow::Break(());
             }
             match self.database.checked(key, value) {
@@ -202,7 +202,7 @@ impl State {
         let mut behind: Option<Fence> = None;
         loop {
             let from = behind.as_deref().map_or(start, Bound::Included);
-            let Place::Held { leaf, next } = place else { return Some(from.map(<[u8]>::to_vec)) };
+            let Lookup::Held { leaf, next } = place else { return Some(from.map(<[u8]>::to_vec)) };
             for (key, value) in leaf.from(from) {
                 if !key.starts_with(prefix) || visit(key, value).is_break() {
                     return None;
@@ -288,7 +288,7 @@ mod tests {
             assert!(!loading);
             let check = state.check();
             assert_eq!(check.faults, 0, "{:?}", check.told);
-            let held = state.memory.upto() == Upto::End;
+            let held = state.memory.upto() == HeldUpTo::End;
             let all_checked = check.checked == all(&state.database).len() as u64;
             assert_eq!((held, all_checked), (memory == usize::MAX, held));
             assert_eq!(state.told.load(Ordering::Relaxed), !held);
