@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::config::{Retention, Store};
 use crate::directory::Directory;
-use crate::store::maintenance::Retention;
+use crate::store::maintenance::RetentionPolicy;
 
 /// How long a server that has just started is left alone.
 const START_PAUSE: Duration = Duration::from_secs(60);
@@ -29,12 +29,12 @@ pub(super) async fn keep(directory: Arc<Directory>, settings: Store) {
     }
 }
 
-fn keeping(settings: &Store) -> Retention {
+fn keeping(settings: &Store) -> RetentionPolicy {
     let journal = match settings.keep_journal {
         Retention::Forever => None,
         Retention::For(age) => Some(age),
     };
-    Retention { snapshots: settings.keep_snapshots, journal }
+    RetentionPolicy { snapshots: settings.keep_snapshots, journal }
 }
 
 /// The time until the next snapshot is due.
@@ -46,7 +46,7 @@ fn due(directory: &Directory, interval: Duration) -> Duration {
 }
 
 /// Whether all was done.
-fn keep_once(directory: &Directory, keeping: Retention) -> bool {
+fn keep_once(directory: &Directory, keeping: RetentionPolicy) -> bool {
     let took = Stopwatch::start();
     match directory.keep(keeping) {
         Ok(kept) => {

@@ -51,7 +51,7 @@ impl Directory {
             waiting: self.shared.counted.waiting.value(),
             groups: self.shared.counted.groups.counts(),
             resources: resources.collect(),
-            store: state.figures(),
+            store: state.stats(),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::log::Frame;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::value::fold;
-use crate::store::keys::{self, Kind};
 use crate::store::change_log::ChangeLog;
+use crate::store::keys::{self, Kind};
 
 impl Directory {
     /// The changes that were made.

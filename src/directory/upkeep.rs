@@ -9,8 +9,8 @@ use super::error::DirectoryError;
 use super::work::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
+use crate::store::maintenance::{MaintenanceReport, RetentionPolicy};
 use crate::store::snapshot::VerifiedSnapshot;
-use crate::store::maintenance::{Retention, MaintenanceReport};
 
 impl Directory {
     /// Takes a snapshot of everything, while changes go on.
@@ -47,7 +47,7 @@ impl Directory {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    pub fn keep(&self, keeping: Retention) -> Result<MaintenanceReport, StoreError> {
+    pub fn keep(&self, keeping: RetentionPolicy) -> Result<MaintenanceReport, StoreError> {
         self.shared.store.keep(self.settings.clock.now(), keeping)
     }
 }

@@ -255,7 +255,9 @@ pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Reques
             inspect::members(directory, &site.base_url, &group, after.as_deref())
         }
         Request::Snapshot => match directory.snapshot() {
-            Ok(VerifiedSnapshot { snapshot, sha256, .. }) => Reply::Snapshot { name: snapshot.name(), sha256 },
+            Ok(VerifiedSnapshot { snapshot, sha256, .. }) => {
+                Reply::Snapshot { name: snapshot.name(), sha256 }
+            }
             Err(error) => failed(error.into()),
         },
         Request::Verify => Reply::Verified(directory.verify()),

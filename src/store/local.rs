@@ -20,17 +20,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::change_log::ChangeLog;
 use super::database::Database;
+use super::disk_space::DiskSpace;
 use super::engine::Engine;
 use super::folder::DataFolder;
 use super::rebuild::{self, Source};
-use super::disk_space::DiskSpace;
 use super::snapshots::Snapshots;
 use super::state::State;
-use super::change_log::ChangeLog;
 use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
 use crate::log::LogEntry;
-use crate::log::local::{LogFiles, LocalLog, HighWaterMark};
+use crate::log::local::{HighWaterMark, LocalLog, LogFiles};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::check::{self, Check};
-use super::stats::StoreStats;
 use super::local::{LocalStore, mark_for_compaction};
 use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::snapshots::Snapshots;
+use super::stats::StoreStats;
 
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Retention {
+pub struct RetentionPolicy {
     /// How many snapshots.
     pub snapshots: usize,
     /// How long changes stay in the journal; `None` for ever.
@@ -31,7 +31,7 @@ pub struct MaintenanceReport {
     pub trimmed: usize,
 }
 
-/// Retention a store in order, while it is in use.
+/// RetentionPolicy a store in order, while it is in use.
 pub trait Maintenance {
     /// Takes a snapshot of all state and reads it back. Changes go on meanwhile; those that were
     /// acknowledged before are in it.
@@ -67,7 +67,11 @@ pub trait Maintenance {
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
-    fn keep(&self, now: Timestamp, keeping: Retention) -> Result<MaintenanceReport, StoreError>;
+    fn keep(
+        &self,
+        now: Timestamp,
+        keeping: RetentionPolicy,
+    ) -> Result<MaintenanceReport, StoreError>;
 }
 
 impl Maintenance for LocalStore {
@@ -97,7 +101,11 @@ impl Maintenance for LocalStore {
         Ok(snapshots.list()?.0.into_iter().next())
     }
 
-    fn keep(&self, now: Timestamp, keeping: Retention) -> Result<MaintenanceReport, StoreError> {
+    fn keep(
+        &self,
+        now: Timestamp,
+        keeping: RetentionPolicy,
+    ) -> Result<MaintenanceReport, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let end = self.history.end();
         let present = snapshots.list()?.0.into_iter().find(|snapshot| snapshot.position == end);

@@ -366,7 +366,8 @@ mod tests {
             .take(count)
             .map(|(key, value)| (Bytes::copy_from_slice(key), value.clone()))
             .collect();
-        let upto = rest.next().map_or(HeldUpTo::End, |(key, _)| HeldUpTo::Key(key.as_slice().into()));
+        let upto =
+            rest.next().map_or(HeldUpTo::End, |(key, _)| HeldUpTo::Key(key.as_slice().into()));
         memory.extend(&entries, upto)
     }
 

@@ -10,25 +10,25 @@
 //! expectations checked inside its transaction.
 
 pub mod backup;
+pub mod change_log;
 pub mod check;
 mod database;
+mod disk_space;
 mod engine;
-pub mod stats;
 pub mod folder;
 pub mod inspect;
 pub mod keys;
 pub mod local;
+pub mod maintenance;
 mod memory;
 pub mod overlay;
 pub mod point_in_time;
 mod rebuild;
 pub mod record;
-mod disk_space;
 pub mod snapshot;
 mod snapshots;
 mod state;
-pub mod change_log;
-pub mod maintenance;
+pub mod stats;
 mod watchdog;
 
 use std::io;
@@ -40,9 +40,9 @@ use bytes::Bytes;
 use crate::event::Head;
 use crate::log::LogError;
 pub use crate::log::Write;
-use point_in_time::PointInTime;
 use change_log::ChangeLog;
 use maintenance::Maintenance;
+use point_in_time::PointInTime;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]

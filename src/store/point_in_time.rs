@@ -149,7 +149,7 @@ mod tests {
     use crate::event::{Actor, Details, Event, Head, Verb};
     use crate::store::folder::DataFolder;
     use crate::store::local::StoreLimits;
-    use crate::store::maintenance::{Retention, Maintenance as _};
+    use crate::store::maintenance::{Maintenance as _, RetentionPolicy};
     use crate::store::{Change, Store as _};
 
     fn moment(second: i64) -> Timestamp {
@@ -200,7 +200,7 @@ mod tests {
         (1..=40).for_each(|second| change(&store, second, MIB));
         let oldest = store.snapshot(moment(40)).unwrap().snapshot;
         (41..=45).for_each(|second| change(&store, second, MIB));
-        let keeping = Retention { snapshots: 2, journal: Some(Duration::ZERO) };
+        let keeping = RetentionPolicy { snapshots: 2, journal: Some(Duration::ZERO) };
         assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
 
         let begin = store.history.begin().unwrap().sequence;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::check::Check;
 use super::database::Database;
-use super::memory::{Fence, Memory, Lookup, HeldUpTo};
+use super::memory::{Fence, HeldUpTo, Lookup, Memory};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 

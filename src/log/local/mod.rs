@@ -200,9 +200,7 @@ impl LocalLog {
         while self.allocated < target {
             let length = (target - self.allocated).min(STEP_BYTES);
             let zeros = step.get(..length as usize).unwrap_or(&step);
-            self.file
-                .write_all_at(zeros, self.allocated)
-                .map_err(LogError::io("extend", path))?;
+            self.file.write_all_at(zeros, self.allocated).map_err(LogError::io("extend", path))?;
             self.allocated += length;
         }
         self.file.sync_all().map_err(LogError::io("sync", path))
@@ -217,9 +215,7 @@ fn create_folder(folder: &Path) -> Result<(), LogError> {
 
 /// Makes it durable which files a folder holds.
 fn sync_folder(folder: &Path) -> Result<(), LogError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(LogError::io("sync", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io("sync", folder))
 }
 
 #[cfg(test)]

@@ -138,11 +138,7 @@ impl Segment {
     }
 
     fn damaged(&self, offset: usize, reason: impl Into<String>) -> LogError {
-        LogError::Damaged {
-            path: self.path.clone(),
-            offset: offset as u64,
-            reason: reason.into(),
-        }
+        LogError::Damaged { path: self.path.clone(), offset: offset as u64, reason: reason.into() }
     }
 
     /// Reads the frames up to `upto`, which must be there and follow `before`; answers the last one.

@@ -3,7 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::event::{Actor, Details, Event, Verb};
+use crate::event::{Actor, Details, Event, Head, Verb};
+use crate::log::Write;
 
 struct Folder(PathBuf);
 
@@ -244,7 +245,9 @@ fn a_reader_begins_at_the_file_in_which_a_moment_or_a_change_is() {
     let second = |number: i64| jiff::Timestamp::from_second(number).unwrap();
     for number in 1..=40 {
         let LogEntry { head, writes } = entry(1024 * 1024);
-        journal.append(&[LogEntry { head: Head { time: second(number), ..head }, writes }]).unwrap();
+        journal
+            .append(&[LogEntry { head: Head { time: second(number), ..head }, writes }])
+            .unwrap();
     }
     let history = journal.history();
     let begins = |number: i64| history.before(second(number)).unwrap();

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
     use crate::log::local::segment;
-    use crate::log::{LogEntry, Hash, Write, frame};
+    use crate::log::{Hash, LogEntry, Write, frame};
 
     /// How many changes a file has.
     const CHANGES: usize = 6;

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot, WRITES,
-    VerifiedSnapshot,
+    BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot,
+    VerifiedSnapshot, WRITES,
 };
 use crate::log::{Position, Write, decode_writes};
 use crate::store::StoreError;

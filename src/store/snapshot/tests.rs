@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::log::local::{LogFiles, LocalLog};
-use crate::log::{Entry, Write};
+use crate::log::local::{LocalLog, LogFiles};
+use crate::log::{LogEntry, Write};
 use crate::store::{Read, StoreError};
 
 type Keys = BTreeMap<Vec<u8>, Bytes>;
@@ -36,7 +36,7 @@ impl Moving {
         let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: String::new() };
         let (time, details) = (Timestamp::UNIX_EPOCH, Details::default());
         let head = Head { time, actor: Actor::System, event, details };
-        self.journal.lock().unwrap().append(&[Entry { head, writes: writes.to_vec() }]).unwrap();
+        self.journal.lock().unwrap().append(&[LogEntry { head, writes: writes.to_vec() }]).unwrap();
         carry_out(&mut self.keys.lock().unwrap(), writes.to_vec());
     }
 
