@@ -10,7 +10,7 @@ use super::output;
 use crate::app;
 use crate::config::Config;
 use crate::operator::{Reply, Request};
-use crate::store::backup::{self, Backup as Saved};
+use crate::store::backup::{self, VerifiedBackup as Saved};
 
 #[derive(Args)]
 pub(super) struct Backup {
