@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::operator::{Operator, unexpected};
 use super::output::{self, Table};
-use super::since;
+use super::time_arg;
 use crate::app;
 use crate::config::Config;
 use crate::log::Position;
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Args)]
 pub(super) struct Audit {
     /// What was changed at that moment or later: 2026-03-01T08:15:00Z, 2026-03-01, or so long ago: 24h
-    #[arg(long, value_name = "TIME", value_parser = since::parse)]
+    #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
     /// What concerns this account, by its id or by a userName that it has or had
     #[arg(long, value_name = "USER")]

@@ -15,7 +15,7 @@ mod output;
 mod restore;
 mod serve;
 mod setup;
-mod since;
+mod time_arg;
 mod token;
 mod undo;
 mod user;

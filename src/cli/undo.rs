@@ -5,7 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::operator::{Operator, unexpected};
-use super::{output, since};
+use super::{output, time_arg};
 use crate::config::Config;
 use crate::directory::{Action, Row, UndoReport};
 use crate::operator::{Reply, Request};
@@ -14,7 +14,7 @@ use crate::operator::{Reply, Request};
 pub(super) struct Undo {
     /// All goes back to what it was before: a moment as in 2026-03-01T08:15:00Z (without a zone: UTC),
     /// or how long ago, as in 2h
-    #[arg(long, value_parser = since::parse, value_name = "MOMENT|DURATION")]
+    #[arg(long, value_parser = time_arg::parse, value_name = "MOMENT|DURATION")]
     since: Timestamp,
     /// Only what this connection has changed, and nobody else has as well
     #[arg(long)]
