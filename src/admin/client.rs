@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::SOCKET;
 use crate::operator::audit::Ask;
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// # Errors
 ///
 /// The operating system's, if a server is there and can't be asked.
-pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
+pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<OperatorReply>> {
     let mut stream = match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(stream) => stream,
         Err(error) => {
@@ -33,10 +33,10 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
         }
     };
     let patience = match request {
-        Request::Snapshot
-        | Request::Verify
-        | Request::Undo { .. }
-        | Request::Audit(Ask::Verify { .. }) => LONG_ANSWER_TIMEOUT,
+        OperatorRequest::Snapshot
+        | OperatorRequest::Verify
+        | OperatorRequest::Undo { .. }
+        | OperatorRequest::Audit(Ask::Verify { .. }) => LONG_ANSWER_TIMEOUT,
         _ => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(patience))?;

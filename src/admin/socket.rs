@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::SOCKET;
 use crate::event::Actor;
-use crate::operator::{Office, Reply, Request, execute};
+use crate::operator::{Office, OperatorReply, OperatorRequest, execute};
 
 /// How many bytes a request may have.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
@@ -94,7 +94,7 @@ async fn answer(stream: UnixStream, owner: u32, office: Arc<Office>) -> io::Resu
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(MAX_REQUEST_BYTES));
         tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
-        match serde_json::from_str::<Request>(&line) {
+        match serde_json::from_str::<OperatorRequest>(&line) {
             Ok(request) => {
                 let actor = Actor::Operator { uid: Some(uid) };
                 // The writer is waited for: not on a thread that serves clients.
@@ -104,13 +104,15 @@ async fn answer(stream: UnixStream, owner: u32, office: Arc<Office>) -> io::Resu
                 .await
                 .map_err(io::Error::other)?
             }
-            Err(error) => Reply::Failed(format!(
+            Err(error) => OperatorReply::Failed(format!(
                 "the running server does not understand this command ({error}); is it of another version?"
             )),
         }
     } else {
         tracing::warn!(uid, "refused on the admin socket");
-        Reply::Failed(format!("the server runs as user {owner}; run this command as that user"))
+        OperatorReply::Failed(format!(
+            "the server runs as user {owner}; run this command as that user"
+        ))
     };
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');

@@ -18,7 +18,7 @@ use crate::log::Position;
 use crate::log::local::LogFiles;
 use crate::operator::audit::{self, Ask, Entry, Sought, Told, Verified};
 use crate::operator::inspect::{Kind, Shown};
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 
@@ -122,9 +122,9 @@ impl<'a> Trail<'a> {
 
     /// Asks the server that runs; `None` if none does.
     fn ask_server(&self, ask: Ask) -> Result<Option<Told>> {
-        match Operator::new(self.config).ask_server(&Request::Audit(ask))? {
-            Some(Reply::Audit(told)) => Ok(Some(told)),
-            Some(Reply::Failed(reason)) => bail!("{reason}"),
+        match Operator::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
+            Some(OperatorReply::Audit(told)) => Ok(Some(told)),
+            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
             None => Ok(None),
         }
@@ -138,8 +138,8 @@ impl<'a> Trail<'a> {
         let mut accounts = BTreeSet::new();
         // Who got the name before the trail begins is known to the directory alone.
         let (kind, name) = (Kind::User, user.to_owned());
-        let request = Request::ShowResource { kind, name, access: false };
-        if let Some(Reply::Resource(Shown { resource, .. })) =
+        let request = OperatorRequest::ShowResource { kind, name, access: false };
+        if let Some(OperatorReply::Resource(Shown { resource, .. })) =
             Operator::new(self.config).ask_server(&request)?
         {
             let id = resource.get("id").and_then(|id| id.as_str());

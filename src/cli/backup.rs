@@ -9,7 +9,7 @@ use super::operator::{Operator, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 use crate::store::backup::{self, VerifiedBackup as Saved};
 
 #[derive(Args)]
@@ -34,7 +34,9 @@ impl Backup {
     }
 
     fn save(&self, config: &Config) -> Result<Saved> {
-        let Reply::Snapshot { name, sha256 } = Operator::new(config).ask(Request::Snapshot)? else {
+        let OperatorReply::Snapshot { name, sha256 } =
+            Operator::new(config).ask(OperatorRequest::Snapshot)?
+        else {
             return unexpected();
         };
         let saved = backup::save(&config.data_dir, &name, &self.file)?;

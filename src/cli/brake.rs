@@ -7,7 +7,7 @@ use super::operator::{Operator, unexpected};
 use super::{output, the_connection};
 use crate::config::Config;
 use crate::operator::brake::BrakeInfo;
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
 pub(super) struct Brake {
@@ -41,15 +41,15 @@ impl Brake {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let mut operator = Operator::new(config);
         match self.command.unwrap_or(BrakeCommand::Status { json: false }) {
-            BrakeCommand::Status { json } => match operator.ask(Request::ShowBrakes)? {
-                Reply::Brakes(brakes) if json => output::json(&brakes),
-                Reply::Brakes(brakes) => print(&brakes),
+            BrakeCommand::Status { json } => match operator.ask(OperatorRequest::ShowBrakes)? {
+                OperatorReply::Brakes(brakes) if json => output::json(&brakes),
+                OperatorReply::Brakes(brakes) => print(&brakes),
                 _ => unexpected(),
             },
             BrakeCommand::Hold { connection } => {
                 let connection = the_connection(config, connection)?;
-                match operator.ask(Request::HoldBrake { connection })? {
-                    Reply::BrakeHeld { connection, hold } => output::tell(&format!(
+                match operator.ask(OperatorRequest::HoldBrake { connection })? {
+                    OperatorReply::BrakeHeld { connection, hold } => output::tell(&format!(
                         "Changes of connection {connection} are held since {}: {}. They are answered with 503; \
                          reading goes on. `scimd brake release --connection {connection}` ends it.",
                         output::moment(Some(hold.since), ""),
@@ -59,8 +59,8 @@ impl Brake {
                 }
             }
             BrakeCommand::Release { connection } => {
-                match operator.ask(Request::ReleaseBrake { connection })? {
-                    Reply::BrakeReleased { connection, hold } => output::tell(&format!(
+                match operator.ask(OperatorRequest::ReleaseBrake { connection })? {
+                    OperatorReply::BrakeReleased { connection, hold } => output::tell(&format!(
                         "Connection {connection} is released: its changes are taken on again, and counting begins \
                          anew. It was held since {}: {}.",
                         output::moment(Some(hold.since), ""),

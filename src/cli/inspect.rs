@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::operator::{Operator, unexpected};
 use super::output::{self, JsonArray, Table};
 use crate::operator::inspect::{Kind, Shown};
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 
 /// A resource, as it is served.
 pub(super) type Served = Map<String, Value>;
@@ -41,8 +41,8 @@ pub(super) fn pages(
 ) -> Result<()> {
     let mut next = Some(String::new());
     while let Some(cursor) = next {
-        let request = Request::ListResources { kind, cursor, access };
-        let Reply::Resources { resources, next: following } = operator.ask(request)? else {
+        let request = OperatorRequest::ListResources { kind, cursor, access };
+        let OperatorReply::Resources { resources, next: following } = operator.ask(request)? else {
             return unexpected();
         };
         visit(resources)?;
@@ -59,8 +59,8 @@ pub(super) fn find(
     name: String,
     access: bool,
 ) -> Result<Shown> {
-    match operator.ask(Request::ShowResource { kind, name, access })? {
-        Reply::Resource(resource) => Ok(resource),
+    match operator.ask(OperatorRequest::ShowResource { kind, name, access })? {
+        OperatorReply::Resource(resource) => Ok(resource),
         _ => unexpected(),
     }
 }
@@ -73,8 +73,8 @@ pub(super) fn members(
 ) -> Result<()> {
     let mut after = None;
     loop {
-        let request = Request::ListMembers { group: group.to_owned(), after };
-        let Reply::Members { members, next } = operator.ask(request)? else {
+        let request = OperatorRequest::ListMembers { group: group.to_owned(), after };
+        let OperatorReply::Members { members, next } = operator.ask(request)? else {
             return unexpected();
         };
         visit(members)?;

@@ -9,7 +9,7 @@ use crate::app;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::event::Actor;
-use crate::operator::{Reply, Request, execute};
+use crate::operator::{OperatorReply, OperatorRequest, execute};
 
 /// An operator at the admin door.
 pub(super) struct Operator<'a> {
@@ -28,14 +28,14 @@ impl<'a> Operator<'a> {
     /// # Errors
     ///
     /// Why it was not done, or why nobody could be asked.
-    pub(super) fn ask(&mut self, request: Request) -> Result<Reply> {
+    pub(super) fn ask(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
         match self.reply(request)? {
-            Reply::Failed(reason) => bail!("{reason}"),
+            OperatorReply::Failed(reason) => bail!("{reason}"),
             reply => Ok(reply),
         }
     }
 
-    fn reply(&mut self, request: Request) -> Result<Reply> {
+    fn reply(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
         if self.directory.is_none()
             && let Some(reply) = self.ask_server(&request)?
         {
@@ -54,7 +54,7 @@ impl<'a> Operator<'a> {
     /// # Errors
     ///
     /// A server runs and can't be asked.
-    pub(super) fn ask_server(&self, request: &Request) -> Result<Option<Reply>> {
+    pub(super) fn ask_server(&self, request: &OperatorRequest) -> Result<Option<OperatorReply>> {
         let folder = self.config.data_dir.display();
         client::ask(&self.config.data_dir, request).map_err(|error| {
             let denied = error.kind() == ErrorKind::PermissionDenied;

@@ -10,7 +10,7 @@ use crate::connection::setup::curl;
 use crate::directory::{Directory, UnknownAccess};
 use crate::event::Actor;
 use crate::logging;
-use crate::operator::{Reply, Request, execute};
+use crate::operator::{OperatorReply, OperatorRequest, execute};
 
 /// How long a token of the first boot is valid.
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
@@ -73,11 +73,15 @@ fn welcome(
             ))?;
             continue;
         }
-        let request =
-            Request::GenerateToken { connection: name.clone(), valid_for: Some(TOKEN_VALIDITY) };
+        let request = OperatorRequest::GenerateToken {
+            connection: name.clone(),
+            valid_for: Some(TOKEN_VALIDITY),
+        };
         let secret = match execute(directory, &site, Actor::System, request) {
-            Reply::Generated { secret, .. } => secret,
-            Reply::Failed(reason) => bail!("can't make a token for connection {name}: {reason}"),
+            OperatorReply::Generated { secret, .. } => secret,
+            OperatorReply::Failed(reason) => {
+                bail!("can't make a token for connection {name}: {reason}")
+            }
             _ => bail!("can't make a token for connection {name}"),
         };
         output::line(&format!("Token        {secret}"))?;

@@ -11,7 +11,7 @@ use super::operator::{Operator, unexpected};
 use super::{output, the_connection};
 use crate::app;
 use crate::config::{Config, duration};
-use crate::operator::{Reply, Request, TokenInfo};
+use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -81,28 +81,33 @@ impl TokenCommand {
         match self {
             Self::Generate { connection, new } => {
                 let connection = the_connection(config, connection)?;
-                new.make(config, |valid_for| Request::GenerateToken { connection, valid_for })
+                new.make(config, |valid_for| OperatorRequest::GenerateToken {
+                    connection,
+                    valid_for,
+                })
             }
             Self::Reset { connection, overlap, new } => {
                 let connection = the_connection(config, Some(connection))?;
-                new.make(config, |valid_for| Request::ResetTokens {
+                new.make(config, |valid_for| OperatorRequest::ResetTokens {
                     connection,
                     valid_for,
                     overlap,
                 })
             }
-            Self::List { json } => match Operator::new(config).ask(Request::ListTokens)? {
-                Reply::Tokens(tokens) if json => output::json(&tokens),
-                Reply::Tokens(tokens) => list(&tokens),
+            Self::List { json } => match Operator::new(config).ask(OperatorRequest::ListTokens)? {
+                OperatorReply::Tokens(tokens) if json => output::json(&tokens),
+                OperatorReply::Tokens(tokens) => list(&tokens),
                 _ => unexpected(),
             },
-            Self::Revoke { id } => match Operator::new(config).ask(Request::RevokeToken { id })? {
-                Reply::Revoked(token) => output::tell(&format!(
-                    "Token {} of connection {} is revoked: it opens nothing any more.",
-                    token.id, token.connection
-                )),
-                _ => unexpected(),
-            },
+            Self::Revoke { id } => {
+                match Operator::new(config).ask(OperatorRequest::RevokeToken { id })? {
+                    OperatorReply::Revoked(token) => output::tell(&format!(
+                        "Token {} of connection {} is revoked: it opens nothing any more.",
+                        token.id, token.connection
+                    )),
+                    _ => unexpected(),
+                }
+            }
         }
     }
 }
@@ -111,13 +116,13 @@ impl NewToken {
     fn make(
         self,
         config: &Config,
-        request: impl FnOnce(Option<Duration>) -> Request,
+        request: impl FnOnce(Option<Duration>) -> OperatorRequest,
     ) -> Result<()> {
         // The file comes first: a token that can't be handed over must not be made.
         let file = self.output.as_deref().map(output::create).transpose()?;
         let reply = Operator::new(config).ask(request(self.expires.0));
         let (secret, token, limited) = match reply {
-            Ok(Reply::Generated { secret, token, limited }) => (secret, token, limited),
+            Ok(OperatorReply::Generated { secret, token, limited }) => (secret, token, limited),
             failed => {
                 if let Some(path) = &self.output {
                     // It is empty and was made a moment ago.

@@ -8,7 +8,7 @@ use super::operator::{Operator, unexpected};
 use super::{output, time_arg};
 use crate::config::Config;
 use crate::directory::{Action, Row, UndoReport};
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
 pub(super) struct Undo {
@@ -32,13 +32,13 @@ pub(super) struct Undo {
 
 impl Undo {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let request = Request::Undo {
+        let request = OperatorRequest::Undo {
             since: self.since,
             connection: self.connection,
             drop_unknown_access: self.drop_unknown_access,
             dry_run: self.dry_run,
         };
-        let Reply::Undone(report) = Operator::new(config).ask(request)? else {
+        let OperatorReply::Undone(report) = Operator::new(config).ask(request)? else {
             return unexpected();
         };
         if self.json { output::json(&report) } else { print(&report, self.dry_run) }

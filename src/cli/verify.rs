@@ -7,7 +7,7 @@ use super::operator::{Operator, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
-use crate::operator::{Reply, Request};
+use crate::operator::{OperatorReply, OperatorRequest};
 use crate::store::check::Check;
 use crate::store::local::mark_for_compaction;
 
@@ -24,9 +24,9 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let (checks, served) = match Operator::new(config).ask_server(&Request::Verify)? {
-            Some(Reply::Verified(checks)) => (checks, true),
-            Some(Reply::Failed(reason)) => bail!("{reason}"),
+        let (checks, served) = match Operator::new(config).ask_server(&OperatorRequest::Verify)? {
+            Some(OperatorReply::Verified(checks)) => (checks, true),
+            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => return unexpected(),
             None => (app::verify(config)?, false),
         };
@@ -70,11 +70,11 @@ fn print(checks: &[Check]) -> Result<()> {
 
 fn compact(config: &Config, served: bool) -> Result<()> {
     if served {
-        return match Operator::new(config).ask_server(&Request::Compact)? {
-            Some(Reply::AtNextStart) => {
+        return match Operator::new(config).ask_server(&OperatorRequest::Compact)? {
+            Some(OperatorReply::AtNextStart) => {
                 output::tell("A server runs: the database is compacted at its next start.")
             }
-            Some(Reply::Failed(reason)) => bail!("{reason}"),
+            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
             None => bail!("the server has stopped; run the command again"),
         };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reply, failed};
+use super::{OperatorReply, failed};
 use crate::directory::{BrakeStatus, Directory, Hold, HoldBrake, ReleaseBrake};
 use crate::event::Actor;
 
@@ -29,24 +29,28 @@ impl From<BrakeStatus> for BrakeInfo {
     }
 }
 
-pub(super) fn show(directory: &Directory) -> Reply {
+pub(super) fn show(directory: &Directory) -> OperatorReply {
     match directory.brakes() {
-        Ok(brakes) => Reply::Brakes(brakes.into_iter().map(BrakeInfo::from).collect()),
+        Ok(brakes) => OperatorReply::Brakes(brakes.into_iter().map(BrakeInfo::from).collect()),
         Err(error) => failed(error),
     }
 }
 
-pub(super) fn hold(directory: &Directory, actor: Actor, connection: String) -> Reply {
+pub(super) fn hold(directory: &Directory, actor: Actor, connection: String) -> OperatorReply {
     let command = HoldBrake { connection: connection.clone() };
     match directory.submit(actor, command).wait() {
-        Ok(hold) => Reply::BrakeHeld { connection, hold },
+        Ok(hold) => OperatorReply::BrakeHeld { connection, hold },
         Err(error) => failed(error),
     }
 }
 
-pub(super) fn release(directory: &Directory, actor: Actor, connection: Option<String>) -> Reply {
+pub(super) fn release(
+    directory: &Directory,
+    actor: Actor,
+    connection: Option<String>,
+) -> OperatorReply {
     match directory.submit(actor, ReleaseBrake { connection }).wait() {
-        Ok((connection, hold)) => Reply::BrakeReleased { connection, hold },
+        Ok((connection, hold)) => OperatorReply::BrakeReleased { connection, hold },
         Err(error) => failed(error),
     }
 }

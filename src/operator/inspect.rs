@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Reply, failed};
+use super::{OperatorReply, failed};
 use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, Stored};
 use crate::scim::projection::Projection;
@@ -89,7 +89,7 @@ pub(super) fn list(
     kind: Kind,
     cursor: String,
     access: bool,
-) -> Reply {
+) -> OperatorReply {
     let page = kind.resource_type(directory).and_then(|resource_type| {
         let search = Search {
             targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
@@ -111,7 +111,7 @@ pub(super) fn list(
         Ok((resources, page.next_cursor))
     });
     match page {
-        Ok((resources, next)) => Reply::Resources { resources, next },
+        Ok((resources, next)) => OperatorReply::Resources { resources, next },
         Err(error) => failed(error),
     }
 }
@@ -123,7 +123,7 @@ pub(super) fn retrieve(
     kind: Kind,
     name: &str,
     access: bool,
-) -> Reply {
+) -> OperatorReply {
     let resource = kind.resource_type(directory).and_then(|resource_type| {
         let members = resource_type.members().map(|members| members.name.as_str());
         let projection = Projection::parse(&resource_type, None, members)?;
@@ -131,7 +131,7 @@ pub(super) fn retrieve(
         let stored = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
         show(base_url, &resource_type, &stored, &projection)
     });
-    resource.map_or_else(failed, Reply::Resource)
+    resource.map_or_else(failed, OperatorReply::Resource)
 }
 
 /// A part of a group's members: those behind one, or the first.
@@ -140,14 +140,14 @@ pub(super) fn members(
     base_url: &str,
     group: &str,
     after: Option<&str>,
-) -> Reply {
+) -> OperatorReply {
     let Some(group) = ResourceId::parse(group) else {
-        return Reply::Members { members: Vec::new(), next: None };
+        return OperatorReply::Members { members: Vec::new(), next: None };
     };
     match directory.members(group, after.and_then(ResourceId::parse), MEMBERS) {
         Ok(members) => {
             let last = members.last().filter(|_| members.len() == MEMBERS);
-            Reply::Members {
+            OperatorReply::Members {
                 next: last.map(|last| last.id.to_string()),
                 members: members.iter().map(|member| json!(member.served(base_url))).collect(),
             }

@@ -46,7 +46,7 @@ pub struct Office {
 /// What an operator asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Request {
+pub enum OperatorRequest {
     /// Make a token.
     GenerateToken {
         /// For which connection.
@@ -153,7 +153,7 @@ impl From<Token> for TokenInfo {
 /// What an operator gets. It has no `Debug`: it may carry a new token.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reply {
+pub enum OperatorReply {
     /// A new token.
     Generated {
         /// The secret itself, for the operator alone.
@@ -219,73 +219,84 @@ pub enum Reply {
 }
 
 /// Does what an operator asks for.
-pub fn execute(directory: &Directory, site: &Site, actor: Actor, request: Request) -> Reply {
+pub fn execute(
+    directory: &Directory,
+    site: &Site,
+    actor: Actor,
+    request: OperatorRequest,
+) -> OperatorReply {
     match request {
-        Request::GenerateToken { connection, .. }
-        | Request::ResetTokens { connection, .. }
-        | Request::HoldBrake { connection }
+        OperatorRequest::GenerateToken { connection, .. }
+        | OperatorRequest::ResetTokens { connection, .. }
+        | OperatorRequest::HoldBrake { connection }
             if !site.connections.contains(&connection) =>
         {
-            Reply::Failed(format!(
+            OperatorReply::Failed(format!(
                 "there is no connection \"{}\"; the configuration has {}",
                 connection.escape_debug(),
                 site.connections.join(", ")
             ))
         }
-        Request::GenerateToken { connection, valid_for } => {
+        OperatorRequest::GenerateToken { connection, valid_for } => {
             generated(directory.submit(actor, Generate { connection, valid_for }).wait())
         }
-        Request::ResetTokens { connection, valid_for, overlap } => {
+        OperatorRequest::ResetTokens { connection, valid_for, overlap } => {
             generated(directory.submit(actor, Reset { connection, valid_for, overlap }).wait())
         }
-        Request::ListTokens => {
-            Reply::Tokens(directory.tokens().into_iter().map(TokenInfo::from).collect())
+        OperatorRequest::ListTokens => {
+            OperatorReply::Tokens(directory.tokens().into_iter().map(TokenInfo::from).collect())
         }
-        Request::RevokeToken { id } => match directory.submit(actor, Revoke { id }).wait() {
-            Ok(token) => Reply::Revoked(token.into()),
-            Err(error) => failed(error),
-        },
-        Request::ListResources { kind, cursor, access } => {
+        OperatorRequest::RevokeToken { id } => {
+            match directory.submit(actor, Revoke { id }).wait() {
+                Ok(token) => OperatorReply::Revoked(token.into()),
+                Err(error) => failed(error),
+            }
+        }
+        OperatorRequest::ListResources { kind, cursor, access } => {
             inspect::list(directory, &site.base_url, kind, cursor, access)
         }
-        Request::ShowResource { kind, name, access } => {
+        OperatorRequest::ShowResource { kind, name, access } => {
             inspect::retrieve(directory, &site.base_url, kind, &name, access)
         }
-        Request::ListMembers { group, after } => {
+        OperatorRequest::ListMembers { group, after } => {
             inspect::members(directory, &site.base_url, &group, after.as_deref())
         }
-        Request::Snapshot => match directory.snapshot() {
+        OperatorRequest::Snapshot => match directory.snapshot() {
             Ok(VerifiedSnapshot { snapshot, sha256, .. }) => {
-                Reply::Snapshot { name: snapshot.name(), sha256 }
+                OperatorReply::Snapshot { name: snapshot.name(), sha256 }
             }
             Err(error) => failed(error.into()),
         },
-        Request::Verify => Reply::Verified(directory.verify()),
-        Request::Audit(ask) => match audit::answer(directory.trail(), directory.registry(), ask) {
-            Ok(told) => Reply::Audit(told),
-            Err(error) => Reply::Failed(with_causes(&error)),
-        },
-        Request::Compact => match directory.compact_at_next_start() {
-            Ok(()) => Reply::AtNextStart,
+        OperatorRequest::Verify => OperatorReply::Verified(directory.verify()),
+        OperatorRequest::Audit(ask) => {
+            match audit::answer(directory.trail(), directory.registry(), ask) {
+                Ok(told) => OperatorReply::Audit(told),
+                Err(error) => OperatorReply::Failed(with_causes(&error)),
+            }
+        }
+        OperatorRequest::Compact => match directory.compact_at_next_start() {
+            Ok(()) => OperatorReply::AtNextStart,
             Err(error) => failed(error.into()),
         },
-        Request::ShowBrakes => brake::show(directory),
-        Request::HoldBrake { connection } => brake::hold(directory, actor, connection),
-        Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
-        Request::Undo { since, connection, drop_unknown_access, dry_run } => {
+        OperatorRequest::ShowBrakes => brake::show(directory),
+        OperatorRequest::HoldBrake { connection } => brake::hold(directory, actor, connection),
+        OperatorRequest::ReleaseBrake { connection } => {
+            brake::release(directory, actor, connection)
+        }
+        OperatorRequest::Undo { since, connection, drop_unknown_access, dry_run } => {
             let unknown = match drop_unknown_access {
                 true => UnknownAccess::Drop,
                 false => UnknownAccess::Refuse,
             };
             let asked = Undo { since, connection, unknown, dry_run };
-            directory.undo(&actor, &asked).map_or_else(failed, Reply::Undone)
+            directory.undo(&actor, &asked).map_or_else(failed, OperatorReply::Undone)
         }
     }
 }
 
-fn generated(outcome: Result<Generated, DirectoryError>) -> Reply {
+fn generated(outcome: Result<Generated, DirectoryError>) -> OperatorReply {
     match outcome {
-        Ok(Generated { secret, token, limited, revoked }) => Reply::Generated {
+        Ok(Generated { secret, token, limited, revoked }) => OperatorReply::Generated {
             secret: secret.expose().to_owned(),
             token: token.into(),
             limited: limited.into_iter().chain(revoked).map(TokenInfo::from).collect(),
@@ -300,8 +311,8 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn failed(error: DirectoryError) -> Reply {
-    Reply::Failed(match error {
+fn failed(error: DirectoryError) -> OperatorReply {
+    OperatorReply::Failed(match error {
         DirectoryError::NotFound { kind, id } => {
             let kind = kind.to_lowercase();
             format!("there is no {kind} {id}; `scimd {kind} list` shows those that there are")
