@@ -35,7 +35,7 @@ use crate::log::Position;
 use crate::log::local::LogFiles;
 use crate::logging::LevelSwitch;
 use crate::operator::audit::Verified;
-use crate::operator::{Office, Site};
+use crate::operator::{OperatorContext, SiteInfo};
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;
@@ -252,10 +252,10 @@ async fn run(
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
-    let office = Office { directory: Arc::clone(&directory), site: site(&config) };
+    let context = OperatorContext { directory: Arc::clone(&directory), site: site_info(&config) };
     let places = Places {
         door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
-        office: Arc::new(ArcSwap::from_pointee(office)),
+        context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
     };
     tracing::info!(%address, endpoint = endpoint(&config), "listening");
@@ -292,11 +292,11 @@ async fn run(
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,
         () = tell_metrics(metrics, monitor) => Drained::Complete,
-        () = admin.serve(Arc::clone(&places.office)) => Drained::Complete,
+        () = admin.serve(Arc::clone(&places.context)) => Drained::Complete,
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(in_force, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
-        () = expiry::keep_telling(places.office.clone(), places.listener.clone()) => Drained::Complete,
+        () = expiry::keep_telling(places.context.clone(), places.listener.clone()) => Drained::Complete,
     };
     door.flush_denials();
     if let Drained::Cut(connections) = drained {
@@ -369,8 +369,11 @@ async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
 }
 
 /// What commands need of the configuration.
-pub fn site(config: &Config) -> Site {
-    Site { connections: config.connections.keys().cloned().collect(), base_url: endpoint(config) }
+pub fn site_info(config: &Config) -> SiteInfo {
+    SiteInfo {
+        connections: config.connections.keys().cloned().collect(),
+        base_url: endpoint(config),
+    }
 }
 
 /// The URL that is told to identity providers.

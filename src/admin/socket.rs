@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::SOCKET;
 use crate::event::Actor;
-use crate::operator::{Office, OperatorReply, OperatorRequest, execute};
+use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
 
 /// How many bytes a request may have.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
@@ -57,8 +57,8 @@ impl AdminSocket {
         Ok(Self { listener, path, owner })
     }
 
-    /// Answers requests until dropped, each by what is in the office at its time.
-    pub async fn serve(&self, office: Arc<ArcSwap<Office>>) {
+    /// Answers requests until dropped, each by what is in the context at its time.
+    pub async fn serve(&self, context: Arc<ArcSwap<OperatorContext>>) {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -68,10 +68,10 @@ impl AdminSocket {
                     continue;
                 }
             };
-            let office = office.load_full();
+            let context = context.load_full();
             let owner = self.owner;
             tokio::spawn(async move {
-                let exchange = answer(stream, owner, office);
+                let exchange = answer(stream, owner, context);
                 if let Err(error) = exchange.await {
                     tracing::warn!(%error, "a command on the admin socket got no answer");
                 }
@@ -87,7 +87,7 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn answer(stream: UnixStream, owner: u32, office: Arc<Office>) -> io::Result<()> {
+async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
     let reply = if uid == owner || uid == 0 {
@@ -99,7 +99,7 @@ async fn answer(stream: UnixStream, owner: u32, office: Arc<Office>) -> io::Resu
                 let actor = Actor::Operator { uid: Some(uid) };
                 // The writer is waited for: not on a thread that serves clients.
                 tokio::task::spawn_blocking(move || {
-                    execute(&office.directory, &office.site, actor, request)
+                    execute(&context.directory, &context.site, actor, request)
                 })
                 .await
                 .map_err(io::Error::other)?

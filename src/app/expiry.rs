@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::http::server;
-use crate::operator::Office;
+use crate::operator::OperatorContext;
 
 /// How often.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -17,12 +17,12 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Tells until dropped, for the first time at once.
 pub(super) async fn keep_telling(
-    office: Arc<ArcSwap<Office>>,
+    context: Arc<ArcSwap<OperatorContext>>,
     listener: Arc<ArcSwap<server::ListenerConfig>>,
 ) {
     loop {
         let soon = Clock::System.now().saturating_add(SOON).unwrap_or(Timestamp::MAX);
-        tell_of_tokens(&office.load(), soon);
+        tell_of_tokens(&context.load(), soon);
         let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
             tracing::warn!(%valid_until, "the certificate ends soon: put a newer one in its place");
@@ -32,9 +32,9 @@ pub(super) async fn keep_telling(
 }
 
 /// A connection ends with its last token; of one that has none a start and a reload tell.
-fn tell_of_tokens(office: &Office, soon: Timestamp) {
-    for name in &office.site.connections {
-        let valid = office.directory.valid_tokens(name);
+fn tell_of_tokens(context: &OperatorContext, soon: Timestamp) {
+    for name in &context.site.connections {
+        let valid = context.directory.valid_tokens(name);
         let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
         if let Some(expires) = ends.max().filter(|end| *end < soon) {
             tracing::warn!(

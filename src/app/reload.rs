@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
-use super::{server_limits, settings, site, supervisor, tell_of_missing_tokens};
+use super::{server_limits, settings, site_info, supervisor, tell_of_missing_tokens};
 use crate::access::Names;
 use crate::clock::Stopwatch;
 use crate::config::{Config, PublicUrl};
@@ -22,7 +22,7 @@ use crate::directory::{Directory, Settings, UnknownAccess};
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
-use crate::operator::Office;
+use crate::operator::OperatorContext;
 
 /// How often the files of the certificate are looked at.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub(super) struct InForce {
 #[derive(Clone)]
 pub(super) struct Places {
     pub(super) door: Arc<ScimService>,
-    pub(super) office: Arc<ArcSwap<Office>>,
+    pub(super) context: Arc<ArcSwap<OperatorContext>>,
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
 }
 
@@ -154,8 +154,9 @@ impl InForce {
         self.directory.adopt(settings, move |directory| {
             let directory = Arc::new(directory);
             let old_requests = places.door.reconfigure(Arc::clone(&directory), &for_doors);
-            let office = Office { directory: Arc::clone(&directory), site: site(&for_doors) };
-            places.office.store(Arc::new(office));
+            let context =
+                OperatorContext { directory: Arc::clone(&directory), site: site_info(&for_doors) };
+            places.context.store(Arc::new(context));
             places.listener.store(Arc::new(terms));
             let _ = tell.send((directory, old_requests));
         })?;

@@ -46,7 +46,7 @@ impl<'a> Operator<'a> {
             none => none.insert(app::open_directory(self.config, 0)?),
         };
         let actor = Actor::Operator { uid: None };
-        Ok(execute(directory, &app::site(self.config), actor, request))
+        Ok(execute(directory, &app::site_info(self.config), actor, request))
     }
 
     /// Asks the server that runs; `None` if none does.

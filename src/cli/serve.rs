@@ -62,7 +62,7 @@ fn welcome(
         output::line(&format!("Certificate  {}", path.display()))?;
         output::line(&format!("Fingerprint  SHA-256 {}", certificate.fingerprint()?))?;
     }
-    let site = app::site(config);
+    let site = app::site_info(config);
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
         if let Some(token) = directory.valid_tokens(name).pop() {

@@ -28,7 +28,7 @@ use inspect::{Kind, Shown};
 
 /// What the configuration says that is needed here.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct SiteInfo {
     /// The names of the connections.
     pub connections: Vec<String>,
     /// The URL below which resources are served.
@@ -36,11 +36,11 @@ pub struct Site {
 }
 
 /// What the admin socket answers from: the directory and the configuration of the moment.
-pub struct Office {
+pub struct OperatorContext {
     /// The directory.
     pub directory: Arc<Directory>,
     /// What the configuration says.
-    pub site: Site,
+    pub site: SiteInfo,
 }
 
 /// What an operator asks for.
@@ -221,7 +221,7 @@ pub enum OperatorReply {
 /// Does what an operator asks for.
 pub fn execute(
     directory: &Directory,
-    site: &Site,
+    site: &SiteInfo,
     actor: Actor,
     request: OperatorRequest,
 ) -> OperatorReply {
