@@ -41,7 +41,7 @@ use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
 use crate::store::local::{LocalStore, StoreLimits};
-use reload::{InForce, Places};
+use reload::{LiveConfig, Reloader};
 
 /// How long whoever asks for metrics may take for what they do.
 const METRICS_PATIENCE: Duration = Duration::from_secs(10);
@@ -253,7 +253,7 @@ async fn run(
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
     let context = OperatorContext { directory: Arc::clone(&directory), site: site_info(&config) };
-    let places = Places {
+    let live = LiveConfig {
         door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
@@ -268,11 +268,11 @@ async fn run(
     supervisor::ready(&format!("serving on {address}"));
 
     let stopping = Arc::new(AtomicBool::new(false));
-    let in_force = InForce {
+    let reloader = Reloader {
         directory: Arc::clone(&directory),
         certificate,
         levels,
-        places: places.clone(),
+        live: live.clone(),
         stopping: Arc::clone(&stopping),
         config: config.clone(),
     };
@@ -282,21 +282,21 @@ async fn run(
             _ = interrupt.recv() => "SIGINT",
         };
         stopping.store(true, Ordering::Relaxed);
-        places.door.begin_stop();
+        live.door.begin_stop();
         tracing::info!("{signal}: answering open requests, then stopping");
-        supervisor::stopping(places.listener.load().limits.drain_timeout);
+        supervisor::stopping(live.listener.load().limits.drain_timeout);
     };
-    let (listening, door) = (Arc::clone(&places.listener), Arc::clone(&places.door));
+    let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
     let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
     let drained = tokio::select! {
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,
         () = tell_metrics(metrics, monitor) => Drained::Complete,
-        () = admin.serve(Arc::clone(&places.context)) => Drained::Complete,
+        () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
         () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
-        () = reload::keep_up(in_force, hangup) => Drained::Complete,
+        () = reload::keep_up(reloader, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
-        () = expiry::keep_telling(places.context.clone(), places.listener.clone()) => Drained::Complete,
+        () = expiry::keep_telling(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     door.flush_denials();
     if let Drained::Cut(connections) = drained {

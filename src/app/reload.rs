@@ -32,19 +32,19 @@ const OLD_REQUESTS_EVERY: Duration = Duration::from_millis(20);
 const OLD_REQUESTS_GRACE: Duration = Duration::from_secs(5);
 
 /// What is in force, and where.
-pub(super) struct InForce {
+pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) certificate: Option<Certificate>,
     pub(super) directory: Arc<Directory>,
     pub(super) levels: LevelSwitch,
-    pub(super) places: Places,
+    pub(super) live: LiveConfig,
     /// Whether the server has begun to stop: then accounts follow a new catalogue at the next start.
     pub(super) stopping: Arc<AtomicBool>,
 }
 
 /// Where the doors find what they go by.
 #[derive(Clone)]
-pub(super) struct Places {
+pub(super) struct LiveConfig {
     pub(super) door: Arc<ScimService>,
     pub(super) context: Arc<ArcSwap<OperatorContext>>,
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
@@ -52,29 +52,29 @@ pub(super) struct Places {
 
 /// Reads the configuration again at each SIGHUP, and the certificate whenever its files have changed, until
 /// dropped.
-pub(super) async fn keep_up(in_force: InForce, mut hangup: Signal) {
-    let in_force = Arc::new(Mutex::new(in_force));
+pub(super) async fn keep_up(reloader: Reloader, mut hangup: Signal) {
+    let reloader = Arc::new(Mutex::new(reloader));
     let mut refused = None;
     loop {
         let asked = tokio::select! {
             received = hangup.recv() => received.is_some(),
             () = tokio::time::sleep(CERTIFICATE_EVERY) => false,
         };
-        let in_force = Arc::clone(&in_force);
+        let reloader = Arc::clone(&reloader);
         let work = tokio::task::spawn_blocking(move || {
-            let mut in_force = in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reloader = reloader.lock().unwrap_or_else(PoisonError::into_inner);
             if asked {
-                in_force.reload_and_tell();
+                reloader.reload_and_tell();
                 None
             } else {
-                in_force.renew_certificate(refused)
+                reloader.renew_certificate(refused)
             }
         });
         refused = work.await.unwrap_or_default();
     }
 }
 
-impl InForce {
+impl Reloader {
     fn reload_and_tell(&mut self) {
         supervisor::reloading();
         let watch = Stopwatch::start();
@@ -149,15 +149,15 @@ impl InForce {
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
-        let (places, for_doors) = (self.places.clone(), config.clone());
+        let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
         self.directory.adopt(settings, move |directory| {
             let directory = Arc::new(directory);
-            let old_requests = places.door.reconfigure(Arc::clone(&directory), &for_doors);
+            let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
             let context =
                 OperatorContext { directory: Arc::clone(&directory), site: site_info(&for_doors) };
-            places.context.store(Arc::new(context));
-            places.listener.store(Arc::new(terms));
+            live.context.store(Arc::new(context));
+            live.listener.store(Arc::new(terms));
             let _ = tell.send((directory, old_requests));
         })?;
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;
@@ -205,7 +205,7 @@ impl InForce {
             Ok(certificate) => {
                 let limits = server_limits(&self.config.limits);
                 let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
-                self.places.listener.store(Arc::new(terms));
+                self.live.listener.store(Arc::new(terms));
                 certificate.tell("the certificate was renewed");
                 self.certificate = Some(certificate);
                 None
