@@ -34,7 +34,7 @@ use crate::http::server::{self, Drained};
 use crate::log::Position;
 use crate::log::local::LogFiles;
 use crate::logging::LevelSwitch;
-use crate::operator::audit::Verified;
+use crate::operator::audit::AuditVerification;
 use crate::operator::{OperatorContext, SiteInfo};
 use crate::scim::schema::Registry;
 use crate::store::check::Check;
@@ -145,10 +145,10 @@ pub fn trail(config: &Config) -> Result<LogFiles> {
 /// # Errors
 ///
 /// There is none, or the folder is in use.
-pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<Verified> {
+pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<AuditVerification> {
     let journal = journal(config)?;
     let _folder = DataFolder::open(&config.data_dir)?;
-    let mut verified = Verified::default();
+    let mut verified = AuditVerification::default();
     match LogFiles::check_folder(&journal, anchors, &mut |error| verified.fault(&error)) {
         Ok(checked) => verified = verified.read(&checked),
         Err(error) => verified.fault(&error),

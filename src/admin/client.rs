@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::SOCKET;
-use crate::operator::audit::Ask;
+use crate::operator::audit::AuditQuery;
 use crate::operator::{OperatorReply, OperatorRequest};
 
 /// How long a server may take to answer.
@@ -36,7 +36,7 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
         OperatorRequest::Snapshot
         | OperatorRequest::Verify
         | OperatorRequest::Undo { .. }
-        | OperatorRequest::Audit(Ask::Verify { .. }) => LONG_ANSWER_TIMEOUT,
+        | OperatorRequest::Audit(AuditQuery::Verify { .. }) => LONG_ANSWER_TIMEOUT,
         _ => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(patience))?;

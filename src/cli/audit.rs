@@ -16,7 +16,9 @@ use crate::app;
 use crate::config::Config;
 use crate::log::Position;
 use crate::log::local::LogFiles;
-use crate::operator::audit::{self, Ask, Entry, Sought, Told, Verified};
+use crate::operator::audit::{
+    self, AuditEntry, AuditFilter, AuditQuery, AuditReply, AuditVerification,
+};
 use crate::operator::inspect::{Kind, Shown};
 use crate::operator::{OperatorReply, OperatorRequest};
 use crate::scim::resource::ResourceId;
@@ -67,8 +69,8 @@ impl Audit {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let mut trail = Trail::new(config)?;
         if self.head {
-            return match trail.ask(Ask::Head)? {
-                Told::Head(head) => output::line(&head),
+            return match trail.ask(AuditQuery::Head)? {
+                AuditReply::Head(head) => output::line(&head),
                 _ => unexpected(),
             };
         }
@@ -81,7 +83,7 @@ impl Audit {
             None => Vec::new(),
         };
         let since = self.since;
-        let sought = Sought { since, accounts, notes: self.all };
+        let sought = AuditFilter { since, accounts, notes: self.all };
         let mut printer = Printer::new(self.json);
         let reached = match (self.limit, since) {
             (None, Some(_)) => trail.behind(None, &sought, &mut printer)?,
@@ -107,7 +109,7 @@ impl<'a> Trail<'a> {
         Ok(Self { config, registry: app::vocabulary(config)?.1, files: None })
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Told> {
+    fn ask(&mut self, ask: AuditQuery) -> Result<AuditReply> {
         if self.files.is_none()
             && let Some(told) = self.ask_server(ask.clone())?
         {
@@ -121,7 +123,7 @@ impl<'a> Trail<'a> {
     }
 
     /// Asks the server that runs; `None` if none does.
-    fn ask_server(&self, ask: Ask) -> Result<Option<Told>> {
+    fn ask_server(&self, ask: AuditQuery) -> Result<Option<AuditReply>> {
         match Operator::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
             Some(OperatorReply::Audit(told)) => Ok(Some(told)),
             Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
@@ -147,8 +149,8 @@ impl<'a> Trail<'a> {
         }
         let mut after = None;
         loop {
-            match self.ask(Ask::Namesakes { name: user.to_owned(), after })? {
-                Told::Accounts { ids, reached, whole } => {
+            match self.ask(AuditQuery::Namesakes { name: user.to_owned(), after })? {
+                AuditReply::Accounts { ids, reached, whole } => {
                     accounts.extend(ids);
                     after = Some(reached);
                     if whole {
@@ -171,13 +173,13 @@ impl<'a> Trail<'a> {
     fn behind(
         &mut self,
         mut after: Option<u64>,
-        sought: &Sought,
+        sought: &AuditFilter,
         printer: &mut Printer,
     ) -> Result<u64> {
         let mut last = None;
         loop {
-            match self.ask(Ask::Behind { after, sought: sought.clone() })? {
-                Told::Part { changes, reached, end, whole } => {
+            match self.ask(AuditQuery::Behind { after, sought: sought.clone() })? {
+                AuditReply::Part { changes, reached, end, whole } => {
                     printer.print(changes)?;
                     after = Some(reached);
                     // What comes in meanwhile is left to those who follow.
@@ -191,13 +193,13 @@ impl<'a> Trail<'a> {
     }
 
     /// Prints the newest changes that are sought; answers up to which change that was.
-    fn newest(&mut self, limit: usize, sought: &Sought, printer: &mut Printer) -> Result<u64> {
-        let mut newest: VecDeque<Entry> = VecDeque::new();
+    fn newest(&mut self, limit: usize, sought: &AuditFilter, printer: &mut Printer) -> Result<u64> {
+        let mut newest: VecDeque<AuditEntry> = VecDeque::new();
         let (mut upto, mut last) = (None, None);
         loop {
             let count = limit - newest.len();
-            match self.ask(Ask::UpTo { upto, sought: sought.clone(), count })? {
-                Told::Part { changes, reached, end, whole } => {
+            match self.ask(AuditQuery::UpTo { upto, sought: sought.clone(), count })? {
+                AuditReply::Part { changes, reached, end, whole } => {
                     changes.into_iter().rev().for_each(|change| newest.push_front(change));
                     upto = Some(reached);
                     let end = *last.get_or_insert(end);
@@ -213,15 +215,15 @@ impl<'a> Trail<'a> {
 
     /// Prints what is sought as it comes, for ever. It is the server that changes things: while none
     /// runs there is nothing to print.
-    fn on_from(&mut self, reached: u64, sought: &Sought, printer: &mut Printer) -> Result<()> {
+    fn on_from(&mut self, reached: u64, sought: &AuditFilter, printer: &mut Printer) -> Result<()> {
         self.files = None;
         // From the first one on all are later.
-        let sought = Sought { since: None, ..sought.clone() };
+        let sought = AuditFilter { since: None, ..sought.clone() };
         let (mut reached, mut served) = (reached, true);
         loop {
-            let ask = Ask::Behind { after: Some(reached), sought: sought.clone() };
+            let ask = AuditQuery::Behind { after: Some(reached), sought: sought.clone() };
             match self.ask_server(ask)? {
-                Some(Told::Part { changes, reached: now, whole, .. }) => {
+                Some(AuditReply::Part { changes, reached: now, whole, .. }) => {
                     (reached, served) = (now, true);
                     printer.print(changes)?;
                     if !whole {
@@ -239,10 +241,10 @@ impl<'a> Trail<'a> {
         }
     }
 
-    fn verify(&mut self, anchors: &[Position]) -> Result<Verified> {
+    fn verify(&mut self, anchors: &[Position]) -> Result<AuditVerification> {
         let asked = anchors.iter().map(ToString::to_string).collect();
-        match self.ask_server(Ask::Verify { anchors: asked })? {
-            Some(Told::Verified(verified)) => Ok(verified),
+        match self.ask_server(AuditQuery::Verify { anchors: asked })? {
+            Some(AuditReply::Verified(verified)) => Ok(verified),
             Some(_) => unexpected(),
             None => app::verify_trail(self.config, anchors),
         }
@@ -257,7 +259,7 @@ impl Printer {
         Self((!json).then(|| Table::new(show::HEAD)))
     }
 
-    fn print(&mut self, changes: impl IntoIterator<Item = Entry>) -> Result<()> {
+    fn print(&mut self, changes: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
         let mut changes = changes.into_iter();
         match &mut self.0 {
             Some(table) => {
@@ -268,7 +270,7 @@ impl Printer {
     }
 }
 
-fn report(verified: &Verified, anchors: usize, json: bool) -> Result<()> {
+fn report(verified: &AuditVerification, anchors: usize, json: bool) -> Result<()> {
     if json {
         output::json(verified)?;
     } else {

@@ -26,7 +26,7 @@ const FAULTS: usize = 20;
 
 /// Which changes an operator wants to see.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Sought {
+pub struct AuditFilter {
     /// Those made at this moment or later.
     pub since: Option<Timestamp>,
     /// Those that concern one of these accounts, by their ids; all if there is none.
@@ -38,20 +38,20 @@ pub struct Sought {
 /// What an operator asks of the trail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
+pub enum AuditQuery {
     /// The next part behind a change; without one, from where the first can be that is sought.
     Behind {
         /// The change.
         after: Option<u64>,
         /// What is sought.
-        sought: Sought,
+        sought: AuditFilter,
     },
     /// The part up to a change, or to the end.
     UpTo {
         /// The change.
         upto: Option<u64>,
         /// What is sought.
-        sought: Sought,
+        sought: AuditFilter,
         /// How many changes are enough; the last ones are told of.
         count: usize,
     },
@@ -74,11 +74,11 @@ pub enum Ask {
 /// What the trail says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Told {
+pub enum AuditReply {
     /// A part of it.
     Part {
         /// The changes that are sought, oldest first.
-        changes: Vec<Entry>,
+        changes: Vec<AuditEntry>,
         /// Up to which change it was looked through; backwards, behind which.
         reached: u64,
         /// The last change that there is.
@@ -98,19 +98,19 @@ pub enum Told {
     /// The last change, as [`Position`] displays it.
     Head(String),
     /// Whether the chain is whole.
-    Verified(Verified),
+    Verified(AuditVerification),
 }
 
 /// One change, as the trail tells of it. The fields are those of `scimd audit --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AuditEntry {
     /// Its number.
     pub sequence: u64,
     /// When it was made.
     #[serde(serialize_with = "in_milliseconds")]
     pub time: Timestamp,
     /// Who made it.
-    pub actor: Who,
+    pub actor: AuditActor,
     /// What happened, as in `user.patched`.
     pub event: String,
     /// To whom, by its id; empty if to nobody.
@@ -125,7 +125,7 @@ pub struct Entry {
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Who {
+pub enum AuditActor {
     /// A client.
     Connection {
         /// The name of its connection.
@@ -144,7 +144,7 @@ pub enum Who {
     System,
 }
 
-impl From<Actor> for Who {
+impl From<Actor> for AuditActor {
     fn from(actor: Actor) -> Self {
         match actor {
             Actor::Connection { name, token, address } => {
@@ -156,7 +156,7 @@ impl From<Actor> for Who {
     }
 }
 
-impl From<Frame> for Entry {
+impl From<Frame> for AuditEntry {
     fn from(frame: Frame) -> Self {
         let Frame { sequence, hash, head: Head { time, actor, event, details }, .. } = frame;
         let actor = actor.into();
@@ -179,7 +179,7 @@ fn in_milliseconds<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::O
 
 /// What a check of the chain found. The fields are those of `scimd audit --verify --json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Verified {
+pub struct AuditVerification {
     /// The number of the first change that is there.
     pub first: u64,
     /// The last change, as [`Position`] displays it.
@@ -196,7 +196,7 @@ pub struct Verified {
     pub told: Vec<String>,
 }
 
-impl Verified {
+impl AuditVerification {
     /// Notes a fault.
     pub fn fault(&mut self, error: &LogError) {
         self.faults += 1;
@@ -224,30 +224,40 @@ impl Verified {
 /// # Errors
 ///
 /// The trail can't be read, or not so far back.
-pub fn answer(trail: &dyn ChangeLog, registry: &Registry, ask: Ask) -> Result<Told, StoreError> {
+pub fn answer(
+    trail: &dyn ChangeLog,
+    registry: &Registry,
+    ask: AuditQuery,
+) -> Result<AuditReply, StoreError> {
     match ask {
-        Ask::Behind { after, sought } => behind(trail, after, &sought.into()),
-        Ask::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
-        Ask::Namesakes { name, after } => namesakes(trail, &Namesakes::new(registry, &name), after),
-        Ask::Head => Ok(Told::Head(trail.end().to_string())),
-        Ask::Verify { anchors } => {
+        AuditQuery::Behind { after, sought } => behind(trail, after, &sought.into()),
+        AuditQuery::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
+        AuditQuery::Namesakes { name, after } => {
+            namesakes(trail, &Namesakes::new(registry, &name), after)
+        }
+        AuditQuery::Head => Ok(AuditReply::Head(trail.end().to_string())),
+        AuditQuery::Verify { anchors } => {
             let anchors: Vec<Position> =
                 anchors.iter().filter_map(|anchor| Position::parse(anchor)).collect();
-            let mut verified = Verified::default();
+            let mut verified = AuditVerification::default();
             let checked = trail.check(&anchors, &mut |error| verified.fault(&error))?;
-            Ok(Told::Verified(verified.read(&checked)))
+            Ok(AuditReply::Verified(verified.read(&checked)))
         }
     }
 }
 
-impl From<Sought> for Wanted {
-    fn from(Sought { since, accounts, notes }: Sought) -> Self {
+impl From<AuditFilter> for Wanted {
+    fn from(AuditFilter { since, accounts, notes }: AuditFilter) -> Self {
         let accounts = accounts.iter().filter_map(|id| ResourceId::parse(id)).collect();
         Self { since, accounts, notes }
     }
 }
 
-fn behind(trail: &dyn ChangeLog, after: Option<u64>, wanted: &Wanted) -> Result<Told, StoreError> {
+fn behind(
+    trail: &dyn ChangeLog,
+    after: Option<u64>,
+    wanted: &Wanted,
+) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
     let mut reached = match after {
         Some(after) => after,
@@ -256,11 +266,11 @@ fn behind(trail: &dyn ChangeLog, after: Option<u64>, wanted: &Wanted) -> Result<
     let mut changes = Vec::new();
     look(trail, &mut reached, |frame| {
         if wanted.takes(&frame) {
-            changes.push(Entry::from(frame));
+            changes.push(AuditEntry::from(frame));
         }
         changes.len() < CHANGES
     })?;
-    Ok(Told::Part { changes, reached, end, whole: reached >= end })
+    Ok(AuditReply::Part { changes, reached, end, whole: reached >= end })
 }
 
 /// Behind which change those stand that are wanted.
@@ -295,19 +305,19 @@ fn up_to(
     upto: Option<u64>,
     wanted: &Wanted,
     count: usize,
-) -> Result<Told, StoreError> {
+) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
     let upto = upto.unwrap_or(end).min(end);
     let beginning = beginning(trail, wanted)?;
     let mut reached = trail.before_part_of(upto)?.max(beginning).min(upto);
     let count = count.clamp(1, CHANGES);
-    let mut changes: VecDeque<Entry> = VecDeque::new();
+    let mut changes: VecDeque<AuditEntry> = VecDeque::new();
     trail.follow(reached, &mut |frame| {
         if frame.sequence > upto {
             return Ok(ControlFlow::Break(()));
         }
         if wanted.takes(&frame) {
-            changes.push_back(Entry::from(frame));
+            changes.push_back(AuditEntry::from(frame));
             if changes.len() > count {
                 changes.pop_front();
                 reached = changes.front().map_or(reached, |oldest| oldest.sequence - 1);
@@ -315,14 +325,14 @@ fn up_to(
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(Told::Part { changes: changes.into(), reached, end, whole: reached <= beginning })
+    Ok(AuditReply::Part { changes: changes.into(), reached, end, whole: reached <= beginning })
 }
 
 fn namesakes(
     trail: &dyn ChangeLog,
     namesakes: &Namesakes,
     after: Option<u64>,
-) -> Result<Told, StoreError> {
+) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
     let mut reached = match after {
         Some(after) => after,
@@ -338,5 +348,5 @@ fn namesakes(
         ids.len() < CHANGES
     })?;
     let ids = ids.iter().map(ToString::to_string).collect();
-    Ok(Told::Accounts { ids, reached, whole: reached >= end })
+    Ok(AuditReply::Accounts { ids, reached, whole: reached >= end })
 }

@@ -125,7 +125,7 @@ pub enum OperatorRequest {
         dry_run: bool,
     },
     /// Tell of the audit trail.
-    Audit(audit::Ask),
+    Audit(audit::AuditQuery),
 }
 
 /// What an operator is told of a token.
@@ -213,7 +213,7 @@ pub enum OperatorReply {
     /// What was undone, or would be.
     Undone(UndoReport),
     /// What the audit trail says.
-    Audit(audit::Told),
+    Audit(audit::AuditReply),
     /// It was not done, for this reason.
     Failed(String),
 }

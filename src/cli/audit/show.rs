@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use crate::cli::output;
 use crate::event::{Difference, Elements, Refused};
-use crate::operator::audit::{Entry, Verified, Who};
+use crate::operator::audit::{AuditActor, AuditEntry, AuditVerification};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
 
 /// How many characters tell what was changed; `--json` has the rest.
 const CHANGES: usize = 240;
 
-pub(super) fn row(change: &Entry) -> [String; 6] {
+pub(super) fn row(change: &AuditEntry) -> [String; 6] {
     let (who, from) = who(&change.actor);
     [
         change.time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -24,25 +24,25 @@ pub(super) fn row(change: &Entry) -> [String; 6] {
     ]
 }
 
-fn who(actor: &Who) -> (String, String) {
+fn who(actor: &AuditActor) -> (String, String) {
     match actor {
-        Who::Connection { connection, token, address } => {
+        AuditActor::Connection { connection, token, address } => {
             (format!("{connection} (token {token})"), address.clone())
         }
-        Who::Operator { uid: Some(uid) } => (format!("operator (uid {uid})"), String::new()),
-        Who::Operator { uid: None } => ("operator".to_owned(), String::new()),
-        Who::System => ("scimd".to_owned(), String::new()),
+        AuditActor::Operator { uid: Some(uid) } => (format!("operator (uid {uid})"), String::new()),
+        AuditActor::Operator { uid: None } => ("operator".to_owned(), String::new()),
+        AuditActor::System => ("scimd".to_owned(), String::new()),
     }
 }
 
-fn subject(change: &Entry) -> String {
+fn subject(change: &AuditEntry) -> String {
     match &change.details.name {
         Some(name) => format!("{name} ({})", change.subject),
         None => change.subject.clone(),
     }
 }
 
-fn changes(change: &Entry) -> String {
+fn changes(change: &AuditEntry) -> String {
     let details = &change.details;
     let mut told: Vec<String> = details.changes.iter().map(difference).collect();
     told.extend(details.refusals.iter().map(refused));
@@ -110,8 +110,8 @@ fn shortened(text: &str) -> String {
 }
 
 /// What a check of the chain found.
-pub(super) fn verified(verified: &Verified, anchors: usize) -> Result<()> {
-    let Verified { first, head, changes, files, torn_bytes, told, .. } = verified;
+pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<()> {
+    let AuditVerification { first, head, changes, files, torn_bytes, told, .. } = verified;
     for fault in told {
         output::line(fault)?;
     }
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn entry(details: &Value) -> Entry {
+    fn entry(details: &Value) -> AuditEntry {
         let mut entry = json!({
             "sequence": 7, "time": "2026-03-01T08:15:00.250Z",
             "actor": {"kind": "connection", "connection": "okta", "token": "df24", "address": "::1"},
