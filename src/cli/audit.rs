@@ -19,7 +19,7 @@ use crate::log::local::LogFiles;
 use crate::operator::audit::{
     self, AuditEntry, AuditFilter, AuditQuery, AuditReply, AuditVerification,
 };
-use crate::operator::inspect::{Kind, Shown};
+use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::operator::{OperatorReply, OperatorRequest};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
@@ -139,9 +139,9 @@ impl<'a> Trail<'a> {
         }
         let mut accounts = BTreeSet::new();
         // Who got the name before the trail begins is known to the directory alone.
-        let (kind, name) = (Kind::User, user.to_owned());
+        let (kind, name) = (ResourceKind::User, user.to_owned());
         let request = OperatorRequest::ShowResource { kind, name, access: false };
-        if let Some(OperatorReply::Resource(Shown { resource, .. })) =
+        if let Some(OperatorReply::Resource(ResourceView { resource, .. })) =
             Operator::new(self.config).ask_server(&request)?
         {
             let id = resource.get("id").and_then(|id| id.as_str());

@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::inspect::{self, Served, text};
 use super::operator::Operator;
 use super::output;
+use super::resource::{self, Served, text};
 use crate::config::Config;
-use crate::operator::inspect::{Kind, Shown};
+use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
@@ -50,7 +50,7 @@ impl Export {
         if let Format::Csv = self.format {
             output::line(&csv(COLUMNS.map(ToOwned::to_owned)))?;
         }
-        inspect::pages(&mut operator, Kind::User, true, |users| {
+        resource::pages(&mut operator, ResourceKind::User, true, |users| {
             users.iter().try_for_each(|user| match self.format {
                 Format::Jsonl => output::line(&object(user).to_string()),
                 Format::Csv => output::line(&csv(row(user))),
@@ -59,11 +59,11 @@ impl Export {
     }
 }
 
-fn object(Shown { resource, connection, access }: &Shown) -> Value {
+fn object(ResourceView { resource, connection, access }: &ResourceView) -> Value {
     json!({"resource": resource, "connection": connection, "access": access})
 }
 
-fn row(Shown { resource: user, connection, access }: &Shown) -> [String; 11] {
+fn row(ResourceView { resource: user, connection, access }: &ResourceView) -> [String; 11] {
     let access = access.iter().flatten().map(|piece| piece.value.as_str());
     [
         text(user, &["id"]),
@@ -83,7 +83,7 @@ fn row(Shown { resource: user, connection, access }: &Shown) -> [String; 11] {
 /// The values of a multi-valued attribute, on one line.
 fn values(user: &Served, attribute: &str) -> String {
     let value = |element: &Value| Some(element.get("value")?.as_str()?.to_owned());
-    inspect::elements(user, attribute, value).join("; ")
+    resource::elements(user, attribute, value).join("; ")
 }
 
 /// A row (RFC 4180). A cell that a spreadsheet would take for a formula is kept from being one.

@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output::{self, Table};
+use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
-use crate::operator::inspect::{Kind, Shown};
+use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::scim::schemas::common::{EXTERNAL_ID, META};
 use crate::scim::schemas::group::DISPLAY_NAME;
 
@@ -36,10 +36,10 @@ impl GroupCommand {
         match self {
             Self::List { json } => {
                 let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
-                inspect::list(&mut operator, Kind::Group, json, head, row)
+                resource::list(&mut operator, ResourceKind::Group, json, head, row)
             }
             Self::Show { group, json } => {
-                let group = inspect::find(&mut operator, Kind::Group, group, false)?;
+                let group = resource::find(&mut operator, ResourceKind::Group, group, false)?;
                 if json {
                     print_json(&mut operator, group.resource)
                 } else {
@@ -50,7 +50,7 @@ impl GroupCommand {
     }
 }
 
-fn row(Shown { resource: group, connection, .. }: &Shown) -> [String; 5] {
+fn row(ResourceView { resource: group, connection, .. }: &ResourceView) -> [String; 5] {
     [
         text(group, &["id"]),
         text(group, &[DISPLAY_NAME]),
@@ -63,7 +63,7 @@ fn row(Shown { resource: group, connection, .. }: &Shown) -> [String; 5] {
 /// Prints the group as SCIM has it, `meta` last.
 fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
     let mut all = Vec::new();
-    inspect::members(operator, &text(&group, &["id"]), |mut members| {
+    resource::members(operator, &text(&group, &["id"]), |mut members| {
         all.append(&mut members);
         Ok(())
     })?;
@@ -75,8 +75,8 @@ fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
     output::json(&group)
 }
 
-fn print(operator: &mut Operator<'_>, group: &Shown) -> Result<()> {
-    let Shown { resource: group, connection, .. } = group;
+fn print(operator: &mut Operator<'_>, group: &ResourceView) -> Result<()> {
+    let ResourceView { resource: group, connection, .. } = group;
     output::sheet(&[
         ("Id", texts(group, &["id"])),
         ("Name", texts(group, &[DISPLAY_NAME])),
@@ -88,7 +88,7 @@ fn print(operator: &mut Operator<'_>, group: &Shown) -> Result<()> {
     ])?;
     let mut table = Table::new(["MEMBER ID", "TYPE", "NAME"]);
     let mut count = 0;
-    inspect::members(operator, &text(group, &["id"]), |members| {
+    resource::members(operator, &text(group, &["id"]), |members| {
         let rows: Vec<[String; 3]> = members.iter().map(member).collect();
         if count == 0 && !rows.is_empty() {
             output::line("")?;

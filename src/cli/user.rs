@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::inspect::{self, Served, moment, text, texts};
 use super::operator::Operator;
 use super::output;
+use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
-use crate::operator::inspect::{Kind, Shown};
+use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
@@ -41,10 +41,10 @@ impl UserCommand {
         match self {
             Self::List { json } => {
                 let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
-                inspect::list(&mut operator, Kind::User, json, head, row)
+                resource::list(&mut operator, ResourceKind::User, json, head, row)
             }
             Self::Show { user, access, json } => {
-                let user = inspect::find(&mut operator, Kind::User, user, access)?;
+                let user = resource::find(&mut operator, ResourceKind::User, user, access)?;
                 match (access, json) {
                     (true, true) => output::json(&user.access),
                     (true, false) => print_access(&user),
@@ -56,7 +56,7 @@ impl UserCommand {
     }
 }
 
-fn row(Shown { resource: user, connection, .. }: &Shown) -> [String; 5] {
+fn row(ResourceView { resource: user, connection, .. }: &ResourceView) -> [String; 5] {
     [
         text(user, &["id"]),
         text(user, &[USER_NAME]),
@@ -67,7 +67,7 @@ fn row(Shown { resource: user, connection, .. }: &Shown) -> [String; 5] {
 }
 
 /// Each piece of a user's access with its sources, one on a line.
-fn print_access(user: &Shown) -> Result<()> {
+fn print_access(user: &ResourceView) -> Result<()> {
     let pieces = user.access.as_deref().unwrap_or_default();
     if pieces.is_empty() {
         let why = match active(&user.resource) {
@@ -93,7 +93,9 @@ fn active(user: &Served) -> &'static str {
     if user.get(ACTIVE) == Some(&Value::Bool(true)) { "yes" } else { "no" }
 }
 
-fn sheet(Shown { resource: user, connection, .. }: &Shown) -> Vec<(&'static str, Vec<String>)> {
+fn sheet(
+    ResourceView { resource: user, connection, .. }: &ResourceView,
+) -> Vec<(&'static str, Vec<String>)> {
     let or_none = |values: Vec<String>| match values.is_empty() {
         true => vec!["none".to_owned()],
         false => values,
@@ -106,12 +108,12 @@ fn sheet(Shown { resource: user, connection, .. }: &Shown) -> Vec<(&'static str,
         ("Display name", texts(user, &["displayName"])),
         ("Title", texts(user, &["title"])),
         ("Active", vec![active(user).to_owned()]),
-        ("Emails", inspect::elements(user, "emails", described)),
+        ("Emails", resource::elements(user, "emails", described)),
         ("Department", texts(user, &[ENTERPRISE_USER, DEPARTMENT])),
         ("Manager", texts(user, &[ENTERPRISE_USER, "manager", "value"])),
-        ("Groups", or_none(inspect::elements(user, "groups", group))),
-        ("Roles", or_none(inspect::elements(user, ROLES, described))),
-        ("Entitlements", or_none(inspect::elements(user, ENTITLEMENTS, described))),
+        ("Groups", or_none(resource::elements(user, "groups", group))),
+        ("Roles", or_none(resource::elements(user, ROLES, described))),
+        ("Entitlements", or_none(resource::elements(user, ENTITLEMENTS, described))),
         ("Connection", connection.iter().cloned().collect()),
         ("Created", vec![moment(user, "created")]),
         ("Changed", vec![moment(user, "lastModified")]),

@@ -5,7 +5,7 @@
 
 pub mod audit;
 pub mod brake;
-pub mod inspect;
+pub mod resource;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::event::Actor;
 use crate::store::check::Check;
 use crate::store::snapshot::VerifiedSnapshot;
 use brake::BrakeInfo;
-use inspect::{Kind, Shown};
+use resource::{ResourceKind, ResourceView};
 
 /// What the configuration says that is needed here.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub enum OperatorRequest {
     /// Tell of the resources of a kind, a page at a time.
     ListResources {
         /// Of which kind.
-        kind: Kind,
+        kind: ResourceKind,
         /// Where the page begins, as an earlier reply said; empty for the first.
         cursor: String,
         /// Whether to say what the access of each comes to.
@@ -82,7 +82,7 @@ pub enum OperatorRequest {
     /// Tell of one resource.
     ShowResource {
         /// Of which kind.
-        kind: Kind,
+        kind: ResourceKind,
         /// Its id, or what names it.
         name: String,
         /// Whether to say what its access comes to.
@@ -170,12 +170,12 @@ pub enum OperatorReply {
     /// A page of resources.
     Resources {
         /// The resources.
-        resources: Vec<Shown>,
+        resources: Vec<ResourceView>,
         /// Where the next page begins, if there is one.
         next: Option<String>,
     },
     /// A resource.
-    Resource(Shown),
+    Resource(ResourceView),
     /// A part of a group's members, as they are served.
     Members {
         /// The members.
@@ -253,13 +253,13 @@ pub fn execute(
             }
         }
         OperatorRequest::ListResources { kind, cursor, access } => {
-            inspect::list(directory, &site.base_url, kind, cursor, access)
+            resource::list(directory, &site.base_url, kind, cursor, access)
         }
         OperatorRequest::ShowResource { kind, name, access } => {
-            inspect::retrieve(directory, &site.base_url, kind, &name, access)
+            resource::retrieve(directory, &site.base_url, kind, &name, access)
         }
         OperatorRequest::ListMembers { group, after } => {
-            inspect::members(directory, &site.base_url, &group, after.as_deref())
+            resource::members(directory, &site.base_url, &group, after.as_deref())
         }
         OperatorRequest::Snapshot => match directory.snapshot() {
             Ok(VerifiedSnapshot { snapshot, sha256, .. }) => {

@@ -26,14 +26,14 @@ const MEMBERS: usize = 1_000;
 /// A kind of resource that operators read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ResourceKind {
     /// Users, by id or userName.
     User,
     /// Groups, by id or displayName.
     Group,
 }
 
-impl Kind {
+impl ResourceKind {
     /// The word for one of them.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,18 +62,18 @@ impl Kind {
 
 /// A resource that is told of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Shown {
+pub struct ResourceView {
     /// The resource, as it is served.
     pub resource: Map<String, Value>,
     /// The connection that manages it, if it is known.
     pub connection: Option<String>,
     /// What its access comes to, if somebody asked.
-    pub access: Option<Vec<Piece>>,
+    pub access: Option<Vec<AccessPiece>>,
 }
 
 /// A piece of an account's access.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Piece {
+pub struct AccessPiece {
     /// The entitlement.
     pub value: String,
     /// The same, for people.
@@ -86,7 +86,7 @@ pub struct Piece {
 pub(super) fn list(
     directory: &Directory,
     base_url: &str,
-    kind: Kind,
+    kind: ResourceKind,
     cursor: String,
     access: bool,
 ) -> OperatorReply {
@@ -120,7 +120,7 @@ pub(super) fn list(
 pub(super) fn retrieve(
     directory: &Directory,
     base_url: &str,
-    kind: Kind,
+    kind: ResourceKind,
     name: &str,
     access: bool,
 ) -> OperatorReply {
@@ -161,9 +161,9 @@ fn show(
     resource_type: &ResourceType,
     stored: &Stored,
     projection: &Projection,
-) -> Result<Shown, DirectoryError> {
+) -> Result<ResourceView, DirectoryError> {
     let access = stored.access.as_ref().map(|effective| {
-        let piece = |(entitlement, sources): (&Entitlement, &Vec<Source>)| Piece {
+        let piece = |(entitlement, sources): (&Entitlement, &Vec<Source>)| AccessPiece {
             value: entitlement.to_string(),
             meaning: entitlement.in_words(),
             sources: sources.iter().map(ToString::to_string).collect(),
@@ -174,7 +174,7 @@ fn show(
     stored.serve(base_url, resource_type, &mut whole);
     let whole = serde_json::from_slice(&whole)
         .map_err(|_| StoreError::Damaged { key: stored.id.to_string() })?;
-    Ok(Shown {
+    Ok(ResourceView {
         resource: projection.apply(resource_type, whole),
         connection: stored.record.manager().map(ToOwned::to_owned),
         access,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::operator::{Operator, unexpected};
 use super::output::{self, JsonArray, Table};
-use crate::operator::inspect::{Kind, Shown};
+use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::operator::{OperatorReply, OperatorRequest};
 
 /// A resource, as it is served.
@@ -15,10 +15,10 @@ pub(super) type Served = Map<String, Value>;
 /// Prints every resource of a kind, page by page: for programs as it is served, for people one row.
 pub(super) fn list<const N: usize>(
     operator: &mut Operator<'_>,
-    kind: Kind,
+    kind: ResourceKind,
     json: bool,
     head: [&'static str; N],
-    row: impl Fn(&Shown) -> [String; N],
+    row: impl Fn(&ResourceView) -> [String; N],
 ) -> Result<()> {
     let (mut table, mut array) = (Table::new(head), JsonArray::default());
     pages(operator, kind, false, |resources| {
@@ -35,9 +35,9 @@ pub(super) fn list<const N: usize>(
 /// Visits every resource of a kind, page by page; with what their access comes to, if that is asked.
 pub(super) fn pages(
     operator: &mut Operator<'_>,
-    kind: Kind,
+    kind: ResourceKind,
     access: bool,
-    mut visit: impl FnMut(Vec<Shown>) -> Result<()>,
+    mut visit: impl FnMut(Vec<ResourceView>) -> Result<()>,
 ) -> Result<()> {
     let mut next = Some(String::new());
     while let Some(cursor) = next {
@@ -55,10 +55,10 @@ pub(super) fn pages(
 /// asked.
 pub(super) fn find(
     operator: &mut Operator<'_>,
-    kind: Kind,
+    kind: ResourceKind,
     name: String,
     access: bool,
-) -> Result<Shown> {
+) -> Result<ResourceView> {
     match operator.ask(OperatorRequest::ShowResource { kind, name, access })? {
         OperatorReply::Resource(resource) => Ok(resource),
         _ => unexpected(),
