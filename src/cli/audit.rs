@@ -233,7 +233,7 @@ impl<'a> Trail<'a> {
                 Some(_) => return unexpected(),
                 None if served => {
                     served = false;
-                    output::tell("No server runs; waiting for one.")?;
+                    output::note("No server runs; waiting for one.")?;
                 }
                 None => {}
             }

@@ -49,7 +49,7 @@ impl Brake {
             BrakeCommand::Hold { connection } => {
                 let connection = the_connection(config, connection)?;
                 match operator.ask(OperatorRequest::HoldBrake { connection })? {
-                    OperatorReply::BrakeHeld { connection, hold } => output::tell(&format!(
+                    OperatorReply::BrakeHeld { connection, hold } => output::note(&format!(
                         "Changes of connection {connection} are held since {}: {}. They are answered with 503; \
                          reading goes on. `scimd brake release --connection {connection}` ends it.",
                         output::moment(Some(hold.since), ""),
@@ -60,7 +60,7 @@ impl Brake {
             }
             BrakeCommand::Release { connection } => {
                 match operator.ask(OperatorRequest::ReleaseBrake { connection })? {
-                    OperatorReply::BrakeReleased { connection, hold } => output::tell(&format!(
+                    OperatorReply::BrakeReleased { connection, hold } => output::note(&format!(
                         "Connection {connection} is released: its changes are taken on again, and counting begins \
                          anew. It was held since {}: {}.",
                         output::moment(Some(hold.since), ""),

@@ -77,7 +77,7 @@ fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
 
 fn print(operator: &mut Operator<'_>, group: &ResourceView) -> Result<()> {
     let ResourceView { resource: group, connection, .. } = group;
-    output::sheet(&[
+    output::key_values(&[
         ("Id", texts(group, &["id"])),
         ("Name", texts(group, &[DISPLAY_NAME])),
         ("External id", texts(group, &[EXTERNAL_ID])),
@@ -101,6 +101,6 @@ fn print(operator: &mut Operator<'_>, group: &ResourceView) -> Result<()> {
 
 fn member(element: &Value) -> [String; 3] {
     ["value", "type", "display"].map(|part| {
-        element.get(part).and_then(Value::as_str).map(output::plain).unwrap_or_default()
+        element.get(part).and_then(Value::as_str).map(output::sanitize).unwrap_or_default()
     })
 }

@@ -76,6 +76,6 @@ impl Init {
             true => "systemctl enable --now scimd".to_owned(),
             false => format!("scimd serve --config {shown} --first-boot"),
         };
-        output::tell(&format!("Wrote {shown}. Next: look it over, then `{next}`."))
+        output::note(&format!("Wrote {shown}. Next: look it over, then `{next}`."))
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn line(text: &str) -> Result<()> {
 }
 
 /// Tells the operator something that is not part of the result.
-pub(super) fn tell(text: &str) -> Result<()> {
+pub(super) fn note(text: &str) -> Result<()> {
     Ok(writeln!(io::stderr(), "{text}")?)
 }
 
@@ -89,7 +89,7 @@ impl JsonArray {
 }
 
 /// Prints labels with their values, one value on a line; a label without values is left out.
-pub(super) fn sheet(entries: &[(&str, Vec<String>)]) -> Result<()> {
+pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     let told = || entries.iter().filter(|(_, values)| !values.is_empty());
     let width = told().map(|(label, _)| label.len()).max().unwrap_or_default();
     for (label, values) in told() {
@@ -103,7 +103,7 @@ pub(super) fn sheet(entries: &[(&str, Vec<String>)]) -> Result<()> {
 
 /// A text of a client's, on one line, and without anything that a terminal would obey: control
 /// characters, and those that change the direction of text or have no width.
-pub(super) fn plain(text: &str) -> String {
+pub(super) fn sanitize(text: &str) -> String {
     let unseen = |character: char| matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let escaped = |character: char| match character.is_control() || unseen(character) {
         true => character.escape_default().collect(),

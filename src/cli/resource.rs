@@ -95,7 +95,7 @@ pub(super) fn texts(resource: &Served, path: &[&str]) -> Vec<String> {
     let (first, rest) = path.split_first().unzip();
     let value = first.and_then(|name| resource.get(*name));
     let value = rest.into_iter().flatten().try_fold(value, |value, name| Some(value?.get(name)));
-    value.flatten().and_then(Value::as_str).map(output::plain).into_iter().collect()
+    value.flatten().and_then(Value::as_str).map(output::sanitize).into_iter().collect()
 }
 
 /// The elements of a multi-valued attribute, each with what is told beside it.
@@ -105,7 +105,7 @@ pub(super) fn elements(
     shown: impl Fn(&Value) -> Option<String>,
 ) -> Vec<String> {
     let elements = resource.get(attribute).and_then(Value::as_array);
-    elements.into_iter().flatten().filter_map(shown).map(|text| output::plain(&text)).collect()
+    elements.into_iter().flatten().filter_map(shown).map(|text| output::sanitize(&text)).collect()
 }
 
 /// A moment of `meta`.

@@ -29,13 +29,13 @@ impl Restore {
             .submit(Actor::Operator { uid: None }, Restored { sequence, taken: snapshot.taken })
             .wait()?;
         backup::describe(config, "Restored", &restored)?;
-        output::tell(&format!(
+        output::note(&format!(
             "All is as it was on {}. What came later is not there: accounts closed since are open again, \
              and so are tokens revoked since.",
             output::moment(Some(snapshot.taken), "")
         ))?;
         for token in directory.tokens() {
-            output::tell(&format!(
+            output::note(&format!(
                 "Token {} of connection {}, valid until {}; if it was revoked since: `scimd token revoke {}`",
                 token.id,
                 token.connection,

@@ -101,7 +101,7 @@ impl TokenCommand {
             },
             Self::Revoke { id } => {
                 match Operator::new(config).ask(OperatorRequest::RevokeToken { id })? {
-                    OperatorReply::Revoked(token) => output::tell(&format!(
+                    OperatorReply::Revoked(token) => output::note(&format!(
                         "Token {} of connection {} is revoked: it opens nothing any more.",
                         token.id, token.connection
                     )),
@@ -136,11 +136,11 @@ impl NewToken {
                 writeln!(file, "{secret}").and_then(|()| file.sync_all()).with_context(|| {
                     format!("can't write {}; revoke token {}", path.display(), token.id)
                 })?;
-                output::tell(&format!("Wrote the token to {}.", path.display()))?;
+                output::note(&format!("Wrote the token to {}.", path.display()))?;
             }
             _ => output::line(&secret)?,
         }
-        output::tell(&format!(
+        output::note(&format!(
             "Token {} for connection {}, {}. It is not shown again; endpoint: {}",
             token.id,
             token.connection,
@@ -151,7 +151,7 @@ impl NewToken {
             app::endpoint(config)
         ))?;
         for old in limited {
-            output::tell(&format!(
+            output::note(&format!(
                 "Token {} ends {}.",
                 old.id,
                 output::moment(old.expires, "never")

@@ -53,10 +53,10 @@ fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
     let count = |action| report.count(action);
     if report.changed() == 0 {
         let told = format!("There is nothing to undo since {}.", report.since);
-        return output::tell(&told);
+        return output::note(&told);
     }
     let verb = if dry_run { "Nothing was changed. It would be undone" } else { "Undone" };
-    output::tell(&format!(
+    output::note(&format!(
         "{verb} what was done after change {}, up to change {}: {} come back, {} change back, {} are removed; {} \
          memberships come back, {} end.",
         report.before,
@@ -68,7 +68,7 @@ fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
         report.members_out,
     ))?;
     if count(Action::Remove) > 0 {
-        output::tell(&format!(
+        output::note(&format!(
             "CAREFUL: {} users and groups were created since {}; undoing that {} them.",
             count(Action::Remove),
             report.since,
@@ -76,13 +76,13 @@ fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
         ))?;
     }
     if count(Action::Skip) > 0 {
-        output::tell(&format!(
+        output::note(&format!(
             "{} were also changed by others and stay as they are; without --connection they go back, too.",
             count(Action::Skip)
         ))?;
     }
     if report.members_without_end > 0 {
-        output::tell(&format!(
+        output::note(&format!(
             "{} memberships don't come back: their user or group is not there.",
             report.members_without_end
         ))?;
@@ -105,5 +105,5 @@ fn row(row: &Row) -> [String; 5] {
         details.push(format!("also changed by {}", row.also_changed_by.join(", ")));
     }
     let cells = [what, &row.kind, &row.name, &row.id, &details.join("; ")];
-    cells.map(output::plain)
+    cells.map(output::sanitize)
 }

@@ -49,7 +49,7 @@ impl UserCommand {
                     (true, true) => output::json(&user.access),
                     (true, false) => print_access(&user),
                     (false, true) => output::json(&user.resource),
-                    (false, false) => output::sheet(&sheet(&user)),
+                    (false, false) => output::key_values(&sheet(&user)),
                 }
             }
         }
@@ -75,7 +75,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
             _ => "it is not active",
         };
         let name = text(&user.resource, &[USER_NAME]);
-        return output::tell(&format!("{name} has no access: {why}."));
+        return output::note(&format!("{name} has no access: {why}."));
     }
     let rows: Vec<[String; 3]> = pieces
         .iter()

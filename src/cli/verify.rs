@@ -72,7 +72,7 @@ fn compact(config: &Config, served: bool) -> Result<()> {
     if served {
         return match Operator::new(config).ask_server(&OperatorRequest::Compact)? {
             Some(OperatorReply::AtNextStart) => {
-                output::tell("A server runs: the database is compacted at its next start.")
+                output::note("A server runs: the database is compacted at its next start.")
             }
             Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
@@ -81,5 +81,5 @@ fn compact(config: &Config, served: bool) -> Result<()> {
     }
     mark_for_compaction(&config.data_dir)?;
     drop(app::open_directory(config, 0)?);
-    output::tell("The database is compacted.")
+    output::note("The database is compacted.")
 }

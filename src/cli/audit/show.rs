@@ -16,11 +16,11 @@ pub(super) fn row(change: &AuditEntry) -> [String; 6] {
     let (who, from) = who(&change.actor);
     [
         change.time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        output::plain(&who),
+        output::sanitize(&who),
         from,
-        output::plain(&change.event),
-        output::plain(&subject(change)),
-        shortened(&output::plain(&changes(change))),
+        output::sanitize(&change.event),
+        output::sanitize(&subject(change)),
+        shortened(&output::sanitize(&changes(change))),
     ]
 }
 
