@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use scimd::cli::{Cli, Failed};
+use scimd::cli::{Cli, ExitKind};
 
 /// Fast under threads, also where the C library's own allocator is not.
 #[global_allocator]
@@ -12,9 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let Err(error) = Cli::parse().run() else { return ExitCode::SUCCESS };
     report(&error);
-    match Failed::of(&error) {
-        Failed::Trying => ExitCode::from(1),
-        Failed::Asking => ExitCode::from(2),
+    match ExitKind::of(&error) {
+        ExitKind::Failure => ExitCode::from(1),
+        ExitKind::Usage => ExitCode::from(2),
     }
 }
 

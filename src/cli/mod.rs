@@ -83,20 +83,20 @@ enum Command {
 
 /// How a command failed, as far as its exit code goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failed {
+pub enum ExitKind {
     /// It was tried.
-    Trying,
+    Failure,
     /// It was asked for wrongly, or the configuration is wrong.
-    Asking,
+    Usage,
 }
 
-impl Failed {
+impl ExitKind {
     /// What kind of failure an error is.
     pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() || error.is::<UsageError>() {
-            Self::Asking
+            Self::Usage
         } else {
-            Self::Trying
+            Self::Failure
         }
     }
 }
