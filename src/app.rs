@@ -1,8 +1,8 @@
 //! The one place where parts are joined.
 
 mod certificate;
-mod expiry;
-mod keeper;
+mod expiry_warnings;
+mod maintenance_task;
 mod reload;
 mod supervisor;
 
@@ -293,10 +293,10 @@ async fn run(
         () = door.log_denials() => Drained::Complete,
         () = tell_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
-        () = keeper::keep(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
+        () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(reloader, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
-        () = expiry::keep_telling(live.context.clone(), live.listener.clone()) => Drained::Complete,
+        () = expiry_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     door.flush_denials();
     if let Drained::Cut(connections) = drained {
