@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::output::{self, Table};
 use super::time_arg;
 use crate::app;
@@ -124,7 +124,7 @@ impl<'a> Trail<'a> {
 
     /// Asks the server that runs; `None` if none does.
     fn ask_server(&self, ask: AuditQuery) -> Result<Option<AuditReply>> {
-        match Operator::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
+        match OperatorClient::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
             Some(OperatorReply::Audit(told)) => Ok(Some(told)),
             Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
@@ -142,7 +142,7 @@ impl<'a> Trail<'a> {
         let (kind, name) = (ResourceKind::User, user.to_owned());
         let request = OperatorRequest::ShowResource { kind, name, access: false };
         if let Some(OperatorReply::Resource(ResourceView { resource, .. })) =
-            Operator::new(self.config).ask_server(&request)?
+            OperatorClient::new(self.config).ask_server(&request)?
         {
             let id = resource.get("id").and_then(|id| id.as_str());
             accounts.extend(id.map(ToOwned::to_owned));

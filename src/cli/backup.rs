@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
@@ -35,7 +35,7 @@ impl Backup {
 
     fn save(&self, config: &Config) -> Result<Saved> {
         let OperatorReply::Snapshot { name, sha256 } =
-            Operator::new(config).ask(OperatorRequest::Snapshot)?
+            OperatorClient::new(config).ask(OperatorRequest::Snapshot)?
         else {
             return unexpected();
         };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::config::Config;
 use crate::operator::brake::BrakeInfo;
@@ -39,7 +39,7 @@ enum BrakeCommand {
 
 impl Brake {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let mut operator = Operator::new(config);
+        let mut operator = OperatorClient::new(config);
         match self.command.unwrap_or(BrakeCommand::Status { json: false }) {
             BrakeCommand::Status { json } => match operator.ask(OperatorRequest::ShowBrakes)? {
                 OperatorReply::Brakes(brakes) if json => output::json(&brakes),

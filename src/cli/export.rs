@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::operator::Operator;
+use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, Served, text};
 use crate::config::Config;
@@ -46,7 +46,7 @@ enum Format {
 
 impl Export {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
-        let mut operator = Operator::new(config);
+        let mut operator = OperatorClient::new(config);
         if let Format::Csv = self.format {
             output::line(&csv(COLUMNS.map(ToOwned::to_owned)))?;
         }

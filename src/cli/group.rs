@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::operator::Operator;
+use super::operator::OperatorClient;
 use super::output::{self, Table};
 use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
@@ -32,7 +32,7 @@ pub(super) enum GroupCommand {
 
 impl GroupCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let mut operator = Operator::new(config);
+        let mut operator = OperatorClient::new(config);
         match self {
             Self::List { json } => {
                 let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
@@ -61,7 +61,7 @@ fn row(ResourceView { resource: group, connection, .. }: &ResourceView) -> [Stri
 }
 
 /// Prints the group as SCIM has it, `meta` last.
-fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
+fn print_json(operator: &mut OperatorClient<'_>, mut group: Served) -> Result<()> {
     let mut all = Vec::new();
     resource::members(operator, &text(&group, &["id"]), |mut members| {
         all.append(&mut members);
@@ -75,7 +75,7 @@ fn print_json(operator: &mut Operator<'_>, mut group: Served) -> Result<()> {
     output::json(&group)
 }
 
-fn print(operator: &mut Operator<'_>, group: &ResourceView) -> Result<()> {
+fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> {
     let ResourceView { resource: group, connection, .. } = group;
     output::key_values(&[
         ("Id", texts(group, &["id"])),

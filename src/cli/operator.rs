@@ -12,13 +12,13 @@ use crate::event::Actor;
 use crate::operator::{OperatorReply, OperatorRequest, execute};
 
 /// An operator at the admin door.
-pub(super) struct Operator<'a> {
+pub(super) struct OperatorClient<'a> {
     config: &'a Config,
     /// The directory, once it was opened here.
     directory: Option<Directory>,
 }
 
-impl<'a> Operator<'a> {
+impl<'a> OperatorClient<'a> {
     pub(super) fn new(config: &'a Config) -> Self {
         Self { config, directory: None }
     }

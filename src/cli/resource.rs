@@ -4,7 +4,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::output::{self, JsonArray, Table};
 use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::operator::{OperatorReply, OperatorRequest};
@@ -14,7 +14,7 @@ pub(super) type Served = Map<String, Value>;
 
 /// Prints every resource of a kind, page by page: for programs as it is served, for people one row.
 pub(super) fn list<const N: usize>(
-    operator: &mut Operator<'_>,
+    operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
     json: bool,
     head: [&'static str; N],
@@ -34,7 +34,7 @@ pub(super) fn list<const N: usize>(
 
 /// Visits every resource of a kind, page by page; with what their access comes to, if that is asked.
 pub(super) fn pages(
-    operator: &mut Operator<'_>,
+    operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
     access: bool,
     mut visit: impl FnMut(Vec<ResourceView>) -> Result<()>,
@@ -54,7 +54,7 @@ pub(super) fn pages(
 /// One resource, by its id or its name, without members; with what its access comes to, if that is
 /// asked.
 pub(super) fn find(
-    operator: &mut Operator<'_>,
+    operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
     name: String,
     access: bool,
@@ -67,7 +67,7 @@ pub(super) fn find(
 
 /// Visits every member of a group, part by part.
 pub(super) fn members(
-    operator: &mut Operator<'_>,
+    operator: &mut OperatorClient<'_>,
     group: &str,
     mut visit: impl FnMut(Vec<Value>) -> Result<()>,
 ) -> Result<()> {

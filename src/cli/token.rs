@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::app;
 use crate::config::{Config, duration};
@@ -94,13 +94,15 @@ impl TokenCommand {
                     overlap,
                 })
             }
-            Self::List { json } => match Operator::new(config).ask(OperatorRequest::ListTokens)? {
-                OperatorReply::Tokens(tokens) if json => output::json(&tokens),
-                OperatorReply::Tokens(tokens) => list(&tokens),
-                _ => unexpected(),
-            },
+            Self::List { json } => {
+                match OperatorClient::new(config).ask(OperatorRequest::ListTokens)? {
+                    OperatorReply::Tokens(tokens) if json => output::json(&tokens),
+                    OperatorReply::Tokens(tokens) => list(&tokens),
+                    _ => unexpected(),
+                }
+            }
             Self::Revoke { id } => {
-                match Operator::new(config).ask(OperatorRequest::RevokeToken { id })? {
+                match OperatorClient::new(config).ask(OperatorRequest::RevokeToken { id })? {
                     OperatorReply::Revoked(token) => output::note(&format!(
                         "Token {} of connection {} is revoked: it opens nothing any more.",
                         token.id, token.connection
@@ -120,7 +122,7 @@ impl NewToken {
     ) -> Result<()> {
         // The file comes first: a token that can't be handed over must not be made.
         let file = self.output.as_deref().map(output::create).transpose()?;
-        let reply = Operator::new(config).ask(request(self.expires.0));
+        let reply = OperatorClient::new(config).ask(request(self.expires.0));
         let (secret, token, limited) = match reply {
             Ok(OperatorReply::Generated { secret, token, limited }) => (secret, token, limited),
             failed => {

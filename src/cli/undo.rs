@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::{output, time_arg};
 use crate::config::Config;
 use crate::directory::{Action, Row, UndoReport};
@@ -38,7 +38,7 @@ impl Undo {
             drop_unknown_access: self.drop_unknown_access,
             dry_run: self.dry_run,
         };
-        let OperatorReply::Undone(report) = Operator::new(config).ask(request)? else {
+        let OperatorReply::Undone(report) = OperatorClient::new(config).ask(request)? else {
             return unexpected();
         };
         if self.json { output::json(&report) } else { print(&report, self.dry_run) }

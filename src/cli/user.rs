@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use super::operator::Operator;
+use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub(super) enum UserCommand {
 
 impl UserCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let mut operator = Operator::new(config);
+        let mut operator = OperatorClient::new(config);
         match self {
             Self::List { json } => {
                 let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];

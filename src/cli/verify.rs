@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::operator::{Operator, unexpected};
+use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
@@ -24,12 +24,13 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let (checks, served) = match Operator::new(config).ask_server(&OperatorRequest::Verify)? {
-            Some(OperatorReply::Verified(checks)) => (checks, true),
-            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
-            Some(_) => return unexpected(),
-            None => (app::verify(config)?, false),
-        };
+        let (checks, served) =
+            match OperatorClient::new(config).ask_server(&OperatorRequest::Verify)? {
+                Some(OperatorReply::Verified(checks)) => (checks, true),
+                Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
+                Some(_) => return unexpected(),
+                None => (app::verify(config)?, false),
+            };
         if self.json {
             output::json(&checks)?;
         } else {
@@ -70,7 +71,7 @@ fn print(checks: &[Check]) -> Result<()> {
 
 fn compact(config: &Config, served: bool) -> Result<()> {
     if served {
-        return match Operator::new(config).ask_server(&OperatorRequest::Compact)? {
+        return match OperatorClient::new(config).ask_server(&OperatorRequest::Compact)? {
             Some(OperatorReply::AtNextStart) => {
                 output::note("A server runs: the database is compacted at its next start.")
             }
