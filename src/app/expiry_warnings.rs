@@ -16,7 +16,7 @@ const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Tells until dropped, for the first time at once.
-pub(super) async fn keep_telling(
+pub(super) async fn run(
     context: Arc<ArcSwap<OperatorContext>>,
     listener: Arc<ArcSwap<server::ListenerConfig>>,
 ) {

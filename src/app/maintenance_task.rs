@@ -16,7 +16,7 @@ const START_PAUSE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Works until dropped. What fails is logged, and stops nothing else.
-pub(super) async fn keep(directory: Arc<Directory>, settings: Store) {
+pub(super) async fn run(directory: Arc<Directory>, settings: Store) {
     let interval = settings.snapshot_interval;
     let mut pause = due(&directory, interval).max(START_PAUSE.min(interval));
     loop {
