@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::member;
-use super::resource;
-use super::resource::Stored;
 use crate::access::{Direct, Effective, GroupOfAccount};
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::resource;
+use crate::directory::resource::Stored;
 use crate::scim::resource::{Resource, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
@@ -57,7 +57,7 @@ impl Directory {
 }
 
 /// What grants know a group by.
-pub(super) fn group_of_account(
+pub(crate) fn group_of_account(
     resource_type: &ResourceType,
     attributes: &Resource,
 ) -> GroupOfAccount {
@@ -69,7 +69,7 @@ pub(super) fn group_of_account(
 }
 
 /// What an account's access comes to, as it is served (the extension of `scim/schemas/access.rs`).
-pub(super) fn served(effective: &Effective, manager: Option<&str>) -> Value {
+pub(crate) fn served(effective: &Effective, manager: Option<&str>) -> Value {
     let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
         let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
         json!({"value": entitlement.to_string(), "sources": sources})

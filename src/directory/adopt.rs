@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::error::DirectoryError;
-use super::follow::{self, Keep, UnknownAccess};
-use super::writer::Order;
-use super::{Directory, Settings, Shared};
+use crate::directory::error::DirectoryError;
+use crate::directory::follow::{self, Keep, UnknownAccess};
+use crate::directory::writer::Order;
+use crate::directory::{Directory, Settings, Shared};
 
 /// What is done with the directory under the new settings, before anything else is.
 type Publish = Box<dyn FnOnce(Directory) + Send>;
 
 /// New settings on their way to the writer.
-pub(super) struct Adoption {
+pub(crate) struct Adoption {
     next: Directory,
     publish: Publish,
     reply: oneshot::Sender<Result<(), DirectoryError>>,
@@ -54,7 +54,7 @@ impl Directory {
 
 impl Adoption {
     /// `keep` puts on disk which names accounts may hold from here on, before any account can hold a new one.
-    pub(super) fn run(
+    pub(crate) fn run(
         self,
         shared: &Shared,
         settings: &mut Arc<Settings>,
@@ -75,7 +75,7 @@ impl Adoption {
         let _ = reply.send(outcome);
     }
 
-    pub(super) fn fail(self, error: DirectoryError) {
+    pub(crate) fn fail(self, error: DirectoryError) {
         let _ = self.reply.send(Err(error));
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::create::Create;
-use super::delete::Delete;
-use super::error::DirectoryError;
-use super::patch::Patch;
-use super::replace::Replace;
-use super::resource::Stored;
-use super::work::{Command, Work};
+use crate::directory::create::Create;
+use crate::directory::delete::Delete;
+use crate::directory::error::DirectoryError;
+use crate::directory::patch::Patch;
+use crate::directory::replace::Replace;
+use crate::directory::resource::Stored;
+use crate::directory::work::{Command, Work};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::ContextV7;
 
-use super::error::DirectoryError;
-use super::resource::{self, Stored};
-use super::rules::Rules;
-use super::work::{Command, Work};
-use super::{member, plan, replace, told};
 use crate::config::OnInactiveCreate;
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::plan;
+use crate::directory::replace;
+use crate::directory::resource::{self, Stored};
+use crate::directory::rules::Rules;
+use crate::directory::told;
+use crate::directory::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
@@ -102,7 +105,7 @@ impl Create {
 }
 
 /// An id that was never given before.
-pub(super) fn new_id(now: Timestamp) -> ResourceId {
+pub(crate) fn new_id(now: Timestamp) -> ResourceId {
     ID_ORDER.with(|order| ResourceId::generate(order, now))
 }
 

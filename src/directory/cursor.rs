@@ -15,13 +15,13 @@ const BODY_BYTES: usize = 17;
 
 /// Makes and checks cursors.
 #[derive(Clone, Debug)]
-pub(super) struct Cursors {
+pub(crate) struct Cursors {
     key: [u8; 32],
 }
 
 /// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
+pub(crate) enum Position {
     /// Behind this resource, in the order of creation.
     After(ResourceId),
     /// Behind so many results.
@@ -30,13 +30,13 @@ pub(super) enum Position {
 
 impl Cursors {
     /// Cursors that only a holder of the secret can make.
-    pub(super) fn new(secret: &[u8]) -> Self {
+    pub(crate) fn new(secret: &[u8]) -> Self {
         let key = Sha256::new().chain_update(b"cursor").chain_update(secret).finalize();
         Self { key: key.into() }
     }
 
     /// The cursor of a position in the results of a query.
-    pub(super) fn make(&self, query: &str, position: Position) -> String {
+    pub(crate) fn make(&self, query: &str, position: Position) -> String {
         let mut body = [0; BODY_BYTES];
         match position {
             Position::After(id) => {
@@ -54,7 +54,7 @@ impl Cursors {
     /// # Errors
     ///
     /// `invalidCursor`.
-    pub(super) fn read(&self, query: &str, cursor: &str) -> Result<Position, ScimError> {
+    pub(crate) fn read(&self, query: &str, cursor: &str) -> Result<Position, ScimError> {
         self.try_read(query, cursor).ok_or_else(|| {
             ScimError::new(
                 ScimType::InvalidCursor,

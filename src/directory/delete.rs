@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::error::DirectoryError;
-use super::member;
-use super::resource;
-use super::rules::Rules;
-use super::told;
-use super::work::{Command, Work};
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::resource;
+use crate::directory::rules::Rules;
+use crate::directory::told;
+use crate::directory::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;

@@ -1,6 +1,7 @@
 //! How a directory is doing, in figures.
 
-use super::{Directory, resource};
+use crate::directory::Directory;
+use crate::directory::resource;
 use crate::metrics::{Counts, Gauge, Histogram};
 use crate::store::stats::StoreStats;
 
@@ -8,15 +9,15 @@ use crate::store::stats::StoreStats;
 const GROUPS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// What the directory counts.
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// Commands that the writer has not taken yet.
-    pub(super) waiting: Gauge,
+    pub(crate) waiting: Gauge,
     /// How many changes each group had.
-    pub(super) groups: Histogram,
+    pub(crate) groups: Histogram,
 }
 
 impl Counted {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { waiting: Gauge::default(), groups: Histogram::new(GROUPS) }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::error::DirectoryError;
-use super::resource::{self, Stored};
-use super::told;
-use super::work::{Command, Work};
-use super::{Directory, Pending, Settings};
 use crate::access::{Names, followed};
+use crate::directory::error::DirectoryError;
+use crate::directory::resource::{self, Stored};
+use crate::directory::told;
+use crate::directory::work::{Command, Work};
+use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::resource::{Resource, ResourceId};
@@ -36,7 +36,7 @@ pub enum UnknownAccess {
 }
 
 /// Accounts whose access is not as a catalogue has it.
-pub(super) struct Outdated {
+pub(crate) struct Outdated {
     /// The names that it has.
     names: Names,
     /// The names that all accounts were in line with before.
@@ -47,7 +47,7 @@ pub(super) struct Outdated {
 
 impl Outdated {
     /// What accounts may hold from here on until all have followed; `None` if that is no more than before.
-    pub(super) fn either(&self) -> Option<Keep> {
+    pub(crate) fn either(&self) -> Option<Keep> {
         let names = Names::clone(&self.before).joined(&self.names);
         (names != *self.before).then_some(Keep { names })
     }
@@ -127,7 +127,7 @@ fn followed_if_there(pending: Pending<()>) -> Result<(), DirectoryError> {
 /// # Errors
 ///
 /// `AccessInUse`, naming what is unknown and who has it. `Storage`.
-pub(super) fn check(
+pub(crate) fn check(
     state: &dyn Read,
     settings: &Settings,
     unknown: UnknownAccess,
@@ -188,7 +188,7 @@ fn outdated(
 
 /// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
 /// and told.
-pub(super) fn align(
+pub(crate) fn align(
     resource_type: &ResourceType,
     before: &Names,
     account: &mut Resource,
@@ -232,16 +232,16 @@ fn piece(attribute: &Attribute, text: &str) -> String {
 
 /// Who has access that is gone.
 #[derive(Default)]
-pub(super) struct InUse {
+pub(crate) struct InUse {
     pieces: BTreeMap<String, (usize, Vec<String>)>,
 }
 
 impl InUse {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    pub(super) fn note(&mut self, piece: &str, holder: &str) {
+    pub(crate) fn note(&mut self, piece: &str, holder: &str) {
         let (count, named) = self.pieces.entry(piece.to_owned()).or_default();
         *count += 1;
         if named.len() < MAX_NAMED {
@@ -250,7 +250,7 @@ impl InUse {
     }
 
     /// A sentence that says who has what, and one that says what to do about it.
-    pub(super) fn told(&self, remedy: &str) -> String {
+    pub(crate) fn told(&self, remedy: &str) -> String {
         let piece = |(piece, (count, named)): (&String, &(usize, Vec<String>))| {
             let more = if *count > named.len() { ", …" } else { "" };
             format!("{piece} ({count}: {}{more})", named.join(", "))
@@ -298,7 +298,7 @@ impl Command for Follow {
 }
 
 /// Remembers the names that accounts may hold.
-pub(super) struct Keep {
+pub(crate) struct Keep {
     names: Names,
 }
 

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::resource::{self, Stored};
-use super::rules::Rules;
-use super::work::Work;
 use crate::config::UnknownMembers;
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::resource::{self, Stored};
+use crate::directory::rules::Rules;
+use crate::directory::work::Work;
 use crate::scim::attribute::Held;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
@@ -83,13 +83,13 @@ impl Reference {
     }
 
     /// About how many bytes it has as it is served.
-    pub(super) fn served_bytes(&self, base_url: &str) -> usize {
+    pub(crate) fn served_bytes(&self, base_url: &str) -> usize {
         let names = base_url.len() + self.resource_type.endpoint.len() + self.kind().len();
         2 * 36 + names + self.display.len() + 56
     }
 
     /// The reference as filters see it.
-    pub(super) fn plain(&self) -> Value {
+    pub(crate) fn plain(&self) -> Value {
         json!({"value": self.id.to_string(), "type": self.kind(), "display": self.display})
     }
 }
@@ -111,7 +111,7 @@ impl Directory {
 }
 
 /// The references that a resource has, for those tied attributes that are wanted.
-pub(super) fn references(
+pub(crate) fn references(
     state: &dyn Read,
     registry: &Registry,
     resource_type: &ResourceType,
@@ -193,7 +193,7 @@ fn groups(
 }
 
 /// Every group above a resource, nearest first, and whether it is directly above.
-pub(super) fn ancestors(
+pub(crate) fn ancestors(
     state: &dyn Read,
     member: ResourceId,
 ) -> Result<Vec<(ResourceId, bool)>, StoreError> {
@@ -212,7 +212,7 @@ pub(super) fn ancestors(
 }
 
 /// The groups that a resource belongs to directly.
-pub(super) fn groups_of(
+pub(crate) fn groups_of(
     state: &dyn Read,
     member: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
@@ -233,7 +233,7 @@ fn trailing_ids(state: &dyn Read, prefix: &[u8]) -> Result<Vec<ResourceId>, Stor
 }
 
 /// Finds a resource whose type is not known, among the types that will do.
-pub(super) fn find_any(
+pub(crate) fn find_any(
     state: &dyn Read,
     registry: &Registry,
     id: ResourceId,
@@ -251,7 +251,7 @@ pub(super) fn find_any(
 
 /// A member that a request names.
 #[derive(Clone, Debug)]
-pub(super) struct Named {
+pub(crate) struct Named {
     id: ResourceId,
     /// The name that the client has for it.
     display: Option<String>,
@@ -262,7 +262,7 @@ pub(super) struct Named {
 /// # Errors
 ///
 /// `invalidValue` naming what can't be the id of a member, if unknown members are refused.
-pub(super) fn named(members: &[Value], unknown: UnknownMembers) -> Result<Vec<Named>, ScimError> {
+pub(crate) fn named(members: &[Value], unknown: UnknownMembers) -> Result<Vec<Named>, ScimError> {
     let mut named = Vec::with_capacity(members.len());
     for element in members {
         let text = |name: &str| element.get(name).and_then(Value::as_str);
@@ -292,7 +292,7 @@ fn no_member(value: &str) -> ScimError {
 ///
 /// `invalidValue` if there is no such resource and unknown members are refused, or if the group would
 /// come to contain itself; `Forbidden` for what the connection may not change.
-pub(super) fn add(
+pub(crate) fn add(
     work: &mut Work<'_>,
     group: ResourceId,
     members: &[Named],
@@ -352,7 +352,7 @@ fn above_and_itself(
     Ok(above.into_iter().map(|(id, _)| id).chain([group]).collect())
 }
 
-pub(super) fn tie(
+pub(crate) fn tie(
     work: &mut Work<'_>,
     group: ResourceId,
     member: ResourceId,
@@ -366,7 +366,7 @@ pub(super) fn tie(
 }
 
 /// Ends memberships; whether there was one of them.
-pub(super) fn remove(
+pub(crate) fn remove(
     work: &mut Work<'_>,
     group: ResourceId,
     members: impl IntoIterator<Item = ResourceId>,
@@ -397,18 +397,18 @@ fn display(tie: &[u8]) -> String {
 }
 
 /// The ids of members that a request names.
-pub(super) fn ids(members: &[Named]) -> impl Iterator<Item = ResourceId> {
+pub(crate) fn ids(members: &[Named]) -> impl Iterator<Item = ResourceId> {
     members.iter().map(|member| member.id)
 }
 
 /// Ends every membership of a group; whether there was any.
-pub(super) fn remove_all(work: &mut Work<'_>, group: ResourceId) -> Result<bool, DirectoryError> {
+pub(crate) fn remove_all(work: &mut Work<'_>, group: ResourceId) -> Result<bool, DirectoryError> {
     let members = members_of(work, group)?;
     remove(work, group, members)
 }
 
 /// The members of a group that a filter on its elements selects.
-pub(super) fn matching(
+pub(crate) fn matching(
     work: &Work<'_>,
     group_type: &ResourceType,
     group: ResourceId,
@@ -443,7 +443,7 @@ fn named_by(filter: &Filter) -> Option<&str> {
 }
 
 /// Makes these, and no others, the members of a group; whether that changes anything.
-pub(super) fn set(
+pub(crate) fn set(
     work: &mut Work<'_>,
     group: ResourceId,
     members: &[Named],
@@ -457,7 +457,7 @@ pub(super) fn set(
 }
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
-pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
+pub(crate) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
     for group in untie_all(work, id)? {
         let name = touch_group(work, group)?;
         work.told().left(group, name);
@@ -466,7 +466,7 @@ pub(super) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), Directory
 }
 
 /// Ends every tie of a resource; answers the groups that it was a member of.
-pub(super) fn untie_all(
+pub(crate) fn untie_all(
     work: &mut Work<'_>,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
@@ -479,7 +479,7 @@ pub(super) fn untie_all(
 }
 
 /// Shows a member under its new name in all its groups, which are other groups afterwards.
-pub(super) fn rename(
+pub(crate) fn rename(
     work: &mut Work<'_>,
     member_type: &ResourceType,
     id: ResourceId,
@@ -497,7 +497,7 @@ pub(super) fn rename(
 }
 
 /// Shows a member under a name in all its groups, which are answered.
-pub(super) fn show_as(
+pub(crate) fn show_as(
     work: &mut Work<'_>,
     member_type: &ResourceType,
     id: ResourceId,
@@ -511,7 +511,7 @@ pub(super) fn show_as(
 }
 
 /// Writes a group in its next version, if it is there: who is in it has changed. Answers its name.
-pub(super) fn touch_group(
+pub(crate) fn touch_group(
     work: &mut Work<'_>,
     group: ResourceId,
 ) -> Result<Option<String>, DirectoryError> {

@@ -108,7 +108,7 @@ pub struct Directory {
 }
 
 /// What the doors and the writer both use, whatever the settings.
-struct Shared {
+pub(crate) struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
     refusals: Refusals,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::error::DirectoryError;
-use super::member;
-use super::resource::{self, Stored};
-use super::rules::Rules;
-use super::told;
-use super::work::{Command, Work};
 use crate::config::UnknownMembers;
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::resource::{self, Stored};
+use crate::directory::rules::Rules;
+use crate::directory::told;
+use crate::directory::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};

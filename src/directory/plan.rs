@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::error::DirectoryError;
-use super::member;
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
 use crate::scim::attribute::Held;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
@@ -13,7 +13,7 @@ use crate::scim::schemas::common::ID;
 use crate::store::{Read, StoreError, keys};
 
 /// The resources among which all that match are.
-pub(super) enum Candidates {
+pub(crate) enum Candidates {
     /// These, in the order of creation.
     These(Vec<ResourceId>),
     /// All of the type.
@@ -28,7 +28,7 @@ enum Lookup<'a> {
 }
 
 /// Where to look for what a filter matches, and whether all that is found there matches.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     state: &dyn Read,
     resource_type: &ResourceType,
     filter: &Filter,
@@ -71,7 +71,7 @@ pub(super) fn candidates(
 }
 
 /// Whether an index narrows down what a filter can match.
-pub(super) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool {
+pub(crate) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool {
     match filter {
         Filter::And(parts) => parts.iter().any(|part| is_indexed(resource_type, part)),
         Filter::Or(parts) => parts.iter().all(|part| is_indexed(resource_type, part)),
@@ -131,7 +131,7 @@ fn found(
 }
 
 /// The resources that hold a value of an indexed attribute, in the order of creation.
-pub(super) fn holders(
+pub(crate) fn holders(
     state: &dyn Read,
     resource_type: &ResourceType,
     indexed: &IndexedAttribute<'_>,

@@ -1,8 +1,8 @@
 //! A sign of life of the writer.
 
-use super::error::DirectoryError;
-use super::work::{Command, Work};
-use super::{Directory, Pending};
+use crate::directory::error::DirectoryError;
+use crate::directory::work::{Command, Work};
+use crate::directory::{Directory, Pending};
 use crate::event::Actor;
 
 impl Directory {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::cursor::Position;
-use super::error::DirectoryError;
-use super::member::{self, Reference};
-use super::plan::{self, Candidates};
-use super::resource::{self, Stored};
-use super::{Directory, Settings};
 use crate::clock::Stopwatch;
+use crate::directory::cursor::Position;
+use crate::directory::error::DirectoryError;
+use crate::directory::member::{self, Reference};
+use crate::directory::plan::{self, Candidates};
+use crate::directory::resource::{self, Stored};
+use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::{ResourceId, pick};

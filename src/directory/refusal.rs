@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::work::{Command, Work};
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::work::{Command, Work};
 use crate::event::{Event, Network, Reason, Refused, Verb};
 
 /// How many entries are gathered; requests beyond are only counted.
@@ -64,7 +64,7 @@ struct Seen {
 
 /// Refusals that are not yet in the trail.
 #[derive(Default)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     gathered: Mutex<Gathered>,
 }
 
@@ -79,7 +79,7 @@ impl Refusals {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note(&self, refusal: Refusal, now: Timestamp) {
+    pub(crate) fn note(&self, refusal: Refusal, now: Timestamp) {
         let Refusal { reason, connection, token, address } = refusal;
         let key = Key { reason, connection, token, origin: Network::from(address).to_string() };
         let mut gathered = self.gathered();
@@ -98,7 +98,7 @@ impl Refusals {
     }
 
     /// Takes what was gathered, in the order in which it began; `None` if there is nothing.
-    pub(super) fn take(&self) -> Option<Report> {
+    pub(crate) fn take(&self) -> Option<Report> {
         let Gathered { seen, others } = std::mem::take(&mut *self.gathered());
         let mut refusals: Vec<Refused> = seen
             .into_iter()
@@ -113,7 +113,7 @@ impl Refusals {
 }
 
 /// Puts refusals that were gathered into the trail.
-pub(super) struct Report {
+pub(crate) struct Report {
     refusals: Vec<Refused>,
     others: u64,
 }
@@ -121,7 +121,7 @@ pub(super) struct Report {
 impl Report {
     /// How long the next one has to wait: an attack from many places costs less disk the longer it
     /// goes on.
-    pub(super) fn pause(report: Option<&Self>) -> Duration {
+    pub(crate) fn pause(report: Option<&Self>) -> Duration {
         match report {
             Some(report) if report.refusals.len() > FEW => LONG_PERIOD,
             _ => PERIOD,

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::error::DirectoryError;
-use super::resource::{self, Stored};
+use crate::directory::error::DirectoryError;
+use crate::directory::resource::{self, Stored};
 use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::schema::{Registry, ResourceType};
@@ -22,7 +22,7 @@ const STEP: usize = 10_000;
 ///
 /// [`StoreError::Folder`] naming two resources that share a value which must be unique now; then
 /// nothing has changed. [`DirectoryError::Storage`].
-pub(super) fn follow_schemas(
+pub(crate) fn follow_schemas(
     store: &dyn Store,
     registry: &Registry,
     now: Timestamp,
@@ -64,7 +64,7 @@ pub(super) fn follow_schemas(
 }
 
 /// What tells the indexes of one set of schemas from those of another.
-pub(super) fn fingerprint(registry: &Registry) -> String {
+pub(crate) fn fingerprint(registry: &Registry) -> String {
     let mut lines = Vec::new();
     for resource_type in registry.resource_types() {
         for indexed in resource_type.indexed() {

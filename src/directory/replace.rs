@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::error::DirectoryError;
-use super::member;
-use super::resource::{self, Stored};
-use super::rules::Rules;
-use super::told;
-use super::work::{Command, Work};
+use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::resource::{self, Stored};
+use crate::directory::rules::Rules;
+use crate::directory::told;
+use crate::directory::work::{Command, Work};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
@@ -57,7 +57,7 @@ impl Command for Replace {
 }
 
 /// Puts a replacement in the place of a resource, which `manager` manages from now on.
-pub(super) fn put(
+pub(crate) fn put(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     present: Stored,

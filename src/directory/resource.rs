@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::Directory;
-use super::access;
-use super::error::DirectoryError;
-use super::member::{self, Reference};
-use super::work::Work;
 use crate::access::Effective;
+use crate::directory::Directory;
+use crate::directory::access;
+use crate::directory::error::DirectoryError;
+use crate::directory::member::{self, Reference};
+use crate::directory::work::Work;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
@@ -31,7 +31,7 @@ pub struct Stored {
 
 impl Stored {
     /// A record of which nobody has asked yet what it refers to.
-    pub(super) fn new(id: ResourceId, record: Record) -> Self {
+    pub(crate) fn new(id: ResourceId, record: Record) -> Self {
         Self { id, record, references: Vec::new(), access: None }
     }
 
@@ -127,7 +127,7 @@ impl Directory {
     }
 
     /// Has a resource say what it refers to, now, in the wanted attributes.
-    pub(super) fn refer(
+    pub(crate) fn refer(
         &self,
         resource_type: &ResourceType,
         stored: &mut Stored,
@@ -144,7 +144,7 @@ impl Directory {
 }
 
 /// The id that a client means.
-pub(super) fn parse_id(
+pub(crate) fn parse_id(
     resource_type: &ResourceType,
     id: &str,
 ) -> Result<ResourceId, DirectoryError> {
@@ -158,7 +158,7 @@ fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
 }
 
 /// Finds a resource in any state.
-pub(super) fn find(
+pub(crate) fn find(
     state: &dyn Read,
     resource_type: &ResourceType,
     id: ResourceId,
@@ -169,12 +169,12 @@ pub(super) fn find(
 }
 
 /// Takes a record out of its envelope.
-pub(super) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreError> {
+pub(crate) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreError> {
     record::decode(value).ok_or_else(|| StoreError::damaged(key))
 }
 
 /// Takes a record that a scan came upon out of its envelope.
-pub(super) fn decode_scanned(
+pub(crate) fn decode_scanned(
     state: &dyn Read,
     key: &[u8],
     value: &bytes::Bytes,
@@ -187,7 +187,7 @@ pub(super) fn decode_scanned(
 }
 
 /// The attributes of a record.
-pub(super) fn attributes(
+pub(crate) fn attributes(
     resource_type: &ResourceType,
     stored: &Stored,
 ) -> Result<Resource, StoreError> {
@@ -196,13 +196,13 @@ pub(super) fn attributes(
 }
 
 /// What is known of a record.
-pub(super) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
+pub(crate) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
     Meta::from_stored(&stored.record.json, stored.record.meta_at, stored.record.version)
         .ok_or_else(|| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// Checks that the resource is in one of the versions that a client named, if it named any.
-pub(super) fn check_version(
+pub(crate) fn check_version(
     expected: Option<&[Version]>,
     present: Version,
 ) -> Result<(), DirectoryError> {
@@ -215,12 +215,12 @@ pub(super) fn check_version(
 }
 
 /// The moment of a change: never before the one that it follows, whatever the clock says.
-pub(super) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
+pub(crate) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
     now.max(previous)
 }
 
 /// What is known of the next version of a resource.
-pub(super) fn next_meta(
+pub(crate) fn next_meta(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     stored: &Stored,
@@ -236,7 +236,7 @@ pub(super) fn next_meta(
 
 /// Writes a resource again in its next version, its attributes as they are: something else that it
 /// shows has changed.
-pub(super) fn touch(
+pub(crate) fn touch(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     stored: &Stored,
@@ -249,7 +249,7 @@ pub(super) fn touch(
 
 /// Writes a resource with its index entries, in place of `previous` if there is one; `manager` is the
 /// name of the connection that manages it.
-pub(super) fn write(
+pub(crate) fn write(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
@@ -277,7 +277,7 @@ pub(super) fn write(
 }
 
 /// Writes a resource that was here before, whatever its size; nothing is in its place.
-pub(super) fn put_back(
+pub(crate) fn put_back(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
@@ -310,7 +310,7 @@ fn place(
 }
 
 /// Removes a resource with its index entries.
-pub(super) fn remove(
+pub(crate) fn remove(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
@@ -325,7 +325,7 @@ pub(super) fn remove(
 }
 
 /// The entry that a resource needs in an index for a value.
-pub(super) fn index_key(
+pub(crate) fn index_key(
     resource_type: &ResourceType,
     indexed: &IndexedAttribute<'_>,
     id: ResourceId,
@@ -381,7 +381,7 @@ fn update_index(
 }
 
 /// Changes how many resources of a type there are.
-pub(super) fn count(
+pub(crate) fn count(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     change: impl FnOnce(u64) -> u64,
@@ -393,12 +393,12 @@ pub(super) fn count(
 }
 
 /// How many resources of a type there are.
-pub(super) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u64, StoreError> {
+pub(crate) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u64, StoreError> {
     let value = state.get(&keys::count(resource_type.tag))?;
     Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes))
 }
 
 /// The event of a change to a resource.
-pub(super) fn event(resource_type: &ResourceType, verb: Verb, id: ResourceId) -> Event {
+pub(crate) fn event(resource_type: &ResourceType, verb: Verb, id: ResourceId) -> Event {
     Event { kind: resource_type.name.to_ascii_lowercase(), verb, subject: id.to_string() }
 }

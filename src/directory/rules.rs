@@ -1,9 +1,9 @@
 //! What the requests of one connection are held to.
 
-use super::error::DirectoryError;
-use super::resource::Stored;
-use super::work::Work;
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
+use crate::directory::error::DirectoryError;
+use crate::directory::resource::Stored;
+use crate::directory::work::Work;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 
@@ -34,7 +34,7 @@ impl Rules {
     /// # Errors
     ///
     /// `Forbidden`, naming the connection that created it.
-    pub(super) fn check_scope(
+    pub(crate) fn check_scope(
         self,
         work: &Work<'_>,
         resource_type: &ResourceType,

@@ -11,10 +11,10 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::work::{Command, Work};
 use crate::connection::token::{SECRET_BYTES, Token, TokenDigest, TokenSecret};
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::work::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::{Read, StoreError, keys};
 
@@ -33,7 +33,7 @@ struct Live {
 
 impl TokenTable {
     /// Reads all tokens.
-    pub(super) fn load(state: &dyn Read) -> Result<Self, StoreError> {
+    pub(crate) fn load(state: &dyn Read) -> Result<Self, StoreError> {
         let table = Self::default();
         for token in stored(state)? {
             table.insert(token);
@@ -331,13 +331,13 @@ impl Command for Revoke {
 }
 
 /// Puts on disk when tokens were last used.
-pub(super) struct Used {
+pub(crate) struct Used {
     tokens: Vec<Token>,
 }
 
 impl Used {
     /// The tokens that were used since this was last asked.
-    pub(super) fn since_last_note(table: &TokenTable) -> Option<Self> {
+    pub(crate) fn since_last_note(table: &TokenTable) -> Option<Self> {
         let tokens: Vec<Token> = table
             .all()
             .iter()

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::work::Work;
+use crate::directory::work::Work;
 use crate::event::{Details, Difference, Elements, Refused};
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 use crate::scim::resource::{Resource, ResourceId};
@@ -19,7 +19,7 @@ const GROUPS: &str = "groups";
 
 /// What is to be told of one change.
 #[derive(Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// The name of the subject.
     name: Option<String>,
     /// Its attributes.
@@ -35,38 +35,38 @@ pub(super) struct Told {
 
 impl Told {
     /// Tells that a member came; `display` is its name.
-    pub(super) fn joined(&mut self, member: ResourceId, display: &str) {
+    pub(crate) fn joined(&mut self, member: ResourceId, display: &str) {
         tie(&mut self.joined, member, || Some(display.to_owned()));
     }
 
     /// Tells that a member went.
-    pub(super) fn parted(&mut self, member: ResourceId, display: Option<String>) {
+    pub(crate) fn parted(&mut self, member: ResourceId, display: Option<String>) {
         tie(&mut self.parted, member, || display);
     }
 
     /// Whether one more member that goes is told by its name.
-    pub(super) fn names_parted(&self) -> bool {
+    pub(crate) fn names_parted(&self) -> bool {
         self.parted.has_room()
     }
 
     /// Tells that the subject no longer belongs to a group.
-    pub(super) fn left(&mut self, group: ResourceId, display: Option<String>) {
+    pub(crate) fn left(&mut self, group: ResourceId, display: Option<String>) {
         tie(&mut self.left, group, || display);
     }
 
     /// Tells that a single value of the subject became another.
-    pub(super) fn value(&mut self, attribute: &str, before: Option<&Value>, after: Option<&Value>) {
+    pub(crate) fn value(&mut self, attribute: &str, before: Option<&Value>, after: Option<&Value>) {
         if before != after {
             self.differences.push(Difference::values(attribute, before, after));
         }
     }
 
     /// Tells of requests that were refused, and how many more there were.
-    pub(super) fn refusals(&mut self, refusals: Vec<Refused>, others: u64) {
+    pub(crate) fn refusals(&mut self, refusals: Vec<Refused>, others: u64) {
         (self.refusals, self.others) = (refusals, others);
     }
 
-    pub(super) fn into_details(self) -> Details {
+    pub(crate) fn into_details(self) -> Details {
         let members = Difference::elements(MEMBERS, self.parted, self.joined);
         let groups = Difference::elements(GROUPS, self.left, Elements::default());
         let ties = [members, groups].into_iter();
@@ -86,7 +86,7 @@ fn tie(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option
 
 /// Tells how a resource differs from before; one that was not there before, or is not any longer, has
 /// all its values on one side.
-pub(super) fn tell(
+pub(crate) fn tell(
     work: &mut Work<'_>,
     resource_type: &ResourceType,
     before: Option<&Resource>,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Directory;
+use crate::directory::Directory;
 use crate::event::Verb;
 use crate::log::Frame;
 use crate::scim::resource::ResourceId;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::work::{Command, Work};
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::work::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
 use crate::store::maintenance::{MaintenanceReport, RetentionPolicy};

@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::Directory;
-use super::reindex;
-use super::resource::{self, Stored};
 use crate::connection::token::Token;
+use crate::directory::Directory;
+use crate::directory::reindex;
+use crate::directory::resource::{self, Stored};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::check::Check;

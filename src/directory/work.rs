@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::error::DirectoryError;
-use super::refusal::{Refusal, Refusals};
-use super::told::Told;
-use super::{Settings, Shared};
+use crate::directory::error::DirectoryError;
+use crate::directory::refusal::{Refusal, Refusals};
+use crate::directory::told::Told;
+use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Details, Event, Reason};
 use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
@@ -32,15 +32,15 @@ pub trait Command: Send + 'static {
     fn run(&self, work: &mut Work<'_>) -> Result<Self::Output, DirectoryError>;
 
     /// Makes a committed change known to what is kept in memory.
-    fn publish(_output: &Self::Output, _tokens: &super::token::TokenTable) {}
+    fn publish(_output: &Self::Output, _tokens: &crate::directory::token::TokenTable) {}
 }
 
 /// A change that a command wants, before it has an actor and a moment.
-pub(super) struct Draft {
-    pub(super) event: Event,
-    pub(super) details: Details,
-    pub(super) expectations: Vec<Expectation>,
-    pub(super) writes: Vec<Write>,
+pub(crate) struct Draft {
+    pub(crate) event: Event,
+    pub(crate) details: Details,
+    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) writes: Vec<Write>,
 }
 
 /// State as it will be when all earlier commands are done, and the changes of this one.
@@ -58,7 +58,7 @@ pub struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         pending: &'a Overlay<'_>,
         shared: &'a Shared,
         settings: &'a Settings,
@@ -79,7 +79,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs a command within this one: what it changes is a change of its own, and nothing if it fails.
-    pub(super) fn within<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
+    pub(crate) fn within<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
         let mut work = Work {
             state: Overlay::new(&self.state),
             expectations: Vec::new(),
@@ -101,12 +101,12 @@ impl<'a> Work<'a> {
     }
 
     /// The moment at which the command runs.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
     /// The name of the connection through which the command came, if it did through one.
-    pub(super) fn connection(&self) -> Option<&'a str> {
+    pub(crate) fn connection(&self) -> Option<&'a str> {
         match self.actor {
             Actor::Connection { name, .. } => Some(name),
             Actor::Operator { .. } | Actor::System => None,
@@ -114,50 +114,50 @@ impl<'a> Work<'a> {
     }
 
     /// What the directory works by.
-    pub(super) fn settings(&self) -> &'a Settings {
+    pub(crate) fn settings(&self) -> &'a Settings {
         self.settings
     }
 
     /// Sets a key.
-    pub(super) fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
         self.state.put(key, value.into());
     }
 
     /// Removes a key.
-    pub(super) fn delete(&mut self, key: Vec<u8>) {
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
         self.state.delete(key);
     }
 
     /// Takes for granted that a key has no value, but for what the command itself does. Whoever had the
     /// value of one that it removed is among the records whose versions it takes for granted.
-    pub(super) fn expect_absent(&mut self, key: Vec<u8>) {
+    pub(crate) fn expect_absent(&mut self, key: Vec<u8>) {
         if !self.state.removes(&key) {
             self.expectations.push(Expectation::Absent(key));
         }
     }
 
     /// Takes for granted that a key holds a record of that version.
-    pub(super) fn expect_version(&mut self, key: Vec<u8>, version: Version) {
+    pub(crate) fn expect_version(&mut self, key: Vec<u8>, version: Version) {
         self.expectations.push(Expectation::Version(key, version.0));
     }
 
     /// How many bytes the command sets and removes so far.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.state.bytes()
     }
 
     /// Says what the change is. A command that does not say so changes nothing.
-    pub(super) fn record(&mut self, event: Event) {
+    pub(crate) fn record(&mut self, event: Event) {
         self.event = Some(event);
     }
 
     /// What the audit trail is to tell of the change.
-    pub(super) fn told(&mut self) -> &mut Told {
+    pub(crate) fn told(&mut self) -> &mut Told {
         &mut self.told
     }
 
     /// Notes for the audit trail that the client was refused something.
-    pub(super) fn note_refusal(&self, reason: Reason) {
+    pub(crate) fn note_refusal(&self, reason: Reason) {
         if let Actor::Connection { name, token, address } = self.actor {
             let (connection, token) = (Some(name.clone()), Some(token.clone()));
             let refusal = Refusal { reason, connection, token, address: *address };
@@ -166,7 +166,7 @@ impl<'a> Work<'a> {
     }
 
     /// What the command wants changed, in order.
-    pub(super) fn into_drafts(self) -> Vec<Draft> {
+    pub(crate) fn into_drafts(self) -> Vec<Draft> {
         let mut drafts = self.done;
         drafts.extend(self.event.map(|event| Draft {
             event,

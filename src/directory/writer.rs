@@ -12,14 +12,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::adopt::Adoption;
-use super::brake::{self, Judged};
-use super::error::DirectoryError;
-use super::refusal::Report;
-use super::token::{TokenTable, Used};
-use super::work::{Command, Draft, Work};
-use super::{Settings, Shared};
 use crate::clock::Stopwatch;
+use crate::directory::adopt::Adoption;
+use crate::directory::brake::{self, Judged};
+use crate::directory::error::DirectoryError;
+use crate::directory::refusal::Report;
+use crate::directory::token::{TokenTable, Used};
+use crate::directory::work::{Command, Draft, Work};
+use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
 use crate::store::overlay::Overlay;
@@ -32,12 +32,12 @@ const GROUP: usize = 512;
 /// How many bytes of changes close a group.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How many bytes a command may change: well below what the journal takes as one change.
-pub(super) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
+pub(crate) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
 /// What the writer is asked to do.
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Make a change.
     Run(Box<dyn Job>),
     /// Go by other settings from here on.
@@ -46,7 +46,7 @@ pub(super) enum Order {
 
 impl Order {
     /// Answers that it is not done.
-    pub(super) fn fail(self, error: DirectoryError) {
+    pub(crate) fn fail(self, error: DirectoryError) {
         match self {
             Self::Run(job) => job.fail(error),
             Self::Adopt(adoption) => adoption.fail(error),
@@ -55,14 +55,14 @@ impl Order {
 }
 
 /// The other end of the writer's thread. Dropping it lets the thread finish what waits.
-pub(super) struct Hand {
+pub(crate) struct Hand {
     orders: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Hand {
     /// Hands in an order, unless too many wait.
-    pub(super) fn try_send(&self, order: Order) -> Result<(), TrySendError<Order>> {
+    pub(crate) fn try_send(&self, order: Order) -> Result<(), TrySendError<Order>> {
         match &self.orders {
             Some(orders) => orders.try_send(order),
             None => Err(TrySendError::Disconnected(order)),
@@ -70,7 +70,7 @@ impl Hand {
     }
 
     /// Hands in an order, and waits for a place in the queue.
-    pub(super) fn send(&self, order: Order) -> Result<(), Order> {
+    pub(crate) fn send(&self, order: Order) -> Result<(), Order> {
         match &self.orders {
             Some(orders) => orders.send(order).map_err(|refused| refused.0),
             None => Err(order),
@@ -78,7 +78,7 @@ impl Hand {
     }
 
     /// Whether the thread takes orders.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 }
@@ -96,7 +96,7 @@ impl Drop for Hand {
 }
 
 /// A command that waits, whatever it answers.
-pub(super) trait Job: Send {
+pub(crate) trait Job: Send {
     /// Runs the command; what it wants changed, in order.
     fn run(
         &mut self,
@@ -111,7 +111,7 @@ pub(super) trait Job: Send {
 }
 
 /// A command with the one who waits for it.
-pub(super) struct Queued<C: Command> {
+pub(crate) struct Queued<C: Command> {
     /// Under which settings it was prepared.
     prepared: Arc<Settings>,
     actor: Actor,
@@ -121,7 +121,7 @@ pub(super) struct Queued<C: Command> {
 }
 
 impl<C: Command> Queued<C> {
-    pub(super) fn new(
+    pub(crate) fn new(
         prepared: Arc<Settings>,
         actor: Actor,
         command: C,
@@ -194,7 +194,7 @@ impl<C: Command> Job for Queued<C> {
 }
 
 /// The writer thread's side.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
     orders: Receiver<Order>,
@@ -202,7 +202,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(
+    pub(crate) fn start(
         shared: Arc<Shared>,
         settings: Arc<Settings>,
     ) -> Result<Hand, DirectoryError> {

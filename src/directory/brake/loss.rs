@@ -11,10 +11,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::access::{GroupOfAccount, loses_grant};
+use crate::directory::Settings;
+use crate::directory::access;
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::{self, Stored};
 use crate::directory::work::Draft;
-use crate::directory::{Settings, access};
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};

@@ -14,11 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::error::DirectoryError;
-use super::work::{Command, Draft, Work};
-use super::{Directory, Settings, resource};
 use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
+use crate::directory::error::DirectoryError;
+use crate::directory::resource;
+use crate::directory::work::{Command, Draft, Work};
+use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::store::{Read, StoreError, Write, keys};
 use tally::Tally;
@@ -48,13 +49,13 @@ pub struct BrakeStatus {
 }
 
 /// What each connection took from whom, lately.
-pub(super) struct Brakes {
+pub(crate) struct Brakes {
     clock: Stopwatch,
     tallies: Mutex<BTreeMap<String, Tally>>,
 }
 
 /// What becomes of a command's changes.
-pub(super) enum Judged {
+pub(crate) enum Judged {
     /// These are made.
     Pass(Vec<Draft>),
     /// They are not made; these are instead, and the command is answered with that.
@@ -62,7 +63,7 @@ pub(super) enum Judged {
 }
 
 impl Brakes {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { clock: Stopwatch::start(), tallies: Mutex::default() }
     }
 
@@ -75,7 +76,7 @@ impl Brakes {
     /// # Errors
     ///
     /// `Storage`.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         state: &dyn Read,
         settings: &Settings,
@@ -162,7 +163,7 @@ fn accounts(state: &dyn Read, settings: &Settings) -> Result<u64, StoreError> {
 /// # Errors
 ///
 /// `Held`; `Storage`.
-pub(super) fn check(state: &dyn Read, actor: &Actor) -> Result<(), DirectoryError> {
+pub(crate) fn check(state: &dyn Read, actor: &Actor) -> Result<(), DirectoryError> {
     let Actor::Connection { name, .. } = actor else { return Ok(()) };
     match state.get(&keys::held(name))? {
         Some(value) => Err(held(name, &read(&value))),

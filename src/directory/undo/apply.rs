@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::plan::{Plan, Planned, Tie};
 use crate::directory::error::DirectoryError;
+use crate::directory::member;
+use crate::directory::resource;
 use crate::directory::told::Told;
 use crate::directory::work::{Command, Work};
-use crate::directory::{member, resource};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;

@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Directory;
-use super::error::DirectoryError;
-use super::follow::UnknownAccess;
-use super::writer::MAX_COMMAND_BYTES;
 use crate::access::Names;
+use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::follow::UnknownAccess;
+use crate::directory::writer::MAX_COMMAND_BYTES;
 use crate::event::Actor;
 use crate::store::{StoreError, keys};
 use apply::{Apply, Outcome};
