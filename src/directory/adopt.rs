@@ -90,7 +90,7 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::work::{Command, Work};
+    use crate::directory::transaction::{Command, Work};
     use crate::directory::{Generate, Pending};
     use crate::event::Actor;
     use crate::scim::schema::Registry;

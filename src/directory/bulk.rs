@@ -8,7 +8,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::patch::Patch;
 use crate::directory::replace::Replace;
 use crate::directory::resource::Stored;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 

@@ -14,7 +14,7 @@ use crate::directory::replace;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
 use crate::directory::told;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;

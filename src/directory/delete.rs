@@ -7,7 +7,7 @@ use crate::directory::member;
 use crate::directory::resource;
 use crate::directory::rules::Rules;
 use crate::directory::told;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;

@@ -10,7 +10,7 @@ use crate::access::{Names, followed};
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::{self, Stored};
 use crate::directory::told;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
 use crate::scim::attribute::Attribute;

@@ -17,7 +17,7 @@ use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
-use crate::directory::work::Work;
+use crate::directory::transaction::Work;
 use crate::scim::attribute::Held;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};

@@ -27,10 +27,10 @@ mod rules;
 mod token;
 mod told;
 mod trail;
+mod transaction;
 mod undo;
 mod upkeep;
 mod verify;
-mod work;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -58,10 +58,10 @@ pub use resource::Stored;
 pub use rules::Rules;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
 pub use trail::{Namesakes, Wanted};
+pub use transaction::{Command, Work};
 pub use undo::{Action, Row, Undo, UndoReport};
 pub use upkeep::Restored;
 pub use verify::verify;
-pub use work::{Command, Work};
 
 use crate::access::Catalogue;
 use crate::clock::Clock;

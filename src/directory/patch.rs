@@ -8,7 +8,7 @@ use crate::directory::member;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
 use crate::directory::told;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};

@@ -1,7 +1,7 @@
 //! A sign of life of the writer.
 
 use crate::directory::error::DirectoryError;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::directory::{Directory, Pending};
 use crate::event::Actor;
 

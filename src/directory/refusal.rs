@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Network, Reason, Refused, Verb};
 
 /// How many entries are gathered; requests beyond are only counted.

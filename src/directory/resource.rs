@@ -7,7 +7,7 @@ use crate::directory::Directory;
 use crate::directory::access;
 use crate::directory::error::DirectoryError;
 use crate::directory::member::{self, Reference};
-use crate::directory::work::Work;
+use crate::directory::transaction::Work;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};

@@ -3,7 +3,7 @@
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::Stored;
-use crate::directory::work::Work;
+use crate::directory::transaction::Work;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::connection::token::{SECRET_BYTES, Token, TokenDigest, TokenSecret};
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::{Read, StoreError, keys};
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::directory::work::Work;
+use crate::directory::transaction::Work;
 use crate::event::{Details, Difference, Elements, Refused};
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 use crate::scim::resource::{Resource, ResourceId};

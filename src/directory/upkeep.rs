@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
 use crate::store::maintenance::{MaintenanceReport, RetentionPolicy};

@@ -18,7 +18,7 @@ use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::refusal::Report;
 use crate::directory::token::{TokenTable, Used};
-use crate::directory::work::{Command, Draft, Work};
+use crate::directory::transaction::{Command, Draft, Work};
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};

@@ -15,7 +15,7 @@ use crate::directory::Settings;
 use crate::directory::access;
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::{self, Stored};
-use crate::directory::work::Draft;
+use crate::directory::transaction::Draft;
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};

@@ -18,7 +18,7 @@ use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
 use crate::directory::error::DirectoryError;
 use crate::directory::resource;
-use crate::directory::work::{Command, Draft, Work};
+use crate::directory::transaction::{Command, Draft, Work};
 use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::store::{Read, StoreError, Write, keys};

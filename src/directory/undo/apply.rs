@@ -10,7 +10,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::resource;
 use crate::directory::told::Told;
-use crate::directory::work::{Command, Work};
+use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
