@@ -7,13 +7,13 @@ use serde_json::Value;
 use uuid::ContextV7;
 
 use crate::config::OnInactiveCreate;
+use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::plan;
 use crate::directory::replace;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
-use crate::directory::told;
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -55,7 +55,7 @@ impl Command for Create {
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored =
             resource::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
-        told::tell(work, resource_type, None, Some(&resource));
+        details::tell(work, resource_type, None, Some(&resource));
         resource::count(work, resource_type, |count| count.saturating_add(1))?;
         let members = member::named(&members, self.rules.unknown_members)?;
         member::add(work, id, &members, self.rules)?;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::resource;
 use crate::directory::rules::Rules;
-use crate::directory::told;
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
@@ -41,7 +41,7 @@ impl Command for Delete {
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
         resource::remove(work, resource_type, id, &previous)?;
         member::sever(work, id)?;
-        told::tell(work, resource_type, Some(&previous), None);
+        details::tell(work, resource_type, Some(&previous), None);
         resource::count(work, resource_type, |count| count.saturating_sub(1))?;
         work.record(resource::event(resource_type, Verb::Deleted, id));
         Ok(())

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::access::{Names, followed};
+use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::{self, Stored};
-use crate::directory::told;
 use crate::directory::transaction::{Command, Work};
 use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
@@ -287,7 +287,7 @@ impl Command for Follow {
         if account == previous {
             return Ok(());
         }
-        told::tell(work, resource_type, Some(&previous), Some(&account));
+        details::tell(work, resource_type, Some(&previous), Some(&account));
         let meta = resource::next_meta(work, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.

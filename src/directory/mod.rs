@@ -6,6 +6,7 @@
 
 mod access;
 mod adopt;
+mod audit;
 mod brake;
 mod bulk;
 mod create;
@@ -25,7 +26,6 @@ mod replace;
 mod resource;
 mod rules;
 mod token;
-mod told;
 mod trail;
 mod transaction;
 mod undo;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::config::UnknownMembers;
+use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
-use crate::directory::told;
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
@@ -61,7 +61,7 @@ impl Command for Patch {
         let stored = if changed {
             let meta = resource::next_meta(work, resource_type, &present)?;
             member::rename(work, resource_type, id, &previous, &patched)?;
-            told::tell(work, resource_type, Some(&previous), Some(&patched));
+            details::tell(work, resource_type, Some(&previous), Some(&patched));
             work.record(resource::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
             resource::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?

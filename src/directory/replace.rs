@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
-use crate::directory::told;
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
@@ -80,7 +80,7 @@ pub(crate) fn put(
     }
     let meta = resource::next_meta(work, resource_type, &present)?;
     member::rename(work, resource_type, id, &previous, &replacement)?;
-    told::tell(work, resource_type, Some(&previous), Some(&replacement));
+    details::tell(work, resource_type, Some(&previous), Some(&replacement));
     work.record(resource::event(resource_type, Verb::Replaced, id));
     resource::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::plan::{Plan, Planned, Tie};
+use crate::directory::audit::details::Told;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::resource;
-use crate::directory::told::Told;
 use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};

@@ -1,0 +1,3 @@
+//! TODO-DOC audit
+
+pub(crate) mod details;
