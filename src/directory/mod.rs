@@ -20,7 +20,6 @@ mod patch;
 mod plan;
 mod pulse;
 mod query;
-mod refusal;
 mod reindex;
 mod replace;
 mod resource;
@@ -42,6 +41,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use audit::denied::Refusal;
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use bulk::{Bulk, Operation, Outcome};
 pub use create::Create;
@@ -52,7 +52,6 @@ pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};
-pub use refusal::Refusal;
 pub use replace::Replace;
 pub use resource::Stored;
 pub use rules::Rules;
@@ -70,10 +69,10 @@ use crate::event::Actor;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
+use audit::denied::Refusals;
 use brake::Brakes;
 use cursor::Cursors;
 use figures::Counted;
-use refusal::Refusals;
 use token::TokenTable;
 use writer::{Hand, Order, Queued, Writer};
 

@@ -14,9 +14,9 @@ use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
 use crate::directory::adopt::Adoption;
+use crate::directory::audit::denied::Report;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
-use crate::directory::refusal::Report;
 use crate::directory::token::{TokenTable, Used};
 use crate::directory::transaction::{Command, Draft, Work};
 use crate::directory::{Settings, Shared};

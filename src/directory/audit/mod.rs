@@ -1,3 +1,4 @@
 //! TODO-DOC audit
 
+pub(crate) mod denied;
 pub(crate) mod details;

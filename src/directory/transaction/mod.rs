@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::directory::audit::denied::{Refusal, Refusals};
 use crate::directory::audit::details::Told;
 use crate::directory::error::DirectoryError;
-use crate::directory::refusal::{Refusal, Refusals};
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Details, Event, Reason};
 use crate::scim::resource::Version;
