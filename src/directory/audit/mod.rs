@@ -2,3 +2,4 @@
 
 pub(crate) mod denied;
 pub(crate) mod details;
+pub(crate) mod query;
