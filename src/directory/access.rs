@@ -9,8 +9,8 @@ use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::resource;
-use crate::directory::resource::Stored;
+use crate::directory::stored;
+use crate::directory::stored::Stored;
 use crate::scim::resource::{Resource, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
@@ -49,7 +49,7 @@ impl Directory {
             let found =
                 member::find_any(state, self.registry(), id, |one| one.members().is_some())?;
             let Some((group_type, group)) = found else { continue };
-            let attributes = resource::attributes(&group_type, &group)?;
+            let attributes = stored::attributes(&group_type, &group)?;
             groups.push(group_of_account(&group_type, &attributes));
         }
         Ok(groups)

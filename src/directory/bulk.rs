@@ -7,7 +7,7 @@ use crate::directory::delete::Delete;
 use crate::directory::error::DirectoryError;
 use crate::directory::patch::Patch;
 use crate::directory::replace::Replace;
-use crate::directory::resource::Stored;
+use crate::directory::stored::Stored;
 use crate::directory::transaction::{Command, Work};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;

@@ -12,8 +12,8 @@ use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::plan;
 use crate::directory::replace;
-use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -54,12 +54,12 @@ impl Command for Create {
         resource.complete(resource_type, None);
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored =
-            resource::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
+            stored::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
         details::tell(work, resource_type, None, Some(&resource));
-        resource::count(work, resource_type, |count| count.saturating_add(1))?;
+        stored::count(work, resource_type, |count| count.saturating_add(1))?;
         let members = member::named(&members, self.rules.unknown_members)?;
         member::add(work, id, &members, self.rules)?;
-        work.record(resource::event(resource_type, Verb::Created, id));
+        work.record(stored::event(resource_type, Verb::Created, id));
         Ok(stored)
     }
 }
@@ -79,10 +79,10 @@ impl Create {
         for indexed in by_name.chain(by_id) {
             for value in self.resource.indexed_values(&indexed) {
                 for id in plan::holders(work, resource_type, &indexed, value)? {
-                    let present = resource::find(work, resource_type, id)?;
+                    let present = stored::find(work, resource_type, id)?;
                     let may_be_meant =
                         indexed.leaf().is_unique() || present.record.manager() == work.connection();
-                    if may_be_meant && !resource::attributes(resource_type, &present)?.is_active() {
+                    if may_be_meant && !stored::attributes(resource_type, &present)?.is_active() {
                         return Ok(Some(present));
                     }
                 }

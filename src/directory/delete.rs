@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::resource;
 use crate::directory::rules::Rules;
+use crate::directory::stored;
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::resource::Version;
@@ -33,17 +33,17 @@ impl Command for Delete {
     /// `NotFound`; `VersionMismatch`.
     fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
-        let id = resource::parse_id(resource_type, &self.id)?;
-        let present = resource::find(work, resource_type, id)?;
-        resource::check_version(self.expected.as_deref(), present.record.version)?;
+        let id = stored::parse_id(resource_type, &self.id)?;
+        let present = stored::find(work, resource_type, id)?;
+        stored::check_version(self.expected.as_deref(), present.record.version)?;
         self.rules.check_scope(work, resource_type, &present)?;
-        let previous = resource::attributes(resource_type, &present)?;
+        let previous = stored::attributes(resource_type, &present)?;
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
-        resource::remove(work, resource_type, id, &previous)?;
+        stored::remove(work, resource_type, id, &previous)?;
         member::sever(work, id)?;
         details::tell(work, resource_type, Some(&previous), None);
-        resource::count(work, resource_type, |count| count.saturating_sub(1))?;
-        work.record(resource::event(resource_type, Verb::Deleted, id));
+        stored::count(work, resource_type, |count| count.saturating_sub(1))?;
+        work.record(stored::event(resource_type, Verb::Deleted, id));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! How a directory is doing, in figures.
 
 use crate::directory::Directory;
-use crate::directory::resource;
+use crate::directory::stored;
 use crate::metrics::{Counts, Gauge, Histogram};
 use crate::store::stats::StoreStats;
 
@@ -44,7 +44,7 @@ impl Directory {
         let state = self.shared.store.as_ref();
         let kept = self.registry().resource_types().iter().filter(|kept| kept.tag != 0);
         let resources = kept.filter_map(|resource_type| {
-            let total = resource::total(state, resource_type).ok()?;
+            let total = stored::total(state, resource_type).ok()?;
             Some((resource_type.endpoint.clone(), total))
         });
         Figures {

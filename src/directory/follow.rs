@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::access::{Names, followed};
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
 use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
@@ -162,8 +162,8 @@ fn outdated(
     let mut problem = Ok(());
     state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
         let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
-            let stored = Stored::new(id, resource::decode_scanned(state, key, &value)?);
-            let mut account = resource::attributes(resource_type, &stored)?;
+            let stored = Stored::new(id, stored::decode_scanned(state, key, &value)?);
+            let mut account = stored::attributes(resource_type, &stored)?;
             let previous = account.clone();
             let gone = align(resource_type, before, &mut account);
             let name = account.display(resource_type).unwrap_or_default();
@@ -279,8 +279,8 @@ impl Command for Follow {
 
     fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
-        let present = resource::find(work, resource_type, self.id)?;
-        let previous = resource::attributes(resource_type, &present)?;
+        let present = stored::find(work, resource_type, self.id)?;
+        let previous = stored::attributes(resource_type, &present)?;
         let mut account = previous.clone();
         align(resource_type, &self.before, &mut account);
         // A client may have been faster.
@@ -288,11 +288,11 @@ impl Command for Follow {
             return Ok(());
         }
         details::tell(work, resource_type, Some(&previous), Some(&account));
-        let meta = resource::next_meta(work, resource_type, &present)?;
+        let meta = stored::next_meta(work, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.
-        resource::write(work, resource_type, self.id, &meta, &account, Some(&account), manager)?;
-        work.record(resource::event(resource_type, Verb::Followed, self.id));
+        stored::write(work, resource_type, self.id, &meta, &account, Some(&account), manager)?;
+        work.record(stored::event(resource_type, Verb::Followed, self.id));
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::config::UnknownMembers;
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::Work;
 use crate::scim::attribute::Held;
 use crate::scim::error::{ScimError, ScimType};
@@ -181,7 +181,7 @@ fn groups(
         else {
             continue;
         };
-        let attributes = resource::attributes(&group_type, &stored)?;
+        let attributes = stored::attributes(&group_type, &stored)?;
         found.push(Reference {
             id: group,
             tie: Tie::Group { direct },
@@ -240,7 +240,7 @@ pub(crate) fn find_any(
     will_do: impl Fn(&ResourceType) -> bool,
 ) -> Result<Option<(Arc<ResourceType>, Stored)>, DirectoryError> {
     for resource_type in registry.resource_types().iter().filter(|one| will_do(one)) {
-        match resource::find(state, resource_type, id) {
+        match stored::find(state, resource_type, id) {
             Ok(stored) => return Ok(Some((Arc::clone(resource_type), stored))),
             Err(DirectoryError::NotFound { .. }) => {}
             Err(error) => return Err(error),
@@ -327,7 +327,7 @@ pub(crate) fn add(
                 .into());
             }
         }
-        let attributes = resource::attributes(&member_type, &stored)?;
+        let attributes = stored::attributes(&member_type, &stored)?;
         let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
         tie(work, group, member.id, &member_type, display.unwrap_or_default());
         work.told().joined(member.id, display.unwrap_or_default());
@@ -518,7 +518,7 @@ pub(crate) fn touch_group(
     let registry = &work.settings().registry;
     let found = find_any(work, registry, group, |one| one.members().is_some())?;
     let Some((group_type, stored)) = found else { return Ok(None) };
-    let attributes = resource::attributes(&group_type, &stored)?;
-    resource::touch(work, &group_type, &stored, &attributes)?;
+    let attributes = stored::attributes(&group_type, &stored)?;
+    stored::touch(work, &group_type, &stored, &attributes)?;
     Ok(attributes.display(&group_type).map(ToOwned::to_owned))
 }

@@ -6,8 +6,8 @@ use crate::config::UnknownMembers;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
@@ -41,11 +41,11 @@ impl Command for Patch {
     /// which operation can't be done and why.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
-        let id = resource::parse_id(resource_type, &self.id)?;
-        let present = resource::find(work, resource_type, id)?;
-        resource::check_version(self.expected.as_deref(), present.record.version)?;
+        let id = stored::parse_id(resource_type, &self.id)?;
+        let present = stored::find(work, resource_type, id)?;
+        stored::check_version(self.expected.as_deref(), present.record.version)?;
         self.rules.check_scope(work, resource_type, &present)?;
-        let previous = resource::attributes(resource_type, &present)?;
+        let previous = stored::attributes(resource_type, &present)?;
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
@@ -59,12 +59,12 @@ impl Command for Patch {
         patch::finish(resource_type, &previous, &mut patched)?;
         changed |= patched != previous;
         let stored = if changed {
-            let meta = resource::next_meta(work, resource_type, &present)?;
+            let meta = stored::next_meta(work, resource_type, &present)?;
             member::rename(work, resource_type, id, &previous, &patched)?;
             details::tell(work, resource_type, Some(&previous), Some(&patched));
-            work.record(resource::event(resource_type, Verb::Patched, id));
+            work.record(stored::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
-            resource::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?
+            stored::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?
         } else {
             present
         };

@@ -11,7 +11,7 @@ use crate::directory::cursor::Position;
 use crate::directory::error::DirectoryError;
 use crate::directory::member::{self, Reference};
 use crate::directory::plan::{self, Candidates};
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{PageRequest, Query, Start};
@@ -108,7 +108,7 @@ impl Directory {
         search: &Search,
     ) -> Result<Page, DirectoryError> {
         let state = self.shared.store.as_ref();
-        let total = resource::total(state, resource_type)?;
+        let total = stored::total(state, resource_type)?;
         let (after, mut skip) = match self.position(search)? {
             Position::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
             Position::Offset(offset) => (None, offset),
@@ -127,7 +127,7 @@ impl Directory {
                     more = true;
                     return ControlFlow::Break(());
                 }
-                match (keys::trailing_id(key), resource::decode_scanned(state, key, &value)) {
+                match (keys::trailing_id(key), stored::decode_scanned(state, key, &value)) {
                     (Some(id), Ok(record)) => {
                         resources.push((Arc::clone(resource_type), Stored::new(id, record)));
                     }
@@ -164,7 +164,7 @@ impl Directory {
         let mut resources = Vec::new();
         for hit in hits.iter().skip(offset).take(search.page.count) {
             let Some((resource_type, _)) = search.targets.get(hit.target) else { continue };
-            match resource::find(state, resource_type, hit.id) {
+            match stored::find(state, resource_type, hit.id) {
                 Ok(stored) => resources.push((Arc::clone(resource_type), stored)),
                 // Deleted since it was found.
                 Err(DirectoryError::NotFound { .. }) => {}
@@ -215,7 +215,7 @@ impl Directory {
         match candidates {
             Candidates::These(ids) => {
                 for id in ids {
-                    match resource::find(state, resource_type, id) {
+                    match stored::find(state, resource_type, id) {
                         Ok(stored) => consider(id, &stored.record)?,
                         Err(DirectoryError::NotFound { .. }) => {}
                         Err(error) => return Err(error),
@@ -226,7 +226,7 @@ impl Directory {
             Candidates::All => {
                 let mut problem = Ok(());
                 state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-                    problem = resource::decode_scanned(state, key, &value)
+                    problem = stored::decode_scanned(state, key, &value)
                         .map_err(DirectoryError::from)
                         .and_then(|record| match keys::trailing_id(key) {
                             Some(id) => consider(id, &record),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::schema::{Registry, ResourceType};
@@ -103,11 +103,11 @@ fn collect_one(
     entries: &mut BTreeMap<Vec<u8>, Bytes>,
 ) -> Result<(), DirectoryError> {
     let Some(id) = keys::trailing_id(key) else { return Ok(()) };
-    let stored = Stored::new(id, resource::decode_scanned(store, key, value)?);
-    let attributes = resource::attributes(resource_type, &stored)?;
+    let stored = Stored::new(id, stored::decode_scanned(store, key, value)?);
+    let attributes = stored::attributes(resource_type, &stored)?;
     for indexed in resource_type.indexed() {
         for value in attributes.indexed_values(&indexed) {
-            let key = resource::index_key(resource_type, &indexed, id, value);
+            let key = stored::index_key(resource_type, &indexed, id, value);
             let entry = if indexed.leaf().is_unique() {
                 Bytes::copy_from_slice(id.as_bytes())
             } else {

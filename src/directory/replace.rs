@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::resource::{self, Stored};
 use crate::directory::rules::Rules;
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
@@ -42,14 +42,14 @@ impl Command for Replace {
     /// resource is too large or names a member that can't be one.
     fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
-        let id = resource::parse_id(resource_type, &self.id)?;
-        let present = resource::find(work, resource_type, id)?;
-        resource::check_version(self.expected.as_deref(), present.record.version)?;
+        let id = stored::parse_id(resource_type, &self.id)?;
+        let present = stored::find(work, resource_type, id)?;
+        stored::check_version(self.expected.as_deref(), present.record.version)?;
         self.rules.check_scope(work, resource_type, &present)?;
         let manager = present.record.manager().map(ToOwned::to_owned);
         let mut replacement = self.resource.clone();
         if self.renaming == Renaming::Refused {
-            let previous = resource::attributes(resource_type, &present)?;
+            let previous = stored::attributes(resource_type, &present)?;
             keep_name(resource_type, &previous, &mut replacement)?;
         }
         put(work, resource_type, present, replacement, self.rules, manager.as_deref())
@@ -66,7 +66,7 @@ pub(crate) fn put(
     manager: Option<&str>,
 ) -> Result<Stored, DirectoryError> {
     let id = present.id;
-    let previous = resource::attributes(resource_type, &present)?;
+    let previous = stored::attributes(resource_type, &present)?;
     let members = replacement.take_members(resource_type);
     check_immutable(resource_type, &previous, &replacement)?;
     replacement.complete(resource_type, Some(&previous));
@@ -78,9 +78,9 @@ pub(crate) fn put(
     if !changed {
         return Ok(present);
     }
-    let meta = resource::next_meta(work, resource_type, &present)?;
+    let meta = stored::next_meta(work, resource_type, &present)?;
     member::rename(work, resource_type, id, &previous, &replacement)?;
     details::tell(work, resource_type, Some(&previous), Some(&replacement));
-    work.record(resource::event(resource_type, Verb::Replaced, id));
-    resource::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
+    work.record(stored::event(resource_type, Verb::Replaced, id));
+    stored::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
-use crate::directory::resource::Stored;
+use crate::directory::stored::Stored;
 use crate::directory::transaction::Work;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;

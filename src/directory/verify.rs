@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::connection::token::Token;
 use crate::directory::Directory;
 use crate::directory::reindex;
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::check::Check;
@@ -151,10 +151,10 @@ impl Verification<'_> {
             return Ok(vec![format!("{} is of no known resource type", shown(key))]);
         };
         // Asking for a damaged one makes the store remember that.
-        let record = resource::decode_scanned(self.state, key, value)?;
+        let record = stored::decode_scanned(self.state, key, value)?;
         let stored = Stored::new(id, record);
-        resource::meta(resource_type, &stored)?;
-        let attributes = resource::attributes(resource_type, &stored)?;
+        stored::meta(resource_type, &stored)?;
+        let attributes = stored::attributes(resource_type, &stored)?;
         let mut faults = Vec::new();
         for (key, unique) in self.index_keys(resource_type, id, &attributes) {
             let entry = self.state.get(&key)?;
@@ -178,7 +178,7 @@ impl Verification<'_> {
             .flat_map(|indexed| {
                 let values = attributes.indexed_values(&indexed).into_iter();
                 let unique = indexed.leaf().is_unique();
-                let key = move |value| resource::index_key(resource_type, &indexed, id, value);
+                let key = move |value| stored::index_key(resource_type, &indexed, id, value);
                 values.map(move |value| (key(value), unique)).collect::<Vec<_>>()
             })
             .collect()
@@ -234,15 +234,15 @@ impl Verification<'_> {
         let Some(resource_type) = self.registry.by_tag(tag) else { return Ok(None) };
         let key = keys::record(tag, id);
         let Some(value) = self.state.get(&key)? else { return Ok(None) };
-        let stored = Stored::new(id, resource::decode(&key, &value)?);
-        Ok(Some((resource_type, resource::attributes(resource_type, &stored)?)))
+        let stored = Stored::new(id, stored::decode(&key, &value)?);
+        Ok(Some((resource_type, stored::attributes(resource_type, &stored)?)))
     }
 
     /// A count must be right, if it can be taken between two changes.
     fn count(&self, resource_type: &ResourceType, check: &mut Check) -> Result<(), StoreError> {
         for _ in 0..COUNT_ATTEMPTS {
             let before = self.reached()?;
-            let counted = resource::total(self.state, resource_type)?;
+            let counted = stored::total(self.state, resource_type)?;
             let mut found = 0;
             self.state.scan(&keys::records(resource_type.tag), None, &mut |_, _| {
                 found += 1;

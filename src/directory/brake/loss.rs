@@ -14,7 +14,7 @@ use crate::access::{GroupOfAccount, loses_grant};
 use crate::directory::Settings;
 use crate::directory::access;
 use crate::directory::error::DirectoryError;
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::Draft;
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
@@ -127,8 +127,8 @@ fn group(
     key: &[u8],
     value: &Bytes,
 ) -> Result<GroupOfAccount, StoreError> {
-    let stored = Stored::new(id, resource::decode(key, value)?);
-    let attributes = resource::attributes(resource_type, &stored)?;
+    let stored = Stored::new(id, stored::decode(key, value)?);
+    let attributes = stored::attributes(resource_type, &stored)?;
     Ok(access::group_of_account(resource_type, &attributes))
 }
 
@@ -148,7 +148,7 @@ fn loses(key: &[u8], before: &Bytes, after: Option<&Bytes>) -> Result<bool, Stor
 
 fn access_of(key: &[u8], value: &Bytes) -> Result<Map<String, Value>, StoreError> {
     let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
-    let record = resource::decode(key, value)?;
+    let record = stored::decode(key, value)?;
     pick(&record.json, &names).map_err(|_| StoreError::damaged(key))
 }
 

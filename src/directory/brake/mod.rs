@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
 use crate::directory::error::DirectoryError;
-use crate::directory::resource;
+use crate::directory::stored;
 use crate::directory::transaction::{Command, Draft, Work};
 use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
@@ -155,7 +155,7 @@ fn accounts(state: &dyn Read, settings: &Settings) -> Result<u64, StoreError> {
     let types = settings.registry.resource_types().iter();
     types
         .filter(|resource_type| resource_type.is_account)
-        .try_fold(0, |sum, resource_type| Ok(sum + resource::total(state, resource_type)?))
+        .try_fold(0, |sum, resource_type| Ok(sum + stored::total(state, resource_type)?))
 }
 
 /// Refuses the changes of a connection that is held.

@@ -9,7 +9,7 @@ use super::plan::{Plan, Planned, Tie};
 use crate::directory::audit::details::Told;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::resource;
+use crate::directory::stored;
 use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -112,9 +112,9 @@ fn take_out(
     let Some(is) = &planned.is else { return Ok(()) };
     let (stored, attributes) = planned.read(is)?;
     work.expect_version(keys::record(resource_type.tag, *id), stored.record.version);
-    resource::remove(work, resource_type, *id, &attributes)?;
+    stored::remove(work, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
-        resource::count(work, resource_type, |count| count.saturating_sub(1))?;
+        stored::count(work, resource_type, |count| count.saturating_sub(1))?;
         touched.extend(member::untie_all(work, *id)?);
     }
     Ok(())
@@ -136,16 +136,16 @@ fn put_back(
         taken.extend(in_the_way);
         return Ok(());
     }
-    let meta = resource::meta(resource_type, &stored)?;
+    let meta = stored::meta(resource_type, &stored)?;
     let version = Version(planned.version).next();
-    let last_modified = resource::not_before(work.now(), meta.last_modified);
+    let last_modified = stored::not_before(work.now(), meta.last_modified);
     let meta = Meta { last_modified, version, ..meta };
     let manager = stored.record.manager();
-    resource::put_back(work, resource_type, *id, &meta, &target, manager)?;
+    stored::put_back(work, resource_type, *id, &meta, &target, manager)?;
     match is {
         None => {
             work.expect_absent(keys::record(resource_type.tag, *id));
-            resource::count(work, resource_type, |count| count.saturating_add(1))?;
+            stored::count(work, resource_type, |count| count.saturating_add(1))?;
         }
         Some(is) => {
             let (_, present) = planned.read(is)?;
@@ -234,7 +234,7 @@ fn end(
     }
     let found = member::find_any(work, registry, member, |one| one.tag == tag)?;
     let Some((member_type, stored)) = found else { return Ok(None) };
-    let attributes = resource::attributes(&member_type, &stored)?;
+    let attributes = stored::attributes(&member_type, &stored)?;
     let shown = attributes.display(&member_type).unwrap_or_default().to_owned();
     Ok(Some((member_type, shown)))
 }

@@ -16,7 +16,7 @@ use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::member::{ancestors, find_any};
-use crate::directory::resource;
+use crate::directory::stored;
 use crate::directory::{
     Create, Delete, Directory, DirectoryError, Replace, Rules, Settings, UnknownAccess, verify,
 };
@@ -248,7 +248,7 @@ impl World {
                 let Some(Kind::Member(group, member)) = keys::kind(key) else { unreachable!() };
                 let (member_type, stored) =
                     find_any(state, &registry, member, |_| true).unwrap().unwrap();
-                let attributes = resource::attributes(&member_type, &stored).unwrap();
+                let attributes = stored::attributes(&member_type, &stored).unwrap();
                 let shown = attributes.display(&member_type).unwrap_or_default();
                 faults += u64::from(value[1..] != *shown.as_bytes());
                 let above = ancestors(state, group).unwrap();

@@ -13,7 +13,7 @@ use super::trail::{Item, Trail};
 use crate::access::Names;
 use crate::directory::error::DirectoryError;
 use crate::directory::follow::{InUse, UnknownAccess, align};
-use crate::directory::resource::{self, Stored};
+use crate::directory::stored::{self, Stored};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::StoreError;
@@ -84,8 +84,8 @@ fn read(
     id: ResourceId,
     value: &Bytes,
 ) -> Result<(Stored, Resource), StoreError> {
-    let stored = Stored::new(id, resource::decode(&keys::record(resource_type.tag, id), value)?);
-    let attributes = resource::attributes(resource_type, &stored)?;
+    let stored = Stored::new(id, stored::decode(&keys::record(resource_type.tag, id), value)?);
+    let attributes = stored::attributes(resource_type, &stored)?;
     Ok((stored, attributes))
 }
 
