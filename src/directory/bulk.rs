@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::directory::create::Create;
 use crate::directory::delete::Delete;
 use crate::directory::error::DirectoryError;
 use crate::directory::patch::Patch;
 use crate::directory::replace::Replace;
+use crate::directory::resource::create::Create;
 use crate::directory::stored::Stored;
 use crate::directory::transaction::{Command, Work};
 use crate::scim::error::ScimError;

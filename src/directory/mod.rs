@@ -9,7 +9,6 @@ mod adopt;
 mod audit;
 mod brake;
 mod bulk;
-mod create;
 mod cursor;
 mod delete;
 mod error;
@@ -22,6 +21,7 @@ mod pulse;
 mod query;
 mod reindex;
 mod replace;
+mod resource;
 mod rules;
 mod stored;
 mod token;
@@ -44,7 +44,6 @@ pub use audit::denied::Refusal;
 pub use audit::query::{Namesakes, Wanted};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use bulk::{Bulk, Operation, Outcome};
-pub use create::Create;
 pub use delete::Delete;
 pub use error::DirectoryError;
 pub use figures::Figures;
@@ -53,6 +52,7 @@ pub use member::Reference;
 pub use patch::Patch;
 pub use query::{Page, Search};
 pub use replace::Replace;
+pub use resource::create::Create;
 pub use rules::Rules;
 pub use stored::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
@@ -179,7 +179,7 @@ impl Directory {
 
     /// An id for a resource that others refer to before it is created.
     pub fn new_id(&self) -> ResourceId {
-        create::new_id(self.settings.clock.now())
+        resource::create::new_id(self.settings.clock.now())
     }
 
     /// Whether changes can be made.

@@ -1,0 +1,3 @@
+//! TODO-DOC resource
+
+pub(crate) mod create;
