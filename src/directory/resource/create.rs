@@ -11,7 +11,7 @@ use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
 use crate::directory::plan;
-use crate::directory::replace;
+use crate::directory::resource::replace;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};

@@ -1,3 +1,4 @@
 //! TODO-DOC resource
 
 pub(crate) mod create;
+pub(crate) mod replace;
