@@ -1,4 +1,5 @@
 //! TODO-DOC resource
 
 pub(crate) mod create;
+pub(crate) mod patch;
 pub(crate) mod replace;
