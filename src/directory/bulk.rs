@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::directory::delete::Delete;
 use crate::directory::error::DirectoryError;
 use crate::directory::resource::create::Create;
+use crate::directory::resource::delete::Delete;
 use crate::directory::resource::patch::Patch;
 use crate::directory::resource::replace::Replace;
 use crate::directory::stored::Stored;
