@@ -1,5 +1,6 @@
 //! TODO-DOC resource
 
+pub(crate) mod bulk;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod patch;
