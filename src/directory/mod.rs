@@ -16,7 +16,6 @@ mod member;
 mod plan;
 mod pulse;
 mod query;
-mod reindex;
 mod resource;
 mod rules;
 mod stored;
@@ -119,7 +118,7 @@ impl Directory {
     /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started, or if
     /// resources share a value that the schemas make unique.
     pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
-        reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
+        stored::reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
         let (refusals, brakes) = (Refusals::default(), Brakes::new());

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::connection::token::Token;
 use crate::directory::Directory;
-use crate::directory::reindex;
+use crate::directory::stored::reindex;
 use crate::directory::stored::{self, Stored};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};

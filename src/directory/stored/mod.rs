@@ -1,5 +1,7 @@
 //! What every verb on resources has in common.
 
+pub(crate) mod reindex;
+
 use jiff::Timestamp;
 
 use crate::access::Effective;
