@@ -13,7 +13,6 @@ mod error;
 mod figures;
 mod follow;
 mod member;
-mod plan;
 mod pulse;
 mod query;
 mod resource;

@@ -1,16 +1,18 @@
 //! Query (RFC 7644, section 3.4.2).
 
+pub(crate) mod plan;
+
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::cursor::Position;
 use crate::directory::error::DirectoryError;
 use crate::directory::member::{self, Reference};
-use crate::directory::plan::{self, Candidates};
 use crate::directory::stored::{self, Stored};
 use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};

@@ -10,7 +10,7 @@ use crate::config::OnInactiveCreate;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::member;
-use crate::directory::plan;
+use crate::directory::query::plan;
 use crate::directory::resource::replace;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
