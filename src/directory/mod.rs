@@ -8,7 +8,6 @@ mod access;
 mod adopt;
 mod audit;
 mod brake;
-mod cursor;
 mod error;
 mod figures;
 mod follow;
@@ -64,8 +63,8 @@ use crate::scim::schema::Registry;
 use crate::store::Store;
 use audit::denied::Refusals;
 use brake::Brakes;
-use cursor::Cursors;
 use figures::Counted;
+use query::cursor::Cursors;
 use token::TokenTable;
 use writer::{Hand, Order, Queued, Writer};
 

@@ -1,5 +1,6 @@
 //! Query (RFC 7644, section 3.4.2).
 
+pub(crate) mod cursor;
 pub(crate) mod plan;
 
 use std::collections::BTreeSet;
@@ -10,9 +11,9 @@ use serde_json::{Map, Value};
 
 use self::plan::Candidates;
 use crate::clock::Stopwatch;
-use crate::directory::cursor::Position;
 use crate::directory::error::DirectoryError;
 use crate::directory::member::{self, Reference};
+use crate::directory::query::cursor::Position;
 use crate::directory::stored::{self, Stored};
 use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
