@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::access::{GroupOfAccount, loses_grant};
 use crate::directory::Settings;
-use crate::directory::access;
+use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::Draft;
@@ -129,7 +129,7 @@ fn group(
 ) -> Result<GroupOfAccount, StoreError> {
     let stored = Stored::new(id, stored::decode(key, value)?);
     let attributes = stored::attributes(resource_type, &stored)?;
-    Ok(access::group_of_account(resource_type, &attributes))
+    Ok(effective::group_of_account(resource_type, &attributes))
 }
 
 /// Whether an account is less afterwards than it was.

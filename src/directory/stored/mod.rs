@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::access::Effective;
 use crate::directory::Directory;
-use crate::directory::access;
+use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
 use crate::directory::member::{self, Reference};
 use crate::directory::transaction::Work;
@@ -59,7 +59,7 @@ impl Stored {
             out.push(b']');
         }
         if let Some(effective) = &self.access {
-            let access = access::served(effective, self.record.manager());
+            let access = effective::served(effective, self.record.manager());
             out.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
         }
     }

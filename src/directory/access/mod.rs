@@ -1,0 +1,3 @@
+//! TODO-DOC access
+
+pub(crate) mod effective;
