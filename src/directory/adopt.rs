@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::directory::access::migrate::{self, Keep, UnknownAccess};
 use crate::directory::error::DirectoryError;
-use crate::directory::follow::{self, Keep, UnknownAccess};
 use crate::directory::writer::Order;
 use crate::directory::{Directory, Settings, Shared};
 
@@ -61,7 +61,7 @@ impl Adoption {
         keep: impl FnOnce(Keep) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
-        let checked = follow::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
+        let checked = migrate::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
         let either = checked.map(|outdated| outdated.and_then(|outdated| outdated.either()));
         let outcome = either.and_then(|either| match either {
             Some(either) => keep(either),

@@ -10,7 +10,6 @@ mod audit;
 mod brake;
 mod error;
 mod figures;
-mod follow;
 mod member;
 mod pulse;
 mod query;
@@ -33,12 +32,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use access::migrate::UnknownAccess;
 pub use audit::denied::Refusal;
 pub use audit::query::{Namesakes, Wanted};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use error::DirectoryError;
 pub use figures::Figures;
-pub use follow::UnknownAccess;
 pub use member::Reference;
 pub use query::{Page, Search};
 pub use resource::bulk::{Bulk, Operation, Outcome};

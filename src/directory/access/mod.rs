@@ -1,3 +1,4 @@
 //! TODO-DOC access
 
 pub(crate) mod effective;
+pub(crate) mod migrate;

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 
 use crate::access::Names;
 use crate::directory::Directory;
+use crate::directory::access::migrate::UnknownAccess;
 use crate::directory::error::DirectoryError;
-use crate::directory::follow::UnknownAccess;
 use crate::directory::writer::MAX_COMMAND_BYTES;
 use crate::event::Actor;
 use crate::store::{StoreError, keys};
