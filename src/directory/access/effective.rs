@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::stored;
 use crate::directory::stored::Stored;
 use crate::scim::resource::{Resource, pick};
@@ -45,9 +45,9 @@ impl Directory {
     fn groups_of(&self, stored: &Stored) -> Result<Vec<GroupOfAccount>, DirectoryError> {
         let state = self.shared.store.as_ref();
         let mut groups = Vec::new();
-        for (id, _) in member::ancestors(state, stored.id)? {
+        for (id, _) in membership::ancestors(state, stored.id)? {
             let found =
-                member::find_any(state, self.registry(), id, |one| one.members().is_some())?;
+                membership::find_any(state, self.registry(), id, |one| one.members().is_some())?;
             let Some((group_type, group)) = found else { continue };
             let attributes = stored::attributes(&group_type, &group)?;
             groups.push(group_of_account(&group_type, &attributes));

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
-use crate::directory::member::{self, Reference};
+use crate::directory::membership::{self, Reference};
 use crate::directory::query::cursor::Position;
 use crate::directory::stored::{self, Stored};
 use crate::directory::{Directory, Settings};
@@ -331,7 +331,7 @@ impl<'a> Look<'a> {
         let state: &dyn Read = directory.shared.store.as_ref();
         let registry = directory.registry();
         for (name, references) in
-            member::references(state, registry, self.resource_type, id, &wanted)?
+            membership::references(state, registry, self.resource_type, id, &wanted)?
         {
             budget.spend(references.len())?;
             attributes.insert(name, references.iter().map(Reference::plain).collect());

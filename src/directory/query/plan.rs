@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::scim::attribute::Held;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
@@ -123,7 +123,7 @@ fn found(
     match lookup {
         Lookup::Id(id) => Ok(ResourceId::parse(id).into_iter().collect()),
         Lookup::Member(id) => match ResourceId::parse(id) {
-            Some(id) => member::groups_of(state, id),
+            Some(id) => membership::groups_of(state, id),
             None => Ok(Vec::new()),
         },
         Lookup::Index(indexed, value) => holders(state, resource_type, indexed, value),

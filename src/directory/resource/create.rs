@@ -9,7 +9,7 @@ use uuid::ContextV7;
 use crate::config::OnInactiveCreate;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::query::plan;
 use crate::directory::resource::replace;
 use crate::directory::rules::Rules;
@@ -57,8 +57,8 @@ impl Command for Create {
             stored::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
         details::tell(work, resource_type, None, Some(&resource));
         stored::count(work, resource_type, |count| count.saturating_add(1))?;
-        let members = member::named(&members, self.rules.unknown_members)?;
-        member::add(work, id, &members, self.rules)?;
+        let members = membership::named(&members, self.rules.unknown_members)?;
+        membership::add(work, id, &members, self.rules)?;
         work.record(stored::event(resource_type, Verb::Created, id));
         Ok(stored)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored;
 use crate::directory::transaction::{Command, Work};
@@ -40,7 +40,7 @@ impl Command for Delete {
         let previous = stored::attributes(resource_type, &present)?;
         work.expect_version(keys::record(resource_type.tag, id), present.record.version);
         stored::remove(work, resource_type, id, &previous)?;
-        member::sever(work, id)?;
+        membership::sever(work, id)?;
         details::tell(work, resource_type, Some(&previous), None);
         stored::count(work, resource_type, |count| count.saturating_sub(1))?;
         work.record(stored::event(resource_type, Verb::Deleted, id));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::UnknownMembers;
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
@@ -60,7 +60,7 @@ impl Command for Patch {
         changed |= patched != previous;
         let stored = if changed {
             let meta = stored::next_meta(work, resource_type, &present)?;
-            member::rename(work, resource_type, id, &previous, &patched)?;
+            membership::rename(work, resource_type, id, &previous, &patched)?;
             details::tell(work, resource_type, Some(&previous), Some(&patched));
             work.record(stored::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
@@ -92,21 +92,21 @@ fn patch_members(
     // Whoever is to be removed need not be there.
     let unknown =
         if operation.op == Op::Remove { UnknownMembers::Ignore } else { rules.unknown_members };
-    let named = member::named(elements.as_deref().unwrap_or_default(), unknown)?;
+    let named = membership::named(elements.as_deref().unwrap_or_default(), unknown)?;
     match (operation.op, &target.filter) {
         (Op::Remove, Some(filter)) => {
-            let members = member::matching(work, resource_type, group, filter)?;
-            member::remove(work, group, members)
+            let members = membership::matching(work, resource_type, group, filter)?;
+            membership::remove(work, group, members)
         }
         (Op::Add | Op::Replace, Some(_)) => Err(ScimError::new(
             ScimType::NoTarget,
             "Members are added and replaced as a whole, without a filter.",
         )
         .into()),
-        (Op::Add, None) => member::add(work, group, &named, rules),
-        (Op::Replace, None) => member::set(work, group, &named, rules),
+        (Op::Add, None) => membership::add(work, group, &named, rules),
+        (Op::Replace, None) => membership::set(work, group, &named, rules),
         // Some clients name those to be removed in the value; a list without any removes none.
-        (Op::Remove, None) if elements.is_none() => member::remove_all(work, group),
-        (Op::Remove, None) => member::remove(work, group, member::ids(&named)),
+        (Op::Remove, None) if elements.is_none() => membership::remove_all(work, group),
+        (Op::Remove, None) => membership::remove(work, group, membership::ids(&named)),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Work};
@@ -72,14 +72,14 @@ pub(crate) fn put(
     replacement.complete(resource_type, Some(&previous));
     let mut changed = replacement != previous;
     if resource_type.members().is_some() {
-        let members = member::named(&members, rules.unknown_members)?;
-        changed |= member::set(work, id, &members, rules)?;
+        let members = membership::named(&members, rules.unknown_members)?;
+        changed |= membership::set(work, id, &members, rules)?;
     }
     if !changed {
         return Ok(present);
     }
     let meta = stored::next_meta(work, resource_type, &present)?;
-    member::rename(work, resource_type, id, &previous, &replacement)?;
+    membership::rename(work, resource_type, id, &previous, &replacement)?;
     details::tell(work, resource_type, Some(&previous), Some(&replacement));
     work.record(stored::event(resource_type, Verb::Replaced, id));
     stored::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)

@@ -8,7 +8,7 @@ use crate::access::Effective;
 use crate::directory::Directory;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::member::{self, Reference};
+use crate::directory::membership::{self, Reference};
 use crate::directory::transaction::Work;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
@@ -137,7 +137,7 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
         stored.references =
-            member::references(state, self.registry(), resource_type, stored.id, wanted)?;
+            membership::references(state, self.registry(), resource_type, stored.id, wanted)?;
         if resource_type.is_account && wanted(ACCESS) {
             stored.access = Some(self.access(resource_type, stored)?);
         }

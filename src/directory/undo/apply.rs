@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::plan::{Plan, Planned, Tie};
 use crate::directory::audit::details::Told;
 use crate::directory::error::DirectoryError;
-use crate::directory::member;
+use crate::directory::membership;
 use crate::directory::stored;
 use crate::directory::transaction::{Command, Work};
 use crate::event::{Event, Verb};
@@ -70,7 +70,7 @@ impl Command for Apply {
             touched.remove(&planned.id);
         }
         for group in touched {
-            member::touch_group(work, group)?;
+            membership::touch_group(work, group)?;
         }
         refuse_circles(work, &plan.ties)?;
         let bytes = work.bytes();
@@ -115,7 +115,7 @@ fn take_out(
     stored::remove(work, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
         stored::count(work, resource_type, |count| count.saturating_sub(1))?;
-        touched.extend(member::untie_all(work, *id)?);
+        touched.extend(membership::untie_all(work, *id)?);
     }
     Ok(())
 }
@@ -152,7 +152,7 @@ fn put_back(
             let display = target.display(resource_type);
             if present.display(resource_type) != display {
                 let shown = display.unwrap_or_default();
-                touched.extend(member::show_as(work, resource_type, *id, shown)?);
+                touched.extend(membership::show_as(work, resource_type, *id, shown)?);
             }
         }
     }
@@ -205,7 +205,7 @@ fn tie_all(
         match was {
             Some(value) => match end(work, *group, *member, value)? {
                 Some((member_type, shown)) => {
-                    member::tie(work, *group, *member, &member_type, &shown);
+                    membership::tie(work, *group, *member, &member_type, &shown);
                     touched.insert(*group);
                 }
                 None => without_end += 1,
@@ -229,10 +229,10 @@ fn end(
 ) -> Result<Option<(Arc<ResourceType>, String)>, DirectoryError> {
     let tag = tie.first().copied().unwrap_or_default();
     let registry = &work.settings().registry;
-    if member::find_any(work, registry, group, |one| one.members().is_some())?.is_none() {
+    if membership::find_any(work, registry, group, |one| one.members().is_some())?.is_none() {
         return Ok(None);
     }
-    let found = member::find_any(work, registry, member, |one| one.tag == tag)?;
+    let found = membership::find_any(work, registry, member, |one| one.tag == tag)?;
     let Some((member_type, stored)) = found else { return Ok(None) };
     let attributes = stored::attributes(&member_type, &stored)?;
     let shown = attributes.display(&member_type).unwrap_or_default().to_owned();
@@ -246,7 +246,9 @@ fn refuse_circles(work: &Work<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
         let tag = was.as_ref().and_then(|tie| tie.first().copied());
         let of_groups =
             tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
-        if of_groups && member::ancestors(work, *group)?.iter().any(|(above, _)| above == member) {
+        if of_groups
+            && membership::ancestors(work, *group)?.iter().any(|(above, _)| above == member)
+        {
             return Err(DirectoryError::Unfit(format!(
                 "nothing was undone: the group {member} would be in {group} again, which is in it by now; \
                  end that membership first, then undo again"

@@ -15,7 +15,7 @@ use super::{Undo, UndoReport};
 use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::directory::member::{ancestors, find_any};
+use crate::directory::membership::{ancestors, find_any};
 use crate::directory::stored;
 use crate::directory::{
     Create, Delete, Directory, DirectoryError, Replace, Rules, Settings, UnknownAccess, verify,
