@@ -5,7 +5,6 @@
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
 mod access;
-mod adopt;
 mod audit;
 mod brake;
 mod error;

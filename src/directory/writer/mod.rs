@@ -3,6 +3,8 @@
 //! It takes what waits, runs each command against state with all earlier ones in place, commits the
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
+pub(crate) mod settings_change;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -13,12 +15,12 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
-use crate::directory::adopt::Adoption;
 use crate::directory::audit::denied::Report;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::{TokenTable, Used};
 use crate::directory::transaction::{Command, Draft, Work};
+use crate::directory::writer::settings_change::Adoption;
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
