@@ -10,7 +10,6 @@ mod brake;
 mod error;
 mod figures;
 mod membership;
-mod pulse;
 mod query;
 mod resource;
 mod rules;

@@ -3,6 +3,7 @@
 //! It takes what waits, runs each command against state with all earlier ones in place, commits the
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
+pub(crate) mod liveness;
 pub(crate) mod settings_change;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
