@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
 use crate::store::maintenance::{MaintenanceReport, RetentionPolicy};
@@ -64,9 +64,9 @@ impl Command for Restored {
     type Output = ();
     const OUTLASTS_SETTINGS: bool = true;
 
-    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         let subject = format!("change {} of {}", self.sequence, self.taken);
-        work.record(Event { kind: "backup".to_owned(), verb: Verb::Restored, subject });
+        tx.record(Event { kind: "backup".to_owned(), verb: Verb::Restored, subject });
         Ok(())
     }
 }

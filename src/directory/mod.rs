@@ -47,7 +47,7 @@ pub use rules::Rules;
 pub use stats::Figures;
 pub use stored::Stored;
 pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
-pub use transaction::{Command, Work};
+pub use transaction::{Command, Transaction};
 pub use undo::{Action, Row, Undo, UndoReport};
 pub use verify::verify;
 

@@ -3,7 +3,7 @@
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::Stored;
-use crate::directory::transaction::Work;
+use crate::directory::transaction::Transaction;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 
@@ -36,16 +36,16 @@ impl Rules {
     /// `Forbidden`, naming the connection that created it.
     pub(crate) fn check_scope(
         self,
-        work: &Work<'_>,
+        tx: &Transaction<'_>,
         resource_type: &ResourceType,
         stored: &Stored,
     ) -> Result<(), DirectoryError> {
         let (Scope::Own, Some(manager)) = (self.scope, stored.record.manager()) else {
             return Ok(());
         };
-        match work.connection() {
+        match tx.connection() {
             Some(own) if own != manager => {
-                work.note_refusal(Reason::Scope);
+                tx.note_refusal(Reason::Scope);
                 Err(DirectoryError::Forbidden(format!(
                     "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" \
                      may change what it created itself, and no more (scope = \"own\").",

@@ -10,7 +10,7 @@ use crate::access::{Names, followed};
 use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
 use crate::scim::attribute::Attribute;
@@ -277,9 +277,9 @@ struct Follow {
 impl Command for Follow {
     type Output = ();
 
-    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
-        let present = stored::find(work, resource_type, self.id)?;
+        let present = stored::find(tx, resource_type, self.id)?;
         let previous = stored::attributes(resource_type, &present)?;
         let mut account = previous.clone();
         align(resource_type, &self.before, &mut account);
@@ -287,12 +287,12 @@ impl Command for Follow {
         if account == previous {
             return Ok(());
         }
-        details::tell(work, resource_type, Some(&previous), Some(&account));
-        let meta = stored::next_meta(work, resource_type, &present)?;
+        details::tell(tx, resource_type, Some(&previous), Some(&account));
+        let meta = stored::next_meta(tx, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.
-        stored::write(work, resource_type, self.id, &meta, &account, Some(&account), manager)?;
-        work.record(stored::event(resource_type, Verb::Followed, self.id));
+        stored::write(tx, resource_type, self.id, &meta, &account, Some(&account), manager)?;
+        tx.record(stored::event(resource_type, Verb::Followed, self.id));
         Ok(())
     }
 }
@@ -305,11 +305,11 @@ pub(crate) struct Keep {
 impl Command for Keep {
     type Output = ();
 
-    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         let names = serde_json::to_vec(&self.names).unwrap_or_default();
-        work.put(keys::CATALOGUE.to_vec(), names);
+        tx.put(keys::CATALOGUE.to_vec(), names);
         let kind = "catalogue".to_owned();
-        work.record(Event { kind, verb: Verb::Followed, subject: String::new() });
+        tx.record(Event { kind, verb: Verb::Followed, subject: String::new() });
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Network, Reason, Refused, Verb};
 
 /// How many entries are gathered; requests beyond are only counted.
@@ -133,10 +133,10 @@ impl Command for Report {
     type Output = ();
     const OUTLASTS_SETTINGS: bool = true;
 
-    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
-        work.told().refusals(self.refusals.clone(), self.others);
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        tx.told().refusals(self.refusals.clone(), self.others);
         let (kind, subject) = ("request".to_owned(), String::new());
-        work.record(Event { kind, verb: Verb::Refused, subject });
+        tx.record(Event { kind, verb: Verb::Refused, subject });
         Ok(())
     }
 }

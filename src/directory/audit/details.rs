@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::directory::transaction::Work;
+use crate::directory::transaction::Transaction;
 use crate::event::{Details, Difference, Elements, Refused};
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 use crate::scim::resource::{Resource, ResourceId};
@@ -87,12 +87,12 @@ fn tie(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option
 /// Tells how a resource differs from before; one that was not there before, or is not any longer, has
 /// all its values on one side.
 pub(crate) fn tell(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     before: Option<&Resource>,
     after: Option<&Resource>,
 ) {
-    let told = work.told();
+    let told = tx.told();
     told.name = after.or(before).and_then(|resource| name(resource_type, resource));
     let common = resource_type.common.iter().map(|attribute| (None, attribute));
     for (extension, attribute) in common.chain(resource_type.own_attributes()) {

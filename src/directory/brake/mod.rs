@@ -18,7 +18,7 @@ use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored;
-use crate::directory::transaction::{Command, Draft, Work};
+use crate::directory::transaction::{Command, Draft, Transaction};
 use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::store::{Read, StoreError, Write, keys};
@@ -251,12 +251,12 @@ impl Command for HoldBrake {
     const OUTLASTS_SETTINGS: bool = true;
 
     /// One that is held already stays so, for the reason that it was held for.
-    fn run(&self, work: &mut Work<'_>) -> Result<Hold, DirectoryError> {
-        if let Some(value) = work.get(&keys::held(&self.connection))? {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Hold, DirectoryError> {
+        if let Some(value) = tx.get(&keys::held(&self.connection))? {
             return Ok(read(&value));
         }
-        let hold = Hold { since: work.now(), reason: "an operator holds it".to_owned() };
-        apply(work, draft(&self.connection, Some(&hold)));
+        let hold = Hold { since: tx.now(), reason: "an operator holds it".to_owned() };
+        apply(tx, draft(&self.connection, Some(&hold)));
         Ok(hold)
     }
 }
@@ -275,8 +275,8 @@ impl Command for ReleaseBrake {
     /// # Errors
     ///
     /// `Unfit` if it is not held, or if several are and none is named.
-    fn run(&self, work: &mut Work<'_>) -> Result<(String, Hold), DirectoryError> {
-        let mut holds = holds(work)?;
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(String, Hold), DirectoryError> {
+        let mut holds = holds(tx)?;
         let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
         let found = match &self.connection {
             Some(name) => holds.remove_entry(name),
@@ -294,17 +294,17 @@ impl Command for ReleaseBrake {
                 (Some(name), _) => format!("connection {name} is not held; held are: {listed}"),
             })
         })?;
-        apply(work, draft(&name, None));
+        apply(tx, draft(&name, None));
         Ok((name, hold))
     }
 }
 
-fn apply(work: &mut Work<'_>, draft: Draft) {
+fn apply(tx: &mut Transaction<'_>, draft: Draft) {
     for Write { key, value } in draft.writes {
         match value {
-            Some(value) => work.put(key, value),
-            None => work.delete(key),
+            Some(value) => tx.put(key, value),
+            None => tx.delete(key),
         }
     }
-    work.record(draft.event);
+    tx.record(draft.event);
 }

@@ -17,7 +17,7 @@ use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::Work;
+use crate::directory::transaction::Transaction;
 use crate::scim::attribute::Held;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
@@ -293,7 +293,7 @@ fn no_member(value: &str) -> ScimError {
 /// `invalidValue` if there is no such resource and unknown members are refused, or if the group would
 /// come to contain itself; `Forbidden` for what the connection may not change.
 pub(crate) fn add(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     group: ResourceId,
     members: &[Named],
     rules: Rules,
@@ -301,23 +301,23 @@ pub(crate) fn add(
     let mut changed = false;
     let mut above = None;
     for member in members {
-        if work.get(&keys::membership(member.id, group))?.is_some() {
+        if tx.get(&keys::membership(member.id, group))?.is_some() {
             continue;
         }
-        let registry = &work.settings().registry;
-        let Some((member_type, stored)) = find_any(work, registry, member.id, |_| true)? else {
+        let registry = &tx.settings().registry;
+        let Some((member_type, stored)) = find_any(tx, registry, member.id, |_| true)? else {
             if rules.unknown_members == UnknownMembers::Ignore {
                 continue;
             }
             return Err(no_member(&member.id.to_string()).into());
         };
         // Membership can give access: who may not change an account may not give it any.
-        rules.check_scope(work, &member_type, &stored)?;
+        rules.check_scope(tx, &member_type, &stored)?;
         if member_type.members().is_some() {
             // New members change nothing above the group: it is looked up once.
             let above = match &mut above {
                 Some(above) => above,
-                none => none.insert(above_and_itself(work, group)?),
+                none => none.insert(above_and_itself(tx, group)?),
             };
             if above.contains(&member.id) {
                 return Err(ScimError::invalid_value(format!(
@@ -329,8 +329,8 @@ pub(crate) fn add(
         }
         let attributes = stored::attributes(&member_type, &stored)?;
         let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
-        tie(work, group, member.id, &member_type, display.unwrap_or_default());
-        work.told().joined(member.id, display.unwrap_or_default());
+        tie(tx, group, member.id, &member_type, display.unwrap_or_default());
+        tx.told().joined(member.id, display.unwrap_or_default());
         changed = true;
     }
     Ok(changed)
@@ -338,10 +338,10 @@ pub(crate) fn add(
 
 /// The groups that can't become members of a group: those above it, and itself.
 fn above_and_itself(
-    work: &Work<'_>,
+    tx: &Transaction<'_>,
     group: ResourceId,
 ) -> Result<HashSet<ResourceId>, DirectoryError> {
-    let above = ancestors(work, group)?;
+    let above = ancestors(tx, group)?;
     if above.len() >= MAX_ANCESTORS {
         return Err(ScimError::new(
             ScimType::TooMany,
@@ -353,7 +353,7 @@ fn above_and_itself(
 }
 
 pub(crate) fn tie(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     group: ResourceId,
     member: ResourceId,
     member_type: &ResourceType,
@@ -361,34 +361,34 @@ pub(crate) fn tie(
 ) {
     let display: String = display.chars().take(MAX_DISPLAY).collect();
     let value = [&[member_type.tag], display.as_bytes()].concat();
-    work.put(keys::member(group, member), value);
-    work.put(keys::membership(member, group), Bytes::new());
+    tx.put(keys::member(group, member), value);
+    tx.put(keys::membership(member, group), Bytes::new());
 }
 
 /// Ends memberships; whether there was one of them.
 pub(crate) fn remove(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     group: ResourceId,
     members: impl IntoIterator<Item = ResourceId>,
 ) -> Result<bool, DirectoryError> {
     let mut changed = false;
     for member in members {
-        if work.get(&keys::membership(member, group))?.is_some() {
-            let display = match work.told().names_parted() {
-                true => work.get(&keys::member(group, member))?.as_deref().map(display),
+        if tx.get(&keys::membership(member, group))?.is_some() {
+            let display = match tx.told().names_parted() {
+                true => tx.get(&keys::member(group, member))?.as_deref().map(display),
                 false => None,
             };
-            untie(work, group, member);
-            work.told().parted(member, display);
+            untie(tx, group, member);
+            tx.told().parted(member, display);
             changed = true;
         }
     }
     Ok(changed)
 }
 
-fn untie(work: &mut Work<'_>, group: ResourceId, member: ResourceId) {
-    work.delete(keys::member(group, member));
-    work.delete(keys::membership(member, group));
+fn untie(tx: &mut Transaction<'_>, group: ResourceId, member: ResourceId) {
+    tx.delete(keys::member(group, member));
+    tx.delete(keys::membership(member, group));
 }
 
 /// The name that is kept with a tie.
@@ -402,14 +402,17 @@ pub(crate) fn ids(members: &[Named]) -> impl Iterator<Item = ResourceId> {
 }
 
 /// Ends every membership of a group; whether there was any.
-pub(crate) fn remove_all(work: &mut Work<'_>, group: ResourceId) -> Result<bool, DirectoryError> {
-    let members = members_of(work, group)?;
-    remove(work, group, members)
+pub(crate) fn remove_all(
+    tx: &mut Transaction<'_>,
+    group: ResourceId,
+) -> Result<bool, DirectoryError> {
+    let members = members_of(tx, group)?;
+    remove(tx, group, members)
 }
 
 /// The members of a group that a filter on its elements selects.
 pub(crate) fn matching(
-    work: &Work<'_>,
+    tx: &Transaction<'_>,
     group_type: &ResourceType,
     group: ResourceId,
     filter: &Filter,
@@ -419,7 +422,7 @@ pub(crate) fn matching(
         return Ok(ResourceId::parse(named).into_iter().collect());
     }
     let Some(attribute) = group_type.members() else { return Ok(Vec::new()) };
-    let all = members(work, &work.settings().registry, group)?;
+    let all = members(tx, &tx.settings().registry, group)?;
     Ok(all
         .iter()
         .filter(|member| {
@@ -444,43 +447,43 @@ fn named_by(filter: &Filter) -> Option<&str> {
 
 /// Makes these, and no others, the members of a group; whether that changes anything.
 pub(crate) fn set(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     group: ResourceId,
     members: &[Named],
     rules: Rules,
 ) -> Result<bool, DirectoryError> {
     let keep: HashSet<ResourceId> = ids(members).collect();
-    let present = members_of(work, group)?;
+    let present = members_of(tx, group)?;
     let gone = present.into_iter().filter(|member| !keep.contains(member));
-    let removed = remove(work, group, gone)?;
-    Ok(add(work, group, members, rules)? || removed)
+    let removed = remove(tx, group, gone)?;
+    Ok(add(tx, group, members, rules)? || removed)
 }
 
 /// Ends every tie of a resource that ceases to be; its groups are other groups afterwards.
-pub(crate) fn sever(work: &mut Work<'_>, id: ResourceId) -> Result<(), DirectoryError> {
-    for group in untie_all(work, id)? {
-        let name = touch_group(work, group)?;
-        work.told().left(group, name);
+pub(crate) fn sever(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryError> {
+    for group in untie_all(tx, id)? {
+        let name = touch_group(tx, group)?;
+        tx.told().left(group, name);
     }
     Ok(())
 }
 
 /// Ends every tie of a resource; answers the groups that it was a member of.
 pub(crate) fn untie_all(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     id: ResourceId,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
-    remove_all(work, id)?;
-    let groups = groups_of(work, id)?;
+    remove_all(tx, id)?;
+    let groups = groups_of(tx, id)?;
     for group in &groups {
-        untie(work, *group, id);
+        untie(tx, *group, id);
     }
     Ok(groups)
 }
 
 /// Shows a member under its new name in all its groups, which are other groups afterwards.
 pub(crate) fn rename(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     member_type: &ResourceType,
     id: ResourceId,
     previous: &Resource,
@@ -490,35 +493,35 @@ pub(crate) fn rename(
     if previous.display(member_type) == display {
         return Ok(());
     }
-    for group in show_as(work, member_type, id, display.unwrap_or_default())? {
-        touch_group(work, group)?;
+    for group in show_as(tx, member_type, id, display.unwrap_or_default())? {
+        touch_group(tx, group)?;
     }
     Ok(())
 }
 
 /// Shows a member under a name in all its groups, which are answered.
 pub(crate) fn show_as(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     member_type: &ResourceType,
     id: ResourceId,
     display: &str,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
-    let groups = groups_of(work, id)?;
+    let groups = groups_of(tx, id)?;
     for group in &groups {
-        tie(work, *group, id, member_type, display);
+        tie(tx, *group, id, member_type, display);
     }
     Ok(groups)
 }
 
 /// Writes a group in its next version, if it is there: who is in it has changed. Answers its name.
 pub(crate) fn touch_group(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     group: ResourceId,
 ) -> Result<Option<String>, DirectoryError> {
-    let registry = &work.settings().registry;
-    let found = find_any(work, registry, group, |one| one.members().is_some())?;
+    let registry = &tx.settings().registry;
+    let found = find_any(tx, registry, group, |one| one.members().is_some())?;
     let Some((group_type, stored)) = found else { return Ok(None) };
     let attributes = stored::attributes(&group_type, &stored)?;
-    stored::touch(work, &group_type, &stored, &attributes)?;
+    stored::touch(tx, &group_type, &stored, &attributes)?;
     Ok(attributes.display(&group_type).map(ToOwned::to_owned))
 }

@@ -8,7 +8,7 @@ use crate::directory::resource::delete::Delete;
 use crate::directory::resource::patch::Patch;
 use crate::directory::resource::replace::Replace;
 use crate::directory::stored::Stored;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 
@@ -44,14 +44,14 @@ impl Command for Bulk {
     /// # Errors
     ///
     /// `Storage`, in which case nothing has happened.
-    fn run(&self, work: &mut Work<'_>) -> Result<Vec<Outcome>, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<Outcome>, DirectoryError> {
         let mut outcomes = Vec::new();
         let mut failures = 0;
         for operation in &self.operations {
             if self.fail_on_errors.is_some_and(|limit| failures >= limit) {
                 break;
             }
-            let outcome = run(work, operation);
+            let outcome = run(tx, operation);
             match outcome {
                 Err(error @ (DirectoryError::Storage(_) | DirectoryError::Stopped)) => {
                     return Err(error);
@@ -65,19 +65,17 @@ impl Command for Bulk {
     }
 }
 
-fn run(work: &mut Work<'_>, operation: &Operation) -> Outcome {
+fn run(tx: &mut Transaction<'_>, operation: &Operation) -> Outcome {
     let of = |resource_type: &Arc<ResourceType>, stored| Some((Arc::clone(resource_type), stored));
     match operation {
         Operation::Create(create) => {
-            work.within(create).map(|stored| of(&create.resource_type, stored))
+            tx.within(create).map(|stored| of(&create.resource_type, stored))
         }
         Operation::Replace(replace) => {
-            work.within(replace).map(|stored| of(&replace.resource_type, stored))
+            tx.within(replace).map(|stored| of(&replace.resource_type, stored))
         }
-        Operation::Patch(patch) => {
-            work.within(patch).map(|stored| of(&patch.resource_type, stored))
-        }
-        Operation::Delete(delete) => work.within(delete).map(|()| None),
+        Operation::Patch(patch) => tx.within(patch).map(|stored| of(&patch.resource_type, stored)),
+        Operation::Delete(delete) => tx.within(delete).map(|()| None),
         Operation::Refused(error) => Err(error.clone().into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::directory::query::plan;
 use crate::directory::resource::replace;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
@@ -42,24 +42,23 @@ impl Command for Create {
     ///
     /// `Taken` if another resource holds a value that must be unique; `Invalid` with
     /// `invalidValue` if the resource is too large or names a member that can't be one.
-    fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
-        if let Some(present) = self.inactive_namesake(work)? {
-            return self.reactivate(work, present);
+        if let Some(present) = self.inactive_namesake(tx)? {
+            return self.reactivate(tx, present);
         }
-        let now = work.now();
+        let now = tx.now();
         let id = self.id.unwrap_or_else(|| new_id(now));
         let mut resource = self.resource.clone();
         let members = resource.take_members(resource_type);
         resource.complete(resource_type, None);
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
-        let stored =
-            stored::write(work, resource_type, id, &meta, &resource, None, work.connection())?;
-        details::tell(work, resource_type, None, Some(&resource));
-        stored::count(work, resource_type, |count| count.saturating_add(1))?;
+        let stored = stored::write(tx, resource_type, id, &meta, &resource, None, tx.connection())?;
+        details::tell(tx, resource_type, None, Some(&resource));
+        stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         let members = membership::named(&members, self.rules.unknown_members)?;
-        membership::add(work, id, &members, self.rules)?;
-        work.record(stored::event(resource_type, Verb::Created, id));
+        membership::add(tx, id, &members, self.rules)?;
+        tx.record(stored::event(resource_type, Verb::Created, id));
         Ok(stored)
     }
 }
@@ -67,7 +66,7 @@ impl Command for Create {
 impl Create {
     /// The inactive account that has a unique value of the new one, or its external id from the same
     /// connection, if such are to be opened again.
-    fn inactive_namesake(&self, work: &Work<'_>) -> Result<Option<Stored>, DirectoryError> {
+    fn inactive_namesake(&self, tx: &Transaction<'_>) -> Result<Option<Stored>, DirectoryError> {
         let resource_type = &self.resource_type;
         if self.rules.on_inactive_create == OnInactiveCreate::Conflict || !resource_type.is_account
         {
@@ -78,10 +77,10 @@ impl Create {
         let by_id = resource_type.indexed().filter(|indexed| indexed.leaf().name == EXTERNAL_ID);
         for indexed in by_name.chain(by_id) {
             for value in self.resource.indexed_values(&indexed) {
-                for id in plan::holders(work, resource_type, &indexed, value)? {
-                    let present = stored::find(work, resource_type, id)?;
+                for id in plan::holders(tx, resource_type, &indexed, value)? {
+                    let present = stored::find(tx, resource_type, id)?;
                     let may_be_meant =
-                        indexed.leaf().is_unique() || present.record.manager() == work.connection();
+                        indexed.leaf().is_unique() || present.record.manager() == tx.connection();
                     if may_be_meant && !stored::attributes(resource_type, &present)?.is_active() {
                         return Ok(Some(present));
                     }
@@ -93,14 +92,18 @@ impl Create {
 
     /// Opens an account again: its id, its groups and its immutable values stay, everything else is as
     /// the request says, and its connection manages it from now on.
-    fn reactivate(&self, work: &mut Work<'_>, present: Stored) -> Result<Stored, DirectoryError> {
-        self.rules.check_scope(work, &self.resource_type, &present)?;
+    fn reactivate(
+        &self,
+        tx: &mut Transaction<'_>,
+        present: Stored,
+    ) -> Result<Stored, DirectoryError> {
+        self.rules.check_scope(tx, &self.resource_type, &present)?;
         let mut resource = self.resource.clone();
         if resource.get(ACTIVE).is_none() {
             resource.put(&self.resource_type, ACTIVE, Value::Bool(true));
         }
-        let manager = work.connection().map(ToOwned::to_owned);
-        replace::put(work, &self.resource_type, present, resource, self.rules, manager.as_deref())
+        let manager = tx.connection().map(ToOwned::to_owned);
+        replace::put(tx, &self.resource_type, present, resource, self.rules, manager.as_deref())
     }
 }
 

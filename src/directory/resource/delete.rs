@@ -7,7 +7,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
@@ -31,19 +31,19 @@ impl Command for Delete {
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`.
-    fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         let resource_type = &self.resource_type;
         let id = stored::parse_id(resource_type, &self.id)?;
-        let present = stored::find(work, resource_type, id)?;
+        let present = stored::find(tx, resource_type, id)?;
         stored::check_version(self.expected.as_deref(), present.record.version)?;
-        self.rules.check_scope(work, resource_type, &present)?;
+        self.rules.check_scope(tx, resource_type, &present)?;
         let previous = stored::attributes(resource_type, &present)?;
-        work.expect_version(keys::record(resource_type.tag, id), present.record.version);
-        stored::remove(work, resource_type, id, &previous)?;
-        membership::sever(work, id)?;
-        details::tell(work, resource_type, Some(&previous), None);
-        stored::count(work, resource_type, |count| count.saturating_sub(1))?;
-        work.record(stored::event(resource_type, Verb::Deleted, id));
+        tx.expect_version(keys::record(resource_type.tag, id), present.record.version);
+        stored::remove(tx, resource_type, id, &previous)?;
+        membership::sever(tx, id)?;
+        details::tell(tx, resource_type, Some(&previous), None);
+        stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
+        tx.record(stored::event(resource_type, Verb::Deleted, id));
         Ok(())
     }
 }

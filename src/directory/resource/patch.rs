@@ -8,7 +8,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};
@@ -39,19 +39,19 @@ impl Command for Patch {
     ///
     /// `NotFound`; `VersionMismatch`; `Invalid` with the keyword of RFC 7644, section 3.5.2, that says
     /// which operation can't be done and why.
-    fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = stored::parse_id(resource_type, &self.id)?;
-        let present = stored::find(work, resource_type, id)?;
+        let present = stored::find(tx, resource_type, id)?;
         stored::check_version(self.expected.as_deref(), present.record.version)?;
-        self.rules.check_scope(work, resource_type, &present)?;
+        self.rules.check_scope(tx, resource_type, &present)?;
         let previous = stored::attributes(resource_type, &present)?;
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
         for operation in &self.request.operations {
             if members == Some(operation.target.attribute.as_str()) {
-                changed |= patch_members(work, resource_type, id, operation, self.rules)?;
+                changed |= patch_members(tx, resource_type, id, operation, self.rules)?;
             } else {
                 patch::apply(resource_type, &mut patched, operation)?;
             }
@@ -59,12 +59,12 @@ impl Command for Patch {
         patch::finish(resource_type, &previous, &mut patched)?;
         changed |= patched != previous;
         let stored = if changed {
-            let meta = stored::next_meta(work, resource_type, &present)?;
-            membership::rename(work, resource_type, id, &previous, &patched)?;
-            details::tell(work, resource_type, Some(&previous), Some(&patched));
-            work.record(stored::event(resource_type, Verb::Patched, id));
+            let meta = stored::next_meta(tx, resource_type, &present)?;
+            membership::rename(tx, resource_type, id, &previous, &patched)?;
+            details::tell(tx, resource_type, Some(&previous), Some(&patched));
+            tx.record(stored::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
-            stored::write(work, resource_type, id, &meta, &patched, Some(&previous), manager)?
+            stored::write(tx, resource_type, id, &meta, &patched, Some(&previous), manager)?
         } else {
             present
         };
@@ -74,7 +74,7 @@ impl Command for Patch {
 
 /// Changes who belongs to a group; whether that changes anything.
 fn patch_members(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     group: ResourceId,
     operation: &Operation,
@@ -95,18 +95,18 @@ fn patch_members(
     let named = membership::named(elements.as_deref().unwrap_or_default(), unknown)?;
     match (operation.op, &target.filter) {
         (Op::Remove, Some(filter)) => {
-            let members = membership::matching(work, resource_type, group, filter)?;
-            membership::remove(work, group, members)
+            let members = membership::matching(tx, resource_type, group, filter)?;
+            membership::remove(tx, group, members)
         }
         (Op::Add | Op::Replace, Some(_)) => Err(ScimError::new(
             ScimType::NoTarget,
             "Members are added and replaced as a whole, without a filter.",
         )
         .into()),
-        (Op::Add, None) => membership::add(work, group, &named, rules),
-        (Op::Replace, None) => membership::set(work, group, &named, rules),
+        (Op::Add, None) => membership::add(tx, group, &named, rules),
+        (Op::Replace, None) => membership::set(tx, group, &named, rules),
         // Some clients name those to be removed in the value; a list without any removes none.
-        (Op::Remove, None) if elements.is_none() => membership::remove_all(work, group),
-        (Op::Remove, None) => membership::remove(work, group, membership::ids(&named)),
+        (Op::Remove, None) if elements.is_none() => membership::remove_all(tx, group),
+        (Op::Remove, None) => membership::remove(tx, group, membership::ids(&named)),
     }
 }

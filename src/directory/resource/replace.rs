@@ -7,7 +7,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
@@ -40,25 +40,25 @@ impl Command for Replace {
     ///
     /// `NotFound`; `VersionMismatch`; `Taken`; `Invalid` with `mutability`, or with `invalidValue` if the
     /// resource is too large or names a member that can't be one.
-    fn run(&self, work: &mut Work<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = stored::parse_id(resource_type, &self.id)?;
-        let present = stored::find(work, resource_type, id)?;
+        let present = stored::find(tx, resource_type, id)?;
         stored::check_version(self.expected.as_deref(), present.record.version)?;
-        self.rules.check_scope(work, resource_type, &present)?;
+        self.rules.check_scope(tx, resource_type, &present)?;
         let manager = present.record.manager().map(ToOwned::to_owned);
         let mut replacement = self.resource.clone();
         if self.renaming == Renaming::Refused {
             let previous = stored::attributes(resource_type, &present)?;
             keep_name(resource_type, &previous, &mut replacement)?;
         }
-        put(work, resource_type, present, replacement, self.rules, manager.as_deref())
+        put(tx, resource_type, present, replacement, self.rules, manager.as_deref())
     }
 }
 
 /// Puts a replacement in the place of a resource, which `manager` manages from now on.
 pub(crate) fn put(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     present: Stored,
     mut replacement: Resource,
@@ -73,14 +73,14 @@ pub(crate) fn put(
     let mut changed = replacement != previous;
     if resource_type.members().is_some() {
         let members = membership::named(&members, rules.unknown_members)?;
-        changed |= membership::set(work, id, &members, rules)?;
+        changed |= membership::set(tx, id, &members, rules)?;
     }
     if !changed {
         return Ok(present);
     }
-    let meta = stored::next_meta(work, resource_type, &present)?;
-    membership::rename(work, resource_type, id, &previous, &replacement)?;
-    details::tell(work, resource_type, Some(&previous), Some(&replacement));
-    work.record(stored::event(resource_type, Verb::Replaced, id));
-    stored::write(work, resource_type, id, &meta, &replacement, Some(&previous), manager)
+    let meta = stored::next_meta(tx, resource_type, &present)?;
+    membership::rename(tx, resource_type, id, &previous, &replacement)?;
+    details::tell(tx, resource_type, Some(&previous), Some(&replacement));
+    tx.record(stored::event(resource_type, Verb::Replaced, id));
+    stored::write(tx, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference};
-use crate::directory::transaction::Work;
+use crate::directory::transaction::Transaction;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
@@ -223,14 +223,14 @@ pub(crate) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
 
 /// What is known of the next version of a resource.
 pub(crate) fn next_meta(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     stored: &Stored,
 ) -> Result<Meta, DirectoryError> {
     let old = meta(resource_type, stored)?;
-    work.expect_version(keys::record(resource_type.tag, stored.id), old.version);
+    tx.expect_version(keys::record(resource_type.tag, stored.id), old.version);
     Ok(Meta {
-        last_modified: not_before(work.now(), old.last_modified),
+        last_modified: not_before(tx.now(), old.last_modified),
         version: old.version.next(),
         ..old
     })
@@ -239,20 +239,20 @@ pub(crate) fn next_meta(
 /// Writes a resource again in its next version, its attributes as they are: something else that it
 /// shows has changed.
 pub(crate) fn touch(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     stored: &Stored,
     attributes: &Resource,
 ) -> Result<Stored, DirectoryError> {
-    let meta = next_meta(work, resource_type, stored)?;
+    let meta = next_meta(tx, resource_type, stored)?;
     let manager = stored.record.manager();
-    write(work, resource_type, stored.id, &meta, attributes, Some(attributes), manager)
+    write(tx, resource_type, stored.id, &meta, attributes, Some(attributes), manager)
 }
 
 /// Writes a resource with its index entries, in place of `previous` if there is one; `manager` is the
 /// name of the connection that manages it.
 pub(crate) fn write(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
     meta: &Meta,
@@ -261,7 +261,7 @@ pub(crate) fn write(
     manager: Option<&str>,
 ) -> Result<Stored, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
-    let limit = work.settings().max_resource_bytes;
+    let limit = tx.settings().max_resource_bytes;
     // What was larger already, under another configuration, may change as long as it does not grow.
     let grows = |previous: &Resource| {
         previous.render(resource_type, id, meta).json.len() < rendered.json.len()
@@ -275,12 +275,12 @@ pub(crate) fn write(
         .into());
     }
     let value = record::encode(meta.version, &rendered, manager);
-    place(work, resource_type, id, resource, previous, value)
+    place(tx, resource_type, id, resource, previous, value)
 }
 
 /// Writes a resource that was here before, whatever its size; nothing is in its place.
 pub(crate) fn put_back(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
     meta: &Meta,
@@ -289,12 +289,12 @@ pub(crate) fn put_back(
 ) -> Result<Stored, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let value = record::encode(meta.version, &rendered, manager);
-    place(work, resource_type, id, resource, None, value)
+    place(tx, resource_type, id, resource, None, value)
 }
 
 /// Puts a record and its index entries in place of those of `previous`.
 fn place(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
     resource: &Resource,
@@ -303,26 +303,26 @@ fn place(
 ) -> Result<Stored, DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
-        update_index(work, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
+        update_index(tx, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
     }
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
-    work.put(key, value);
+    tx.put(key, value);
     Ok(Stored::new(id, record))
 }
 
 /// Removes a resource with its index entries.
 pub(crate) fn remove(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     id: ResourceId,
     previous: &Resource,
 ) -> Result<(), DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.indexed_values(&indexed);
-        update_index(work, resource_type, &indexed, id, &old, &[])?;
+        update_index(tx, resource_type, &indexed, id, &old, &[])?;
     }
-    work.delete(keys::record(resource_type.tag, id));
+    tx.delete(keys::record(resource_type.tag, id));
     Ok(())
 }
 
@@ -342,7 +342,7 @@ pub(crate) fn index_key(
 
 /// Sets the index entries that a resource needs now and removes those that it no longer needs.
 fn update_index(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     indexed: &IndexedAttribute<'_>,
     id: ResourceId,
@@ -355,7 +355,7 @@ fn update_index(
     let new: Vec<_> = new.iter().map(|value| (key(value), value)).collect();
     for key in &old {
         if !new.iter().any(|(new, _)| new == key) {
-            work.delete(key.clone());
+            tx.delete(key.clone());
         }
     }
     for (key, value) in new {
@@ -363,7 +363,7 @@ fn update_index(
             continue;
         }
         if unique {
-            if work.get(&key)?.is_some() {
+            if tx.get(&key)?.is_some() {
                 return Err(DirectoryError::Taken {
                     kind: resource_type.name.clone(),
                     attribute: indexed.leaf().name.clone(),
@@ -373,10 +373,10 @@ fn update_index(
                         .is_some_and(|name| std::ptr::eq(name, indexed.leaf())),
                 });
             }
-            work.expect_absent(key.clone());
-            work.put(key, id.as_bytes().to_vec());
+            tx.expect_absent(key.clone());
+            tx.put(key, id.as_bytes().to_vec());
         } else {
-            work.put(key, Vec::new());
+            tx.put(key, Vec::new());
         }
     }
     Ok(())
@@ -384,13 +384,13 @@ fn update_index(
 
 /// Changes how many resources of a type there are.
 pub(crate) fn count(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     change: impl FnOnce(u64) -> u64,
 ) -> Result<(), DirectoryError> {
-    let present = total(work, resource_type)?;
+    let present = total(tx, resource_type)?;
     let key = keys::count(resource_type.tag).to_vec();
-    work.put(key, change(present).to_le_bytes().to_vec());
+    tx.put(key, change(present).to_le_bytes().to_vec());
     Ok(())
 }
 

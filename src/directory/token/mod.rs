@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::connection::token::{SECRET_BYTES, Token, TokenDigest, TokenSecret};
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
 use crate::store::{Read, StoreError, keys};
 
@@ -148,20 +148,20 @@ fn stored(state: &dyn Read) -> Result<Vec<Token>, StoreError> {
     problem.map(|()| tokens)
 }
 
-fn put(work: &mut Work<'_>, token: &Token) -> Result<(), DirectoryError> {
+fn put(tx: &mut Transaction<'_>, token: &Token) -> Result<(), DirectoryError> {
     let value = serde_json::to_vec(token).map_err(|error| StoreError::Engine {
         action: "write a token",
         reason: error.to_string(),
     })?;
-    work.put(keys::token(&token.id), value);
+    tx.put(keys::token(&token.id), value);
     Ok(())
 }
 
 /// Tells of a token that came, went, or ends at another time than before.
-fn tell(work: &mut Work<'_>, before: Option<&Token>, after: Option<&Token>) {
+fn tell(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Token>) {
     let connection = |token: Option<&Token>| token.map(|token| json!(token.connection));
     let expires = |token: Option<&Token>| Some(json!(token?.expires?));
-    let told = work.told();
+    let told = tx.told();
     told.value("connection", connection(before).as_ref(), connection(after).as_ref());
     told.value("expires", expires(before).as_ref(), expires(after).as_ref());
 }
@@ -197,7 +197,7 @@ impl Command for Generate {
     /// # Errors
     ///
     /// `Storage` if the operating system gives no randomness.
-    fn run(&self, work: &mut Work<'_>) -> Result<Generated, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Generated, DirectoryError> {
         let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
         let filled =
             SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
@@ -209,15 +209,15 @@ impl Command for Generate {
         let token = Token {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             connection: self.connection.clone(),
-            created: work.now(),
-            expires: self.valid_for.map(|valid_for| later(work.now(), valid_for)),
+            created: tx.now(),
+            expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),
             last_used: None,
             digest: secret.digest(),
         };
-        work.expect_absent(keys::token(&token.id));
-        put(work, &token)?;
-        tell(work, None, Some(&token));
-        work.record(event(Verb::Generated, &token.id));
+        tx.expect_absent(keys::token(&token.id));
+        put(tx, &token)?;
+        tell(tx, None, Some(&token));
+        tx.record(event(Verb::Generated, &token.id));
         Ok(Generated { secret, token, limited: Vec::new(), revoked: Vec::new() })
     }
 
@@ -253,22 +253,22 @@ impl Command for Reset {
     /// # Errors
     ///
     /// As [`Generate`].
-    fn run(&self, work: &mut Work<'_>) -> Result<Generated, DirectoryError> {
-        let end = later(work.now(), self.overlap);
-        let older = stored(work)?;
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Generated, DirectoryError> {
+        let end = later(tx.now(), self.overlap);
+        let older = stored(tx)?;
         // First the new one: cut short by a crash, this leaves too many tokens rather than none.
         let (connection, valid_for) = (self.connection.clone(), self.valid_for);
-        let generated = work.within(&Generate { connection, valid_for })?;
+        let generated = tx.within(&Generate { connection, valid_for })?;
         let (mut limited, mut revoked) = (Vec::new(), Vec::new());
         for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);
             if token.connection == self.connection && ends_later {
                 if self.overlap.is_zero() {
                     // Not left to the clock, which may be set back.
-                    work.within(&Revoke { id: token.id.clone() })?;
+                    tx.within(&Revoke { id: token.id.clone() })?;
                     revoked.push(Token { expires: Some(end), ..token });
                 } else {
-                    limited.push(work.within(&Limit { token, end })?);
+                    limited.push(tx.within(&Limit { token, end })?);
                 }
             }
         }
@@ -292,11 +292,11 @@ impl Command for Limit {
     type Output = Token;
     const OUTLASTS_SETTINGS: bool = true;
 
-    fn run(&self, work: &mut Work<'_>) -> Result<Token, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Token, DirectoryError> {
         let limited = Token { expires: Some(self.end), ..self.token.clone() };
-        put(work, &limited)?;
-        tell(work, Some(&self.token), Some(&limited));
-        work.record(event(Verb::Limited, &limited.id));
+        put(tx, &limited)?;
+        tell(tx, Some(&self.token), Some(&limited));
+        tx.record(event(Verb::Limited, &limited.id));
         Ok(limited)
     }
 }
@@ -314,14 +314,13 @@ impl Command for Revoke {
     /// # Errors
     ///
     /// `NotFound`.
-    fn run(&self, work: &mut Work<'_>) -> Result<Token, DirectoryError> {
-        let token =
-            stored(work)?.into_iter().find(|token| token.id == self.id).ok_or_else(|| {
-                DirectoryError::NotFound { kind: "token".to_owned(), id: self.id.clone() }
-            })?;
-        work.delete(keys::token(&token.id));
-        tell(work, Some(&token), None);
-        work.record(event(Verb::Revoked, &token.id));
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Token, DirectoryError> {
+        let token = stored(tx)?.into_iter().find(|token| token.id == self.id).ok_or_else(|| {
+            DirectoryError::NotFound { kind: "token".to_owned(), id: self.id.clone() }
+        })?;
+        tx.delete(keys::token(&token.id));
+        tell(tx, Some(&token), None);
+        tx.record(event(Verb::Revoked, &token.id));
         Ok(token)
     }
 
@@ -355,21 +354,21 @@ impl Command for Used {
     type Output = Vec<Token>;
     const OUTLASTS_SETTINGS: bool = true;
 
-    fn run(&self, work: &mut Work<'_>) -> Result<Vec<Token>, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<Token>, DirectoryError> {
         let mut noted = Vec::new();
         for token in &self.tokens {
             // It may have been revoked or limited meanwhile: only its last use is new.
-            let Some(mut present) = stored(work)?.into_iter().find(|known| known.id == token.id)
+            let Some(mut present) = stored(tx)?.into_iter().find(|known| known.id == token.id)
             else {
                 continue;
             };
             present.last_used = token.last_used;
-            put(work, &present)?;
+            put(tx, &present)?;
             noted.push(present);
         }
         let ids: Vec<&str> = noted.iter().map(|token| token.id.as_str()).collect();
         if !ids.is_empty() {
-            work.record(event(Verb::Used, ids.join(" ")));
+            tx.record(event(Verb::Used, ids.join(" ")));
         }
         Ok(noted)
     }

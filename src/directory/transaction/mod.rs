@@ -23,13 +23,13 @@ pub trait Command: Send + 'static {
     /// What does not is refused with [`DirectoryError::Superseded`] once there is a later one.
     const OUTLASTS_SETTINGS: bool = false;
 
-    /// Reads, checks, and says through `work` what is to change. It may be run again if a store that
+    /// Reads, checks, and says through `tx` what is to change. It may be run again if a store that
     /// others share has changed meanwhile, so it changes nothing else.
     ///
     /// # Errors
     ///
     /// What it answers instead; then nothing changes.
-    fn run(&self, work: &mut Work<'_>) -> Result<Self::Output, DirectoryError>;
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Self::Output, DirectoryError>;
 
     /// Makes a committed change known to what is kept in memory.
     fn publish(_output: &Self::Output, _tokens: &crate::directory::token::TokenTable) {}
@@ -44,7 +44,7 @@ pub(crate) struct Draft {
 }
 
 /// State as it will be when all earlier commands are done, and the changes of this one.
-pub struct Work<'a> {
+pub struct Transaction<'a> {
     state: Overlay<'a>,
     expectations: Vec<Expectation>,
     event: Option<Event>,
@@ -57,7 +57,7 @@ pub struct Work<'a> {
     now: Timestamp,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Transaction<'a> {
     pub(crate) fn new(
         pending: &'a Overlay<'_>,
         shared: &'a Shared,
@@ -80,7 +80,7 @@ impl<'a> Work<'a> {
 
     /// Runs a command within this one: what it changes is a change of its own, and nothing if it fails.
     pub(crate) fn within<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
-        let mut work = Work {
+        let mut tx = Transaction {
             state: Overlay::new(&self.state),
             expectations: Vec::new(),
             event: None,
@@ -91,8 +91,8 @@ impl<'a> Work<'a> {
             actor: self.actor,
             now: self.now,
         };
-        let output = command.run(&mut work)?;
-        let drafts = work.into_drafts();
+        let output = command.run(&mut tx)?;
+        let drafts = tx.into_drafts();
         for draft in &drafts {
             self.state.absorb(&draft.writes);
         }
@@ -178,7 +178,7 @@ impl<'a> Work<'a> {
     }
 }
 
-impl Read for Work<'_> {
+impl Read for Transaction<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.state.get(key)
     }

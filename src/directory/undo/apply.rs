@@ -10,7 +10,7 @@ use crate::directory::audit::details::Told;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::stored;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
@@ -47,41 +47,41 @@ impl Command for Apply {
     ///
     /// `Unfit` naming those who hold what must be unique, or a group that would contain itself;
     /// `Storage`.
-    fn run(&self, work: &mut Work<'_>) -> Result<Outcome, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Outcome, DirectoryError> {
         let plan = &self.plan;
-        if !still_fits(work, plan)? {
+        if !still_fits(tx, plan)? {
             return Ok(Outcome::Overtaken);
         }
         // Groups whose members change are other groups afterwards.
         let mut touched = BTreeSet::new();
         // All go first, so that names may have changed hands among them.
         for planned in &plan.records {
-            take_out(work, planned, &mut touched)?;
+            take_out(tx, planned, &mut touched)?;
         }
         let mut taken = Vec::new();
         for planned in &plan.records {
-            put_back(work, plan, planned, &mut touched, &mut taken)?;
+            put_back(tx, plan, planned, &mut touched, &mut taken)?;
         }
         if !taken.is_empty() {
             return Err(in_the_way(&taken));
         }
-        let without_end = tie_all(work, &plan.ties, &mut touched)?;
+        let without_end = tie_all(tx, &plan.ties, &mut touched)?;
         for planned in &plan.records {
             touched.remove(&planned.id);
         }
         for group in touched {
-            membership::touch_group(work, group)?;
+            membership::touch_group(tx, group)?;
         }
-        refuse_circles(work, &plan.ties)?;
-        let bytes = work.bytes();
+        refuse_circles(tx, &plan.ties)?;
+        let bytes = tx.bytes();
         if bytes > self.most {
             return Ok(Outcome::TooLarge(bytes));
         }
         if !self.dry_run {
             // Of so many resources nothing is told one by one.
-            *work.told() = Told::default();
+            *tx.told() = Told::default();
             let (kind, subject) = ("directory".to_owned(), self.subject.clone());
-            work.record(Event { kind, verb: Verb::Undone, subject });
+            tx.record(Event { kind, verb: Verb::Undone, subject });
         }
         Ok(Outcome::Fits { without_end })
     }
@@ -104,25 +104,25 @@ fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
 
 /// Removes a resource as it is; with its ties, if it does not come back.
 fn take_out(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     planned: &Planned,
     touched: &mut BTreeSet<ResourceId>,
 ) -> Result<(), DirectoryError> {
     let Planned { resource_type, id, .. } = planned;
     let Some(is) = &planned.is else { return Ok(()) };
     let (stored, attributes) = planned.read(is)?;
-    work.expect_version(keys::record(resource_type.tag, *id), stored.record.version);
-    stored::remove(work, resource_type, *id, &attributes)?;
+    tx.expect_version(keys::record(resource_type.tag, *id), stored.record.version);
+    stored::remove(tx, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
-        stored::count(work, resource_type, |count| count.saturating_sub(1))?;
-        touched.extend(membership::untie_all(work, *id)?);
+        stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
+        touched.extend(membership::untie_all(tx, *id)?);
     }
     Ok(())
 }
 
 /// Writes a resource as it was, in a version that it never had; notes who stands in the way.
 fn put_back(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     plan: &Plan,
     planned: &Planned,
     touched: &mut BTreeSet<ResourceId>,
@@ -131,28 +131,28 @@ fn put_back(
     let Planned { resource_type, id, is, .. } = planned;
     let Some(was) = &planned.was else { return Ok(()) };
     let (stored, target, _) = planned.target(was, &plan.names)?;
-    let in_the_way = holders(work, resource_type, &target)?;
+    let in_the_way = holders(tx, resource_type, &target)?;
     if !in_the_way.is_empty() {
         taken.extend(in_the_way);
         return Ok(());
     }
     let meta = stored::meta(resource_type, &stored)?;
     let version = Version(planned.version).next();
-    let last_modified = stored::not_before(work.now(), meta.last_modified);
+    let last_modified = stored::not_before(tx.now(), meta.last_modified);
     let meta = Meta { last_modified, version, ..meta };
     let manager = stored.record.manager();
-    stored::put_back(work, resource_type, *id, &meta, &target, manager)?;
+    stored::put_back(tx, resource_type, *id, &meta, &target, manager)?;
     match is {
         None => {
-            work.expect_absent(keys::record(resource_type.tag, *id));
-            stored::count(work, resource_type, |count| count.saturating_add(1))?;
+            tx.expect_absent(keys::record(resource_type.tag, *id));
+            stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         }
         Some(is) => {
             let (_, present) = planned.read(is)?;
             let display = target.display(resource_type);
             if present.display(resource_type) != display {
                 let shown = display.unwrap_or_default();
-                touched.extend(membership::show_as(work, resource_type, *id, shown)?);
+                touched.extend(membership::show_as(tx, resource_type, *id, shown)?);
             }
         }
     }
@@ -161,14 +161,14 @@ fn put_back(
 
 /// Who holds what must be unique in a resource, as clauses.
 fn holders(
-    work: &Work<'_>,
+    tx: &Transaction<'_>,
     resource_type: &ResourceType,
     target: &Resource,
 ) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for indexed in resource_type.indexed().filter(|indexed| indexed.leaf().is_unique()) {
         for value in target.indexed_values(&indexed) {
-            let holder = work.get(&keys::unique(resource_type.tag, &indexed, value))?;
+            let holder = tx.get(&keys::unique(resource_type.tag, &indexed, value))?;
             if let Some(holder) = holder.as_deref().and_then(keys::trailing_id) {
                 let (kind, name) = (resource_type.name.to_lowercase(), &indexed.leaf().name);
                 found.push(format!(
@@ -195,7 +195,7 @@ fn in_the_way(taken: &[String]) -> DirectoryError {
 
 /// Brings memberships back and ends them; answers how many lack an end.
 fn tie_all(
-    work: &mut Work<'_>,
+    tx: &mut Transaction<'_>,
     ties: &[Tie],
     touched: &mut BTreeSet<ResourceId>,
 ) -> Result<u64, DirectoryError> {
@@ -203,16 +203,16 @@ fn tie_all(
     for Tie { group, member, was, .. } in ties {
         let (tie, back) = (keys::member(*group, *member), keys::membership(*member, *group));
         match was {
-            Some(value) => match end(work, *group, *member, value)? {
+            Some(value) => match end(tx, *group, *member, value)? {
                 Some((member_type, shown)) => {
-                    membership::tie(work, *group, *member, &member_type, &shown);
+                    membership::tie(tx, *group, *member, &member_type, &shown);
                     touched.insert(*group);
                 }
                 None => without_end += 1,
             },
             None => {
-                work.delete(tie);
-                work.delete(back);
+                tx.delete(tie);
+                tx.delete(back);
                 touched.insert(*group);
             }
         }
@@ -222,17 +222,17 @@ fn tie_all(
 
 /// The member of a tie, if both ends are there: its type, and the name that it has by now.
 fn end(
-    work: &Work<'_>,
+    tx: &Transaction<'_>,
     group: ResourceId,
     member: ResourceId,
     tie: &Bytes,
 ) -> Result<Option<(Arc<ResourceType>, String)>, DirectoryError> {
     let tag = tie.first().copied().unwrap_or_default();
-    let registry = &work.settings().registry;
-    if membership::find_any(work, registry, group, |one| one.members().is_some())?.is_none() {
+    let registry = &tx.settings().registry;
+    if membership::find_any(tx, registry, group, |one| one.members().is_some())?.is_none() {
         return Ok(None);
     }
-    let found = membership::find_any(work, registry, member, |one| one.tag == tag)?;
+    let found = membership::find_any(tx, registry, member, |one| one.tag == tag)?;
     let Some((member_type, stored)) = found else { return Ok(None) };
     let attributes = stored::attributes(&member_type, &stored)?;
     let shown = attributes.display(&member_type).unwrap_or_default().to_owned();
@@ -240,14 +240,13 @@ fn end(
 }
 
 /// Refuses groups that would contain themselves: others may have turned them around meanwhile.
-fn refuse_circles(work: &Work<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
-    let registry = &work.settings().registry;
+fn refuse_circles(tx: &Transaction<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
+    let registry = &tx.settings().registry;
     for Tie { group, member, was, .. } in ties {
         let tag = was.as_ref().and_then(|tie| tie.first().copied());
         let of_groups =
             tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
-        if of_groups
-            && membership::ancestors(work, *group)?.iter().any(|(above, _)| above == member)
+        if of_groups && membership::ancestors(tx, *group)?.iter().any(|(above, _)| above == member)
         {
             return Err(DirectoryError::Unfit(format!(
                 "nothing was undone: the group {member} would be in {group} again, which is in it by now; \

@@ -1,7 +1,7 @@
 //! A sign of life of the writer.
 
 use crate::directory::error::DirectoryError;
-use crate::directory::transaction::{Command, Work};
+use crate::directory::transaction::{Command, Transaction};
 use crate::directory::{Directory, Pending};
 use crate::event::Actor;
 
@@ -19,7 +19,7 @@ impl Command for Pulse {
     type Output = ();
     const OUTLASTS_SETTINGS: bool = true;
 
-    fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+    fn run(&self, _tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use crate::directory::audit::denied::Report;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::{TokenTable, Used};
-use crate::directory::transaction::{Command, Draft, Work};
+use crate::directory::transaction::{Command, Draft, Transaction};
 use crate::directory::writer::settings_change::Adoption;
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
@@ -146,9 +146,9 @@ impl<C: Command> Job for Queued<C> {
             return Vec::new();
         }
         let now = settings.clock.now();
-        let mut work = Work::new(pending, shared, settings, &self.actor, now);
-        let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut work));
-        let mut drafts = if outcome.is_ok() { work.into_drafts() } else { Vec::new() };
+        let mut tx = Transaction::new(pending, shared, settings, &self.actor, now);
+        let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut tx));
+        let mut drafts = if outcome.is_ok() { tx.into_drafts() } else { Vec::new() };
         let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
         let mut outcome = if bytes > MAX_COMMAND_BYTES {
             drafts.clear();
@@ -420,10 +420,10 @@ mod tests {
     impl Command for Big {
         type Output = ();
 
-        fn run(&self, work: &mut Work<'_>) -> Result<(), DirectoryError> {
-            work.put(KEY.to_vec(), vec![7; self.0 - KEY.len()]);
+        fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+            tx.put(KEY.to_vec(), vec![7; self.0 - KEY.len()]);
             let subject = String::new();
-            work.record(Event { kind: "test".to_owned(), verb: Verb::Replaced, subject });
+            tx.record(Event { kind: "test".to_owned(), verb: Verb::Replaced, subject });
             Ok(())
         }
     }

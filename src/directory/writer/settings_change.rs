@@ -90,7 +90,7 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::transaction::{Command, Work};
+    use crate::directory::transaction::{Command, Transaction};
     use crate::directory::{Generate, Pending};
     use crate::event::Actor;
     use crate::scim::schema::Registry;
@@ -122,7 +122,7 @@ mod tests {
     impl Command for Busy {
         type Output = ();
 
-        fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        fn run(&self, _tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
             let _ = self.0.lock().unwrap().recv();
             Ok(())
         }
@@ -134,7 +134,7 @@ mod tests {
     impl Command for Nothing {
         type Output = ();
 
-        fn run(&self, _work: &mut Work<'_>) -> Result<(), DirectoryError> {
+        fn run(&self, _tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
             Ok(())
         }
     }
