@@ -15,7 +15,7 @@ use crate::directory::Settings;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, Stored};
-use crate::directory::transaction::Draft;
+use crate::directory::transaction::PendingChange;
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
@@ -30,10 +30,10 @@ use crate::store::{Read, StoreError};
 pub(super) fn of(
     state: &dyn Read,
     settings: &Settings,
-    drafts: &[Draft],
+    changes: &[PendingChange],
     enough: u64,
 ) -> Result<HashSet<ResourceId>, DirectoryError> {
-    let writes = drafts.iter().flat_map(|draft| &draft.writes);
+    let writes = changes.iter().flat_map(|change| &change.writes);
     let last: BTreeMap<&[u8], Option<&Bytes>> =
         writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
     let mut losses = Losses { state, settings, enough, lost: HashSet::new() };

@@ -18,7 +18,7 @@ use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored;
-use crate::directory::transaction::{Command, Draft, Transaction};
+use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::store::{Read, StoreError, Write, keys};
@@ -57,9 +57,9 @@ pub(crate) struct Brakes {
 /// What becomes of a command's changes.
 pub(crate) enum Judged {
     /// These are made.
-    Pass(Vec<Draft>),
+    Pass(Vec<PendingChange>),
     /// They are not made; these are instead, and the command is answered with that.
-    Held(Vec<Draft>, DirectoryError),
+    Held(Vec<PendingChange>, DirectoryError),
 }
 
 impl Brakes {
@@ -82,29 +82,29 @@ impl Brakes {
         settings: &Settings,
         actor: &Actor,
         now: Timestamp,
-        mut drafts: Vec<Draft>,
+        mut changes: Vec<PendingChange>,
     ) -> Result<Judged, DirectoryError> {
         let Actor::Connection { name, .. } = actor else {
-            self.count_anew(&drafts);
-            return Ok(Judged::Pass(drafts));
+            self.count_anew(&changes);
+            return Ok(Judged::Pass(changes));
         };
-        let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(drafts)) };
-        if brake.action == BrakeAction::Off || drafts.is_empty() {
-            return Ok(Judged::Pass(drafts));
+        let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(changes)) };
+        if brake.action == BrakeAction::Off || changes.is_empty() {
+            return Ok(Judged::Pass(changes));
         }
         let accounts = accounts(state, settings)?;
         let began = self.tallies().get(name).and_then(Tally::accounts).unwrap_or(accounts);
         let enough = brake.limit(accounts.max(began));
-        let lost = loss::of(state, settings, &drafts, enough)?;
+        let lost = loss::of(state, settings, &changes, enough)?;
         if lost.is_empty() {
-            return Ok(Judged::Pass(drafts));
+            return Ok(Judged::Pass(changes));
         }
         // Beyond that, nobody was looked for.
         let least = if lost.len() as u64 > enough { "at least " } else { "" };
         let mut tallies = self.tallies();
         let tally = tallies.entry(name.clone()).or_default();
         let Some(excess) = tally.note(self.clock.elapsed(), brake, accounts, lost) else {
-            return Ok(Judged::Pass(drafts));
+            return Ok(Judged::Pass(changes));
         };
         let reason = format!(
             "it takes something from {least}{} of {} accounts within {}",
@@ -120,7 +120,7 @@ impl Brakes {
             );
             let hold = Hold { since: now, reason };
             let error = held(name, &hold);
-            return Ok(Judged::Held(vec![draft(name, Some(&hold))], error));
+            return Ok(Judged::Held(vec![change(name, Some(&hold))], error));
         }
         tracing::warn!(
             connection = name, %reason,
@@ -128,20 +128,21 @@ impl Brakes {
              holds its changes, and `scimd undo --dry-run` shows what can be put back"
         );
         let event = event(name, Verb::Alarmed);
-        drafts.push(Draft {
+        changes.push(PendingChange {
             event,
             details: Details::default(),
             expectations: Vec::new(),
             writes: Vec::new(),
         });
-        Ok(Judged::Pass(drafts))
+        Ok(Judged::Pass(changes))
     }
 }
 
 impl Brakes {
     /// Counts anew what a connection takes that is released, before its next change is looked at.
-    fn count_anew(&self, drafts: &[Draft]) {
-        for Draft { event, .. } in drafts.iter().filter(|draft| draft.event.verb == Verb::Released)
+    fn count_anew(&self, changes: &[PendingChange]) {
+        for PendingChange { event, .. } in
+            changes.iter().filter(|change| change.event.verb == Verb::Released)
         {
             if let Some(tally) = self.tallies().get_mut(&event.subject) {
                 tally.restart();
@@ -192,12 +193,12 @@ fn event(connection: &str, verb: Verb) -> Event {
 }
 
 /// The change that holds a connection or releases it.
-fn draft(connection: &str, hold: Option<&Hold>) -> Draft {
+fn change(connection: &str, hold: Option<&Hold>) -> PendingChange {
     let value = hold.map(|hold| serde_json::to_vec(hold).unwrap_or_default().into());
     let verb = if hold.is_some() { Verb::Held } else { Verb::Released };
     let writes = vec![Write { key: keys::held(connection), value }];
     let (event, details) = (event(connection, verb), Details::default());
-    Draft { event, details, expectations: Vec::new(), writes }
+    PendingChange { event, details, expectations: Vec::new(), writes }
 }
 
 impl Directory {
@@ -256,7 +257,7 @@ impl Command for HoldBrake {
             return Ok(read(&value));
         }
         let hold = Hold { since: tx.now(), reason: "an operator holds it".to_owned() };
-        apply(tx, draft(&self.connection, Some(&hold)));
+        apply(tx, change(&self.connection, Some(&hold)));
         Ok(hold)
     }
 }
@@ -294,17 +295,17 @@ impl Command for ReleaseBrake {
                 (Some(name), _) => format!("connection {name} is not held; held are: {listed}"),
             })
         })?;
-        apply(tx, draft(&name, None));
+        apply(tx, change(&name, None));
         Ok((name, hold))
     }
 }
 
-fn apply(tx: &mut Transaction<'_>, draft: Draft) {
-    for Write { key, value } in draft.writes {
+fn apply(tx: &mut Transaction<'_>, change: PendingChange) {
+    for Write { key, value } in change.writes {
         match value {
             Some(value) => tx.put(key, value),
             None => tx.delete(key),
         }
     }
-    tx.record(draft.event);
+    tx.record(change.event);
 }

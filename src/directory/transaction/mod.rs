@@ -36,7 +36,7 @@ pub trait Command: Send + 'static {
 }
 
 /// A change that a command wants, before it has an actor and a moment.
-pub(crate) struct Draft {
+pub(crate) struct PendingChange {
     pub(crate) event: Event,
     pub(crate) details: Details,
     pub(crate) expectations: Vec<Expectation>,
@@ -50,7 +50,7 @@ pub struct Transaction<'a> {
     event: Option<Event>,
     told: Told,
     /// Changes of commands within this one that are done.
-    done: Vec<Draft>,
+    done: Vec<PendingChange>,
     settings: &'a Settings,
     refusals: &'a Refusals,
     actor: &'a Actor,
@@ -92,11 +92,11 @@ impl<'a> Transaction<'a> {
             now: self.now,
         };
         let output = command.run(&mut tx)?;
-        let drafts = tx.into_drafts();
-        for draft in &drafts {
-            self.state.absorb(&draft.writes);
+        let changes = tx.into_changes();
+        for change in &changes {
+            self.state.absorb(&change.writes);
         }
-        self.done.extend(drafts);
+        self.done.extend(changes);
         Ok(output)
     }
 
@@ -166,15 +166,15 @@ impl<'a> Transaction<'a> {
     }
 
     /// What the command wants changed, in order.
-    pub(crate) fn into_drafts(self) -> Vec<Draft> {
-        let mut drafts = self.done;
-        drafts.extend(self.event.map(|event| Draft {
+    pub(crate) fn into_changes(self) -> Vec<PendingChange> {
+        let mut changes = self.done;
+        changes.extend(self.event.map(|event| PendingChange {
             event,
             details: self.told.into_details(),
             expectations: self.expectations,
             writes: self.state.into_writes(),
         }));
-        drafts
+        changes
     }
 }
 

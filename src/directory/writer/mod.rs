@@ -20,7 +20,7 @@ use crate::directory::audit::denied::Report;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::{TokenTable, Used};
-use crate::directory::transaction::{Command, Draft, Transaction};
+use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::writer::settings_change::Adoption;
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
@@ -148,10 +148,10 @@ impl<C: Command> Job for Queued<C> {
         let now = settings.clock.now();
         let mut tx = Transaction::new(pending, shared, settings, &self.actor, now);
         let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut tx));
-        let mut drafts = if outcome.is_ok() { tx.into_drafts() } else { Vec::new() };
-        let bytes: usize = drafts.iter().map(|draft| size(&draft.writes)).sum();
+        let mut changes = if outcome.is_ok() { tx.into_changes() } else { Vec::new() };
+        let bytes: usize = changes.iter().map(|change| size(&change.writes)).sum();
         let mut outcome = if bytes > MAX_COMMAND_BYTES {
-            drafts.clear();
+            changes.clear();
             Err(ScimError::new(
                 ScimType::TooMany,
                 "The request changes too much at once; change or remove members in several requests first.",
@@ -160,12 +160,12 @@ impl<C: Command> Job for Queued<C> {
         } else {
             outcome
         };
-        let judged = shared.brakes.judge(pending, settings, &self.actor, now, drafts);
-        let drafts = match judged {
-            Ok(Judged::Pass(drafts)) => drafts,
-            Ok(Judged::Held(drafts, error)) => {
+        let judged = shared.brakes.judge(pending, settings, &self.actor, now, changes);
+        let changes = match judged {
+            Ok(Judged::Pass(changes)) => changes,
+            Ok(Judged::Held(changes, error)) => {
                 outcome = Err(error);
-                drafts
+                changes
             }
             Err(error) => {
                 outcome = Err(error);
@@ -173,9 +173,9 @@ impl<C: Command> Job for Queued<C> {
             }
         };
         self.outcome = Some(outcome);
-        drafts
+        changes
             .into_iter()
-            .map(|Draft { event, details, expectations, writes }| {
+            .map(|PendingChange { event, details, expectations, writes }| {
                 let head = Head { time: now, actor: self.actor.clone(), event, details };
                 Change { expectations, writes, head }
             })
