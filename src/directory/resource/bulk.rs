@@ -69,13 +69,13 @@ fn run(tx: &mut Transaction<'_>, operation: &Operation) -> Outcome {
     let of = |resource_type: &Arc<ResourceType>, stored| Some((Arc::clone(resource_type), stored));
     match operation {
         Operation::Create(create) => {
-            tx.within(create).map(|stored| of(&create.resource_type, stored))
+            tx.nested(create).map(|stored| of(&create.resource_type, stored))
         }
         Operation::Replace(replace) => {
-            tx.within(replace).map(|stored| of(&replace.resource_type, stored))
+            tx.nested(replace).map(|stored| of(&replace.resource_type, stored))
         }
-        Operation::Patch(patch) => tx.within(patch).map(|stored| of(&patch.resource_type, stored)),
-        Operation::Delete(delete) => tx.within(delete).map(|()| None),
+        Operation::Patch(patch) => tx.nested(patch).map(|stored| of(&patch.resource_type, stored)),
+        Operation::Delete(delete) => tx.nested(delete).map(|()| None),
         Operation::Refused(error) => Err(error.clone().into()),
     }
 }

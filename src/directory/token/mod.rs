@@ -258,17 +258,17 @@ impl Command for Reset {
         let older = stored(tx)?;
         // First the new one: cut short by a crash, this leaves too many tokens rather than none.
         let (connection, valid_for) = (self.connection.clone(), self.valid_for);
-        let generated = tx.within(&Generate { connection, valid_for })?;
+        let generated = tx.nested(&Generate { connection, valid_for })?;
         let (mut limited, mut revoked) = (Vec::new(), Vec::new());
         for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);
             if token.connection == self.connection && ends_later {
                 if self.overlap.is_zero() {
                     // Not left to the clock, which may be set back.
-                    tx.within(&Revoke { id: token.id.clone() })?;
+                    tx.nested(&Revoke { id: token.id.clone() })?;
                     revoked.push(Token { expires: Some(end), ..token });
                 } else {
-                    limited.push(tx.within(&Limit { token, end })?);
+                    limited.push(tx.nested(&Limit { token, end })?);
                 }
             }
         }

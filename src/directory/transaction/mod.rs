@@ -79,7 +79,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Runs a command within this one: what it changes is a change of its own, and nothing if it fails.
-    pub(crate) fn within<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
+    pub(crate) fn nested<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
         let mut tx = Transaction {
             state: Overlay::new(&self.state),
             expectations: Vec::new(),
