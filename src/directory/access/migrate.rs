@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::access::{Names, followed};
-use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, Stored};
 use crate::directory::transaction::{Command, Transaction};
@@ -178,7 +177,7 @@ fn outdated(
     })?;
     problem?;
     if unknown == UnknownAccess::Refuse && !in_use.is_empty() {
-        return Err(DirectoryError::AccessInUse(in_use.told(
+        return Err(DirectoryError::AccessInUse(in_use.sentence(
             "Put it back into the configuration, or start once with --drop-unknown-access to take it from \
              them",
         )));
@@ -250,7 +249,7 @@ impl InUse {
     }
 
     /// A sentence that says who has what, and one that says what to do about it.
-    pub(crate) fn told(&self, remedy: &str) -> String {
+    pub(crate) fn sentence(&self, remedy: &str) -> String {
         let piece = |(piece, (count, named)): (&String, &(usize, Vec<String>))| {
             let more = if *count > named.len() { ", …" } else { "" };
             format!("{piece} ({count}: {}{more})", named.join(", "))
@@ -287,7 +286,7 @@ impl Command for Follow {
         if account == previous {
             return Ok(());
         }
-        details::tell(tx, resource_type, Some(&previous), Some(&account));
+        tx.details().describe(resource_type, Some(&previous), Some(&account));
         let meta = stored::next_meta(tx, resource_type, &present)?;
         let manager = present.record.manager();
         // Nothing that is indexed has changed, and a longer name does not make it too large.

@@ -134,7 +134,7 @@ impl Command for Report {
     const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
-        tx.told().refusals(self.refusals.clone(), self.others);
+        tx.details().denied_requests(self.refusals.clone(), self.others);
         let (kind, subject) = ("request".to_owned(), String::new());
         tx.record(Event { kind, verb: Verb::Refused, subject });
         Ok(())

@@ -1,73 +1,100 @@
-//! What a change tells in the audit trail: the name of its subject, and how its attributes and ties
-//! differ from before. The writer has both sides at hand, so telling costs no look-up and no parse.
+//! The details of a change for the audit trail: the name of its subject, and how its attributes and
+//! memberships differ from before. The command has both sides at hand, so this costs no look-up.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::directory::transaction::Transaction;
 use crate::event::{Details, Difference, Elements, Refused};
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
 
-/// The attribute under which members that came and went are told.
+/// The attribute under which added and removed members are recorded.
 const MEMBERS: &str = "members";
-/// The attribute under which groups are told that somebody no longer belongs to.
+/// The attribute under which groups are recorded that a deleted resource was a member of.
 const GROUPS: &str = "groups";
 
-/// What is to be told of one change.
+/// What the audit trail records of one change.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct ChangeDetails {
     /// The name of the subject.
     name: Option<String>,
     /// Its attributes.
     differences: Vec<Difference>,
-    /// Members that it has now, and those that it has no longer.
-    joined: Elements,
-    parted: Elements,
-    /// Groups that it belongs to no longer.
+    /// Members that were added and removed.
+    added: Elements,
+    removed: Elements,
+    /// Groups that it was a member of.
     left: Elements,
     refusals: Vec<Refused>,
     others: u64,
 }
 
-impl Told {
-    /// Tells that a member came; `display` is its name.
-    pub(crate) fn joined(&mut self, member: ResourceId, display: &str) {
-        tie(&mut self.joined, member, || Some(display.to_owned()));
+impl ChangeDetails {
+    /// Records a member that was added; `display` is its name.
+    pub(crate) fn member_added(&mut self, member: ResourceId, display: &str) {
+        tie(&mut self.added, member, || Some(display.to_owned()));
     }
 
-    /// Tells that a member went.
-    pub(crate) fn parted(&mut self, member: ResourceId, display: Option<String>) {
-        tie(&mut self.parted, member, || display);
+    /// Records a member that was removed.
+    pub(crate) fn member_removed(&mut self, member: ResourceId, display: Option<String>) {
+        tie(&mut self.removed, member, || display);
     }
 
-    /// Whether one more member that goes is told by its name.
-    pub(crate) fn names_parted(&self) -> bool {
-        self.parted.has_room()
+    /// Whether the name of the next removed member is recorded; of further ones only the number is.
+    pub(crate) fn names_removed(&self) -> bool {
+        self.removed.has_room()
     }
 
-    /// Tells that the subject no longer belongs to a group.
-    pub(crate) fn left(&mut self, group: ResourceId, display: Option<String>) {
+    /// Records a group that the deleted subject was a member of.
+    pub(crate) fn left_group(&mut self, group: ResourceId, display: Option<String>) {
         tie(&mut self.left, group, || display);
     }
 
-    /// Tells that a single value of the subject became another.
-    pub(crate) fn value(&mut self, attribute: &str, before: Option<&Value>, after: Option<&Value>) {
+    /// Records that a single value of the subject became another.
+    pub(crate) fn value_changed(
+        &mut self,
+        attribute: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) {
         if before != after {
             self.differences.push(Difference::values(attribute, before, after));
         }
     }
 
-    /// Tells of requests that were refused, and how many more there were.
-    pub(crate) fn refusals(&mut self, refusals: Vec<Refused>, others: u64) {
+    /// Records how a resource differs from before. A resource that is new or deleted has all its values
+    /// on one side.
+    pub(crate) fn describe(
+        &mut self,
+        resource_type: &ResourceType,
+        before: Option<&Resource>,
+        after: Option<&Resource>,
+    ) {
+        self.name = after.or(before).and_then(|resource| name(resource_type, resource));
+        let common = resource_type.common.iter().map(|attribute| (None, attribute));
+        for (extension, attribute) in common.chain(resource_type.own_attributes()) {
+            let old = before.and_then(|before| before.value(extension, &attribute.name));
+            let new = after.and_then(|after| after.value(extension, &attribute.name));
+            if old != new {
+                let path = match extension {
+                    Some(urn) => format!("{urn}:{}", attribute.name),
+                    None => attribute.name.clone(),
+                };
+                compare(attribute, path, old, new, &mut self.differences);
+            }
+        }
+    }
+
+    /// Records denied requests, and how many more there were.
+    pub(crate) fn denied_requests(&mut self, refusals: Vec<Refused>, others: u64) {
         (self.refusals, self.others) = (refusals, others);
     }
 
     pub(crate) fn into_details(self) -> Details {
-        let members = Difference::elements(MEMBERS, self.parted, self.joined);
+        let members = Difference::elements(MEMBERS, self.removed, self.added);
         let groups = Difference::elements(GROUPS, self.left, Elements::default());
         let ties = [members, groups].into_iter();
         let ties = ties.filter(|tie| !tie.removed.is_empty() || !tie.added.is_empty());
@@ -81,30 +108,6 @@ fn tie(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option
         elements.note(&json!({"value": id.to_string(), "display": display()}));
     } else {
         elements.count();
-    }
-}
-
-/// Tells how a resource differs from before; one that was not there before, or is not any longer, has
-/// all its values on one side.
-pub(crate) fn tell(
-    tx: &mut Transaction<'_>,
-    resource_type: &ResourceType,
-    before: Option<&Resource>,
-    after: Option<&Resource>,
-) {
-    let told = tx.told();
-    told.name = after.or(before).and_then(|resource| name(resource_type, resource));
-    let common = resource_type.common.iter().map(|attribute| (None, attribute));
-    for (extension, attribute) in common.chain(resource_type.own_attributes()) {
-        let old = before.and_then(|before| before.value(extension, &attribute.name));
-        let new = after.and_then(|after| after.value(extension, &attribute.name));
-        if old != new {
-            let path = match extension {
-                Some(urn) => format!("{urn}:{}", attribute.name),
-                None => attribute.name.clone(),
-            };
-            compare(attribute, path, old, new, &mut told.differences);
-        }
     }
 }
 
@@ -144,7 +147,7 @@ fn compare(
     }
 }
 
-/// Whether nobody may see the values of an attribute.
+/// Whether the values of an attribute are never shown.
 fn is_hidden(attribute: &Attribute) -> bool {
     attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly
 }
@@ -170,14 +173,14 @@ fn gone_and_new<'a>(old: &'a [Value], new: &'a [Value]) -> (Vec<&'a Value>, Vec<
     (old.iter().filter(|element| take(element)).collect(), added)
 }
 
-/// Elements as they are told: without the parts that nobody may see.
+/// Elements as they are recorded: without the parts that are never shown.
 fn shown(attribute: &Attribute, list: &[&Value]) -> Elements {
     let hidden: Vec<&Attribute> =
         attribute.sub_attributes.iter().filter(|part| is_hidden(part)).collect();
-    let mut told = Elements::default();
+    let mut elements = Elements::default();
     for &element in list {
-        if !told.has_room() {
-            told.count();
+        if !elements.has_room() {
+            elements.count();
             continue;
         }
         let mut element = Cow::Borrowed(element);
@@ -186,9 +189,9 @@ fn shown(attribute: &Attribute, list: &[&Value]) -> Elements {
         {
             parts.retain(|name, _| !hidden.iter().any(|part| part.name == *name));
         }
-        told.note(&element);
+        elements.note(&element);
     }
-    told
+    elements
 }
 
 #[cfg(test)]

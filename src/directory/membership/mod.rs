@@ -330,7 +330,7 @@ pub(crate) fn add(
         let attributes = stored::attributes(&member_type, &stored)?;
         let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
         tie(tx, group, member.id, &member_type, display.unwrap_or_default());
-        tx.told().joined(member.id, display.unwrap_or_default());
+        tx.details().member_added(member.id, display.unwrap_or_default());
         changed = true;
     }
     Ok(changed)
@@ -374,12 +374,12 @@ pub(crate) fn remove(
     let mut changed = false;
     for member in members {
         if tx.get(&keys::membership(member, group))?.is_some() {
-            let display = match tx.told().names_parted() {
+            let display = match tx.details().names_removed() {
                 true => tx.get(&keys::member(group, member))?.as_deref().map(display),
                 false => None,
             };
             untie(tx, group, member);
-            tx.told().parted(member, display);
+            tx.details().member_removed(member, display);
             changed = true;
         }
     }
@@ -463,7 +463,7 @@ pub(crate) fn set(
 pub(crate) fn sever(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryError> {
     for group in untie_all(tx, id)? {
         let name = touch_group(tx, group)?;
-        tx.told().left(group, name);
+        tx.details().left_group(group, name);
     }
     Ok(())
 }

@@ -7,7 +7,6 @@ use serde_json::Value;
 use uuid::ContextV7;
 
 use crate::config::OnInactiveCreate;
-use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::query::plan;
@@ -54,7 +53,7 @@ impl Command for Create {
         resource.complete(resource_type, None);
         let meta = Meta { created: now, last_modified: now, version: Version::FIRST };
         let stored = stored::write(tx, resource_type, id, &meta, &resource, None, tx.connection())?;
-        details::tell(tx, resource_type, None, Some(&resource));
+        tx.details().describe(resource_type, None, Some(&resource));
         stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         let members = membership::named(&members, self.rules.unknown_members)?;
         membership::add(tx, id, &members, self.rules)?;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
@@ -41,7 +40,7 @@ impl Command for Delete {
         tx.expect_version(keys::record(resource_type.tag, id), present.record.version);
         stored::remove(tx, resource_type, id, &previous)?;
         membership::sever(tx, id)?;
-        details::tell(tx, resource_type, Some(&previous), None);
+        tx.details().describe(resource_type, Some(&previous), None);
         stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
         tx.record(stored::event(resource_type, Verb::Deleted, id));
         Ok(())

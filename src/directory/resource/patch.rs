@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::config::UnknownMembers;
-use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
@@ -61,7 +60,7 @@ impl Command for Patch {
         let stored = if changed {
             let meta = stored::next_meta(tx, resource_type, &present)?;
             membership::rename(tx, resource_type, id, &previous, &patched)?;
-            details::tell(tx, resource_type, Some(&previous), Some(&patched));
+            tx.details().describe(resource_type, Some(&previous), Some(&patched));
             tx.record(stored::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
             stored::write(tx, resource_type, id, &meta, &patched, Some(&previous), manager)?

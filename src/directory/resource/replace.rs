@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::directory::audit::details;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::Rules;
@@ -80,7 +79,7 @@ pub(crate) fn put(
     }
     let meta = stored::next_meta(tx, resource_type, &present)?;
     membership::rename(tx, resource_type, id, &previous, &replacement)?;
-    details::tell(tx, resource_type, Some(&previous), Some(&replacement));
+    tx.details().describe(resource_type, Some(&previous), Some(&replacement));
     tx.record(stored::event(resource_type, Verb::Replaced, id));
     stored::write(tx, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }

@@ -157,13 +157,13 @@ fn put(tx: &mut Transaction<'_>, token: &Token) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-/// Tells of a token that came, went, or ends at another time than before.
-fn tell(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Token>) {
+/// Records a token that was made or revoked, or whose end moved.
+fn describe(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Token>) {
     let connection = |token: Option<&Token>| token.map(|token| json!(token.connection));
     let expires = |token: Option<&Token>| Some(json!(token?.expires?));
-    let told = tx.told();
-    told.value("connection", connection(before).as_ref(), connection(after).as_ref());
-    told.value("expires", expires(before).as_ref(), expires(after).as_ref());
+    let details = tx.details();
+    details.value_changed("connection", connection(before).as_ref(), connection(after).as_ref());
+    details.value_changed("expires", expires(before).as_ref(), expires(after).as_ref());
 }
 
 fn event(verb: Verb, subject: impl Into<String>) -> Event {
@@ -216,7 +216,7 @@ impl Command for Generate {
         };
         tx.expect_absent(keys::token(&token.id));
         put(tx, &token)?;
-        tell(tx, None, Some(&token));
+        describe(tx, None, Some(&token));
         tx.record(event(Verb::Generated, &token.id));
         Ok(Generated { secret, token, limited: Vec::new(), revoked: Vec::new() })
     }
@@ -295,7 +295,7 @@ impl Command for Limit {
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Token, DirectoryError> {
         let limited = Token { expires: Some(self.end), ..self.token.clone() };
         put(tx, &limited)?;
-        tell(tx, Some(&self.token), Some(&limited));
+        describe(tx, Some(&self.token), Some(&limited));
         tx.record(event(Verb::Limited, &limited.id));
         Ok(limited)
     }
@@ -319,7 +319,7 @@ impl Command for Revoke {
             DirectoryError::NotFound { kind: "token".to_owned(), id: self.id.clone() }
         })?;
         tx.delete(keys::token(&token.id));
-        tell(tx, Some(&token), None);
+        describe(tx, Some(&token), None);
         tx.record(event(Verb::Revoked, &token.id));
         Ok(token)
     }

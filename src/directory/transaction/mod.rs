@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::directory::audit::denied::{Refusal, Refusals};
-use crate::directory::audit::details::Told;
+use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Details, Event, Reason};
@@ -48,7 +48,7 @@ pub struct Transaction<'a> {
     state: Overlay<'a>,
     expectations: Vec<Expectation>,
     event: Option<Event>,
-    told: Told,
+    details: ChangeDetails,
     /// Changes of commands within this one that are done.
     done: Vec<PendingChange>,
     settings: &'a Settings,
@@ -69,7 +69,7 @@ impl<'a> Transaction<'a> {
             state: Overlay::new(pending),
             expectations: Vec::new(),
             event: None,
-            told: Told::default(),
+            details: ChangeDetails::default(),
             done: Vec::new(),
             settings,
             refusals: &shared.refusals,
@@ -84,7 +84,7 @@ impl<'a> Transaction<'a> {
             state: Overlay::new(&self.state),
             expectations: Vec::new(),
             event: None,
-            told: Told::default(),
+            details: ChangeDetails::default(),
             done: Vec::new(),
             settings: self.settings,
             refusals: self.refusals,
@@ -151,9 +151,9 @@ impl<'a> Transaction<'a> {
         self.event = Some(event);
     }
 
-    /// What the audit trail is to tell of the change.
-    pub(crate) fn told(&mut self) -> &mut Told {
-        &mut self.told
+    /// What the audit trail records of the change.
+    pub(crate) fn details(&mut self) -> &mut ChangeDetails {
+        &mut self.details
     }
 
     /// Notes for the audit trail that the client was refused something.
@@ -170,7 +170,7 @@ impl<'a> Transaction<'a> {
         let mut changes = self.done;
         changes.extend(self.event.map(|event| PendingChange {
             event,
-            details: self.told.into_details(),
+            details: self.details.into_details(),
             expectations: self.expectations,
             writes: self.state.into_writes(),
         }));

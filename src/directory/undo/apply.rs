@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::plan::{Plan, Planned, Tie};
-use crate::directory::audit::details::Told;
+use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::stored;
@@ -79,7 +79,7 @@ impl Command for Apply {
         }
         if !self.dry_run {
             // Of so many resources nothing is told one by one.
-            *tx.told() = Told::default();
+            *tx.details() = ChangeDetails::default();
             let (kind, subject) = ("directory".to_owned(), self.subject.clone());
             tx.record(Event { kind, verb: Verb::Undone, subject });
         }

@@ -178,7 +178,7 @@ pub(super) fn plan(
     let Planner { plan, rows, in_use, .. } = planner;
     if asked.unknown == UnknownAccess::Refuse && !in_use.is_empty() {
         return Err(DirectoryError::AccessInUse(
-            in_use.told("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
+            in_use.sentence("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
         ));
     }
     let mut resources: Vec<Row> = rows.into_values().collect();
@@ -236,8 +236,8 @@ impl Planner<'_> {
                 let mut changes = differences(resource_type, present, target);
                 let (old, new) = (is.record.manager(), was.record.manager());
                 if old != new {
-                    let told = |name: Option<&str>| name.unwrap_or("none").to_owned();
-                    changes.push(format!("connection: {} -> {}", told(old), told(new)));
+                    let shown = |name: Option<&str>| name.unwrap_or("none").to_owned();
+                    changes.push(format!("connection: {} -> {}", shown(old), shown(new)));
                 }
                 (Action::Revert, changes, target)
             }
@@ -352,18 +352,18 @@ fn unnamed(id: ResourceId, action: Action) -> Row {
 
 /// The attributes that differ, with their values where those are short.
 fn differences(resource_type: &ResourceType, present: &Resource, target: &Resource) -> Vec<String> {
-    let mut told = BTreeSet::new();
+    let mut changes = BTreeSet::new();
     for (extension, attribute) in resource_type.own_attributes() {
         let name = &attribute.name;
         let (old, new) = (present.value(extension, name), target.value(extension, name));
         if old != new {
-            told.insert(match (short(old), short(new)) {
+            changes.insert(match (short(old), short(new)) {
                 (Some(old), Some(new)) => format!("{name}: {old} -> {new}"),
                 _ => name.clone(),
             });
         }
     }
-    told.into_iter().collect()
+    changes.into_iter().collect()
 }
 
 /// A value that is short enough to be told.

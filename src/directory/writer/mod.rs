@@ -338,7 +338,7 @@ impl Writer {
                 Err(error) => {
                     report(&error);
                     for job in jobs.into_iter().chain(rest) {
-                        job.fail(DirectoryError::Storage(told(&error)));
+                        job.fail(DirectoryError::Storage(shown_to_clients(&error)));
                     }
                     return;
                 }
@@ -365,8 +365,8 @@ fn size(writes: &[Write]) -> usize {
     writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len)).sum()
 }
 
-/// What those are told who wait for a change that could not be committed.
-fn told(error: &StoreError) -> StoreError {
+/// The error that clients see when a group could not be committed.
+fn shown_to_clients(error: &StoreError) -> StoreError {
     match *error {
         StoreError::Full { left_mib, needed_mib } => StoreError::Full { left_mib, needed_mib },
         _ => StoreError::Stopped,
