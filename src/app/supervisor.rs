@@ -45,23 +45,23 @@ pub(super) fn stopping(drain: Duration) {
 pub(super) async fn feed(directory: Arc<Directory>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let step = period / 3;
-    let mut pulse = directory.pulse();
+    let mut ping = directory.ping_writer();
     loop {
-        match tokio::time::timeout(step, &mut pulse).await {
+        match tokio::time::timeout(step, &mut ping).await {
             Ok(Ok(())) => {
                 tell(&[NotifyState::Watchdog]);
                 tokio::time::sleep(step).await;
-                pulse = directory.pulse();
+                ping = directory.ping_writer();
             }
             // Too many wait just now, which is no sign of death.
             Ok(Err(DirectoryError::Busy)) => {
                 tokio::time::sleep(BUSY_PAUSE).await;
-                pulse = directory.pulse();
+                ping = directory.ping_writer();
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the writer gives no sign of life");
                 tokio::time::sleep(step).await;
-                pulse = directory.pulse();
+                ping = directory.ping_writer();
             }
             // It is waited for on: a writer that is slow is not stuck.
             Err(_) => {

@@ -63,7 +63,7 @@ use brake::Brakes;
 use query::cursor::Cursors;
 use stats::Counted;
 use token::TokenTable;
-use writer::{Hand, Order, Queued, Writer};
+use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
 
 /// What a directory works by.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ pub struct Settings {
 pub struct Directory {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
-    writer: Arc<Hand>,
+    writer: Arc<WriterHandle>,
 }
 
 /// What the doors and the writer both use, whatever the settings.
@@ -149,15 +149,15 @@ impl Directory {
         pending
     }
 
-    fn order<C: Command>(&self, actor: Actor, command: C) -> (Order, Pending<C::Output>) {
+    fn order<C: Command>(&self, actor: Actor, command: C) -> (WriterMessage, Pending<C::Output>) {
         let (reply, answer) = oneshot::channel();
-        let queued = Queued::new(Arc::clone(&self.settings), actor, command, reply);
+        let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
         // Before the writer can take it.
         self.shared.counted.waiting.add_one();
-        (Order::Run(Box::new(queued)), Pending(answer))
+        (WriterMessage::Run(Box::new(queued)), Pending(answer))
     }
 
-    fn fail(&self, order: Order, error: DirectoryError) {
+    fn fail(&self, order: WriterMessage, error: DirectoryError) {
         self.shared.counted.waiting.take_one();
         order.fail(error);
     }

@@ -8,14 +8,14 @@ use crate::event::Actor;
 impl Directory {
     /// Answers once the writer has come to it: the writer is neither stuck nor gone. It changes nothing, so a
     /// disk that is full is no reason for silence.
-    pub fn pulse(&self) -> Pending<()> {
-        self.submit(Actor::System, Pulse)
+    pub fn ping_writer(&self) -> Pending<()> {
+        self.submit(Actor::System, Ping)
     }
 }
 
-struct Pulse;
+struct Ping;
 
-impl Command for Pulse {
+impl Command for Ping {
     type Output = ();
     const OUTLASTS_SETTINGS: bool = true;
 

@@ -40,14 +40,14 @@ pub(crate) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
 /// What the writer is asked to do.
-pub(crate) enum Order {
+pub(crate) enum WriterMessage {
     /// Make a change.
-    Run(Box<dyn Job>),
+    Run(Box<dyn QueuedJob>),
     /// Go by other settings from here on.
     Adopt(Box<Adoption>),
 }
 
-impl Order {
+impl WriterMessage {
     /// Answers that it is not done.
     pub(crate) fn fail(self, error: DirectoryError) {
         match self {
@@ -58,14 +58,14 @@ impl Order {
 }
 
 /// The other end of the writer's thread. Dropping it lets the thread finish what waits.
-pub(crate) struct Hand {
-    orders: Option<SyncSender<Order>>,
+pub(crate) struct WriterHandle {
+    orders: Option<SyncSender<WriterMessage>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Hand {
+impl WriterHandle {
     /// Hands in an order, unless too many wait.
-    pub(crate) fn try_send(&self, order: Order) -> Result<(), TrySendError<Order>> {
+    pub(crate) fn try_send(&self, order: WriterMessage) -> Result<(), TrySendError<WriterMessage>> {
         match &self.orders {
             Some(orders) => orders.try_send(order),
             None => Err(TrySendError::Disconnected(order)),
@@ -73,7 +73,7 @@ impl Hand {
     }
 
     /// Hands in an order, and waits for a place in the queue.
-    pub(crate) fn send(&self, order: Order) -> Result<(), Order> {
+    pub(crate) fn send(&self, order: WriterMessage) -> Result<(), WriterMessage> {
         match &self.orders {
             Some(orders) => orders.send(order).map_err(|refused| refused.0),
             None => Err(order),
@@ -86,7 +86,7 @@ impl Hand {
     }
 }
 
-impl Drop for Hand {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         drop(self.orders.take());
         // A thread can't wait for itself: the writer lets go last if nobody waits for what it publishes.
@@ -99,7 +99,7 @@ impl Drop for Hand {
 }
 
 /// A command that waits, whatever it answers.
-pub(crate) trait Job: Send {
+pub(crate) trait QueuedJob: Send {
     /// Runs the command; what it wants changed, in order.
     fn run(
         &mut self,
@@ -114,7 +114,7 @@ pub(crate) trait Job: Send {
 }
 
 /// A command with the one who waits for it.
-pub(crate) struct Queued<C: Command> {
+pub(crate) struct QueuedCommand<C: Command> {
     /// Under which settings it was prepared.
     prepared: Arc<Settings>,
     actor: Actor,
@@ -123,7 +123,7 @@ pub(crate) struct Queued<C: Command> {
     reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
 }
 
-impl<C: Command> Queued<C> {
+impl<C: Command> QueuedCommand<C> {
     pub(crate) fn new(
         prepared: Arc<Settings>,
         actor: Actor,
@@ -134,7 +134,7 @@ impl<C: Command> Queued<C> {
     }
 }
 
-impl<C: Command> Job for Queued<C> {
+impl<C: Command> QueuedJob for QueuedCommand<C> {
     fn run(
         &mut self,
         pending: &Overlay<'_>,
@@ -200,7 +200,7 @@ impl<C: Command> Job for Queued<C> {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     settings: Arc<Settings>,
-    orders: Receiver<Order>,
+    orders: Receiver<WriterMessage>,
 }
 
 impl Writer {
@@ -208,7 +208,7 @@ impl Writer {
     pub(crate) fn start(
         shared: Arc<Shared>,
         settings: Arc<Settings>,
-    ) -> Result<Hand, DirectoryError> {
+    ) -> Result<WriterHandle, DirectoryError> {
         let (sender, orders) = sync_channel(QUEUE);
         let mut writer = Self { shared, settings, orders };
         let thread = std::thread::Builder::new()
@@ -223,7 +223,7 @@ impl Writer {
             .map_err(|error| {
                 StoreError::Folder(format!("can't start the writer thread: {error}"))
             })?;
-        Ok(Hand { orders: Some(sender), thread: Some(thread) })
+        Ok(WriterHandle { orders: Some(sender), thread: Some(thread) })
     }
 
     fn run(&mut self) {
@@ -257,16 +257,16 @@ impl Writer {
 
     /// Does what is asked first and what waits behind it, up to a change of the settings: what was asked
     /// for before is done before, under the settings of that time.
-    fn take(&mut self, first: Order) {
+    fn take(&mut self, first: WriterMessage) {
         let mut next = Some(first);
         let mut jobs = Vec::new();
         let adoption = loop {
             match next {
-                Some(Order::Run(job)) => {
+                Some(WriterMessage::Run(job)) => {
                     self.shared.counted.waiting.take_one();
                     jobs.push(job);
                 }
-                Some(Order::Adopt(adoption)) => break Some(adoption),
+                Some(WriterMessage::Adopt(adoption)) => break Some(adoption),
                 None => break None,
             }
             next = if jobs.len() < GROUP { self.orders.try_recv().ok() } else { None };
@@ -305,11 +305,11 @@ impl Writer {
     fn carry_out<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
         let (reply, mut answer) = oneshot::channel();
         let settings = Arc::clone(&self.settings);
-        self.commit(vec![Box::new(Queued::new(settings, Actor::System, command, reply))]);
+        self.commit(vec![Box::new(QueuedCommand::new(settings, Actor::System, command, reply))]);
         answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
 
-    fn commit(&self, mut jobs: Vec<Box<dyn Job>>) {
+    fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
         while !jobs.is_empty() {
             let store = &self.shared.store;
             let mut pending = Overlay::new(store.as_ref());

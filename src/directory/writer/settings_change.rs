@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::directory::access::migrate::{self, Keep, UnknownAccess};
 use crate::directory::error::DirectoryError;
-use crate::directory::writer::Order;
+use crate::directory::writer::WriterMessage;
 use crate::directory::{Directory, Settings, Shared};
 
 /// What is done with the directory under the new settings, before anything else is.
@@ -45,7 +45,7 @@ impl Directory {
             writer: Arc::clone(&self.writer),
         };
         let adoption = Adoption { next, publish: Box::new(publish), reply };
-        if self.writer.send(Order::Adopt(Box::new(adoption))).is_err() {
+        if self.writer.send(WriterMessage::Adopt(Box::new(adoption))).is_err() {
             return Err(DirectoryError::Stopped);
         }
         answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
@@ -168,7 +168,7 @@ mod tests {
         next.submit(Actor::System, Nothing).wait().unwrap();
         let token = Generate { connection: "default".to_owned(), valid_for: None };
         directory.submit(Actor::System, token).wait().unwrap();
-        directory.pulse().wait().unwrap();
+        directory.ping_writer().wait().unwrap();
         assert_eq!(next.tokens().len(), 1, "both are one directory");
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let directory = directory(folder.path());
         let (go_on, wait) = channel();
         let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
-        let mut pulse = directory.pulse();
+        let mut pulse = directory.ping_writer();
         std::thread::sleep(Duration::from_millis(50));
         assert!(matches!(pulse.0.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
         go_on.send(()).unwrap();
