@@ -2,14 +2,14 @@
 
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
-use crate::directory::stored::Stored;
+use crate::directory::stored::StoredResource;
 use crate::directory::transaction::Transaction;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 
 /// What the requests of one connection are held to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct ConnectionRules {
     /// What becomes of members that are not there.
     pub unknown_members: UnknownMembers,
     /// Which resources it may change.
@@ -18,7 +18,7 @@ pub struct Rules {
     pub on_inactive_create: OnInactiveCreate,
 }
 
-impl From<&Connection> for Rules {
+impl From<&Connection> for ConnectionRules {
     fn from(connection: &Connection) -> Self {
         Self {
             unknown_members: connection.unknown_members,
@@ -28,7 +28,7 @@ impl From<&Connection> for Rules {
     }
 }
 
-impl Rules {
+impl ConnectionRules {
     /// Checks that a resource may be changed, or made a member of a group that gives access.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Rules {
         self,
         tx: &Transaction<'_>,
         resource_type: &ResourceType,
-        stored: &Stored,
+        stored: &StoredResource,
     ) -> Result<(), DirectoryError> {
         let (Scope::Own, Some(manager)) = (self.scope, stored.record.manager()) else {
             return Ok(());

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::connection::token::Token;
 use crate::directory::Directory;
 use crate::directory::stored::reindex;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::check::Check;
@@ -152,7 +152,7 @@ impl Verification<'_> {
         };
         // Asking for a damaged one makes the store remember that.
         let record = stored::decode_scanned(self.state, key, value)?;
-        let stored = Stored::new(id, record);
+        let stored = StoredResource::new(id, record);
         stored::meta(resource_type, &stored)?;
         let attributes = stored::attributes(resource_type, &stored)?;
         let mut faults = Vec::new();
@@ -234,7 +234,7 @@ impl Verification<'_> {
         let Some(resource_type) = self.registry.by_tag(tag) else { return Ok(None) };
         let key = keys::record(tag, id);
         let Some(value) = self.state.get(&key)? else { return Ok(None) };
-        let stored = Stored::new(id, stored::decode(&key, &value)?);
+        let stored = StoredResource::new(id, stored::decode(&key, &value)?);
         Ok(Some((resource_type, stored::attributes(resource_type, &stored)?)))
     }
 
@@ -286,7 +286,7 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::{Create, Generate, Rules, Settings};
+    use crate::directory::{ConnectionRules, Create, Generate, Settings};
     use crate::event::Actor;
     use crate::scim::exchange::Exchange;
     use crate::scim::validate::validate;
@@ -314,7 +314,8 @@ mod tests {
             let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
             let Value::Object(body) = body else { panic!("no object") };
             let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
-            let create = Create { resource_type, id: None, resource, rules: Rules::default() };
+            let create =
+                Create { resource_type, id: None, resource, rules: ConnectionRules::default() };
             directory.submit(Actor::System, create).wait().unwrap().id.to_string()
         };
         let ids: Vec<String> = (0..3)

@@ -44,7 +44,7 @@ struct Rules {
     origin: Option<Origin>,
     manner: Manner,
     compat: Compat,
-    held_to: directory::Rules,
+    held_to: directory::ConnectionRules,
     default_access: Arc<DefaultAccess>,
     daily_requests: Option<u32>,
     requests: Arc<Requests>,
@@ -59,7 +59,7 @@ pub(super) struct Admitted {
     /// What becomes of attributes that no schema knows.
     pub compat: Compat,
     /// What its changes are held to.
-    pub rules: directory::Rules,
+    pub rules: directory::ConnectionRules,
     /// What its accounts get if a request names no workspace.
     pub default_access: Arc<DefaultAccess>,
     /// How many requests it may make in a day.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::Failure;
 use crate::access::Catalogue;
 use crate::connection::dialect::Form;
-use crate::directory::{Page, Stored};
+use crate::directory::{Page, StoredResource};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
@@ -59,7 +59,7 @@ impl View<'_> {
     fn show(
         &self,
         resource_type: &ResourceType,
-        stored: &Stored,
+        stored: &StoredResource,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         if self.form.is_stored(resource_type) {
@@ -84,7 +84,7 @@ pub(super) fn one(
     status: StatusCode,
     view: View<'_>,
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: &StoredResource,
 ) -> Result<Answer, Failure> {
     let mut body = Vec::new();
     view.show(resource_type, stored, &mut body)?;
@@ -98,20 +98,20 @@ pub(super) fn one(
 }
 
 /// The client knows this version already.
-pub(super) fn not_modified(stored: &Stored) -> Answer {
+pub(super) fn not_modified(stored: &StoredResource) -> Answer {
     let mut answer = empty(StatusCode::NOT_MODIFIED);
     tag(&mut answer, stored);
     answer
 }
 
 /// The resource is in this version now.
-pub(super) fn no_content(stored: &Stored) -> Answer {
+pub(super) fn no_content(stored: &StoredResource) -> Answer {
     let mut answer = empty(StatusCode::NO_CONTENT);
     tag(&mut answer, stored);
     answer
 }
 
-fn tag(answer: &mut Answer, stored: &Stored) {
+fn tag(answer: &mut Answer, stored: &StoredResource) {
     if let Ok(tag) = HeaderValue::from_str(&stored.record.version.to_string()) {
         answer.headers_mut().insert(ETAG, tag);
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{OperatorReply, failed};
 use crate::access::{Entitlement, Source};
-use crate::directory::{Directory, DirectoryError, Search, Stored};
+use crate::directory::{Directory, DirectoryError, Search, StoredResource};
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
@@ -159,7 +159,7 @@ pub(super) fn members(
 fn show(
     base_url: &str,
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: &StoredResource,
     projection: &Projection,
 ) -> Result<ResourceView, DirectoryError> {
     let access = stored.access.as_ref().map(|effective| {

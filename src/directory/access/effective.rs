@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::stored;
-use crate::directory::stored::Stored;
+use crate::directory::stored::StoredResource;
 use crate::scim::resource::{Resource, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
@@ -27,7 +27,7 @@ impl Directory {
     pub fn access(
         &self,
         resource_type: &ResourceType,
-        stored: &Stored,
+        stored: &StoredResource,
     ) -> Result<Effective, DirectoryError> {
         let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
         let attributes = pick(&stored.record.json, &names)
@@ -42,7 +42,7 @@ impl Directory {
     }
 
     /// The groups that an account belongs to, directly or through other groups.
-    fn groups_of(&self, stored: &Stored) -> Result<Vec<GroupOfAccount>, DirectoryError> {
+    fn groups_of(&self, stored: &StoredResource) -> Result<Vec<GroupOfAccount>, DirectoryError> {
         let state = self.shared.store.as_ref();
         let mut groups = Vec::new();
         for (id, _) in membership::ancestors(state, stored.id)? {

@@ -1,4 +1,4 @@
-//! Stored access follows the catalogue: names change, and what is gone must not be held by anybody.
+//! StoredResource access follows the catalogue: names change, and what is gone must not be held by anybody.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::access::{Names, followed};
 use crate::directory::error::DirectoryError;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::directory::{Directory, Pending, Settings};
 use crate::event::{Actor, Event, Verb};
@@ -161,7 +161,7 @@ fn outdated(
     let mut problem = Ok(());
     state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
         let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
-            let stored = Stored::new(id, stored::decode_scanned(state, key, &value)?);
+            let stored = StoredResource::new(id, stored::decode_scanned(state, key, &value)?);
             let mut account = stored::attributes(resource_type, &stored)?;
             let previous = account.clone();
             let gone = align(resource_type, before, &mut account);

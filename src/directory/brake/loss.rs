@@ -14,7 +14,7 @@ use crate::access::{GroupOfAccount, loses_grant};
 use crate::directory::Settings;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
@@ -127,7 +127,7 @@ fn group(
     key: &[u8],
     value: &Bytes,
 ) -> Result<GroupOfAccount, StoreError> {
-    let stored = Stored::new(id, stored::decode(key, value)?);
+    let stored = StoredResource::new(id, stored::decode(key, value)?);
     let attributes = stored::attributes(resource_type, &stored)?;
     Ok(effective::group_of_account(resource_type, &attributes))
 }

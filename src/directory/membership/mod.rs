@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::config::UnknownMembers;
 use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
-use crate::directory::rules::Rules;
-use crate::directory::stored::{self, Stored};
+use crate::directory::rules::ConnectionRules;
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::Transaction;
 use crate::scim::attribute::Held;
 use crate::scim::error::{ScimError, ScimType};
@@ -238,7 +238,7 @@ pub(crate) fn find_any(
     registry: &Registry,
     id: ResourceId,
     will_do: impl Fn(&ResourceType) -> bool,
-) -> Result<Option<(Arc<ResourceType>, Stored)>, DirectoryError> {
+) -> Result<Option<(Arc<ResourceType>, StoredResource)>, DirectoryError> {
     for resource_type in registry.resource_types().iter().filter(|one| will_do(one)) {
         match stored::find(state, resource_type, id) {
             Ok(stored) => return Ok(Some((Arc::clone(resource_type), stored))),
@@ -296,7 +296,7 @@ pub(crate) fn add(
     tx: &mut Transaction<'_>,
     group: ResourceId,
     members: &[Named],
-    rules: Rules,
+    rules: ConnectionRules,
 ) -> Result<bool, DirectoryError> {
     let mut changed = false;
     let mut above = None;
@@ -450,7 +450,7 @@ pub(crate) fn set(
     tx: &mut Transaction<'_>,
     group: ResourceId,
     members: &[Named],
-    rules: Rules,
+    rules: ConnectionRules,
 ) -> Result<bool, DirectoryError> {
     let keep: HashSet<ResourceId> = ids(members).collect();
     let present = members_of(tx, group)?;

@@ -14,7 +14,7 @@ use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference};
 use crate::directory::query::cursor::Position;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{PageRequest, Query, Start};
@@ -45,7 +45,7 @@ pub struct Page {
     /// Where this part begins, counted from 1; `None` if a cursor said so.
     pub start_index: Option<usize>,
     /// The resources.
-    pub resources: Vec<(Arc<ResourceType>, Stored)>,
+    pub resources: Vec<(Arc<ResourceType>, StoredResource)>,
     /// Where the next page begins, if a cursor was asked for and there is a next page.
     pub next_cursor: Option<String>,
 }
@@ -132,7 +132,8 @@ impl Directory {
                 }
                 match (keys::trailing_id(key), stored::decode_scanned(state, key, &value)) {
                     (Some(id), Ok(record)) => {
-                        resources.push((Arc::clone(resource_type), Stored::new(id, record)));
+                        resources
+                            .push((Arc::clone(resource_type), StoredResource::new(id, record)));
                     }
                     (None, Ok(_)) => {}
                     (_, Err(error)) => {
@@ -255,7 +256,7 @@ impl Directory {
         &self,
         search: &Search,
         total_results: usize,
-        resources: Vec<(Arc<ResourceType>, Stored)>,
+        resources: Vec<(Arc<ResourceType>, StoredResource)>,
         next: Option<Position>,
     ) -> Page {
         let (start_index, next_cursor) = match &search.page.start {

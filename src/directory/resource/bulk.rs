@@ -7,7 +7,7 @@ use crate::directory::resource::create::Create;
 use crate::directory::resource::delete::Delete;
 use crate::directory::resource::patch::Patch;
 use crate::directory::resource::replace::Replace;
-use crate::directory::stored::Stored;
+use crate::directory::stored::StoredResource;
 use crate::directory::transaction::{Command, Transaction};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
@@ -35,7 +35,7 @@ pub struct Bulk {
 }
 
 /// What became of an operation: the resource as it is now, nothing after a delete, or why not.
-pub type Outcome = Result<Option<(Arc<ResourceType>, Stored)>, DirectoryError>;
+pub type Outcome = Result<Option<(Arc<ResourceType>, StoredResource)>, DirectoryError>;
 
 impl Command for Bulk {
     /// The outcomes, in the order of the operations; shorter if it was stopped.

@@ -11,8 +11,8 @@ use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::query::plan;
 use crate::directory::resource::replace;
-use crate::directory::rules::Rules;
-use crate::directory::stored::{self, Stored};
+use crate::directory::rules::ConnectionRules;
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
@@ -29,11 +29,11 @@ pub struct Create {
     /// With which attributes.
     pub resource: Resource,
     /// What the request is held to.
-    pub rules: Rules,
+    pub rules: ConnectionRules,
 }
 
 impl Command for Create {
-    type Output = Stored;
+    type Output = StoredResource;
 
     /// Where the rules say so, a namesake that is inactive takes over what is given instead.
     ///
@@ -41,7 +41,7 @@ impl Command for Create {
     ///
     /// `Taken` if another resource holds a value that must be unique; `Invalid` with
     /// `invalidValue` if the resource is too large or names a member that can't be one.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<StoredResource, DirectoryError> {
         let resource_type = &self.resource_type;
         if let Some(present) = self.inactive_namesake(tx)? {
             return self.reactivate(tx, present);
@@ -65,7 +65,10 @@ impl Command for Create {
 impl Create {
     /// The inactive account that has a unique value of the new one, or its external id from the same
     /// connection, if such are to be opened again.
-    fn inactive_namesake(&self, tx: &Transaction<'_>) -> Result<Option<Stored>, DirectoryError> {
+    fn inactive_namesake(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<Option<StoredResource>, DirectoryError> {
         let resource_type = &self.resource_type;
         if self.rules.on_inactive_create == OnInactiveCreate::Conflict || !resource_type.is_account
         {
@@ -94,8 +97,8 @@ impl Create {
     fn reactivate(
         &self,
         tx: &mut Transaction<'_>,
-        present: Stored,
-    ) -> Result<Stored, DirectoryError> {
+        present: StoredResource,
+    ) -> Result<StoredResource, DirectoryError> {
         self.rules.check_scope(tx, &self.resource_type, &present)?;
         let mut resource = self.resource.clone();
         if resource.get(ACTIVE).is_none() {

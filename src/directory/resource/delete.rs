@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
-use crate::directory::rules::Rules;
+use crate::directory::rules::ConnectionRules;
 use crate::directory::stored;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
@@ -21,7 +21,7 @@ pub struct Delete {
     /// The versions that the client accepts; `None` for any.
     pub expected: Option<Vec<Version>>,
     /// What the request is held to.
-    pub rules: Rules,
+    pub rules: ConnectionRules,
 }
 
 impl Command for Delete {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::config::UnknownMembers;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
-use crate::directory::rules::Rules;
-use crate::directory::stored::{self, Stored};
+use crate::directory::rules::ConnectionRules;
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
@@ -28,17 +28,17 @@ pub struct Patch {
     /// What to do.
     pub request: PatchRequest,
     /// What the request is held to.
-    pub rules: Rules,
+    pub rules: ConnectionRules,
 }
 
 impl Command for Patch {
-    type Output = Stored;
+    type Output = StoredResource;
 
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`; `Invalid` with the keyword of RFC 7644, section 3.5.2, that says
     /// which operation can't be done and why.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<StoredResource, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = stored::parse_id(resource_type, &self.id)?;
         let present = stored::find(tx, resource_type, id)?;
@@ -77,7 +77,7 @@ fn patch_members(
     resource_type: &ResourceType,
     group: ResourceId,
     operation: &Operation,
-    rules: Rules,
+    rules: ConnectionRules,
 ) -> Result<bool, DirectoryError> {
     let target = &operation.target;
     if target.sub_attribute.is_some() {

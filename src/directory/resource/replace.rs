@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
-use crate::directory::rules::Rules;
-use crate::directory::stored::{self, Stored};
+use crate::directory::rules::ConnectionRules;
+use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::exchange::Renaming;
@@ -29,17 +29,17 @@ pub struct Replace {
     /// Whether it may rename what it replaces.
     pub renaming: Renaming,
     /// What the request is held to.
-    pub rules: Rules,
+    pub rules: ConnectionRules,
 }
 
 impl Command for Replace {
-    type Output = Stored;
+    type Output = StoredResource;
 
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`; `Taken`; `Invalid` with `mutability`, or with `invalidValue` if the
     /// resource is too large or names a member that can't be one.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<Stored, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<StoredResource, DirectoryError> {
         let resource_type = &self.resource_type;
         let id = stored::parse_id(resource_type, &self.id)?;
         let present = stored::find(tx, resource_type, id)?;
@@ -59,11 +59,11 @@ impl Command for Replace {
 pub(crate) fn put(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
-    present: Stored,
+    present: StoredResource,
     mut replacement: Resource,
-    rules: Rules,
+    rules: ConnectionRules,
     manager: Option<&str>,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     let id = present.id;
     let previous = stored::attributes(resource_type, &present)?;
     let members = replacement.take_members(resource_type);

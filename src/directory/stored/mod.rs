@@ -20,7 +20,7 @@ use crate::store::{Read, StoreError, keys};
 
 /// A resource, as the answer to a request.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredResource {
     /// Its id.
     pub id: ResourceId,
     /// Its record.
@@ -31,7 +31,7 @@ pub struct Stored {
     pub access: Option<Effective>,
 }
 
-impl Stored {
+impl StoredResource {
     /// A record of which nobody has asked yet what it refers to.
     pub(crate) fn new(id: ResourceId, record: Record) -> Self {
         Self { id, record, references: Vec::new(), access: None }
@@ -76,7 +76,7 @@ impl Directory {
         resource_type: &ResourceType,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Stored, DirectoryError> {
+    ) -> Result<StoredResource, DirectoryError> {
         let id = parse_id(resource_type, id)?;
         let state = self.shared.store.as_ref();
         let stored = find(state, resource_type, id)?;
@@ -95,7 +95,7 @@ impl Directory {
         attribute: &str,
         name: &str,
         wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Stored, DirectoryError> {
+    ) -> Result<StoredResource, DirectoryError> {
         match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
             Err(DirectoryError::NotFound { .. }) => {}
             found_or_failed => return found_or_failed,
@@ -121,9 +121,9 @@ impl Directory {
     pub fn with_references(
         &self,
         resource_type: &ResourceType,
-        mut stored: Stored,
+        mut stored: StoredResource,
         wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<Stored, DirectoryError> {
+    ) -> Result<StoredResource, DirectoryError> {
         self.refer(resource_type, &mut stored, wanted)?;
         Ok(stored)
     }
@@ -132,7 +132,7 @@ impl Directory {
     pub(crate) fn refer(
         &self,
         resource_type: &ResourceType,
-        stored: &mut Stored,
+        stored: &mut StoredResource,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
@@ -164,10 +164,10 @@ pub(crate) fn find(
     state: &dyn Read,
     resource_type: &ResourceType,
     id: ResourceId,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     let key = keys::record(resource_type.tag, id);
     let value = state.get(&key)?.ok_or_else(|| not_found(resource_type, &id.to_string()))?;
-    Ok(Stored::new(id, decode(&key, &value)?))
+    Ok(StoredResource::new(id, decode(&key, &value)?))
 }
 
 /// Takes a record out of its envelope.
@@ -191,14 +191,17 @@ pub(crate) fn decode_scanned(
 /// The attributes of a record.
 pub(crate) fn attributes(
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: &StoredResource,
 ) -> Result<Resource, StoreError> {
     Resource::from_stored(&stored.record.json)
         .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
 /// What is known of a record.
-pub(crate) fn meta(resource_type: &ResourceType, stored: &Stored) -> Result<Meta, StoreError> {
+pub(crate) fn meta(
+    resource_type: &ResourceType,
+    stored: &StoredResource,
+) -> Result<Meta, StoreError> {
     Meta::from_stored(&stored.record.json, stored.record.meta_at, stored.record.version)
         .ok_or_else(|| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
@@ -225,7 +228,7 @@ pub(crate) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
 pub(crate) fn next_meta(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: &StoredResource,
 ) -> Result<Meta, DirectoryError> {
     let old = meta(resource_type, stored)?;
     tx.expect_version(keys::record(resource_type.tag, stored.id), old.version);
@@ -241,9 +244,9 @@ pub(crate) fn next_meta(
 pub(crate) fn touch(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
-    stored: &Stored,
+    stored: &StoredResource,
     attributes: &Resource,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     let meta = next_meta(tx, resource_type, stored)?;
     let manager = stored.record.manager();
     write(tx, resource_type, stored.id, &meta, attributes, Some(attributes), manager)
@@ -259,7 +262,7 @@ pub(crate) fn write(
     resource: &Resource,
     previous: Option<&Resource>,
     manager: Option<&str>,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let limit = tx.settings().max_resource_bytes;
     // What was larger already, under another configuration, may change as long as it does not grow.
@@ -286,7 +289,7 @@ pub(crate) fn put_back(
     meta: &Meta,
     resource: &Resource,
     manager: Option<&str>,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let value = record::encode(meta.version, &rendered, manager);
     place(tx, resource_type, id, resource, None, value)
@@ -300,7 +303,7 @@ fn place(
     resource: &Resource,
     previous: Option<&Resource>,
     value: bytes::Bytes,
-) -> Result<Stored, DirectoryError> {
+) -> Result<StoredResource, DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
         update_index(tx, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
@@ -308,7 +311,7 @@ fn place(
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
     tx.put(key, value);
-    Ok(Stored::new(id, record))
+    Ok(StoredResource::new(id, record))
 }
 
 /// Removes a resource with its index entries.

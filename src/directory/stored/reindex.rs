@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::schema::{Registry, ResourceType};
@@ -103,7 +103,7 @@ fn collect_one(
     entries: &mut BTreeMap<Vec<u8>, Bytes>,
 ) -> Result<(), DirectoryError> {
     let Some(id) = keys::trailing_id(key) else { return Ok(()) };
-    let stored = Stored::new(id, stored::decode_scanned(store, key, value)?);
+    let stored = StoredResource::new(id, stored::decode_scanned(store, key, value)?);
     let attributes = stored::attributes(resource_type, &stored)?;
     for indexed in resource_type.indexed() {
         for value in attributes.indexed_values(&indexed) {

@@ -18,7 +18,8 @@ use crate::config::Config;
 use crate::directory::membership::{ancestors, find_any};
 use crate::directory::stored;
 use crate::directory::{
-    Create, Delete, Directory, DirectoryError, Replace, Rules, Settings, UnknownAccess, verify,
+    ConnectionRules, Create, Delete, Directory, DirectoryError, Replace, Settings, UnknownAccess,
+    verify,
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
@@ -151,7 +152,7 @@ impl World {
             Attempt::Delete { which } => {
                 let Some((endpoint, id)) = self.ids.get(*which) else { return };
                 let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
-                let (id, rules) = (id.to_string(), Rules::default());
+                let (id, rules) = (id.to_string(), ConnectionRules::default());
                 let _ = directory
                     .submit(actor, Delete { resource_type, id, expected: None, rules })
                     .wait();
@@ -163,7 +164,8 @@ impl World {
         let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
         let Value::Object(body) = body else { unreachable!() };
         let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
-        let create = Create { resource_type, id: None, resource, rules: Rules::default() };
+        let create =
+            Create { resource_type, id: None, resource, rules: ConnectionRules::default() };
         if let Ok(stored) = directory.submit(actor, create).wait() {
             self.ids.push((endpoint, stored.id));
         }
@@ -191,7 +193,7 @@ impl World {
             expected: None,
             resource,
             renaming,
-            rules: Rules::default(),
+            rules: ConnectionRules::default(),
         };
         let _ = directory.submit(actor, replace).wait();
     }

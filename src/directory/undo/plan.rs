@@ -13,7 +13,7 @@ use super::trail::{Item, Trail};
 use crate::access::Names;
 use crate::directory::access::migrate::{InUse, UnknownAccess, align};
 use crate::directory::error::DirectoryError;
-use crate::directory::stored::{self, Stored};
+use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::StoreError;
@@ -60,7 +60,7 @@ pub(super) struct Tie {
 
 impl Planned {
     /// A record of it, with its attributes.
-    pub(super) fn read(&self, value: &Bytes) -> Result<(Stored, Resource), StoreError> {
+    pub(super) fn read(&self, value: &Bytes) -> Result<(StoredResource, Resource), StoreError> {
         read(&self.resource_type, self.id, value)
     }
 
@@ -69,7 +69,7 @@ impl Planned {
         &self,
         value: &Bytes,
         names: &Names,
-    ) -> Result<(Stored, Resource, Vec<String>), StoreError> {
+    ) -> Result<(StoredResource, Resource, Vec<String>), StoreError> {
         let (stored, mut attributes) = self.read(value)?;
         let gone = match self.resource_type.is_account {
             true => align(&self.resource_type, names, &mut attributes),
@@ -83,8 +83,9 @@ fn read(
     resource_type: &ResourceType,
     id: ResourceId,
     value: &Bytes,
-) -> Result<(Stored, Resource), StoreError> {
-    let stored = Stored::new(id, stored::decode(&keys::record(resource_type.tag, id), value)?);
+) -> Result<(StoredResource, Resource), StoreError> {
+    let stored =
+        StoredResource::new(id, stored::decode(&keys::record(resource_type.tag, id), value)?);
     let attributes = stored::attributes(resource_type, &stored)?;
     Ok((stored, attributes))
 }

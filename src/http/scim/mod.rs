@@ -21,7 +21,7 @@ use crate::access::DefaultAccess;
 use crate::config::Compat;
 use crate::connection::dialect::Form;
 use crate::connection::method::Manner;
-use crate::directory::Rules;
+use crate::directory::ConnectionRules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -34,7 +34,7 @@ pub(super) struct Call<'a> {
     routed: &'a Routed,
     manner: Manner,
     compat: Compat,
-    rules: Rules,
+    rules: ConnectionRules,
     default_access: Arc<DefaultAccess>,
     actor: Actor,
 }

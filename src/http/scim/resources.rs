@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Call;
 use crate::connection::dialect::Form;
 use crate::connection::method::Patched;
-use crate::directory::{Create, Delete, Patch, Replace, Stored};
+use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, Answer};
@@ -106,7 +106,7 @@ fn show(
     call: &Call<'_>,
     status: StatusCode,
     resource_type: &ResourceType,
-    stored: Stored,
+    stored: StoredResource,
 ) -> Result<Answer, Failure> {
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
