@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use access::migrate::UnknownAccess;
-pub use audit::denied::Refusal;
+pub use audit::denied::DeniedRequest;
 pub use audit::query::{Namesakes, Wanted};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use error::DirectoryError;
@@ -58,7 +58,7 @@ use crate::event::Actor;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::Store;
-use audit::denied::Refusals;
+use audit::denied::DeniedLog;
 use brake::Brakes;
 use query::cursor::Cursors;
 use stats::Counted;
@@ -99,7 +99,7 @@ pub struct Directory {
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     tokens: TokenTable,
-    refusals: Refusals,
+    denied: DeniedLog,
     cursors: Cursors,
     brakes: Brakes,
     counted: Counted,
@@ -116,9 +116,9 @@ impl Directory {
         stored::reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
-        let (refusals, brakes) = (Refusals::default(), Brakes::new());
+        let (denied, brakes) = (DeniedLog::default(), Brakes::new());
         let counted = Counted::new();
-        let shared = Arc::new(Shared { store, tokens, refusals, cursors, brakes, counted });
+        let shared = Arc::new(Shared { store, tokens, denied, cursors, brakes, counted });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })
@@ -160,6 +160,12 @@ impl Directory {
     fn fail(&self, order: WriterMessage, error: DirectoryError) {
         self.shared.counted.waiting.take_one();
         order.fail(error);
+    }
+
+    /// Records that a request was denied. It is in the audit trail within a minute, usually within ten
+    /// seconds, or when the directory is closed.
+    pub fn record_denied(&self, request: DeniedRequest) {
+        self.shared.denied.note(request, self.settings.clock.now());
     }
 
     /// What accounts may be given.

@@ -45,7 +45,7 @@ impl ConnectionRules {
         };
         match tx.connection() {
             Some(own) if own != manager => {
-                tx.note_refusal(Reason::Scope);
+                tx.record_denied(Reason::Scope);
                 Err(DirectoryError::Forbidden(format!(
                     "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" \
                      may change what it created itself, and no more (scope = \"own\").",

@@ -30,9 +30,9 @@ pub(super) struct Denial {
 
 impl Denial {
     /// The denial as the audit trail records it.
-    pub(super) fn for_audit(&self) -> directory::Refusal {
+    pub(super) fn for_audit(&self) -> directory::DeniedRequest {
         let (connection, token) = self.reason.token_owner().unzip();
-        directory::Refusal {
+        directory::DeniedRequest {
             reason: self.reason.code(),
             connection: connection.map(ToOwned::to_owned),
             token: token.map(ToOwned::to_owned),

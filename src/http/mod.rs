@@ -182,7 +182,7 @@ impl ScimService {
                 Ok(admitted)
             }
             Err(denial) => {
-                context.directory.note_refusal(denial.for_audit());
+                context.directory.record_denied(denial.for_audit());
                 Err(self.denials.record(&denial, &note.id))
             }
         }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::directory::audit::denied::{Refusal, Refusals};
+use crate::directory::audit::denied::{DeniedLog, DeniedRequest};
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
 use crate::directory::{Settings, Shared};
@@ -52,7 +52,7 @@ pub struct Transaction<'a> {
     /// Changes of commands within this one that are done.
     done: Vec<PendingChange>,
     settings: &'a Settings,
-    refusals: &'a Refusals,
+    denied: &'a DeniedLog,
     actor: &'a Actor,
     now: Timestamp,
 }
@@ -72,7 +72,7 @@ impl<'a> Transaction<'a> {
             details: ChangeDetails::default(),
             done: Vec::new(),
             settings,
-            refusals: &shared.refusals,
+            denied: &shared.denied,
             actor,
             now,
         }
@@ -87,7 +87,7 @@ impl<'a> Transaction<'a> {
             details: ChangeDetails::default(),
             done: Vec::new(),
             settings: self.settings,
-            refusals: self.refusals,
+            denied: self.denied,
             actor: self.actor,
             now: self.now,
         };
@@ -157,11 +157,11 @@ impl<'a> Transaction<'a> {
     }
 
     /// Notes for the audit trail that the client was refused something.
-    pub(crate) fn note_refusal(&self, reason: Reason) {
+    pub(crate) fn record_denied(&self, reason: Reason) {
         if let Actor::Connection { name, token, address } = self.actor {
             let (connection, token) = (Some(name.clone()), Some(token.clone()));
-            let refusal = Refusal { reason, connection, token, address: *address };
-            self.refusals.note(refusal, self.now);
+            let denied = DeniedRequest { reason, connection, token, address: *address };
+            self.denied.note(denied, self.now);
         }
     }
 

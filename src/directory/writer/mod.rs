@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
-use crate::directory::audit::denied::Report;
+use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::{TokenTable, Used};
@@ -228,7 +228,7 @@ impl Writer {
 
     fn run(&mut self) {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
-        let mut pause = Report::pause(None);
+        let mut pause = RecordDenied::pause(None);
         let mut warming = true;
         loop {
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
@@ -239,13 +239,13 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     self.note_token_use();
-                    self.report_refusals();
+                    self.record_denied();
                     return;
                 }
             }
             warming = warming && self.shared.store.warm_up();
             if since_report.elapsed() >= pause {
-                pause = self.report_refusals();
+                pause = self.record_denied();
                 since_report = Stopwatch::start();
             }
             if since_note.elapsed() >= TOKEN_USE_PERIOD {
@@ -289,12 +289,12 @@ impl Writer {
 
     /// Puts refused requests into the trail; answers how long the next time is to be waited for. While
     /// nothing can be written they stay where they are.
-    fn report_refusals(&self) -> Duration {
+    fn record_denied(&self) -> Duration {
         if self.shared.store.is_stopped() {
-            return Report::pause(None);
+            return RecordDenied::pause(None);
         }
-        let report = self.shared.refusals.take();
-        let pause = Report::pause(report.as_ref());
+        let report = RecordDenied::from_log(&self.shared.denied);
+        let pause = RecordDenied::pause(report.as_ref());
         if let Some(report) = report {
             let _ = self.carry_out(report);
         }
