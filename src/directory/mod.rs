@@ -46,7 +46,8 @@ pub use resource::replace::Replace;
 pub use rules::ConnectionRules;
 pub use stats::Figures;
 pub use stored::StoredResource;
-pub use token::{Generate, Generated, Reset, Revoke, TokenRefusal};
+pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
+pub use token::table::InvalidToken;
 pub use transaction::{Command, Transaction};
 pub use undo::{Action, Row, Undo, UndoReport};
 pub use verify::verify;
@@ -54,6 +55,7 @@ pub use verify::verify;
 use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::Brake;
+use crate::connection::token::{Token, TokenSecret};
 use crate::event::Actor;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
@@ -62,7 +64,7 @@ use audit::denied::DeniedLog;
 use brake::Brakes;
 use query::cursor::Cursors;
 use stats::Counted;
-use token::TokenTable;
+use token::table::TokenTable;
 use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
 
 /// What a directory works by.
@@ -166,6 +168,28 @@ impl Directory {
     /// seconds, or when the directory is closed.
     pub fn record_denied(&self, request: DeniedRequest) {
         self.shared.denied.note(request, self.settings.clock.now());
+    }
+
+    /// Finds the valid token that a client presents, and notes its use.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken`].
+    pub fn authenticate(&self, presented: &TokenSecret) -> Result<Token, InvalidToken> {
+        self.shared.tokens.authenticate(presented, self.settings.clock.now())
+    }
+
+    /// Every token, oldest first.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.shared.tokens.list()
+    }
+
+    /// The valid tokens of a connection, oldest first.
+    pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
+        let now = self.settings.clock.now();
+        let mut tokens = self.tokens();
+        tokens.retain(|token| token.connection == connection && !token.is_expired(now));
+        tokens
     }
 
     /// What accounts may be given.

@@ -286,7 +286,7 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::{ConnectionRules, Create, Generate, Settings};
+    use crate::directory::{ConnectionRules, Create, GenerateToken, Settings};
     use crate::event::Actor;
     use crate::scim::exchange::Exchange;
     use crate::scim::validate::validate;
@@ -328,7 +328,7 @@ mod tests {
         let members = json!([{"value": ids[0]}, {"value": ids[1]}]);
         let group = create("Groups", json!({"displayName": "G", "members": members}));
         create("Groups", json!({"displayName": "H", "members": [{"value": group}]}));
-        let token = Generate { connection: "default".to_owned(), valid_for: None };
+        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
         directory.submit(Actor::System, token).wait().unwrap();
         store
     }

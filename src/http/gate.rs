@@ -21,7 +21,7 @@ use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
-use crate::directory::{self, Directory, TokenRefusal};
+use crate::directory::{self, Directory, InvalidToken};
 use crate::event::{Actor, Reason};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -128,7 +128,7 @@ pub(super) enum DenyReason {
     #[error("what was sent is not a scimd token, or is mistyped")]
     Malformed,
     #[error("{0}")]
-    Token(#[from] TokenRefusal),
+    Token(#[from] InvalidToken),
     #[error("the token's connection {} is not in the configuration", .0.connection)]
     UnknownConnection(Speaker),
     #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
@@ -148,8 +148,8 @@ impl DenyReason {
             Self::NoToken => Reason::NoToken,
             Self::SeveralTokens => Reason::SeveralTokens,
             Self::Malformed => Reason::MalformedToken,
-            Self::Token(TokenRefusal::Unknown) => Reason::UnknownToken,
-            Self::Token(TokenRefusal::Expired { .. }) => Reason::ExpiredToken,
+            Self::Token(InvalidToken::Unknown) => Reason::UnknownToken,
+            Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
             Self::UnknownConnection(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
             Self::Origin(_) => Reason::Origin,
@@ -159,7 +159,7 @@ impl DenyReason {
     /// The connection and the id of the token, if what was sent is a token of ours.
     pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Token(TokenRefusal::Expired { id, connection }) => Some((connection, id)),
+            Self::Token(InvalidToken::Expired { id, connection }) => Some((connection, id)),
             Self::UnknownConnection(speaker)
             | Self::Address(_, speaker)
             | Self::OriginCount(speaker, _)

@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use crate::connection::token::Token;
 use crate::directory::{
-    Directory, DirectoryError, Generate, Generated, Hold, Reset, Revoke, Undo, UndoReport,
-    UnknownAccess,
+    Directory, DirectoryError, GenerateToken, GeneratedToken, Hold, ResetTokens, RevokeToken, Undo,
+    UndoReport, UnknownAccess,
 };
 use crate::event::Actor;
 use crate::store::check::Check;
@@ -238,16 +238,16 @@ pub fn execute(
             ))
         }
         OperatorRequest::GenerateToken { connection, valid_for } => {
-            generated(directory.submit(actor, Generate { connection, valid_for }).wait())
+            generated(directory.submit(actor, GenerateToken { connection, valid_for }).wait())
         }
-        OperatorRequest::ResetTokens { connection, valid_for, overlap } => {
-            generated(directory.submit(actor, Reset { connection, valid_for, overlap }).wait())
-        }
+        OperatorRequest::ResetTokens { connection, valid_for, overlap } => generated(
+            directory.submit(actor, ResetTokens { connection, valid_for, overlap }).wait(),
+        ),
         OperatorRequest::ListTokens => {
             OperatorReply::Tokens(directory.tokens().into_iter().map(TokenInfo::from).collect())
         }
         OperatorRequest::RevokeToken { id } => {
-            match directory.submit(actor, Revoke { id }).wait() {
+            match directory.submit(actor, RevokeToken { id }).wait() {
                 Ok(token) => OperatorReply::Revoked(token.into()),
                 Err(error) => failed(error),
             }
@@ -294,9 +294,9 @@ pub fn execute(
     }
 }
 
-fn generated(outcome: Result<Generated, DirectoryError>) -> OperatorReply {
+fn generated(outcome: Result<GeneratedToken, DirectoryError>) -> OperatorReply {
     match outcome {
-        Ok(Generated { secret, token, limited, revoked }) => OperatorReply::Generated {
+        Ok(GeneratedToken { secret, token, limited, revoked }) => OperatorReply::Generated {
             secret: secret.expose().to_owned(),
             token: token.into(),
             limited: limited.into_iter().chain(revoked).map(TokenInfo::from).collect(),

@@ -32,7 +32,7 @@ pub trait Command: Send + 'static {
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Self::Output, DirectoryError>;
 
     /// Makes a committed change known to what is kept in memory.
-    fn publish(_output: &Self::Output, _tokens: &crate::directory::token::TokenTable) {}
+    fn publish(_output: &Self::Output, _tokens: &crate::directory::token::table::TokenTable) {}
 }
 
 /// A change that a command wants, before it has an actor and a moment.

@@ -19,7 +19,8 @@ use crate::clock::Stopwatch;
 use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
-use crate::directory::token::{TokenTable, Used};
+use crate::directory::token::commands::RecordTokenUse;
+use crate::directory::token::table::TokenTable;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::writer::settings_change::Adoption;
 use crate::directory::{Settings, Shared};
@@ -281,7 +282,7 @@ impl Writer {
 
     /// What is not worth a sync of its own: when tokens were last used.
     fn note_token_use(&self) {
-        if let Some(used) = Used::since_last_note(&self.shared.tokens) {
+        if let Some(used) = RecordTokenUse::from_table(&self.shared.tokens) {
             // What goes wrong is told where it does.
             let _ = self.carry_out(used);
         }

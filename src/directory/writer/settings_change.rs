@@ -91,7 +91,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Config;
     use crate::directory::transaction::{Command, Transaction};
-    use crate::directory::{Generate, Pending};
+    use crate::directory::{GenerateToken, Pending};
     use crate::event::Actor;
     use crate::scim::schema::Registry;
     use crate::store::folder::DataFolder;
@@ -166,7 +166,7 @@ mod tests {
         let next = told.recv().unwrap();
         assert!(is_superseded(directory.submit(Actor::System, Nothing)));
         next.submit(Actor::System, Nothing).wait().unwrap();
-        let token = Generate { connection: "default".to_owned(), valid_for: None };
+        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
         directory.submit(Actor::System, token).wait().unwrap();
         directory.ping_writer().wait().unwrap();
         assert_eq!(next.tokens().len(), 1, "both are one directory");

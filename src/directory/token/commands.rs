@@ -1,0 +1,239 @@
+//! The commands that change tokens: generate, reset, revoke, and record their use.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use serde_json::json;
+
+use crate::connection::token::{SECRET_BYTES, Token, TokenSecret};
+use crate::directory::error::DirectoryError;
+use crate::directory::token::table::{TokenTable, stored};
+use crate::directory::transaction::{Command, Transaction};
+use crate::event::{Event, Verb};
+use crate::store::{StoreError, keys};
+
+fn put(tx: &mut Transaction<'_>, token: &Token) -> Result<(), DirectoryError> {
+    let value = serde_json::to_vec(token).map_err(|error| StoreError::Engine {
+        action: "write a token",
+        reason: error.to_string(),
+    })?;
+    tx.put(keys::token(&token.id), value);
+    Ok(())
+}
+
+/// Records a token that was made or revoked, or whose end moved.
+fn describe(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Token>) {
+    let connection = |token: Option<&Token>| token.map(|token| json!(token.connection));
+    let expires = |token: Option<&Token>| Some(json!(token?.expires?));
+    let details = tx.details();
+    details.value_changed("connection", connection(before).as_ref(), connection(after).as_ref());
+    details.value_changed("expires", expires(before).as_ref(), expires(after).as_ref());
+}
+
+fn event(verb: Verb, subject: impl Into<String>) -> Event {
+    Event { kind: "token".to_owned(), verb, subject: subject.into() }
+}
+
+/// Generates a token and returns it with its secret.
+pub struct GenerateToken {
+    /// The connection that the token authenticates.
+    pub connection: String,
+    /// How long the token is valid; `None` if it does not expire.
+    pub valid_for: Option<Duration>,
+}
+
+/// A new token with its secret, which is known only here.
+pub struct GeneratedToken {
+    /// The secret.
+    pub secret: TokenSecret,
+    /// The token as it is stored.
+    pub token: Token,
+    /// Older tokens of the connection that were given an earlier end.
+    pub limited: Vec<Token>,
+    /// Older tokens of the connection that were revoked.
+    pub revoked: Vec<Token>,
+}
+
+impl Command for GenerateToken {
+    type Output = GeneratedToken;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `Storage` if the operating system gives no randomness.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<GeneratedToken, DirectoryError> {
+        let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
+        let filled =
+            SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
+        filled.map_err(|error| StoreError::Engine {
+            action: "make a token",
+            reason: format!("the operating system gives no randomness: {error}"),
+        })?;
+        let secret = TokenSecret::from_random(random);
+        let token = Token {
+            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            connection: self.connection.clone(),
+            created: tx.now(),
+            expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),
+            last_used: None,
+            digest: secret.digest(),
+        };
+        tx.expect_absent(keys::token(&token.id));
+        put(tx, &token)?;
+        describe(tx, None, Some(&token));
+        tx.record(event(Verb::Generated, &token.id));
+        Ok(GeneratedToken { secret, token, limited: Vec::new(), revoked: Vec::new() })
+    }
+
+    fn publish(generated: &GeneratedToken, tokens: &TokenTable) {
+        for token in generated.limited.iter().chain([&generated.token]) {
+            tokens.insert(token.clone());
+        }
+        for token in &generated.revoked {
+            tokens.remove(&token.digest);
+        }
+    }
+}
+
+/// The moment `by` after `now`, or the last moment that can be represented.
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Generates a token that replaces the others of its connection, which end after an overlap.
+pub struct ResetTokens {
+    /// The connection.
+    pub connection: String,
+    /// How long the new token is valid; `None` if it does not expire.
+    pub valid_for: Option<Duration>,
+    /// How long the others are still valid.
+    pub overlap: Duration,
+}
+
+impl Command for ResetTokens {
+    type Output = GeneratedToken;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// As [`GenerateToken`].
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<GeneratedToken, DirectoryError> {
+        let end = later(tx.now(), self.overlap);
+        let older = stored(tx)?;
+        // First the new one: cut short by a crash, this leaves too many tokens rather than none.
+        let (connection, valid_for) = (self.connection.clone(), self.valid_for);
+        let generated = tx.nested(&GenerateToken { connection, valid_for })?;
+        let (mut limited, mut revoked) = (Vec::new(), Vec::new());
+        for token in older {
+            let ends_later = token.expires.is_none_or(|expires| expires > end);
+            if token.connection == self.connection && ends_later {
+                if self.overlap.is_zero() {
+                    // Not left to the clock, which may be set back.
+                    tx.nested(&RevokeToken { id: token.id.clone() })?;
+                    revoked.push(Token { expires: Some(end), ..token });
+                } else {
+                    limited.push(tx.nested(&LimitToken { token, end })?);
+                }
+            }
+        }
+        Ok(GeneratedToken { limited, revoked, ..generated })
+    }
+
+    fn publish(generated: &GeneratedToken, tokens: &TokenTable) {
+        GenerateToken::publish(generated, tokens);
+    }
+}
+
+/// Gives a token an earlier end.
+struct LimitToken {
+    /// The token as it is.
+    token: Token,
+    /// Its new end.
+    end: Timestamp,
+}
+
+impl Command for LimitToken {
+    type Output = Token;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Token, DirectoryError> {
+        let limited = Token { expires: Some(self.end), ..self.token.clone() };
+        put(tx, &limited)?;
+        describe(tx, Some(&self.token), Some(&limited));
+        tx.record(event(Verb::Limited, &limited.id));
+        Ok(limited)
+    }
+}
+
+/// Revokes a token at once and for good.
+pub struct RevokeToken {
+    /// Its id.
+    pub id: String,
+}
+
+impl Command for RevokeToken {
+    type Output = Token;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `NotFound`.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Token, DirectoryError> {
+        let token = stored(tx)?.into_iter().find(|token| token.id == self.id).ok_or_else(|| {
+            DirectoryError::NotFound { kind: "token".to_owned(), id: self.id.clone() }
+        })?;
+        tx.delete(keys::token(&token.id));
+        describe(tx, Some(&token), None);
+        tx.record(event(Verb::Revoked, &token.id));
+        Ok(token)
+    }
+
+    fn publish(token: &Token, tokens: &TokenTable) {
+        tokens.remove(&token.digest);
+    }
+}
+
+/// Records when tokens were last used.
+pub(crate) struct RecordTokenUse {
+    tokens: Vec<Token>,
+}
+
+impl RecordTokenUse {
+    /// Takes the uses that are not recorded yet; `None` if there are none.
+    pub(crate) fn from_table(table: &TokenTable) -> Option<Self> {
+        let tokens = table.take_used();
+        (!tokens.is_empty()).then_some(Self { tokens })
+    }
+}
+
+impl Command for RecordTokenUse {
+    type Output = Vec<Token>;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<Token>, DirectoryError> {
+        let mut noted = Vec::new();
+        for token in &self.tokens {
+            // It may have been revoked or limited meanwhile: only its last use is new.
+            let Some(mut present) = stored(tx)?.into_iter().find(|known| known.id == token.id)
+            else {
+                continue;
+            };
+            present.last_used = token.last_used;
+            put(tx, &present)?;
+            noted.push(present);
+        }
+        let ids: Vec<&str> = noted.iter().map(|token| token.id.as_str()).collect();
+        if !ids.is_empty() {
+            tx.record(event(Verb::Used, ids.join(" ")));
+        }
+        Ok(noted)
+    }
+
+    fn publish(noted: &Vec<Token>, tokens: &TokenTable) {
+        for token in noted {
+            tokens.insert(token.clone());
+        }
+    }
+}

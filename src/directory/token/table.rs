@@ -1,0 +1,148 @@
+//! The tokens in memory: loaded from state when the directory opens, kept up to date by every commit.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+
+use crate::connection::token::{Token, TokenDigest, TokenSecret};
+use crate::store::{Read, StoreError, keys};
+
+/// The tokens in memory. Every request looks one up.
+#[derive(Default)]
+pub struct TokenTable {
+    by_digest: RwLock<HashMap<TokenDigest, Arc<Live>>>,
+}
+
+/// A token, and its last use as far as that is not on disk yet.
+struct Live {
+    token: Token,
+    /// Milliseconds since 1970; 0 if it was not used since the last record of uses.
+    used: AtomicI64,
+}
+
+impl TokenTable {
+    /// Reads all tokens.
+    pub(crate) fn load(state: &dyn Read) -> Result<Self, StoreError> {
+        let table = Self::default();
+        for token in stored(state)? {
+            table.insert(token);
+        }
+        Ok(table)
+    }
+
+    pub(crate) fn insert(&self, token: Token) {
+        let mut by_digest = self.by_digest.write().unwrap_or_else(PoisonError::into_inner);
+        let used = by_digest.get(&token.digest).map_or(0, |live| live.used.load(Ordering::Relaxed));
+        by_digest.insert(token.digest, Arc::new(Live { token, used: AtomicI64::new(used) }));
+    }
+
+    pub(crate) fn remove(&self, digest: &TokenDigest) {
+        self.by_digest.write().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+
+    fn find(&self, digest: &TokenDigest) -> Option<Arc<Live>> {
+        let by_digest = self.by_digest.read().unwrap_or_else(PoisonError::into_inner);
+        // The hash map compares with ==; the comparison that decides takes constant time.
+        let live = by_digest.get(digest)?;
+        live.token.digest.matches(digest).then(|| Arc::clone(live))
+    }
+
+    fn all(&self) -> Vec<Arc<Live>> {
+        let by_digest = self.by_digest.read().unwrap_or_else(PoisonError::into_inner);
+        by_digest.values().cloned().collect()
+    }
+}
+
+/// Why a presented token is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// There is no token with that digest.
+    #[error("the token is unknown or was revoked")]
+    Unknown,
+    /// The token has expired.
+    #[error("token {id} of connection {connection} expired")]
+    Expired {
+        /// Its id.
+        id: String,
+        /// Its connection.
+        connection: String,
+    },
+}
+
+impl TokenTable {
+    /// Finds the valid token that a client presents, and notes its use at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken`].
+    pub(crate) fn authenticate(
+        &self,
+        presented: &TokenSecret,
+        now: Timestamp,
+    ) -> Result<Token, InvalidToken> {
+        let live = self.find(&presented.digest()).ok_or(InvalidToken::Unknown)?;
+        if live.token.is_expired(now) {
+            let Token { id, connection, .. } = live.token.clone();
+            return Err(InvalidToken::Expired { id, connection });
+        }
+        live.used.store(now.as_millisecond(), Ordering::Relaxed);
+        Ok(live.token.clone())
+    }
+
+    /// Every token with its last use, oldest first.
+    pub(crate) fn list(&self) -> Vec<Token> {
+        let mut tokens: Vec<Token> = self
+            .all()
+            .iter()
+            .map(|live| Token {
+                last_used: live.used().or(live.token.last_used),
+                ..live.token.clone()
+            })
+            .collect();
+        tokens.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        tokens
+    }
+
+    /// Takes the tokens that were used since the last call, each with its last use.
+    pub(crate) fn take_used(&self) -> Vec<Token> {
+        self.all()
+            .iter()
+            .filter_map(|live| {
+                let last_used = live.used()?;
+                live.used.store(0, Ordering::Relaxed);
+                Some(Token { last_used: Some(last_used), ..live.token.clone() })
+            })
+            .collect()
+    }
+}
+
+impl Live {
+    fn used(&self) -> Option<Timestamp> {
+        match self.used.load(Ordering::Relaxed) {
+            0 => None,
+            millisecond => Timestamp::from_millisecond(millisecond).ok(),
+        }
+    }
+}
+
+/// Every token in the store.
+pub(crate) fn stored(state: &dyn Read) -> Result<Vec<Token>, StoreError> {
+    let mut tokens = Vec::new();
+    let mut problem = Ok(());
+    state.scan(&keys::tokens(), None, &mut |key, value| {
+        match serde_json::from_slice(&value) {
+            Ok(token) => tokens.push(token),
+            Err(error) => {
+                let key = String::from_utf8_lossy(key);
+                let reason = format!("{key} holds no token: {error}");
+                problem = Err(StoreError::Engine { action: "read tokens", reason });
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    problem.map(|()| tokens)
+}
