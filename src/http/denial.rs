@@ -9,9 +9,9 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::burst::{Bursts, More};
+use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
 use super::gate::DenyReason;
-use super::throttle::Throttle;
 use crate::clock::Stopwatch;
 use crate::directory;
 use crate::event::Reason;
@@ -44,7 +44,7 @@ impl Denial {
 /// Counts, limits and logs denied requests.
 pub(super) struct Denials {
     started: Stopwatch,
-    throttle: Throttle,
+    limiter: DenyLimiter,
     bursts: Bursts,
     by_reason: [Counter; Reason::CATALOGUE.len()],
     throttled: Counter,
@@ -55,7 +55,7 @@ impl Denials {
     pub(super) fn new(max_per_minute: u32) -> Self {
         Self {
             started: Stopwatch::start(),
-            throttle: Throttle::new(max_per_minute),
+            limiter: DenyLimiter::new(max_per_minute),
             bursts: Bursts::default(),
             by_reason: Default::default(),
             throttled: Counter::default(),
@@ -64,7 +64,7 @@ impl Denials {
 
     /// Changes the limit.
     pub(super) fn set_limit(&self, max_per_minute: u32) {
-        self.throttle.limit(max_per_minute);
+        self.limiter.set_limit(max_per_minute);
     }
 
     /// Counts a denial, logs it if it begins a burst, and returns the failure that the client is told.
@@ -75,7 +75,7 @@ impl Denials {
         if let Some(count) = self.by_reason.get(code as usize) {
             count.add_one();
         }
-        let (status, failure) = match self.throttle.note(network, now) {
+        let (status, failure) = match self.limiter.check(network, now) {
             None => (StatusCode::UNAUTHORIZED, Failure::Unauthenticated),
             Some(wait) => {
                 self.throttled.add_one();

@@ -8,6 +8,7 @@ mod body;
 mod burst;
 mod context;
 mod denial;
+mod deny_limiter;
 mod error;
 mod gate;
 pub mod monitor;
@@ -16,7 +17,6 @@ mod respond;
 mod router;
 mod scim;
 pub mod server;
-mod throttle;
 mod traffic;
 
 use std::net::IpAddr;
