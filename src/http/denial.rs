@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::burst::{Bursts, More};
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
 use super::gate::DenyReason;
+use super::log_summary::{LogSummary, Suppressed};
 use crate::clock::Stopwatch;
 use crate::directory;
 use crate::event::Reason;
@@ -45,7 +45,7 @@ impl Denial {
 pub(super) struct Denials {
     started: Stopwatch,
     limiter: DenyLimiter,
-    bursts: Bursts,
+    summary: LogSummary,
     by_reason: [Counter; Reason::CATALOGUE.len()],
     throttled: Counter,
 }
@@ -56,7 +56,7 @@ impl Denials {
         Self {
             started: Stopwatch::start(),
             limiter: DenyLimiter::new(max_per_minute),
-            bursts: Bursts::default(),
+            summary: LogSummary::default(),
             by_reason: Default::default(),
             throttled: Counter::default(),
         }
@@ -82,7 +82,7 @@ impl Denials {
                 (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyRefusals(wait))
             }
         };
-        if self.bursts.note((network, code.as_str()), now) {
+        if self.summary.note((network, code.as_str()), now) {
             let (status, reason) = (status.as_u16(), reason.to_string());
             tracing::warn!(request, %address, status, reason, "refused");
         }
@@ -93,13 +93,13 @@ impl Denials {
     pub(super) async fn log_summaries(&self) {
         loop {
             tokio::time::sleep(SUMMARY_EVERY).await;
-            log(self.bursts.due(self.started.elapsed()));
+            log(self.summary.due(self.started.elapsed()));
         }
     }
 
     /// Logs the repetitions that no line has reported yet.
     pub(super) fn flush(&self) {
-        log(self.bursts.rest(self.started.elapsed()));
+        log(self.summary.rest(self.started.elapsed()));
     }
 
     /// How many requests were denied for each reason that the gate has.
@@ -115,8 +115,8 @@ impl Denials {
     }
 }
 
-fn log(bursts: Vec<More>) {
-    for More { kind, count, within } in bursts {
+fn log(bursts: Vec<Suppressed>) {
+    for Suppressed { kind, count, within } in bursts {
         let seconds = within.as_secs();
         match kind {
             Some((network, reason)) => {

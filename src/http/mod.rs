@@ -5,12 +5,12 @@
 //! response, and each authenticated request one line in the log.
 
 mod body;
-mod burst;
 mod context;
 mod denial;
 mod deny_limiter;
 mod error;
 mod gate;
+mod log_summary;
 pub mod monitor;
 mod precondition;
 mod respond;

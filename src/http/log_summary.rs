@@ -19,7 +19,7 @@ type Kind = (Network, &'static str);
 
 /// The bursts that are under way.
 #[derive(Default)]
-pub(super) struct Bursts(Mutex<Table>);
+pub(super) struct LogSummary(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
@@ -36,7 +36,7 @@ struct Burst {
 
 /// What the log has still to tell of a burst.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct More {
+pub(super) struct Suppressed {
     /// From where, and why; `None` for all those that are not told apart.
     pub(super) kind: Option<Kind>,
     /// How many more there were.
@@ -45,7 +45,7 @@ pub(super) struct More {
     pub(super) within: Duration,
 }
 
-impl Bursts {
+impl LogSummary {
     /// Notes a refusal; whether the log is to tell of it now.
     pub(super) fn note(&self, kind: Kind, now: Duration) -> bool {
         let mut table = self.lock();
@@ -62,16 +62,16 @@ impl Bursts {
     }
 
     /// What is to be told by now; asked every second or so, so that no burst ends untold.
-    pub(super) fn due(&self, now: Duration) -> Vec<More> {
+    pub(super) fn due(&self, now: Duration) -> Vec<Suppressed> {
         self.take(now, PERIOD)
     }
 
     /// What is left to be told at the end.
-    pub(super) fn rest(&self, now: Duration) -> Vec<More> {
+    pub(super) fn rest(&self, now: Duration) -> Vec<Suppressed> {
         self.take(now, Duration::ZERO)
     }
 
-    fn take(&self, now: Duration, age: Duration) -> Vec<More> {
+    fn take(&self, now: Duration, age: Duration) -> Vec<Suppressed> {
         let mut told = Vec::new();
         let mut due = |kind: Option<Kind>, burst: &mut Burst| {
             let within = now.saturating_sub(burst.since);
@@ -81,7 +81,7 @@ impl Bursts {
             // One that goes on is counted anew; one that has ended is forgotten.
             let count = std::mem::take(&mut burst.more);
             burst.since = now;
-            told.extend((count > 0).then_some(More { kind, count, within }));
+            told.extend((count > 0).then_some(Suppressed { kind, count, within }));
             count > 0
         };
         let mut table = self.lock();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_first_is_told_at_once_and_the_others_as_a_number() {
-        let bursts = Bursts::default();
+        let bursts = LogSummary::default();
         let kind = (network(1), "no_token");
         assert!(bursts.note(kind, seconds(100)));
         for _ in 0..412 {
@@ -122,10 +122,10 @@ mod tests {
         assert!(bursts.note((network(1), "origin"), seconds(101)), "another reason");
         assert!(bursts.note((network(2), "no_token"), seconds(101)), "another network");
         assert_eq!(bursts.due(seconds(109)), []);
-        let more = More { kind: Some(kind), count: 412, within: seconds(10) };
+        let more = Suppressed { kind: Some(kind), count: 412, within: seconds(10) };
         assert_eq!(bursts.due(seconds(110)), [more]);
         assert!(!bursts.note(kind, seconds(111)), "it goes on");
-        let more = More { kind: Some(kind), count: 1, within: seconds(10) };
+        let more = Suppressed { kind: Some(kind), count: 1, within: seconds(10) };
         assert_eq!(bursts.due(seconds(120)), [more]);
         assert_eq!(bursts.due(seconds(130)), [], "it has ended");
         assert!(bursts.note(kind, seconds(131)), "and begins again");
@@ -133,23 +133,26 @@ mod tests {
 
     #[test]
     fn no_more_than_so_many_are_told_apart() {
-        let bursts = Bursts::default();
+        let bursts = LogSummary::default();
         let told = (0..=255).filter(|&number| bursts.note((network(number), "x"), seconds(0)));
         assert_eq!(told.count(), KINDS);
         let more = bursts.due(seconds(10));
-        assert_eq!(more, [More { kind: None, count: 256 - KINDS as u64, within: seconds(10) }]);
+        assert_eq!(
+            more,
+            [Suppressed { kind: None, count: 256 - KINDS as u64, within: seconds(10) }]
+        );
         assert_eq!(bursts.lock().bursts.len(), 0);
     }
 
     #[test]
     fn the_end_tells_what_is_left() {
-        let bursts = Bursts::default();
+        let bursts = LogSummary::default();
         let kind = (network(1), "x");
         bursts.note(kind, seconds(1));
         bursts.note(kind, seconds(2));
         assert_eq!(
             bursts.rest(seconds(3)),
-            [More { kind: Some(kind), count: 1, within: seconds(2) }]
+            [Suppressed { kind: Some(kind), count: 1, within: seconds(2) }]
         );
         assert_eq!(bursts.rest(seconds(3)), []);
     }
