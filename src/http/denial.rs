@@ -4,21 +4,20 @@
 //! nothing about the token that was sent.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use hyper::StatusCode;
 
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
 use super::gate::DenyReason;
-use super::log_summary::{LogSummary, Suppressed};
+use super::log_summary::{self, LogSummary, Suppressed};
 use crate::clock::Stopwatch;
 use crate::directory;
-use crate::event::Reason;
+use crate::event::{Network, Reason};
 use crate::metrics::Counter;
 
-/// How often the log summary is asked for lines that are due.
-const SUMMARY_EVERY: Duration = Duration::from_secs(1);
+/// Denials that share one summary in the log: the client's network and the reason's code.
+type Kind = (Network, &'static str);
 
 /// A request that the gate denied.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Denial {
 pub(super) struct Denials {
     started: Stopwatch,
     limiter: DenyLimiter,
-    summary: LogSummary,
+    summary: LogSummary<Kind>,
     by_reason: [Counter; Reason::CATALOGUE.len()],
     throttled: Counter,
 }
@@ -56,7 +55,7 @@ impl Denials {
         Self {
             started: Stopwatch::start(),
             limiter: DenyLimiter::new(max_per_minute),
-            summary: LogSummary::default(),
+            summary: LogSummary::new(),
             by_reason: Default::default(),
             throttled: Counter::default(),
         }
@@ -92,7 +91,7 @@ impl Denials {
     /// Logs how often bursts were repeated, until dropped.
     pub(super) async fn log_summaries(&self) {
         loop {
-            tokio::time::sleep(SUMMARY_EVERY).await;
+            tokio::time::sleep(log_summary::CHECK_EVERY).await;
             log(self.summary.due(self.started.elapsed()));
         }
     }
@@ -115,8 +114,8 @@ impl Denials {
     }
 }
 
-fn log(bursts: Vec<Suppressed>) {
-    for Suppressed { kind, count, within } in bursts {
+fn log(summaries: Vec<Suppressed<Kind>>) {
+    for Suppressed { kind, count, within } in summaries {
         let seconds = within.as_secs();
         match kind {
             Some((network, reason)) => {

@@ -1,98 +1,99 @@
-//! Refusals in the log: the first of a burst at once, the others as a number.
+//! Limits repeated log lines: the first of a kind at once, the others as a count.
 //!
-//! However many requests are refused, the log gets two lines in ten seconds for each network and reason
-//! at most, of 64 of them at most, and one for all others.
+//! However often something happens, the log gets at most two lines in ten seconds for each kind, of
+//! 64 kinds at most, and one line for all other kinds.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::event::Network;
+/// How often [`LogSummary::due`] wants to be called, so that no burst stays unreported.
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long refusals of one kind are counted before the log tells how many there were.
+/// How long events of one kind are counted before the log gets their number.
 const PERIOD: Duration = Duration::from_secs(10);
-/// How many networks and reasons are told apart.
-const KINDS: usize = 64;
+/// How many kinds are counted separately.
+const MAX_KINDS: usize = 64;
 
-/// What is one burst: from where, and the reason's name.
-type Kind = (Network, &'static str);
+/// Counts events that are too frequent for a log line each. All times count from one start.
+pub(super) struct LogSummary<K>(Mutex<Table<K>>);
 
-/// The bursts that are under way.
-#[derive(Default)]
-pub(super) struct LogSummary(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    bursts: HashMap<Kind, Burst>,
+struct Table<K> {
+    bursts: HashMap<K, Burst>,
     others: Option<Burst>,
 }
 
 struct Burst {
     /// When counting began.
     since: Duration,
-    /// How many came after the one that was told.
-    more: u64,
+    /// Events without a line of their own since then.
+    suppressed: u64,
 }
 
-/// What the log has still to tell of a burst.
+/// A summary that is to be logged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Suppressed {
-    /// From where, and why; `None` for all those that are not told apart.
-    pub(super) kind: Option<Kind>,
-    /// How many more there were.
+pub(super) struct Suppressed<K> {
+    /// The kind; `None` for all kinds that are not counted separately.
+    pub(super) kind: Option<K>,
+    /// How many events had no line of their own.
     pub(super) count: u64,
-    /// In what time.
+    /// The time in which they happened.
     pub(super) within: Duration,
 }
 
-impl LogSummary {
-    /// Notes a refusal; whether the log is to tell of it now.
-    pub(super) fn note(&self, kind: Kind, now: Duration) -> bool {
+impl<K: Copy + Eq + Hash> LogSummary<K> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Table { bursts: HashMap::new(), others: None }))
+    }
+
+    /// Counts an event. Returns whether to log it now.
+    pub(super) fn note(&self, kind: K, now: Duration) -> bool {
         let mut table = self.lock();
         if let Some(burst) = table.bursts.get_mut(&kind) {
-            burst.more += 1;
+            burst.suppressed += 1;
             return false;
         }
-        if table.bursts.len() < KINDS {
-            table.bursts.insert(kind, Burst { since: now, more: 0 });
+        if table.bursts.len() < MAX_KINDS {
+            table.bursts.insert(kind, Burst { since: now, suppressed: 0 });
             return true;
         }
-        table.others.get_or_insert(Burst { since: now, more: 0 }).more += 1;
+        table.others.get_or_insert(Burst { since: now, suppressed: 0 }).suppressed += 1;
         false
     }
 
-    /// What is to be told by now; asked every second or so, so that no burst ends untold.
-    pub(super) fn due(&self, now: Duration) -> Vec<Suppressed> {
+    /// Takes the summaries of all bursts that were counted for a period.
+    pub(super) fn due(&self, now: Duration) -> Vec<Suppressed<K>> {
         self.take(now, PERIOD)
     }
 
-    /// What is left to be told at the end.
-    pub(super) fn rest(&self, now: Duration) -> Vec<Suppressed> {
+    /// Takes all summaries, before the process ends.
+    pub(super) fn rest(&self, now: Duration) -> Vec<Suppressed<K>> {
         self.take(now, Duration::ZERO)
     }
 
-    fn take(&self, now: Duration, age: Duration) -> Vec<Suppressed> {
-        let mut told = Vec::new();
-        let mut due = |kind: Option<Kind>, burst: &mut Burst| {
+    fn take(&self, now: Duration, age: Duration) -> Vec<Suppressed<K>> {
+        let mut summaries = Vec::new();
+        // A burst that goes on is counted from zero; one that has ended is forgotten.
+        let mut goes_on = |kind: Option<K>, burst: &mut Burst| {
             let within = now.saturating_sub(burst.since);
             if within < age {
                 return true;
             }
-            // One that goes on is counted anew; one that has ended is forgotten.
-            let count = std::mem::take(&mut burst.more);
+            let count = std::mem::take(&mut burst.suppressed);
             burst.since = now;
-            told.extend((count > 0).then_some(Suppressed { kind, count, within }));
+            summaries.extend((count > 0).then_some(Suppressed { kind, count, within }));
             count > 0
         };
         let mut table = self.lock();
-        table.bursts.retain(|kind, burst| due(Some(*kind), burst));
-        if table.others.as_mut().is_some_and(|others| !due(None, others)) {
+        table.bursts.retain(|kind, burst| goes_on(Some(*kind), burst));
+        if table.others.as_mut().is_some_and(|others| !goes_on(None, others)) {
             table.others = None;
         }
-        told
+        summaries
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, Table<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,6 +103,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::event::Network;
 
     fn network(number: u8) -> Network {
         IpAddr::from([192, 0, 2, number]).into()
@@ -112,48 +114,48 @@ mod tests {
     }
 
     #[test]
-    fn the_first_is_told_at_once_and_the_others_as_a_number() {
-        let bursts = LogSummary::default();
+    fn the_first_event_is_logged_at_once_and_the_others_are_counted() {
+        let summary = LogSummary::new();
         let kind = (network(1), "no_token");
-        assert!(bursts.note(kind, seconds(100)));
+        assert!(summary.note(kind, seconds(100)));
         for _ in 0..412 {
-            assert!(!bursts.note(kind, seconds(101)));
+            assert!(!summary.note(kind, seconds(101)));
         }
-        assert!(bursts.note((network(1), "origin"), seconds(101)), "another reason");
-        assert!(bursts.note((network(2), "no_token"), seconds(101)), "another network");
-        assert_eq!(bursts.due(seconds(109)), []);
+        assert!(summary.note((network(1), "origin"), seconds(101)), "another reason");
+        assert!(summary.note((network(2), "no_token"), seconds(101)), "another network");
+        assert_eq!(summary.due(seconds(109)), []);
         let more = Suppressed { kind: Some(kind), count: 412, within: seconds(10) };
-        assert_eq!(bursts.due(seconds(110)), [more]);
-        assert!(!bursts.note(kind, seconds(111)), "it goes on");
+        assert_eq!(summary.due(seconds(110)), [more]);
+        assert!(!summary.note(kind, seconds(111)), "it goes on");
         let more = Suppressed { kind: Some(kind), count: 1, within: seconds(10) };
-        assert_eq!(bursts.due(seconds(120)), [more]);
-        assert_eq!(bursts.due(seconds(130)), [], "it has ended");
-        assert!(bursts.note(kind, seconds(131)), "and begins again");
+        assert_eq!(summary.due(seconds(120)), [more]);
+        assert_eq!(summary.due(seconds(130)), [], "it has ended");
+        assert!(summary.note(kind, seconds(131)), "and begins again");
     }
 
     #[test]
-    fn no_more_than_so_many_are_told_apart() {
-        let bursts = LogSummary::default();
-        let told = (0..=255).filter(|&number| bursts.note((network(number), "x"), seconds(0)));
-        assert_eq!(told.count(), KINDS);
-        let more = bursts.due(seconds(10));
+    fn kinds_beyond_the_maximum_are_counted_together() {
+        let summary = LogSummary::new();
+        let logged = (0..=255).filter(|&number| summary.note((network(number), "x"), seconds(0)));
+        assert_eq!(logged.count(), MAX_KINDS);
+        let more = summary.due(seconds(10));
         assert_eq!(
             more,
-            [Suppressed { kind: None, count: 256 - KINDS as u64, within: seconds(10) }]
+            [Suppressed { kind: None, count: 256 - MAX_KINDS as u64, within: seconds(10) }]
         );
-        assert_eq!(bursts.lock().bursts.len(), 0);
+        assert_eq!(summary.lock().bursts.len(), 0);
     }
 
     #[test]
-    fn the_end_tells_what_is_left() {
-        let bursts = LogSummary::default();
+    fn the_rest_is_what_no_summary_has_reported() {
+        let summary = LogSummary::new();
         let kind = (network(1), "x");
-        bursts.note(kind, seconds(1));
-        bursts.note(kind, seconds(2));
+        summary.note(kind, seconds(1));
+        summary.note(kind, seconds(2));
         assert_eq!(
-            bursts.rest(seconds(3)),
+            summary.rest(seconds(3)),
             [Suppressed { kind: Some(kind), count: 1, within: seconds(2) }]
         );
-        assert_eq!(bursts.rest(seconds(3)), []);
+        assert_eq!(summary.rest(seconds(3)), []);
     }
 }

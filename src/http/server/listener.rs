@@ -16,14 +16,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
+use super::super::log_summary::{self, LogSummary, Suppressed};
 use super::connection::{self, Shared};
 use super::{Counts, Drained, Limits, ListenerConfig, Service};
+use crate::clock::Stopwatch;
 use crate::event::Network;
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(50);
-const ACCEPT_ERRORS_LOGGED_EVERY: Duration = Duration::from_secs(1);
-const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// How long an aborted connection may take to let go of its resources.
 const ABORT: Duration = Duration::from_secs(1);
@@ -41,14 +41,23 @@ pub async fn serve<S: Service>(
     Listener::new(seats, shared).serve(listener, stop).await
 }
 
+/// What the log may have to report often.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    /// The operating system gives out no connection.
+    AcceptFailed,
+    /// A connection was closed, for this reason.
+    Refused(&'static str),
+}
+
 /// The accept loop's state.
 struct Listener<S> {
     shared: Arc<Shared<S>>,
     seats: Arc<Seats>,
     connections: JoinSet<()>,
     stopping: watch::Sender<bool>,
-    errors: Throttle,
-    refusals: Throttle,
+    started: Stopwatch,
+    summary: LogSummary<Kind>,
 }
 
 impl<S: Service> Listener<S> {
@@ -58,14 +67,15 @@ impl<S: Service> Listener<S> {
             seats,
             connections: JoinSet::new(),
             stopping: watch::Sender::new(false),
-            errors: Throttle::new(ACCEPT_ERRORS_LOGGED_EVERY),
-            refusals: Throttle::new(REFUSALS_LOGGED_EVERY),
+            started: Stopwatch::start(),
+            summary: LogSummary::new(),
         }
     }
 
     async fn serve(mut self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
         let mut stop = std::pin::pin!(stop);
         let mut resume = None;
+        let mut summary_due = tokio::time::interval(log_summary::CHECK_EVERY);
         loop {
             let accept = async {
                 if let Some(resume) = resume {
@@ -77,6 +87,7 @@ impl<S: Service> Listener<S> {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = self.connections.join_next() => report(ended),
+                _ = summary_due.tick() => log(self.summary.due(self.started.elapsed())),
                 accepted = accept => match accepted {
                     Ok((stream, peer)) => {
                         resume = None;
@@ -87,6 +98,7 @@ impl<S: Service> Listener<S> {
             }
         }
         self.take_waiting(listener);
+        log(self.summary.rest(self.started.elapsed()));
         self.stopping.send_replace(true);
         self.drain().await
     }
@@ -99,8 +111,8 @@ impl<S: Service> Listener<S> {
             Ok(seat) => seat,
             Err(why) => {
                 debug!(%peer, "connection refused: {why}");
-                if let Some(count) = self.refusals.note(Instant::now()) {
-                    warn!(count, %peer, "connections refused, the last one because {why}");
+                if self.summary.note(Kind::Refused(why), self.started.elapsed()) {
+                    warn!(%peer, "connections refused: {why}");
                 }
                 return;
             }
@@ -121,11 +133,10 @@ impl<S: Service> Listener<S> {
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return None;
         }
-        let now = Instant::now();
-        if let Some(count) = self.errors.note(now) {
-            error!(%error, count, "connections cannot be accepted");
+        if self.summary.note(Kind::AcceptFailed, self.started.elapsed()) {
+            error!(%error, "connections cannot be accepted");
         }
-        Some(now + BACKOFF)
+        Some(Instant::now() + BACKOFF)
     }
 
     /// Takes what waits in the kernel's queue, then closes the port.
@@ -178,6 +189,20 @@ impl<S: Service> Listener<S> {
 async fn finish(connections: &mut JoinSet<()>) {
     while let Some(ended) = connections.join_next().await {
         report(ended);
+    }
+}
+
+/// Logs what happened again since it was logged.
+fn log(summaries: Vec<Suppressed<Kind>>) {
+    for Suppressed { kind, count, within } in summaries {
+        let seconds = within.as_secs();
+        match kind {
+            Some(Kind::AcceptFailed) => {
+                error!(count, seconds, "connections still cannot be accepted");
+            }
+            Some(Kind::Refused(why)) => warn!(count, seconds, "connections refused again: {why}"),
+            None => {}
+        }
     }
 }
 
@@ -250,28 +275,6 @@ impl Drop for Seat {
                 taken.by_address.remove(&self.address);
             }
         }
-    }
-}
-
-/// Lets one log line through in a while, with the number of events since the last.
-struct Throttle {
-    every: Duration,
-    last: Option<Instant>,
-    count: u64,
-}
-
-impl Throttle {
-    fn new(every: Duration) -> Self {
-        Self { every, last: None, count: 0 }
-    }
-
-    fn note(&mut self, now: Instant) -> Option<u64> {
-        self.count += 1;
-        if self.last.is_some_and(|last| now.duration_since(last) < self.every) {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.count))
     }
 }
 
@@ -519,14 +522,5 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(server.stop().await, Drained::Cut(1));
         assert_eq!(rest(&mut busy).await, 0);
-    }
-
-    #[test]
-    fn a_throttle_counts_what_it_swallows() {
-        let mut throttle = Throttle::new(Duration::from_secs(10));
-        let start = Instant::now();
-        let notes =
-            [0, 1, 9, 10, 11].map(|second| throttle.note(start + Duration::from_secs(second)));
-        assert_eq!(notes, [Some(1), None, None, Some(3), None]);
     }
 }
