@@ -192,7 +192,7 @@ mod tests {
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::super::Drained;
-    use super::super::listener::harness::{BIG, Running, answer, ask, limits, rest};
+    use super::super::harness::{BIG, Running, answer, ask, limits, rest};
     use super::super::tls::{TlsConfig, ensure_self_signed, load};
     use super::*;
 

@@ -1,6 +1,7 @@
 //! The bytes of the HTTP door: sockets, TLS, HTTP/1.1 framing and the limits on them.
 //!
-//! - `listener`: accepts, counts connections, stops;
+//! - `listener`: accepts connections, stops;
+//! - `permits`: how many connections may be open;
 //! - `tls`: certificate and key, loaded or made;
 //! - `connection`: one connection from handshake to last byte;
 //! - `validity`: from when to when a certificate is valid;
@@ -13,7 +14,10 @@
 
 mod activity;
 mod connection;
+#[cfg(test)]
+mod harness;
 mod listener;
+mod permits;
 pub mod tls;
 mod unparsed;
 mod validity;
@@ -89,7 +93,7 @@ pub trait Service: Send + Sync + 'static {
 pub struct Counts {
     /// How many are open.
     pub open: Gauge,
-    /// How many were accepted and had a seat.
+    /// How many were accepted and kept open.
     pub accepted: Counter,
     /// How many were closed because too many were open in all.
     pub refused_in_all: Counter,

@@ -372,7 +372,7 @@ mod tests {
     use std::process::Command;
     use std::time::UNIX_EPOCH;
 
-    use super::super::listener::harness::{Running, limits};
+    use super::super::harness::{Running, limits};
     use super::*;
 
     /// A folder that goes with the test.

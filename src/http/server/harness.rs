@@ -1,0 +1,139 @@
+//! A server over a real socket, and what its clients do.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::listener::Listener;
+use super::*;
+
+/// What `/big` answers: more than two socket buffers hold.
+pub(crate) const BIG: usize = 32 * 1024 * 1024;
+
+pub(crate) fn limits() -> Limits {
+    Limits {
+        max_connections: 10,
+        max_connections_per_address: 10,
+        handshake_timeout: Duration::from_secs(10),
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(10),
+        drain_timeout: Duration::from_secs(10),
+        max_header_bytes: 16 * 1024,
+    }
+}
+
+/// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all.
+#[derive(Default)]
+pub(crate) struct Paths(Arc<Counts>);
+
+impl Service for Paths {
+    fn counts(&self) -> &Arc<Counts> {
+        &self.0
+    }
+
+    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
+        ("text/plain", format!("not parsed: {status}").into())
+    }
+
+    async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        assert!(peer.is_loopback() && peer.is_ipv4());
+        let body = match request.uri().path() {
+            "/sleep" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Bytes::from_static(b"slept")
+            }
+            "/big" => Bytes::from(vec![b'x'; BIG]),
+            "/panic" => panic!("asked for"),
+            _ => Bytes::from_static(b"ok"),
+        };
+        Response::new(Full::new(body))
+    }
+}
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    permits: Arc<ConnectionPermits>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Drained>,
+}
+
+impl Running {
+    pub(crate) async fn start(limits: Limits, tls: Option<TlsConfig>) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), limits, tls)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, limits: Limits, tls: Option<TlsConfig>) -> Self {
+        let address = listener.local_addr().unwrap();
+        let service = Arc::new(Paths::default());
+        let permits = ConnectionPermits::new(Arc::clone(service.counts()));
+        let config = Arc::new(ArcSwap::from_pointee(ListenerConfig { tls, limits }));
+        let shared = Arc::new(Shared { config, service });
+        let server = Listener::new(Arc::clone(&permits), shared);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.serve(listener, async {
+            let _ = stopped.await;
+        }));
+        Self { address, permits, stop, task }
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    pub(crate) async fn stop(self) -> Drained {
+        let _ = self.stop.send(());
+        self.task.await.unwrap()
+    }
+
+    /// Waits until no connection holds a permit.
+    pub(crate) async fn empty(&self) {
+        let emptied = async {
+            while self.permits.held() != (0, 0) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(8), emptied).await.expect("all permits are given back");
+    }
+}
+
+/// Sends a request and reads its answer; all answers but `/big` end in a word of letters.
+pub(crate) async fn ask(io: &mut (impl AsyncRead + AsyncWrite + Unpin), path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    if io.write_all(request.as_bytes()).await.is_err() {
+        return String::new();
+    }
+    answer(io).await
+}
+
+/// Reads one answer of a length known from its header; empty when the connection is closed.
+pub(crate) async fn answer(io: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut text = String::new();
+    loop {
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split("content-length: ").nth(1).unwrap();
+            let length: usize = length.lines().next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                return text;
+            }
+        }
+        match io.read_u8().await {
+            Ok(byte) => text.push(char::from(byte)),
+            Err(_) => return String::new(),
+        }
+    }
+}
+
+/// Reads until the connection ends, in whatever way; how many bytes came.
+pub(crate) async fn rest(io: &mut (impl AsyncRead + Unpin)) -> usize {
+    let mut bytes = Vec::new();
+    let read = io.read_to_end(&mut bytes);
+    let _ = timeout(Duration::from_secs(8), read).await.expect("the connection is closed");
+    bytes.len()
+}
