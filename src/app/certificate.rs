@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::server::{TlsConfig, TlsError, tls};
+use crate::http::server::{TlsConfig, TlsError, self_signed, tls};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
@@ -50,9 +50,9 @@ impl Certificate {
         let validity = tls::validity(&path, Clock::System.now())?;
         if self_signed {
             // The data folder keeps others from what is in it.
-            tls::insist_on_own_signature(&path, validity)?;
+            self_signed::check_undamaged(&path, validity)?;
         } else {
-            tls::insist_on_private(&key)?;
+            tls::check_key_mode(&key)?;
         }
         Ok(Self { path, self_signed, tls, key, stamps, not_after: validity.not_after })
     }
@@ -117,7 +117,7 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
             let folder = config.data_dir.join(TLS);
             let hosts = [config.public_url.host().to_owned()];
             let (path, key, created) =
-                tls::ensure_self_signed(&folder, &hosts, Clock::System.now().as_second())?;
+                self_signed::ensure(&folder, &hosts, Clock::System.now().as_second())?;
             if created {
                 tracing::info!(certificate = %path.display(), "made a self-signed certificate");
             }
@@ -138,5 +138,5 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
 pub fn self_signed(config: &Config) -> Option<PathBuf> {
     let listen = &config.listen;
     let shown = listen.tls && listen.certificate.is_none() && listen.trusted_proxies.is_empty();
-    shown.then(|| config.data_dir.join(TLS).join(tls::SELF_SIGNED))
+    shown.then(|| config.data_dir.join(TLS).join(self_signed::CERTIFICATE_FILE))
 }

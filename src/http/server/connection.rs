@@ -193,7 +193,8 @@ mod tests {
 
     use super::super::Drained;
     use super::super::harness::{BIG, Running, answer, ask, limits, rest};
-    use super::super::tls::{TlsConfig, ensure_self_signed, load};
+    use super::super::self_signed;
+    use super::super::tls::{TlsConfig, load};
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
@@ -203,7 +204,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("scimd-{name}-{}", std::process::id()));
         let now = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
         let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-        let (cert, key, _) = ensure_self_signed(&dir, &[], now).unwrap();
+        let (cert, key, _) = self_signed::ensure(&dir, &[], now).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&cert).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -1,17 +1,27 @@
 //! A server over a real socket, and what its clients do.
 
-use std::net::IpAddr;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
+use super::connection::Shared;
 use super::listener::Listener;
-use super::*;
+use super::permits::ConnectionPermits;
+use super::{Counts, Drained, Limits, ListenerConfig, Service, TlsConfig, self_signed};
 
 /// What `/big` answers: more than two socket buffers hold.
 pub(crate) const BIG: usize = 32 * 1024 * 1024;
@@ -136,4 +146,42 @@ pub(crate) async fn rest(io: &mut (impl AsyncRead + Unpin)) -> usize {
     let read = io.read_to_end(&mut bytes);
     let _ = timeout(Duration::from_secs(8), read).await.expect("the connection is closed");
     bytes.len()
+}
+
+/// A folder that goes away with the test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("scimd-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The present time, as the file system knows it.
+    pub(crate) fn now(&self) -> i64 {
+        let modified = fs::metadata(&self.0).unwrap().modified().unwrap();
+        modified.duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
+    }
+
+    pub(crate) fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
+        let (cert, key, created) =
+            self_signed::ensure(&self.0.join(name), &[], self.now()).unwrap();
+        assert!(created);
+        (cert, key)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a program that succeeds prints.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -2,7 +2,8 @@
 //!
 //! - `listener`: accepts connections, stops;
 //! - `permits`: how many connections may be open;
-//! - `tls`: certificate and key, loaded or made;
+//! - `tls`: certificate and key;
+//! - `self_signed`: the certificate that scimd makes itself;
 //! - `connection`: one connection from handshake to last byte;
 //! - `validity`: from when to when a certificate is valid;
 //! - `unparsed`: words for a request that could not even be parsed;
@@ -18,6 +19,7 @@ mod connection;
 mod harness;
 mod listener;
 mod permits;
+pub mod self_signed;
 pub mod tls;
 mod unparsed;
 mod validity;
