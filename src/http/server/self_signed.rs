@@ -18,6 +18,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{DnsName, ServerName, UnixTime};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use super::tls::{TlsError, certificates, read};
 use super::validity::Validity;
@@ -36,8 +38,8 @@ const VALID_BEFORE_SECONDS: i64 = 60 * 60;
 /// A host name that every self-signed certificate has.
 const LOCALHOST: &str = "localhost";
 
-/// The whole name of every self-signed certificate, as it stands in DER: its common name is `scimd`.
-const OWN_NAME: &[u8] = b"\x30\x10\x31\x0e\x30\x0c\x06\x03\x55\x04\x03\x0c\x05scimd";
+/// The common name of every self-signed certificate; it has no other part of a name.
+const COMMON_NAME: &str = "scimd";
 
 /// Returns the paths of certificate and key in `dir`, and whether this call made them.
 ///
@@ -96,8 +98,7 @@ pub fn check_undamaged(
     let path = || cert_pem.to_owned();
     let chain = certificates(cert_pem)?;
     let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path() })?;
-    // It stands there twice, as subject and as issuer: damage spares one of them.
-    if !leaf.windows(OWN_NAME.len()).any(|window| window == OWN_NAME) {
+    if !is_own(leaf) {
         return Ok(());
     }
     let damaged = |reason: String| TlsError::Damaged { path: path(), reason };
@@ -117,6 +118,14 @@ pub fn check_undamaged(
 
 fn exists(path: &Path) -> Result<bool, TlsError> {
     path.try_exists().map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
+}
+
+/// Whether scimd made a certificate. Its name is both subject and issuer: damage spares one of them.
+fn is_own(certificate: &[u8]) -> bool {
+    let Ok(certificate) = Certificate::from_der(certificate) else { return false };
+    let certificate = certificate.tbs_certificate();
+    let own = format!("CN={COMMON_NAME}");
+    [certificate.subject(), certificate.issuer()].iter().any(|name| name.to_string() == own)
 }
 
 /// What the certificate is for: the given hosts and this machine itself, each once.
@@ -149,7 +158,7 @@ fn self_signed(key: &KeyPair, names: Vec<SanType>, unix: i64) -> Result<String, 
     let start = u64::try_from(unix.saturating_sub(VALID_BEFORE_SECONDS)).unwrap_or(0);
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "scimd");
+    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
     params.subject_alt_names = names;
     params.not_before = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(start);
     // Both ends count as valid.
