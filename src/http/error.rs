@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Map, Value};
@@ -254,21 +253,6 @@ impl Told {
             .with(RETRY_AFTER, "1"),
         }
     }
-}
-
-/// The body for a request whose head could not be parsed.
-pub(super) fn unparsed(status: StatusCode, dialect: Dialect) -> Bytes {
-    let detail = match status {
-        StatusCode::URI_TOO_LONG => "The request's URI is too long.",
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-            "The request line and headers are too large or too many; send fewer or shorter ones."
-        }
-        _ => {
-            "The request line or a header is malformed; in a URI, spaces, quotes and other special \
-             characters must be percent-encoded, as in filter=userName%20eq%20%22ada%22."
-        }
-    };
-    Told::new(status, detail).body(dialect).to_string().into()
 }
 
 /// A sentence that may repeat what the client sent, which may be long.

@@ -211,10 +211,6 @@ impl ScimService {
 }
 
 impl server::Service for ScimService {
-    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
-        (respond::SCIM_JSON, error::unparsed(status, self.context.load().strangers))
-    }
-
     fn counts(&self) -> &Arc<Counts> {
         &self.connections
     }

@@ -163,10 +163,6 @@ impl server::Service for Arc<Monitor> {
         &self.connections
     }
 
-    fn unparsed(&self, _: StatusCode) -> (&'static str, Bytes) {
-        (PLAIN, Bytes::from_static(b"This is no request.\n"))
-    }
-
     async fn call(&self, _: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         self.answer(&request).await
     }

@@ -121,11 +121,6 @@ impl Activity {
         self.draining.store(self.now().max(1), Relaxed);
     }
 
-    /// Whether no request is in the service's hands or being answered.
-    pub(super) fn awaits_request(&self) -> bool {
-        matches!(self.phase.load(Relaxed), FRESH | HEAD | IDLE)
-    }
-
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed) != 0
     }

@@ -25,7 +25,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
-use super::unparsed::Unparsed;
 use super::{Limits, ListenerConfig, Service};
 
 /// The smallest buffer that hyper accepts.
@@ -87,7 +86,6 @@ async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     activity: &Arc<Activity>,
     mut stopping: watch::Receiver<bool>,
 ) -> Option<IO> {
-    let socket = Unparsed::new(socket, Arc::clone(activity), Arc::clone(service));
     let handler = service_fn(|request| {
         let call = activity.call();
         async move {
@@ -142,12 +140,12 @@ async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
 
     let mut socket = match end {
         End::Finished(Ok(())) => {
-            return Some(connection.into_parts().io.into_inner().into_inner());
+            return Some(connection.into_parts().io.into_inner());
         }
         End::Finished(Err(error)) => {
             debug!(%peer, %error, "connection failed");
             // hyper has answered what it could not parse.
-            return error.is_parse().then(|| connection.into_parts().io.into_inner().into_inner());
+            return error.is_parse().then(|| connection.into_parts().io.into_inner());
         }
         End::Exceeded(why) => {
             debug!(%peer, "connection cut: {why}");
@@ -400,7 +398,7 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nbad header\r\n\r\n").await.unwrap();
         let text = answer(&mut stream).await;
         assert!(text.starts_with("HTTP/1.1 400") && text.contains("connection: close"), "{text}");
-        assert!(text.ends_with("not parsed: 400 Bad Request"), "{text}");
+        assert!(text.ends_with("\r\n\r\n"), "no body: {text}");
         assert_eq!(rest(&mut stream).await, 0);
         drop(stream);
         server.empty().await;

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -46,10 +46,6 @@ pub(crate) struct Paths(Arc<Counts>);
 impl Service for Paths {
     fn counts(&self) -> &Arc<Counts> {
         &self.0
-    }
-
-    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes) {
-        ("text/plain", format!("not parsed: {status}").into())
     }
 
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {

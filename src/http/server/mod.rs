@@ -6,7 +6,6 @@
 //! - `self_signed`: the certificate that scimd makes itself;
 //! - `connection`: one connection from handshake to last byte;
 //! - `validity`: from when to when a certificate is valid;
-//! - `unparsed`: words for a request that could not even be parsed;
 //! - `activity`: what a connection is doing, and how long it may go on doing it.
 //!
 //! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
@@ -21,7 +20,6 @@ mod listener;
 mod permits;
 pub mod self_signed;
 pub mod tls;
-mod unparsed;
 mod validity;
 
 use std::net::IpAddr;
@@ -31,7 +29,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 
 use crate::metrics::{Counter, Gauge};
 pub use listener::serve;
@@ -84,10 +82,6 @@ pub trait Service: Send + Sync + 'static {
 
     /// Where connections are counted.
     fn counts(&self) -> &Arc<Counts>;
-
-    /// The media type and body of the answer to a request whose head could not be parsed: 400, 414
-    /// or 431.
-    fn unparsed(&self, status: StatusCode) -> (&'static str, Bytes);
 }
 
 /// What became of connections.
