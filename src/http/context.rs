@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use super::BASE_PATH;
 use super::error::Failure;
 use super::gate::Gate;
+use super::request_metrics::RequestMetrics;
 use super::scim::discovery::Discovery;
-use super::traffic::Traffic;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::Manner;
@@ -65,12 +65,12 @@ pub(super) struct HttpContext {
 
 impl HttpContext {
     /// Builds the context of a configuration, which `directory` has adopted too. All contexts of a
-    /// service share `work_limits` and `traffic`.
+    /// service share `work_limits` and `request_metrics`.
     pub(super) fn new(
         directory: Arc<Directory>,
         config: &Config,
         work_limits: Arc<WorkLimits>,
-        traffic: &Traffic,
+        request_metrics: &RequestMetrics,
     ) -> Self {
         let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
         let page_limits = PageLimits {
@@ -81,7 +81,7 @@ impl HttpContext {
         let mut methods = config.connections.values().map(|connection| connection.method);
         let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
         Self {
-            gate: Gate::new(config, traffic),
+            gate: Gate::new(config, request_metrics),
             strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,

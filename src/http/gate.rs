@@ -16,7 +16,7 @@ use hyper::header::{AUTHORIZATION, HeaderName};
 use jiff::Timestamp;
 
 use super::denial::Denial;
-use super::traffic::{Requests, Traffic};
+use super::request_metrics::{ConnectionMetrics, RequestMetrics};
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
@@ -47,7 +47,7 @@ struct Rules {
     held_to: directory::ConnectionRules,
     default_access: Arc<DefaultAccess>,
     daily_requests: Option<u32>,
-    requests: Arc<Requests>,
+    requests: Arc<ConnectionMetrics>,
 }
 
 /// Who passed the gate.
@@ -65,7 +65,7 @@ pub(super) struct Admitted {
     /// How many requests it may make in a day.
     pub daily_requests: Option<u32>,
     /// What it has asked by now.
-    pub requests: Arc<Requests>,
+    pub requests: Arc<ConnectionMetrics>,
     token: String,
     address: IpAddr,
 }
@@ -170,7 +170,7 @@ impl DenyReason {
 }
 
 impl Gate {
-    pub(super) fn new(config: &Config, traffic: &Traffic) -> Self {
+    pub(super) fn new(config: &Config, request_metrics: &RequestMetrics) -> Self {
         let allowlists = config.connections.values().map(|rules| rules.ip_allowlist.clone());
         Self {
             connections: config
@@ -188,7 +188,7 @@ impl Gate {
                             &connection.default_permissions,
                         )),
                         daily_requests: connection.daily_requests,
-                        requests: traffic.connection(name),
+                        requests: request_metrics.connection(name),
                     };
                     (name.clone(), rules)
                 })

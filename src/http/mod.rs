@@ -13,11 +13,11 @@ mod gate;
 mod log_summary;
 pub mod monitor;
 mod precondition;
+mod request_metrics;
 mod respond;
 mod router;
 mod scim;
 pub mod server;
-mod traffic;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -43,11 +43,11 @@ use context::{HttpContext, WorkLimits};
 use denial::Denials;
 use error::Failure;
 use gate::Admitted;
+use request_metrics::{ConnectionMetrics, RequestMetrics};
 use respond::Answer;
 use router::{Action, Routed};
 use scim::Call;
 use server::Counts;
-use traffic::{Requests, Traffic};
 
 /// The path below which SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
@@ -60,7 +60,7 @@ pub struct ScimService {
     /// A request loads the context once and uses it to its end.
     context: ArcSwap<HttpContext>,
     denials: Denials,
-    traffic: Traffic,
+    request_metrics: RequestMetrics,
     connections: Arc<Counts>,
     /// Whether the server has begun to stop.
     stopping: AtomicBool,
@@ -73,17 +73,17 @@ impl ScimService {
     /// Creates the service of a directory. `boot` differs between starts of this appliance; request ids
     /// begin with it.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
-        let traffic = Traffic::new();
+        let request_metrics = RequestMetrics::new();
         let work_limits = Arc::new(WorkLimits::new());
         Self {
             context: ArcSwap::from_pointee(HttpContext::new(
                 directory,
                 config,
                 work_limits,
-                &traffic,
+                &request_metrics,
             )),
             denials: Denials::new(config.limits.max_refusals_per_minute),
-            traffic,
+            request_metrics,
             connections: Arc::default(),
             stopping: AtomicBool::new(false),
             boot,
@@ -100,7 +100,7 @@ impl ScimService {
     ) -> impl Fn() -> bool + use<> {
         let work_limits = Arc::clone(&self.context.load().work_limits);
         self.denials.set_limit(config.limits.max_refusals_per_minute);
-        let context = HttpContext::new(directory, config, work_limits, &self.traffic);
+        let context = HttpContext::new(directory, config, work_limits, &self.request_metrics);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }
@@ -133,7 +133,7 @@ impl ScimService {
         let routed = match admitted.count(Clock::System.now()) {
             Ok(()) => routed,
             Err(used_up) => {
-                self.traffic.note_over_quota();
+                self.request_metrics.note_over_quota();
                 Err(Failure::QuotaUsedUp(used_up))
             }
         };
@@ -240,7 +240,7 @@ impl server::Service for ScimService {
             }
         };
         let took = watch.elapsed();
-        self.traffic.note(note.requests.as_deref(), note.row, answer.status(), took);
+        self.request_metrics.note(note.requests.as_deref(), note.row, answer.status(), took);
         if note.requests.is_some()
             && let Ok(id) = HeaderValue::from_str(&note.id)
         {
@@ -260,7 +260,7 @@ struct Note {
     /// The row of its route.
     row: Option<usize>,
     /// Those of its connection; `None` if it was not let in, or need not be.
-    requests: Option<Arc<Requests>>,
+    requests: Option<Arc<ConnectionMetrics>>,
 }
 
 impl Note {

@@ -1,6 +1,6 @@
 //! How scimd is doing, told to whoever asks on a listener of its own: `/metrics`, `/healthz`, `/readyz`.
 //!
-//! Written by hand: what is counted has its place before the first request comes (`traffic`), so that
+//! Written by hand: what is counted has its place before the first request comes (`request_metrics`), so that
 //! counting is one atomic addition, and the text format takes a page. A library for it would look each
 //! label up behind a lock, and bring a second version of what sled needs already.
 
@@ -87,8 +87,8 @@ impl Monitor {
 
     fn requests(&self, text: &mut Text) {
         text.family(&catalogue::REQUESTS);
-        self.service.traffic.each(&mut |connection, requests| {
-            for (row, class, count) in requests.seen() {
+        self.service.request_metrics.each(&mut |connection, requests| {
+            for (row, class, count) in requests.counts() {
                 let (method, route) = named(row);
                 let status = format!("{class}xx");
                 let labels = [
@@ -101,7 +101,7 @@ impl Monitor {
             }
         });
         text.family(&catalogue::DURATION);
-        for (row, counts) in self.service.traffic.durations().enumerate() {
+        for (row, counts) in self.service.request_metrics.durations().enumerate() {
             let (method, route) = named(Some(row));
             if counts.count > 0 {
                 let labels = [("method", method), ("route", route)];
@@ -118,7 +118,7 @@ impl Monitor {
         text.family(&catalogue::THROTTLED);
         for (limit, count) in [
             ("max_refusals_per_minute", self.service.denials.throttled()),
-            ("daily_requests", self.service.traffic.over_quota()),
+            ("daily_requests", self.service.request_metrics.over_quota()),
         ] {
             text.sample(catalogue::THROTTLED.name, &[("limit", limit)], count);
         }

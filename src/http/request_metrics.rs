@@ -1,7 +1,7 @@
-//! How many requests there were, of whom, for what, with what outcome, and how long they took.
+//! Counts of requests by connection, route and class of status, and their durations by route.
 //!
-//! What is told apart is known beforehand: connections by the configuration, routes by their table. So
-//! a request adds to numbers that are there already, and no client can make more of them.
+//! All label values are known in advance: connections from the configuration, routes from their table.
+//! A request adds to existing counters, and no client can create more of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,25 +19,25 @@ const DURATIONS: &[u64] = &[
     2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
 
-/// The classes of statuses: 1xx to 5xx.
+/// The classes of status codes: 1xx to 5xx.
 const CLASSES: usize = 5;
 
-/// Requests of one connection, or of those who were not let in.
-pub(super) struct Requests {
-    /// By route, the last for what has none, and by class of status.
+/// Counts of the requests of one connection, or of all requests without one.
+pub(super) struct ConnectionMetrics {
+    /// By route, with a last row for requests without a route, and by class of status.
     counts: Box<[[Counter; CLASSES]]>,
-    /// The requests of one day: its number since 1970 above, how many below.
+    /// The requests of one day: the day since 1970 in the upper half, their number in the lower.
     of_day: AtomicU64,
 }
 
-impl Default for Requests {
+impl Default for ConnectionMetrics {
     fn default() -> Self {
         let counts = (0..=ROUTES.len()).map(|_| Default::default()).collect();
         Self { counts, of_day: AtomicU64::new(0) }
     }
 }
 
-impl Requests {
+impl ConnectionMetrics {
     fn note(&self, row: Option<usize>, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         let of_route = self.counts.get(row.unwrap_or(ROUTES.len()));
@@ -46,7 +46,7 @@ impl Requests {
         }
     }
 
-    /// Counts a request of that day, in days since 1970; its number on that day.
+    /// Counts a request on `day`, in days since 1970. Returns its number on that day.
     pub(super) fn number_of_day(&self, day: u32) -> u32 {
         let next = |packed: u64| {
             let (of, count) = ((packed >> 32) as u32, packed as u32);
@@ -59,8 +59,8 @@ impl Requests {
         next(before).unwrap_or_default() as u32
     }
 
-    /// What was seen: the route's row, the class of the status, and how often.
-    pub(super) fn seen(&self) -> impl Iterator<Item = (Option<usize>, usize, u64)> {
+    /// The counts that are not zero, with their row in the route table and their class of status.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (Option<usize>, usize, u64)> {
         self.counts.iter().enumerate().flat_map(|(row, classes)| {
             let row = (row < ROUTES.len()).then_some(row);
             let count = move |(class, count): (usize, &Counter)| (row, class + 1, count.value());
@@ -69,43 +69,43 @@ impl Requests {
     }
 }
 
-/// All requests.
-pub(super) struct Traffic {
-    /// Locked where the configuration is read and where somebody asks; never by a request.
-    connections: Mutex<BTreeMap<String, Arc<Requests>>>,
-    /// Of those who were not let in, or need not be.
-    strangers: Requests,
+/// Metrics of all requests.
+pub(super) struct RequestMetrics {
+    /// Locked to build a context and to read the metrics; never by a request.
+    connections: Mutex<BTreeMap<String, Arc<ConnectionMetrics>>>,
+    /// Requests that were denied, or that need no credentials.
+    unauthenticated: ConnectionMetrics,
     /// By route.
     durations: Box<[Histogram]>,
-    /// Requests beyond a connection's share of the day.
+    /// Requests beyond the daily quota of their connection.
     over_quota: Counter,
 }
 
-impl Traffic {
+impl RequestMetrics {
     pub(super) fn new() -> Self {
         Self {
             connections: Mutex::default(),
-            strangers: Requests::default(),
+            unauthenticated: ConnectionMetrics::default(),
             durations: ROUTES.iter().map(|_| Histogram::new(DURATIONS)).collect(),
             over_quota: Counter::default(),
         }
     }
 
-    /// The requests of a connection; the same ones whenever it is asked for.
-    pub(super) fn connection(&self, name: &str) -> Arc<Requests> {
+    /// Returns the metrics of a connection; always the same ones for one name.
+    pub(super) fn connection(&self, name: &str) -> Arc<ConnectionMetrics> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(connections.entry(name.to_owned()).or_default())
     }
 
-    /// Counts an answered request, of a connection or of a stranger, by the row of its route.
+    /// Counts an answered request. `of` is that of its connection, `row` that of its route.
     pub(super) fn note(
         &self,
-        of: Option<&Requests>,
+        of: Option<&ConnectionMetrics>,
         row: Option<usize>,
         status: StatusCode,
         took: Duration,
     ) {
-        of.unwrap_or(&self.strangers).note(row, status);
+        of.unwrap_or(&self.unauthenticated).note(row, status);
         if let Some(durations) = row.and_then(|row| self.durations.get(row)) {
             durations.observe(took.as_micros() as u64);
         }
@@ -119,16 +119,16 @@ impl Traffic {
         self.over_quota.value()
     }
 
-    /// Every connection with its requests, and those of strangers under no name.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&str, &Requests)) {
-        visit("", &self.strangers);
+    /// Visits every connection, and unauthenticated requests under an empty name.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&str, &ConnectionMetrics)) {
+        visit("", &self.unauthenticated);
         let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, requests) in connections.iter() {
             visit(name, requests);
         }
     }
 
-    /// How long the requests of each route took, in microseconds, by row.
+    /// The durations of each route's requests, in microseconds, by row.
     pub(super) fn durations(&self) -> impl Iterator<Item = Counts> {
         self.durations.iter().map(Histogram::counts)
     }
@@ -140,18 +140,18 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_route_and_class() {
-        let traffic = Traffic::new();
-        let of = traffic.connection("okta");
+        let request_metrics = RequestMetrics::new();
+        let of = request_metrics.connection("okta");
         let took = Duration::from_micros(700);
         for (row, status) in [(Some(3), 200), (Some(3), 201), (Some(3), 409), (None, 404)] {
             let status = StatusCode::from_u16(status).unwrap();
-            traffic.note(Some(&of), row, status, took);
+            request_metrics.note(Some(&of), row, status, took);
         }
-        traffic.note(None, None, StatusCode::UNAUTHORIZED, took);
+        request_metrics.note(None, None, StatusCode::UNAUTHORIZED, took);
         let mut seen = Vec::new();
-        traffic.each(&mut |name, requests| {
+        request_metrics.each(&mut |name, requests| {
             seen.extend(
-                requests.seen().map(|(row, class, count)| (name.to_owned(), row, class, count)),
+                requests.counts().map(|(row, class, count)| (name.to_owned(), row, class, count)),
             );
         });
         let expected = [
@@ -164,14 +164,14 @@ mod tests {
             seen,
             expected.map(|(name, row, class, count)| (name.to_owned(), row, class, count))
         );
-        let durations: Vec<Counts> = traffic.durations().collect();
+        let durations: Vec<Counts> = request_metrics.durations().collect();
         assert_eq!((durations[3].count, durations[3].sum), (3, 2_100));
         assert_eq!(durations.iter().map(|counts| counts.count).sum::<u64>(), 3);
     }
 
     #[test]
     fn each_day_is_counted_from_one() {
-        let requests = Requests::default();
+        let requests = ConnectionMetrics::default();
         let numbers = [7, 7, 7, 8, 8, 7].map(|day| requests.number_of_day(day));
         assert_eq!(numbers, [1, 2, 3, 1, 2, 1]);
     }
