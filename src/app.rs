@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Limits, Store};
 use crate::directory::{self, Directory, Settings};
 use crate::http::ScimService;
-use crate::http::monitor::Monitor;
+use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained};
 use crate::log::Position;
 use crate::log::local::LogFiles;
@@ -287,7 +287,8 @@ async fn run(
         supervisor::stopping(live.listener.load().limits.drain_timeout);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
-    let monitor = Monitor::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
+    let monitor =
+        MetricsService::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
     let drained = tokio::select! {
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,
@@ -348,7 +349,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Tells whoever asks how the server is doing, until dropped; for ever in silence without a listener.
-async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<Monitor>) {
+async fn tell_metrics(listener: Option<TcpListener>, monitor: Arc<MetricsService>) {
     if let Some(listener) = listener {
         let limits = server::Limits {
             max_connections: 32,

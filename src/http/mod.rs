@@ -11,7 +11,7 @@ mod deny_limiter;
 mod error;
 mod gate;
 mod log_summary;
-pub mod monitor;
+pub mod metrics;
 mod precondition;
 mod request_metrics;
 mod respond;

@@ -1,11 +1,11 @@
-//! How scimd is doing, told to whoever asks on a listener of its own: `/metrics`, `/healthz`, `/readyz`.
+//! The metrics endpoint: `/metrics`, `/healthz` and `/readyz` on a listener of their own.
 //!
-//! Written by hand: what is counted has its place before the first request comes (`request_metrics`), so that
-//! counting is one atomic addition, and the text format takes a page. A library for it would look each
-//! label up behind a lock, and bring a second version of what sled needs already.
+//! No library: all counters exist before the first request (`request_metrics`), so that counting is one
+//! atomic addition, and the text format takes a page. A library would look each label up behind a lock,
+//! and bring a second version of what sled needs already.
 
 mod catalogue;
-mod text;
+mod exposition;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,24 +25,24 @@ use super::server::{self, Counts};
 use super::{ScimService, respond};
 use crate::connection::token::Token;
 use crate::directory::Figures;
-use text::Text;
+use exposition::Exposition;
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// How many microseconds are a second.
+/// Microseconds in a second.
 const MICROSECONDS: f64 = 1e6;
 
 /// The service that answers `/metrics`, `/healthz` and `/readyz`.
-pub struct Monitor {
+pub struct MetricsService {
     service: Arc<ScimService>,
     started: Timestamp,
-    /// What connections are accepted under, with the certificate.
+    /// The configuration of the SCIM listener, with its certificate.
     listener: Arc<ArcSwap<server::ListenerConfig>>,
     connections: Arc<Counts>,
 }
 
-impl Monitor {
-    /// Creates the monitor of a service that was started at `started`, behind a listener with this
+impl MetricsService {
+    /// Creates the metrics of a service that was started at `started`, behind a listener with this
     /// configuration.
     pub fn new(
         service: Arc<ScimService>,
@@ -62,8 +62,8 @@ impl Monitor {
             "/healthz" => self.service.health(&self.service.context.load(), Action::Health),
             "/readyz" => self.service.health(&self.service.context.load(), Action::Ready),
             "/metrics" => {
-                let monitor = Arc::clone(self);
-                match tokio::task::spawn_blocking(move || monitor.metrics()).await {
+                let metrics = Arc::clone(self);
+                match tokio::task::spawn_blocking(move || metrics.render()).await {
                     Ok(text) => plain(StatusCode::OK, METRICS, text),
                     Err(_) => respond::empty(StatusCode::INTERNAL_SERVER_ERROR),
                 }
@@ -72,9 +72,9 @@ impl Monitor {
         }
     }
 
-    fn metrics(&self) -> String {
+    fn render(&self) -> String {
         let context = self.service.context.load_full();
-        let mut text = Text::default();
+        let mut text = Exposition::default();
         self.requests(&mut text);
         self.denials(&mut text);
         connections(&self.service.connections, &mut text);
@@ -85,11 +85,11 @@ impl Monitor {
         text.into_string()
     }
 
-    fn requests(&self, text: &mut Text) {
+    fn requests(&self, text: &mut Exposition) {
         text.family(&catalogue::REQUESTS);
         self.service.request_metrics.each(&mut |connection, requests| {
             for (row, class, count) in requests.counts() {
-                let (method, route) = named(row);
+                let (method, route) = route_labels(row);
                 let status = format!("{class}xx");
                 let labels = [
                     ("connection", connection),
@@ -102,7 +102,7 @@ impl Monitor {
         });
         text.family(&catalogue::DURATION);
         for (row, counts) in self.service.request_metrics.durations().enumerate() {
-            let (method, route) = named(Some(row));
+            let (method, route) = route_labels(Some(row));
             if counts.count > 0 {
                 let labels = [("method", method), ("route", route)];
                 text.histogram(&catalogue::DURATION, &labels, &counts, MICROSECONDS);
@@ -110,7 +110,7 @@ impl Monitor {
         }
     }
 
-    fn denials(&self, text: &mut Text) {
+    fn denials(&self, text: &mut Exposition) {
         text.family(&catalogue::REFUSALS);
         for (reason, count) in self.service.denials.by_reason() {
             text.sample(catalogue::REFUSALS.name, &[("reason", reason.as_str())], count);
@@ -124,7 +124,7 @@ impl Monitor {
         }
     }
 
-    fn expiry(&self, context: &HttpContext, text: &mut Text) {
+    fn expiry(&self, context: &HttpContext, text: &mut Exposition) {
         let names = context.gate.connections();
         let tokens: Vec<(&str, Vec<Token>)> =
             names.map(|name| (name, context.directory.valid_tokens(name))).collect();
@@ -148,7 +148,7 @@ impl Monitor {
         text.single(&catalogue::CERTIFICATE_EXPIRES, certificate.map(moment));
     }
 
-    fn process(&self, text: &mut Text) {
+    fn process(&self, text: &mut Exposition) {
         text.family(&catalogue::BUILD);
         text.sample(catalogue::BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
         text.single(&catalogue::PROCESS_START, Some(moment(self.started)));
@@ -158,7 +158,7 @@ impl Monitor {
     }
 }
 
-impl server::Service for Arc<Monitor> {
+impl server::Service for Arc<MetricsService> {
     fn counts(&self) -> &Arc<Counts> {
         &self.connections
     }
@@ -175,13 +175,13 @@ fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Ans
     answer
 }
 
-/// The method and the template of a route; nothing for none.
-fn named(row: Option<usize>) -> (&'static str, &'static str) {
+/// The method and the template of a row; empty for requests without a route.
+fn route_labels(row: Option<usize>) -> (&'static str, &'static str) {
     row.and_then(|row| ROUTES.get(row))
         .map_or(("", ""), |(method, route, _)| (method.as_str(), route))
 }
 
-fn connections(counts: &Counts, text: &mut Text) {
+fn connections(counts: &Counts, text: &mut Exposition) {
     text.single(&catalogue::CONNECTIONS_OPEN, Some(counts.open.value()));
     text.single(&catalogue::CONNECTIONS_ACCEPTED, Some(counts.accepted.value()));
     text.family(&catalogue::CONNECTIONS_REFUSED);
@@ -199,7 +199,7 @@ fn connections(counts: &Counts, text: &mut Text) {
     }
 }
 
-fn storage(figures: &Figures, text: &mut Text) {
+fn storage(figures: &Figures, text: &mut Exposition) {
     text.single(&catalogue::WRITER_WAITING, Some(figures.waiting));
     text.family(&catalogue::COMMIT_CHANGES);
     text.histogram(&catalogue::COMMIT_CHANGES, &[], &figures.groups, 1.0);
@@ -218,7 +218,7 @@ fn storage(figures: &Figures, text: &mut Text) {
     }
 }
 
-fn brakes(context: &HttpContext, text: &mut Text) {
+fn brakes(context: &HttpContext, text: &mut Exposition) {
     let brakes = context.directory.brakes().unwrap_or_default();
     text.family(&catalogue::BRAKE_ALARMS);
     for brake in &brakes {
@@ -232,7 +232,7 @@ fn brakes(context: &HttpContext, text: &mut Text) {
     }
 }
 
-/// Seconds since 1970; no end is +Inf.
+/// Seconds since 1970; +Inf if there is no end.
 fn moment(moment: Timestamp) -> String {
     if moment == Timestamp::MAX { "+Inf".to_owned() } else { moment.as_second().to_string() }
 }

@@ -8,18 +8,18 @@ use crate::metrics::Counts;
 /// A label and its value.
 pub(super) type Label<'a> = (&'a str, &'a str);
 
-/// Metrics as text, one family after the other.
+/// Metrics in the text format, one family after the other.
 #[derive(Default)]
-pub(super) struct Text(String);
+pub(super) struct Exposition(String);
 
-impl Text {
-    /// Begins a metric: what follows belongs to it.
+impl Exposition {
+    /// Begins a metric: the samples that follow belong to it.
     pub(super) fn family(&mut self, metric: &Metric) {
         let Metric { name, kind, help } = metric;
         self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str()));
     }
 
-    /// A whole metric of one value; none if that can't be told.
+    /// Writes a metric with one value, or without a value if it is not known.
     pub(super) fn single(&mut self, metric: &Metric, value: Option<impl Display>) {
         self.family(metric);
         if let Some(value) = value {
@@ -27,7 +27,7 @@ impl Text {
         }
     }
 
-    /// A value under some labels.
+    /// Writes a value with its labels.
     pub(super) fn sample(&mut self, name: &str, labels: &[Label<'_>], value: impl Display) {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
@@ -39,7 +39,7 @@ impl Text {
         self.push(format_args!("{end} {value}\n"));
     }
 
-    /// A histogram under some labels; `unit` is how many of what was observed make one of what is told.
+    /// Writes a histogram with its labels. Observed values are divided by `unit`.
     pub(super) fn histogram(
         &mut self,
         metric: &Metric,
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn labels_are_escaped_and_histograms_add_up() {
-        let mut text = Text::default();
+        let mut text = Exposition::default();
         text.family(&REFUSALS);
         text.sample(REFUSALS.name, &[("a", "\"\\\n"), ("b", "")], 7);
         text.single(&SNAPSHOT, None::<u64>);

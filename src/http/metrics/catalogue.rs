@@ -1,17 +1,17 @@
-//! Every metric: its name, what kind it is, and what it says.
+//! The catalogue of metrics: name, kind and help text.
 
-/// How a metric's value moves.
+/// How the value of a metric changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// It only grows, from 0 at each start.
+pub(super) enum MetricKind {
+    /// Only increases, from 0 at each start.
     Counter,
-    /// It is what it is now.
+    /// The present value.
     Gauge,
-    /// How often values up to each bound were seen, from 0 at each start.
+    /// Observations up to each bound, from 0 at each start.
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -25,7 +25,7 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
     pub(super) help: &'static str,
 }
 
@@ -34,7 +34,7 @@ macro_rules! catalogue {
         $(
             #[doc = $help]
             pub(super) const $constant: Metric =
-                Metric { name: $name, kind: Kind::$kind, help: $help };
+                Metric { name: $name, kind: MetricKind::$kind, help: $help };
         )*
 
         /// All of them.
@@ -115,7 +115,7 @@ mod tests {
         for Metric { name, kind, help } in CATALOGUE {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
             assert!(name.starts_with("scimd_") || name.starts_with("process_"), "{name}");
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
             assert!(
                 help.len() > 10 && help.ends_with('.') && !help.contains('\n'),
                 "{name}: {help}"
