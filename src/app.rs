@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -400,5 +401,5 @@ fn boot_name() -> String {
     let mut bytes = [0; 4];
     // Without randomness, request ids may repeat between starts: no reason not to start.
     let _ = SysRng.try_fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&bytes)
 }

@@ -3,7 +3,7 @@
 //! The library is the whole appliance; the binary only parses the command line. Modules stand on
 //! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
 //!
-//! - ground: [`clock`], [`fold`], [`secret`], [`config`], [`logging`], [`metrics`];
+//! - ground: [`clock`], [`text`], [`secret`], [`config`], [`logging`], [`metrics`];
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`];
 //! - storage, bytes on disk: [`log`], [`store`];
 //! - service, what the service provider and its operators do: [`directory`], [`operator`];
@@ -12,10 +12,10 @@
 
 pub mod clock;
 pub mod config;
-pub mod fold;
 pub mod logging;
 pub mod metrics;
 pub mod secret;
+pub mod text;
 
 pub mod access;
 pub mod connection;

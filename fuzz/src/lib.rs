@@ -14,11 +14,11 @@ pub mod config;
 pub mod event;
 #[path = "../../src/connection/flat/mod.rs"]
 pub mod flat;
-#[path = "../../src/fold.rs"]
-pub mod fold;
 pub mod journal;
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;
+#[path = "../../src/text/mod.rs"]
+pub mod text;
 mod world;
 
 pub use world::{Kind, Sample, served, world};

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::change::Names;
-use crate::config::{self, Access, Config, Grant, derived_id, is_permission, nearest};
+use crate::config::{self, Access, Config, Grant, derived_id, is_permission};
 pub use crate::config::{PermissionSet, Role};
 use crate::scim::error::ScimError;
 use crate::scim::value::fold;
+use crate::text::{excerpt, nearest};
 
 /// How many characters of an unknown name an error repeats.
 const MAX_SHOWN: usize = 100;
@@ -246,7 +247,7 @@ fn listed(what: &str, word: &str, listed: &[String]) -> Result<String, ScimError
             true => Ok(word.to_owned()),
             false => Err(ScimError::invalid_value(format!(
                 "\"{}\" can't be a {what}; expected 1 to 64 of the characters a-z, 0-9 and _.",
-                shown(word)
+                excerpt(word, MAX_SHOWN)
             ))),
         };
     }
@@ -274,11 +275,10 @@ fn unknown<'a>(
             }
         },
     };
-    ScimError::invalid_value(format!("There is no {what} \"{}\"; {hint}", shown(called)))
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(MAX_SHOWN).collect::<String>().escape_debug().to_string()
+    ScimError::invalid_value(format!(
+        "There is no {what} \"{}\"; {hint}",
+        excerpt(called, MAX_SHOWN)
+    ))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::fmt;
 
 use super::catalogue::Catalogue;
 use crate::scim::error::ScimError;
+use crate::text::excerpt;
 
 /// One piece of access; what it names is in the catalogue, and named by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +200,6 @@ fn malformed(text: &str) -> ScimError {
     ScimError::invalid_value(format!(
         "\"{}\" is no entitlement; expected company:PERMISSION, workspace:NAME, or workspace:NAME followed \
          by :permission:PERMISSION, :set:PERMISSION_SET, :team:TEAM or :team:TEAM:PERMISSION.",
-        text.chars().take(100).collect::<String>().escape_debug()
+        excerpt(text, 100)
     ))
 }

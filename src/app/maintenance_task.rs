@@ -1,7 +1,6 @@
 //! Keeps the directory in order while it is served: a snapshot every so often, and an end to what is
 //! no longer kept.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use crate::clock::Stopwatch;
 use crate::config::{Retention, Store};
 use crate::directory::Directory;
 use crate::store::maintenance::RetentionPolicy;
+use crate::text::causes;
 
 /// How long a server that has just started is left alone.
 const START_PAUSE: Duration = Duration::from_secs(60);
@@ -59,9 +59,8 @@ fn keep_once(directory: &Directory, keeping: RetentionPolicy) -> bool {
             true
         }
         Err(error) => {
-            let cause = error.source().map(ToString::to_string);
             tracing::error!(
-                %error, cause, "no snapshot could be taken; it is tried again within the hour, and \
+                %error, cause = causes(&error), "no snapshot could be taken; it is tried again within the hour, and \
                  all else goes on: make room in the data folder, check the disk"
             );
             false

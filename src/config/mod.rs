@@ -38,7 +38,6 @@ pub use brake::{Brake, BrakeAction};
 pub use connection::{Compat, Connection, Method, OnInactiveCreate, Scope, UnknownMembers};
 pub use grant::{Grant, GroupName};
 pub use invalid::Invalid;
-pub use keyword::nearest;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{ConfigError, SYSTEM_FILE};

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::keyword;
 use super::reader::Section;
-use crate::fold::fold;
+use crate::text::{fold, nearest};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 100;
@@ -95,8 +95,9 @@ impl Taken {
 pub fn derived_id(names: &[&str]) -> String {
     let folded: Vec<_> = names.iter().map(|name| fold(name)).collect();
     let digest = Sha256::digest(folded.join("\u{0}").as_bytes());
-    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.chars().take(DERIVED_DIGITS).collect()
+    let mut digits = HEXLOWER.encode(&digest);
+    digits.truncate(DERIVED_DIGITS);
+    digits
 }
 
 /// The name of what a reference means, by name or id; an unknown one is noted with the nearest.
@@ -113,7 +114,7 @@ pub(super) fn resolve<T: Named>(
         return found.name().to_owned();
     }
     let names = || known.iter().map(Named::name);
-    let hint = match (keyword::nearest(text, names()), known.is_empty()) {
+    let hint = match (nearest(text, names()), known.is_empty()) {
         (Some(near), _) => format!("did you mean {near:?}?"),
         (None, true) => "the configuration has none".to_owned(),
         (None, false) => {
@@ -142,7 +143,7 @@ pub(super) fn permissions(
                 ),
             );
         } else if !listed.is_empty() && !listed.contains(permission) {
-            let hint = match keyword::nearest(permission, listed.iter().map(String::as_str)) {
+            let hint = match nearest(permission, listed.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("[access] lists {}", listed.join(", ")),
             };

@@ -14,7 +14,8 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::notes::Notes;
-use super::{Invalid, Problem, duration, keyword};
+use super::{Invalid, Problem, duration};
+use crate::text::nearest;
 
 /// A table that is being read.
 pub(super) struct Section<'n, 't> {
@@ -280,7 +281,7 @@ impl<'t> Section<'_, 't> {
         let unknown = table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
         for key in unknown {
             let path = join(&self.path, key.get_ref());
-            let hint = match keyword::nearest(key.get_ref(), self.known.iter().copied()) {
+            let hint = match nearest(key.get_ref(), self.known.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("known keys are {}", self.known.join(", ")),
             };

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -87,24 +88,16 @@ impl TokenDigest {
 
 impl Serialize for TokenDigest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        serializer.serialize_str(&hex)
+        serializer.serialize_str(&HEXLOWER.encode(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for TokenDigest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let hex = String::deserialize(deserializer)?;
-        let mut digest = [0; 32];
-        let pairs = hex.as_bytes().chunks(2).map(|pair| {
-            std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        });
-        let bytes: Option<Vec<u8>> = pairs.collect();
-        match bytes {
-            Some(bytes) if bytes.len() == digest.len() => digest.copy_from_slice(&bytes),
-            _ => return Err(serde::de::Error::custom("not a SHA-256 digest")),
-        }
-        Ok(Self(digest))
+        let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok();
+        let digest = bytes.and_then(|bytes| bytes.try_into().ok());
+        digest.map(Self).ok_or_else(|| serde::de::Error::custom("not a SHA-256 digest"))
     }
 }
 

@@ -3,7 +3,6 @@
 //! What the client reads and what the log says are two things: storage failures and bugs tell the
 //! client a request id at most.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -17,10 +16,11 @@ use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
+use crate::text::{excerpt, shorten};
 
 /// After how many seconds a connection may ask again whose changes are held: somebody has to look.
 const HELD_RETRY: &str = "60";
-/// How many bytes of a detail are sent.
+/// How many bytes of a detail are sent: it may repeat what the client sent, which may be long.
 const MAX_DETAIL: usize = 600;
 
 /// Why a request is not answered with what it asked for.
@@ -72,10 +72,9 @@ impl From<ScimError> for Failure {
 
 impl Failure {
     pub(super) fn no_route(path: &str) -> Self {
-        let path: String = path.chars().take(200).collect();
         Self::NotFound(format!(
             "There is nothing at \"{}\"; SCIM is served below {}.",
-            path.escape_debug(),
+            excerpt(path, 200),
             super::BASE_PATH
         ))
     }
@@ -201,7 +200,7 @@ impl Told {
         if let Some(scim_type) = self.scim_type {
             body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
         }
-        body.insert("detail".to_owned(), Value::from(shortened(&self.detail)));
+        body.insert("detail".to_owned(), Value::from(shorten(&self.detail, MAX_DETAIL)));
         Value::Object(body)
     }
 
@@ -253,15 +252,6 @@ impl Told {
             .with(RETRY_AFTER, "1"),
         }
     }
-}
-
-/// A sentence that may repeat what the client sent, which may be long.
-fn shortened(detail: &str) -> Cow<'_, str> {
-    if detail.len() <= MAX_DETAIL {
-        return Cow::Borrowed(detail);
-    }
-    let end = detail.floor_char_boundary(MAX_DETAIL);
-    Cow::Owned(format!("{}…", detail.get(..end).unwrap_or_default()))
 }
 
 /// The status of each keyword (RFC 7644, table 9 and section 7.5.2).

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+
 use super::Hash;
 
 /// A place in a journal: a change by its number, and its hash, which speaks for all before it.
@@ -17,22 +19,15 @@ impl Position {
     /// Reads `SEQUENCE:HASH`, as it is displayed; `None` if it is not like that.
     pub fn parse(text: &str) -> Option<Self> {
         let (sequence, hex) = text.split_once(':')?;
-        let digits = |text: &str, wanted: fn(&u8) -> bool| text.as_bytes().iter().all(wanted);
-        if hex.len() != 64 || !digits(hex, u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let mut hash = Hash::default();
-        for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        let sequence = sequence.parse().ok().filter(|_| digits(sequence, u8::is_ascii_digit))?;
+        let hash = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()?;
+        let is_number = sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let sequence = sequence.parse().ok().filter(|_| is_number)?;
         Some(Self { sequence, hash })
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.sequence)?;
-        self.hash.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}:{}", self.sequence, HEXLOWER.encode(&self.hash))
     }
 }

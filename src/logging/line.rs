@@ -4,7 +4,6 @@
 //! nor what a terminal takes for a command. In text a value that could be mistaken for more than one
 //! stands in quotes, with what is special escaped.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 
@@ -17,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Clock;
 use crate::config::Format;
+use crate::text::shorten;
 
 /// How many bytes of a value are logged.
 const MAX_VALUE: usize = 1024;
@@ -103,7 +103,7 @@ impl Fields {
 
     /// Adds a text.
     fn text(&mut self, name: &str, value: &str) {
-        let value = &*cut(value);
+        let value = &*shorten(value, MAX_VALUE);
         match self.format {
             _ if name == "message" => self.message(value),
             Format::Text => {
@@ -116,7 +116,7 @@ impl Fields {
     /// Adds something as it shows itself: in quotes only where it could be mistaken.
     fn shown(&mut self, name: &str, value: &str) {
         if self.format == Format::Text && name != "message" && value.bytes().all(is_unmistakable) {
-            self.plain(name, cut(value));
+            self.plain(name, shorten(value, MAX_VALUE));
         } else {
             self.text(name, value);
         }
@@ -157,14 +157,6 @@ fn write_json_member(name: &str, text: &str, line: &mut String) {
         } else {
             line.push(character);
         }
-    }
-}
-
-/// A text, cut where it is too long.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.get(..text.floor_char_boundary(MAX_VALUE)) {
-        Some(begin) if text.len() > MAX_VALUE => Cow::Owned(format!("{begin}…")),
-        _ => Cow::Borrowed(text),
     }
 }
 
@@ -269,6 +261,6 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let text = json["text"].as_str().unwrap();
         assert_eq!((text.chars().count(), text.ends_with('…')), (513, true));
-        assert_eq!(cut(&"x".repeat(MAX_VALUE)), "x".repeat(MAX_VALUE));
+        assert_eq!(shorten(&"x".repeat(MAX_VALUE), MAX_VALUE), "x".repeat(MAX_VALUE));
     }
 }

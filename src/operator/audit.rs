@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;
 use crate::store::change_log::ChangeLog;
+use crate::text::with_causes;
 
 /// How many changes one part tells of.
 const CHANGES: usize = 2_000;
@@ -160,7 +162,7 @@ impl From<Frame> for AuditEntry {
     fn from(frame: Frame) -> Self {
         let Frame { sequence, hash, head: Head { time, actor, event, details }, .. } = frame;
         let actor = actor.into();
-        let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = HEXLOWER.encode(&hash);
         Self {
             sequence,
             time,
@@ -201,7 +203,7 @@ impl AuditVerification {
     pub fn fault(&mut self, error: &LogError) {
         self.faults += 1;
         if self.told.len() < FAULTS {
-            self.told.push(super::with_causes(error));
+            self.told.push(with_causes(error));
         }
     }
 

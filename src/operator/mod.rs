@@ -7,7 +7,6 @@ pub mod audit;
 pub mod brake;
 pub mod resource;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::directory::{
 use crate::event::Actor;
 use crate::store::check::Check;
 use crate::store::snapshot::VerifiedSnapshot;
+use crate::text::with_causes;
 use brake::BrakeInfo;
 use resource::{ResourceKind, ResourceView};
 
@@ -303,12 +303,6 @@ fn generated(outcome: Result<GeneratedToken, DirectoryError>) -> OperatorReply {
         },
         Err(error) => failed(error),
     }
-}
-
-/// An error and its causes as one line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn failed(error: DirectoryError) -> OperatorReply {

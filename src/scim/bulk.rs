@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::error::{ScimError, ScimType};
+use super::json::take_member;
 
 /// The URN of bulk answers.
 pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
@@ -83,13 +84,13 @@ impl BulkRequest {
     ///
     /// `invalidSyntax` or `invalidValue`; `tooMany` for more than [`MAX_OPERATIONS`].
     pub fn parse(mut body: Map<String, Value>) -> Result<Self, ScimError> {
-        let fail_on_errors = match take(&mut body, "failOnErrors") {
+        let fail_on_errors = match take_member(&mut body, "failOnErrors") {
             None => None,
             Some(value) => Some(count(&value).ok_or_else(|| {
                 ScimError::invalid_value("\"failOnErrors\" must be a whole number above 0.")
             })?),
         };
-        let Some(Value::Array(operations)) = take(&mut body, "Operations") else {
+        let Some(Value::Array(operations)) = take_member(&mut body, "Operations") else {
             return Err(ScimError::invalid_syntax("\"Operations\" must be an array."));
         };
         if operations.len() > MAX_OPERATIONS {
@@ -114,11 +115,6 @@ impl BulkRequest {
     }
 }
 
-fn take(body: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    let key = body.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
-    body.shift_remove(&key).filter(|value| !value.is_null())
-}
-
 fn count(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
 }
@@ -128,7 +124,7 @@ impl Operation {
         let Value::Object(mut members) = operation else {
             return Err("must be an object".to_owned());
         };
-        let mut text = |name: &str| match take(&mut members, name) {
+        let mut text = |name: &str| match take_member(&mut members, name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(format!("must have a text as \"{name}\"")),
@@ -152,7 +148,7 @@ impl Operation {
             }
             _ => {}
         }
-        let data = match take(&mut members, "data") {
+        let data = match take_member(&mut members, "data") {
             Some(Value::Object(data)) => data,
             None if method == Method::Delete => Map::new(),
             _ => return Err("must have an object as \"data\"".to_owned()),

@@ -15,6 +15,25 @@ use super::error::ScimError;
 /// How deep objects and arrays may be nested.
 pub const MAX_DEPTH: usize = 32;
 
+/// Takes a member out of an object, in any letter case; `None` if it is missing or null.
+pub(crate) fn take_member(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
+    object.shift_remove(&key).filter(|value| !value.is_null())
+}
+
+/// Returns the value of a member of an object, in any letter case.
+pub(crate) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Returns the value of a member of an object, in any letter case, for changing it.
+pub(crate) fn member_mut<'a>(
+    object: &'a mut Map<String, Value>,
+    name: &str,
+) -> Option<&'a mut Value> {
+    object.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 /// Reads a body that must be one JSON object.
 ///
 /// # Errors

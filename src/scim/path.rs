@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::attribute::{Attribute, Held, Returned, Type};
 use super::schema::{Extension, ResourceType};
+use crate::text::excerpt;
 
 /// How many characters of what is unknown an error repeats.
 const MAX_SHOWN: usize = 100;
@@ -205,8 +206,7 @@ fn within<'a>(
 
 /// The clause that says that a resource type has no such attribute.
 pub(super) fn unknown(resource_type: &ResourceType, text: &str) -> String {
-    let shown: String = text.chars().take(MAX_SHOWN).collect();
-    format!("{} has no attribute \"{}\"", resource_type.name, shown.escape_debug())
+    format!("{} has no attribute \"{}\"", resource_type.name, excerpt(text, MAX_SHOWN))
 }
 
 /// Splits a path into the extension that it names, if it does, and the rest. A dot after the URN

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Number, Value};
 
-pub use crate::fold::fold;
+pub use crate::text::fold;
 
 /// Compares two numbers by their exact values, whole or not: 2⁵³ + 1 is greater than 2⁵³ as a
 /// decimal, and 1 equals 1.0.

@@ -8,6 +8,7 @@ use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
 use crate::log::local::{ChainReport, LogFiles};
+use crate::text::with_causes;
 
 /// How many faults of one kind are told in full.
 const TOLD: usize = 20;
@@ -43,8 +44,7 @@ impl Check {
 
     /// Notes an error with all that caused it.
     pub fn error(&mut self, error: &dyn Error) {
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        self.fault(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+        self.fault(with_causes(error));
     }
 }
 

@@ -36,6 +36,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use crate::event::Head;
 use crate::log::LogError;
@@ -101,7 +102,7 @@ pub enum StoreError {
 impl StoreError {
     /// The record at a key is not what was stored.
     pub fn damaged(key: &[u8]) -> Self {
-        Self::Damaged { key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+        Self::Damaged { key: HEXLOWER.encode(key) }
     }
 
     fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

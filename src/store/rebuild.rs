@@ -3,7 +3,6 @@
 //! It is built beside the old one and takes its place only when it is whole, so that a stop at any
 //! moment leaves either.
 
-use std::error::Error as _;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -17,6 +16,7 @@ use super::snapshot::{self, Snapshot};
 use super::snapshots::{Snapshots, sync_folder};
 use crate::log::local::LogFiles;
 use crate::log::{Position, Write};
+use crate::text::causes;
 
 /// How many writes are put into the database at once.
 const STEP: usize = 5_000;
@@ -167,7 +167,7 @@ pub(super) fn compact(
     let snapshot = match built {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            tracing::error!(%error, cause = ?error.source(), "the database could not be compacted");
+            tracing::error!(%error, cause = causes(&error), "the database could not be compacted");
             return Ok(engine);
         }
     };

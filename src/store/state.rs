@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use super::check::Check;
 use super::database::Database;
@@ -153,7 +154,7 @@ impl State {
     fn compare(&self, check: &mut Check) -> Result<(), StoreError> {
         let engine = &self.database.engine;
         let fault = |key: &[u8], check: &mut Check| {
-            let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let key = HEXLOWER.encode(key);
             check.fault(format!(
                 "memory and database differ at key {key}; restart scimd, which rebuilds the database"
             ));

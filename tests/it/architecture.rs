@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
     ("config", 0),
-    ("fold", 0),
     ("logging", 0),
     ("metrics", 0),
     ("secret", 0),
+    ("text", 0),
     ("access", 1),
     ("connection", 1),
     ("event", 1),

@@ -21,6 +21,7 @@ mod read;
 
 use serde_json::{Map, Value};
 
+use crate::scim::json::take_member;
 use crate::scim::schemas::user::USER;
 
 pub use form::Form;
@@ -31,26 +32,10 @@ const PERMISSIONS: &str = "permissions";
 const CREATED_AT: &str = "createdAt";
 const LAST_SIGN_IN_AT: &str = "lastSignInAt";
 
-/// The value of a member of an object, in any letter case, taken out; `None` if it is null.
-fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
-    let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
-    object.shift_remove(&key).filter(|value| !value.is_null())
-}
-
-/// The value of a member of an object, in any letter case.
-fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-/// The same, to be changed.
-fn member_mut<'a>(object: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Value> {
-    object.iter_mut().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
 /// Adds elements to a list that is a member of an object, and makes it if there is none. What is
 /// no list stays what it is, for whoever reads the object next to complain about.
 fn append(object: &mut Map<String, Value>, name: &str, elements: Vec<Value>) {
-    let list = match take(object, name) {
+    let list = match take_member(object, name) {
         None => Value::Array(elements),
         Some(Value::Array(mut list)) => {
             list.extend(elements);

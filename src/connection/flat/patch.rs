@@ -4,14 +4,14 @@ use serde_json::{Map, Value, json};
 
 use super::permissions::Access;
 use super::read::listed;
-use super::{
-    CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, leads_to, local, member, member_mut, take,
-};
+use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, leads_to, local};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
+use crate::scim::json::{member, member_mut, take_member};
 use crate::scim::patch::{Op, PatchRequest};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER};
+use crate::text::excerpt;
 
 /// What the body of a PATCH means.
 ///
@@ -121,20 +121,20 @@ impl Translator<'_> {
 fn without_path(operation: &mut Map<String, Value>) -> Result<(), ScimError> {
     let word = member(operation, "op").and_then(Value::as_str).unwrap_or_default();
     let removes = word.trim().eq_ignore_ascii_case(Op::Remove.as_str());
-    take(operation, "path");
+    take_member(operation, "path");
     if !removes {
         if let Some(value) = member_mut(operation, "value") {
             *value = json!({PERMISSIONS: value.take()});
         }
         return Ok(());
     }
-    if take(operation, "value").is_some() {
+    if take_member(operation, "value").is_some() {
         return Err(ScimError::invalid_value(format!(
             "A remove of \"{PERMISSIONS}\" takes all of them, and no \"value\"; to keep some, replace \
              \"{PERMISSIONS}\" by those."
         )));
     }
-    take(operation, "op");
+    take_member(operation, "op");
     operation.insert("op".to_owned(), json!(Op::Replace.as_str()));
     operation.insert("value".to_owned(), json!({PERMISSIONS: null}));
     Ok(())
@@ -153,6 +153,6 @@ fn check_whole(path: &str) -> Result<(), ScimError> {
     Err(ScimError::invalid_path(format!(
         "\"{}\" can't be changed on its own: send \"{PERMISSIONS}\" whole, or change \"{ROLES}\" and \
          \"{ENTITLEMENTS}\".",
-        path.chars().take(100).collect::<String>().escape_debug()
+        excerpt(path, 100)
     )))
 }

@@ -3,15 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::permissions::Access;
-use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, member, take};
+use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
 use crate::scim::exchange::Exchange;
+use crate::scim::json::{member, take_member};
 use crate::scim::schema::{ResourceType, Schema};
 use crate::scim::schemas::common::SCHEMAS;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES};
 use crate::scim::validate::{Validated, validate};
 use crate::scim::value::is_assigned;
+use crate::text::excerpt;
 
 /// What the body of a POST or PUT means.
 ///
@@ -44,7 +46,7 @@ fn check_new(body: &Map<String, Value>) -> Result<(), ScimError> {
     match member(body, "userName").and_then(Value::as_str) {
         Some(name) if !is_address(name) => Err(ScimError::invalid_value(format!(
             "\"userName\" must be an e-mail address, such as \"ada@example.com\", and not \"{}\".",
-            name.chars().take(100).collect::<String>().escape_debug()
+            excerpt(name, 100)
         ))),
         _ => Ok(()),
     }
@@ -69,10 +71,10 @@ pub(super) fn translate(
     body: &mut Map<String, Value>,
 ) -> Result<Vec<String>, ScimError> {
     // They are the service provider's, and ignored as all that is read-only.
-    take(body, CREATED_AT);
-    take(body, LAST_SIGN_IN_AT);
+    take_member(body, CREATED_AT);
+    take_member(body, LAST_SIGN_IN_AT);
     let mut unknown = Vec::new();
-    if let Some(permissions) = take(body, PERMISSIONS) {
+    if let Some(permissions) = take_member(body, PERMISSIONS) {
         let access = Access::read(catalogue, permissions)?;
         append(body, ROLES, access.roles);
         append(body, ENTITLEMENTS, access.entitlements);
@@ -88,10 +90,10 @@ fn department(
     resource_type: &ResourceType,
     body: &mut Map<String, Value>,
 ) -> Result<(), ScimError> {
-    let given = take(body, DEPARTMENT);
+    let given = take_member(body, DEPARTMENT);
     let schema = resource_type.extension(ENTERPRISE_USER).map(|extension| &extension.schema);
     let mut urns = schema.into_iter().flat_map(Schema::urns);
-    let mut extension = match urns.find_map(|urn| take(body, urn)) {
+    let mut extension = match urns.find_map(|urn| take_member(body, urn)) {
         None => Map::new(),
         Some(Value::Object(extension)) => extension,
         // For whoever reads the body next to complain about.
@@ -100,7 +102,7 @@ fn department(
             return Ok(());
         }
     };
-    let own = take(&mut extension, DEPARTMENT);
+    let own = take_member(&mut extension, DEPARTMENT);
     if let Some(given) = given.or(own) {
         extension.insert(DEPARTMENT.to_owned(), listed(catalogue, given)?);
     }

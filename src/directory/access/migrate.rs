@@ -17,6 +17,7 @@ use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::ROLES;
 use crate::store::{Read, keys};
+use crate::text::excerpt;
 
 /// How many changes wait for the disk at once.
 const STEP: usize = 256;
@@ -225,8 +226,7 @@ pub(crate) fn align(
 }
 
 fn piece(attribute: &Attribute, text: &str) -> String {
-    let text: String = text.chars().take(200).collect();
-    format!("{} \"{}\"", attribute.name, text.escape_debug())
+    format!("{} \"{}\"", attribute.name, excerpt(text, 200))
 }
 
 /// Who has access that is gone.

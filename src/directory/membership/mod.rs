@@ -24,6 +24,7 @@ use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::{Read, StoreError, keys};
+use crate::text::excerpt;
 
 /// How many groups may stand between a member and the topmost group that it belongs to, all told.
 const MAX_ANCESTORS: usize = 10_000;
@@ -279,10 +280,9 @@ pub(crate) fn named(members: &[Value], unknown: UnknownMembers) -> Result<Vec<Na
 }
 
 fn no_member(value: &str) -> ScimError {
-    let value: String = value.chars().take(64).collect();
     ScimError::invalid_value(format!(
         "There is no resource with the id \"{}\" that could be a member.",
-        value.escape_debug()
+        excerpt(value, 64)
     ))
 }
 

@@ -3,6 +3,7 @@
 //! A cursor holds all that is needed to go on, and a code that only this directory can make: one that
 //! was altered, or that belongs to another query, is none.
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -46,7 +47,7 @@ impl Cursors {
             Position::Offset(offset) => body[1..9].copy_from_slice(&offset.to_le_bytes()),
         }
         let code = self.code(query, &body);
-        body.iter().chain(&code).map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&[&body[..], &code].concat())
     }
 
     /// The position that a cursor of that query means.
@@ -64,7 +65,8 @@ impl Cursors {
     }
 
     fn try_read(&self, query: &str, cursor: &str) -> Option<Position> {
-        let bytes = from_hex(cursor)?;
+        let bytes = HEXLOWER_PERMISSIVE.decode(cursor.as_bytes()).ok()?;
+        let bytes: [u8; BODY_BYTES + CODE_BYTES] = bytes.try_into().ok()?;
         let (body, code) = bytes.split_at_checked(BODY_BYTES)?;
         let genuine: bool = self.code(query, body).ct_eq(code).into();
         let id: [u8; 16] = body.get(1..)?.try_into().ok()?;
@@ -80,16 +82,6 @@ impl Cursors {
         let whole: [u8; 32] = parts.finalize().into();
         whole.first_chunk().copied().unwrap_or_default()
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 2 * (BODY_BYTES + CODE_BYTES) || !text.is_ascii() {
-        return None;
-    }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
+use crate::text::excerpt;
 
 /// A resource, as the answer to a request.
 #[derive(Clone, Debug)]
@@ -155,8 +156,7 @@ pub(crate) fn parse_id(
 
 fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
     // What is no id of ours may be anything: it is not repeated in full.
-    let id: String = id.chars().take(64).collect();
-    DirectoryError::NotFound { kind: resource_type.name.clone(), id: id.escape_debug().to_string() }
+    DirectoryError::NotFound { kind: resource_type.name.clone(), id: excerpt(id, 64).to_string() }
 }
 
 /// Finds a resource in any state.

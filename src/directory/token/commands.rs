@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -73,7 +74,7 @@ impl Command for GenerateToken {
         })?;
         let secret = TokenSecret::from_random(random);
         let token = Token {
-            id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: HEXLOWER.encode(&id),
             connection: self.connection.clone(),
             created: tx.now(),
             expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),

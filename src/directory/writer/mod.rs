@@ -28,6 +28,7 @@ use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
 use crate::store::overlay::Overlay;
 use crate::store::{Change, Conflict, StoreError, Write};
+use crate::text::causes;
 
 /// How many commands may wait.
 const QUEUE: usize = 1_024;
@@ -379,12 +380,6 @@ fn report(error: &StoreError) {
     if matches!(error, StoreError::Stopped | StoreError::Full { .. }) {
         return;
     }
-    let mut causes = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
     let reading = match error {
         StoreError::Journal(_) => "goes on",
         _ => {
@@ -392,7 +387,7 @@ fn report(error: &StoreError) {
         }
     };
     tracing::error!(
-        %error, cause = causes.join(": "), reading,
+        %error, cause = causes(error), reading,
         "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
     );
 }

@@ -17,6 +17,7 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
 use crate::scim::resource::ResourceId;
+use crate::text::excerpt;
 
 /// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
 /// each other in any order; they run in an order in which what they refer to is there.
@@ -73,7 +74,7 @@ fn prepare(
         Err(Failure::Directory(DirectoryError::Invalid(error))) => Operation::Refused(error),
         Err(_) => Operation::Refused(ScimError::invalid_value(format!(
             "There is no endpoint \"/{}\".",
-            operation.endpoint.chars().take(100).collect::<String>().escape_debug()
+            excerpt(&operation.endpoint, 100)
         ))),
     }
 }

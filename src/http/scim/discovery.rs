@@ -10,6 +10,7 @@ use crate::http::router::Action;
 use crate::scim::discovery;
 use crate::scim::query::{PageLimits, Parameters};
 use crate::scim::schema::Registry;
+use crate::text::excerpt;
 
 /// Every answer of the discovery endpoints.
 pub(in crate::http) struct Discovery {
@@ -94,10 +95,9 @@ impl Discovery {
         };
         match body {
             Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
-            None => Err(Failure::NotFound(format!(
-                "There is no such entry: \"{}\".",
-                id.chars().take(200).collect::<String>().escape_debug()
-            ))),
+            None => {
+                Err(Failure::NotFound(format!("There is no such entry: \"{}\".", excerpt(id, 200))))
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::event::Actor;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
+use crate::text::excerpt;
 
 /// A request that passed the gate and has a route.
 pub(super) struct Call<'a> {
@@ -62,7 +63,7 @@ impl<'a> Call<'a> {
             }
             (Some(name), Compat::Strict) => Err(ScimError::invalid_syntax(format!(
                 "No schema knows the attribute \"{}\".",
-                name.chars().take(200).collect::<String>().escape_debug()
+                excerpt(name, 200)
             ))
             .into()),
         }

@@ -17,6 +17,7 @@ use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{self, PageRequest, Parameters, Query, Start};
 use crate::scim::schema::ResourceType;
+use crate::text::excerpt;
 
 /// The methods that these endpoints have.
 const ALLOWED: &str = "GET, HEAD";
@@ -75,7 +76,7 @@ impl<'a> Listing<'a> {
             Failure::NotFound(format!(
                 "There is no {} with the id \"{}\".",
                 self.resource_type.name,
-                id.chars().take(200).collect::<String>().escape_debug()
+                excerpt(id, 200)
             ))
         })?;
         let projection = query::projection(self.resource_type, parameters)?;

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use data_encoding::HEXUPPER;
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -186,7 +187,7 @@ pub fn fingerprint(cert_pem: &Path) -> Result<String, TlsError> {
     let leaf =
         chain.first().ok_or_else(|| TlsError::NoCertificate { path: cert_pem.to_owned() })?;
     let pairs: Vec<String> =
-        Sha256::digest(leaf.as_ref()).iter().map(|byte| format!("{byte:02X}")).collect();
+        Sha256::digest(leaf.as_ref()).iter().map(|&byte| HEXUPPER.encode(&[byte])).collect();
     Ok(pairs.join(":"))
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -154,7 +155,7 @@ impl Reader {
         if more > 0 {
             return Err(damaged(path, "something follows its end"));
         }
-        let hex = self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = HEXLOWER.encode(&self.hash.finalize());
         Ok((self.bytes, hex))
     }
 }

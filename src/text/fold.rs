@@ -1,13 +1,13 @@
-//! When two texts are one name.
+//! The form in which two spellings of one name are equal.
 
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// `text` in the form in which values are compared when letter case does not matter.
+/// Returns `text` in the form in which values are compared when letter case does not matter.
 ///
-/// Lower case, character by character, in Unicode normal form C: `É` as one character, or as `E`
-/// and an accent, is one name. Folding twice changes nothing.
+/// The form is lower case, character by character, in Unicode normal form C: `É` written as one
+/// character, or as `E` and an accent, gives one result. Folding twice changes nothing.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
