@@ -149,7 +149,7 @@ impl<'a> Trail<'a> {
         }
         let mut after = None;
         loop {
-            match self.ask(AuditQuery::Namesakes { name: user.to_owned(), after })? {
+            match self.ask(AuditQuery::NameHistory { name: user.to_owned(), after })? {
                 AuditReply::Accounts { ids, reached, whole } => {
                     accounts.extend(ids);
                     after = Some(reached);

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 
 pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
-pub use audit::query::{Namesakes, Wanted};
+pub use audit::query::{ChangeFilter, NameHistory};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use error::DirectoryError;
 pub use maintenance::Restored;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
-use crate::directory::{Namesakes, Wanted};
+use crate::directory::{ChangeFilter, NameHistory};
 use crate::event::{Actor, Details, Head};
 use crate::log::local::ChainReport;
 use crate::log::{Frame, LogError, Position};
@@ -58,7 +58,7 @@ pub enum AuditQuery {
         count: usize,
     },
     /// The ids of accounts that had a name, by the next part behind a change.
-    Namesakes {
+    NameHistory {
         /// The name, in any letter case.
         name: String,
         /// The change; `None` for the beginning.
@@ -234,8 +234,8 @@ pub fn answer(
     match ask {
         AuditQuery::Behind { after, sought } => behind(trail, after, &sought.into()),
         AuditQuery::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
-        AuditQuery::Namesakes { name, after } => {
-            namesakes(trail, &Namesakes::new(registry, &name), after)
+        AuditQuery::NameHistory { name, after } => {
+            namesakes(trail, &NameHistory::new(registry, &name), after)
         }
         AuditQuery::Head => Ok(AuditReply::Head(trail.end().to_string())),
         AuditQuery::Verify { anchors } => {
@@ -248,7 +248,7 @@ pub fn answer(
     }
 }
 
-impl From<AuditFilter> for Wanted {
+impl From<AuditFilter> for ChangeFilter {
     fn from(AuditFilter { since, accounts, notes }: AuditFilter) -> Self {
         let accounts = accounts.iter().filter_map(|id| ResourceId::parse(id)).collect();
         Self { since, accounts, notes }
@@ -258,7 +258,7 @@ impl From<AuditFilter> for Wanted {
 fn behind(
     trail: &dyn ChangeLog,
     after: Option<u64>,
-    wanted: &Wanted,
+    wanted: &ChangeFilter,
 ) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
     let mut reached = match after {
@@ -276,7 +276,7 @@ fn behind(
 }
 
 /// Behind which change those stand that are wanted.
-fn beginning(trail: &dyn ChangeLog, wanted: &Wanted) -> Result<u64, StoreError> {
+fn beginning(trail: &dyn ChangeLog, wanted: &ChangeFilter) -> Result<u64, StoreError> {
     let begin = trail.begin()?.sequence;
     Ok(match wanted.since {
         Some(since) => trail.before(since)?.max(begin),
@@ -305,7 +305,7 @@ fn look(
 fn up_to(
     trail: &dyn ChangeLog,
     upto: Option<u64>,
-    wanted: &Wanted,
+    wanted: &ChangeFilter,
     count: usize,
 ) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
@@ -332,7 +332,7 @@ fn up_to(
 
 fn namesakes(
     trail: &dyn ChangeLog,
-    namesakes: &Namesakes,
+    namesakes: &NameHistory,
     after: Option<u64>,
 ) -> Result<AuditReply, StoreError> {
     let end = trail.end().sequence;
@@ -342,7 +342,7 @@ fn namesakes(
     };
     let mut ids: Vec<ResourceId> = Vec::new();
     look(trail, &mut reached, |frame| {
-        if let Some(id) = namesakes.in_change(&frame)
+        if let Some(id) = namesakes.holder_in(&frame)
             && !ids.contains(&id)
         {
             ids.push(id);

@@ -20,7 +20,7 @@ impl Directory {
 
 /// The changes that somebody wants to see.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ChangeFilter {
     /// Those made at this moment or later.
     pub since: Option<Timestamp>,
     /// Those that concern one of these accounts, also as members of a group; all if there is none.
@@ -29,7 +29,7 @@ pub struct Wanted {
     pub notes: bool,
 }
 
-impl Wanted {
+impl ChangeFilter {
     /// Whether a change is one of them.
     pub fn takes(&self, frame: &Frame) -> bool {
         let concerns = |frame: &Frame| {
@@ -49,7 +49,7 @@ impl Wanted {
 }
 
 /// Finds out who had a name, by what changes say.
-pub struct Namesakes {
+pub struct NameHistory {
     accounts: Vec<Account>,
 }
 
@@ -63,7 +63,7 @@ struct Account {
     name: String,
 }
 
-impl Namesakes {
+impl NameHistory {
     /// Those accounts whose name this was, in any letter case.
     pub fn new(registry: &Registry, name: &str) -> Self {
         let types = registry.resource_types().iter().filter(|one| one.is_account);
@@ -76,7 +76,7 @@ impl Namesakes {
     }
 
     /// The one who had the name when a change was made, or got or lost it with that.
-    pub fn in_change(&self, frame: &Frame) -> Option<ResourceId> {
+    pub fn holder_in(&self, frame: &Frame) -> Option<ResourceId> {
         let event = &frame.head.event;
         self.accounts.iter().find_map(|account| {
             let write = frame.writes.iter().find(|write| account.key.as_ref() == Some(&write.key));
