@@ -151,7 +151,7 @@ impl Reloader {
         let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
         let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
-        self.directory.adopt(settings, move |directory| {
+        self.directory.change_settings(settings, move |directory| {
             let directory = Arc::new(directory);
             let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
             let context =

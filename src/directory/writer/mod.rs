@@ -22,7 +22,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::token::table::TokenTable;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
-use crate::directory::writer::settings_change::Adoption;
+use crate::directory::writer::settings_change::SettingsChange;
 use crate::directory::{Settings, Shared};
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
@@ -46,7 +46,7 @@ pub(crate) enum WriterMessage {
     /// Make a change.
     Run(Box<dyn QueuedJob>),
     /// Go by other settings from here on.
-    Adopt(Box<Adoption>),
+    ChangeSettings(Box<SettingsChange>),
 }
 
 impl WriterMessage {
@@ -54,7 +54,7 @@ impl WriterMessage {
     pub(crate) fn fail(self, error: DirectoryError) {
         match self {
             Self::Run(job) => job.fail(error),
-            Self::Adopt(adoption) => adoption.fail(error),
+            Self::ChangeSettings(settings_change) => settings_change.fail(error),
         }
     }
 }
@@ -262,21 +262,23 @@ impl Writer {
     fn take(&mut self, first: WriterMessage) {
         let mut next = Some(first);
         let mut jobs = Vec::new();
-        let adoption = loop {
+        let settings_change = loop {
             match next {
                 Some(WriterMessage::Run(job)) => {
                     self.shared.counted.waiting.take_one();
                     jobs.push(job);
                 }
-                Some(WriterMessage::Adopt(adoption)) => break Some(adoption),
+                Some(WriterMessage::ChangeSettings(settings_change)) => {
+                    break Some(settings_change);
+                }
                 None => break None,
             }
             next = if jobs.len() < GROUP { self.orders.try_recv().ok() } else { None };
         };
         self.commit(jobs);
-        if let Some(adoption) = adoption {
+        if let Some(settings_change) = settings_change {
             let mut settings = Arc::clone(&self.settings);
-            adoption.run(&self.shared, &mut settings, |keep| self.carry_out(keep));
+            settings_change.run(&self.shared, &mut settings, |keep| self.carry_out(keep));
             self.settings = settings;
         }
     }

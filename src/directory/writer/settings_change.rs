@@ -18,7 +18,7 @@ use crate::directory::{Directory, Settings, Shared};
 type Publish = Box<dyn FnOnce(Directory) + Send>;
 
 /// New settings on their way to the writer.
-pub(crate) struct Adoption {
+pub(crate) struct SettingsChange {
     next: Directory,
     publish: Publish,
     reply: oneshot::Sender<Result<(), DirectoryError>>,
@@ -33,7 +33,7 @@ impl Directory {
     ///
     /// `AccessInUse` if accounts hold access that the new catalogue does not know: then all stays as it is,
     /// and `publish` is not called. `Storage`, `Stopped`.
-    pub fn adopt(
+    pub fn change_settings(
         &self,
         settings: Settings,
         publish: impl FnOnce(Self) + Send + 'static,
@@ -44,15 +44,15 @@ impl Directory {
             settings: Arc::new(settings),
             writer: Arc::clone(&self.writer),
         };
-        let adoption = Adoption { next, publish: Box::new(publish), reply };
-        if self.writer.send(WriterMessage::Adopt(Box::new(adoption))).is_err() {
+        let settings_change = SettingsChange { next, publish: Box::new(publish), reply };
+        if self.writer.send(WriterMessage::ChangeSettings(Box::new(settings_change))).is_err() {
             return Err(DirectoryError::Stopped);
         }
         answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
 }
 
-impl Adoption {
+impl SettingsChange {
     /// `keep` puts on disk which names accounts may hold from here on, before any account can hold a new one.
     pub(crate) fn run(
         self,
@@ -153,7 +153,7 @@ mod tests {
         let (tell, told) = channel();
         std::thread::scope(|scope| {
             let adopting = scope.spawn(|| {
-                directory.adopt(settings(), move |next| {
+                directory.change_settings(settings(), move |next| {
                     // A change that comes while the settings change is already one too late for the old ones.
                     tell.send(next).unwrap();
                 })
