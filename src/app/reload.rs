@@ -181,7 +181,7 @@ impl Reloader {
         while old_requests() && go_on() && watch.elapsed() < request_timeout + OLD_REQUESTS_GRACE {
             std::thread::sleep(OLD_REQUESTS_EVERY);
         }
-        match self.directory.follow_catalogue(UnknownAccess::Refuse, &go_on) {
+        match self.directory.migrate_accounts(UnknownAccess::Refuse, &go_on) {
             Ok(()) => go_on(),
             Err(error) => {
                 tracing::error!(

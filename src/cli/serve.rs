@@ -38,7 +38,7 @@ impl Serve {
             true => UnknownAccess::Drop,
             false => UnknownAccess::Refuse,
         };
-        directory.follow_catalogue(unknown, &|| true)?;
+        directory.migrate_accounts(unknown, &|| true)?;
         let certificate = app::certificate(config, None)?;
         drop(patience);
         let serving = Serving { config: config.clone(), directory, certificate, socket, levels };

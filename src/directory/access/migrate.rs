@@ -36,7 +36,7 @@ pub enum UnknownAccess {
 }
 
 /// Accounts whose access is not as a catalogue has it.
-pub(crate) struct Outdated {
+pub(crate) struct OutdatedAccounts {
     /// The names that it has.
     names: Names,
     /// The names that all accounts were in line with before.
@@ -45,11 +45,11 @@ pub(crate) struct Outdated {
     accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
 }
 
-impl Outdated {
+impl OutdatedAccounts {
     /// What accounts may hold from here on until all have followed; `None` if that is no more than before.
-    pub(crate) fn either(&self) -> Option<Keep> {
+    pub(crate) fn either(&self) -> Option<SaveNames> {
         let names = Names::clone(&self.before).joined(&self.names);
-        (names != *self.before).then_some(Keep { names })
+        (names != *self.before).then_some(SaveNames { names })
     }
 }
 
@@ -72,7 +72,7 @@ impl Directory {
     /// # Errors
     ///
     /// `AccessInUse`, naming what is unknown and who has it; then nothing has changed. `Storage`.
-    pub fn follow_catalogue(
+    pub fn migrate_accounts(
         &self,
         unknown: UnknownAccess,
         go_on: &dyn Fn() -> bool,
@@ -83,7 +83,7 @@ impl Directory {
         if let Some(either) = outdated.either() {
             self.submit_in_turn(Actor::System, either).wait()?;
         }
-        let Outdated { names, before, accounts } = outdated;
+        let OutdatedAccounts { names, before, accounts } = outdated;
         for (resource_type, outdated) in &accounts {
             if !outdated.is_empty() {
                 tracing::info!(
@@ -102,14 +102,14 @@ impl Directory {
                             (Arc::clone(resource_type), Arc::clone(&before));
                         self.submit_in_turn(
                             Actor::System,
-                            Follow { resource_type, id: *id, before },
+                            MigrateAccount { resource_type, id: *id, before },
                         )
                     })
                     .collect();
                 pending.into_iter().try_for_each(followed_if_there)?;
             }
         }
-        self.submit_in_turn(Actor::System, Keep { names }).wait()
+        self.submit_in_turn(Actor::System, SaveNames { names }).wait()
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn check(
     state: &dyn Read,
     settings: &Settings,
     unknown: UnknownAccess,
-) -> Result<Option<Outdated>, DirectoryError> {
+) -> Result<Option<OutdatedAccounts>, DirectoryError> {
     let names = Names::of(&settings.catalogue);
     let before: Option<Names> =
         state.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
@@ -147,7 +147,7 @@ pub(crate) fn check(
             Ok((Arc::clone(resource_type), outdated))
         })
         .collect::<Result<_, DirectoryError>>()?;
-    Ok(Some(Outdated { names, before: Arc::new(before), accounts }))
+    Ok(Some(OutdatedAccounts { names, before: Arc::new(before), accounts }))
 }
 
 /// The accounts of a type whose access is not as the catalogue has it.
@@ -158,14 +158,14 @@ fn outdated(
     unknown: UnknownAccess,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
     let mut outdated = Vec::new();
-    let mut in_use = InUse::default();
+    let mut in_use = UnknownInUse::default();
     let mut problem = Ok(());
     state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
         let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
             let stored = StoredResource::new(id, stored::decode_scanned(state, key, &value)?);
             let mut account = stored::attributes(resource_type, &stored)?;
             let previous = account.clone();
-            let gone = align(resource_type, before, &mut account);
+            let gone = rewrite_access(resource_type, before, &mut account);
             let name = account.display(resource_type).unwrap_or_default();
             gone.iter().for_each(|piece| in_use.note(piece, name));
             if account != previous {
@@ -188,7 +188,7 @@ fn outdated(
 
 /// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
 /// and told.
-pub(crate) fn align(
+pub(crate) fn rewrite_access(
     resource_type: &ResourceType,
     before: &Names,
     account: &mut Resource,
@@ -231,11 +231,11 @@ fn piece(attribute: &Attribute, text: &str) -> String {
 
 /// Who has access that is gone.
 #[derive(Default)]
-pub(crate) struct InUse {
+pub(crate) struct UnknownInUse {
     pieces: BTreeMap<String, (usize, Vec<String>)>,
 }
 
-impl InUse {
+impl UnknownInUse {
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
@@ -267,13 +267,13 @@ impl InUse {
 }
 
 /// Brings one account in line with the catalogue.
-struct Follow {
+struct MigrateAccount {
     resource_type: Arc<ResourceType>,
     id: ResourceId,
     before: Arc<Names>,
 }
 
-impl Command for Follow {
+impl Command for MigrateAccount {
     type Output = ();
 
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
@@ -281,7 +281,7 @@ impl Command for Follow {
         let present = stored::find(tx, resource_type, self.id)?;
         let previous = stored::attributes(resource_type, &present)?;
         let mut account = previous.clone();
-        align(resource_type, &self.before, &mut account);
+        rewrite_access(resource_type, &self.before, &mut account);
         // A client may have been faster.
         if account == previous {
             return Ok(());
@@ -297,11 +297,11 @@ impl Command for Follow {
 }
 
 /// Remembers the names that accounts may hold.
-pub(crate) struct Keep {
+pub(crate) struct SaveNames {
     names: Names,
 }
 
-impl Command for Keep {
+impl Command for SaveNames {
     type Output = ();
 
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {

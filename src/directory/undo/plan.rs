@@ -11,7 +11,7 @@ use super::Undo;
 use super::report::{Action, Row, UndoReport};
 use super::trail::{Item, Trail};
 use crate::access::Names;
-use crate::directory::access::migrate::{InUse, UnknownAccess, align};
+use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::{Resource, ResourceId};
@@ -72,7 +72,7 @@ impl Planned {
     ) -> Result<(StoredResource, Resource, Vec<String>), StoreError> {
         let (stored, mut attributes) = self.read(value)?;
         let gone = match self.resource_type.is_account {
-            true => align(&self.resource_type, names, &mut attributes),
+            true => rewrite_access(&self.resource_type, names, &mut attributes),
             false => Vec::new(),
         };
         Ok((stored, attributes, gone))
@@ -153,7 +153,7 @@ pub(super) fn plan(
         asked,
         plan: Plan { records: Vec::new(), ties: Vec::new(), names: kept.unwrap_or(present_names) },
         rows: BTreeMap::new(),
-        in_use: InUse::default(),
+        in_use: UnknownInUse::default(),
     };
     let records = std::mem::take(&mut trail.records);
     let ties = std::mem::take(&mut trail.ties);
@@ -205,7 +205,7 @@ struct Planner<'a> {
     asked: &'a Undo,
     plan: Plan,
     rows: BTreeMap<ResourceId, Row>,
-    in_use: InUse,
+    in_use: UnknownInUse,
 }
 
 impl Planner<'_> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::directory::access::migrate::{self, Keep, UnknownAccess};
+use crate::directory::access::migrate::{self, SaveNames, UnknownAccess};
 use crate::directory::error::DirectoryError;
 use crate::directory::writer::WriterMessage;
 use crate::directory::{Directory, Settings, Shared};
@@ -27,7 +27,7 @@ pub(crate) struct SettingsChange {
 impl Directory {
     /// Has other settings hold from here on; `publish` gets the directory under them, on the writer's
     /// thread, before any later change is made. Accounts still have to follow the catalogue:
-    /// [`Directory::follow_catalogue`].
+    /// [`Directory::migrate_accounts`].
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl SettingsChange {
         self,
         shared: &Shared,
         settings: &mut Arc<Settings>,
-        keep: impl FnOnce(Keep) -> Result<(), DirectoryError>,
+        keep: impl FnOnce(SaveNames) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
         let checked = migrate::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
