@@ -44,7 +44,7 @@ pub use resource::delete::Delete;
 pub use resource::patch::Patch;
 pub use resource::replace::Replace;
 pub use rules::ConnectionRules;
-pub use stats::Figures;
+pub use stats::DirectoryStats;
 pub use stored::StoredResource;
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
 pub use token::table::InvalidToken;
@@ -63,7 +63,7 @@ use crate::store::Store;
 use audit::denied::DeniedLog;
 use brake::Brakes;
 use query::cursor::Cursors;
-use stats::Counted;
+use stats::DirectoryCounters;
 use token::table::TokenTable;
 use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
 
@@ -104,7 +104,7 @@ pub(crate) struct Shared {
     denied: DeniedLog,
     cursors: Cursors,
     brakes: Brakes,
-    counted: Counted,
+    counted: DirectoryCounters,
 }
 
 impl Directory {
@@ -119,7 +119,7 @@ impl Directory {
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
         let (denied, brakes) = (DeniedLog::default(), Brakes::new());
-        let counted = Counted::new();
+        let counted = DirectoryCounters::new();
         let shared = Arc::new(Shared { store, tokens, denied, cursors, brakes, counted });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);

@@ -9,22 +9,22 @@ use crate::store::stats::StoreStats;
 const GROUPS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// What the directory counts.
-pub(crate) struct Counted {
+pub(crate) struct DirectoryCounters {
     /// Commands that the writer has not taken yet.
     pub(crate) waiting: Gauge,
     /// How many changes each group had.
     pub(crate) groups: Histogram,
 }
 
-impl Counted {
+impl DirectoryCounters {
     pub(crate) fn new() -> Self {
         Self { waiting: Gauge::default(), groups: Histogram::new(GROUPS) }
     }
 }
 
-/// Figures of the moment.
+/// DirectoryStats of the moment.
 #[derive(Clone, Debug)]
-pub struct Figures {
+pub struct DirectoryStats {
     /// Whether changes can be made.
     pub writable: bool,
     /// Commands that the writer has not taken yet.
@@ -40,14 +40,14 @@ pub struct Figures {
 
 impl Directory {
     /// The figures. Not for a thread that drives asynchronous tasks: files are looked at.
-    pub fn figures(&self) -> Figures {
+    pub fn stats(&self) -> DirectoryStats {
         let state = self.shared.store.as_ref();
         let kept = self.registry().resource_types().iter().filter(|kept| kept.tag != 0);
         let resources = kept.filter_map(|resource_type| {
             let total = stored::total(state, resource_type).ok()?;
             Some((resource_type.endpoint.clone(), total))
         });
-        Figures {
+        DirectoryStats {
             writable: self.is_writable(),
             waiting: self.shared.counted.waiting.value(),
             groups: self.shared.counted.groups.counts(),

@@ -24,7 +24,7 @@ use super::router::{Action, ROUTES};
 use super::server::{self, Counts};
 use super::{ScimService, respond};
 use crate::connection::token::Token;
-use crate::directory::Figures;
+use crate::directory::DirectoryStats;
 use exposition::Exposition;
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -78,7 +78,7 @@ impl MetricsService {
         self.requests(&mut text);
         self.denials(&mut text);
         connections(&self.service.connections, &mut text);
-        storage(&context.directory.figures(), &mut text);
+        storage(&context.directory.stats(), &mut text);
         brakes(&context, &mut text);
         self.expiry(&context, &mut text);
         self.process(&mut text);
@@ -199,7 +199,7 @@ fn connections(counts: &Counts, text: &mut Exposition) {
     }
 }
 
-fn storage(figures: &Figures, text: &mut Exposition) {
+fn storage(figures: &DirectoryStats, text: &mut Exposition) {
     text.single(&catalogue::WRITER_WAITING, Some(figures.waiting));
     text.family(&catalogue::COMMIT_CHANGES);
     text.histogram(&catalogue::COMMIT_CHANGES, &[], &figures.groups, 1.0);
