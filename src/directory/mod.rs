@@ -92,13 +92,13 @@ pub struct Settings {
 ///
 /// Dropping the last one lets the writer finish what waits.
 pub struct Directory {
-    shared: Arc<Shared>,
+    shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
     writer: Arc<WriterHandle>,
 }
 
 /// What the doors and the writer both use, whatever the settings.
-pub(crate) struct Shared {
+pub(crate) struct DirectoryCore {
     store: Arc<dyn Store>,
     tokens: TokenTable,
     denied: DeniedLog,
@@ -120,7 +120,7 @@ impl Directory {
         let cursors = Cursors::new(&store.identity());
         let (denied, brakes) = (DeniedLog::default(), Brakes::new());
         let counted = DirectoryCounters::new();
-        let shared = Arc::new(Shared { store, tokens, denied, cursors, brakes, counted });
+        let shared = Arc::new(DirectoryCore { store, tokens, denied, cursors, brakes, counted });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::directory::audit::denied::{DeniedLog, DeniedRequest};
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
-use crate::directory::{Settings, Shared};
+use crate::directory::{DirectoryCore, Settings};
 use crate::event::{Actor, Details, Event, Reason};
 use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
@@ -60,7 +60,7 @@ pub struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(crate) fn new(
         pending: &'a Overlay<'_>,
-        shared: &'a Shared,
+        shared: &'a DirectoryCore,
         settings: &'a Settings,
         actor: &'a Actor,
         now: Timestamp,

@@ -23,7 +23,7 @@ use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::token::table::TokenTable;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::writer::settings_change::SettingsChange;
-use crate::directory::{Settings, Shared};
+use crate::directory::{DirectoryCore, Settings};
 use crate::event::{Actor, Head};
 use crate::scim::error::{ScimError, ScimType};
 use crate::store::overlay::Overlay;
@@ -106,7 +106,7 @@ pub(crate) trait QueuedJob: Send {
     fn run(
         &mut self,
         pending: &Overlay<'_>,
-        shared: &Shared,
+        shared: &DirectoryCore,
         settings: &Arc<Settings>,
     ) -> Vec<Change>;
     /// Answers, now that what the command relied on is on disk.
@@ -140,7 +140,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
     fn run(
         &mut self,
         pending: &Overlay<'_>,
-        shared: &Shared,
+        shared: &DirectoryCore,
         settings: &Arc<Settings>,
     ) -> Vec<Change> {
         if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
@@ -200,7 +200,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
 
 /// The writer thread's side.
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
     orders: Receiver<WriterMessage>,
 }
@@ -208,7 +208,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the thread.
     pub(crate) fn start(
-        shared: Arc<Shared>,
+        shared: Arc<DirectoryCore>,
         settings: Arc<Settings>,
     ) -> Result<WriterHandle, DirectoryError> {
         let (sender, orders) = sync_channel(QUEUE);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::directory::access::migrate::{self, SaveNames, UnknownAccess};
 use crate::directory::error::DirectoryError;
 use crate::directory::writer::WriterMessage;
-use crate::directory::{Directory, Settings, Shared};
+use crate::directory::{Directory, DirectoryCore, Settings};
 
 /// What is done with the directory under the new settings, before anything else is.
 type Publish = Box<dyn FnOnce(Directory) + Send>;
@@ -56,7 +56,7 @@ impl SettingsChange {
     /// `keep` puts on disk which names accounts may hold from here on, before any account can hold a new one.
     pub(crate) fn run(
         self,
-        shared: &Shared,
+        shared: &DirectoryCore,
         settings: &mut Arc<Settings>,
         keep: impl FnOnce(SaveNames) -> Result<(), DirectoryError>,
     ) {
