@@ -4,9 +4,9 @@
 //! relies on has changed meanwhile; if something has, all is read again. An undo can be undone.
 
 mod apply;
+mod history;
 mod plan;
 mod report;
-mod trail;
 
 #[cfg(test)]
 mod laws;
@@ -23,9 +23,9 @@ use crate::directory::writer::MAX_COMMAND_BYTES;
 use crate::event::Actor;
 use crate::store::{StoreError, keys};
 use apply::{Apply, Outcome};
+use history::ChangedItems;
 use plan::Plan;
 pub use report::{Action, Row, UndoReport};
-use trail::Trail;
 
 /// How often what is to be undone is read again because it has changed.
 const ATTEMPTS: usize = 5;
@@ -104,12 +104,12 @@ impl Directory {
     /// Reads what has changed, and works out what an undo does.
     fn plan_undo(&self, asked: &Undo) -> Result<(Plan, UndoReport), DirectoryError> {
         let store = self.shared.store.as_ref();
-        let trail = Trail::read(store, asked.since).map_err(|error| match error {
+        let changed = ChangedItems::read(store, asked.since).map_err(|error| match error {
             StoreError::Folder(reason) => DirectoryError::Unfit(reason),
             other => other.into(),
         })?;
         if let Some(connection) = &asked.connection
-            && !trail.has(connection)
+            && !changed.has(connection)
         {
             return Err(DirectoryError::Unfit(format!(
                 "connection {connection} has changed nothing since {}",
@@ -119,7 +119,7 @@ impl Directory {
         let kept = store.get(keys::CATALOGUE)?;
         let names = kept.and_then(|names| serde_json::from_slice(&names).ok());
         let names = names.unwrap_or_else(|| Names::of(self.catalogue()));
-        plan::plan(trail, self.registry(), names, asked)
+        plan::plan(changed, self.registry(), names, asked)
     }
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Undo;
+use super::history::{ChangedItems, Item};
 use super::report::{Action, Row, UndoReport};
-use super::trail::{Item, Trail};
 use crate::access::Names;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
@@ -143,25 +143,25 @@ impl Plan {
 /// `AccessInUse` for access that accounts had and the catalogue does not know, unless it is dropped;
 /// `Storage`.
 pub(super) fn plan(
-    mut trail: Trail,
+    mut changed: ChangedItems,
     registry: &Registry,
     present_names: Names,
     asked: &Undo,
 ) -> Result<(Plan, UndoReport), DirectoryError> {
-    let kept = trail.names.take().and_then(|names| serde_json::from_slice(&names).ok());
+    let kept = changed.names.take().and_then(|names| serde_json::from_slice(&names).ok());
     let mut planner = Planner {
         asked,
         plan: Plan { records: Vec::new(), ties: Vec::new(), names: kept.unwrap_or(present_names) },
         rows: BTreeMap::new(),
         in_use: UnknownInUse::default(),
     };
-    let records = std::mem::take(&mut trail.records);
-    let ties = std::mem::take(&mut trail.ties);
+    let records = std::mem::take(&mut changed.records);
+    let ties = std::mem::take(&mut changed.ties);
     for (key, item) in &records {
         if let Some(Kind::Record(tag, id)) = keys::kind(key)
             && let Some(resource_type) = registry.by_tag(tag)
         {
-            planner.record(&trail, resource_type, id, item)?;
+            planner.record(&changed, resource_type, id, item)?;
         }
     }
     let groups: Vec<&Arc<ResourceType>> =
@@ -169,7 +169,7 @@ pub(super) fn plan(
     let mut back_and_out = [0, 0];
     for (key, item) in ties {
         if let Some(Kind::Member(group, member)) = keys::kind(&key)
-            && let Some(back) = planner.tie(&trail, group, member, item)
+            && let Some(back) = planner.tie(&changed, group, member, item)
         {
             let [all_back, all_out] = &mut back_and_out;
             *if back { all_back } else { all_out } += 1;
@@ -190,8 +190,8 @@ pub(super) fn plan(
     let report = UndoReport {
         since: asked.since,
         connection: asked.connection.clone(),
-        before: trail.before,
-        upto: trail.upto,
+        before: changed.before,
+        upto: changed.upto,
         done: false,
         resources,
         members_back,
@@ -211,7 +211,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn record(
         &mut self,
-        trail: &Trail,
+        changed: &ChangedItems,
         resource_type: &Arc<ResourceType>,
         id: ResourceId,
         item: &Item,
@@ -246,10 +246,10 @@ impl Planner<'_> {
         };
         let mut row = row(resource_type, id, attributes);
         if let Some(connection) = &self.asked.connection {
-            if !trail.by(item, connection) {
+            if !changed.by(item, connection) {
                 return Ok(());
             }
-            row.also_changed_by = trail.others(item, connection);
+            row.also_changed_by = changed.others(item, connection);
             if !row.also_changed_by.is_empty() {
                 row.action = Action::Skip;
                 self.rows.insert(id, row);
@@ -272,7 +272,7 @@ impl Planner<'_> {
     /// Whether a membership comes back or ends, if it does either.
     fn tie(
         &mut self,
-        trail: &Trail,
+        changed: &ChangedItems,
         group: ResourceId,
         member: ResourceId,
         item: Item,
@@ -284,10 +284,10 @@ impl Planner<'_> {
         if let Some(connection) = &self.asked.connection {
             // The name that is shown follows the member.
             back?;
-            if !trail.by(&item, connection) {
+            if !changed.by(&item, connection) {
                 return None;
             }
-            let others = trail.others(&item, connection);
+            let others = changed.others(&item, connection);
             if !others.is_empty() {
                 let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Skip));
                 row.also_changed_by.extend(others);

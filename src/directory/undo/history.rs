@@ -21,7 +21,7 @@ pub(super) struct Item {
     pub(super) was: Option<Bytes>,
     /// Its value after the last change that was read.
     pub(super) is: Option<Bytes>,
-    /// Who changed what is in it, by their places in [`Trail::actors`].
+    /// Who changed what is in it, by their places in [`ChangedItems::actors`].
     by: Vec<usize>,
     /// The highest version that a record had.
     pub(super) version: u64,
@@ -42,7 +42,7 @@ struct Print {
 }
 
 /// What became of the directory since a moment.
-pub(super) struct Trail {
+pub(super) struct ChangedItems {
     /// The last change before the moment.
     pub(super) before: u64,
     /// The last change that was read.
@@ -56,7 +56,7 @@ pub(super) struct Trail {
     actors: Vec<String>,
 }
 
-impl Trail {
+impl ChangedItems {
     /// Reads what became of the directory since a moment. Nobody has to wait for it.
     ///
     /// # Errors
