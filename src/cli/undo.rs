@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::operator::{OperatorClient, unexpected};
 use super::{output, time_arg};
 use crate::config::Config;
-use crate::directory::{Action, Row, UndoReport};
+use crate::directory::{UndoAction, UndoReport, UndoRow};
 use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
@@ -61,24 +61,24 @@ fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
          memberships come back, {} end.",
         report.before,
         report.upto,
-        count(Action::Restore),
-        count(Action::Revert),
-        count(Action::Remove),
+        count(UndoAction::Restore),
+        count(UndoAction::Revert),
+        count(UndoAction::Remove),
         report.members_back,
         report.members_out,
     ))?;
-    if count(Action::Remove) > 0 {
+    if count(UndoAction::Remove) > 0 {
         output::note(&format!(
             "CAREFUL: {} users and groups were created since {}; undoing that {} them.",
-            count(Action::Remove),
+            count(UndoAction::Remove),
             report.since,
             if dry_run { "DELETES" } else { "has DELETED" },
         ))?;
     }
-    if count(Action::Skip) > 0 {
+    if count(UndoAction::Skip) > 0 {
         output::note(&format!(
             "{} were also changed by others and stay as they are; without --connection they go back, too.",
-            count(Action::Skip)
+            count(UndoAction::Skip)
         ))?;
     }
     if report.members_without_end > 0 {
@@ -90,12 +90,12 @@ fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-fn row(row: &Row) -> [String; 5] {
+fn row(row: &UndoRow) -> [String; 5] {
     let what = match row.action {
-        Action::Restore => "comes back",
-        Action::Revert => "changes back",
-        Action::Remove => "IS REMOVED",
-        Action::Skip => "stays",
+        UndoAction::Restore => "comes back",
+        UndoAction::Revert => "changes back",
+        UndoAction::Remove => "IS REMOVED",
+        UndoAction::Skip => "stays",
     };
     let mut details = row.changes.clone();
     let members = [(row.members_back, "come back"), (row.members_out, "leave")];

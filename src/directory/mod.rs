@@ -49,7 +49,7 @@ pub use stored::StoredResource;
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
 pub use token::table::InvalidToken;
 pub use transaction::{Command, Transaction};
-pub use undo::{Action, Row, Undo, UndoReport};
+pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
 pub use verify::verify;
 
 use crate::access::Catalogue;

@@ -25,7 +25,7 @@ use crate::store::{StoreError, keys};
 use apply::{Apply, Outcome};
 use history::ChangedItems;
 use plan::Plan;
-pub use report::{Action, Row, UndoReport};
+pub use report::{UndoAction, UndoReport, UndoRow};
 
 /// How often what is to be undone is read again because it has changed.
 const ATTEMPTS: usize = 5;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Undo;
 use super::history::{ChangedItems, Item};
-use super::report::{Action, Row, UndoReport};
+use super::report::{UndoAction, UndoReport, UndoRow};
 use crate::access::Names;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
@@ -182,7 +182,7 @@ pub(super) fn plan(
             in_use.sentence("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
         ));
     }
-    let mut resources: Vec<Row> = rows.into_values().collect();
+    let mut resources: Vec<UndoRow> = rows.into_values().collect();
     resources.sort_by(|a, b| {
         (a.action, &a.kind, &a.name, &a.id).cmp(&(b.action, &b.kind, &b.name, &b.id))
     });
@@ -204,7 +204,7 @@ pub(super) fn plan(
 struct Planner<'a> {
     asked: &'a Undo,
     plan: Plan,
-    rows: BTreeMap<ResourceId, Row>,
+    rows: BTreeMap<ResourceId, UndoRow>,
     in_use: UnknownInUse,
 }
 
@@ -231,8 +231,8 @@ impl Planner<'_> {
         let target =
             item.was.as_ref().map(|was| planned.target(was, &self.plan.names)).transpose()?;
         let (action, changes, attributes) = match (&target, &present) {
-            (Some((_, target, _)), None) => (Action::Restore, Vec::new(), target),
-            (None, Some((_, present))) => (Action::Remove, Vec::new(), present),
+            (Some((_, target, _)), None) => (UndoAction::Restore, Vec::new(), target),
+            (None, Some((_, present))) => (UndoAction::Remove, Vec::new(), present),
             (Some((was, target, _)), Some((is, present))) => {
                 let mut changes = differences(resource_type, present, target);
                 let (old, new) = (is.record.manager(), was.record.manager());
@@ -240,7 +240,7 @@ impl Planner<'_> {
                     let shown = |name: Option<&str>| name.unwrap_or("none").to_owned();
                     changes.push(format!("connection: {} -> {}", shown(old), shown(new)));
                 }
-                (Action::Revert, changes, target)
+                (UndoAction::Revert, changes, target)
             }
             (None, None) => return Ok(()),
         };
@@ -251,7 +251,7 @@ impl Planner<'_> {
             }
             row.also_changed_by = changed.others(item, connection);
             if !row.also_changed_by.is_empty() {
-                row.action = Action::Skip;
+                row.action = UndoAction::Skip;
                 self.rows.insert(id, row);
                 return Ok(());
             }
@@ -262,7 +262,7 @@ impl Planner<'_> {
             gone.iter().for_each(|piece| self.in_use.note(piece, name));
         }
         // What it was is gone from the catalogue: without that it is what it is.
-        if row.action != Action::Revert || !row.changes.is_empty() {
+        if row.action != UndoAction::Revert || !row.changes.is_empty() {
             self.rows.insert(id, row);
             self.plan.records.push(planned);
         }
@@ -289,7 +289,8 @@ impl Planner<'_> {
             }
             let others = changed.others(&item, connection);
             if !others.is_empty() {
-                let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Skip));
+                let row =
+                    self.rows.entry(group).or_insert_with(|| unnamed(group, UndoAction::Skip));
                 row.also_changed_by.extend(others);
                 row.also_changed_by.sort();
                 row.also_changed_by.dedup();
@@ -299,10 +300,10 @@ impl Planner<'_> {
         let Item { was, is, reached, .. } = item;
         self.plan.ties.push(Tie { group, member, was, is, reached });
         if let Some(back) = back {
-            let row = self.rows.entry(group).or_insert_with(|| unnamed(group, Action::Revert));
-            if row.action == Action::Skip {
+            let row = self.rows.entry(group).or_insert_with(|| unnamed(group, UndoAction::Revert));
+            if row.action == UndoAction::Skip {
                 // Its attributes stay, and these members don't.
-                row.action = Action::Revert;
+                row.action = UndoAction::Revert;
             }
             *if back { &mut row.members_back } else { &mut row.members_out } += 1;
         }
@@ -329,17 +330,17 @@ impl Planner<'_> {
     }
 }
 
-fn row(resource_type: &ResourceType, id: ResourceId, attributes: &Resource) -> Row {
+fn row(resource_type: &ResourceType, id: ResourceId, attributes: &Resource) -> UndoRow {
     let name = resource_type.name_attribute().and_then(|name| attributes.get(&name.name)?.as_str());
-    Row {
+    UndoRow {
         kind: resource_type.name.to_ascii_lowercase(),
         name: name.unwrap_or_default().to_owned(),
-        ..unnamed(id, Action::Revert)
+        ..unnamed(id, UndoAction::Revert)
     }
 }
 
-fn unnamed(id: ResourceId, action: Action) -> Row {
-    Row {
+fn unnamed(id: ResourceId, action: UndoAction) -> UndoRow {
+    UndoRow {
         kind: String::new(),
         id: id.to_string(),
         name: String::new(),

@@ -18,7 +18,7 @@ pub struct UndoReport {
     /// Whether it was done.
     pub done: bool,
     /// The users and groups that it concerns.
-    pub resources: Vec<Row>,
+    pub resources: Vec<UndoRow>,
     /// How many memberships come back.
     pub members_back: u64,
     /// How many memberships end.
@@ -30,7 +30,7 @@ pub struct UndoReport {
 /// What becomes of one user or group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Row {
+pub struct UndoRow {
     /// Its resource type in lower case.
     pub kind: String,
     /// Its id.
@@ -38,7 +38,7 @@ pub struct Row {
     /// The name by which it is known.
     pub name: String,
     /// What becomes of it.
-    pub action: Action,
+    pub action: UndoAction,
     /// Which attributes change back, and to what where that is short.
     pub changes: Vec<String>,
     /// How many members of a group come back.
@@ -52,7 +52,7 @@ pub struct Row {
 /// What becomes of a user or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum UndoAction {
     /// It was deleted and comes back, under the same id.
     Restore,
     /// It says again what it said, or has the members again that it had.
@@ -65,12 +65,12 @@ pub enum Action {
 
 impl UndoReport {
     /// Of how many users and groups that becomes.
-    pub fn count(&self, action: Action) -> usize {
+    pub fn count(&self, action: UndoAction) -> usize {
         self.resources.iter().filter(|row| row.action == action).count()
     }
 
     /// How many users and groups it changes.
     pub fn changed(&self) -> usize {
-        self.resources.len() - self.count(Action::Skip)
+        self.resources.len() - self.count(UndoAction::Skip)
     }
 }
