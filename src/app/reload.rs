@@ -14,7 +14,10 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
-use super::{server_limits, settings, site_info, supervisor, tell_of_missing_tokens};
+use super::listen::server_limits;
+use super::serve::warn_of_missing_tokens;
+use super::settings::{settings, site_info, vocabulary};
+use super::supervisor;
 use crate::access::Names;
 use crate::clock::Stopwatch;
 use crate::config::{Config, PublicUrl};
@@ -80,7 +83,7 @@ impl Reloader {
         let watch = Stopwatch::start();
         match self.reload() {
             Ok(kept) => {
-                tell_of_missing_tokens(&self.config, &self.directory);
+                warn_of_missing_tokens(&self.config, &self.directory);
                 for key in kept {
                     tracing::warn!(
                         key,
@@ -109,7 +112,7 @@ impl Reloader {
     /// What is wrong with it. Then nothing has changed.
     fn reload(&mut self) -> Result<Vec<&'static str>> {
         let mut config = Config::find(self.config.file.as_deref())?;
-        super::vocabulary(&config)?;
+        vocabulary(&config)?;
         let kept = keep_fixed(&mut config, &self.config);
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;

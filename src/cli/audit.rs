@@ -117,7 +117,7 @@ impl<'a> Trail<'a> {
         }
         let files = match &self.files {
             Some(files) => files,
-            None => self.files.insert(app::trail(self.config)?),
+            None => self.files.insert(app::change_log(self.config)?),
         };
         Ok(audit::answer(files, &self.registry, ask)?)
     }

@@ -1,0 +1,84 @@
+//! Where the server listens: the address for clients, and the one for metrics.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, Limits};
+use crate::http::metrics::MetricsService;
+use crate::http::server;
+
+/// How long a client that asks for metrics may take for each step.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Listens on the configured address, or on the socket that was passed.
+///
+/// # Errors
+///
+/// The address can't be listened on; a socket that was passed would show plain text to the network.
+pub(super) async fn listen(
+    config: &Config,
+    socket: Option<std::net::TcpListener>,
+) -> Result<TcpListener> {
+    let address = config.listen.address;
+    let Some(socket) = socket else {
+        return bind(address).await;
+    };
+    let passed = socket.local_addr()?;
+    if !config.listen.tls && !passed.ip().to_canonical().is_loopback() {
+        bail!(
+            "systemd passes a socket on {passed}, and listen.tls is false, which is allowed on a loopback \
+             address only; remove `tls = false`, or change ListenStream= in the socket unit"
+        );
+    }
+    if passed != address {
+        tracing::info!(%passed, configured = %address, "the socket that systemd passes is served, not listen.address");
+    }
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket)?)
+}
+
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}; is it taken, or not this machine's?"))
+}
+
+/// Serves metrics until dropped; without a listener it never ends and does nothing.
+pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<MetricsService>) {
+    if let Some(listener) = listener {
+        let limits = server::Limits {
+            max_connections: 32,
+            max_connections_per_address: 32,
+            handshake_timeout: METRICS_TIMEOUT,
+            header_timeout: METRICS_TIMEOUT,
+            // Longer than from one look to the next.
+            idle_timeout: METRICS_TIMEOUT * 12,
+            write_timeout: METRICS_TIMEOUT,
+            drain_timeout: METRICS_TIMEOUT,
+            max_header_bytes: 8192,
+        };
+        let never = std::future::pending();
+        let terms = Arc::new(ArcSwap::from_pointee(server::ListenerConfig { tls: None, limits }));
+        let _ = server::serve(listener, terms, Arc::new(monitor), never).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// The limits of a listener, as the configuration has them.
+pub(super) fn server_limits(limits: &Limits) -> server::Limits {
+    server::Limits {
+        max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        handshake_timeout: limits.handshake_timeout,
+        header_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        write_timeout: limits.request_timeout,
+        drain_timeout: limits.drain_timeout,
+        max_header_bytes: limits.max_header_bytes,
+    }
+}

@@ -1,0 +1,177 @@
+//! Serving: starts the parts, runs them until a signal, and stops them in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result};
+use arc_swap::ArcSwap;
+use data_encoding::HEXLOWER;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::certificate::Certificate;
+use super::listen::{bind, listen, serve_metrics, server_limits};
+use super::reload::{self, LiveConfig, Reloader};
+use super::settings::{endpoint, site_info};
+use super::{expiry_warnings, maintenance_task, supervisor};
+use crate::admin::socket::AdminSocket;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::http::ScimService;
+use crate::http::metrics::MetricsService;
+use crate::http::server::{self, Drained};
+use crate::logging::LevelSwitch;
+use crate::operator::OperatorContext;
+
+/// What is served, and where.
+pub struct Serving {
+    /// The configuration at the start.
+    pub config: Config,
+    /// The directory, in line with it.
+    pub directory: Directory,
+    /// The certificate; `None` for plain text.
+    pub certificate: Option<Certificate>,
+    /// A socket to serve instead of one that is bound here.
+    pub socket: Option<std::net::TcpListener>,
+    /// How much is logged.
+    pub levels: LevelSwitch,
+}
+
+/// What serving runs in.
+pub struct Host {
+    runtime: Runtime,
+    hangup: Signal,
+}
+
+impl Host {
+    /// Made before anything that takes time: from here on SIGHUP no longer ends the process, but is a reload
+    /// once it serves.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no threads, or takes no handler.
+    pub fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("can't start the runtime")?;
+        let entered = runtime.enter();
+        let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
+        drop(entered);
+        Ok(Self { runtime, hangup })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; `ready` is called once nothing can keep requests from being taken.
+///
+/// # Errors
+///
+/// The address or the admin socket can't be listened on.
+pub fn serve(
+    host: Host,
+    serving: Serving,
+    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
+) -> Result<()> {
+    let Host { runtime, hangup } = host;
+    runtime.block_on(run(serving, hangup, ready))?;
+    // What is still running holds the directory; it ends with the runtime, and the directory is closed
+    // in order by whoever lets go of it last.
+    drop(runtime);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn run(
+    serving: Serving,
+    hangup: Signal,
+    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
+) -> Result<()> {
+    let Serving { config, directory, certificate, socket, levels } = serving;
+    let directory = Arc::new(directory);
+    let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
+    let listener = listen(&config, socket).await?;
+    let address = listener.local_addr()?;
+    let metrics = match config.metrics.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let admin = AdminSocket::bind(&config.data_dir)?;
+
+    let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+    let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
+    let context = OperatorContext { directory: Arc::clone(&directory), site: site_info(&config) };
+    let live = LiveConfig {
+        door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
+        context: Arc::new(ArcSwap::from_pointee(context)),
+        listener: Arc::new(ArcSwap::from_pointee(terms)),
+    };
+    tracing::info!(%address, endpoint = endpoint(&config), "listening");
+    if let Some(certificate) = &certificate {
+        certificate.tell("the certificate is shown");
+    }
+    // Only now, when nothing can keep us from serving: a token that is made is shown.
+    tokio::task::block_in_place(|| ready(&config, &directory, certificate.as_ref()))?;
+    warn_of_missing_tokens(&config, &directory);
+    supervisor::ready(&format!("serving on {address}"));
+
+    let stopping = Arc::new(AtomicBool::new(false));
+    let reloader = Reloader {
+        directory: Arc::clone(&directory),
+        certificate,
+        levels,
+        live: live.clone(),
+        stopping: Arc::clone(&stopping),
+        config: config.clone(),
+    };
+    let stop = async {
+        let signal = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        stopping.store(true, Ordering::Relaxed);
+        live.door.begin_stop();
+        tracing::info!("{signal}: answering open requests, then stopping");
+        supervisor::stopping(live.listener.load().limits.drain_timeout);
+    };
+    let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
+    let monitor = MetricsService::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
+    let drained = tokio::select! {
+        drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
+        () = door.log_denials() => Drained::Complete,
+        () = serve_metrics(metrics, monitor) => Drained::Complete,
+        () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
+        () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
+        () = reload::keep_up(reloader, hangup) => Drained::Complete,
+        () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
+        () = expiry_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
+    };
+    door.flush_denials();
+    if let Drained::Cut(connections) = drained {
+        tracing::warn!(connections, "some connections did not end in time and were cut");
+    }
+    Ok(())
+}
+
+/// Warns in the log of each connection that has no valid token.
+pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
+    for name in config.connections.keys() {
+        if directory.valid_tokens(name).is_empty() {
+            tracing::warn!(
+                connection = name,
+                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
+            );
+        }
+    }
+}
+
+/// A short name for this start of the process.
+fn boot_name() -> String {
+    let mut bytes = [0; 4];
+    // Without randomness, request ids may repeat between starts: no reason not to start.
+    let _ = SysRng.try_fill_bytes(&mut bytes);
+    HEXLOWER.encode(&bytes)
+}
