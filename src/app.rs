@@ -11,7 +11,10 @@ mod settings;
 mod supervisor;
 
 pub use certificate::{Certificate, certificate, self_signed};
-pub use data_folder::{change_log, new_identity, open_directory, verify, verify_trail};
+pub use data_folder::{
+    change_log, check_exists, new_identity, open_directory, open_directory_read_only, verify,
+    verify_trail,
+};
 pub use serve::{Host, Serving, serve};
 pub use settings::{endpoint, site_info, vocabulary};
 pub use supervisor::{Patience, passed_socket};

@@ -18,6 +18,7 @@ use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
 use crate::store::local::{LocalStore, StoreLimits};
+use crate::store::read_only::ReadOnlyStore;
 
 /// The database's page cache where no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
@@ -44,16 +45,26 @@ fn cache(config: &Config, memory_mib: u32) -> u32 {
     config.store.cache_mib.max(least)
 }
 
-/// Checks the data folder without altering what is in it; no server may be using it.
+/// Opens the directory in the configured data folder for reading, without a server: nothing on disk is
+/// created or altered, and every change is refused.
+///
+/// # Errors
+///
+/// There is no data folder, it can't be read, or the journal is damaged.
+pub fn open_directory_read_only(config: &Config) -> Result<Directory> {
+    check_exists(config)?;
+    let store = ReadOnlyStore::open(&config.data_dir)?;
+    Ok(Directory::open_read_only(Arc::new(store), settings(config, None)?)?)
+}
+
+/// Checks the data folder without altering anything in it; no server may be using it.
 ///
 /// # Errors
 ///
 /// There is no such folder, or it is in use.
 pub fn verify(config: &Config) -> Result<Vec<Check>> {
-    if !config.data_dir.exists() {
-        bail!("there is no data folder {}; check data_dir", config.data_dir.display());
-    }
-    let folder = DataFolder::open(&config.data_dir)?;
+    check_exists(config)?;
+    let folder = DataFolder::open_read_only(&config.data_dir)?;
     Ok(match Inspection::open(folder, cache(config, 0)) {
         Ok(inspection) => {
             let mut checks = inspection.checks().to_vec();
@@ -64,11 +75,11 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
     })
 }
 
-/// The audit trail in the data folder, for reading; no server need be stopped for it.
+/// The changes in the data folder, for reading; no server need be stopped for it.
 ///
 /// # Errors
 ///
-/// There is none, or the end of it is damaged.
+/// There is no data folder or no journal in it, or the end of it is damaged.
 pub fn change_log(config: &Config) -> Result<LogFiles> {
     Ok(LogFiles::inspect(&journal(config)?)?.0)
 }
@@ -77,10 +88,10 @@ pub fn change_log(config: &Config) -> Result<LogFiles> {
 ///
 /// # Errors
 ///
-/// There is none, or the folder is in use.
+/// There is no data folder or no journal in it, or the folder is in use.
 pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<AuditVerification> {
     let journal = journal(config)?;
-    let _folder = DataFolder::open(&config.data_dir)?;
+    let _folder = DataFolder::open_read_only(&config.data_dir)?;
     let mut verified = AuditVerification::default();
     match LogFiles::check_folder(&journal, anchors, &mut |error| verified.fault(&error)) {
         Ok(checked) => verified = verified.read(&checked),
@@ -89,7 +100,31 @@ pub fn verify_trail(config: &Config, anchors: &[Position]) -> Result<AuditVerifi
     Ok(verified)
 }
 
+/// Checks that the data folder exists, before a command that must not create it.
+///
+/// # Errors
+///
+/// It does not: says where it was looked for, and by which configuration.
+pub fn check_exists(config: &Config) -> Result<()> {
+    let folder = config.data_dir.display();
+    if config.data_dir.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    match &config.file {
+        Some(file) => bail!(
+            "data folder {folder} not found; it is data_dir in {}: correct that, name another \
+             configuration with --config, or run `scimd serve --first-boot` to create the folder",
+            file.display()
+        ),
+        None => bail!(
+            "data folder {folder} not found; it is the built-in default, as no config.toml was found: \
+             name a configuration with --config, or run `scimd serve --first-boot` to create the folder"
+        ),
+    }
+}
+
 fn journal(config: &Config) -> Result<PathBuf> {
+    check_exists(config)?;
     let journal = config.data_dir.join("journal");
     if !journal.exists() {
         bail!("there is no audit trail in {}; check data_dir", config.data_dir.display());

@@ -20,9 +20,7 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        if !config.data_dir.exists() {
-            bail!("there is no data folder {}; check data_dir", config.data_dir.display());
-        }
+        app::check_exists(config)?;
         // The file comes first: a place that can't be written to costs no snapshot.
         drop(output::create(&self.file)?);
         let saved = self.save(config);

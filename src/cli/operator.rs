@@ -1,4 +1,4 @@
-//! What an operator asks for: of the server that runs, or done here if none does.
+//! The command line's way to the operator API: through the running server, or on the data folder itself.
 
 use std::io::ErrorKind;
 
@@ -11,23 +11,29 @@ use crate::directory::Directory;
 use crate::event::Actor;
 use crate::operator::{OperatorReply, OperatorRequest, execute};
 
-/// An operator at the admin door.
+/// Sends requests to the running server; without one, executes them on the data folder.
 pub(super) struct OperatorClient<'a> {
     config: &'a Config,
     /// The directory, once it was opened here.
-    directory: Option<Directory>,
+    opened: Option<Opened>,
+}
+
+/// A directory that this process has opened.
+struct Opened {
+    directory: Directory,
+    is_read_only: bool,
 }
 
 impl<'a> OperatorClient<'a> {
     pub(super) fn new(config: &'a Config) -> Self {
-        Self { config, directory: None }
+        Self { config, opened: None }
     }
 
-    /// Asks, and gets what was done or found.
+    /// Has a request executed; what was done or found.
     ///
     /// # Errors
     ///
-    /// Why it was not done, or why nobody could be asked.
+    /// Why it was not done, or why the server or the data folder could not be used.
     pub(super) fn ask(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
         match self.reply(request)? {
             OperatorReply::Failed(reason) => bail!("{reason}"),
@@ -36,20 +42,31 @@ impl<'a> OperatorClient<'a> {
     }
 
     fn reply(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
-        if self.directory.is_none()
+        if self.opened.is_none()
             && let Some(reply) = self.ask_server(&request)?
         {
             return Ok(reply);
         }
-        let directory = match &mut self.directory {
-            Some(directory) => directory,
-            none => none.insert(app::open_directory(self.config, 0)?),
-        };
+        let site = app::site_info(self.config);
+        let directory = self.open(request.is_read_only())?;
         let actor = Actor::Operator { uid: None };
-        Ok(execute(directory, &app::site_info(self.config), actor, request))
+        Ok(execute(directory, &site, actor, request))
     }
 
-    /// Asks the server that runs; `None` if none does.
+    /// The directory, opened here: for reading, unless something is to be changed.
+    fn open(&mut self, is_read_only: bool) -> Result<&Directory> {
+        let opened = match self.opened.take() {
+            Some(opened) if is_read_only || !opened.is_read_only => opened,
+            _ if is_read_only => {
+                let directory = app::open_directory_read_only(self.config)?;
+                Opened { directory, is_read_only }
+            }
+            _ => Opened { directory: app::open_directory(self.config, 0)?, is_read_only },
+        };
+        Ok(&self.opened.insert(opened).directory)
+    }
+
+    /// Sends a request to the running server; `None` if none runs.
     ///
     /// # Errors
     ///

@@ -116,6 +116,23 @@ impl Directory {
     /// resources share a value that the schemas make unique.
     pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
         stored::reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
+        Self::start(store, settings)
+    }
+
+    /// Opens the directory that a store holds for reading: nothing is re-indexed, and the store refuses
+    /// every change. Indexes are those of the configuration with which a server last ran.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started.
+    pub fn open_read_only(
+        store: Arc<dyn Store>,
+        settings: Settings,
+    ) -> Result<Self, DirectoryError> {
+        Self::start(store, settings)
+    }
+
+    fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
         let tokens = TokenTable::load(store.as_ref())?;
         let cursors = Cursors::new(&store.identity());
         let (denied, brakes) = (DeniedLog::default(), Brakes::new());

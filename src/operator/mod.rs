@@ -128,6 +128,31 @@ pub enum OperatorRequest {
     Audit(audit::AuditQuery),
 }
 
+impl OperatorRequest {
+    /// Whether the request only reads. Without a running server, the data folder is then opened for
+    /// reading and nothing on disk is created or altered.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::ListTokens
+            | Self::ListResources { .. }
+            | Self::ShowResource { .. }
+            | Self::ListMembers { .. }
+            | Self::Verify
+            | Self::ShowBrakes
+            | Self::Undo { dry_run: true, .. }
+            | Self::Audit(_) => true,
+            Self::GenerateToken { .. }
+            | Self::ResetTokens { .. }
+            | Self::RevokeToken { .. }
+            | Self::Snapshot
+            | Self::Compact
+            | Self::HoldBrake { .. }
+            | Self::ReleaseBrake { .. }
+            | Self::Undo { dry_run: false, .. } => false,
+        }
+    }
+}
+
 /// What an operator is told of a token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenInfo {

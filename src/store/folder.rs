@@ -43,23 +43,31 @@ impl DataFolder {
             .mode(0o600)
             .open(&lock_path)
             .map_err(|error| refused(&error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&lock_path).unwrap_or_default();
-                return Err(StoreError::Folder(format!(
-                    "the data folder {shown} is in use by process {}; stop it first, or name another data_dir",
-                    holder.trim()
-                )));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(StoreError::Folder(format!(
-                    "can't lock the data folder {shown}: {error}; it must be on a local disk"
-                )));
-            }
-        }
+        hold(&lock, path)?;
         let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         noted.map_err(|error| refused(&error))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Opens the folder without altering anything in it: it must exist, and if it has a lock, the lock is
+    /// held until this is dropped, so that no server starts meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] with a sentence that says what to do.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        check_readable(path)?;
+        let lock_path = path.join("lock");
+        let unreadable = StoreError::file("open", &lock_path);
+        let lock = match File::open(&lock_path) {
+            Ok(lock) => lock,
+            // No server has used it yet. The folder itself can be held open as well as a lock in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                File::open(path).map_err(StoreError::file("open", path))?
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        hold(&lock, path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -67,6 +75,55 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Takes the lock of a data folder, unless another process has it.
+fn hold(lock: &File, path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(path.join("lock")).unwrap_or_default();
+            Err(StoreError::Folder(format!(
+                "the data folder {shown} is in use by process {}; stop it first, or name another data_dir",
+                holder.trim()
+            )))
+        }
+        Err(TryLockError::Error(error)) => Err(StoreError::Folder(format!(
+            "can't lock the data folder {shown}: {error}; it must be on a local disk"
+        ))),
+    }
+}
+
+/// Checks that there is a data folder that this user may read: its owner, or root. Alters nothing.
+///
+/// # Errors
+///
+/// [`StoreError::Folder`] with a sentence that says what to do.
+pub(super) fn check_readable(path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    let us = rustix::process::geteuid().as_raw();
+    let refuse = |reason: String| Err(StoreError::Folder(reason));
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return refuse(format!("there is no data folder {shown}"));
+        }
+        Err(error) => {
+            return refuse(format!("can't read the data folder {shown}: {}", told(&error)));
+        }
+    };
+    if !found.is_dir() {
+        return refuse(format!("{shown} is no folder; check data_dir"));
+    }
+    if us != 0 && found.uid() != us {
+        return refuse(format!(
+            "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
+             `sudo -u '#{owner}' scimd …`",
+            owner = found.uid()
+        ));
+    }
+    Ok(())
 }
 
 /// What the operating system says, and what to do about it.

@@ -1,8 +1,14 @@
 //! A data folder that is looked at and not altered: nothing is cut off, followed or rebuilt.
+//!
+//! sled writes to its files as soon as it is opened, so it opens a copy of them in a temporary folder.
 
+use std::fs;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use bytes::Bytes;
+use tempfile::TempDir;
 
 use super::check::{self, Check};
 use super::engine::Engine;
@@ -14,6 +20,8 @@ use crate::log::local::LogFiles;
 /// A data folder that no server uses.
 pub struct Inspection {
     engine: Engine,
+    /// Where the copy of the database is; removed after it is closed.
+    _copy: TempDir,
     checks: Vec<Check>,
     _folder: DataFolder,
 }
@@ -43,7 +51,9 @@ impl Inspection {
                 let opened = open(data, cache_mib, &history, &mut database);
                 checks.push(database);
                 match opened {
-                    Some(engine) => Ok(Self { engine, checks, _folder: folder }),
+                    Some((engine, copy)) => {
+                        Ok(Self { engine, _copy: copy, checks, _folder: folder })
+                    }
                     None => Err(checks),
                 }
             }
@@ -61,19 +71,29 @@ impl Inspection {
     }
 }
 
-/// Opens the database, and compares what it says of itself with the journal.
+/// Opens a copy of the database, and compares what it says of itself with the journal.
 fn open(
-    data: &std::path::Path,
+    data: &Path,
     cache_mib: u32,
     history: &LogFiles,
     check: &mut Check,
-) -> Option<Engine> {
+) -> Option<(Engine, TempDir)> {
     let state = data.join("state");
     if !state.exists() {
         check.fault("there is no database; a start rebuilds it");
         return None;
     }
-    let opened = Engine::open(&state, cache_mib).and_then(|engine| {
+    let copy = match copy_to_temporary(&state) {
+        Ok(copy) => copy,
+        Err(error) => {
+            check.fault(format!(
+                "it was not checked: can't copy it to {}: {error}; set TMPDIR to a folder with enough room",
+                std::env::temp_dir().display()
+            ));
+            return None;
+        }
+    };
+    let opened = Engine::open(copy.path(), cache_mib).and_then(|engine| {
         let applied = engine.applied()?;
         Ok((engine, applied))
     });
@@ -100,7 +120,29 @@ fn open(
         }
         Some((_, applied)) => check.note = format!("it is at change {applied}"),
     }
-    Some(engine)
+    Some((engine, copy))
+}
+
+/// Copies the files of a folder to a new one that only this user may enter, and that is removed when
+/// dropped.
+fn copy_to_temporary(folder: &Path) -> io::Result<TempDir> {
+    let copy = tempfile::Builder::new().prefix("scimd-verify-").tempdir()?;
+    copy_files(folder, copy.path())?;
+    Ok(copy)
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_files(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 impl Read for Inspection {

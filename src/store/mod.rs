@@ -23,6 +23,7 @@ pub mod maintenance;
 mod memory;
 pub mod overlay;
 pub mod point_in_time;
+pub mod read_only;
 mod rebuild;
 pub mod record;
 pub mod snapshot;
@@ -51,6 +52,9 @@ pub enum StoreError {
     /// An earlier error makes it unknown what is on disk; a restart finds out.
     #[error("writing has stopped after an earlier storage error; restart scimd to recover")]
     Stopped,
+    /// The data folder was opened for reading.
+    #[error("the data folder is open for reading only")]
+    ReadOnly,
     /// Little room is left on the disk. Nothing was touched, and once there is more all goes on.
     #[error("the disk has {left_mib} MiB left, and {needed_mib} are needed; make room")]
     Full {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::local::LocalStore;
 use super::snapshot::{self, Snapshot};
+use crate::log::local::LogFiles;
 use crate::log::{Frame, LogError, Write};
 
 /// After how many changes the log says how far it is.
@@ -39,41 +40,56 @@ pub type Values = HashMap<Vec<u8>, Bytes>;
 
 impl PointInTime for LocalStore {
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        if let Some(last) = self.history.last_before(moment)? {
-            return Ok(last);
-        }
-        match self.history.begin()?.sequence {
-            0 => Ok(0),
-            before => Err(StoreError::Folder(format!(
-                "the journal begins with change {}, which was made later; what was before is in older \
-                 backups, if anywhere",
-                before + 1
-            ))),
-        }
+        last_before(&self.history, moment)
     }
 
     fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
-        let begin = self.history.begin()?.sequence;
-        let found = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
-        let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
-        for snapshot in found.into_iter().filter(usable) {
-            match self.past_from(Some(&snapshot), sequence, wanted) {
-                Ok(values) => return Ok(values),
-                Err(StoreError::Journal(error)) => return Err(error.into()),
-                Err(error) => {
-                    tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
-                }
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
+        past(&self.history, snapshots, sequence, wanted)
+    }
+}
+
+/// [`PointInTime::last_before`] for the files of a log.
+pub(super) fn last_before(history: &LogFiles, moment: Timestamp) -> Result<u64, StoreError> {
+    if let Some(last) = history.last_before(moment)? {
+        return Ok(last);
+    }
+    match history.begin()?.sequence {
+        0 => Ok(0),
+        before => Err(StoreError::Folder(format!(
+            "the journal begins with change {}, which was made later; what was before is in older \
+             backups, if anywhere",
+            before + 1
+        ))),
+    }
+}
+
+/// [`PointInTime::past`] for the files of a log and snapshots, newest first.
+pub(super) fn past(
+    history: &LogFiles,
+    snapshots: Vec<Snapshot>,
+    sequence: u64,
+    wanted: KeyFilter<'_>,
+) -> Result<Values, StoreError> {
+    let begin = history.begin()?.sequence;
+    let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
+    for snapshot in snapshots.into_iter().filter(usable) {
+        match past_from(history, Some(&snapshot), sequence, wanted) {
+            Ok(values) => return Ok(values),
+            Err(StoreError::Journal(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
             }
         }
-        if begin > 0 {
-            return Err(StoreError::Folder(format!(
-                "the journal begins with change {}, and no snapshot that is kept goes back to change \
-                 {sequence}; what was then is in older backups, if anywhere",
-                begin + 1
-            )));
-        }
-        self.past_from(None, sequence, wanted)
     }
+    if begin > 0 {
+        return Err(StoreError::Folder(format!(
+            "the journal begins with change {}, and no snapshot that is kept goes back to change \
+             {sequence}; what was then is in older backups, if anywhere",
+            begin + 1
+        )));
+    }
+    past_from(history, None, sequence, wanted)
 }
 
 /// Why reading ends before the journal does.
@@ -90,48 +106,45 @@ impl From<LogError> for End {
     }
 }
 
-impl LocalStore {
-    /// State after a change, from a snapshot or from nothing, and the changes that came then.
-    fn past_from(
-        &self,
-        snapshot: Option<&Snapshot>,
-        sequence: u64,
-        wanted: KeyFilter<'_>,
-    ) -> Result<Values, StoreError> {
-        let mut values = Values::new();
-        if let Some(Snapshot { path, .. }) = snapshot {
-            tracing::info!(snapshot = %path.display(), "reading how things were");
-            snapshot::load(path, |writes| {
-                apply(&mut values, writes, wanted);
-                Ok(())
-            })?;
-        }
-        let from = snapshot.map_or(0, |snapshot| snapshot.position.sequence);
-        let mut follows = snapshot;
-        let read = self.history.follow::<End>(from, |frame| {
-            let Frame { sequence: number, previous, writes, .. } = frame;
-            if let Some(Snapshot { path, position, .. }) = follows.take()
-                && previous != position.hash
-            {
-                let reason = format!("its change {from} is not the one that this journal has");
-                return Err(End::Failed(StoreError::Snapshot { path: path.clone(), reason }));
-            }
-            if number > sequence {
-                return Err(End::Reached);
-            }
+/// State after a change, from a snapshot or from nothing, and the changes that came then.
+fn past_from(
+    history: &LogFiles,
+    snapshot: Option<&Snapshot>,
+    sequence: u64,
+    wanted: KeyFilter<'_>,
+) -> Result<Values, StoreError> {
+    let mut values = Values::new();
+    if let Some(Snapshot { path, .. }) = snapshot {
+        tracing::info!(snapshot = %path.display(), "reading how things were");
+        snapshot::load(path, |writes| {
             apply(&mut values, writes, wanted);
-            if number.is_multiple_of(TELL) {
-                tracing::info!(change = number, upto = sequence, "reading how things were");
-            }
             Ok(())
-        });
-        match read {
-            Ok(()) | Err(End::Reached) => Ok(values),
-            Err(End::Failed(error)) => Err(error),
+        })?;
+    }
+    let from = snapshot.map_or(0, |snapshot| snapshot.position.sequence);
+    let mut follows = snapshot;
+    let read = history.follow::<End>(from, |frame| {
+        let Frame { sequence: number, previous, writes, .. } = frame;
+        if let Some(Snapshot { path, position, .. }) = follows.take()
+            && previous != position.hash
+        {
+            let reason = format!("its change {from} is not the one that this journal has");
+            return Err(End::Failed(StoreError::Snapshot { path: path.clone(), reason }));
         }
+        if number > sequence {
+            return Err(End::Reached);
+        }
+        apply(&mut values, writes, wanted);
+        if number.is_multiple_of(TELL) {
+            tracing::info!(change = number, upto = sequence, "reading how things were");
+        }
+        Ok(())
+    });
+    match read {
+        Ok(()) | Err(End::Reached) => Ok(values),
+        Err(End::Failed(error)) => Err(error),
     }
 }
-
 fn apply(values: &mut Values, writes: Vec<Write>, wanted: KeyFilter<'_>) {
     for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
         match value {

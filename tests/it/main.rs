@@ -39,6 +39,7 @@ mod method;
 mod metrics;
 mod patch;
 mod query;
+mod read_only;
 mod recovery;
 mod reload;
 mod schema;

@@ -1,0 +1,146 @@
+//! A store for reading a data folder that no server uses: nothing on disk is created or altered.
+//!
+//! sled writes to its files as soon as it is opened. So state is read from what the database itself is
+//! rebuilt from, the newest snapshot that is whole and the log behind it, and held in memory. No lock is
+//! taken either: a server may start meanwhile, and only appends.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::change_log::ChangeLog;
+use super::check::{self, Check};
+use super::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
+use super::point_in_time::{self, KeyFilter, PointInTime, Values};
+use super::snapshot::{Snapshot, VerifiedSnapshot};
+use super::snapshots::Snapshots;
+use super::stats::StoreStats;
+use super::{Change, Conflict, Read, Store, StoreError, folder};
+use crate::log::local::LogFiles;
+
+/// The state of a data folder at the end of its log, held in memory.
+pub struct ReadOnlyStore {
+    data: PathBuf,
+    history: LogFiles,
+    state: BTreeMap<Vec<u8>, Bytes>,
+}
+
+impl ReadOnlyStore {
+    /// Reads the state of a data folder. A write at the end of the log that was never acknowledged is
+    /// passed over, and stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] if there is no data folder, if it holds no data yet, or if this user may
+    /// not read it; [`StoreError::Journal`] if the log is damaged.
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
+        folder::check_readable(data)?;
+        let journal = data.join("journal");
+        if !journal.exists() {
+            return Err(StoreError::Folder(format!(
+                "the data folder {} holds no data yet; start scimd once, or restore a backup",
+                data.display()
+            )));
+        }
+        let (history, _) = LogFiles::inspect(&journal)?;
+        let snapshots = Snapshots::of(data).list()?.0;
+        let values = point_in_time::past(&history, snapshots, history.end().sequence, &|_| true)?;
+        Ok(Self { data: data.to_owned(), history, state: values.into_iter().collect() })
+    }
+}
+
+impl Read for ReadOnlyStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state.get(key).cloned())
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        for (key, value) in self.state.range::<[u8], _>((start, Bound::Unbounded)) {
+            if !key.starts_with(prefix) || visit(key, value.clone()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PointInTime for ReadOnlyStore {
+    fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        point_in_time::last_before(&self.history, moment)
+    }
+
+    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
+        let snapshots = Snapshots::of(&self.data).list()?.0;
+        point_in_time::past(&self.history, snapshots, sequence, wanted)
+    }
+}
+
+impl Maintenance for ReadOnlyStore {
+    fn snapshot(&self, _: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn compact_at_next_start(&self) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn check(&self) -> Vec<Check> {
+        let snapshots = check::snapshots(&Snapshots::of(&self.data), &self.history);
+        vec![check::journal(&self.history), snapshots]
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats {
+            journal_sequence: self.history.end().sequence,
+            journal_bytes: None,
+            database_bytes: 0,
+            held_bytes: self.state.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            free_bytes: None,
+            snapshot: self.newest_snapshot().ok().flatten().map(|snapshot| snapshot.taken),
+            syncs: self.history.syncs(),
+        }
+    }
+
+    fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        Ok(Snapshots::of(&self.data).list()?.0.into_iter().next())
+    }
+
+    fn keep(&self, _: Timestamp, _: RetentionPolicy) -> Result<MaintenanceReport, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+}
+
+impl Store for ReadOnlyStore {
+    fn commit(&self, _: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn warm_up(&self) -> bool {
+        false
+    }
+
+    fn at_rest(&self) -> &dyn Read {
+        self
+    }
+
+    fn trail(&self) -> &dyn ChangeLog {
+        &self.history
+    }
+
+    fn identity(&self) -> [u8; 16] {
+        self.history.identity()
+    }
+
+    fn is_stopped(&self) -> bool {
+        true
+    }
+}
