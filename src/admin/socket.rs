@@ -15,8 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::SOCKET;
-use crate::event::Actor;
-use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
+use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, actor, execute};
 
 /// How many bytes a request may have.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
@@ -96,9 +95,9 @@ async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -
         tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
         match serde_json::from_str::<OperatorRequest>(&line) {
             Ok(request) => {
-                let actor = Actor::Operator { uid: Some(uid) };
-                // The writer is waited for: not on a thread that serves clients.
+                // The writer is waited for, and a file is read: not on a thread that serves clients.
                 tokio::task::spawn_blocking(move || {
+                    let actor = actor::over_socket(uid);
                     execute(&context.directory, &context.site, actor, request)
                 })
                 .await

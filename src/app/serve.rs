@@ -138,7 +138,8 @@ async fn run(
         supervisor::stopping(live.listener.load().limits.drain_timeout);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
-    let monitor = MetricsService::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
+    let monitor =
+        MetricsService::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
     let drained = tokio::select! {
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,

@@ -8,8 +8,7 @@ use crate::admin::client;
 use crate::app;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::event::Actor;
-use crate::operator::{OperatorReply, OperatorRequest, execute};
+use crate::operator::{OperatorReply, OperatorRequest, actor, execute};
 
 /// Sends requests to the running server; without one, executes them on the data folder.
 pub(super) struct OperatorClient<'a> {
@@ -49,8 +48,7 @@ impl<'a> OperatorClient<'a> {
         }
         let site = app::site_info(self.config);
         let directory = self.open(request.is_read_only())?;
-        let actor = Actor::Operator { uid: None };
-        Ok(execute(directory, &site, actor, request))
+        Ok(execute(directory, &site, actor::offline(), request))
     }
 
     /// The directory, opened here: for reading, unless something is to be changed.

@@ -9,7 +9,7 @@ use super::{backup, output};
 use crate::app;
 use crate::config::Config;
 use crate::directory::Restored;
-use crate::event::Actor;
+use crate::operator::actor;
 use crate::store;
 
 #[derive(Args)]
@@ -25,9 +25,7 @@ impl Restore {
         let directory = app::open_directory(config, 0)
             .context("the backup is in place, and the database could not be built from it")?;
         let sequence = snapshot.position.sequence;
-        directory
-            .submit(Actor::Operator { uid: None }, Restored { sequence, taken: snapshot.taken })
-            .wait()?;
+        directory.submit(actor::offline(), Restored { sequence, taken: snapshot.taken }).wait()?;
         backup::describe(config, "Restored", &restored)?;
         output::note(&format!(
             "All is as it was on {}. What came later is not there: accounts closed since are open again, \

@@ -126,9 +126,13 @@ pub enum Actor {
         /// Where it spoke from.
         address: IpAddr,
     },
-    /// Somebody at the command line.
+    /// An operator, at the command line.
     Operator {
-        /// The user id under which the command ran, if it is known.
+        /// The name of the Unix user who ran the command, or `uid N` if that user has none here; `None`
+        /// in what earlier versions wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// The id of that user, if the command was executed by a running server.
         uid: Option<u32>,
     },
     /// scimd itself.
@@ -162,6 +166,19 @@ mod tests {
             assert!(!meaning.is_empty());
             assert_eq!(serde_json::to_value(verb).unwrap(), verb.as_str());
         }
+    }
+
+    #[test]
+    fn operators_without_a_name_read_back_and_are_written_without() {
+        for old in [r#"{"operator":{"uid":998}}"#, r#"{"operator":{"uid":null}}"#] {
+            let actor: Actor = serde_json::from_str(old).unwrap();
+            assert!(matches!(actor, Actor::Operator { name: None, .. }));
+            assert_eq!(serde_json::to_string(&actor).unwrap(), old);
+        }
+        let named = Actor::Operator { name: Some("ada".to_owned()), uid: Some(998) };
+        let text = serde_json::to_string(&named).unwrap();
+        assert_eq!(text, r#"{"operator":{"name":"ada","uid":998}}"#);
+        assert_eq!(serde_json::from_str::<Actor>(&text).unwrap(), named);
     }
 
     #[test]

@@ -139,7 +139,10 @@ pub enum AuditActor {
     },
     /// Somebody at the command line.
     Operator {
-        /// The user id, if it is known.
+        /// The name of the Unix user; absent in what earlier versions recorded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// The id of that user; `null` for a command that ran without a server.
         uid: Option<u32>,
     },
     /// scimd itself.
@@ -152,7 +155,7 @@ impl From<Actor> for AuditActor {
             Actor::Connection { name, token, address } => {
                 Self::Connection { connection: name, token, address: address.to_string() }
             }
-            Actor::Operator { uid } => Self::Operator { uid },
+            Actor::Operator { name, uid } => Self::Operator { name, uid },
             Actor::System => Self::System,
         }
     }

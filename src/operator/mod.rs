@@ -3,6 +3,7 @@
 //! One request enum, one reply enum, one function that executes. The admin socket calls it in a running
 //! server; without one the command line opens the data folder and calls the same function.
 
+pub mod actor;
 pub mod audit;
 pub mod brake;
 pub mod resource;

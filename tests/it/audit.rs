@@ -47,6 +47,31 @@ fn many(client: &Client, prefix: &str, count: usize) {
     client.post("/Bulk", &body).expect(200);
 }
 
+/// What a command prints, on one line.
+fn printed_by(command: &str, args: &[&str]) -> String {
+    let output = std::process::Command::new(command).args(args).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_change_by_an_operator_carries_the_name_of_the_user_who_ran_the_command() {
+    let mut server = Server::start();
+    let (name, uid) = (printed_by("id", &["-un"]), printed_by("id", &["-u"]));
+    server.succeed(&["brake", "hold"]);
+    server.stop();
+    server.succeed(&["brake", "release"]);
+    let changes = audit(&server, &[]);
+    let by = |event: &str| {
+        let change = changes.iter().find(|change| change["event"] == event).unwrap();
+        change["actor"].clone()
+    };
+    let uid: u32 = uid.parse().unwrap();
+    assert_eq!(by("connection.held"), json!({"kind": "operator", "name": name, "uid": uid}));
+    assert_eq!(by("connection.released"), json!({"kind": "operator", "name": name, "uid": null}));
+    let table = server.succeed(&["audit"]);
+    assert_eq!(table.matches(&format!("operator {name}")).count(), 2, "{table}");
+}
+
 #[test]
 fn each_change_tells_who_made_it_from_where_and_what_was_before_and_after() {
     let mut server = Server::start();

@@ -29,8 +29,13 @@ fn who(actor: &AuditActor) -> (String, String) {
         AuditActor::Connection { connection, token, address } => {
             (format!("{connection} (token {token})"), address.clone())
         }
-        AuditActor::Operator { uid: Some(uid) } => (format!("operator (uid {uid})"), String::new()),
-        AuditActor::Operator { uid: None } => ("operator".to_owned(), String::new()),
+        AuditActor::Operator { name: Some(name), .. } => {
+            (format!("operator {name}"), String::new())
+        }
+        AuditActor::Operator { name: None, uid: Some(uid) } => {
+            (format!("operator (uid {uid})"), String::new())
+        }
+        AuditActor::Operator { name: None, uid: None } => ("operator".to_owned(), String::new()),
         AuditActor::System => ("scimd".to_owned(), String::new()),
     }
 }
