@@ -38,7 +38,7 @@ pub use error::DirectoryError;
 pub use maintenance::Restored;
 pub use membership::Reference;
 pub use query::{Page, Search};
-pub use resource::bulk::{Bulk, Operation, Outcome};
+pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;
 pub use resource::delete::Delete;
 pub use resource::patch::Patch;

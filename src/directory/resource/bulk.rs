@@ -13,7 +13,7 @@ use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 
 /// One operation of a bulk request, ready to run.
-pub enum Operation {
+pub enum BulkOperation {
     /// POST.
     Create(Create),
     /// PUT.
@@ -29,22 +29,22 @@ pub enum Operation {
 /// Runs operations one after the other; each happens or not on its own.
 pub struct Bulk {
     /// The operations, each after those that it refers to.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<BulkOperation>,
     /// After how many failures to stop; `None` for never.
     pub fail_on_errors: Option<usize>,
 }
 
 /// What became of an operation: the resource as it is now, nothing after a delete, or why not.
-pub type Outcome = Result<Option<(Arc<ResourceType>, StoredResource)>, DirectoryError>;
+pub type BulkOutcome = Result<Option<(Arc<ResourceType>, StoredResource)>, DirectoryError>;
 
 impl Command for Bulk {
     /// The outcomes, in the order of the operations; shorter if it was stopped.
-    type Output = Vec<Outcome>;
+    type Output = Vec<BulkOutcome>;
 
     /// # Errors
     ///
     /// `Storage`, in which case nothing has happened.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<Outcome>, DirectoryError> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<BulkOutcome>, DirectoryError> {
         let mut outcomes = Vec::new();
         let mut failures = 0;
         for operation in &self.operations {
@@ -65,17 +65,19 @@ impl Command for Bulk {
     }
 }
 
-fn run(tx: &mut Transaction<'_>, operation: &Operation) -> Outcome {
+fn run(tx: &mut Transaction<'_>, operation: &BulkOperation) -> BulkOutcome {
     let of = |resource_type: &Arc<ResourceType>, stored| Some((Arc::clone(resource_type), stored));
     match operation {
-        Operation::Create(create) => {
+        BulkOperation::Create(create) => {
             tx.nested(create).map(|stored| of(&create.resource_type, stored))
         }
-        Operation::Replace(replace) => {
+        BulkOperation::Replace(replace) => {
             tx.nested(replace).map(|stored| of(&replace.resource_type, stored))
         }
-        Operation::Patch(patch) => tx.nested(patch).map(|stored| of(&patch.resource_type, stored)),
-        Operation::Delete(delete) => tx.nested(delete).map(|()| None),
-        Operation::Refused(error) => Err(error.clone().into()),
+        BulkOperation::Patch(patch) => {
+            tx.nested(patch).map(|stored| of(&patch.resource_type, stored))
+        }
+        BulkOperation::Delete(delete) => tx.nested(delete).map(|()| None),
+        BulkOperation::Refused(error) => Err(error.clone().into()),
     }
 }

@@ -8,7 +8,9 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{Call, resources};
-use crate::directory::{Bulk, Create, Delete, DirectoryError, Operation, Outcome, Patch, Replace};
+use crate::directory::{
+    Bulk, BulkOperation, BulkOutcome, Create, Delete, DirectoryError, Patch, Replace,
+};
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, Answer};
@@ -45,7 +47,7 @@ pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure
     for place in &order {
         operations.extend(request.operations.get_mut(*place).map(|operation| match operation {
             Ok(operation) => prepare(&call, operation, &ids, &created),
-            Err(malformed) => Operation::Refused(malformed.error.clone()),
+            Err(malformed) => BulkOperation::Refused(malformed.error.clone()),
         }));
     }
     let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
@@ -68,11 +70,11 @@ fn prepare(
     operation: &mut bulk::Operation,
     ids: &HashMap<String, String>,
     created: &HashMap<String, ResourceId>,
-) -> Operation {
+) -> BulkOperation {
     match try_prepare(call, operation, ids, created) {
         Ok(prepared) => prepared,
-        Err(Failure::Directory(DirectoryError::Invalid(error))) => Operation::Refused(error),
-        Err(_) => Operation::Refused(ScimError::invalid_value(format!(
+        Err(Failure::Directory(DirectoryError::Invalid(error))) => BulkOperation::Refused(error),
+        Err(_) => BulkOperation::Refused(ScimError::invalid_value(format!(
             "There is no endpoint \"/{}\".",
             excerpt(&operation.endpoint, 100)
         ))),
@@ -84,14 +86,14 @@ fn try_prepare(
     operation: &mut bulk::Operation,
     ids: &HashMap<String, String>,
     created: &HashMap<String, ResourceId>,
-) -> Result<Operation, Failure> {
+) -> Result<BulkOperation, Failure> {
     let known = call.context.directory.registry().by_endpoint(&operation.endpoint);
     let resource_type = Arc::clone(known.ok_or(Failure::NotFound(String::new()))?);
     operation.resolve(ids)?;
     let (id, data) = (operation.id.clone(), operation.data.clone());
     let expected = operation.version.as_deref().map(precondition::versions_of);
     Ok(match operation.method {
-        Method::Post => Operation::Create(Create {
+        Method::Post => BulkOperation::Create(Create {
             rules: call.rules,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
@@ -100,7 +102,7 @@ fn try_prepare(
         Method::Put => {
             let renaming = call.manner.dialect_of(&resource_type).renaming();
             let exchange = Exchange::Replace(renaming);
-            Operation::Replace(Replace {
+            BulkOperation::Replace(Replace {
                 rules: call.rules,
                 resource: resources::resource(call, &resource_type, exchange, data)?,
                 renaming,
@@ -111,10 +113,10 @@ fn try_prepare(
         }
         Method::Patch => {
             let request = resources::patch_request(call, &resource_type, data)?;
-            Operation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
+            BulkOperation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
         Method::Delete => {
-            Operation::Delete(Delete { resource_type, id, expected, rules: call.rules })
+            BulkOperation::Delete(Delete { resource_type, id, expected, rules: call.rules })
         }
     })
 }
@@ -123,7 +125,7 @@ fn try_prepare(
 fn result(
     call: &Call<'_>,
     operation: &Result<bulk::Operation, Malformed>,
-    outcome: Outcome,
+    outcome: BulkOutcome,
 ) -> Value {
     let mut result = Map::new();
     let mut add = |name: &str, value: Value| result.insert(name.to_owned(), value);
