@@ -22,7 +22,7 @@ pub(crate) struct Cursors {
 
 /// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Position {
+pub(crate) enum CursorPosition {
     /// Behind this resource, in the order of creation.
     After(ResourceId),
     /// Behind so many results.
@@ -37,14 +37,14 @@ impl Cursors {
     }
 
     /// The cursor of a position in the results of a query.
-    pub(crate) fn make(&self, query: &str, position: Position) -> String {
+    pub(crate) fn make(&self, query: &str, position: CursorPosition) -> String {
         let mut body = [0; BODY_BYTES];
         match position {
-            Position::After(id) => {
+            CursorPosition::After(id) => {
                 body[0] = 1;
                 body[1..].copy_from_slice(id.as_bytes());
             }
-            Position::Offset(offset) => body[1..9].copy_from_slice(&offset.to_le_bytes()),
+            CursorPosition::Offset(offset) => body[1..9].copy_from_slice(&offset.to_le_bytes()),
         }
         let code = self.code(query, &body);
         HEXLOWER.encode(&[&body[..], &code].concat())
@@ -55,7 +55,7 @@ impl Cursors {
     /// # Errors
     ///
     /// `invalidCursor`.
-    pub(crate) fn read(&self, query: &str, cursor: &str) -> Result<Position, ScimError> {
+    pub(crate) fn read(&self, query: &str, cursor: &str) -> Result<CursorPosition, ScimError> {
         self.try_read(query, cursor).ok_or_else(|| {
             ScimError::new(
                 ScimType::InvalidCursor,
@@ -64,15 +64,15 @@ impl Cursors {
         })
     }
 
-    fn try_read(&self, query: &str, cursor: &str) -> Option<Position> {
+    fn try_read(&self, query: &str, cursor: &str) -> Option<CursorPosition> {
         let bytes = HEXLOWER_PERMISSIVE.decode(cursor.as_bytes()).ok()?;
         let bytes: [u8; BODY_BYTES + CODE_BYTES] = bytes.try_into().ok()?;
         let (body, code) = bytes.split_at_checked(BODY_BYTES)?;
         let genuine: bool = self.code(query, body).ct_eq(code).into();
         let id: [u8; 16] = body.get(1..)?.try_into().ok()?;
         genuine.then_some(match body.first()? {
-            1 => Position::After(ResourceId::from_bytes(id)),
-            _ => Position::Offset(u64::from_le_bytes(*id.first_chunk()?)),
+            1 => CursorPosition::After(ResourceId::from_bytes(id)),
+            _ => CursorPosition::Offset(u64::from_le_bytes(*id.first_chunk()?)),
         })
     }
 
@@ -92,7 +92,9 @@ mod tests {
     fn a_cursor_reads_back_for_its_query_alone() {
         let cursors = Cursors::new(b"secret");
         let id = ResourceId::from_bytes([7; 16]);
-        for position in [Position::After(id), Position::Offset(0), Position::Offset(u64::MAX)] {
+        for position in
+            [CursorPosition::After(id), CursorPosition::Offset(0), CursorPosition::Offset(u64::MAX)]
+        {
             let cursor = cursors.make("q", position);
             assert_eq!(cursors.read("q", &cursor).unwrap(), position);
             assert!(cursors.read("p", &cursor).is_err());

@@ -13,7 +13,7 @@ use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference};
-use crate::directory::query::cursor::Position;
+use crate::directory::query::cursor::CursorPosition;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
@@ -113,8 +113,8 @@ impl Directory {
         let state = self.shared.store.as_ref();
         let total = stored::total(state, resource_type)?;
         let (after, mut skip) = match self.position(search)? {
-            Position::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
-            Position::Offset(offset) => (None, offset),
+            CursorPosition::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
+            CursorPosition::Offset(offset) => (None, offset),
         };
         let mut resources = Vec::new();
         let mut more = false;
@@ -145,7 +145,7 @@ impl Directory {
             })?;
         }
         problem?;
-        let last = resources.last().map(|(_, stored)| Position::After(stored.id));
+        let last = resources.last().map(|(_, stored)| CursorPosition::After(stored.id));
         let next = last.filter(|_| more);
         Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), resources, next))
     }
@@ -162,8 +162,8 @@ impl Directory {
         hits.sort_by(|a, b| a.key.cmp(&b.key));
         let total = hits.len();
         let offset = match self.position(search)? {
-            Position::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
-            Position::After(id) => hits.partition_point(|hit| hit.id <= id),
+            CursorPosition::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
+            CursorPosition::After(id) => hits.partition_point(|hit| hit.id <= id),
         };
         let mut resources = Vec::new();
         for hit in hits.iter().skip(offset).take(search.page.count) {
@@ -180,8 +180,8 @@ impl Directory {
         let by_creation = matches!(search.targets.as_slice(), [(_, Query { sort: None, .. })]);
         let next = match hits.get(end.saturating_sub(1)) {
             _ if end >= total || search.page.count == 0 => None,
-            Some(last) if by_creation => Some(Position::After(last.id)),
-            _ => Some(Position::Offset(end as u64)),
+            Some(last) if by_creation => Some(CursorPosition::After(last.id)),
+            _ => Some(CursorPosition::Offset(end as u64)),
         };
         Ok(self.page(search, total, resources, next))
     }
@@ -244,10 +244,10 @@ impl Directory {
     }
 
     /// Where the wanted page begins.
-    fn position(&self, search: &Search) -> Result<Position, DirectoryError> {
+    fn position(&self, search: &Search) -> Result<CursorPosition, DirectoryError> {
         Ok(match &search.page.start {
-            Start::Index(index) => Position::Offset(*index as u64 - 1),
-            Start::Cursor(cursor) if cursor.is_empty() => Position::Offset(0),
+            Start::Index(index) => CursorPosition::Offset(*index as u64 - 1),
+            Start::Cursor(cursor) if cursor.is_empty() => CursorPosition::Offset(0),
             Start::Cursor(cursor) => self.shared.cursors.read(&search.fingerprint, cursor)?,
         })
     }
@@ -257,7 +257,7 @@ impl Directory {
         search: &Search,
         total_results: usize,
         resources: Vec<(Arc<ResourceType>, StoredResource)>,
-        next: Option<Position>,
+        next: Option<CursorPosition>,
     ) -> Page {
         let (start_index, next_cursor) = match &search.page.start {
             Start::Index(index) => (Some(*index), None),
