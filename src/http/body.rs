@@ -10,35 +10,41 @@ use hyper::http::request::Parts;
 
 use super::error::Failure;
 
-/// What a body may take.
+/// The limits of a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Its size.
+pub(super) struct BodyLimits {
+    /// Its size in bytes.
     pub(super) bytes: usize,
-    /// From its first byte to its last.
+    /// The time from its first byte to its last.
     pub(super) time: Duration,
 }
 
-/// How much is read of a body that nobody wants, so that the client sees the answer rather than a
-/// reset: for those who did not pass the gate.
-pub(super) const REFUSED: Limits = Limits { bytes: 64 * 1024, time: Duration::from_secs(1) };
+/// How much is read of the body of a request that the gate or the router refuses, so that the client
+/// receives the response rather than a reset.
+pub(super) const REFUSED: BodyLimits =
+    BodyLimits { bytes: 64 * 1024, time: Duration::from_secs(1) };
 
-/// The same for a client that passed it and sent too much.
-const TOO_LARGE: Limits = Limits { bytes: 16 * 1024 * 1024, time: Duration::from_secs(5) };
+/// Like [`REFUSED`], for the body of an authenticated client that is too large or of the wrong kind.
+const TOO_LARGE: BodyLimits = BodyLimits { bytes: 16 * 1024 * 1024, time: Duration::from_secs(5) };
 
 /// Reads the body of a request that must carry JSON.
 ///
 /// # Errors
 ///
-/// `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow`, or `BodyBroken` if the client went away.
-pub(super) async fn read(parts: &Parts, body: Incoming, limits: Limits) -> Result<Bytes, Failure> {
+/// `UnsupportedMediaType`, `BodyTooLarge`, `BodyTooSlow`, or `BodyBroken` if the client closed the
+/// connection.
+pub(super) async fn read_json(
+    parts: &Parts,
+    body: Incoming,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure> {
     if let Err(failure) = check_media(&parts.headers) {
         discard(parts, body, TOO_LARGE).await;
         return Err(failure);
     }
-    let told =
+    let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if told.is_some_and(|told: u64| told > limits.bytes as u64) {
+    if announced.is_some_and(|length: u64| length > limits.bytes as u64) {
         discard(parts, body, TOO_LARGE).await;
         return Err(Failure::BodyTooLarge(limits.bytes));
     }
@@ -53,8 +59,8 @@ pub(super) async fn read(parts: &Parts, body: Incoming, limits: Limits) -> Resul
     }
 }
 
-/// Reads and forgets a body, within limits. A client that waits for leave to send one gets none.
-pub(super) async fn discard(parts: &Parts, body: Incoming, limits: Limits) {
+/// Reads and discards a body, within limits. A client that waits for `100 Continue` gets none.
+pub(super) async fn discard(parts: &Parts, body: Incoming, limits: BodyLimits) {
     if parts.headers.contains_key(EXPECT) {
         return;
     }

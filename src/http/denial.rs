@@ -78,7 +78,7 @@ impl Denials {
             None => (StatusCode::UNAUTHORIZED, Failure::Unauthenticated),
             Some(wait) => {
                 self.throttled.add_one();
-                (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyRefusals(wait))
+                (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyDenials(wait))
             }
         };
         if self.summary.note((network, code.as_str()), now) {

@@ -1,58 +1,56 @@
-//! The one place where a failure becomes a status and a body (RFC 7644, section 3.12).
+//! The one place where a failure becomes a status and a sentence for the client.
 //!
-//! What the client reads and what the log says are two things: storage failures and bugs tell the
-//! client a request id at most.
+//! What the client reads and what the log says are two texts: of storage failures and bugs, the client
+//! learns a request id at most. The form of the body is that of the route (`error_form`).
 
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::gate::QuotaUsedUp;
+use super::error_form::{self, ErrorForm};
+use super::gate::QuotaExceeded;
 use super::respond::{self, Answer};
 use crate::config::duration;
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
-use crate::scim::discovery::ERROR;
 use crate::scim::error::{ScimError, ScimType};
-use crate::text::{excerpt, shorten};
+use crate::text::excerpt;
 
-/// After how many seconds a connection may ask again whose changes are held: somebody has to look.
+/// The seconds after which a connection whose changes are held may try again: an operator has to act.
 const HELD_RETRY: &str = "60";
-/// How many bytes of a detail are sent: it may repeat what the client sent, which may be long.
-const MAX_DETAIL: usize = 600;
 
-/// Why a request is not answered with what it asked for.
+/// Why a request fails.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The gate did not let it in.
+    /// The gate denied the request.
     Unauthenticated,
-    /// The gate did not let it in, as so often before; how long it had better wait.
-    TooManyRefusals(Duration),
-    /// Its connection has made its requests of the day.
-    QuotaUsedUp(QuotaUsedUp),
-    /// There is nothing at that path.
+    /// The gate denied the request, and the client's network is over its limit for this long.
+    TooManyDenials(Duration),
+    /// The connection has used its quota of the day.
+    QuotaExceeded(QuotaExceeded),
+    /// The path has no route.
     NotFound(String),
-    /// The path is not for that method; these it is for.
+    /// The path has routes for these methods only.
     MethodNotAllowed(String),
-    /// It is known and not offered.
+    /// The RFC's feature is not implemented.
     NotImplemented(String),
-    /// It may not be asked.
+    /// The caller may not do this.
     Forbidden(String),
-    /// The body is larger than so many bytes.
+    /// The body is larger than this many bytes.
     BodyTooLarge(usize),
-    /// A bulk request has more operations than are done at once (RFC 7644, section 3.7.4).
+    /// A bulk request has too many operations (RFC 7644, section 3.7.4).
     TooManyOperations(ScimError),
     /// The body took longer than this.
     BodyTooSlow(Duration),
-    /// The client went away within the body.
+    /// The client closed the connection within the body.
     BodyBroken,
-    /// The body is not of a kind that is read.
+    /// The media type or encoding of the body is not supported.
     UnsupportedMediaType(String),
-    /// The work took too long.
+    /// The request timed out.
     TooSlow,
-    /// The directory refused.
+    /// The directory returned an error.
     Directory(DirectoryError),
     /// A bug.
     Internal,
@@ -79,18 +77,19 @@ impl Failure {
         ))
     }
 
-    /// Logs what the answer does not tell.
+    /// Logs what the client is not told.
     pub(super) fn log(&self, request: &str) {
         if let Self::Directory(DirectoryError::Storage(error)) = self {
             tracing::error!(request, %error, "storage failed");
         }
     }
 
-    /// The answer to the request with that id.
-    pub(super) fn into_answer(self, request: &str, dialect: Dialect) -> Answer {
-        let told = self.tell(request, dialect);
-        let mut answer = respond::json_body(told.status, told.body(dialect).to_string());
-        if let Some((name, value)) = told.header {
+    /// The response to the request with that id.
+    pub(super) fn into_answer(self, form: ErrorForm, request: &str, dialect: Dialect) -> Answer {
+        let report = self.report(request, dialect);
+        let body = form.render(&report, dialect);
+        let mut answer = respond::body(report.status, form.media_type(), body);
+        if let Some((name, value)) = report.header {
             answer.headers_mut().insert(name, value);
         }
         answer
@@ -98,26 +97,26 @@ impl Failure {
 
     /// The status and body of one operation of a bulk request.
     pub(super) fn into_body(self, dialect: Dialect) -> (StatusCode, Value) {
-        let told = self.tell("", dialect);
-        (told.status, told.body(dialect))
+        let report = self.report("", dialect);
+        (report.status, error_form::scim_error(&report, dialect))
     }
 
-    fn tell(self, request: &str, dialect: Dialect) -> Told {
+    fn report(self, request: &str, dialect: Dialect) -> ErrorReport {
         match self {
-            Self::Unauthenticated => Told::new(
+            Self::Unauthenticated => ErrorReport::new(
                 StatusCode::UNAUTHORIZED,
                 "The request was refused. Check the bearer token, the X-Request-Origin header and the \
                  address that the request comes from; scimd's log has the reason.",
             )
             .with(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
-            Self::TooManyRefusals(wait) => Told::new(
+            Self::TooManyDenials(wait) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many requests from this address were refused of late, as this one is. Check the \
                  bearer token, the X-Request-Origin header and the address that the request comes from; \
                  scimd's log has the reason.",
             )
             .with(RETRY_AFTER, &seconds(wait)),
-            Self::QuotaUsedUp(QuotaUsedUp { limit, left }) => Told::new(
+            Self::QuotaExceeded(QuotaExceeded { limit, left }) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 format!(
                     "This connection has made its {limit} requests of today (daily_requests); more are \
@@ -125,39 +124,39 @@ impl Failure {
                 ),
             )
             .with(RETRY_AFTER, &seconds(left)),
-            Self::NotFound(detail) => Told::new(StatusCode::NOT_FOUND, detail),
-            Self::MethodNotAllowed(allow) => Told::new(
+            Self::NotFound(detail) => ErrorReport::new(StatusCode::NOT_FOUND, detail),
+            Self::MethodNotAllowed(allow) => ErrorReport::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("This method is not for this path; allowed are {allow}."),
             )
             .with(ALLOW, &allow),
-            Self::NotImplemented(detail) => Told::new(StatusCode::NOT_IMPLEMENTED, detail),
-            Self::Forbidden(detail) => Told::new(StatusCode::FORBIDDEN, detail),
-            Self::BodyTooLarge(limit) => Told::new(
+            Self::NotImplemented(detail) => ErrorReport::new(StatusCode::NOT_IMPLEMENTED, detail),
+            Self::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
+            Self::BodyTooLarge(limit) => ErrorReport::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("The body is too large; at most {limit} bytes are read."),
             ),
-            Self::TooManyOperations(error) => Told {
+            Self::TooManyOperations(error) => ErrorReport {
                 scim_type: Some(error.scim_type),
-                ..Told::new(StatusCode::PAYLOAD_TOO_LARGE, error.detail)
+                ..ErrorReport::new(StatusCode::PAYLOAD_TOO_LARGE, error.detail)
             },
-            Self::BodyTooSlow(limit) => Told::new(
+            Self::BodyTooSlow(limit) => ErrorReport::new(
                 StatusCode::REQUEST_TIMEOUT,
                 format!("The body did not arrive within {}.", duration::display(limit)),
             ),
             Self::BodyBroken => {
-                Told::new(StatusCode::BAD_REQUEST, "The body broke off before its end.")
+                ErrorReport::new(StatusCode::BAD_REQUEST, "The body broke off before its end.")
             }
             Self::UnsupportedMediaType(detail) => {
-                Told::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+                ErrorReport::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
             }
-            Self::TooSlow => Told::new(
+            Self::TooSlow => ErrorReport::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The request took too long; a change that it asked for may or may not be made.",
             )
             .with(RETRY_AFTER, "1"),
-            Self::Directory(error) => Told::of_directory(error, dialect),
-            Self::Internal => Told::new(
+            Self::Directory(error) => ErrorReport::of_directory(error, dialect),
+            Self::Internal => ErrorReport::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("Something went wrong inside scimd; the request's id in its log is {request}."),
             ),
@@ -165,20 +164,23 @@ impl Failure {
     }
 }
 
-/// Whole seconds, and no fewer than they are.
+/// Whole seconds, rounded up, at least 1.
 fn seconds(wait: Duration) -> String {
     wait.as_millis().div_ceil(1_000).max(1).to_string()
 }
 
-/// What the client is told.
-struct Told {
-    status: StatusCode,
-    scim_type: Option<ScimType>,
-    detail: String,
+/// What the client learns of a failure, in whatever form.
+#[derive(Debug)]
+pub(super) struct ErrorReport {
+    pub(super) status: StatusCode,
+    /// The keyword of RFC 7644, table 9.
+    pub(super) scim_type: Option<ScimType>,
+    /// A sentence that says what was wrong.
+    pub(super) detail: String,
     header: Option<(hyper::header::HeaderName, HeaderValue)>,
 }
 
-impl Told {
+impl ErrorReport {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, scim_type: None, detail: detail.into(), header: None }
     }
@@ -186,22 +188,6 @@ impl Told {
     fn with(mut self, name: hyper::header::HeaderName, value: &str) -> Self {
         self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
         self
-    }
-
-    /// RFC 7644, section 3.12, where `status` is a text.
-    fn body(&self, dialect: Dialect) -> Value {
-        let status = match dialect {
-            Dialect::Rfc => Value::from(self.status.as_str()),
-            Dialect::Flat => Value::from(self.status.as_u16()),
-        };
-        let mut body = Map::new();
-        body.insert("schemas".to_owned(), Value::from(vec![ERROR]));
-        body.insert("status".to_owned(), status);
-        if let Some(scim_type) = self.scim_type {
-            body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
-        }
-        body.insert("detail".to_owned(), Value::from(shorten(&self.detail, MAX_DETAIL)));
-        Value::Object(body)
     }
 
     fn of_directory(error: DirectoryError, dialect: Dialect) -> Self {

@@ -1,10 +1,10 @@
-//! The gate: what every request passes before a handler sees it.
+//! The gate: authenticates and authorizes every request before a handler sees it.
 //!
-//! The order is the policy. Address first, so that a stranger costs no hash; then the token, which
-//! says which connection is speaking; then that connection's own allowlist and origin. A refusal says
-//! the same to everyone who may not know more; log and audit trail have the true reason.
+//! Checks run from cheap to expensive: peer address, credential, the connection's own allowlist, origin;
+//! then, once the route is known, scope. All denials before the route look the same to the client, so
+//! that a stranger cannot tell a wrong token from a wrong address; log and audit trail have the reason.
 //!
-//! The origin header is sent by the client: it keeps mistakes out, never a thief.
+//! The client chooses the origin header: it catches mistakes, and stops no attacker.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,9 @@ use hyper::header::{AUTHORIZATION, HeaderName};
 use jiff::Timestamp;
 
 use super::denial::Denial;
+use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
+use super::routes::{Audience, TokenScope};
 use crate::access::DefaultAccess;
 use crate::config::{AddressSet, Compat, Config, Origin};
 use crate::connection::method::Manner;
@@ -27,56 +29,62 @@ use crate::event::{Actor, Reason};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
 
-/// The seconds of a day.
+/// Seconds in a day.
 const DAY: u64 = 24 * 60 * 60;
 
-/// What is asked of every request.
+/// What the token of a connection permits.
+const CONNECTION_SCOPES: &[TokenScope] = &[TokenScope::Read, TokenScope::Write];
+
+/// The checks of a configuration.
 pub(super) struct Gate {
-    connections: BTreeMap<String, Rules>,
-    /// Who may speak for others.
+    connections: BTreeMap<String, ConnectionPolicy>,
+    /// The proxies whose X-Forwarded-For counts.
     trusted_proxies: AddressSet,
-    /// The addresses from which some connection may speak; `None` if some may from any.
-    anybody: Option<AddressSet>,
+    /// The union of all allowlists; `None` if some connection has none.
+    any_allowlist: Option<AddressSet>,
 }
 
-struct Rules {
+/// What the gate asks of the requests of one connection, and what it gives to their handlers.
+struct ConnectionPolicy {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
     manner: Manner,
     compat: Compat,
-    held_to: directory::ConnectionRules,
+    rules: directory::ConnectionRules,
     default_access: Arc<DefaultAccess>,
     daily_requests: Option<u32>,
     requests: Arc<ConnectionMetrics>,
 }
 
-/// Who passed the gate.
+/// An authenticated caller.
 pub(super) struct Admitted {
-    /// The connection that is speaking.
+    /// The connection whose token was sent.
     pub connection: String,
-    /// What its method is used to.
+    /// What clients of its method expect.
     pub manner: Manner,
-    /// What becomes of attributes that no schema knows.
+    /// How attributes that no schema knows are treated.
     pub compat: Compat,
-    /// What its changes are held to.
+    /// The rules for its changes.
     pub rules: directory::ConnectionRules,
-    /// What its accounts get if a request names no workspace.
+    /// The access of its accounts whose request names no workspace.
     pub default_access: Arc<DefaultAccess>,
-    /// How many requests it may make in a day.
+    /// The limit on its requests of a day.
     pub daily_requests: Option<u32>,
-    /// What it has asked by now.
+    /// What the token permits.
+    pub scopes: &'static [TokenScope],
+    /// The metrics of its requests.
     pub requests: Arc<ConnectionMetrics>,
     token: String,
     address: IpAddr,
 }
 
 impl Admitted {
-    /// Counts the request against its connection's share of the day.
+    /// Counts the request against the daily quota of its connection.
     ///
     /// # Errors
     ///
-    /// [`QuotaUsedUp`]: it is beyond that.
-    pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaUsedUp> {
+    /// [`QuotaExceeded`]: the quota is used up.
+    pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaExceeded> {
         let Some(limit) = self.daily_requests else { return Ok(()) };
         let second = now.as_second().max(0) as u64;
         let number = self.requests.number_of_day((second / DAY) as u32);
@@ -90,7 +98,7 @@ impl Admitted {
                 "it has made its requests of today; those until midnight UTC are answered 429"
             );
         }
-        Err(QuotaUsedUp { limit, left: Duration::from_secs(DAY - second % DAY) })
+        Err(QuotaExceeded { limit, left: Duration::from_secs(DAY - second % DAY) })
     }
 
     pub(super) fn into_actor(self) -> Actor {
@@ -98,29 +106,29 @@ impl Admitted {
     }
 }
 
-/// Who spoke, as a token says that is one of ours.
+/// The owner of a token that exists.
 #[derive(Debug)]
-pub(super) struct Speaker {
+pub(super) struct TokenOwner {
     connection: String,
     token: String,
 }
 
-/// A connection has made its requests of the day.
+/// The daily quota of a connection is used up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct QuotaUsedUp {
-    /// How many they are.
+pub(super) struct QuotaExceeded {
+    /// The quota.
     pub limit: u32,
-    /// Until the next day begins, in UTC.
+    /// The time until the next day begins, in UTC.
     pub left: Duration,
 }
 
-/// The true reason of a refusal; for log, metrics and audit trail alone.
+/// Why a request was denied; for log, metrics and audit trail, never for the client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DenyReason {
     #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
     ForwardedFor,
     #[error("address {0} is on no connection's ip_allowlist")]
-    AddressOfNobody(IpAddr),
+    AddressOnNoAllowlist(IpAddr),
     #[error("no bearer token was sent")]
     NoToken,
     #[error("several Authorization headers were sent")]
@@ -130,21 +138,21 @@ pub(super) enum DenyReason {
     #[error("{0}")]
     Token(#[from] InvalidToken),
     #[error("the token's connection {} is not in the configuration", .0.connection)]
-    UnknownConnection(Speaker),
+    UnknownConnection(TokenOwner),
     #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
-    Address(IpAddr, Speaker),
+    Address(IpAddr, TokenOwner),
     #[error("connection {} needs the header X-Request-Origin once, and it was sent {count} times", .0.connection, count = .1)]
-    OriginCount(Speaker, usize),
+    OriginCount(TokenOwner, usize),
     #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
-    Origin(Speaker),
+    Origin(TokenOwner),
 }
 
 impl DenyReason {
-    /// The word for it in metrics and audit trail.
+    /// The code of the reason in metrics and audit trail.
     pub(super) fn code(&self) -> Reason {
         match self {
             Self::ForwardedFor => Reason::ForwardedFor,
-            Self::AddressOfNobody(_) | Self::Address(..) => Reason::Address,
+            Self::AddressOnNoAllowlist(_) | Self::Address(..) => Reason::Address,
             Self::NoToken => Reason::NoToken,
             Self::SeveralTokens => Reason::SeveralTokens,
             Self::Malformed => Reason::MalformedToken,
@@ -156,14 +164,14 @@ impl DenyReason {
         }
     }
 
-    /// The connection and the id of the token, if what was sent is a token of ours.
+    /// The connection and the id of the token, if the token exists.
     pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
         match self {
             Self::Token(InvalidToken::Expired { id, connection }) => Some((connection, id)),
-            Self::UnknownConnection(speaker)
-            | Self::Address(_, speaker)
-            | Self::OriginCount(speaker, _)
-            | Self::Origin(speaker) => Some((&speaker.connection, &speaker.token)),
+            Self::UnknownConnection(owner)
+            | Self::Address(_, owner)
+            | Self::OriginCount(owner, _)
+            | Self::Origin(owner) => Some((&owner.connection, &owner.token)),
             _ => None,
         }
     }
@@ -171,18 +179,19 @@ impl DenyReason {
 
 impl Gate {
     pub(super) fn new(config: &Config, request_metrics: &RequestMetrics) -> Self {
-        let allowlists = config.connections.values().map(|rules| rules.ip_allowlist.clone());
+        let allowlists =
+            config.connections.values().map(|connection| connection.ip_allowlist.clone());
         Self {
             connections: config
                 .connections
                 .iter()
                 .map(|(name, connection)| {
-                    let rules = Rules {
+                    let policy = ConnectionPolicy {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
                         manner: Manner::of(connection.method),
                         compat: connection.compat,
-                        held_to: connection.into(),
+                        rules: connection.into(),
                         default_access: Arc::new(DefaultAccess::new(
                             &connection.default_workspace,
                             &connection.default_permissions,
@@ -190,21 +199,27 @@ impl Gate {
                         daily_requests: connection.daily_requests,
                         requests: request_metrics.connection(name),
                     };
-                    (name.clone(), rules)
+                    (name.clone(), policy)
                 })
                 .collect(),
             trusted_proxies: config.listen.trusted_proxies.clone(),
-            anybody: allowlists.collect::<Option<Vec<_>>>().map(|all| all.into_iter().collect()),
+            any_allowlist: allowlists
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.into_iter().collect()),
         }
     }
 
-    /// The connections that may be let in.
+    /// The names of all connections.
     pub(super) fn connections(&self) -> impl Iterator<Item = &str> {
         self.connections.keys().map(String::as_str)
     }
 
-    /// Lets a request in, or not.
-    pub(super) fn admit(
+    /// Authenticates a request.
+    ///
+    /// # Errors
+    ///
+    /// The denial, for log and audit trail.
+    pub(super) fn authenticate(
         &self,
         peer: IpAddr,
         headers: &HeaderMap,
@@ -221,42 +236,43 @@ impl Gate {
         headers: &HeaderMap,
         directory: &Directory,
     ) -> Result<Admitted, DenyReason> {
-        if self.anybody.as_ref().is_some_and(|anybody| !anybody.contains(address)) {
-            return Err(DenyReason::AddressOfNobody(address));
+        if self.any_allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
+            return Err(DenyReason::AddressOnNoAllowlist(address));
         }
-        let token = directory.authenticate(&presented(headers)?)?;
-        let speaker = || Speaker { connection: token.connection.clone(), token: token.id.clone() };
-        let Some(rules) = self.connections.get(&token.connection) else {
-            return Err(DenyReason::UnknownConnection(speaker()));
+        let token = directory.authenticate(&bearer_token(headers)?)?;
+        let owner = || TokenOwner { connection: token.connection.clone(), token: token.id.clone() };
+        let Some(policy) = self.connections.get(&token.connection) else {
+            return Err(DenyReason::UnknownConnection(owner()));
         };
-        if rules.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(DenyReason::Address(address, speaker()));
+        if policy.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
+            return Err(DenyReason::Address(address, owner()));
         }
-        if let Some(origin) = &rules.origin {
+        if let Some(origin) = &policy.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
             let (Some(header), None) = (sent.next(), sent.next()) else {
                 let count = headers.get_all(REQUEST_ORIGIN).iter().count();
-                return Err(DenyReason::OriginCount(speaker(), count));
+                return Err(DenyReason::OriginCount(owner(), count));
             };
             if !header.to_str().is_ok_and(|header| origin.matches(header)) {
-                return Err(DenyReason::Origin(speaker()));
+                return Err(DenyReason::Origin(owner()));
             }
         }
         Ok(Admitted {
-            manner: rules.manner,
-            compat: rules.compat,
-            rules: rules.held_to,
-            default_access: Arc::clone(&rules.default_access),
-            daily_requests: rules.daily_requests,
-            requests: Arc::clone(&rules.requests),
+            manner: policy.manner,
+            compat: policy.compat,
+            rules: policy.rules,
+            default_access: Arc::clone(&policy.default_access),
+            daily_requests: policy.daily_requests,
+            requests: Arc::clone(&policy.requests),
+            scopes: CONNECTION_SCOPES,
             connection: token.connection,
             token: token.id,
             address,
         })
     }
 
-    /// Whose address counts: the socket's, or the one that a trusted proxy names. From right to left,
-    /// since each proxy appends the address that it saw; the first that is no proxy of ours.
+    /// The client's address: the socket's, or behind a trusted proxy the one that X-Forwarded-For names.
+    /// Each proxy appends the address that it saw, so the last one that is no trusted proxy counts.
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<IpAddr, DenyReason> {
         if !self.trusted_proxies.contains(peer) {
             return Ok(peer);
@@ -266,7 +282,8 @@ impl Gate {
         for line in lines.into_iter().rev() {
             let line = line.to_str().map_err(|_| DenyReason::ForwardedFor)?;
             for item in line.rsplit(',') {
-                address = named(item.trim()).ok_or(DenyReason::ForwardedFor)?.to_canonical();
+                address =
+                    forwarded_item(item.trim()).ok_or(DenyReason::ForwardedFor)?.to_canonical();
                 if !self.trusted_proxies.contains(address) {
                     return Ok(address);
                 }
@@ -276,14 +293,30 @@ impl Gate {
     }
 }
 
-/// The address in an item of X-Forwarded-For; some proxies add the port.
-fn named(item: &str) -> Option<IpAddr> {
+/// Checks that a caller with these scopes may call a route of this audience.
+///
+/// # Errors
+///
+/// [`Failure::Forbidden`]: the credential is valid, and the route wants a scope that it does not have.
+pub(super) fn authorize(audience: Audience, scopes: &[TokenScope]) -> Result<(), Failure> {
+    match audience {
+        Audience::Public => Ok(()),
+        Audience::Token(scope) if scopes.contains(&scope) => Ok(()),
+        Audience::Token(scope) => Err(Failure::Forbidden(format!(
+            "The token lacks the scope \"{}\", which this request needs.",
+            scope.as_str()
+        ))),
+    }
+}
+
+/// The address in an item of X-Forwarded-For. Some proxies add the port.
+fn forwarded_item(item: &str) -> Option<IpAddr> {
     let with_port = || item.parse().ok().map(|socket: SocketAddr| socket.ip());
     item.parse().ok().or_else(with_port)
 }
 
-/// The token in the Authorization header: `Bearer …`, or bare as some clients send it.
-fn presented(headers: &HeaderMap) -> Result<TokenSecret, DenyReason> {
+/// The token in the Authorization header: after `Bearer`, or alone, as some clients send it.
+fn bearer_token(headers: &HeaderMap) -> Result<TokenSecret, DenyReason> {
     let mut sent = headers.get_all(AUTHORIZATION).iter();
     let header = sent.next().ok_or(DenyReason::NoToken)?;
     if sent.next().is_some() {
@@ -295,4 +328,41 @@ fn presented(headers: &HeaderMap) -> Result<TokenSecret, DenyReason> {
         _ => text,
     };
     TokenSecret::parse(token).ok_or(DenyReason::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+    use crate::connection::dialect::Dialect;
+    use crate::http::routes::{ROUTES, Route};
+
+    /// The failure of a caller with these scopes at a route.
+    fn refusal(route: &Route, scopes: &[TokenScope]) -> Option<Failure> {
+        authorize(route.audience, scopes).err()
+    }
+
+    #[test]
+    fn a_token_without_the_scope_of_a_row_is_403_in_the_form_of_that_row() {
+        for route in ROUTES {
+            let Audience::Token(needed) = route.audience else {
+                assert!(refusal(route, &[]).is_none(), "{} is public", route.template);
+                continue;
+            };
+            let others = CONNECTION_SCOPES.iter().copied().filter(|scope| *scope != needed);
+            for scopes in [Vec::new(), others.collect()] {
+                let failure = refusal(route, &scopes).unwrap();
+                let answer = failure.into_answer(route.errors, "1", Dialect::Rfc);
+                assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{}", route.template);
+                assert_eq!(answer.headers()["content-type"], route.errors.media_type());
+            }
+            assert!(refusal(route, &[needed]).is_none(), "{}", route.template);
+        }
+    }
+
+    #[test]
+    fn the_token_of_a_connection_opens_every_route() {
+        assert!(ROUTES.iter().all(|route| refusal(route, CONNECTION_SCOPES).is_none()));
+    }
 }

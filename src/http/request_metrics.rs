@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::router::ROUTES;
+use super::routes::ROUTES;
 use crate::metrics::{Counter, Counts, Histogram};
 
 /// Bounds of the time that requests take, in microseconds.

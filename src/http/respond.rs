@@ -29,11 +29,20 @@ pub(super) fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-/// An answer with a body in JSON. What it tells is not for caches on the way.
-pub(super) fn json_body(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+/// A response with a body in SCIM's JSON.
+pub(super) fn json_body(status: StatusCode, bytes: impl Into<Bytes>) -> Answer {
+    body(status, SCIM_JSON, bytes)
+}
+
+/// A response with a body, which no cache may store.
+pub(super) fn body(
+    status: StatusCode,
+    media_type: &'static str,
+    bytes: impl Into<Bytes>,
+) -> Answer {
+    let mut answer = Response::new(Full::new(bytes.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(SCIM_JSON));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -1,130 +1,87 @@
-//! Every route, as a table.
+//! Finds the row of the route table that fits a request.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::error::Failure;
+use super::routes::{ROUTES, Route};
 
-/// What a route does.
+/// The endpoints that `{offer}` stands for.
+const OFFERS: [&str; 2] = ["Roles", "Entitlements"];
+/// A path segment of its own below a resource type, which is no id.
+const SEARCH: &str = ".search";
+/// Where the endpoint of a resource type stands: `/scim/v2/{type}`.
+const ENDPOINT_INDEX: usize = 2;
+
+/// A segment of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Health,
-    Ready,
-    ServiceProviderConfig,
-    ResourceTypes,
-    ResourceType,
-    Schemas,
-    Schema,
-    Create,
-    Query,
-    Retrieve,
-    Replace,
-    Patch,
-    Delete,
-    Search,
-    QueryAll,
-    SearchAll,
-    Bulk,
-    Me,
+enum Segment {
+    Literal(&'static str),
+    Type,
+    Offer,
+    Id,
 }
 
-impl Action {
-    /// Whether the request's body is read.
-    pub(super) fn takes_body(self) -> bool {
-        match self {
-            Self::Create
-            | Self::Replace
-            | Self::Patch
-            | Self::Search
-            | Self::SearchAll
-            | Self::Bulk => true,
-            Self::Health
-            | Self::Ready
-            | Self::ServiceProviderConfig
-            | Self::ResourceTypes
-            | Self::ResourceType
-            | Self::Schemas
-            | Self::Schema
-            | Self::Query
-            | Self::Retrieve
-            | Self::QueryAll
-            | Self::Me
-            | Self::Delete => false,
-        }
-    }
-}
-
-/// The routes. The first whose template fits is taken; `{type}` is a resource type's endpoint.
-///
-/// Everything but `/healthz` and `/readyz` is behind the gate. HEAD is answered like GET.
-pub(super) const ROUTES: &[(Method, &str, Action)] = &[
-    (Method::GET, "/healthz", Action::Health),
-    (Method::GET, "/readyz", Action::Ready),
-    (Method::GET, "/scim/v2/ServiceProviderConfig", Action::ServiceProviderConfig),
-    (Method::GET, "/scim/v2/ResourceTypes", Action::ResourceTypes),
-    (Method::GET, "/scim/v2/ResourceTypes/{id}", Action::ResourceType),
-    (Method::GET, "/scim/v2/Schemas", Action::Schemas),
-    (Method::GET, "/scim/v2/Schemas/{id}", Action::Schema),
-    (Method::GET, "/scim/v2", Action::QueryAll),
-    (Method::POST, "/scim/v2/.search", Action::SearchAll),
-    (Method::POST, "/scim/v2/Bulk", Action::Bulk),
-    (Method::GET, "/scim/v2/Me", Action::Me),
-    (Method::POST, "/scim/v2/Me", Action::Me),
-    (Method::PUT, "/scim/v2/Me", Action::Me),
-    (Method::PATCH, "/scim/v2/Me", Action::Me),
-    (Method::DELETE, "/scim/v2/Me", Action::Me),
-    (Method::GET, "/scim/v2/{type}", Action::Query),
-    (Method::POST, "/scim/v2/{type}", Action::Create),
-    (Method::POST, "/scim/v2/{type}/.search", Action::Search),
-    (Method::GET, "/scim/v2/{type}/{id}", Action::Retrieve),
-    (Method::PUT, "/scim/v2/{type}/{id}", Action::Replace),
-    (Method::PATCH, "/scim/v2/{type}/{id}", Action::Patch),
-    (Method::DELETE, "/scim/v2/{type}/{id}", Action::Delete),
-];
-
-/// What the template of each row has between its slashes.
-static PLACES: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
-    ROUTES.iter().map(|(_, template, _)| template.split('/').skip(1).collect()).collect()
+/// The templates of all rows, split once so that looking a path up allocates and parses nothing.
+static TEMPLATES: LazyLock<Vec<Vec<Segment>>> = LazyLock::new(|| {
+    let segment = |text: &'static str| match text {
+        "{type}" => Segment::Type,
+        "{offer}" => Segment::Offer,
+        "{id}" => Segment::Id,
+        _ => Segment::Literal(text),
+    };
+    let split = |route: &Route| route.template.split('/').skip(1).map(segment).collect();
+    ROUTES.iter().map(split).collect()
 });
 
-/// Endpoints of their own, which no resource type may have.
-const RESERVED: [&str; 6] =
-    ["ServiceProviderConfig", "ResourceTypes", "Schemas", ".search", "Bulk", "Me"];
-/// What is no id, but a place of its own below a resource type.
-const SEARCH: &str = ".search";
+/// The endpoints that are no resource type's, because the table has rows for them.
+static RESERVED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let literals = TEMPLATES.iter().filter_map(|template| match template.get(ENDPOINT_INDEX) {
+        Some(Segment::Literal(literal)) => Some(*literal),
+        _ => None,
+    });
+    literals.chain(OFFERS).collect::<BTreeSet<_>>().into_iter().collect()
+});
 
-/// A route and what its template's places stand for in a request.
-#[derive(Clone, Debug)]
-pub(super) struct Routed {
-    pub(super) action: Action,
-    /// Its place in [`ROUTES`].
+/// The route of a request, with the values of its template's placeholders.
+#[derive(Clone)]
+pub(super) struct RouteMatch {
+    pub(super) route: &'static Route,
+    /// The index of the route in [`ROUTES`].
     pub(super) row: usize,
+    /// The value of `{type}` or `{offer}`, else empty.
     pub(super) endpoint: String,
+    /// The value of `{id}`, else empty.
     pub(super) id: String,
 }
 
-/// Finds the route of a request. Slashes at the end mean nothing, neither that of the path nor that of
-/// a base URL to which a client has added the rest.
+/// Finds the route of a request. Slashes at the end of the path, or between the base URL and the rest,
+/// are ignored: some clients join the two with one too many.
+///
+/// Rows of other methods are skipped before their template is compared, so that a look-up stays short
+/// and takes as long for a stranger as for anyone.
 ///
 /// # Errors
 ///
 /// `NotFound`, or `MethodNotAllowed` with the methods that the path has.
-pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
+pub(super) fn find(method: &Method, path: &str) -> Result<RouteMatch, Failure> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
-    for (row, (of_method, _, action)) in ROUTES.iter().enumerate() {
-        if of_method == method
-            && let Some((endpoint, id)) = fit(row, &segments)
+    for (row, (route, template)) in ROUTES.iter().zip(TEMPLATES.iter()).enumerate() {
+        if route.method == method
+            && let Some((endpoint, id)) = fit(template, &segments)
         {
             let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
-            return Ok(Routed { action: *action, row, endpoint, id });
+            return Ok(RouteMatch { route, row, endpoint, id });
         }
     }
-    let fitting = ROUTES.iter().enumerate().filter(|(row, _)| fit(*row, &segments).is_some());
-    let allowed: Vec<&Method> = fitting.map(|(_, (method, ..))| method).collect();
+    let rows = ROUTES.iter().zip(TEMPLATES.iter());
+    let fitting = rows.filter(|(_, template)| fit(template, &segments).is_some());
+    let allowed: Vec<&Method> = fitting.map(|(route, _)| &route.method).collect();
     if allowed.is_empty() {
         Err(Failure::no_route(path))
     } else {
@@ -132,9 +89,9 @@ pub(super) fn find(method: &Method, path: &str) -> Result<Routed, Failure> {
     }
 }
 
-/// The template of a row, as logs and metrics name a route.
+/// The template of a row, as the log names a route.
 pub(super) fn template(row: usize) -> &'static str {
-    ROUTES.get(row).map_or("", |(_, template, _)| template)
+    ROUTES.get(row).map_or("", |route| route.template)
 }
 
 fn allow(methods: &[&Method]) -> String {
@@ -165,18 +122,19 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         .collect()
 }
 
-/// The endpoint and the id in a path that has a row's form; what its template lacks is empty.
-fn fit<'a>(row: usize, segments: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
-    let places = PLACES.get(row).filter(|places| places.len() == segments.len())?;
+/// The endpoint and the id in a path that fits a template; empty where the template has none.
+fn fit<'a>(template: &[Segment], path: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
+    if template.len() != path.len() {
+        return None;
+    }
     let (mut endpoint, mut id) = ("", "");
-    for (place, segment) in places.iter().zip(segments) {
-        let segment = segment.as_ref();
-        match *place {
-            "{type}" if RESERVED.contains(&segment) => return None,
-            "{type}" => endpoint = segment,
-            "{id}" if segment == SEARCH => return None,
-            "{id}" => id = segment,
-            literal if literal == segment => {}
+    for (segment, text) in template.iter().zip(path) {
+        let text = text.as_ref();
+        match *segment {
+            Segment::Literal(literal) if literal == text => {}
+            Segment::Type if !RESERVED.contains(&text) => endpoint = text,
+            Segment::Offer if OFFERS.contains(&text) => endpoint = text,
+            Segment::Id if text != SEARCH => id = text,
             _ => return None,
         }
     }
@@ -186,21 +144,35 @@ fn fit<'a>(row: usize, segments: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::schema::Registry;
+
+    fn template_of(method: &Method, path: &str) -> &'static str {
+        find(method, path).unwrap().route.template
+    }
 
     #[test]
     fn paths_find_their_route() {
-        let routed = find(&Method::GET, "/scim/v2/Users/a%20b/").unwrap();
-        assert_eq!((routed.action, routed.endpoint.as_str()), (Action::Retrieve, "Users"));
-        assert_eq!(routed.id, "a b");
-        let action = |method: &Method, path: &str| find(method, path).unwrap().action;
-        assert_eq!(action(&Method::HEAD, "/scim/v2/Users"), Action::Query);
-        assert_eq!(action(&Method::GET, "/scim/v2/Schemas"), Action::Schemas);
-        assert_eq!(action(&Method::GET, "/scim/v2/Schemas/urn:x"), Action::Schema);
-        assert_eq!(action(&Method::POST, "/scim/v2/Users//"), Action::Create);
-        assert_eq!(action(&Method::GET, "/scim/v2/"), Action::QueryAll);
-        assert_eq!(action(&Method::GET, "/scim/v2//Users"), Action::Query);
-        assert_eq!(action(&Method::POST, "/scim/v2/Users/.search"), Action::Search);
-        assert_eq!(action(&Method::POST, "/scim/v2/.search"), Action::SearchAll);
+        let found = find(&Method::GET, "/scim/v2/Users/a%20b/").unwrap();
+        assert_eq!((found.endpoint.as_str(), found.id.as_str()), ("Users", "a b"));
+        assert_eq!(
+            (found.route.template, template(found.row)),
+            ("/scim/v2/{type}/{id}", "/scim/v2/{type}/{id}")
+        );
+        for (method, path, template) in [
+            (&Method::HEAD, "/scim/v2/Users", "/scim/v2/{type}"),
+            (&Method::GET, "/scim/v2/Schemas", "/scim/v2/Schemas"),
+            (&Method::GET, "/scim/v2/Schemas/urn:x", "/scim/v2/Schemas/{id}"),
+            (&Method::POST, "/scim/v2/Users//", "/scim/v2/{type}"),
+            (&Method::GET, "/scim/v2/", "/scim/v2"),
+            (&Method::GET, "/scim/v2//Users", "/scim/v2/{type}"),
+            (&Method::POST, "/scim/v2/Users/.search", "/scim/v2/{type}/.search"),
+            (&Method::POST, "/scim/v2/.search", "/scim/v2/.search"),
+            (&Method::GET, "/scim/v2/Roles", "/scim/v2/{offer}"),
+            (&Method::GET, "/scim/v2/Entitlements/x", "/scim/v2/{offer}/{id}"),
+            (&Method::POST, "/scim/v2/Roles/.search", "/scim/v2/{offer}/.search"),
+        ] {
+            assert_eq!(template_of(method, path), template, "{method} {path}");
+        }
     }
 
     #[test]
@@ -208,18 +180,28 @@ mod tests {
         for path in ["", "/", "/scim", "/scim/v1/Users", "/scim//v2/Users", "//healthz", "/%ff"] {
             assert!(matches!(find(&Method::GET, path), Err(Failure::NotFound(_))), "{path}");
         }
-        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Users/1") else {
-            panic!("405")
-        };
-        assert_eq!(allow, "GET, PUT, PATCH, DELETE, HEAD");
-        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::GET, "/scim/v2/Users/.search")
-        else {
-            panic!("405")
-        };
-        assert_eq!(allow, "POST");
-        let Err(Failure::MethodNotAllowed(allow)) = find(&Method::POST, "/scim/v2/Schemas") else {
-            panic!("405")
-        };
-        assert_eq!(allow, "GET, HEAD");
+        for (method, path, expected) in [
+            (&Method::POST, "/scim/v2/Users/1", "GET, PUT, PATCH, DELETE, HEAD"),
+            (&Method::GET, "/scim/v2/Users/.search", "POST"),
+            (&Method::POST, "/scim/v2/Schemas", "GET, HEAD"),
+            (&Method::POST, "/scim/v2/Roles", "GET, HEAD"),
+            (&Method::DELETE, "/scim/v2/Entitlements/x", "GET, HEAD"),
+        ] {
+            let Err(Failure::MethodNotAllowed(allow)) = find(method, path) else {
+                panic!("405 for {method} {path}")
+            };
+            assert_eq!(allow, expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn the_offers_are_those_of_the_registry_and_no_resource_type_is_reserved() {
+        let registry = Registry::built_in();
+        let offered: Vec<&str> =
+            registry.offered().iter().map(|offered| offered.endpoint.as_str()).collect();
+        assert_eq!(offered, OFFERS);
+        for resource_type in registry.resource_types() {
+            assert!(!RESERVED.contains(&resource_type.endpoint.as_str()));
+        }
     }
 }

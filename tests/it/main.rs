@@ -42,6 +42,7 @@ mod query;
 mod read_only;
 mod recovery;
 mod reload;
+mod route;
 mod schema;
 mod setup;
 mod slow;

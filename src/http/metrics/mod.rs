@@ -20,9 +20,9 @@ use jiff::Timestamp;
 
 use super::context::HttpContext;
 use super::respond::Answer;
-use super::router::{Action, ROUTES};
+use super::routes::ROUTES;
 use super::server::{self, Counts};
-use super::{ScimService, respond};
+use super::{ScimService, health, respond};
 use crate::connection::token::Token;
 use crate::directory::DirectoryStats;
 use exposition::Exposition;
@@ -59,8 +59,8 @@ impl MetricsService {
             return answer;
         }
         match request.uri().path() {
-            "/healthz" => self.service.health(&self.service.context.load(), Action::Health),
-            "/readyz" => self.service.health(&self.service.context.load(), Action::Ready),
+            "/healthz" => health::live(self.service.health(&self.service.context.load())),
+            "/readyz" => health::ready(self.service.health(&self.service.context.load())),
             "/metrics" => {
                 let metrics = Arc::clone(self);
                 match tokio::task::spawn_blocking(move || metrics.render()).await {
@@ -178,7 +178,7 @@ fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Ans
 /// The method and the template of a row; empty for requests without a route.
 fn route_labels(row: Option<usize>) -> (&'static str, &'static str) {
     row.and_then(|row| ROUTES.get(row))
-        .map_or(("", ""), |(method, route, _)| (method.as_str(), route))
+        .map_or(("", ""), |route| (route.method.as_str(), route.template))
 }
 
 fn connections(counts: &Counts, text: &mut Exposition) {

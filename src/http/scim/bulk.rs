@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -23,8 +22,8 @@ use crate::text::excerpt;
 
 /// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
 /// each other in any order; they run in an order in which what they refer to is there.
-pub(super) async fn bulk(call: Call<'_>, body: &Bytes) -> Result<Answer, Failure> {
-    let mut request = match BulkRequest::parse(json::parse_object(body)?) {
+pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<Answer, Failure> {
+    let mut request = match BulkRequest::parse(json::parse_object(&call.body)?) {
         Err(error) if error.scim_type == ScimType::TooMany => {
             return Err(Failure::TooManyOperations(error));
         }

@@ -1,18 +1,18 @@
-//! What the service provider says of itself, written once at start (RFC 7644, section 4).
+//! The discovery endpoints, whose responses are written once for a configuration (RFC 7644, section 4).
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::Value;
 
+use super::Call;
 use crate::http::error::Failure;
 use crate::http::respond::{self, Answer};
-use crate::http::router::Action;
 use crate::scim::discovery;
-use crate::scim::query::{PageLimits, Parameters};
+use crate::scim::query::PageLimits;
 use crate::scim::schema::Registry;
 use crate::text::excerpt;
 
-/// Every answer of the discovery endpoints.
+/// The bodies of all responses of the discovery endpoints.
 pub(in crate::http) struct Discovery {
     service_provider_config: Bytes,
     resource_types: Listing,
@@ -60,44 +60,48 @@ impl Discovery {
             schemas: Listing::new(&schemas),
         }
     }
+}
 
-    /// Answers one of the discovery routes. They are not searched: a filter is refused.
-    pub(super) fn answer(
-        &self,
-        action: Action,
-        id: &str,
-        parameters: &Parameters,
-    ) -> Result<Answer, Failure> {
-        if parameters.get("filter").is_some() {
-            return Err(Failure::Forbidden(
-                "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
-            ));
-        }
-        let body = match action {
-            Action::ServiceProviderConfig => Some(self.service_provider_config.clone()),
-            Action::ResourceTypes => Some(self.resource_types.all.clone()),
-            Action::ResourceType => self.resource_types.get(id),
-            Action::Schemas => Some(self.schemas.all.clone()),
-            Action::Schema => self.schemas.get(id),
-            Action::Health
-            | Action::Ready
-            | Action::Create
-            | Action::Query
-            | Action::Retrieve
-            | Action::Replace
-            | Action::Patch
-            | Action::Search
-            | Action::QueryAll
-            | Action::SearchAll
-            | Action::Bulk
-            | Action::Me
-            | Action::Delete => None,
-        };
-        match body {
-            Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
-            None => {
-                Err(Failure::NotFound(format!("There is no such entry: \"{}\".", excerpt(id, 200))))
-            }
+/// `GET /ServiceProviderConfig`.
+pub(in crate::http) async fn service_provider_config(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |discovery, _| Some(discovery.service_provider_config.clone()))
+}
+
+/// `GET /ResourceTypes`.
+pub(in crate::http) async fn resource_types(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |discovery, _| Some(discovery.resource_types.all.clone()))
+}
+
+/// `GET /ResourceTypes/{id}`.
+pub(in crate::http) async fn resource_type(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |discovery, id| discovery.resource_types.get(id))
+}
+
+/// `GET /Schemas`.
+pub(in crate::http) async fn schemas(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |discovery, _| Some(discovery.schemas.all.clone()))
+}
+
+/// `GET /Schemas/{id}`.
+pub(in crate::http) async fn schema(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |discovery, id| discovery.schemas.get(id))
+}
+
+/// The response with the body that `find` selects. Discovery can't be filtered (RFC 7644, section 4).
+fn answer(
+    call: &Call<'_>,
+    find: impl FnOnce(&Discovery, &str) -> Option<Bytes>,
+) -> Result<Answer, Failure> {
+    if call.parameters().get("filter").is_some() {
+        return Err(Failure::Forbidden(
+            "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
+        ));
+    }
+    let id = &call.found.id;
+    match find(&call.context.discovery, id) {
+        Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
+        None => {
+            Err(Failure::NotFound(format!("There is no such entry: \"{}\".", excerpt(id, 200))))
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Handlers: written once for all resource types.
+//! Handlers of SCIM: written once for all resource types. They never check permissions: the gate has.
 
-mod bulk;
+pub(super) mod bulk;
 pub(super) mod discovery;
-mod offers;
-mod resources;
-mod search;
+pub(super) mod me;
+pub(super) mod offers;
+pub(super) mod resources;
+pub(super) mod search;
 
 use std::sync::Arc;
 
@@ -14,9 +15,8 @@ use hyper::http::request::Parts;
 use super::context::HttpContext;
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond;
-use super::respond::{Answer, View};
-use super::router::{Action, Routed};
+use super::respond::View;
+use super::router::RouteMatch;
 use crate::access::DefaultAccess;
 use crate::config::Compat;
 use crate::connection::dialect::Form;
@@ -28,11 +28,13 @@ use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
 use crate::text::excerpt;
 
-/// A request that passed the gate and has a route.
+/// A request that the gate has admitted, with its route and body.
 pub(super) struct Call<'a> {
     context: &'a HttpContext,
     parts: &'a Parts,
-    routed: &'a Routed,
+    found: &'a RouteMatch,
+    /// Empty for routes that take none.
+    body: Bytes,
     manner: Manner,
     compat: Compat,
     rules: ConnectionRules,
@@ -44,16 +46,17 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         context: &'a HttpContext,
         parts: &'a Parts,
-        routed: &'a Routed,
+        found: &'a RouteMatch,
+        body: Bytes,
         admitted: Admitted,
     ) -> Self {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { context, parts, routed, manner, compat, rules, default_access, actor }
+        Self { context, parts, found, body, manner, compat, rules, default_access, actor }
     }
 
-    /// Deals with names that no schema knows, as the connection wants it.
+    /// Refuses or ignores attributes that no schema knows, as the connection is configured.
     fn check_unknown(&self, unknown: &[String]) -> Result<(), Failure> {
         match (unknown.first(), self.compat) {
             (None, _) => Ok(()),
@@ -69,7 +72,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// In which form resources of a type are shown to this client.
+    /// The form in which this client is shown resources of a type.
     fn form(
         &self,
         resource_type: &ResourceType,
@@ -91,43 +94,7 @@ impl<'a> Call<'a> {
 
     /// The resource type that the path names.
     fn resource_type(&self) -> Result<Arc<ResourceType>, Failure> {
-        let known = self.context.directory.registry().by_endpoint(&self.routed.endpoint);
+        let known = self.context.directory.registry().by_endpoint(&self.found.endpoint);
         known.map(Arc::clone).ok_or_else(|| Failure::no_route(self.parts.uri.path()))
-    }
-}
-
-/// Does what the route says.
-pub(super) async fn handle(call: Call<'_>, action: Action, body: Bytes) -> Result<Answer, Failure> {
-    if let Some(answer) = offers::answer(&call, action, &body) {
-        return answer;
-    }
-    match action {
-        Action::Health | Action::Ready => Ok(respond::empty(hyper::StatusCode::OK)),
-        Action::ServiceProviderConfig
-        | Action::ResourceTypes
-        | Action::ResourceType
-        | Action::Schemas
-        | Action::Schema => {
-            call.context.discovery.answer(action, &call.routed.id, &call.parameters())
-        }
-        Action::Create => resources::create(call, body).await,
-        Action::Query => {
-            let parameters = call.parameters();
-            search::one_type(call, parameters).await
-        }
-        Action::Search => search::one_type(call, search::parameters(&body)?).await,
-        Action::QueryAll => {
-            let parameters = call.parameters();
-            search::all_types(call, parameters).await
-        }
-        Action::SearchAll => search::all_types(call, search::parameters(&body)?).await,
-        Action::Bulk => bulk::bulk(call, &body).await,
-        Action::Me => Err(Failure::NotImplemented(
-            "A token speaks for a connection, not for a user, so there is no /Me.".to_owned(),
-        )),
-        Action::Retrieve => resources::retrieve(&call).await,
-        Action::Replace => resources::replace(call, body).await,
-        Action::Patch => resources::patch(call, body).await,
-        Action::Delete => resources::delete(call).await,
     }
 }

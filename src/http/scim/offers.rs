@@ -1,48 +1,50 @@
-//! `/Roles` and `/Entitlements`: what the configuration has on offer.
+//! `/Roles` and `/Entitlements`: the read-only lists of what the configuration offers.
 //!
-//! There may be many entitlements, and they are asked for seldom: each is made when it is looked at.
+//! There may be many entitlements, and they are requested seldom: each is built when it is looked at.
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Call, search};
+use super::{Call, search as search_request};
 use crate::access::Offer;
 use crate::http::error::Failure;
 use crate::http::respond::{self, Answer};
-use crate::http::router::Action;
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{self, PageRequest, Parameters, Query, Start};
 use crate::scim::schema::ResourceType;
 use crate::text::excerpt;
 
-/// The methods that these endpoints have.
-const ALLOWED: &str = "GET, HEAD";
-
-/// Answers a request to one of these endpoints; `None` if it is to another.
-pub(super) fn answer(
-    call: &Call<'_>,
-    action: Action,
-    body: &Bytes,
-) -> Option<Result<Answer, Failure>> {
-    let offered = call.context.directory.registry().offered();
-    let resource_type = offered.iter().find(|one| one.endpoint == call.routed.endpoint)?;
-    let listing = Listing { call, resource_type };
-    // The other connections of this thread go elsewhere meanwhile.
-    Some(tokio::task::block_in_place(|| match action {
-        Action::Retrieve => listing.retrieve(&call.routed.id, &call.parameters()),
-        Action::Query => listing.query(&call.parameters()),
-        Action::Search => {
-            search::parameters(body).and_then(|parameters| listing.query(&parameters))
-        }
-        _ => Err(Failure::MethodNotAllowed(ALLOWED.to_owned())),
-    }))
+/// `GET` of a list.
+pub(in crate::http) async fn query(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |listing| listing.query(&call.parameters()))
 }
 
-/// What is served at one of these endpoints.
+/// `POST` of a search.
+pub(in crate::http) async fn search(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |listing| listing.query(&search_request::parameters(&call.body)?))
+}
+
+/// `GET` of one entry.
+pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure> {
+    answer(&call, |listing| listing.retrieve(&call.found.id, &call.parameters()))
+}
+
+/// Runs work on the list that the path names. The runtime moves the other connections of this thread to
+/// other threads meanwhile.
+fn answer<'a>(
+    call: &'a Call<'a>,
+    work: impl FnOnce(Listing<'a>) -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    let offered = call.context.directory.registry().offered();
+    let named = offered.iter().find(|offered| offered.endpoint == call.found.endpoint);
+    let resource_type = named.ok_or_else(|| Failure::no_route(call.parts.uri.path()))?;
+    tokio::task::block_in_place(|| work(Listing { call, resource_type }))
+}
+
+/// One of the lists.
 #[derive(Clone, Copy)]
 struct Listing<'a> {
     call: &'a Call<'a>,
@@ -102,23 +104,23 @@ impl<'a> Listing<'a> {
                 .into());
             }
         };
-        // Of what matches, its place in the order and in the configuration.
+        // The sort key of each match, and its index in the configuration.
         let mut found = Vec::new();
-        for (place, resource) in self.resources().enumerate() {
+        for (index, resource) in self.resources().enumerate() {
             if filter.as_ref().is_none_or(|filter| filter.matches(&resource)) {
-                found.push((sort.as_ref().map(|sort| sort.key(&resource)), place));
+                found.push((sort.as_ref().map(|sort| sort.key(&resource)), index));
             }
         }
         found.sort();
         let total = found.len();
-        let places: Vec<usize> =
-            found.iter().skip(start - 1).take(page.count).map(|(_, place)| *place).collect();
-        let wanted: HashSet<usize> = places.iter().copied().collect();
+        let indexes: Vec<usize> =
+            found.iter().skip(start - 1).take(page.count).map(|(_, index)| *index).collect();
+        let wanted: HashSet<usize> = indexes.iter().copied().collect();
         let mut shown: HashMap<usize, Map<String, Value>> =
-            self.resources().enumerate().filter(|(place, _)| wanted.contains(place)).collect();
-        let shown: Vec<Value> = places
+            self.resources().enumerate().filter(|(index, _)| wanted.contains(index)).collect();
+        let shown: Vec<Value> = indexes
             .iter()
-            .filter_map(|place| shown.remove(place))
+            .filter_map(|index| shown.remove(index))
             .map(|resource| projection.apply(self.resource_type, resource).into())
             .collect();
         let body = json!({

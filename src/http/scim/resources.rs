@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use serde_json::{Map, Value};
 
@@ -21,22 +20,23 @@ use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::Validated;
 
-pub(super) async fn create(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
+pub(in crate::http) async fn create(call: Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let resource = resource(&call, &resource_type, Exchange::Create, json::parse_object(&body)?)?;
+    let resource =
+        resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::CREATED, &resource_type, stored)
 }
 
-pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let directory = &call.context.directory;
-        let stored = directory.retrieve(&resource_type, &call.routed.id, &wanted)?;
+        let stored = directory.retrieve(&resource_type, &call.found.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
         let of_record = stored.access.is_none();
         if of_record && precondition::is_known(&call.parts.headers, stored.record.version) {
@@ -51,7 +51,7 @@ pub(super) async fn retrieve(call: &Call<'_>) -> Result<Answer, Failure> {
     }
 }
 
-pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
+pub(in crate::http) async fn replace(call: Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
     let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
@@ -60,25 +60,25 @@ pub(super) async fn replace(call: Call<'_>, body: Bytes) -> Result<Answer, Failu
             &call,
             &resource_type,
             Exchange::Replace(renaming),
-            json::parse_object(&body)?,
+            json::parse_object(&call.body)?,
         )?,
         renaming,
         resource_type: Arc::clone(&resource_type),
-        id: call.routed.id.clone(),
+        id: call.found.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
-pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure> {
+pub(in crate::http) async fn patch(call: Call<'_>) -> Result<Answer, Failure> {
     let resource_type = call.resource_type()?;
-    let request = patch_request(&call, &resource_type, json::parse_object(&body)?)?;
+    let request = patch_request(&call, &resource_type, json::parse_object(&call.body)?)?;
     let command = Patch {
         request,
         rules: call.rules,
         resource_type: Arc::clone(&resource_type),
-        id: call.routed.id.clone(),
+        id: call.found.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
@@ -89,10 +89,10 @@ pub(super) async fn patch(call: Call<'_>, body: Bytes) -> Result<Answer, Failure
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
-pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
     let command = Delete {
         resource_type: call.resource_type()?,
-        id: call.routed.id.clone(),
+        id: call.found.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
         rules: call.rules,
     };
@@ -100,8 +100,8 @@ pub(super) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
-/// A resource after a change, with the attributes that the client wants. The change is made: its answer
-/// waits for no turn.
+/// Shows a resource after a change, with the attributes that the client wants. The change is made, so the
+/// response waits for no permit.
 fn show(
     call: &Call<'_>,
     status: StatusCode,

@@ -14,30 +14,53 @@ use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query};
 use crate::scim::schema::ResourceType;
 
-/// How many resources, members and pieces of access a page may show and be a short one.
+/// How many resources, members and pieces of access a short page shows at most.
 const SHORT_PAGE: usize = 32;
 
-/// Lists resources of the type that the path names.
-pub(super) async fn one_type(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
-    let resource_type = call.resource_type()?;
-    let query = Query::parse(&resource_type, &parameters)?;
-    search(&call, vec![(resource_type, query)], &parameters).await
+/// `GET` of a list of one resource type.
+pub(in crate::http) async fn query(call: Call<'_>) -> Result<Answer, Failure> {
+    let parameters = call.parameters();
+    one_type(&call, &parameters).await
 }
 
-/// Lists resources of every type. A type whose schema does not know an attribute of the filter or of
-/// the order has nothing that matches; if no type knows it, that is an error.
-pub(super) async fn all_types(call: Call<'_>, parameters: Parameters) -> Result<Answer, Failure> {
+/// `POST` of a search in one resource type.
+pub(in crate::http) async fn search(call: Call<'_>) -> Result<Answer, Failure> {
+    let parameters = parameters(&call.body)?;
+    one_type(&call, &parameters).await
+}
+
+/// `GET` of a list of all resource types.
+pub(in crate::http) async fn query_all_types(call: Call<'_>) -> Result<Answer, Failure> {
+    let parameters = call.parameters();
+    all_types(&call, &parameters).await
+}
+
+/// `POST` of a search in all resource types.
+pub(in crate::http) async fn search_all_types(call: Call<'_>) -> Result<Answer, Failure> {
+    let parameters = parameters(&call.body)?;
+    all_types(&call, &parameters).await
+}
+
+async fn one_type(call: &Call<'_>, parameters: &Parameters) -> Result<Answer, Failure> {
+    let resource_type = call.resource_type()?;
+    let query = Query::parse(&resource_type, parameters)?;
+    run(call, vec![(resource_type, query)], parameters).await
+}
+
+/// Searches all resource types. A type whose schema lacks an attribute of the filter or of the order has
+/// no match; if all types lack it, the request fails.
+async fn all_types(call: &Call<'_>, parameters: &Parameters) -> Result<Answer, Failure> {
     let mut targets = Vec::new();
     let mut unfit = None;
     for resource_type in call.context.directory.registry().resource_types() {
-        match Query::parse(resource_type, &parameters) {
+        match Query::parse(resource_type, parameters) {
             Ok(query) => targets.push((Arc::clone(resource_type), query)),
             Err(error) => unfit = Some(error),
         }
     }
     match unfit {
         Some(error) if targets.is_empty() => Err(error.into()),
-        _ => search(&call, targets, &parameters).await,
+        _ => run(call, targets, parameters).await,
     }
 }
 
@@ -46,7 +69,7 @@ pub(super) fn parameters(body: &[u8]) -> Result<Parameters, Failure> {
     Ok(Parameters::from_search_request(&json::parse_object(body)?)?)
 }
 
-async fn search(
+async fn run(
     call: &Call<'_>,
     targets: Vec<(Arc<ResourceType>, Query)>,
     parameters: &Parameters,
@@ -58,7 +81,7 @@ async fn search(
     let search = Search {
         targets,
         page: PageRequest::parse(parameters, call.context.page_limits)?,
-        fingerprint: parameters.fingerprint(&call.routed.endpoint),
+        fingerprint: parameters.fingerprint(&call.found.endpoint),
     };
     let forms = Arc::new(forms);
     let (directory, of_types) = (Arc::clone(&call.context.directory), Arc::clone(&forms));
@@ -68,11 +91,11 @@ async fn search(
             of_types.get(&resource_type.name).is_none_or(|form| form.wants(name))
         })
     };
-    let (page, turn) = if is_quick {
+    let (page, permit) = if is_quick {
         (work()?, None)
     } else {
-        // Looking at many resources is work for a thread that may block, and for few at a time.
-        // The work goes on where a client has gone or a request took too long: so does the permit.
+        // A scan runs on a thread that may block, and few run at a time. It goes on after its client has
+        // gone or its request has timed out, and so it keeps the permit.
         let scans = Arc::clone(&call.context.work_limits.scans);
         let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
         let work = move || work().map(|page| (page, Some(permit)));
@@ -85,13 +108,13 @@ async fn search(
     if is_quick && is_short(&page) {
         return respond::page(&page, view);
     }
-    match turn {
-        Some(_turn) => tokio::task::block_in_place(|| respond::page(&page, view)),
+    match permit {
+        Some(_permit) => tokio::task::block_in_place(|| respond::page(&page, view)),
         None => call.context.work_limits.run_heavy(|| respond::page(&page, view)).await,
     }
 }
 
-/// Whether a page is written sooner than the other connections of a thread could be sent elsewhere.
+/// Whether writing the page takes less time than moving the thread's other connections.
 fn is_short(page: &Page) -> bool {
     let shown = page.resources.iter().map(|(_, stored)| {
         let references = stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();

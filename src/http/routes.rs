@@ -1,0 +1,167 @@
+//! The route table: every method and path that is served, who may call it, and what answers.
+//!
+//! The gate enforces a row before its handler runs, so handlers never check permissions. To add a kind
+//! of caller, a body or an error form, add a variant to the enum of that column.
+
+use std::pin::Pin;
+
+use hyper::Method;
+
+use super::error::Failure;
+use super::error_form::ErrorForm;
+use super::health::{self, Health};
+use super::respond::Answer;
+use super::scim::{Call, bulk, discovery, me, offers, resources, search};
+
+/// A row of the table.
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// The path. `{type}` is the endpoint of a resource type whose resources are stored, `{offer}` that
+    /// of a read-only list of the configuration, `{id}` any text.
+    pub(super) template: &'static str,
+    pub(super) audience: Audience,
+    pub(super) body: BodyKind,
+    pub(super) errors: ErrorForm,
+    pub(super) handler: Handler,
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone. Credentials are not looked at.
+    Public,
+    /// Callers whose token has this scope.
+    Token(TokenScope),
+}
+
+/// What a token permits. The token of a connection has both scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScope {
+    /// To read resources and discovery.
+    Read,
+    /// To change resources.
+    Write,
+}
+
+impl TokenScope {
+    /// The name of the scope.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// Which request body a route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyKind {
+    /// None; one that is sent is not read.
+    None,
+    /// JSON, as `application/scim+json` or `application/json`.
+    Scim,
+}
+
+/// What answers a request.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// Without a caller: for routes of [`Audience::Public`].
+    Public(fn(Health) -> Answer),
+    /// For a caller that the gate has admitted.
+    Authenticated(for<'a> fn(Call<'a>) -> HandlerFuture<'a>),
+}
+
+/// The work of a handler.
+pub(super) type HandlerFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send + 'a>>;
+
+macro_rules! routes {
+    (@audience Public) => { Audience::Public };
+    (@audience $scope:ident) => { Audience::Token(TokenScope::$scope) };
+    (@handler Public $handler:path) => { Handler::Public($handler) };
+    (@handler $scope:ident $handler:path) => {
+        Handler::Authenticated(|call| Box::pin($handler(call)))
+    };
+    ($($method:ident $template:literal $audience:ident $body:ident $errors:ident $handler:path;)*) => {
+        /// All routes. The first row whose method and template fit is taken. HEAD is answered like GET.
+        pub(super) static ROUTES: &[Route] = &[$(
+            Route {
+                method: Method::$method,
+                template: $template,
+                audience: routes!(@audience $audience),
+                body: BodyKind::$body,
+                errors: ErrorForm::$errors,
+                handler: routes!(@handler $audience $handler),
+            }
+        ),*];
+    };
+}
+
+routes! {
+    // method, template                        audience  body  errors  handler
+    GET    "/healthz"                          Public    None  Scim    health::live;
+    GET    "/readyz"                           Public    None  Scim    health::ready;
+
+    GET    "/scim/v2/ServiceProviderConfig"    Read      None  Scim    discovery::service_provider_config;
+    GET    "/scim/v2/ResourceTypes"            Read      None  Scim    discovery::resource_types;
+    GET    "/scim/v2/ResourceTypes/{id}"       Read      None  Scim    discovery::resource_type;
+    GET    "/scim/v2/Schemas"                  Read      None  Scim    discovery::schemas;
+    GET    "/scim/v2/Schemas/{id}"             Read      None  Scim    discovery::schema;
+
+    GET    "/scim/v2"                          Read      None  Scim    search::query_all_types;
+    POST   "/scim/v2/.search"                  Read      Scim  Scim    search::search_all_types;
+    POST   "/scim/v2/Bulk"                     Write     Scim  Scim    bulk::bulk;
+
+    GET    "/scim/v2/Me"                       Read      None  Scim    me::not_implemented;
+    POST   "/scim/v2/Me"                       Read      None  Scim    me::not_implemented;
+    PUT    "/scim/v2/Me"                       Read      None  Scim    me::not_implemented;
+    PATCH  "/scim/v2/Me"                       Read      None  Scim    me::not_implemented;
+    DELETE "/scim/v2/Me"                       Read      None  Scim    me::not_implemented;
+
+    GET    "/scim/v2/{offer}"                  Read      None  Scim    offers::query;
+    POST   "/scim/v2/{offer}/.search"          Read      Scim  Scim    offers::search;
+    GET    "/scim/v2/{offer}/{id}"             Read      None  Scim    offers::retrieve;
+
+    GET    "/scim/v2/{type}"                   Read      None  Scim    search::query;
+    POST   "/scim/v2/{type}"                   Write     Scim  Scim    resources::create;
+    POST   "/scim/v2/{type}/.search"           Read      Scim  Scim    search::search;
+    GET    "/scim/v2/{type}/{id}"              Read      None  Scim    resources::retrieve;
+    PUT    "/scim/v2/{type}/{id}"              Write     Scim  Scim    resources::replace;
+    PATCH  "/scim/v2/{type}/{id}"              Write     Scim  Scim    resources::patch;
+    DELETE "/scim/v2/{type}/{id}"              Write     None  Scim    resources::delete;
+}
+
+/// The method, template and audience of every route, for documentation and tests.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, Audience)> {
+    ROUTES.iter().map(|route| (route.method.as_str(), route.template, route.audience))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_row_is_there_twice() {
+        let rows: BTreeSet<_> = routes().map(|(method, template, _)| (method, template)).collect();
+        assert_eq!(rows.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn a_row_is_public_if_and_only_if_its_handler_knows_no_caller() {
+        for route in ROUTES {
+            let is_public = matches!(route.handler, Handler::Public(_));
+            assert_eq!(is_public, route.audience == Audience::Public, "{}", route.template);
+        }
+    }
+
+    #[test]
+    fn only_routes_that_change_nothing_are_open_to_readers() {
+        for route in ROUTES.iter().filter(|route| !route.template.ends_with("/Me")) {
+            let reads = route.method == Method::GET || route.template.ends_with(".search");
+            let is_for_writers = route.audience == Audience::Token(TokenScope::Write);
+            assert_ne!(reads, is_for_writers, "{} {}", route.method, route.template);
+        }
+    }
+}
