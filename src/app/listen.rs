@@ -51,7 +51,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Serves metrics until dropped; without a listener it never ends and does nothing.
 pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<MetricsService>) {
     if let Some(listener) = listener {
-        let limits = server::Limits {
+        let limits = server::ConnectionLimits {
             max_connections: 32,
             max_connections_per_address: 32,
             handshake_timeout: METRICS_TIMEOUT,
@@ -70,8 +70,8 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
 }
 
 /// The limits of a listener, as the configuration has them.
-pub(super) fn server_limits(limits: &Limits) -> server::Limits {
-    server::Limits {
+pub(super) fn server_limits(limits: &Limits) -> server::ConnectionLimits {
+    server::ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
         handshake_timeout: limits.handshake_timeout,

@@ -46,7 +46,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::Limits;
+use super::ConnectionLimits;
 
 /// How long a draining server waits for the first request of a connection it has accepted: the
 /// client has just connected and is about to speak.
@@ -125,7 +125,7 @@ impl Activity {
         self.draining.load(Relaxed) != 0
     }
 
-    pub(super) fn verdict(&self, limits: &Limits, now: Instant) -> Verdict {
+    pub(super) fn verdict(&self, limits: &ConnectionLimits, now: Instant) -> Verdict {
         let stalled = self.stalled.load(Relaxed);
         if stalled != FLOWING {
             let deadline = self.at(stalled, limits.write_timeout);
@@ -295,8 +295,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 mod tests {
     use super::*;
 
-    fn limits() -> Limits {
-        Limits {
+    fn limits() -> ConnectionLimits {
+        ConnectionLimits {
             max_connections: 1,
             max_connections_per_address: 1,
             handshake_timeout: Duration::from_secs(5),

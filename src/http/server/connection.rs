@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
-use super::{Limits, ListenerConfig, Service};
+use super::{ConnectionLimits, ListenerConfig, Service};
 
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -81,7 +81,7 @@ pub(super) async fn run<S: Service>(
 async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     socket: IO,
     peer: IpAddr,
-    limits: &Limits,
+    limits: &ConnectionLimits,
     service: &Arc<S>,
     activity: &Arc<Activity>,
     mut stopping: watch::Receiver<bool>,
@@ -276,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_handshake_has_its_time() {
-        let limits = Limits { handshake_timeout: SHORT, ..limits() };
+        let limits = ConnectionLimits { handshake_timeout: SHORT, ..limits() };
         let server = Running::start(limits, Some(tls("handshake", &[]).0)).await;
         let start = Instant::now();
         assert_eq!(rest(&mut server.connect().await).await, 0);
@@ -286,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_head_has_its_time_however_it_trickles() {
-        let limits = Limits { header_timeout: SHORT, ..limits() };
+        let limits = ConnectionLimits { header_timeout: SHORT, ..limits() };
         let (config, connector) = tls("trickle", &[]);
         let server = Running::start(limits.clone(), Some(config)).await;
         let start = Instant::now();
@@ -314,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_connection_is_closed() {
-        let limits = Limits { idle_timeout: SHORT, ..limits() };
+        let limits = ConnectionLimits { idle_timeout: SHORT, ..limits() };
         let (config, connector) = tls("idle", &[]);
         let server = Running::start(limits, Some(config)).await;
         let mut stream = secure(&server, &connector).await;
@@ -327,7 +327,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_stops_is_cut_and_a_slow_one_is_served() {
-        let limits = Limits { write_timeout: SHORT * 10, idle_timeout: SHORT, ..limits() };
+        let limits =
+            ConnectionLimits { write_timeout: SHORT * 10, idle_timeout: SHORT, ..limits() };
         let (config, connector) = tls("reader", &[]);
         for connector in [None, Some(connector)] {
             let config = connector.is_some().then(|| config.clone());
@@ -363,7 +364,8 @@ mod tests {
 
     #[tokio::test]
     async fn pipelined_requests_are_answered_in_order() {
-        let limits = Limits { header_timeout: SHORT, idle_timeout: SHORT * 5, ..limits() };
+        let limits =
+            ConnectionLimits { header_timeout: SHORT, idle_timeout: SHORT * 5, ..limits() };
         let server = Running::start(limits, None).await;
         let mut stream = server.connect().await;
         let one = "GET /sleep HTTP/1.1\r\nhost: x\r\n\r\n";

@@ -21,13 +21,13 @@ use tokio::time::timeout;
 use super::connection::Shared;
 use super::listener::Listener;
 use super::permits::ConnectionPermits;
-use super::{Counts, Drained, Limits, ListenerConfig, Service, TlsConfig, self_signed};
+use super::{ConnectionLimits, Counts, Drained, ListenerConfig, Service, TlsConfig, self_signed};
 
 /// What `/big` answers: more than two socket buffers hold.
 pub(crate) const BIG: usize = 32 * 1024 * 1024;
 
-pub(crate) fn limits() -> Limits {
-    Limits {
+pub(crate) fn limits() -> ConnectionLimits {
+    ConnectionLimits {
         max_connections: 10,
         max_connections_per_address: 10,
         handshake_timeout: Duration::from_secs(10),
@@ -71,11 +71,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) async fn start(limits: Limits, tls: Option<TlsConfig>) -> Self {
+    pub(crate) async fn start(limits: ConnectionLimits, tls: Option<TlsConfig>) -> Self {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), limits, tls)
     }
 
-    pub(crate) fn start_on(listener: TcpListener, limits: Limits, tls: Option<TlsConfig>) -> Self {
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        limits: ConnectionLimits,
+        tls: Option<TlsConfig>,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let service = Arc::new(Paths::default());
         let permits = ConnectionPermits::new(Arc::clone(service.counts()));

@@ -223,7 +223,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpSocket;
 
-    use super::super::Limits;
+    use super::super::ConnectionLimits;
     use super::super::harness::{Running, answer, ask, limits, rest};
     use super::*;
 
@@ -235,7 +235,8 @@ mod tests {
 
     #[tokio::test]
     async fn limits_hold_at_their_boundary_and_permits_come_back() {
-        let limits = Limits { max_connections: 3, max_connections_per_address: 2, ..limits() };
+        let limits =
+            ConnectionLimits { max_connections: 3, max_connections_per_address: 2, ..limits() };
         let server = Running::start(limits, None).await;
         let mut open = Vec::new();
         for (address, admitted) in [
@@ -288,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn draining_ends_in_time() {
-        let limits = Limits { drain_timeout: Duration::from_millis(50), ..limits() };
+        let limits = ConnectionLimits { drain_timeout: Duration::from_millis(50), ..limits() };
         let server = Running::start(limits, None).await;
         let mut busy = server.connect().await;
         busy.write_all(b"GET /sleep HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

@@ -38,7 +38,7 @@ pub use validity::Validity;
 
 /// What one client, and all of them together, may take.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// Open connections in all; one more is closed as soon as it is accepted.
     pub max_connections: usize,
     /// Open connections from one address, or one /64 of IPv6.
@@ -63,8 +63,8 @@ pub struct Limits {
 pub struct ListenerConfig {
     /// Certificate and key; `None` for plain text.
     pub tls: Option<TlsConfig>,
-    /// Limits on connections and on their time.
-    pub limits: Limits,
+    /// ConnectionLimits on connections and on their time.
+    pub limits: ConnectionLimits,
 }
 
 /// What answers requests.

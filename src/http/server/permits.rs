@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Counts, Limits};
+use super::{ConnectionLimits, Counts};
 use crate::event::Network;
 
 /// Gives out permits for connections, and counts those that are held.
@@ -28,7 +28,7 @@ impl ConnectionPermits {
     pub(super) fn take(
         self: &Arc<Self>,
         address: Network,
-        limits: &Limits,
+        limits: &ConnectionLimits,
     ) -> Result<ConnectionPermit, &'static str> {
         let mut held = self.lock();
         if held.total >= limits.max_connections {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_subscriber_share_their_permits() {
-        let limits = Limits { max_connections_per_address: 1, ..harness::limits() };
+        let limits = ConnectionLimits { max_connections_per_address: 1, ..harness::limits() };
         let permits = ConnectionPermits::new(Arc::default());
         let take = |address: &str| {
             let address: std::net::IpAddr = address.parse().unwrap();
