@@ -27,7 +27,7 @@ use super::respond::Answer;
 use super::router;
 use super::routes::{BodyKind, Handler};
 use super::scim::Call;
-use super::server::{self, Counts};
+use super::server::{self, ConnectionStats};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
@@ -43,7 +43,7 @@ pub struct ScimService {
     pub(super) context: ArcSwap<HttpContext>,
     pub(super) denials: Denials,
     pub(super) request_metrics: RequestMetrics,
-    pub(super) connections: Arc<Counts>,
+    pub(super) connections: Arc<ConnectionStats>,
     /// Whether the server has begun to stop.
     stopping: AtomicBool,
     /// Differs between starts, so that request ids do not repeat.
@@ -171,7 +171,7 @@ impl ScimService {
         }
     }
 
-    /// Counts a request against the daily quota of its connection.
+    /// ConnectionStats a request against the daily quota of its connection.
     fn count(&self, admitted: &Admitted) -> Result<(), Failure> {
         admitted.count(Clock::System.now()).map_err(|exceeded| {
             self.request_metrics.note_over_quota();
@@ -199,7 +199,7 @@ impl ScimService {
 }
 
 impl server::Service for ScimService {
-    fn counts(&self) -> &Arc<Counts> {
+    fn stats(&self) -> &Arc<ConnectionStats> {
         &self.connections
     }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use super::context::HttpContext;
 use super::respond::Answer;
 use super::routes::ROUTES;
-use super::server::{self, Counts};
+use super::server::{self, ConnectionStats};
 use super::{ScimService, health, respond};
 use crate::connection::token::Token;
 use crate::directory::DirectoryStats;
@@ -38,7 +38,7 @@ pub struct MetricsService {
     started: Timestamp,
     /// The configuration of the SCIM listener, with its certificate.
     listener: Arc<ArcSwap<server::ListenerConfig>>,
-    connections: Arc<Counts>,
+    connections: Arc<ConnectionStats>,
 }
 
 impl MetricsService {
@@ -159,7 +159,7 @@ impl MetricsService {
 }
 
 impl server::Service for Arc<MetricsService> {
-    fn counts(&self) -> &Arc<Counts> {
+    fn stats(&self) -> &Arc<ConnectionStats> {
         &self.connections
     }
 
@@ -181,19 +181,19 @@ fn route_labels(row: Option<usize>) -> (&'static str, &'static str) {
         .map_or(("", ""), |route| (route.method.as_str(), route.template))
 }
 
-fn connections(counts: &Counts, text: &mut Exposition) {
-    text.single(&catalogue::CONNECTIONS_OPEN, Some(counts.open.value()));
-    text.single(&catalogue::CONNECTIONS_ACCEPTED, Some(counts.accepted.value()));
+fn connections(stats: &ConnectionStats, text: &mut Exposition) {
+    text.single(&catalogue::CONNECTIONS_OPEN, Some(stats.open.value()));
+    text.single(&catalogue::CONNECTIONS_ACCEPTED, Some(stats.accepted.value()));
     text.family(&catalogue::CONNECTIONS_REFUSED);
     for (limit, count) in [
-        ("max_connections", &counts.refused_in_all),
-        ("max_connections_per_address", &counts.refused_by_address),
+        ("max_connections", &stats.refused_in_all),
+        ("max_connections_per_address", &stats.refused_by_address),
     ] {
         text.sample(catalogue::CONNECTIONS_REFUSED.name, &[("limit", limit)], count.value());
     }
     text.family(&catalogue::HANDSHAKES_FAILED);
     for (reason, count) in
-        [("error", &counts.handshakes_failed), ("timeout", &counts.handshakes_too_slow)]
+        [("error", &stats.handshakes_failed), ("timeout", &stats.handshakes_too_slow)]
     {
         text.sample(catalogue::HANDSHAKES_FAILED.name, &[("reason", reason)], count.value());
     }

@@ -63,11 +63,11 @@ pub(super) async fn run<S: Service>(
     let socket = match handshake.await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
-            shared.service.counts().handshakes_failed.add_one();
+            shared.service.stats().handshakes_failed.add_one();
             return debug!(%peer, %error, "TLS handshake failed");
         }
         Err(_) => {
-            shared.service.counts().handshakes_too_slow.add_one();
+            shared.service.stats().handshakes_too_slow.add_one();
             return debug!(%peer, "TLS handshake took too long");
         }
     };

@@ -21,7 +21,9 @@ use tokio::time::timeout;
 use super::connection::Shared;
 use super::listener::Listener;
 use super::permits::ConnectionPermits;
-use super::{ConnectionLimits, Counts, Drained, ListenerConfig, Service, TlsConfig, self_signed};
+use super::{
+    ConnectionLimits, ConnectionStats, Drained, ListenerConfig, Service, TlsConfig, self_signed,
+};
 
 /// What `/big` answers: more than two socket buffers hold.
 pub(crate) const BIG: usize = 32 * 1024 * 1024;
@@ -41,10 +43,10 @@ pub(crate) fn limits() -> ConnectionLimits {
 
 /// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all.
 #[derive(Default)]
-pub(crate) struct Paths(Arc<Counts>);
+pub(crate) struct Paths(Arc<ConnectionStats>);
 
 impl Service for Paths {
-    fn counts(&self) -> &Arc<Counts> {
+    fn stats(&self) -> &Arc<ConnectionStats> {
         &self.0
     }
 
@@ -82,7 +84,7 @@ impl Running {
     ) -> Self {
         let address = listener.local_addr().unwrap();
         let service = Arc::new(Paths::default());
-        let permits = ConnectionPermits::new(Arc::clone(service.counts()));
+        let permits = ConnectionPermits::new(Arc::clone(service.stats()));
         let config = Arc::new(ArcSwap::from_pointee(ListenerConfig { tls, limits }));
         let shared = Arc::new(Shared { config, service });
         let server = Listener::new(Arc::clone(&permits), shared);

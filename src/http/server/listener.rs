@@ -35,7 +35,7 @@ pub async fn serve<S: Service>(
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
-    let permits = ConnectionPermits::new(Arc::clone(service.counts()));
+    let permits = ConnectionPermits::new(Arc::clone(service.stats()));
     let shared = Arc::new(Shared { config, service });
     Listener::new(permits, shared).serve(listener, stop).await
 }

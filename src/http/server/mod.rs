@@ -1,16 +1,15 @@
-//! The bytes of the HTTP door: sockets, TLS, HTTP/1.1 framing and the limits on them.
+//! The HTTP server: sockets, TLS, HTTP/1.1 framing, and their limits.
 //!
 //! - `listener`: accepts connections, stops;
 //! - `permits`: how many connections may be open;
 //! - `tls`: certificate and key;
 //! - `self_signed`: the certificate that scimd makes itself;
-//! - `connection`: one connection from handshake to last byte;
-//! - `validity`: from when to when a certificate is valid;
-//! - `activity`: what a connection is doing, and how long it may go on doing it.
+//! - `connection`: one connection, from handshake to last byte;
+//! - `validity`: the dates of a certificate;
+//! - `activity`: what a connection is doing, and how long it may do so.
 //!
-//! Nothing here knows SCIM. A request leaves through [`Service`], a response comes back; what the
-//! peer does to the bytes in between (silence, trickle, flood, never reading) costs it its own
-//! connection and nobody else's.
+//! Nothing here knows SCIM. A request leaves through [`Service`], and a response comes back. A peer that
+//! is silent, trickles, floods or never reads loses its own connection and harms no other.
 
 mod activity;
 mod connection;
@@ -36,7 +35,7 @@ pub use listener::serve;
 pub use tls::{TlsConfig, TlsError};
 pub use validity::Validity;
 
-/// What one client, and all of them together, may take.
+/// The limits on connections, and on the time that each phase of one may take.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
     /// Open connections in all; one more is closed as soon as it is accepted.
@@ -50,9 +49,9 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// Between a response and the first byte of the next request.
     pub idle_timeout: Duration,
-    /// How long the peer may accept no byte of a response.
+    /// The time for which the peer may take no byte of a response.
     pub write_timeout: Duration,
-    /// How long requests may still take once the server stops.
+    /// The time that open requests have once the server stops.
     pub drain_timeout: Duration,
     /// Request line and headers together; a longer head is answered with 431 and a close.
     pub max_header_bytes: usize,
@@ -67,11 +66,11 @@ pub struct ListenerConfig {
     pub limits: ConnectionLimits,
 }
 
-/// What answers requests.
+/// A service that answers requests.
 ///
-/// A call has no time limit from this floor, so it must bring its own, for the body it reads too.
-/// It is dropped half-way when the peer closes its side, and when draining takes too long: work
-/// that must finish belongs in a task or thread of its own. A panic closes its connection.
+/// The server sets no time limit on a call: the service must, also for reading the body. The server
+/// drops a call when the peer closes its side, and when draining takes too long: work that must finish
+/// belongs in a task or thread of its own. A panic closes the connection.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request. `peer` is the socket's address, IPv4-mapped IPv6 canonicalised.
     fn call(
@@ -80,24 +79,24 @@ pub trait Service: Send + Sync + 'static {
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 
-    /// Where connections are counted.
-    fn counts(&self) -> &Arc<Counts>;
+    /// The statistics that the listener keeps.
+    fn stats(&self) -> &Arc<ConnectionStats>;
 }
 
-/// What became of connections.
+/// Statistics of connections.
 #[derive(Debug, Default)]
-pub struct Counts {
-    /// How many are open.
+pub struct ConnectionStats {
+    /// Open connections.
     pub open: Gauge,
-    /// How many were accepted and kept open.
+    /// Connections that were accepted and kept open.
     pub accepted: Counter,
-    /// How many were closed because too many were open in all.
+    /// Connections closed at once because of `max_connections`.
     pub refused_in_all: Counter,
-    /// How many were closed because too many from their address were open.
+    /// Connections closed at once because of `max_connections_per_address`.
     pub refused_by_address: Counter,
-    /// How many TLS handshakes failed.
+    /// TLS handshakes that failed.
     pub handshakes_failed: Counter,
-    /// How many TLS handshakes took too long.
+    /// TLS handshakes that took too long.
     pub handshakes_too_slow: Counter,
 }
 
@@ -107,6 +106,6 @@ pub struct Counts {
 pub enum Drained {
     /// Every accepted request has its answer.
     Complete,
-    /// So many connections were still busy when the time to drain was over.
+    /// This many connections were still busy when the drain timeout ended, and were cut.
     Cut(usize),
 }

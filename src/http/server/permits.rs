@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{ConnectionLimits, Counts};
+use super::{ConnectionLimits, ConnectionStats};
 use crate::event::Network;
 
 /// Gives out permits for connections, and counts those that are held.
 pub(super) struct ConnectionPermits {
     held: Mutex<Held>,
-    counts: Arc<Counts>,
+    stats: Arc<ConnectionStats>,
 }
 
 #[derive(Default)]
@@ -20,8 +20,8 @@ struct Held {
 }
 
 impl ConnectionPermits {
-    pub(super) fn new(counts: Arc<Counts>) -> Arc<Self> {
-        Arc::new(Self { held: Mutex::default(), counts })
+    pub(super) fn new(stats: Arc<ConnectionStats>) -> Arc<Self> {
+        Arc::new(Self { held: Mutex::default(), stats })
     }
 
     /// Takes a permit for a connection from `address`; the error says which limit is reached.
@@ -32,18 +32,18 @@ impl ConnectionPermits {
     ) -> Result<ConnectionPermit, &'static str> {
         let mut held = self.lock();
         if held.total >= limits.max_connections {
-            self.counts.refused_in_all.add_one();
+            self.stats.refused_in_all.add_one();
             return Err("too many connections are open");
         }
         let of_address = held.by_address.get(&address).copied().unwrap_or(0);
         if of_address >= limits.max_connections_per_address {
-            self.counts.refused_by_address.add_one();
+            self.stats.refused_by_address.add_one();
             return Err("too many connections from its address are open");
         }
         held.by_address.insert(address, of_address + 1);
         held.total += 1;
-        self.counts.accepted.add_one();
-        self.counts.open.add_one();
+        self.stats.accepted.add_one();
+        self.stats.open.add_one();
         Ok(ConnectionPermit { permits: Arc::clone(self), address })
     }
 
@@ -63,7 +63,7 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut held = self.permits.lock();
         held.total = held.total.saturating_sub(1);
-        self.permits.counts.open.take_one();
+        self.permits.stats.open.take_one();
         match held.by_address.get_mut(&self.address) {
             Some(of_address) if *of_address > 1 => *of_address -= 1,
             _ => {
@@ -99,11 +99,11 @@ mod tests {
         assert!(first.is_some() && take("2001:db8:1:2:ffff::1").is_err());
         let (next, v4) = (take("2001:db8:1:3::1").ok(), take("192.0.2.1").ok());
         assert!(next.is_some() && v4.is_some() && take("::ffff:192.0.2.1").is_err());
-        assert_eq!(permits.counts.open.value(), 3);
+        assert_eq!(permits.stats.open.value(), 3);
         drop(first);
         assert!(take("2001:db8:1:2::2").is_ok());
         drop((next, v4));
-        assert_eq!((permits.counts.open.value(), permits.counts.accepted.value()), (0, 4));
-        assert_eq!(permits.counts.refused_by_address.value(), 2);
+        assert_eq!((permits.stats.open.value(), permits.stats.accepted.value()), (0, 4));
+        assert_eq!(permits.stats.refused_by_address.value(), 2);
     }
 }
