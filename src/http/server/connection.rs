@@ -35,7 +35,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What all connections of a server have in common.
-pub(super) struct Shared<S> {
+pub(super) struct ConnectionContext<S> {
     /// A connection loads the configuration once, when it is accepted.
     pub(super) config: Arc<ArcSwap<ListenerConfig>>,
     pub(super) service: Arc<S>,
@@ -45,13 +45,13 @@ pub(super) struct Shared<S> {
 pub(super) async fn run<S: Service>(
     stream: TcpStream,
     peer: IpAddr,
-    shared: Arc<Shared<S>>,
+    context: Arc<ConnectionContext<S>>,
     stopping: watch::Receiver<bool>,
 ) {
     let activity = Arc::new(Activity::new());
     let socket = Watched::new(stream, Arc::clone(&activity));
-    let config = shared.config.load_full();
-    let (limits, service) = (&config.limits, &shared.service);
+    let config = context.config.load_full();
+    let (limits, service) = (&config.limits, &context.service);
     let Some(tls) = &config.tls else {
         activity.begin();
         if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
@@ -63,11 +63,11 @@ pub(super) async fn run<S: Service>(
     let socket = match handshake.await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
-            shared.service.stats().handshakes_failed.add_one();
+            context.service.stats().handshakes_failed.add_one();
             return debug!(%peer, %error, "TLS handshake failed");
         }
         Err(_) => {
-            shared.service.stats().handshakes_too_slow.add_one();
+            context.service.stats().handshakes_too_slow.add_one();
             return debug!(%peer, "TLS handshake took too long");
         }
     };

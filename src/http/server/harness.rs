@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::connection::Shared;
+use super::connection::ConnectionContext;
 use super::listener::Listener;
 use super::permits::ConnectionPermits;
 use super::{
@@ -86,8 +86,8 @@ impl Running {
         let service = Arc::new(Paths::default());
         let permits = ConnectionPermits::new(Arc::clone(service.stats()));
         let config = Arc::new(ArcSwap::from_pointee(ListenerConfig { tls, limits }));
-        let shared = Arc::new(Shared { config, service });
-        let server = Listener::new(Arc::clone(&permits), shared);
+        let context = Arc::new(ConnectionContext { config, service });
+        let server = Listener::new(Arc::clone(&permits), context);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.serve(listener, async {
             let _ = stopped.await;

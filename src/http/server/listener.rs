@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::super::log_summary::{self, LogSummary, Suppressed};
-use super::connection::{self, Shared};
+use super::connection::{self, ConnectionContext};
 use super::permits::ConnectionPermits;
 use super::{Drained, ListenerConfig, Service};
 use crate::clock::Stopwatch;
@@ -36,8 +36,8 @@ pub async fn serve<S: Service>(
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let permits = ConnectionPermits::new(Arc::clone(service.stats()));
-    let shared = Arc::new(Shared { config, service });
-    Listener::new(permits, shared).serve(listener, stop).await
+    let context = Arc::new(ConnectionContext { config, service });
+    Listener::new(permits, context).serve(listener, stop).await
 }
 
 /// What the log may have to report often.
@@ -51,7 +51,7 @@ enum Kind {
 
 /// The accept loop's state.
 pub(super) struct Listener<S> {
-    shared: Arc<Shared<S>>,
+    context: Arc<ConnectionContext<S>>,
     permits: Arc<ConnectionPermits>,
     connections: JoinSet<()>,
     stopping: watch::Sender<bool>,
@@ -60,9 +60,9 @@ pub(super) struct Listener<S> {
 }
 
 impl<S: Service> Listener<S> {
-    pub(super) fn new(permits: Arc<ConnectionPermits>, shared: Arc<Shared<S>>) -> Self {
+    pub(super) fn new(permits: Arc<ConnectionPermits>, context: Arc<ConnectionContext<S>>) -> Self {
         Self {
-            shared,
+            context,
             permits,
             connections: JoinSet::new(),
             stopping: watch::Sender::new(false),
@@ -109,7 +109,7 @@ impl<S: Service> Listener<S> {
     /// Gives a connection its task, or closes it when there is no permit.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
         let peer = peer.ip().to_canonical();
-        let config = self.shared.config.load();
+        let config = self.context.config.load();
         let permit = match self.permits.take(peer.into(), &config.limits) {
             Ok(permit) => permit,
             Err(why) => {
@@ -124,7 +124,7 @@ impl<S: Service> Listener<S> {
             debug!(%peer, %error, "TCP_NODELAY not set");
         }
         let connection =
-            connection::run(stream, peer, Arc::clone(&self.shared), self.stopping.subscribe());
+            connection::run(stream, peer, Arc::clone(&self.context), self.stopping.subscribe());
         self.connections.spawn(async move {
             let _permit = permit;
             connection.await;
@@ -152,7 +152,7 @@ impl<S: Service> Listener<S> {
             Ok(listener) => listener,
             Err(error) => return warn!(%error, "waiting connections are not taken"),
         };
-        let at_most = self.shared.config.load().limits.max_connections;
+        let at_most = self.context.config.load().limits.max_connections;
         for _ in 0..at_most {
             match listener.accept() {
                 Ok((stream, peer)) => {
@@ -172,7 +172,7 @@ impl<S: Service> Listener<S> {
 
     /// Waits for every connection to end, and cuts those that do not in time.
     async fn drain(mut self) -> Drained {
-        let drain_timeout = self.shared.config.load().limits.drain_timeout;
+        let drain_timeout = self.context.config.load().limits.drain_timeout;
         let connections = &mut self.connections;
         if timeout(drain_timeout, finish(connections)).await.is_ok() {
             return Drained::Complete;
