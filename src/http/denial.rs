@@ -121,7 +121,9 @@ fn log(summaries: Vec<Suppressed<Kind>>) {
             Some((network, reason)) => {
                 tracing::warn!(address = %network, count, seconds, reason, "refused again");
             }
-            None => tracing::warn!(count, seconds, "refused from too many addresses to tell apart"),
+            None => {
+                tracing::warn!(count, seconds, "refused from other addresses, too many to list")
+            }
         }
     }
 }

@@ -111,7 +111,7 @@ impl Failure {
             .with(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
             Self::TooManyDenials(wait) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests from this address were refused of late, as this one is. Check the \
+                "Too many requests from this address were refused recently, and so is this one. Check the \
                  bearer token, the X-Request-Origin header and the address that the request comes from; \
                  scimd's log has the reason.",
             )

@@ -1,4 +1,4 @@
-//! Answers as HTTP.
+//! Responses: resources, pages and empty ones.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,13 +16,13 @@ use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::common::SCHEMAS;
 
-/// What goes back to the client.
+/// A response to a client.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// The media type of every body that goes out (RFC 7644, section 8.1).
+/// The media type of SCIM (RFC 7644, section 8.1).
 pub(super) const SCIM_JSON: &str = "application/scim+json";
 
-/// An answer without a body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
@@ -49,21 +49,21 @@ pub(super) fn body(
 
 /// How resources are shown to one client.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(super) struct ClientView<'a> {
     /// The URL below which resources are located.
     pub(super) base_url: &'a str,
-    /// What accounts may be given.
+    /// The access that accounts may have.
     pub(super) catalogue: &'a Catalogue,
-    /// In which form they are shown, and which attributes.
+    /// The form in which they are shown, and their attributes.
     pub(super) form: &'a Form,
 }
 
-/// Where a resource is.
+/// The URL of a resource.
 pub(super) fn location(base_url: &str, resource_type: &ResourceType, id: ResourceId) -> String {
     format!("{base_url}/{}/{id}", resource_type.endpoint)
 }
 
-impl View<'_> {
+impl ClientView<'_> {
     /// Appends a resource as it is shown.
     fn show(
         &self,
@@ -91,7 +91,7 @@ impl View<'_> {
 /// One resource, at its location.
 pub(super) fn one(
     status: StatusCode,
-    view: View<'_>,
+    view: ClientView<'_>,
     resource_type: &ResourceType,
     stored: &StoredResource,
 ) -> Result<Answer, Failure> {
@@ -106,14 +106,14 @@ pub(super) fn one(
     Ok(answer)
 }
 
-/// The client knows this version already.
+/// 304: the client has this version.
 pub(super) fn not_modified(stored: &StoredResource) -> Answer {
     let mut answer = empty(StatusCode::NOT_MODIFIED);
     tag(&mut answer, stored);
     answer
 }
 
-/// The resource is in this version now.
+/// 204, with the version of the resource.
 pub(super) fn no_content(stored: &StoredResource) -> Answer {
     let mut answer = empty(StatusCode::NO_CONTENT);
     tag(&mut answer, stored);
@@ -129,7 +129,7 @@ fn tag(answer: &mut Answer, stored: &StoredResource) {
 /// A page of resources (RFC 7644, section 3.4.2; RFC 9865, section 2).
 pub(super) fn page<'a>(
     page: &Page,
-    view: impl Fn(&ResourceType) -> View<'a>,
+    view: impl Fn(&ResourceType) -> ClientView<'a>,
 ) -> Result<Answer, Failure> {
     let mut body =
         format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{}", page.total_results);

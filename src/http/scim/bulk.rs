@@ -20,8 +20,8 @@ use crate::scim::json;
 use crate::scim::resource::ResourceId;
 use crate::text::excerpt;
 
-/// Runs a bulk request. Ids of what it creates are given beforehand, so that operations may refer to
-/// each other in any order; they run in an order in which what they refer to is there.
+/// Runs a bulk request. Ids of created resources are assigned first, so that operations may refer to each
+/// other in any order; they run in an order in which each operation comes after those it refers to.
 pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<Answer, Failure> {
     let mut request = match BulkRequest::parse(json::parse_object(&call.body)?) {
         Err(error) if error.scim_type == ScimType::TooMany => {

@@ -15,7 +15,7 @@ use hyper::http::request::Parts;
 use super::context::HttpContext;
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond::View;
+use super::respond::ClientView;
 use super::router::RouteMatch;
 use crate::access::DefaultAccess;
 use crate::config::Compat;
@@ -81,9 +81,9 @@ impl<'a> Call<'a> {
         self.manner.dialect_of(resource_type).form(resource_type, parameters)
     }
 
-    fn view<'v>(&'v self, form: &'v Form) -> View<'v> {
+    fn view<'v>(&'v self, form: &'v Form) -> ClientView<'v> {
         let catalogue = self.context.directory.catalogue();
-        View { base_url: &self.context.base_url, catalogue, form }
+        ClientView { base_url: &self.context.base_url, catalogue, form }
     }
 
     /// The query parameters, decoded; `+` is a space.

@@ -1,10 +1,10 @@
-//! What a connection is doing, and when it has been doing that for too long.
+//! The phase of a connection, and the time limit of that phase.
 //!
-//! [`Watched`] wraps the TCP socket, below TLS, so that what counts is what the peer really sends
-//! and takes. It notes into an [`Activity`] that the connection's task also tells when a request
-//! reaches the service and when the response is made. All of that happens inside one task; the
-//! atomics are there to share the cell, not to order anything, and a request costs no lock and
-//! no timer. The task keeps a single timer and asks [`Activity::verdict`] when to look again.
+//! [`Watched`] wraps the TCP socket, below TLS, so that only bytes that the peer sends or takes count.
+//! It updates an [`Activity`], which the connection's task updates too when a request reaches the
+//! service and when the response is made. All of that happens inside one task: the atomics share the
+//! cell and order nothing, and a request costs no lock and no timer. The task keeps a single timer and
+//! asks [`Activity::verdict`] when to check again.
 //!
 //! ```text
 //! Handshake --begin--> Fresh --byte--> Head --service called--> Service --response made--> Responding
@@ -79,16 +79,16 @@ pub(super) struct Activity {
     draining: AtomicU64,
 }
 
-/// What the clocks say.
+/// What the clocks of a connection require.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing is limited now.
+    /// No limit applies now.
     Unlimited,
-    /// All is well; ask again at this time.
+    /// No limit is exceeded; ask again at this time.
     Until(Instant),
-    /// Nothing is under way: close politely.
+    /// The connection is idle for too long: close it.
     Quiet(&'static str),
-    /// Something is under way and takes too long: cut.
+    /// A request or response takes too long: cut the connection.
     Exceeded(&'static str),
 }
 
@@ -104,19 +104,19 @@ impl Activity {
         }
     }
 
-    /// The connection is up: a request may come.
+    /// Marks the end of the handshake: a request may come.
     pub(super) fn begin(&self) {
         self.enter(FRESH);
     }
 
-    /// The service has a request; the response is made when the guard is dropped.
-    pub(super) fn call(self: &Arc<Self>) -> Call {
+    /// Marks a request as handed to the service, until the guard is dropped.
+    pub(super) fn call(self: &Arc<Self>) -> ServiceCall {
         self.ahead.store(false, Relaxed);
         self.phase.store(SERVICE, Relaxed);
-        Call(Arc::clone(self))
+        ServiceCall(Arc::clone(self))
     }
 
-    /// The server stops.
+    /// Marks the connection as draining, because the server stops.
     pub(super) fn drain(&self) {
         self.draining.store(self.now().max(1), Relaxed);
     }
@@ -202,23 +202,23 @@ impl Activity {
     }
 }
 
-/// A request in the service's hands.
-pub(super) struct Call(Arc<Activity>);
+/// A request that the service is answering.
+pub(super) struct ServiceCall(Arc<Activity>);
 
-impl Call {
+impl ServiceCall {
     /// Whether the response must be the connection's last.
     pub(super) fn is_last(&self) -> bool {
         self.0.is_draining()
     }
 }
 
-impl Drop for Call {
+impl Drop for ServiceCall {
     fn drop(&mut self) {
         self.0.phase.store(RESPONDING, Relaxed);
     }
 }
 
-/// A socket that notes what passes through it.
+/// A socket that records what passes through it.
 pub(super) struct Watched<T> {
     inner: T,
     activity: Arc<Activity>,

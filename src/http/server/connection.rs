@@ -1,9 +1,9 @@
 //! One connection, from the handshake to the last byte.
 //!
-//! hyper parses and frames; this file gives it a socket with limits on it (`activity.rs`), hands
-//! its requests to the service, and closes properly: after a response that ends a connection,
-//! what the peer still sends is read and thrown away for a moment, because closing a socket with
-//! unread bytes resets it, and a reset can overtake the response.
+//! hyper parses and frames, and answers what it cannot parse with a bare 400, 414 or 431. This file
+//! gives it a socket with time limits (`activity`), passes its requests to the service, and closes
+//! properly: after the last response it reads and discards what the peer still sends, because closing a
+//! socket with unread bytes resets it, and a reset can overtake the response.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -30,11 +30,11 @@ use super::{ConnectionLimits, ListenerConfig, Service};
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
 
-/// How long, and for how many bytes, a closed connection's peer is listened to.
+/// How long, and how many bytes, the server still reads after the last response.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// What all connections of a server have in common.
+/// What all connections of a listener share.
 pub(super) struct ConnectionContext<S> {
     /// A connection loads the configuration once, when it is accepted.
     pub(super) config: Arc<ArcSwap<ListenerConfig>>,
@@ -77,7 +77,7 @@ pub(super) async fn run<S: Service>(
     }
 }
 
-/// Exchanges requests and responses; gives the socket back when its peer may still be sending.
+/// Exchanges requests and responses. Returns the socket if its peer may still be sending.
 async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     socket: IO,
     peer: IpAddr,

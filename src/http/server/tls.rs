@@ -39,7 +39,7 @@ impl TlsConfig {
     }
 }
 
-/// Why there is no TLS; each says which file, and what to do about it.
+/// Why TLS cannot be set up. Each message names the file and the remedy.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each message says what its variant and fields are")]
 pub enum TlsError {
@@ -64,7 +64,7 @@ pub enum TlsError {
     )]
     Mismatch { certificate: PathBuf, key: PathBuf },
     #[error(
-        "the certificate in {path} was valid until {until}; put a newer one in its place, or, if scimd made it, remove it and its key to have both made anew"
+        "the certificate in {path} was valid until {until}; replace it with a newer one; if scimd made it, remove it and its key, and scimd makes both again"
     )]
     Expired { path: PathBuf, until: Timestamp },
     #[error(
@@ -72,15 +72,15 @@ pub enum TlsError {
     )]
     NotYetValid { path: PathBuf, from: Timestamp },
     #[error(
-        "the certificate in {path}, which scimd signed itself, is damaged: {reason}; put a copy of it back, or remove it and its key to have both made anew, and give the new one to the clients that trust it"
+        "the certificate in {path}, which scimd signed itself, is damaged: {reason}; restore it from a copy, or remove it and its key, so that scimd makes both again, and give the new certificate to the clients that trust it"
     )]
     Damaged { path: PathBuf, reason: String },
     #[error(
-        "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if somebody may have read it (a key that belongs to root may be readable by a group: 640)"
+        "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if another user may have read it (a key that belongs to root may be readable by a group: 640)"
     )]
     OpenKey { path: PathBuf, mode: u32 },
     #[error(
-        "{present} is there but {missing} is not; put the missing file back, or remove the other one to have both made anew"
+        "{present} is there but {missing} is not; restore the missing file, or remove the other one, so that scimd makes both again"
     )]
     HalfPair { present: PathBuf, missing: PathBuf },
     #[error(
@@ -109,7 +109,7 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
     let key = PrivateKeyDer::from_pem_slice(&read(key_pem)?)
         .map_err(|_| TlsError::NoPrivateKey { path: key_pem.to_owned() })?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    // The key is looked at alone first, so that an error can tell which file is at fault.
+    // The key is loaded alone first, so that the error names the file at fault.
     if provider.key_provider.load_private_key(key.clone_key()).is_err() {
         return Err(TlsError::BadPrivateKey { path: key_pem.to_owned() });
     }
