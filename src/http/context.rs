@@ -52,7 +52,7 @@ pub(super) struct HttpContext {
     pub(super) directory: Arc<Directory>,
     pub(super) gate: Gate,
     /// The dialect of error responses to clients whose connection is not known.
-    pub(super) strangers: Dialect,
+    pub(super) default_dialect: Dialect,
     pub(super) discovery: Discovery,
     /// The URL below which resources are located.
     pub(super) base_url: String,
@@ -82,7 +82,7 @@ impl HttpContext {
         let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
         Self {
             gate: Gate::new(config, request_metrics),
-            strangers: if all_flat { Dialect::Flat } else { Dialect::Rfc },
+            default_dialect: if all_flat { Dialect::Flat } else { Dialect::Rfc },
             discovery: Discovery::new(&base_url, page_limits, directory.registry()),
             base_url,
             page_limits,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::error_form::{self, ErrorForm};
 use super::gate::QuotaExceeded;
-use super::respond::{self, Answer};
+use super::respond::{self, HttpResponse};
 use crate::config::duration;
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
@@ -85,7 +85,12 @@ impl Failure {
     }
 
     /// The response to the request with that id.
-    pub(super) fn into_answer(self, form: ErrorForm, request: &str, dialect: Dialect) -> Answer {
+    pub(super) fn into_response(
+        self,
+        form: ErrorForm,
+        request: &str,
+        dialect: Dialect,
+    ) -> HttpResponse {
         let report = self.report(request, dialect);
         let body = form.render(&report, dialect);
         let mut answer = respond::body(report.status, form.media_type(), body);

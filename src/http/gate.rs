@@ -353,7 +353,7 @@ mod tests {
             let others = CONNECTION_SCOPES.iter().copied().filter(|scope| *scope != needed);
             for scopes in [Vec::new(), others.collect()] {
                 let failure = refusal(route, &scopes).unwrap();
-                let answer = failure.into_answer(route.errors, "1", Dialect::Rfc);
+                let answer = failure.into_response(route.errors, "1", Dialect::Rfc);
                 assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{}", route.template);
                 assert_eq!(answer.headers()["content-type"], route.errors.media_type());
             }

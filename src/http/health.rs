@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use super::respond::{self, Answer};
+use super::respond::{self, HttpResponse};
 
 /// The state of the server that these routes report.
 #[derive(Clone, Copy, Debug)]
@@ -14,15 +14,15 @@ pub(super) struct Health {
 }
 
 /// Answers 200 while the directory can be changed, else 503.
-pub(super) fn live(health: Health) -> Answer {
+pub(super) fn live(health: Health) -> HttpResponse {
     status(health.is_writable)
 }
 
 /// Answers like [`live`], and 503 once the server has begun to stop.
-pub(super) fn ready(health: Health) -> Answer {
+pub(super) fn ready(health: Health) -> HttpResponse {
     status(health.is_writable && !health.is_stopping)
 }
 
-fn status(is_well: bool) -> Answer {
+fn status(is_well: bool) -> HttpResponse {
     respond::empty(if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE })
 }

@@ -17,20 +17,20 @@ use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::common::SCHEMAS;
 
 /// A response to a client.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type HttpResponse = Response<Full<Bytes>>;
 
 /// The media type of SCIM (RFC 7644, section 8.1).
 pub(super) const SCIM_JSON: &str = "application/scim+json";
 
 /// A response without a body.
-pub(super) fn empty(status: StatusCode) -> Answer {
+pub(super) fn empty(status: StatusCode) -> HttpResponse {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = status;
     answer
 }
 
 /// A response with a body in SCIM's JSON.
-pub(super) fn json_body(status: StatusCode, bytes: impl Into<Bytes>) -> Answer {
+pub(super) fn json_body(status: StatusCode, bytes: impl Into<Bytes>) -> HttpResponse {
     body(status, SCIM_JSON, bytes)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn body(
     status: StatusCode,
     media_type: &'static str,
     bytes: impl Into<Bytes>,
-) -> Answer {
+) -> HttpResponse {
     let mut answer = Response::new(Full::new(bytes.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -94,7 +94,7 @@ pub(super) fn one(
     view: ClientView<'_>,
     resource_type: &ResourceType,
     stored: &StoredResource,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut body = Vec::new();
     view.show(resource_type, stored, &mut body)?;
     let mut answer = json_body(status, body);
@@ -107,20 +107,20 @@ pub(super) fn one(
 }
 
 /// 304: the client has this version.
-pub(super) fn not_modified(stored: &StoredResource) -> Answer {
+pub(super) fn not_modified(stored: &StoredResource) -> HttpResponse {
     let mut answer = empty(StatusCode::NOT_MODIFIED);
     tag(&mut answer, stored);
     answer
 }
 
 /// 204, with the version of the resource.
-pub(super) fn no_content(stored: &StoredResource) -> Answer {
+pub(super) fn no_content(stored: &StoredResource) -> HttpResponse {
     let mut answer = empty(StatusCode::NO_CONTENT);
     tag(&mut answer, stored);
     answer
 }
 
-fn tag(answer: &mut Answer, stored: &StoredResource) {
+fn tag(answer: &mut HttpResponse, stored: &StoredResource) {
     if let Ok(tag) = HeaderValue::from_str(&stored.record.version.to_string()) {
         answer.headers_mut().insert(ETAG, tag);
     }
@@ -130,7 +130,7 @@ fn tag(answer: &mut Answer, stored: &StoredResource) {
 pub(super) fn page<'a>(
     page: &Page,
     view: impl Fn(&ResourceType) -> ClientView<'a>,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut body =
         format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{}", page.total_results);
     if let Some(start_index) = page.start_index {

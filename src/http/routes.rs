@@ -10,7 +10,7 @@ use hyper::Method;
 use super::error::Failure;
 use super::error_form::ErrorForm;
 use super::health::{self, Health};
-use super::respond::Answer;
+use super::respond::HttpResponse;
 use super::scim::{Call, bulk, discovery, me, offers, resources, search};
 
 /// A row of the table.
@@ -66,14 +66,14 @@ pub(super) enum BodyKind {
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
     /// Without a caller: for routes of [`Audience::Public`].
-    Public(fn(Health) -> Answer),
+    Public(fn(Health) -> HttpResponse),
     /// For a caller that the gate has admitted.
     Authenticated(for<'a> fn(Call<'a>) -> HandlerFuture<'a>),
 }
 
 /// The work of a handler.
 pub(super) type HandlerFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<HttpResponse, Failure>> + Send + 'a>>;
 
 macro_rules! routes {
     (@audience Public) => { Audience::Public };

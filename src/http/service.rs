@@ -23,7 +23,7 @@ use super::error_form::ErrorForm;
 use super::gate::{self, Admitted};
 use super::health::Health;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
-use super::respond::Answer;
+use super::respond::HttpResponse;
 use super::router;
 use super::routes::{BodyKind, Handler};
 use super::scim::Call;
@@ -92,13 +92,13 @@ impl ScimService {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    async fn answer(
+    async fn handle(
         &self,
         peer: IpAddr,
         parts: &Parts,
         body: Incoming,
         record: &mut RequestRecord,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         let mut context = self.context.load_full();
         let found = match router::find(&parts.method, parts.uri.path()) {
             Ok(found) => match found.route.handler {
@@ -206,25 +206,27 @@ impl server::Service for ScimService {
     async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut record =
-            RequestRecord::new(format!("{}-{number:x}", self.boot), self.context.load().strangers);
+        let mut record = RequestRecord::new(
+            format!("{}-{number:x}", self.boot),
+            self.context.load().default_dialect,
+        );
         let (parts, body) = request.into_parts();
         let outcome = {
-            let work = pin!(self.answer(peer, &parts, body, &mut record));
+            let work = pin!(self.handle(peer, &parts, body, &mut record));
             CatchPanic(AssertUnwindSafe(work)).await
         };
         let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 failure.log(&record.id);
-                failure.into_answer(record.errors, &record.id, record.dialect)
+                failure.into_response(record.errors, &record.id, record.dialect)
             }
             Err(()) => {
                 tracing::error!(
                     request = record.id,
                     "a handler panicked; please report this as a bug"
                 );
-                Failure::Internal.into_answer(record.errors, &record.id, record.dialect)
+                Failure::Internal.into_response(record.errors, &record.id, record.dialect)
             }
         };
         let took = watch.elapsed();

@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::context::HttpContext;
-use super::respond::Answer;
+use super::respond::HttpResponse;
 use super::routes::ROUTES;
 use super::server::{self, ConnectionStats};
 use super::{ScimService, health, respond};
@@ -52,7 +52,7 @@ impl MetricsService {
         Arc::new(Self { service, started, listener, connections: Arc::default() })
     }
 
-    async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> Answer {
+    async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> HttpResponse {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "Only GET and HEAD.\n");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -168,7 +168,7 @@ impl server::Service for Arc<MetricsService> {
     }
 }
 
-fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Answer {
+fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = respond::empty(status);
     *answer.body_mut() = Full::new(body.into());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));

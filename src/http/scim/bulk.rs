@@ -12,7 +12,7 @@ use crate::directory::{
 };
 use crate::http::error::Failure;
 use crate::http::precondition;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, HttpResponse};
 use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Malformed, Method};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::exchange::Exchange;
@@ -22,7 +22,7 @@ use crate::text::excerpt;
 
 /// Runs a bulk request. Ids of created resources are assigned first, so that operations may refer to each
 /// other in any order; they run in an order in which each operation comes after those it refers to.
-pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let mut request = match BulkRequest::parse(json::parse_object(&call.body)?) {
         Err(error) if error.scim_type == ScimType::TooMany => {
             return Err(Failure::TooManyOperations(error));

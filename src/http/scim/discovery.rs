@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Call;
 use crate::http::error::Failure;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, HttpResponse};
 use crate::scim::discovery;
 use crate::scim::query::PageLimits;
 use crate::scim::schema::Registry;
@@ -63,27 +63,29 @@ impl Discovery {
 }
 
 /// `GET /ServiceProviderConfig`.
-pub(in crate::http) async fn service_provider_config(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn service_provider_config(
+    call: Call<'_>,
+) -> Result<HttpResponse, Failure> {
     answer(&call, |discovery, _| Some(discovery.service_provider_config.clone()))
 }
 
 /// `GET /ResourceTypes`.
-pub(in crate::http) async fn resource_types(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn resource_types(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |discovery, _| Some(discovery.resource_types.all.clone()))
 }
 
 /// `GET /ResourceTypes/{id}`.
-pub(in crate::http) async fn resource_type(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn resource_type(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |discovery, id| discovery.resource_types.get(id))
 }
 
 /// `GET /Schemas`.
-pub(in crate::http) async fn schemas(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn schemas(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |discovery, _| Some(discovery.schemas.all.clone()))
 }
 
 /// `GET /Schemas/{id}`.
-pub(in crate::http) async fn schema(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn schema(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |discovery, id| discovery.schemas.get(id))
 }
 
@@ -91,7 +93,7 @@ pub(in crate::http) async fn schema(call: Call<'_>) -> Result<Answer, Failure> {
 fn answer(
     call: &Call<'_>,
     find: impl FnOnce(&Discovery, &str) -> Option<Bytes>,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     if call.parameters().get("filter").is_some() {
         return Err(Failure::Forbidden(
             "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),

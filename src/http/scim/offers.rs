@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Call, search as search_request};
 use crate::access::Offer;
 use crate::http::error::Failure;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, HttpResponse};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{self, PageRequest, Parameters, Query, Start};
@@ -18,17 +18,17 @@ use crate::scim::schema::ResourceType;
 use crate::text::excerpt;
 
 /// `GET` of a list.
-pub(in crate::http) async fn query(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |listing| listing.query(&call.parameters()))
 }
 
 /// `POST` of a search.
-pub(in crate::http) async fn search(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |listing| listing.query(&search_request::parameters(&call.body)?))
 }
 
 /// `GET` of one entry.
-pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
     answer(&call, |listing| listing.retrieve(&call.found.id, &call.parameters()))
 }
 
@@ -36,8 +36,8 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure>
 /// other threads meanwhile.
 fn answer<'a>(
     call: &'a Call<'a>,
-    work: impl FnOnce(Listing<'a>) -> Result<Answer, Failure>,
-) -> Result<Answer, Failure> {
+    work: impl FnOnce(Listing<'a>) -> Result<HttpResponse, Failure>,
+) -> Result<HttpResponse, Failure> {
     let offered = call.context.directory.registry().offered();
     let named = offered.iter().find(|offered| offered.endpoint == call.found.endpoint);
     let resource_type = named.ok_or_else(|| Failure::no_route(call.parts.uri.path()))?;
@@ -71,7 +71,7 @@ impl<'a> Listing<'a> {
         resource
     }
 
-    fn retrieve(self, id: &str, parameters: &Parameters) -> Result<Answer, Failure> {
+    fn retrieve(self, id: &str, parameters: &Parameters) -> Result<HttpResponse, Failure> {
         let is_meant =
             |resource: &Map<String, Value>| resource.get("id").and_then(Value::as_str) == Some(id);
         let found = self.resources().find(is_meant).ok_or_else(|| {
@@ -86,7 +86,7 @@ impl<'a> Listing<'a> {
         Ok(respond::json_body(StatusCode::OK, Value::Object(shown).to_string()))
     }
 
-    fn query(self, parameters: &Parameters) -> Result<Answer, Failure> {
+    fn query(self, parameters: &Parameters) -> Result<HttpResponse, Failure> {
         let Query { filter, sort } = Query::parse(self.resource_type, parameters)?;
         let page = PageRequest::parse(parameters, self.call.context.page_limits)?;
         let projection = query::projection(self.resource_type, parameters)?;

@@ -11,7 +11,7 @@ use crate::connection::method::Patched;
 use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
 use crate::http::error::Failure;
 use crate::http::precondition;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, HttpResponse};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
 use crate::scim::patch::PatchRequest;
@@ -20,7 +20,7 @@ use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::Validated;
 
-pub(in crate::http) async fn create(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let resource =
         resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?)?;
@@ -30,7 +30,7 @@ pub(in crate::http) async fn create(call: Call<'_>) -> Result<Answer, Failure> {
     show(&call, StatusCode::CREATED, &resource_type, stored)
 }
 
-pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
@@ -51,7 +51,7 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<Answer, Failure>
     }
 }
 
-pub(in crate::http) async fn replace(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
@@ -71,7 +71,7 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<Answer, Failure> 
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
-pub(in crate::http) async fn patch(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let request = patch_request(&call, &resource_type, json::parse_object(&call.body)?)?;
     let command = Patch {
@@ -89,7 +89,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<Answer, Failure> {
     show(&call, StatusCode::OK, &resource_type, stored)
 }
 
-pub(in crate::http) async fn delete(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let command = Delete {
         resource_type: call.resource_type()?,
         id: call.found.id.clone(),
@@ -107,7 +107,7 @@ fn show(
     status: StatusCode,
     resource_type: &ResourceType,
     stored: StoredResource,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {

@@ -8,7 +8,7 @@ use super::Call;
 use crate::connection::dialect::Form;
 use crate::directory::{Page, Search};
 use crate::http::error::Failure;
-use crate::http::respond::{self, Answer};
+use crate::http::respond::{self, HttpResponse};
 use crate::scim::json;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query};
@@ -18,30 +18,30 @@ use crate::scim::schema::ResourceType;
 const SHORT_PAGE: usize = 32;
 
 /// `GET` of a list of one resource type.
-pub(in crate::http) async fn query(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let parameters = call.parameters();
     one_type(&call, &parameters).await
 }
 
 /// `POST` of a search in one resource type.
-pub(in crate::http) async fn search(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let parameters = parameters(&call.body)?;
     one_type(&call, &parameters).await
 }
 
 /// `GET` of a list of all resource types.
-pub(in crate::http) async fn query_all_types(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn query_all_types(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let parameters = call.parameters();
     all_types(&call, &parameters).await
 }
 
 /// `POST` of a search in all resource types.
-pub(in crate::http) async fn search_all_types(call: Call<'_>) -> Result<Answer, Failure> {
+pub(in crate::http) async fn search_all_types(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let parameters = parameters(&call.body)?;
     all_types(&call, &parameters).await
 }
 
-async fn one_type(call: &Call<'_>, parameters: &Parameters) -> Result<Answer, Failure> {
+async fn one_type(call: &Call<'_>, parameters: &Parameters) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let query = Query::parse(&resource_type, parameters)?;
     run(call, vec![(resource_type, query)], parameters).await
@@ -49,7 +49,7 @@ async fn one_type(call: &Call<'_>, parameters: &Parameters) -> Result<Answer, Fa
 
 /// Searches all resource types. A type whose schema lacks an attribute of the filter or of the order has
 /// no match; if all types lack it, the request fails.
-async fn all_types(call: &Call<'_>, parameters: &Parameters) -> Result<Answer, Failure> {
+async fn all_types(call: &Call<'_>, parameters: &Parameters) -> Result<HttpResponse, Failure> {
     let mut targets = Vec::new();
     let mut unfit = None;
     for resource_type in call.context.directory.registry().resource_types() {
@@ -73,7 +73,7 @@ async fn run(
     call: &Call<'_>,
     targets: Vec<(Arc<ResourceType>, Query)>,
     parameters: &Parameters,
-) -> Result<Answer, Failure> {
+) -> Result<HttpResponse, Failure> {
     let mut forms = HashMap::new();
     for (resource_type, _) in &targets {
         forms.insert(resource_type.name.clone(), call.form(resource_type, parameters)?);
