@@ -13,6 +13,8 @@ mod membership;
 mod query;
 mod resource;
 mod rules;
+mod settings;
+mod shown;
 mod stats;
 mod stored;
 mod token;
@@ -21,12 +23,10 @@ mod undo;
 mod verify;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -44,6 +44,8 @@ pub use resource::delete::Delete;
 pub use resource::patch::Patch;
 pub use resource::replace::Replace;
 pub use rules::ConnectionRules;
+pub use settings::Settings;
+pub use shown::ShownResource;
 pub use stats::DirectoryStats;
 pub use stored::StoredResource;
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
@@ -52,39 +54,19 @@ pub use transaction::{Command, Transaction};
 pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
 pub use verify::verify;
 
-use crate::access::Catalogue;
-use crate::clock::Clock;
-use crate::config::Brake;
+use crate::access::{Catalogue, Effective};
 use crate::connection::token::{Token, TokenSecret};
 use crate::event::Actor;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::Registry;
+use crate::scim::schema::{Registry, ResourceType};
 use crate::store::Store;
 use audit::denied::DeniedLog;
 use brake::Brakes;
 use query::cursor::Cursors;
+use settings::DirectoryView;
 use stats::DirectoryCounters;
 use token::table::TokenTable;
 use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
-
-/// What a directory works by.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The resource types that it holds.
-    pub registry: Arc<Registry>,
-    /// What accounts may be given.
-    pub catalogue: Arc<Catalogue>,
-    /// How much each connection may take from how many.
-    pub brakes: Arc<BTreeMap<String, Brake>>,
-    /// Where it gets the time from.
-    pub clock: Clock,
-    /// How many bytes a stored resource may have.
-    pub max_resource_bytes: usize,
-    /// How many resources and members a search may look at.
-    pub max_scan: usize,
-    /// How long a search may take.
-    pub max_search_time: Duration,
-}
 
 /// The directory, open, under one configuration: what is read through it and what is prepared for it
 /// goes by the same settings to its end. [`Directory::adopt`] makes one under later settings, of the
@@ -212,6 +194,96 @@ impl Directory {
     /// What accounts may be given.
     pub fn catalogue(&self) -> &Catalogue {
         &self.settings.catalogue
+    }
+
+    /// State under the settings of this directory.
+    fn view(&self) -> DirectoryView<'_> {
+        DirectoryView { state: self.shared.store.as_ref(), settings: &self.settings }
+    }
+
+    /// Retrieves a resource by its id, as a client gave it, with its relations in the wanted attributes.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, also for a text that is not an id; `Storage`.
+    pub fn retrieve(
+        &self,
+        resource_type: &ResourceType,
+        id: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        self.view().retrieve(resource_type, id, wanted)
+    }
+
+    /// Finds a resource by its id or by the value of a unique attribute, both in any letter case if the
+    /// attribute is case-insensitive.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::retrieve`].
+    pub fn look_up(
+        &self,
+        resource_type: &ResourceType,
+        attribute: &str,
+        name: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        self.view().look_up(resource_type, attribute, name, wanted)
+    }
+
+    /// Adds a resource's relations, as they are now, in the wanted attributes.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn with_relations(
+        &self,
+        resource_type: &ResourceType,
+        stored: StoredResource,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        self.view().with_relations(resource_type, stored, wanted)
+    }
+
+    /// The resources that a search finds, with their relations in the wanted attributes.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` with `tooMany` if the search would read more resources than the settings allow, or with
+    /// `invalidCursor`; `Storage`.
+    pub fn query(
+        &self,
+        search: &Search,
+        wanted: &dyn Fn(&ResourceType, &str) -> bool,
+    ) -> Result<Page, DirectoryError> {
+        query::run(self.view(), &self.shared.cursors, search, wanted)
+    }
+
+    /// The effective access of an account; none for an inactive account.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn access(
+        &self,
+        resource_type: &ResourceType,
+        stored: &StoredResource,
+    ) -> Result<Effective, DirectoryError> {
+        self.view().access(resource_type, stored)
+    }
+
+    /// A part of a group's members, in the order of their ids: those after a member, or the first.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn members(
+        &self,
+        group: ResourceId,
+        after: Option<ResourceId>,
+        count: usize,
+    ) -> Result<Vec<Reference>, DirectoryError> {
+        membership::some_members(self.shared.store.as_ref(), self.registry(), group, after, count)
     }
 
     /// An id for a resource that others refer to before it is created.

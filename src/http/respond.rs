@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::error::Failure;
 use crate::access::Catalogue;
 use crate::connection::dialect::Form;
-use crate::directory::{Page, StoredResource};
+use crate::directory::{Page, ShownResource, StoredResource};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
@@ -68,15 +68,15 @@ impl ClientView<'_> {
     fn show(
         &self,
         resource_type: &ResourceType,
-        stored: &StoredResource,
+        resource: &ShownResource,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         if self.form.is_stored(resource_type) {
-            stored.serve(self.base_url, resource_type, out);
+            resource.serve(self.base_url, resource_type, out);
             return Ok(());
         }
         let mut whole = Vec::new();
-        stored.serve(self.base_url, resource_type, &mut whole);
+        resource.serve(self.base_url, resource_type, &mut whole);
         let whole = serde_json::from_slice(&whole).map_err(|_| Failure::Internal)?;
         let mut shown = self.form.apply(self.catalogue, resource_type, whole);
         if let (true, Some(Value::Array(schemas))) =
@@ -93,13 +93,13 @@ pub(super) fn one(
     status: StatusCode,
     view: ClientView<'_>,
     resource_type: &ResourceType,
-    stored: &StoredResource,
+    resource: &ShownResource,
 ) -> Result<HttpResponse, Failure> {
     let mut body = Vec::new();
-    view.show(resource_type, stored, &mut body)?;
+    view.show(resource_type, resource, &mut body)?;
     let mut answer = json_body(status, body);
-    tag(&mut answer, stored);
-    let location = location(view.base_url, resource_type, stored.id);
+    tag(&mut answer, &resource.stored);
+    let location = location(view.base_url, resource_type, resource.stored.id);
     if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
         answer.headers_mut().insert(LOCATION, location);
     }
@@ -141,11 +141,11 @@ pub(super) fn page<'a>(
     }
     body.push_str(&format!(",\"itemsPerPage\":{},\"Resources\":[", page.resources.len()));
     let mut body = body.into_bytes();
-    for (number, (resource_type, stored)) in page.resources.iter().enumerate() {
+    for (number, (resource_type, resource)) in page.resources.iter().enumerate() {
         if number > 0 {
             body.push(b',');
         }
-        view(resource_type).show(resource_type, stored, &mut body)?;
+        view(resource_type).show(resource_type, resource, &mut body)?;
     }
     body.extend_from_slice(b"]}");
     Ok(json_body(StatusCode::OK, body))

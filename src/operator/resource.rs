@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{OperatorReply, failed};
 use crate::access::{Entitlement, Source};
-use crate::directory::{Directory, DirectoryError, Search, StoredResource};
+use crate::directory::{Directory, DirectoryError, Search, ShownResource};
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
@@ -106,7 +106,7 @@ pub(super) fn list(
         let resources = page
             .resources
             .iter()
-            .map(|(resource_type, stored)| show(base_url, resource_type, stored, &projection))
+            .map(|(resource_type, shown)| show(base_url, resource_type, shown, &projection))
             .collect::<Result<_, _>>()?;
         Ok((resources, page.next_cursor))
     });
@@ -128,8 +128,8 @@ pub(super) fn retrieve(
         let members = resource_type.members().map(|members| members.name.as_str());
         let projection = Projection::parse(&resource_type, None, members)?;
         let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
-        let stored = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
-        show(base_url, &resource_type, &stored, &projection)
+        let shown = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
+        show(base_url, &resource_type, &shown, &projection)
     });
     resource.map_or_else(failed, OperatorReply::Resource)
 }
@@ -159,10 +159,10 @@ pub(super) fn members(
 fn show(
     base_url: &str,
     resource_type: &ResourceType,
-    stored: &StoredResource,
+    shown: &ShownResource,
     projection: &Projection,
 ) -> Result<ResourceView, DirectoryError> {
-    let access = stored.access.as_ref().map(|effective| {
+    let access = shown.access.as_ref().map(|effective| {
         let piece = |(entitlement, sources): (&Entitlement, &Vec<Source>)| AccessPiece {
             value: entitlement.to_string(),
             meaning: entitlement.in_words(),
@@ -171,12 +171,12 @@ fn show(
         effective.pieces.iter().map(piece).collect()
     });
     let mut whole = Vec::new();
-    stored.serve(base_url, resource_type, &mut whole);
+    shown.serve(base_url, resource_type, &mut whole);
     let whole = serde_json::from_slice(&whole)
-        .map_err(|_| StoreError::Damaged { key: stored.id.to_string() })?;
+        .map_err(|_| StoreError::Damaged { key: shown.stored.id.to_string() })?;
     Ok(ResourceView {
         resource: projection.apply(resource_type, whole),
-        connection: stored.record.manager().map(ToOwned::to_owned),
+        connection: shown.stored.record.manager().map(ToOwned::to_owned),
         access,
     })
 }

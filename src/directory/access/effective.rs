@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::access::{Direct, Effective, GroupOfAccount};
-use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
+use crate::directory::settings::DirectoryView;
 use crate::directory::stored;
 use crate::directory::stored::StoredResource;
 use crate::scim::resource::{Resource, pick};
@@ -18,14 +18,14 @@ use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
 use crate::store::{StoreError, keys};
 
-impl Directory {
-    /// All that an account's access comes to; nothing for one that is inactive.
+impl DirectoryView<'_> {
+    /// The effective access of an account; none for an inactive account.
     ///
     /// # Errors
     ///
     /// `Storage`.
-    pub fn access(
-        &self,
+    pub(crate) fn access(
+        self,
         resource_type: &ResourceType,
         stored: &StoredResource,
     ) -> Result<Effective, DirectoryError> {
@@ -35,15 +35,15 @@ impl Directory {
         if attributes.get(ACTIVE) != Some(&true.into()) {
             return Ok(Effective::default());
         }
-        let catalogue = self.catalogue();
+        let catalogue = &self.settings.catalogue;
         let direct = Direct::of(catalogue, attributes.get(ROLES), attributes.get(ENTITLEMENTS));
         let groups = if catalogue.grants.is_empty() { Vec::new() } else { self.groups_of(stored)? };
         Ok(Effective::new(catalogue, &direct, &groups))
     }
 
     /// The groups that an account belongs to, directly or through other groups.
-    fn groups_of(&self, stored: &StoredResource) -> Result<Vec<GroupOfAccount>, DirectoryError> {
-        let state = self.shared.store.as_ref();
+    fn groups_of(self, stored: &StoredResource) -> Result<Vec<GroupOfAccount>, DirectoryError> {
+        let state = self.state;
         let mut groups = Vec::new();
         for (id, _) in membership::ancestors(state, stored.id)? {
             let found =

@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::UnknownMembers;
-use crate::directory::Directory;
 use crate::directory::error::DirectoryError;
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored::{self, StoredResource};
@@ -95,22 +94,6 @@ impl Reference {
     }
 }
 
-impl Directory {
-    /// A part of a group's members, in the order of their ids: those behind a member, or the first.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn members(
-        &self,
-        group: ResourceId,
-        after: Option<ResourceId>,
-        count: usize,
-    ) -> Result<Vec<Reference>, DirectoryError> {
-        some_members(self.shared.store.as_ref(), self.registry(), group, after, count)
-    }
-}
-
 /// The references that a resource has, for those tied attributes that are wanted.
 pub(crate) fn references(
     state: &dyn Read,
@@ -142,7 +125,7 @@ fn members(
     some_members(state, registry, group, None, usize::MAX)
 }
 
-fn some_members(
+pub(crate) fn some_members(
     state: &dyn Read,
     registry: &Registry,
     group: ResourceId,

@@ -13,16 +13,17 @@ use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference};
-use crate::directory::query::cursor::CursorPosition;
+use crate::directory::query::cursor::{CursorPosition, Cursors};
+use crate::directory::settings::{DirectoryView, Settings};
+use crate::directory::shown::ShownResource;
 use crate::directory::stored::{self, StoredResource};
-use crate::directory::{Directory, Settings};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
 use crate::scim::sort::SortKey;
 use crate::store::record::Record;
-use crate::store::{Read, StoreError, keys};
+use crate::store::{StoreError, keys};
 
 /// How many members and pieces of access, of all its resources together, a list may show.
 const MAX_REFERENCES: usize = 250_000;
@@ -37,6 +38,15 @@ pub struct Search {
     pub fingerprint: String,
 }
 
+impl Search {
+    /// Whether an index answers the search, so that it reads few resources.
+    pub fn is_quick(&self) -> bool {
+        self.targets.iter().all(|(resource_type, query)| {
+            query.filter.as_ref().is_some_and(|filter| plan::is_indexed(resource_type, filter))
+        })
+    }
+}
+
 /// A part of the resources that match a search.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -45,7 +55,7 @@ pub struct Page {
     /// Where this part begins, counted from 1; `None` if a cursor said so.
     pub start_index: Option<usize>,
     /// The resources.
-    pub resources: Vec<(Arc<ResourceType>, StoredResource)>,
+    pub resources: Vec<(Arc<ResourceType>, ShownResource)>,
     /// Where the next page begins, if a cursor was asked for and there is a next page.
     pub next_cursor: Option<String>,
 }
@@ -58,14 +68,28 @@ struct Hit {
     id: ResourceId,
 }
 
-impl Directory {
-    /// The resources that a search finds, with what they refer to in the wanted attributes.
-    ///
-    /// # Errors
-    ///
-    /// `Invalid` with `tooMany` if more resources than the settings allow would have to be looked at,
-    /// or with `invalidCursor`; `Storage`.
-    pub fn query(
+/// Runs a search.
+///
+/// # Errors
+///
+/// As [`crate::directory::Directory::query`].
+pub(crate) fn run(
+    view: DirectoryView<'_>,
+    cursors: &Cursors,
+    search: &Search,
+    wanted: &dyn Fn(&ResourceType, &str) -> bool,
+) -> Result<Page, DirectoryError> {
+    QueryRun { view, cursors }.run(search, wanted)
+}
+
+/// A search that runs.
+struct QueryRun<'a> {
+    view: DirectoryView<'a>,
+    cursors: &'a Cursors,
+}
+
+impl QueryRun<'_> {
+    fn run(
         &self,
         search: &Search,
         wanted: &dyn Fn(&ResourceType, &str) -> bool,
@@ -77,11 +101,11 @@ impl Directory {
             _ => self.select(search)?,
         };
         let mut shown = 0;
-        for (resource_type, stored) in &mut page.resources {
+        for (resource_type, resource) in &mut page.resources {
             let wanted = |name: &str| wanted(resource_type, name);
-            self.refer(resource_type, stored, &wanted)?;
-            shown += stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
-            shown += stored.access.as_ref().map_or(0, |access| access.pieces.len());
+            self.view.attach_relations(resource_type, resource, &wanted)?;
+            shown += resource.references.iter().map(|(_, list)| list.len()).sum::<usize>();
+            shown += resource.access.as_ref().map_or(0, |access| access.pieces.len());
             if shown > MAX_REFERENCES {
                 return Err(ScimError::new(
                     ScimType::TooMany,
@@ -97,20 +121,13 @@ impl Directory {
         Ok(page)
     }
 
-    /// Whether a search is answered from an index, without looking at many resources.
-    pub fn is_quick(&self, search: &Search) -> bool {
-        search.targets.iter().all(|(resource_type, query)| {
-            query.filter.as_ref().is_some_and(|filter| plan::is_indexed(resource_type, filter))
-        })
-    }
-
     /// Every resource of a type, in the order of creation: nothing but the page is looked at.
     fn list(
         &self,
         resource_type: &Arc<ResourceType>,
         search: &Search,
     ) -> Result<Page, DirectoryError> {
-        let state = self.shared.store.as_ref();
+        let state = self.view.state;
         let total = stored::total(state, resource_type)?;
         let (after, mut skip) = match self.position(search)? {
             CursorPosition::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
@@ -132,8 +149,10 @@ impl Directory {
                 }
                 match (keys::trailing_id(key), stored::decode_scanned(state, key, &value)) {
                     (Some(id), Ok(record)) => {
-                        resources
-                            .push((Arc::clone(resource_type), StoredResource::new(id, record)));
+                        resources.push((
+                            Arc::clone(resource_type),
+                            ShownResource::new(StoredResource::new(id, record)),
+                        ));
                     }
                     (None, Ok(_)) => {}
                     (_, Err(error)) => {
@@ -145,16 +164,16 @@ impl Directory {
             })?;
         }
         problem?;
-        let last = resources.last().map(|(_, stored)| CursorPosition::After(stored.id));
+        let last = resources.last().map(|(_, shown)| CursorPosition::After(shown.stored.id));
         let next = last.filter(|_| more);
         Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), resources, next))
     }
 
     /// The page of a search that has to find out what matches.
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
-        let state = self.shared.store.as_ref();
+        let state = self.view.state;
         let mut hits = Vec::new();
-        let mut budget = Budget::new(&self.settings);
+        let mut budget = Budget::new(self.view.settings);
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }
@@ -169,7 +188,9 @@ impl Directory {
         for hit in hits.iter().skip(offset).take(search.page.count) {
             let Some((resource_type, _)) = search.targets.get(hit.target) else { continue };
             match stored::find(state, resource_type, hit.id) {
-                Ok(stored) => resources.push((Arc::clone(resource_type), stored)),
+                Ok(stored) => {
+                    resources.push((Arc::clone(resource_type), ShownResource::new(stored)));
+                }
                 // Deleted since it was found.
                 Err(DirectoryError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
@@ -195,7 +216,7 @@ impl Directory {
         hits: &mut Vec<Hit>,
     ) -> Result<(), DirectoryError> {
         let Some((resource_type, query)) = search.targets.get(target) else { return Ok(()) };
-        let state = self.shared.store.as_ref();
+        let state = self.view.state;
         let (candidates, exact) = match &query.filter {
             Some(filter) => plan::candidates(state, resource_type, filter)?,
             None => (Candidates::All, true),
@@ -209,7 +230,7 @@ impl Directory {
             if needles.as_mut().is_some_and(|needles| !needles.may_match(stored)) {
                 return Ok(());
             }
-            let attributes = look.read(self, id, record, budget)?;
+            let attributes = look.read(self.view, id, record, budget)?;
             if inexact.is_none_or(|filter| filter.matches(&attributes)) {
                 let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
                 hits.push(Hit { key, target, id });
@@ -248,7 +269,7 @@ impl Directory {
         Ok(match &search.page.start {
             Start::Index(index) => CursorPosition::Offset(*index as u64 - 1),
             Start::Cursor(cursor) if cursor.is_empty() => CursorPosition::Offset(0),
-            Start::Cursor(cursor) => self.shared.cursors.read(&search.fingerprint, cursor)?,
+            Start::Cursor(cursor) => self.cursors.read(&search.fingerprint, cursor)?,
         })
     }
 
@@ -256,13 +277,13 @@ impl Directory {
         &self,
         search: &Search,
         total_results: usize,
-        resources: Vec<(Arc<ResourceType>, StoredResource)>,
+        resources: Vec<(Arc<ResourceType>, ShownResource)>,
         next: Option<CursorPosition>,
     ) -> Page {
         let (start_index, next_cursor) = match &search.page.start {
             Start::Index(index) => (Some(*index), None),
             Start::Cursor(_) => {
-                let make = |position| self.shared.cursors.make(&search.fingerprint, position);
+                let make = |position| self.cursors.make(&search.fingerprint, position);
                 (None, next.map(make))
             }
         };
@@ -318,7 +339,7 @@ impl<'a> Look<'a> {
 
     fn read(
         &self,
-        directory: &Directory,
+        view: DirectoryView<'_>,
         id: ResourceId,
         record: &Record,
         budget: &mut Budget,
@@ -329,10 +350,8 @@ impl<'a> Look<'a> {
         let mut attributes = pick(&record.json, &self.names)
             .map_err(|_| StoreError::damaged(&keys::record(self.resource_type.tag, id)))?;
         let wanted = |name: &str| self.names.contains(name);
-        let state: &dyn Read = directory.shared.store.as_ref();
-        let registry = directory.registry();
         for (name, references) in
-            membership::references(state, registry, self.resource_type, id, &wanted)?
+            membership::references(view.state, view.registry(), self.resource_type, id, &wanted)?
         {
             budget.spend(references.len())?;
             attributes.insert(name, references.iter().map(Reference::plain).collect());

@@ -1,148 +1,31 @@
-//! What every verb on resources has in common.
+//! Resources as they are stored: records, their index entries and counts.
 
 pub(crate) mod reindex;
 
 use jiff::Timestamp;
 
-use crate::access::Effective;
-use crate::directory::Directory;
-use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference};
 use crate::directory::transaction::Transaction;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
-use crate::scim::resource::{Meta, Resource, ResourceId, Version, serve};
+use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::{IndexedAttribute, ResourceType};
-use crate::scim::schemas::access::ACCESS;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
 use crate::text::excerpt;
 
-/// A resource, as the answer to a request.
+/// A resource as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredResource {
     /// Its id.
     pub id: ResourceId,
     /// Its record.
     pub record: Record,
-    /// What it refers to, by the attribute that does; empty where nobody asked.
-    pub references: Vec<(String, Vec<Reference>)>,
-    /// What its access comes to, where somebody asked.
-    pub access: Option<Effective>,
 }
 
 impl StoredResource {
-    /// A record of which nobody has asked yet what it refers to.
     pub(crate) fn new(id: ResourceId, record: Record) -> Self {
-        Self { id, record, references: Vec::new(), access: None }
-    }
-
-    /// Appends the JSON of all of it, as it is served below a URL.
-    pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
-        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.id);
-        let ties = |out: &mut Vec<u8>| self.serve_ties(base_url, out);
-        serve(&self.record.json, self.record.meta_at, &location, ties, out);
-    }
-
-    fn serve_ties(&self, base_url: &str, out: &mut Vec<u8>) {
-        for (name, references) in &self.references {
-            // A list of very many grows once.
-            out.reserve(references.iter().map(|one| one.served_bytes(base_url)).sum());
-            out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
-            for (number, reference) in references.iter().enumerate() {
-                if number > 0 {
-                    out.push(b',');
-                }
-                // Texts can always be written, and memory takes them.
-                let _ = serde_json::to_writer(&mut *out, &reference.served(base_url));
-            }
-            out.push(b']');
-        }
-        if let Some(effective) = &self.access {
-            let access = effective::served(effective, self.record.manager());
-            out.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
-        }
-    }
-}
-
-impl Directory {
-    /// One resource by its id, as a client gave it, with what it refers to in the wanted attributes.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, also for what can't be an id; `Storage`.
-    pub fn retrieve(
-        &self,
-        resource_type: &ResourceType,
-        id: &str,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<StoredResource, DirectoryError> {
-        let id = parse_id(resource_type, id)?;
-        let state = self.shared.store.as_ref();
-        let stored = find(state, resource_type, id)?;
-        self.with_references(resource_type, stored, wanted)
-    }
-
-    /// One resource by its id or by the value of an attribute that is unique, both in any letter case
-    /// if the attribute is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Directory::retrieve`].
-    pub fn look_up(
-        &self,
-        resource_type: &ResourceType,
-        attribute: &str,
-        name: &str,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<StoredResource, DirectoryError> {
-        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
-            Err(DirectoryError::NotFound { .. }) => {}
-            found_or_failed => return found_or_failed,
-        }
-        let state = self.shared.store.as_ref();
-        let unique = resource_type
-            .indexed()
-            .find(|indexed| indexed.leaf().is_unique() && indexed.leaf().name == attribute);
-        let holder = match unique {
-            Some(indexed) => state.get(&keys::unique(resource_type.tag, &indexed, name))?,
-            None => None,
-        };
-        let id = holder.as_deref().and_then(keys::trailing_id);
-        let stored = find(state, resource_type, id.ok_or_else(|| not_found(resource_type, name))?)?;
-        self.with_references(resource_type, stored, wanted)
-    }
-
-    /// A resource with what it refers to, now, in the wanted attributes.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn with_references(
-        &self,
-        resource_type: &ResourceType,
-        mut stored: StoredResource,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<StoredResource, DirectoryError> {
-        self.refer(resource_type, &mut stored, wanted)?;
-        Ok(stored)
-    }
-
-    /// Has a resource say what it refers to, now, in the wanted attributes.
-    pub(crate) fn refer(
-        &self,
-        resource_type: &ResourceType,
-        stored: &mut StoredResource,
-        wanted: &dyn Fn(&str) -> bool,
-    ) -> Result<(), DirectoryError> {
-        let state = self.shared.store.as_ref();
-        stored.references =
-            membership::references(state, self.registry(), resource_type, stored.id, wanted)?;
-        if resource_type.is_account && wanted(ACCESS) {
-            stored.access = Some(self.access(resource_type, stored)?);
-        }
-        Ok(())
+        Self { id, record }
     }
 }
 
@@ -154,7 +37,7 @@ pub(crate) fn parse_id(
     ResourceId::parse(id).ok_or_else(|| not_found(resource_type, id))
 }
 
-fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
+pub(crate) fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
     // What is no id of ours may be anything: it is not repeated in full.
     DirectoryError::NotFound { kind: resource_type.name.clone(), id: excerpt(id, 64).to_string() }
 }

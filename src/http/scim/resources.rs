@@ -36,13 +36,13 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let directory = &call.context.directory;
-        let stored = directory.retrieve(&resource_type, &call.found.id, &wanted)?;
+        let shown = directory.retrieve(&resource_type, &call.found.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
-        let of_record = stored.access.is_none();
-        if of_record && precondition::is_known(&call.parts.headers, stored.record.version) {
-            return Ok(respond::not_modified(&stored));
+        let of_record = shown.access.is_none();
+        if of_record && precondition::is_known(&call.parts.headers, shown.stored.record.version) {
+            return Ok(respond::not_modified(&shown.stored));
         }
-        respond::one(StatusCode::OK, call.view(&form), &resource_type, &stored)
+        respond::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
     };
     if shows_members(&resource_type, &form) {
         call.context.work_limits.run_heavy(work).await
@@ -111,8 +111,8 @@ fn show(
     let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
-        let stored = call.context.directory.with_references(resource_type, stored, &wanted)?;
-        respond::one(status, call.view(&form), resource_type, &stored)
+        let shown = call.context.directory.with_relations(resource_type, stored, &wanted)?;
+        respond::one(status, call.view(&form), resource_type, &shown)
     };
     if shows_members(resource_type, &form) { tokio::task::block_in_place(work) } else { work() }
 }

@@ -85,7 +85,7 @@ async fn run(
     };
     let forms = Arc::new(forms);
     let (directory, of_types) = (Arc::clone(&call.context.directory), Arc::clone(&forms));
-    let is_quick = directory.is_quick(&search);
+    let is_quick = search.is_quick();
     let work = move || {
         directory.query(&search, &|resource_type, name| {
             of_types.get(&resource_type.name).is_none_or(|form| form.wants(name))

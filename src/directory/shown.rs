@@ -1,0 +1,121 @@
+//! Resources as they are shown: with their relations and effective access.
+
+use crate::access::Effective;
+use crate::directory::access::effective;
+use crate::directory::error::DirectoryError;
+use crate::directory::membership::{self, Reference};
+use crate::directory::settings::DirectoryView;
+use crate::directory::stored::{self, StoredResource};
+use crate::scim::resource::serve;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::ACCESS;
+use crate::store::keys;
+
+/// A resource with its relations, as the answer to a request.
+#[derive(Clone, Debug)]
+pub struct ShownResource {
+    /// The resource.
+    pub stored: StoredResource,
+    /// The resources that it refers to, by attribute; empty if they are not wanted.
+    pub references: Vec<(String, Vec<Reference>)>,
+    /// Its effective access, if that is wanted.
+    pub access: Option<Effective>,
+}
+
+impl ShownResource {
+    /// A resource whose relations are not looked up yet.
+    pub(crate) fn new(stored: StoredResource) -> Self {
+        Self { stored, references: Vec::new(), access: None }
+    }
+
+    /// Appends its JSON, as it is served below a URL.
+    pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
+        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.stored.id);
+        let relations = |out: &mut Vec<u8>| self.serve_relations(base_url, out);
+        serve(&self.stored.record.json, self.stored.record.meta_at, &location, relations, out);
+    }
+
+    fn serve_relations(&self, base_url: &str, out: &mut Vec<u8>) {
+        for (name, references) in &self.references {
+            // The buffer grows once, also for a long list.
+            out.reserve(references.iter().map(|one| one.served_bytes(base_url)).sum());
+            out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
+            for (number, reference) in references.iter().enumerate() {
+                if number > 0 {
+                    out.push(b',');
+                }
+                // Writing text to memory does not fail.
+                let _ = serde_json::to_writer(&mut *out, &reference.served(base_url));
+            }
+            out.push(b']');
+        }
+        if let Some(effective) = &self.access {
+            let access = effective::served(effective, self.stored.record.manager());
+            out.extend_from_slice(format!(",\"{ACCESS}\":{access}").as_bytes());
+        }
+    }
+}
+
+impl DirectoryView<'_> {
+    pub(crate) fn retrieve(
+        self,
+        resource_type: &ResourceType,
+        id: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        let id = stored::parse_id(resource_type, id)?;
+        let stored = stored::find(self.state, resource_type, id)?;
+        self.with_relations(resource_type, stored, wanted)
+    }
+
+    pub(crate) fn look_up(
+        self,
+        resource_type: &ResourceType,
+        attribute: &str,
+        name: &str,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
+            Err(DirectoryError::NotFound { .. }) => {}
+            found_or_failed => return found_or_failed,
+        }
+        let unique = resource_type
+            .indexed()
+            .find(|indexed| indexed.leaf().is_unique() && indexed.leaf().name == attribute);
+        let holder = match unique {
+            Some(indexed) => self.state.get(&keys::unique(resource_type.tag, &indexed, name))?,
+            None => None,
+        };
+        let id = holder.as_deref().and_then(keys::trailing_id);
+        let id = id.ok_or_else(|| stored::not_found(resource_type, name))?;
+        let stored = stored::find(self.state, resource_type, id)?;
+        self.with_relations(resource_type, stored, wanted)
+    }
+
+    pub(crate) fn with_relations(
+        self,
+        resource_type: &ResourceType,
+        stored: StoredResource,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<ShownResource, DirectoryError> {
+        let mut shown = ShownResource::new(stored);
+        self.attach_relations(resource_type, &mut shown, wanted)?;
+        Ok(shown)
+    }
+
+    /// Looks up the relations of a resource, and its effective access, as far as they are wanted.
+    pub(crate) fn attach_relations(
+        self,
+        resource_type: &ResourceType,
+        shown: &mut ShownResource,
+        wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<(), DirectoryError> {
+        let id = shown.stored.id;
+        shown.references =
+            membership::references(self.state, self.registry(), resource_type, id, wanted)?;
+        if resource_type.is_account && wanted(ACCESS) {
+            shown.access = Some(self.access(resource_type, &shown.stored)?);
+        }
+        Ok(())
+    }
+}
