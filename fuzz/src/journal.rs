@@ -1,13 +1,16 @@
-//! The journal's frames, without its files.
+//! The frames of the log, without its files.
 
 #[path = "../../src/log/frame.rs"]
 mod frame;
+#[path = "../../src/log/position.rs"]
+mod position;
 
 pub use frame::{Frame, Hash, Write};
+pub use position::Position;
 
 use crate::event::Head;
 
-/// One change to be journaled.
+/// One change to be appended.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
     /// Who, when and what.
@@ -32,5 +35,5 @@ pub fn encode(frame: &Frame) -> (Vec<u8>, Hash) {
     let mut out = Vec::new();
     let entry = LogEntry { head: frame.head.clone(), writes: frame.writes.clone() };
     let hash = frame::encode(frame.sequence, frame.group, frame.previous, &entry, &mut out);
-    (out, hash)
+    (out, hash.expect("a frame that was read can be written"))
 }

@@ -36,7 +36,7 @@ pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
     let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
         .context("can't open the data folder")?;
-    Ok(Directory::open(Arc::new(store), settings(config, None)?)?)
+    Ok(Directory::open(store.log(), Arc::new(store), settings(config, None)?)?)
 }
 
 /// How many mebibytes the database may have as its page cache; enough to be read, if it is.
@@ -54,7 +54,7 @@ fn cache(config: &Config, memory_mib: u32) -> u32 {
 pub fn open_directory_read_only(config: &Config) -> Result<Directory> {
     check_exists(config)?;
     let store = ReadOnlyStore::open(&config.data_dir)?;
-    Ok(Directory::open_read_only(Arc::new(store), settings(config, None)?)?)
+    Ok(Directory::open_read_only(store.log(), Arc::new(store), settings(config, None)?)?)
 }
 
 /// Checks the data folder without altering anything in it; no server may be using it.

@@ -9,17 +9,22 @@ use crate::directory::error::DirectoryError;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
 use crate::store::StoreError;
-use crate::store::maintenance::{MaintenanceReport, RetentionPolicy};
+use crate::store::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
 use crate::store::snapshot::VerifiedSnapshot;
 
 impl Directory {
+    /// Maintenance of state that is kept on this machine.
+    fn local_maintenance(&self) -> Result<&dyn Maintenance, StoreError> {
+        self.shared.store.maintenance().ok_or(StoreError::Unsupported("snapshots"))
+    }
+
     /// Takes a snapshot of everything, while changes go on.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn snapshot(&self) -> Result<VerifiedSnapshot, StoreError> {
-        self.shared.store.snapshot(self.settings.clock.now())
+        self.local_maintenance()?.snapshot(self.settings.clock.now())
     }
 
     /// Has the next start compact the database.
@@ -28,7 +33,7 @@ impl Directory {
     ///
     /// [`StoreError::File`].
     pub fn compact_at_next_start(&self) -> Result<(), StoreError> {
-        self.shared.store.compact_at_next_start()
+        self.local_maintenance()?.compact_at_next_start()
     }
 
     /// The time since the newest snapshot was taken, by the wall clock; `None` if there is none.
@@ -38,7 +43,7 @@ impl Directory {
     /// [`StoreError`].
     pub fn since_snapshot(&self) -> Result<Option<Duration>, StoreError> {
         let now = self.settings.clock.now();
-        let newest = self.shared.store.newest_snapshot()?;
+        let newest = self.local_maintenance()?.newest_snapshot()?;
         Ok(newest.map(|snapshot| now.duration_since(snapshot.taken).try_into().unwrap_or_default()))
     }
 
@@ -48,7 +53,7 @@ impl Directory {
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn keep(&self, keeping: RetentionPolicy) -> Result<MaintenanceReport, StoreError> {
-        self.shared.store.keep(self.settings.clock.now(), keeping)
+        self.local_maintenance()?.keep(self.settings.clock.now(), keeping)
     }
 }
 

@@ -57,6 +57,7 @@ pub use verify::verify;
 use crate::access::{Catalogue, Effective};
 use crate::connection::token::{Token, TokenSecret};
 use crate::event::Actor;
+use crate::log::Log;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::Store;
@@ -81,6 +82,7 @@ pub struct Directory {
 
 /// What the doors and the writer both use, whatever the settings.
 pub(crate) struct DirectoryCore {
+    log: Arc<dyn Log>,
     store: Arc<dyn Store>,
     tokens: TokenTable,
     denied: DeniedLog,
@@ -90,15 +92,21 @@ pub(crate) struct DirectoryCore {
 }
 
 impl Directory {
-    /// Opens the directory that a store holds, and starts its writer.
+    /// Opens the directory whose changes are in a log and whose state is in a store that follows the log,
+    /// and starts its writer.
     ///
     /// # Errors
     ///
     /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started, or if
     /// resources share a value that the schemas make unique.
-    pub fn open(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
-        stored::reindex::follow_schemas(store.as_ref(), &settings.registry, settings.clock.now())?;
-        Self::start(store, settings)
+    pub fn open(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        settings: Settings,
+    ) -> Result<Self, DirectoryError> {
+        let (registry, now) = (&settings.registry, settings.clock.now());
+        stored::reindex::follow_schemas(log.as_ref(), store.as_ref(), registry, now)?;
+        Self::start(log, store, settings)
     }
 
     /// Opens the directory that a store holds for reading: nothing is re-indexed, and the store refuses
@@ -108,18 +116,24 @@ impl Directory {
     ///
     /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started.
     pub fn open_read_only(
+        log: Arc<dyn Log>,
         store: Arc<dyn Store>,
         settings: Settings,
     ) -> Result<Self, DirectoryError> {
-        Self::start(store, settings)
+        Self::start(log, store, settings)
     }
 
-    fn start(store: Arc<dyn Store>, settings: Settings) -> Result<Self, DirectoryError> {
+    fn start(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        settings: Settings,
+    ) -> Result<Self, DirectoryError> {
         let tokens = TokenTable::load(store.as_ref())?;
-        let cursors = Cursors::new(&store.identity());
+        let cursors = Cursors::new(&log.identity());
         let (denied, brakes) = (DeniedLog::default(), Brakes::new());
         let counted = DirectoryCounters::new();
-        let shared = Arc::new(DirectoryCore { store, tokens, denied, cursors, brakes, counted });
+        let shared =
+            Arc::new(DirectoryCore { log, store, tokens, denied, cursors, brakes, counted });
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })

@@ -26,9 +26,14 @@ impl Directory {
     /// Checks all that there is, while changes go on.
     pub fn verify(&self) -> Vec<Check> {
         let store = &self.shared.store;
-        let mut checks = store.check();
-        checks.extend(verify(store.at_rest(), self.registry()));
-        checks
+        match store.maintenance() {
+            Some(maintenance) => {
+                let mut checks = maintenance.check();
+                checks.extend(verify(maintenance.at_rest(), self.registry()));
+                checks
+            }
+            None => verify(store.as_ref(), self.registry()),
+        }
     }
 }
 
@@ -309,7 +314,7 @@ mod tests {
             max_scan: 100,
             max_search_time: Duration::from_secs(1),
         };
-        let directory = Directory::open(store.clone(), settings).unwrap();
+        let directory = Directory::open(store.log(), store.clone(), settings).unwrap();
         let create = |endpoint: &str, body: Value| {
             let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
             let Value::Object(body) = body else { panic!("no object") };

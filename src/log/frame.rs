@@ -14,7 +14,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::LogEntry;
+use super::{LogEntry, Position};
 use crate::event::Head;
 
 /// The SHA-256 of a frame's body; zeros before the first frame.
@@ -37,6 +37,13 @@ pub struct Write {
     pub value: Option<bytes::Bytes>,
 }
 
+impl Write {
+    /// How many bytes its key and its value have.
+    pub fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, bytes::Bytes::len)
+    }
+}
+
 /// One change as it was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -54,15 +61,31 @@ pub struct Frame {
     pub writes: Vec<Write>,
 }
 
+impl Frame {
+    /// How many bytes its keys and values have.
+    pub fn bytes(&self) -> usize {
+        self.writes.iter().map(Write::bytes).sum()
+    }
+
+    /// Where it is in the log.
+    pub fn position(&self) -> Position {
+        Position { sequence: self.sequence, hash: self.hash }
+    }
+}
+
 /// Appends a frame to `out` and returns its hash.
+///
+/// # Errors
+///
+/// A clause that says why the frame could not be read back; then `out` is as it was.
 pub(super) fn encode(
     sequence: u64,
     group: u64,
     previous: Hash,
     entry: &LogEntry,
     out: &mut Vec<u8>,
-) -> Hash {
-    let head = serde_json::to_vec(&entry.head).unwrap_or_default();
+) -> Result<Hash, &'static str> {
+    let head = serde_json::to_vec(&entry.head).map_err(|_| "its head can't be written as JSON")?;
     let mut body = Vec::with_capacity(FIXED_BYTES + head.len() + 1024);
     body.extend_from_slice(&sequence.to_le_bytes());
     body.extend_from_slice(&group.to_le_bytes());
@@ -71,10 +94,19 @@ pub(super) fn encode(
     for write in &entry.writes {
         encode_write(&write.key, write.value.as_deref(), &mut body);
     }
+    if body.len() > MAX_BODY_BYTES {
+        return Err("it has more than 64 MiB");
+    }
     out.extend_from_slice(&length(&body).to_le_bytes());
     out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
     out.extend_from_slice(&body);
-    Sha256::digest(&body).into()
+    Ok(Sha256::digest(&body).into())
+}
+
+/// The size of the frame that begins with these bytes, as far as they say it.
+pub(super) fn size(bytes: &[u8]) -> Option<usize> {
+    let length = Cursor(bytes).u32()? as usize;
+    (FIXED_BYTES..=MAX_BODY_BYTES).contains(&length).then_some(PREFIX_BYTES + length)
 }
 
 /// Appends what sets a key, or removes it if there is no value.

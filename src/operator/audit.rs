@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -11,12 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::clock::rfc3339;
 use crate::directory::{ChangeFilter, NameHistory};
 use crate::event::{Actor, Details, Head};
-use crate::log::local::ChainReport;
-use crate::log::{Frame, LogError, Position};
+use crate::log::{ChainReport, Frame, LogError, Position, ReadLog};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;
-use crate::store::change_log::ChangeLog;
 use crate::text::with_causes;
 
 /// How many changes one part tells of.
@@ -230,22 +229,22 @@ impl AuditVerification {
 ///
 /// The trail can't be read, or not so far back.
 pub fn answer(
-    trail: &dyn ChangeLog,
+    log: &dyn ReadLog,
     registry: &Registry,
     ask: AuditQuery,
 ) -> Result<AuditReply, StoreError> {
     match ask {
-        AuditQuery::Behind { after, sought } => behind(trail, after, &sought.into()),
-        AuditQuery::UpTo { upto, sought, count } => up_to(trail, upto, &sought.into(), count),
+        AuditQuery::Behind { after, sought } => behind(log, after, &sought.into()),
+        AuditQuery::UpTo { upto, sought, count } => up_to(log, upto, &sought.into(), count),
         AuditQuery::NameHistory { name, after } => {
-            namesakes(trail, &NameHistory::new(registry, &name), after)
+            namesakes(log, &NameHistory::new(registry, &name), after)
         }
-        AuditQuery::Head => Ok(AuditReply::Head(trail.end().to_string())),
+        AuditQuery::Head => Ok(AuditReply::Head(log.head().to_string())),
         AuditQuery::Verify { anchors } => {
             let anchors: Vec<Position> =
                 anchors.iter().filter_map(|anchor| Position::parse(anchor)).collect();
             let mut verified = AuditVerification::default();
-            let checked = trail.check(&anchors, &mut |error| verified.fault(&error))?;
+            let checked = log.verify(&anchors, &mut |error| verified.fault(&error))?;
             Ok(AuditReply::Verified(verified.read(&checked)))
         }
     }
@@ -259,19 +258,19 @@ impl From<AuditFilter> for ChangeFilter {
 }
 
 fn behind(
-    trail: &dyn ChangeLog,
+    log: &dyn ReadLog,
     after: Option<u64>,
     wanted: &ChangeFilter,
 ) -> Result<AuditReply, StoreError> {
-    let end = trail.end().sequence;
+    let end = log.head().sequence;
     let mut reached = match after {
         Some(after) => after,
-        None => beginning(trail, wanted)?,
+        None => beginning(log, wanted)?,
     };
     let mut changes = Vec::new();
-    look(trail, &mut reached, |frame| {
+    look(log, &mut reached, |frame| {
         if wanted.takes(&frame) {
-            changes.push(AuditEntry::from(frame));
+            changes.push(AuditEntry::from(Arc::unwrap_or_clone(frame)));
         }
         changes.len() < CHANGES
     })?;
@@ -279,72 +278,73 @@ fn behind(
 }
 
 /// Behind which change those stand that are wanted.
-fn beginning(trail: &dyn ChangeLog, wanted: &ChangeFilter) -> Result<u64, StoreError> {
-    let begin = trail.begin()?.sequence;
+fn beginning(log: &dyn ReadLog, wanted: &ChangeFilter) -> Result<u64, StoreError> {
+    let begin = log.start()?.sequence;
     Ok(match wanted.since {
-        Some(since) => trail.before(since)?.max(begin),
+        Some(since) => log.before(since)?.max(begin),
         None => begin,
     })
 }
 
 /// Visits changes from the one behind `reached` on, until that is enough for one part or for `visit`.
 fn look(
-    trail: &dyn ChangeLog,
+    log: &dyn ReadLog,
     reached: &mut u64,
-    mut visit: impl FnMut(Frame) -> bool,
+    mut visit: impl FnMut(Arc<Frame>) -> bool,
 ) -> Result<(), StoreError> {
     let mut bytes = 0;
-    trail.follow(*reached, &mut |frame| {
+    log.read(*reached, &mut |frame| {
         *reached = frame.sequence;
         let size = |value: &Option<bytes::Bytes>| value.as_ref().map_or(0, bytes::Bytes::len);
         bytes += frame.writes.iter().map(|write| size(&write.value) + 128).sum::<usize>();
-        Ok(match visit(frame) && bytes < LOOKED_AT {
+        match visit(frame) && bytes < LOOKED_AT {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
-        })
-    })
+        }
+    })?;
+    Ok(())
 }
 
 fn up_to(
-    trail: &dyn ChangeLog,
+    log: &dyn ReadLog,
     upto: Option<u64>,
     wanted: &ChangeFilter,
     count: usize,
 ) -> Result<AuditReply, StoreError> {
-    let end = trail.end().sequence;
+    let end = log.head().sequence;
     let upto = upto.unwrap_or(end).min(end);
-    let beginning = beginning(trail, wanted)?;
-    let mut reached = trail.before_part_of(upto)?.max(beginning).min(upto);
+    let beginning = beginning(log, wanted)?;
+    let mut reached = log.before_part_of(upto)?.max(beginning).min(upto);
     let count = count.clamp(1, CHANGES);
     let mut changes: VecDeque<AuditEntry> = VecDeque::new();
-    trail.follow(reached, &mut |frame| {
+    log.read(reached, &mut |frame| {
         if frame.sequence > upto {
-            return Ok(ControlFlow::Break(()));
+            return ControlFlow::Break(());
         }
         if wanted.takes(&frame) {
-            changes.push_back(AuditEntry::from(frame));
+            changes.push_back(AuditEntry::from(Arc::unwrap_or_clone(frame)));
             if changes.len() > count {
                 changes.pop_front();
                 reached = changes.front().map_or(reached, |oldest| oldest.sequence - 1);
             }
         }
-        Ok(ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     })?;
     Ok(AuditReply::Part { changes: changes.into(), reached, end, whole: reached <= beginning })
 }
 
 fn namesakes(
-    trail: &dyn ChangeLog,
+    log: &dyn ReadLog,
     namesakes: &NameHistory,
     after: Option<u64>,
 ) -> Result<AuditReply, StoreError> {
-    let end = trail.end().sequence;
+    let end = log.head().sequence;
     let mut reached = match after {
         Some(after) => after,
-        None => trail.begin()?.sequence,
+        None => log.start()?.sequence,
     };
     let mut ids: Vec<ResourceId> = Vec::new();
-    look(trail, &mut reached, |frame| {
+    look(log, &mut reached, |frame| {
         if let Some(id) = namesakes.holder_in(&frame)
             && !ids.contains(&id)
         {

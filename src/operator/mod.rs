@@ -295,7 +295,7 @@ pub fn execute(
         },
         OperatorRequest::Verify => OperatorReply::Verified(directory.verify()),
         OperatorRequest::Audit(ask) => {
-            match audit::answer(directory.trail(), directory.registry(), ask) {
+            match audit::answer(directory.log(), directory.registry(), ask) {
                 Ok(told) => OperatorReply::Audit(told),
                 Err(error) => OperatorReply::Failed(with_causes(&error)),
             }

@@ -16,7 +16,7 @@ use super::json::describe;
 use super::value::fold;
 
 /// How many bytes a value of an indexed attribute may have.
-pub(super) const MAX_INDEXED_BYTES: usize = 512;
+pub(crate) const MAX_INDEXED_BYTES: usize = 512;
 
 /// The sub-attribute that stands for the whole (RFC 7643, section 2.4).
 pub(super) const VALUE: &str = "value";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::snapshot;
 use super::snapshots::Snapshots;
-use crate::log::local::{ChainReport, LogFiles};
+use crate::log::{ChainReport, ReadLog};
 use crate::text::with_causes;
 
 /// How many faults of one kind are told in full.
@@ -49,9 +49,9 @@ impl Check {
 }
 
 /// Checks every frame of the journal and how its files follow one another.
-pub(super) fn journal(history: &LogFiles) -> Check {
+pub(super) fn journal(log: &dyn ReadLog) -> Check {
     let mut check = Check::new("journal");
-    match history.check(&[], &mut |error| check.error(&error)) {
+    match log.verify(&[], &mut |error| check.error(&error)) {
         Ok(ChainReport { begin, end, changes, .. }) => {
             check.checked = changes;
             check.note = format!("changes {} to {}", begin.sequence + 1, end.sequence);
@@ -62,9 +62,9 @@ pub(super) fn journal(history: &LogFiles) -> Check {
 }
 
 /// Reads every snapshot to its end, and checks that the database could be rebuilt.
-pub(super) fn snapshots(snapshots: &Snapshots, history: &LogFiles) -> Check {
+pub(super) fn snapshots(snapshots: &Snapshots, log: &dyn ReadLog) -> Check {
     let mut check = Check::new("snapshots");
-    if let Err(error) = check_snapshots(snapshots, history, &mut check) {
+    if let Err(error) = check_snapshots(snapshots, log, &mut check) {
         check.error(&error);
     }
     check
@@ -72,12 +72,12 @@ pub(super) fn snapshots(snapshots: &Snapshots, history: &LogFiles) -> Check {
 
 fn check_snapshots(
     snapshots: &Snapshots,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     check: &mut Check,
 ) -> Result<(), StoreError> {
     let (found, damaged) = snapshots.list()?;
     damaged.iter().for_each(|error| check.error(error));
-    let begin = history.begin()?.sequence;
+    let begin = log.start()?.sequence;
     let mut newest = None;
     for snapshot in found {
         check.checked += 1;

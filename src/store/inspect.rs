@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::folder::DataFolder;
 use super::snapshots::Snapshots;
 use super::{Read, StoreError};
+use crate::log::ReadLog;
 use crate::log::local::LogFiles;
 
 /// A data folder that no server uses.
@@ -38,17 +39,17 @@ impl Inspection {
         let mut checks = Vec::new();
         let mut database = Check::new("database");
         match LogFiles::inspect(&data.join("journal")) {
-            Ok((history, torn)) => {
-                let mut journal = check::journal(&history);
+            Ok((log, torn)) => {
+                let mut journal = check::journal(&log);
                 if torn > 0 {
                     journal.note += &format!(
                         "; {torn} bytes behind them are of a write that was never acknowledged"
                     );
                 }
                 checks.push(journal);
-                checks.push(check::snapshots(&Snapshots::of(data), &history));
+                checks.push(check::snapshots(&Snapshots::of(data), &log));
                 database.checked = 1;
-                let opened = open(data, cache_mib, &history, &mut database);
+                let opened = open(data, cache_mib, &log, &mut database);
                 checks.push(database);
                 match opened {
                     Some((engine, copy)) => {
@@ -75,7 +76,7 @@ impl Inspection {
 fn open(
     data: &Path,
     cache_mib: u32,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     check: &mut Check,
 ) -> Option<(Engine, TempDir)> {
     let state = data.join("state");
@@ -104,11 +105,11 @@ fn open(
             return None;
         }
     };
-    let end = history.end().sequence;
+    let end = log.head().sequence;
     match applied {
         None if end == 0 => {}
         None => check.fault("it is empty; a start rebuilds it"),
-        Some((identity, _)) if identity != history.identity() => {
+        Some((identity, _)) if identity != log.identity() => {
             check.fault("it belongs to another journal; a start sets it aside and rebuilds it");
         }
         Some((_, applied)) if applied > end => check.fault(format!(

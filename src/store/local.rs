@@ -10,30 +10,31 @@
 //!   compact     there if the next start shall compact the database
 //! ```
 
-use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::change_log::ChangeLog;
-use super::database::Database;
 use super::disk_space::DiskSpace;
 use super::engine::Engine;
 use super::folder::DataFolder;
-use super::rebuild::{self, Source};
+use super::maintenance::Maintenance;
+use super::rebuild::{self, RebuildSource};
 use super::snapshots::Snapshots;
 use super::state::State;
-use super::{Change, Conflict, Expectation, Read, Store, StoreError, Write, record};
-use crate::log::LogEntry;
-use crate::log::local::{HighWaterMark, LocalLog, LogFiles};
+use super::stats::StoreStats;
+use super::{Read, Store, StoreError};
+use crate::log::local::{HighWaterMark, LocalLog};
+use crate::log::{Frame, Log, Position, ReadLog, try_read};
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
+/// How many bytes of changes are applied at once then, roughly.
+const REPLAY_BYTES: usize = 32 * 1024 * 1024;
 /// With less room left, a database that can't open for want of it would pass for one that is damaged.
 const LEAST_TO_OPEN_MIB: u32 = 4;
 const MIB: usize = 1024 * 1024;
@@ -51,135 +52,139 @@ pub struct StoreLimits {
     pub min_free_mib: u32,
 }
 
-/// The store of one appliance.
+/// State in the data folder that follows a log.
 pub struct LocalStore {
-    journal: Mutex<LocalLog>,
-    pub(super) history: LogFiles,
+    pub(super) log: Arc<dyn Log>,
     pub(super) state: State,
-    /// One at a time takes snapshots.
+    /// The position that the state has reached.
+    applied: Mutex<Position>,
+    /// Locked while a snapshot is taken: one at a time.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
     pub(super) disk_space: DiskSpace,
     pub(super) folder: DataFolder,
 }
 
-impl LocalStore {
-    /// Opens the store and brings the database up to the end of the journal.
-    ///
-    /// `new_identity` is taken if there is no journal yet. A database that can't be used is renamed
-    /// after the moment `now`, and never deleted.
+/// A state folder that does not follow a log yet.
+pub struct UnattachedState {
+    folder: DataFolder,
+    limits: StoreLimits,
+    opened: Result<(Engine, Applied), String>,
+}
+
+/// Opens the log and the state of a data folder.
+///
+/// `new_identity` is taken if there is no log yet. A database that can't be used is renamed after the
+/// moment `now`, and never deleted.
+///
+/// # Errors
+///
+/// Acknowledged changes are missing from the log, or what a rebuild of the database needs is missing;
+/// then everything is left as it is.
+pub fn open(
+    folder: DataFolder,
+    limits: StoreLimits,
+    new_identity: [u8; 16],
+    now: Timestamp,
+) -> Result<(Arc<LocalLog>, LocalStore), StoreError> {
+    let log_folder = folder.path().join("journal");
+    let state = UnattachedState::open(folder, limits)?;
+    let marks = state.high_water_marks()?;
+    let log = Arc::new(LocalLog::open(&log_folder, new_identity, &marks)?);
+    let store = state.follow(Arc::clone(&log) as Arc<dyn Log>, now)?;
+    Ok((log, store))
+}
+
+impl UnattachedState {
+    /// Opens the state in a data folder. That the database can't be used is no error here.
     ///
     /// # Errors
     ///
-    /// Acknowledged changes are missing from the journal, or what the database needs to be built anew
-    /// is; then everything is left as it is.
-    pub fn open(
-        folder: DataFolder,
-        limits: StoreLimits,
-        new_identity: [u8; 16],
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
+    /// [`StoreError::Full`], or [`StoreError::File`] if the file system can't be asked.
+    pub fn open(folder: DataFolder, limits: StoreLimits) -> Result<Self, StoreError> {
+        let data = folder.path();
+        DiskSpace::new(data, LEAST_TO_OPEN_MIB).check(0)?;
+        let opened = open_engine(&data.join("state"), &data.join(REBUILD_MARK), limits.cache_mib);
+        Ok(Self { folder, limits, opened })
+    }
+
+    /// The changes that the log must have: those that the database and the snapshots have seen.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::File`] if the snapshots can't be listed.
+    pub fn high_water_marks(&self) -> Result<Vec<HighWaterMark>, StoreError> {
+        let applied = self.opened.as_ref().ok().and_then(|(_, applied)| *applied);
+        let database = applied.map(|(identity, sequence)| HighWaterMark {
+            identity,
+            sequence,
+            name: "the database".to_owned(),
+        });
+        let (snapshots, _) = Snapshots::of(self.folder.path()).list()?;
+        let snapshots = snapshots.into_iter().map(|snapshot| HighWaterMark {
+            identity: snapshot.identity,
+            sequence: snapshot.position.sequence,
+            name: format!("the snapshot {}", snapshot.path.display()),
+        });
+        Ok(database.into_iter().chain(snapshots).collect())
+    }
+
+    /// Brings the state up to the head of a log, rebuilding the database if it can't be used. A database
+    /// that is set aside is renamed after the moment `now`.
+    ///
+    /// # Errors
+    ///
+    /// The log can't be read, or does not reach back to what the database needs.
+    pub fn follow(self, log: Arc<dyn Log>, now: Timestamp) -> Result<LocalStore, StoreError> {
+        let Self { folder, limits, opened } = self;
         let data = folder.path();
         let StoreLimits { cache_mib, memory_mib, min_free_mib } = limits;
-        DiskSpace::new(data, LEAST_TO_OPEN_MIB).check(0)?;
         let (state, mark) = (data.join("state"), data.join(REBUILD_MARK));
-        let opened = open_engine(&state, &mark, cache_mib);
-        let applied = opened.as_ref().ok().and_then(|(_, applied)| *applied);
-        let high_water_marks = high_water_marks(data, applied)?;
-        let journal = LocalLog::open(&data.join("journal"), new_identity, &high_water_marks)?;
-        let history = journal.history();
-        let engine = match judge(opened, &history)? {
-            Found::Usable(engine) => engine,
-            Found::Empty(engine) => match rebuild::prepare(data, &history, cache_mib)? {
-                Source::Journal => engine,
-                source @ Source::Snapshot(_) => {
+        let engine = match assess(opened, log.as_ref())? {
+            Condition::Usable(engine) => engine,
+            Condition::Empty(engine) => match rebuild::prepare(data, log.as_ref(), cache_mib)? {
+                RebuildSource::Journal => engine,
+                source @ RebuildSource::Snapshot(_) => {
                     drop(engine);
                     tracing::warn!(%source, "the database is empty: it is rebuilt");
                     rebuild::swap(data, &source, None)?;
                     Engine::open(&state, cache_mib)?
                 }
             },
-            Found::Unusable(reason) => {
-                let source = rebuild::prepare(data, &history, cache_mib)?;
+            Condition::Unusable(reason) => {
+                let source = rebuild::prepare(data, log.as_ref(), cache_mib)?;
                 let aside = data.join(format!("state.damaged-{}", now.as_millisecond()));
                 tracing::error!(
-                    %reason, kept_as = %aside.display(), %source, changes = history.end().sequence,
+                    %reason, kept_as = %aside.display(), %source, changes = log.head().sequence,
                     "the database can't be used: it is set aside and rebuilt from the journal"
                 );
                 rebuild::swap(data, &source, Some(&aside))?;
                 Engine::open(&state, cache_mib)?
             }
         };
-        replay(&history, &engine)?;
+        let applied = replay(log.as_ref(), &engine)?;
         if mark.exists() {
             engine.flush()?;
             fs::remove_file(&mark).map_err(StoreError::file("remove", &mark))?;
         }
         let compact = data.join(COMPACT_MARK);
         let engine = if compact.exists() {
-            let engine = rebuild::compact(data, engine, &history, cache_mib, now)?;
+            let engine = rebuild::compact(data, engine, log.as_ref(), applied, cache_mib, now)?;
             fs::remove_file(&compact).map_err(StoreError::file("remove", &compact))?;
             engine
         } else {
             engine
         };
-        let state = State::new(Database { engine, mark }, memory_mib as usize * MIB);
-        Ok(Self {
-            journal: Mutex::new(journal),
-            history,
-            state,
+        let database = super::database::Database { engine, mark };
+        Ok(LocalStore {
+            log,
+            state: State::new(database, memory_mib as usize * MIB),
+            applied: Mutex::new(applied),
             snapshots: Mutex::new(Snapshots::of(data)),
             stopped: AtomicBool::new(false),
             disk_space: DiskSpace::new(data, min_free_mib),
             folder,
         })
-    }
-
-    fn journal(&self) -> MutexGuard<'_, LocalLog> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn expectation_holds(
-        &self,
-        expectation: &Expectation,
-        pending: &HashMap<Vec<u8>, Option<Bytes>>,
-    ) -> Result<bool, StoreError> {
-        let (Expectation::Absent(key) | Expectation::Version(key, _)) = expectation;
-        let value = match pending.get(key) {
-            Some(value) => value.clone(),
-            None => self.state.get(key)?,
-        };
-        Ok(match expectation {
-            Expectation::Absent(_) => value.is_none(),
-            Expectation::Version(_, version) => {
-                value.is_some_and(|value| record::version(&value) == Some(*version))
-            }
-        })
-    }
-
-    fn try_commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
-        let mut pending: HashMap<Vec<u8>, Option<Bytes>> = HashMap::new();
-        let mut entries = Vec::with_capacity(group.len());
-        let mut outcomes = Vec::with_capacity(group.len());
-        for change in group {
-            let mut holds = true;
-            for expectation in &change.expectations {
-                holds = holds && self.expectation_holds(expectation, &pending)?;
-            }
-            outcomes.push(if holds { Ok(()) } else { Err(Conflict) });
-            if holds {
-                let writes = change.writes.iter();
-                pending.extend(writes.map(|write| (write.key.clone(), write.value.clone())));
-                entries.push(LogEntry { head: change.head, writes: change.writes });
-            }
-        }
-        if !entries.is_empty() {
-            let mut journal = self.journal();
-            journal.append(&entries)?;
-            let writes = entries.iter().flat_map(|entry| &entry.writes);
-            self.state.apply(writes, self.history.identity(), journal.last_sequence())?;
-        }
-        Ok(outcomes)
     }
 }
 
@@ -206,74 +211,85 @@ fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, App
     Ok((engine, applied))
 }
 
-/// Who knows of changes that the journal must have.
-fn high_water_marks(data: &Path, applied: Applied) -> Result<Vec<HighWaterMark>, StoreError> {
-    let database = applied.map(|(identity, sequence)| HighWaterMark {
-        identity,
-        sequence,
-        name: "the database".to_owned(),
-    });
-    let (snapshots, _) = Snapshots::of(data).list()?;
-    let snapshots = snapshots.into_iter().map(|snapshot| HighWaterMark {
-        identity: snapshot.identity,
-        sequence: snapshot.position.sequence,
-        name: format!("the snapshot {}", snapshot.path.display()),
-    });
-    Ok(database.into_iter().chain(snapshots).collect())
-}
-
-/// A database, judged by the journal.
-enum Found {
-    /// It follows the journal.
+/// A database, compared with the log.
+enum Condition {
+    /// It follows the log.
     Usable(Engine),
-    /// There is nothing in it, and the journal says that there should be.
+    /// There is nothing in it, and the log says that there should be.
     Empty(Engine),
-    /// For this reason it is of no use.
+    /// It is of no use, for this reason.
     Unusable(String),
 }
 
-fn judge(
+fn assess(
     opened: Result<(Engine, Applied), String>,
-    history: &LogFiles,
-) -> Result<Found, StoreError> {
+    log: &dyn ReadLog,
+) -> Result<Condition, StoreError> {
     let (engine, applied) = match opened {
         Ok(opened) => opened,
-        Err(reason) => return Ok(Found::Unusable(reason)),
+        Err(reason) => return Ok(Condition::Unusable(reason)),
     };
     Ok(match applied {
-        None if history.end().sequence == 0 => Found::Usable(engine),
-        None => Found::Empty(engine),
-        Some((identity, _)) if identity != history.identity() => {
-            Found::Unusable("it belongs to another journal".to_owned())
+        None if log.head().sequence == 0 => Condition::Usable(engine),
+        None => Condition::Empty(engine),
+        Some((identity, _)) if identity != log.identity() => {
+            Condition::Unusable("it belongs to another journal".to_owned())
         }
-        Some((_, sequence)) if sequence < history.begin()?.sequence => {
-            Found::Unusable(format!("the journal does not reach back to its change {sequence}"))
+        Some((_, sequence)) if sequence < log.start()?.sequence => {
+            Condition::Unusable(format!("the journal does not reach back to its change {sequence}"))
         }
-        Some(_) => Found::Usable(engine),
+        Some((_, sequence)) if sequence > log.head().sequence => {
+            return Err(StoreError::Folder(format!(
+                "the database has seen change {sequence}, and the log ends with {}: acknowledged changes \
+                 are missing from the log",
+                log.head().sequence
+            )));
+        }
+        Some(_) => Condition::Usable(engine),
     })
 }
 
-fn replay(history: &LogFiles, engine: &Engine) -> Result<(), StoreError> {
+/// Applies to the database what it lacks of the log; returns the position that it has reached.
+fn replay(log: &dyn ReadLog, engine: &Engine) -> Result<Position, StoreError> {
     let applied = engine.applied()?.map_or(0, |(_, applied)| applied);
-    let last = history.end().sequence;
-    let missing = last - applied;
+    let head = log.head();
+    if head.sequence == applied {
+        return Ok(head);
+    }
+    let missing = head.sequence - applied;
     if missing > REPLAY_STEP as u64 {
         tracing::info!(changes = missing, "following the journal");
     }
-    let mut step: Vec<Write> = Vec::new();
+    let mut reached = None;
+    let mut step: Vec<Arc<Frame>> = Vec::new();
+    let mut bytes = 0;
     let mut frames = 0;
-    history.follow::<StoreError>(applied, |frame| {
-        step.extend(frame.writes);
+    let apply = |step: &mut Vec<Arc<Frame>>, at: Position| {
+        let writes = step.iter().flat_map(|frame| &frame.writes);
+        engine.apply(writes, log.identity(), at.sequence)?;
+        step.clear();
+        Ok::<_, StoreError>(())
+    };
+    try_read::<StoreError>(log, applied, |frame| {
+        let at = frame.position();
+        reached = Some(at);
+        bytes += frame.bytes();
+        step.push(frame);
         frames += 1;
-        if frames % REPLAY_STEP == 0 || frame.sequence == last {
-            engine.apply(step.iter(), history.identity(), frame.sequence)?;
-            step.clear();
+        if step.len() >= REPLAY_STEP || bytes >= REPLAY_BYTES {
+            apply(&mut step, at)?;
+            bytes = 0;
         }
         if frames % (100 * REPLAY_STEP) == 0 {
             tracing::info!(done = frames, of = missing, "following the journal");
         }
-        Ok(())
-    })
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let reached = reached.unwrap_or(head);
+    if !step.is_empty() {
+        apply(&mut step, reached)?;
+    }
+    Ok(reached)
 }
 
 impl Read for LocalStore {
@@ -292,46 +308,89 @@ impl Read for LocalStore {
 }
 
 impl Store for LocalStore {
-    fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
+    fn applied(&self) -> Position {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
         if self.stopped.load(Ordering::SeqCst) {
             return Err(StoreError::Stopped);
         }
-        self.disk_space.check_for_change()?;
-        let outcome = self.try_commit(group);
-        if outcome.is_err() {
-            self.stopped.store(true, Ordering::SeqCst);
+        let applied = self.applied();
+        let outcome = if (first.sequence, first.previous) == (applied.sequence + 1, applied.hash) {
+            let writes = frames.iter().flat_map(|frame| &frame.writes);
+            self.state.apply(writes, self.log.identity(), last.sequence)
+        } else {
+            let reason = format!(
+                "change {} does not follow change {}, which the state has reached",
+                first.sequence, applied.sequence
+            );
+            Err(StoreError::Engine { action: "follow the log", reason })
+        };
+        match &outcome {
+            Ok(()) => {
+                *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position()
+            }
+            Err(_) => self.stopped.store(true, Ordering::SeqCst),
         }
         outcome
     }
 
-    fn warm_up(&self) -> bool {
-        !self.stopped.load(Ordering::SeqCst) && self.state.load()
-    }
-
-    fn at_rest(&self) -> &dyn Read {
-        &self.state.database
-    }
-
-    fn trail(&self) -> &dyn ChangeLog {
-        &self.history
-    }
-
-    fn identity(&self) -> [u8; 16] {
-        self.history.identity()
+    fn check_writable(&self) -> Result<(), StoreError> {
+        if self.has_stopped() {
+            return Err(StoreError::Stopped);
+        }
+        self.disk_space.check_for_change()
     }
 
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || self.disk_space.check(0).is_err()
+        self.has_stopped() || self.disk_space.check(0).is_err()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.read_stats()
+    }
+
+    fn warm_up(&self) -> bool {
+        !self.has_stopped() && self.state.load()
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        Some(self)
+    }
+}
+
+impl LocalStore {
+    /// Opens the log and the state of a data folder; as [`open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`].
+    pub fn open(
+        folder: DataFolder,
+        limits: StoreLimits,
+        new_identity: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        open(folder, limits, new_identity, now).map(|(_, store)| store)
+    }
+
+    /// The log that the state follows.
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log)
+    }
+
+    /// Whether an error has stopped the store or its log for good.
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst) || self.log.is_stopped()
     }
 }
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
         let engine = &self.state.database.engine;
-        let flushed = match self.stopped.load(Ordering::SeqCst) {
-            true => Err(StoreError::Stopped),
-            false => engine.flush(),
-        };
+        let flushed = if self.has_stopped() { Err(StoreError::Stopped) } else { engine.flush() };
         if let Err(error) = flushed {
             tracing::error!(%error, "the database was not written out; the next start follows the journal");
             engine.abandon();

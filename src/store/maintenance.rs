@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::StoreError;
 use super::check::{self, Check};
 use super::local::{LocalStore, mark_for_compaction};
+use super::point_in_time::PointInTime;
 use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::snapshots::Snapshots;
-use super::stats::StoreStats;
+use super::{Read, StoreError};
 
 /// What is kept, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,10 @@ pub struct MaintenanceReport {
 }
 
 /// RetentionPolicy a store in order, while it is in use.
-pub trait Maintenance {
+pub trait Maintenance: PointInTime {
+    /// The state as it is stored on disk, whatever memory holds.
+    fn at_rest(&self) -> &dyn Read;
+
     /// Takes a snapshot of all state and reads it back. Changes go on meanwhile; those that were
     /// acknowledged before are in it.
     ///
@@ -50,9 +53,6 @@ pub trait Maintenance {
 
     /// Checks what is kept besides the state.
     fn check(&self) -> Vec<Check>;
-
-    /// How the store is doing.
-    fn stats(&self) -> StoreStats;
 
     /// The newest snapshot that there is.
     ///
@@ -75,6 +75,10 @@ pub trait Maintenance {
 }
 
 impl Maintenance for LocalStore {
+    fn at_rest(&self) -> &dyn Read {
+        &self.state.database
+    }
+
     fn snapshot(&self, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         self.take(&snapshots, now)
@@ -87,13 +91,9 @@ impl Maintenance for LocalStore {
     fn check(&self) -> Vec<Check> {
         let of_snapshots = {
             let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-            check::snapshots(&snapshots, &self.history)
+            check::snapshots(&snapshots, self.log.as_ref())
         };
-        vec![check::journal(&self.history), of_snapshots, self.state.check()]
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.read_stats()
+        vec![check::journal(self.log.as_ref()), of_snapshots, self.state.check()]
     }
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
@@ -107,7 +107,7 @@ impl Maintenance for LocalStore {
         keeping: RetentionPolicy,
     ) -> Result<MaintenanceReport, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = self.history.end();
+        let end = self.log.head();
         let present = snapshots.list()?.0.into_iter().find(|snapshot| snapshot.position == end);
         // Where nothing has changed, the last one will do, if it still is what was written.
         let whole = match present.map(|snapshot| snapshot::load(&snapshot.path, |_| Ok(()))) {
@@ -118,7 +118,7 @@ impl Maintenance for LocalStore {
         let mut trimmed = 0;
         if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {
             let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
-            trimmed = self.history.trim(oldest.position.sequence, made_before)?;
+            trimmed = self.log.trim(oldest.position.sequence, made_before)?;
         }
         Ok(MaintenanceReport { snapshot: whole, trimmed })
     }
@@ -133,6 +133,6 @@ impl LocalStore {
         };
         self.disk_space.check(bytes)?;
         let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
-        snapshots.take(&self.state.database, &self.history, applied, now)
+        snapshots.take(&self.state.database, self.log.as_ref(), applied, now)
     }
 }

@@ -1,21 +1,18 @@
-//! Current state and how it changes: the seam between what scimd does and how bytes are kept.
+//! Current state, which follows the log.
 //!
-//! Above this floor state is keys and values ([`keys`] says which). A change names the keys that it
-//! expects to be as they were, the keys that it sets and removes, and the event that it is. A group of
-//! changes is committed at once; when [`Store::commit`] returns, what it accepted survives a loss of
-//! power.
+//! Above this floor state is keys and values ([`keys`] says which). Nothing changes state but frames of
+//! the log: [`Store::apply`] takes them once they are durable. State can always be rebuilt from the log
+//! and its snapshots.
 //!
-//! [`local::LocalStore`] keeps state in this machine's data folder: the journal acknowledges, sled
-//! keeps, memory answers questions. A store that several appliances share would be another implementation, with the
-//! expectations checked inside its transaction.
+//! [`local::LocalStore`] keeps state in the data folder: sled stores it, memory answers reads.
 
 pub mod backup;
-pub mod change_log;
 pub mod check;
 mod database;
 mod disk_space;
 mod engine;
 pub mod folder;
+pub mod follow;
 pub mod inspect;
 pub mod keys;
 pub mod local;
@@ -35,16 +32,15 @@ mod watchdog;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
-use crate::event::Head;
-use crate::log::LogError;
 pub use crate::log::Write;
-use change_log::ChangeLog;
+use crate::log::{Frame, LogError, Position};
 use maintenance::Maintenance;
-use point_in_time::PointInTime;
+use stats::StoreStats;
 
 /// What can go wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +59,12 @@ pub enum StoreError {
         /// How much is needed.
         needed_mib: u64,
     },
-    /// The journal could not be read or written.
+    /// The log could not be read or written.
     #[error("the journal failed")]
-    Journal(#[from] LogError),
+    Log(#[from] LogError),
+    /// The store has no snapshots and no maintenance of its own.
+    #[error("this store keeps no state on this machine, so it has no {0}")]
+    Unsupported(&'static str),
     /// The database failed.
     #[error("the database can't {action}: {reason}")]
     Engine {
@@ -138,53 +137,37 @@ pub trait Read: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-/// What a change takes for granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expectation {
-    /// The key has no value.
-    Absent(Vec<u8>),
-    /// The key holds a record of this version.
-    Version(Vec<u8>, u64),
-}
+/// State that follows a log.
+///
+/// One thread applies frames; every other method may be called from any thread.
+pub trait Store: Read {
+    /// The position of the log that the state has reached.
+    fn applied(&self) -> Position;
 
-/// A change: all of it happens, or none.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// What must hold for it to happen.
-    pub expectations: Vec<Expectation>,
-    /// The keys that it sets and removes.
-    pub writes: Vec<Write>,
-    /// Who makes it, when, and what it is.
-    pub head: Head,
-}
-
-/// A change did not happen, because an expectation does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conflict;
-
-/// State that can change.
-pub trait Store: Read + Maintenance + PointInTime {
-    /// Commits a group of changes, each in order and on its own; answers for each whether it happened.
+    /// Applies frames that follow [`Store::applied`]: readers see all of their writes or none.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`]: nothing happened. Any other error stops writing for good: whether the
-    /// group will be there after a restart is unknown.
-    fn commit(&self, group: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError>;
+    /// Any error stops the store for good: a restart brings the state in line with the log again.
+    fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError>;
 
-    /// Gets on for a moment with what makes reading quicker; whether there may be more of that. For the
-    /// thread that commits, in between.
+    /// Whether frames may be appended to the log and applied here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] if too little space is left on the disk, [`StoreError::Stopped`].
+    fn check_writable(&self) -> Result<(), StoreError>;
+
+    /// Whether nothing can be applied, for good or for want of disk space.
+    fn is_stopped(&self) -> bool;
+
+    /// The store in figures.
+    fn stats(&self) -> StoreStats;
+
+    /// Loads the next part of the read cache; returns whether there may be more. For the thread that
+    /// applies frames, in between.
     fn warm_up(&self) -> bool;
 
-    /// The state as it is kept, whatever is held in memory to answer more quickly.
-    fn at_rest(&self) -> &dyn Read;
-
-    /// The changes that were made.
-    fn trail(&self) -> &dyn ChangeLog;
-
-    /// What tells this store from any other; known to nobody outside.
-    fn identity(&self) -> [u8; 16];
-
-    /// Whether nothing can be written, be it for good or for want of room.
-    fn is_stopped(&self) -> bool;
+    /// Snapshots, checks and the like, if the state is kept on this machine.
+    fn maintenance(&self) -> Option<&dyn Maintenance>;
 }

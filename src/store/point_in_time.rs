@@ -1,7 +1,8 @@
 //! State as it was: the newest snapshot that is old enough, and the journal behind it.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,8 +10,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::local::LocalStore;
 use super::snapshot::{self, Snapshot};
-use crate::log::local::LogFiles;
-use crate::log::{Frame, LogError, Write};
+use crate::log::{ReadLog, Write, try_read};
 
 /// After how many changes the log says how far it is.
 const TELL: u64 = 250_000;
@@ -40,21 +40,21 @@ pub type Values = HashMap<Vec<u8>, Bytes>;
 
 impl PointInTime for LocalStore {
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        last_before(&self.history, moment)
+        last_before(self.log.as_ref(), moment)
     }
 
     fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
-        past(&self.history, snapshots, sequence, wanted)
+        past(self.log.as_ref(), snapshots, sequence, wanted)
     }
 }
 
-/// [`PointInTime::last_before`] for the files of a log.
-pub(super) fn last_before(history: &LogFiles, moment: Timestamp) -> Result<u64, StoreError> {
-    if let Some(last) = history.last_before(moment)? {
+/// [`PointInTime::last_before`] for a log.
+pub(super) fn last_before(log: &dyn ReadLog, moment: Timestamp) -> Result<u64, StoreError> {
+    if let Some(last) = log.last_before(moment)? {
         return Ok(last);
     }
-    match history.begin()?.sequence {
+    match log.start()?.sequence {
         0 => Ok(0),
         before => Err(StoreError::Folder(format!(
             "the journal begins with change {}, which was made later; what was before is in older \
@@ -64,19 +64,19 @@ pub(super) fn last_before(history: &LogFiles, moment: Timestamp) -> Result<u64, 
     }
 }
 
-/// [`PointInTime::past`] for the files of a log and snapshots, newest first.
+/// [`PointInTime::past`] for a log and snapshots, newest first.
 pub(super) fn past(
-    history: &LogFiles,
+    log: &dyn ReadLog,
     snapshots: Vec<Snapshot>,
     sequence: u64,
     wanted: KeyFilter<'_>,
 ) -> Result<Values, StoreError> {
-    let begin = history.begin()?.sequence;
+    let begin = log.start()?.sequence;
     let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
     for snapshot in snapshots.into_iter().filter(usable) {
-        match past_from(history, Some(&snapshot), sequence, wanted) {
+        match past_from(log, Some(&snapshot), sequence, wanted) {
             Ok(values) => return Ok(values),
-            Err(StoreError::Journal(error)) => return Err(error.into()),
+            Err(StoreError::Log(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
             }
@@ -89,26 +89,12 @@ pub(super) fn past(
             begin + 1
         )));
     }
-    past_from(history, None, sequence, wanted)
-}
-
-/// Why reading ends before the journal does.
-enum End {
-    /// All that was asked for was read.
-    Reached,
-    /// It failed.
-    Failed(StoreError),
-}
-
-impl From<LogError> for End {
-    fn from(error: LogError) -> Self {
-        Self::Failed(error.into())
-    }
+    past_from(log, None, sequence, wanted)
 }
 
 /// State after a change, from a snapshot or from nothing, and the changes that came then.
 fn past_from(
-    history: &LogFiles,
+    log: &dyn ReadLog,
     snapshot: Option<&Snapshot>,
     sequence: u64,
     wanted: KeyFilter<'_>,
@@ -123,28 +109,25 @@ fn past_from(
     }
     let from = snapshot.map_or(0, |snapshot| snapshot.position.sequence);
     let mut follows = snapshot;
-    let read = history.follow::<End>(from, |frame| {
-        let Frame { sequence: number, previous, writes, .. } = frame;
+    try_read::<StoreError>(log, from, |frame| {
         if let Some(Snapshot { path, position, .. }) = follows.take()
-            && previous != position.hash
+            && frame.previous != position.hash
         {
             let reason = format!("its change {from} is not the one that this journal has");
-            return Err(End::Failed(StoreError::Snapshot { path: path.clone(), reason }));
+            return Err(StoreError::Snapshot { path: path.clone(), reason });
         }
-        if number > sequence {
-            return Err(End::Reached);
+        if frame.sequence > sequence {
+            return Ok(ControlFlow::Break(()));
         }
-        apply(&mut values, writes, wanted);
-        if number.is_multiple_of(TELL) {
-            tracing::info!(change = number, upto = sequence, "reading how things were");
+        if frame.sequence.is_multiple_of(TELL) {
+            tracing::info!(change = frame.sequence, upto = sequence, "reading how things were");
         }
-        Ok(())
-    });
-    match read {
-        Ok(()) | Err(End::Reached) => Ok(values),
-        Err(End::Failed(error)) => Err(error),
-    }
+        apply(&mut values, Arc::unwrap_or_clone(frame).writes, wanted);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(values)
 }
+
 fn apply(values: &mut Values, writes: Vec<Write>, wanted: KeyFilter<'_>) {
     for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
         match value {
@@ -160,10 +143,11 @@ mod tests {
 
     use super::*;
     use crate::event::{Actor, Details, Event, Head, Verb};
+    use crate::log::{Append, LogEntry};
+    use crate::store::Store as _;
     use crate::store::folder::DataFolder;
     use crate::store::local::StoreLimits;
     use crate::store::maintenance::{Maintenance as _, RetentionPolicy};
-    use crate::store::{Change, Store as _};
 
     fn moment(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -182,7 +166,9 @@ mod tests {
         let set =
             |key: &[u8], value: Vec<u8>| Write { key: key.to_vec(), value: Some(value.into()) };
         let writes = vec![set(b"xa", second.to_string().into_bytes()), set(b"xbig", vec![7; size])];
-        store.commit(vec![Change { expectations: Vec::new(), writes, head }]).unwrap();
+        let appended = store.log.append(vec![LogEntry { head, writes }], store.applied()).unwrap();
+        let Append::Done(frames) = appended else { panic!("the log has moved") };
+        store.apply(&frames).unwrap();
     }
 
     fn past(store: &LocalStore, sequence: u64) -> Result<Option<Bytes>, StoreError> {
@@ -216,7 +202,7 @@ mod tests {
         let keeping = RetentionPolicy { snapshots: 2, journal: Some(Duration::ZERO) };
         assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
 
-        let begin = store.history.begin().unwrap().sequence;
+        let begin = store.log.start().unwrap().sequence;
         assert!((1..40).contains(&begin), "{begin}");
         assert_eq!(store.last_before(moment(44)).unwrap(), 43);
         for sequence in [40, 43, 45] {

@@ -7,24 +7,25 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::change_log::ChangeLog;
 use super::check::{self, Check};
 use super::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
 use super::point_in_time::{self, KeyFilter, PointInTime, Values};
 use super::snapshot::{Snapshot, VerifiedSnapshot};
 use super::snapshots::Snapshots;
 use super::stats::StoreStats;
-use super::{Change, Conflict, Read, Store, StoreError, folder};
-use crate::log::local::LogFiles;
+use super::{Read, Store, StoreError, folder};
+use crate::log::local::ReadOnlyLog;
+use crate::log::{Frame, Log, Position, ReadLog as _};
 
 /// The state of a data folder at the end of its log, held in memory.
 pub struct ReadOnlyStore {
     data: PathBuf,
-    history: LogFiles,
+    log: Arc<ReadOnlyLog>,
     state: BTreeMap<Vec<u8>, Bytes>,
 }
 
@@ -35,7 +36,7 @@ impl ReadOnlyStore {
     /// # Errors
     ///
     /// [`StoreError::Folder`] if there is no data folder, if it holds no data yet, or if this user may
-    /// not read it; [`StoreError::Journal`] if the log is damaged.
+    /// not read it; [`StoreError::Log`] if the log is damaged.
     pub fn open(data: &Path) -> Result<Self, StoreError> {
         folder::check_readable(data)?;
         let journal = data.join("journal");
@@ -45,10 +46,16 @@ impl ReadOnlyStore {
                 data.display()
             )));
         }
-        let (history, _) = LogFiles::inspect(&journal)?;
+        let log = Arc::new(ReadOnlyLog::open(&journal)?);
         let snapshots = Snapshots::of(data).list()?.0;
-        let values = point_in_time::past(&history, snapshots, history.end().sequence, &|_| true)?;
-        Ok(Self { data: data.to_owned(), history, state: values.into_iter().collect() })
+        let end = log.head().sequence;
+        let values = point_in_time::past(log.as_ref(), snapshots, end, &|_| true)?;
+        Ok(Self { data: data.to_owned(), log, state: values.into_iter().collect() })
+    }
+
+    /// The log of the data folder, which refuses every change.
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log) as Arc<dyn Log>
     }
 }
 
@@ -75,16 +82,20 @@ impl Read for ReadOnlyStore {
 
 impl PointInTime for ReadOnlyStore {
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        point_in_time::last_before(&self.history, moment)
+        point_in_time::last_before(self.log.as_ref(), moment)
     }
 
     fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
         let snapshots = Snapshots::of(&self.data).list()?.0;
-        point_in_time::past(&self.history, snapshots, sequence, wanted)
+        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted)
     }
 }
 
 impl Maintenance for ReadOnlyStore {
+    fn at_rest(&self) -> &dyn Read {
+        self
+    }
+
     fn snapshot(&self, _: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
         Err(StoreError::ReadOnly)
     }
@@ -94,20 +105,8 @@ impl Maintenance for ReadOnlyStore {
     }
 
     fn check(&self) -> Vec<Check> {
-        let snapshots = check::snapshots(&Snapshots::of(&self.data), &self.history);
-        vec![check::journal(&self.history), snapshots]
-    }
-
-    fn stats(&self) -> StoreStats {
-        StoreStats {
-            journal_sequence: self.history.end().sequence,
-            journal_bytes: None,
-            database_bytes: 0,
-            held_bytes: self.state.iter().map(|(key, value)| key.len() + value.len()).sum(),
-            free_bytes: None,
-            snapshot: self.newest_snapshot().ok().flatten().map(|snapshot| snapshot.taken),
-            syncs: self.history.syncs(),
-        }
+        let snapshots = check::snapshots(&Snapshots::of(&self.data), self.log.as_ref());
+        vec![check::journal(self.log.as_ref()), snapshots]
     }
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
@@ -120,27 +119,39 @@ impl Maintenance for ReadOnlyStore {
 }
 
 impl Store for ReadOnlyStore {
-    fn commit(&self, _: Vec<Change>) -> Result<Vec<Result<(), Conflict>>, StoreError> {
+    fn applied(&self) -> Position {
+        self.log.head()
+    }
+
+    fn apply(&self, _: &[Arc<Frame>]) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly)
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly)
+    }
+
+    fn is_stopped(&self) -> bool {
+        true
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats {
+            journal_sequence: self.log.head().sequence,
+            journal_bytes: None,
+            database_bytes: 0,
+            held_bytes: self.state.iter().map(|(key, value)| key.len() + value.len()).sum(),
+            free_bytes: None,
+            snapshot: self.newest_snapshot().ok().flatten().map(|snapshot| snapshot.taken),
+            syncs: self.log.stats().syncs,
+        }
     }
 
     fn warm_up(&self) -> bool {
         false
     }
 
-    fn at_rest(&self) -> &dyn Read {
-        self
-    }
-
-    fn trail(&self) -> &dyn ChangeLog {
-        &self.history
-    }
-
-    fn identity(&self) -> [u8; 16] {
-        self.history.identity()
-    }
-
-    fn is_stopped(&self) -> bool {
-        true
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        Some(self)
     }
 }

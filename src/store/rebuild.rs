@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,8 +15,7 @@ use super::StoreError;
 use super::engine::Engine;
 use super::snapshot::{self, Snapshot};
 use super::snapshots::{Snapshots, sync_folder};
-use crate::log::local::LogFiles;
-use crate::log::{Position, Write};
+use crate::log::{Position, ReadLog, Write};
 use crate::text::causes;
 
 /// How many writes are put into the database at once.
@@ -24,14 +24,14 @@ const STEP: usize = 5_000;
 const TELL: usize = 250_000;
 
 /// Where state comes from when the database gives it no more.
-pub(super) enum Source {
+pub(super) enum RebuildSource {
     /// A snapshot, and the changes of the journal behind it.
     Snapshot(Snapshot),
     /// The journal, from its first change.
     Journal,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for RebuildSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Snapshot(snapshot) => snapshot.path.display().fmt(f),
@@ -48,25 +48,25 @@ impl fmt::Display for Source {
 /// is named.
 pub(super) fn prepare(
     data: &Path,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     cache_mib: u32,
-) -> Result<Source, StoreError> {
+) -> Result<RebuildSource, StoreError> {
     let (snapshots, damaged) = Snapshots::of(data).list()?;
     for error in damaged {
         tracing::error!(%error, "a snapshot is damaged and is passed over");
     }
     for snapshot in snapshots {
-        let outcome = connect(history, &snapshot)
-            .and_then(|()| build(&new_state(data), &snapshot, history, cache_mib));
+        let outcome = connect(log, &snapshot)
+            .and_then(|()| build(&new_state(data), &snapshot, log, cache_mib));
         match outcome {
-            Ok(()) => return Ok(Source::Snapshot(snapshot)),
+            Ok(()) => return Ok(RebuildSource::Snapshot(snapshot)),
             Err(error) if is_of(&error, &snapshot) => {
                 tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
             }
             Err(error) => return Err(error),
         }
     }
-    let begin = history.begin()?;
+    let begin = log.start()?;
     if begin != Position::default() {
         return Err(StoreError::Folder(format!(
             "the database must be built anew, and changes 1 to {} are missing: the journal does not hold \
@@ -74,9 +74,9 @@ pub(super) fn prepare(
             begin.sequence
         )));
     }
-    history.follow::<StoreError>(0, |_| Ok(()))?;
+    log.read(0, &mut |_| ControlFlow::Continue(()))?;
     discard(&new_state(data))?;
-    Ok(Source::Journal)
+    Ok(RebuildSource::Journal)
 }
 
 /// Whether an error says that this snapshot is damaged, does not fit, or can't be read.
@@ -90,10 +90,10 @@ fn is_of(error: &StoreError, snapshot: &Snapshot) -> bool {
 
 /// Checks that a snapshot holds the state of this journal at its change, and that the journal can be
 /// read from there to its end.
-fn connect(history: &LogFiles, snapshot: &Snapshot) -> Result<(), StoreError> {
+fn connect(log: &dyn ReadLog, snapshot: &Snapshot) -> Result<(), StoreError> {
     let Position { sequence, hash } = snapshot.position;
     let unusable = |reason: String| StoreError::Snapshot { path: snapshot.path.clone(), reason };
-    let (begin, end) = (history.begin()?, history.end());
+    let (begin, end) = (log.start()?, log.head());
     if sequence < begin.sequence || sequence > end.sequence {
         return Err(unusable(format!(
             "it is of change {sequence}, and the journal goes from {} to {}",
@@ -102,9 +102,9 @@ fn connect(history: &LogFiles, snapshot: &Snapshot) -> Result<(), StoreError> {
         )));
     }
     let mut previous = (sequence == end.sequence).then_some(end.hash);
-    history.follow::<StoreError>(sequence, |frame| {
+    log.read(sequence, &mut |frame| {
         previous.get_or_insert(frame.previous);
-        Ok(())
+        ControlFlow::Continue(())
     })?;
     if previous == Some(hash) {
         Ok(())
@@ -121,7 +121,7 @@ fn new_state(data: &Path) -> PathBuf {
 fn build(
     folder: &Path,
     snapshot: &Snapshot,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     cache_mib: u32,
 ) -> Result<(), StoreError> {
     discard(folder)?;
@@ -141,7 +141,7 @@ fn build(
     })?;
     // Only the last batch says where this stands: without it the database counts as empty.
     engine.put(step.drain(..))?;
-    engine.apply(std::iter::empty(), history.identity(), snapshot.position.sequence)?;
+    engine.apply(std::iter::empty(), log.identity(), snapshot.position.sequence)?;
     engine.close()
 }
 
@@ -154,14 +154,15 @@ fn build(
 pub(super) fn compact(
     data: &Path,
     engine: Engine,
-    history: &LogFiles,
+    log: &dyn ReadLog,
+    applied: Position,
     cache_mib: u32,
     now: Timestamp,
 ) -> Result<Engine, StoreError> {
     let before = engine.bytes();
-    let taken = Snapshots::of(data).take(&engine, history, history.end().sequence, now);
+    let taken = Snapshots::of(data).take(&engine, log, applied.sequence, now);
     let built = taken.and_then(|whole| {
-        build(&new_state(data), &whole.snapshot, history, cache_mib)?;
+        build(&new_state(data), &whole.snapshot, log, cache_mib)?;
         Ok(whole.snapshot)
     });
     let snapshot = match built {
@@ -172,7 +173,7 @@ pub(super) fn compact(
         }
     };
     drop(engine);
-    swap(data, &Source::Snapshot(snapshot), None)?;
+    swap(data, &RebuildSource::Snapshot(snapshot), None)?;
     let engine = Engine::open(&data.join("state"), cache_mib)?;
     tracing::info!(before, after = engine.bytes(), "the database was compacted");
     Ok(engine)
@@ -184,14 +185,18 @@ pub(super) fn compact(
 /// # Errors
 ///
 /// [`StoreError::File`].
-pub(super) fn swap(data: &Path, source: &Source, keep: Option<&Path>) -> Result<(), StoreError> {
+pub(super) fn swap(
+    data: &Path,
+    source: &RebuildSource,
+    keep: Option<&Path>,
+) -> Result<(), StoreError> {
     let state = data.join("state");
     if let Some(aside) = keep {
         fs::rename(&state, aside).map_err(StoreError::file("set aside", &state))?;
     } else {
         discard(&state)?;
     }
-    if let Source::Snapshot(_) = source {
+    if let RebuildSource::Snapshot(_) = source {
         fs::rename(new_state(data), &state).map_err(StoreError::file("create", &state))?;
     }
     sync_folder(data)

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::{Read, StoreError};
-use crate::log::local::LogFiles;
+use crate::log::ReadLog;
 
 const SUFFIX: &str = "snapshot";
 const UNFINISHED: &str = "new.unfinished";
@@ -63,13 +63,13 @@ impl Snapshots {
     pub(super) fn take(
         &self,
         state: &dyn Read,
-        history: &LogFiles,
+        log: &dyn ReadLog,
         applied: u64,
         now: Timestamp,
     ) -> Result<VerifiedSnapshot, StoreError> {
         self.create()?;
         let unfinished = self.path(UNFINISHED);
-        let position = snapshot::take(state, history, applied, now, &unfinished)?;
+        let position = snapshot::take(state, log, applied, now, &unfinished)?;
         self.finish(&unfinished, position.sequence)
     }
 

@@ -1,7 +1,5 @@
 //! How a store is doing, in figures.
 
-use std::path::Path;
-
 use jiff::Timestamp;
 
 use super::local::LocalStore;
@@ -32,22 +30,16 @@ impl LocalStore {
     /// somebody holds for long.
     pub(super) fn read_stats(&self) -> StoreStats {
         let data = self.folder.path();
+        let log = self.log.stats();
         let snapshots = Snapshots::of(data).list().map(|(snapshots, _)| snapshots);
         StoreStats {
-            journal_sequence: self.history.end().sequence,
-            journal_bytes: size_of(&data.join("journal")),
+            journal_sequence: self.log.head().sequence,
+            journal_bytes: log.bytes,
             database_bytes: self.state.database.engine.bytes(),
             held_bytes: self.state.held_bytes(),
             free_bytes: self.disk_space.left().ok(),
             snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
-            syncs: self.history.syncs(),
+            syncs: log.syncs,
         }
     }
-}
-
-/// How many bytes the files in a folder have.
-fn size_of(folder: &Path) -> Option<u64> {
-    let files = std::fs::read_dir(folder).ok()?.flatten();
-    // One that was removed meanwhile has none.
-    Some(files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum())
 }

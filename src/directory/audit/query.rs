@@ -4,17 +4,16 @@ use jiff::Timestamp;
 
 use crate::directory::Directory;
 use crate::event::Verb;
-use crate::log::Frame;
+use crate::log::{Frame, Log};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::value::fold;
-use crate::store::change_log::ChangeLog;
 use crate::store::keys::{self, Kind};
 
 impl Directory {
-    /// The changes that were made.
-    pub fn trail(&self) -> &dyn ChangeLog {
-        self.shared.store.trail()
+    /// The log: every change that was made.
+    pub fn log(&self) -> &dyn Log {
+        self.shared.log.as_ref()
     }
 }
 

@@ -21,8 +21,9 @@ use crate::directory::stored;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
+use crate::log::Frame;
 use crate::store::{Read, StoreError, Write, keys};
-use tally::Tally;
+use tally::{Counting, Tally};
 
 /// Why the changes of a connection are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,8 @@ pub struct BrakeStatus {
 pub(crate) struct Brakes {
     clock: Stopwatch,
     tallies: Mutex<BTreeMap<String, Tally>>,
+    /// What was counted for commands whose changes are not committed yet, oldest first.
+    uncommitted: Mutex<Vec<(String, Counting)>>,
 }
 
 /// What becomes of a command's changes.
@@ -64,7 +67,7 @@ pub(crate) enum Judged {
 
 impl Brakes {
     pub(crate) fn new() -> Self {
-        Self { clock: Stopwatch::start(), tallies: Mutex::default() }
+        Self { clock: Stopwatch::start(), tallies: Mutex::default(), uncommitted: Mutex::default() }
     }
 
     fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
@@ -103,7 +106,9 @@ impl Brakes {
         let least = if lost.len() as u64 > enough { "at least " } else { "" };
         let mut tallies = self.tallies();
         let tally = tallies.entry(name.clone()).or_default();
-        let Some(excess) = tally.note(self.clock.elapsed(), brake, accounts, lost) else {
+        let (excess, counting) = tally.note(self.clock.elapsed(), brake, accounts, lost);
+        self.uncommitted().push((name.clone(), counting));
+        let Some(excess) = excess else {
             return Ok(Judged::Pass(changes));
         };
         let reason = format!(
@@ -128,12 +133,7 @@ impl Brakes {
              holds its changes, and `scimd undo --dry-run` shows what can be put back"
         );
         let event = event(name, Verb::Alarmed);
-        changes.push(PendingChange {
-            event,
-            details: Details::default(),
-            expectations: Vec::new(),
-            writes: Vec::new(),
-        });
+        changes.push(PendingChange { event, details: Details::default(), writes: Vec::new() });
         Ok(Judged::Pass(changes))
     }
 }
@@ -141,13 +141,42 @@ impl Brakes {
 impl Brakes {
     /// Counts anew what a connection takes that is released, before its next change is looked at.
     fn count_anew(&self, changes: &[PendingChange]) {
-        for PendingChange { event, .. } in
-            changes.iter().filter(|change| change.event.verb == Verb::Released)
-        {
+        let released = |change: &&PendingChange| change.event.verb == Verb::Released;
+        for PendingChange { event, .. } in changes.iter().filter(released) {
             if let Some(tally) = self.tallies().get_mut(&event.subject) {
-                tally.restart();
+                let counting = tally.restart();
+                self.uncommitted().push((event.subject.clone(), counting));
             }
         }
+    }
+
+    /// Keeps what was counted since the last call: the changes are committed.
+    pub(crate) fn commit(&self) {
+        self.uncommitted().clear();
+    }
+
+    /// Takes back what was counted since the last [`Brakes::commit`]: nothing of it has happened.
+    pub(crate) fn roll_back(&self) {
+        let mut tallies = self.tallies();
+        for (name, counting) in self.uncommitted().drain(..).rev() {
+            if let Some(tally) = tallies.get_mut(&name) {
+                tally.take_back(counting);
+            }
+        }
+    }
+
+    /// Takes over what another writer of the log did to holds: what a released connection took before is
+    /// counted no more.
+    pub(crate) fn observe_other(&self, frame: &Frame) {
+        if frame.head.event.verb == Verb::Released
+            && let Some(tally) = self.tallies().get_mut(&frame.head.event.subject)
+        {
+            tally.restart();
+        }
+    }
+
+    fn uncommitted(&self) -> MutexGuard<'_, Vec<(String, Counting)>> {
+        self.uncommitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -198,7 +227,7 @@ fn change(connection: &str, hold: Option<&Hold>) -> PendingChange {
     let verb = if hold.is_some() { Verb::Held } else { Verb::Released };
     let writes = vec![Write { key: keys::held(connection), value }];
     let (event, details) = (event(connection, verb), Details::default());
-    PendingChange { event, details, expectations: Vec::new(), writes }
+    PendingChange { event, details, writes }
 }
 
 impl Directory {

@@ -19,11 +19,21 @@ pub(super) struct Tally {
     alarms: u64,
 }
 
-struct Counted {
+pub(super) struct Counted {
     at: Duration,
     id: ResourceId,
     /// How many accounts there were just before.
     accounts: u64,
+}
+
+/// What one change added to a tally, for it to be taken back.
+pub(super) struct Counting {
+    /// How many accounts were added at the end.
+    added: usize,
+    /// What a restart dropped.
+    dropped: Option<(VecDeque<Counted>, HashSet<ResourceId>)>,
+    quiet_until: Duration,
+    alarms: u64,
 }
 
 /// More than is allowed.
@@ -45,34 +55,52 @@ impl Tally {
         brake: &Brake,
         accounts: u64,
         lost: HashSet<ResourceId>,
-    ) -> Option<Excess> {
+    ) -> (Option<Excess>, Counting) {
+        let (quiet_until, alarms) = (self.quiet_until, self.alarms);
+        let mut counting = Counting { added: 0, dropped: None, quiet_until, alarms };
         if brake.action == BrakeAction::Alarm && now < self.quiet_until {
-            return None;
+            return (None, counting);
         }
         self.forget(now, brake.window);
         for id in lost {
             if self.members.insert(id) {
                 self.order.push_back(Counted { at: now, id, accounts });
+                counting.added += 1;
             }
         }
         let accounts = self.accounts().unwrap_or(accounts);
         let lost = self.order.len() as u64;
         if lost <= brake.limit(accounts) {
-            return None;
+            return (None, counting);
         }
         self.alarms += 1;
         if brake.action == BrakeAction::Alarm {
-            self.restart();
+            counting.dropped = self.restart().dropped;
             self.quiet_until = now.saturating_add(brake.window);
         }
-        Some(Excess { lost, accounts })
+        (Some(Excess { lost, accounts }), counting)
     }
 
     /// Begins to count anew.
-    pub(super) fn restart(&mut self) {
-        self.order = VecDeque::new();
-        self.members = HashSet::new();
+    pub(super) fn restart(&mut self) -> Counting {
+        let (quiet_until, alarms) = (self.quiet_until, self.alarms);
+        let dropped = (std::mem::take(&mut self.order), std::mem::take(&mut self.members));
         self.quiet_until = Duration::ZERO;
+        Counting { added: 0, dropped: Some(dropped), quiet_until, alarms }
+    }
+
+    /// Takes back the last that was counted, or a restart.
+    pub(super) fn take_back(&mut self, counting: Counting) {
+        let Counting { added, dropped, quiet_until, alarms } = counting;
+        (self.quiet_until, self.alarms) = (quiet_until, alarms);
+        if let Some((order, members)) = dropped {
+            (self.order, self.members) = (order, members);
+        }
+        for _ in 0..added {
+            if let Some(last) = self.order.pop_back() {
+                self.members.remove(&last.id);
+            }
+        }
     }
 
     /// How many accounts there were when the first that is counted lost something.
@@ -108,6 +136,16 @@ mod tests {
         Brake { action, percent: 10, minimum: 2, window: Duration::from_secs(60) }
     }
 
+    fn note(
+        tally: &mut Tally,
+        now: Duration,
+        brake: &Brake,
+        accounts: u64,
+        lost: HashSet<ResourceId>,
+    ) -> Option<Excess> {
+        tally.note(now, brake, accounts, lost).0
+    }
+
     fn ids(numbers: std::ops::Range<u8>) -> HashSet<ResourceId> {
         numbers.map(|number| ResourceId::from_bytes([number; 16])).collect()
     }
@@ -119,16 +157,16 @@ mod tests {
     #[test]
     fn accounts_are_counted_once_and_forgotten_after_the_window() {
         let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Hold));
-        assert_eq!(tally.note(at(0), &brake, 50, ids(0..3)), None);
-        assert_eq!(tally.note(at(1), &brake, 50, ids(0..5)), None);
+        assert_eq!(note(&mut tally, at(0), &brake, 50, ids(0..3)), None);
+        assert_eq!(note(&mut tally, at(1), &brake, 50, ids(0..5)), None);
         assert_eq!(tally.counted(at(59), brake.window), 5);
         assert_eq!(tally.counted(at(60), brake.window), 2);
-        assert_eq!(tally.note(at(60), &brake, 50, ids(10..13)), None);
-        let excess = tally.note(at(60), &brake, 50, ids(13..14));
+        assert_eq!(note(&mut tally, at(60), &brake, 50, ids(10..13)), None);
+        let excess = note(&mut tally, at(60), &brake, 50, ids(13..14));
         assert_eq!(excess, Some(Excess { lost: 6, accounts: 50 }));
         assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (6, 1));
         // It may be that it could not be held.
-        assert!(tally.note(at(60), &brake, 50, ids(13..14)).is_some());
+        assert!(note(&mut tally, at(60), &brake, 50, ids(13..14)).is_some());
         tally.restart();
         assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (0, 2));
     }
@@ -138,22 +176,45 @@ mod tests {
         let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Hold));
         for (number, accounts) in (0..10).zip((91..=100).rev()) {
             let lost = ids(number..number + 1);
-            assert_eq!(tally.note(at(0), &brake, accounts, lost), None, "{number}");
+            assert_eq!(note(&mut tally, at(0), &brake, accounts, lost), None, "{number}");
         }
-        let excess = tally.note(at(0), &brake, 90, ids(10..11));
+        let excess = note(&mut tally, at(0), &brake, 90, ids(10..11));
         assert_eq!(excess, Some(Excess { lost: 11, accounts: 100 }));
     }
 
     #[test]
     fn an_alarm_is_told_once_a_window() {
         let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Alarm));
-        assert!(tally.note(at(5), &brake, 10, ids(0..3)).is_some());
-        assert_eq!(tally.note(at(6), &brake, 10, ids(3..9)), None);
+        assert!(note(&mut tally, at(5), &brake, 10, ids(0..3)).is_some());
+        assert_eq!(note(&mut tally, at(6), &brake, 10, ids(3..9)), None);
         assert_eq!(tally.counted(at(6), brake.window), 0);
-        assert!(tally.note(at(65), &brake, 10, ids(3..9)).is_some());
+        assert!(note(&mut tally, at(65), &brake, 10, ids(3..9)).is_some());
         assert_eq!(tally.alarms(), 2);
         // Whoever wants it held from here on does not wait for the window to end.
         let hold = Brake { action: BrakeAction::Hold, ..brake };
-        assert!(tally.note(at(66), &hold, 10, ids(3..9)).is_some());
+        assert!(note(&mut tally, at(66), &hold, 10, ids(3..9)).is_some());
+    }
+
+    #[test]
+    fn what_was_not_committed_is_taken_back() {
+        for action in [BrakeAction::Hold, BrakeAction::Alarm] {
+            let (mut tally, brake) = (Tally::default(), brake(action));
+            note(&mut tally, at(0), &brake, 50, ids(0..3));
+            let state = |tally: &mut Tally| {
+                (tally.counted(at(1), brake.window), tally.alarms(), tally.quiet_until)
+            };
+            let before = state(&mut tally);
+            let few = tally.note(at(1), &brake, 50, ids(2..5)).1;
+            let (excess, many) = tally.note(at(1), &brake, 50, ids(4..9));
+            assert!(excess.is_some());
+            let restart = tally.restart();
+            for counting in [restart, many, few] {
+                tally.take_back(counting);
+            }
+            assert_eq!(state(&mut tally), before);
+            // The same again has the same outcome.
+            assert_eq!(note(&mut tally, at(1), &brake, 50, ids(2..5)), None);
+            assert!(note(&mut tally, at(1), &brake, 50, ids(4..9)).is_some());
+        }
     }
 }

@@ -10,7 +10,6 @@ use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
-use crate::store::keys;
 
 /// Deletes a resource for good: its unique values are free again, and it is a member of nothing.
 pub struct Delete {
@@ -37,7 +36,6 @@ impl Command for Delete {
         stored::check_version(self.expected.as_deref(), present.record.version)?;
         self.rules.check_scope(tx, resource_type, &present)?;
         let previous = stored::attributes(resource_type, &present)?;
-        tx.expect_version(keys::record(resource_type.tag, id), present.record.version);
         stored::remove(tx, resource_type, id, &previous)?;
         membership::sever(tx, id)?;
         tx.details().describe(resource_type, Some(&previous), None);

@@ -114,7 +114,6 @@ pub(crate) fn next_meta(
     stored: &StoredResource,
 ) -> Result<Meta, DirectoryError> {
     let old = meta(resource_type, stored)?;
-    tx.expect_version(keys::record(resource_type.tag, stored.id), old.version);
     Ok(Meta {
         last_modified: not_before(tx.now(), old.last_modified),
         version: old.version.next(),
@@ -259,7 +258,6 @@ fn update_index(
                         .is_some_and(|name| std::ptr::eq(name, indexed.leaf())),
                 });
             }
-            tx.expect_absent(key.clone());
             tx.put(key, id.as_bytes().to_vec());
         } else {
             tx.put(key, Vec::new());

@@ -9,32 +9,55 @@ use jiff::Timestamp;
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, StoredResource};
 use crate::event::{Actor, Details, Event, Head, Verb};
+use crate::log::{Append, Log, LogEntry, Write};
 use crate::scim::attribute::Attribute;
+use crate::scim::canonical::MAX_INDEXED_BYTES;
 use crate::scim::schema::{Registry, ResourceType};
-use crate::store::{Change, Store, StoreError, Write, keys};
+use crate::store::{Store, StoreError, follow, keys};
 
 /// How many index entries are changed at once.
 const STEP: usize = 10_000;
+/// How many bytes of them are changed at once.
+const STEP_BYTES: usize = 8 * 1024 * 1024;
+/// How often it is begun again because another writer of the log was faster.
+const ATTEMPTS: usize = 64;
 
 /// Brings the indexes in line with the schemas, if those have changed since they were kept.
 ///
 /// # Errors
 ///
-/// [`StoreError::Folder`] naming two resources that share a value which must be unique now; then
-/// nothing has changed. [`DirectoryError::Storage`].
+/// [`StoreError::Folder`] naming two resources that share a value which must be unique now, or one whose
+/// value is too long for an index; then nothing has changed. [`DirectoryError::Storage`].
 pub(crate) fn follow_schemas(
+    log: &dyn Log,
     store: &dyn Store,
     registry: &Registry,
     now: Timestamp,
 ) -> Result<(), DirectoryError> {
-    let wanted = fingerprint(registry);
-    let kept = match store.get(keys::INDEXES)? {
-        Some(kept) => String::from_utf8_lossy(&kept).into_owned(),
-        None => fingerprint(&Registry::built_in()),
-    };
-    if kept == wanted {
-        return Ok(());
+    for _ in 0..ATTEMPTS {
+        let wanted = fingerprint(registry);
+        let kept = match store.get(keys::INDEXES)? {
+            Some(kept) => String::from_utf8_lossy(&kept).into_owned(),
+            None => fingerprint(&Registry::built_in()),
+        };
+        if kept == wanted || reindex(log, store, registry, wanted, now)? {
+            return Ok(());
+        }
+        // Another writer was faster: what was worked out may be wrong by now.
+        follow::read_on(log, store, &mut |frames| store.apply(frames))?;
     }
+    Err(DirectoryError::Busy)
+}
+
+/// Changes index entries until they are those of the schemas; returns whether that was done. If not,
+/// another writer was faster at some step, and the rest is to be worked out again.
+fn reindex(
+    log: &dyn Log,
+    store: &dyn Store,
+    registry: &Registry,
+    wanted: String,
+    now: Timestamp,
+) -> Result<bool, DirectoryError> {
     let mut entries = BTreeMap::new();
     for resource_type in registry.resource_types() {
         collect(store, resource_type, &mut entries)?;
@@ -53,14 +76,35 @@ pub(crate) fn follow_schemas(
     writes.extend(entries.into_iter().map(|(key, value)| Write { key, value: Some(value) }));
     writes.push(Write { key: keys::INDEXES.to_vec(), value: Some(wanted.into()) });
     tracing::info!(entries = writes.len() - 1, "the schemas have changed: indexes follow");
-    for step in writes.chunks(STEP) {
+    for writes in steps(writes) {
+        store.check_writable()?;
         let event =
             Event { kind: "index".to_owned(), verb: Verb::Reindexed, subject: String::new() };
-        let details = Details::default();
-        let head = Head { time: now, actor: Actor::System, event, details };
-        store.commit(vec![Change { expectations: Vec::new(), writes: step.to_vec(), head }])?;
+        let head = Head { time: now, actor: Actor::System, event, details: Details::default() };
+        match log.append(vec![LogEntry { head, writes }], store.applied()) {
+            Ok(Append::Done(frames)) => store.apply(&frames)?,
+            Ok(Append::Moved(_)) => return Ok(false),
+            Err(error) => return Err(StoreError::from(error).into()),
+        }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Divides writes into changes of bounded size.
+fn steps(writes: Vec<Write>) -> Vec<Vec<Write>> {
+    let mut steps = vec![Vec::new()];
+    let mut bytes = 0;
+    for write in writes {
+        bytes += write.bytes();
+        match steps.last_mut() {
+            Some(step) if step.len() < STEP && bytes <= STEP_BYTES => step.push(write),
+            _ => {
+                bytes = write.bytes();
+                steps.push(vec![write]);
+            }
+        }
+    }
+    steps
 }
 
 /// What tells the indexes of one set of schemas from those of another.
@@ -107,6 +151,16 @@ fn collect_one(
     let attributes = stored::attributes(resource_type, &stored)?;
     for indexed in resource_type.indexed() {
         for value in attributes.indexed_values(&indexed) {
+            if value.len() > MAX_INDEXED_BYTES {
+                return Err(StoreError::Folder(format!(
+                    "the configuration has {} indexed, and the value of {id} in {} has {} bytes; at most \
+                     {MAX_INDEXED_BYTES} can be indexed: change it first",
+                    indexed.leaf().name,
+                    resource_type.endpoint,
+                    value.len()
+                ))
+                .into());
+            }
             let key = stored::index_key(resource_type, &indexed, id, value);
             let entry = if indexed.leaf().is_unique() {
                 Bytes::copy_from_slice(id.as_bytes())

@@ -81,20 +81,10 @@ impl Command for GenerateToken {
             last_used: None,
             digest: secret.digest(),
         };
-        tx.expect_absent(keys::token(&token.id));
         put(tx, &token)?;
         describe(tx, None, Some(&token));
         tx.record(event(Verb::Generated, &token.id));
         Ok(GeneratedToken { secret, token, limited: Vec::new(), revoked: Vec::new() })
-    }
-
-    fn publish(generated: &GeneratedToken, tokens: &TokenTable) {
-        for token in generated.limited.iter().chain([&generated.token]) {
-            tokens.insert(token.clone());
-        }
-        for token in &generated.revoked {
-            tokens.remove(&token.digest);
-        }
     }
 }
 
@@ -141,10 +131,6 @@ impl Command for ResetTokens {
         }
         Ok(GeneratedToken { limited, revoked, ..generated })
     }
-
-    fn publish(generated: &GeneratedToken, tokens: &TokenTable) {
-        GenerateToken::publish(generated, tokens);
-    }
 }
 
 /// Gives a token an earlier end.
@@ -190,10 +176,6 @@ impl Command for RevokeToken {
         tx.record(event(Verb::Revoked, &token.id));
         Ok(token)
     }
-
-    fn publish(token: &Token, tokens: &TokenTable) {
-        tokens.remove(&token.digest);
-    }
 }
 
 /// Records when tokens were last used.
@@ -230,11 +212,5 @@ impl Command for RecordTokenUse {
             tx.record(event(Verb::Used, ids.join(" ")));
         }
         Ok(noted)
-    }
-
-    fn publish(noted: &Vec<Token>, tokens: &TokenTable) {
-        for token in noted {
-            tokens.insert(token.clone());
-        }
     }
 }

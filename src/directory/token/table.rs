@@ -3,56 +3,100 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 
 use crate::connection::token::{Token, TokenDigest, TokenSecret};
-use crate::store::{Read, StoreError, keys};
+use crate::log::{Frame, Write};
+use crate::store::keys::{self, Kind};
+use crate::store::{Read, StoreError};
 
 /// The tokens in memory. Every request looks one up.
 #[derive(Default)]
-pub struct TokenTable {
-    by_digest: RwLock<HashMap<TokenDigest, Arc<Live>>>,
+pub(crate) struct TokenTable {
+    tokens: RwLock<Tokens>,
+}
+
+#[derive(Default)]
+struct Tokens {
+    by_digest: HashMap<TokenDigest, Arc<Live>>,
+    /// The digest of each token, by its id.
+    digests: HashMap<String, TokenDigest>,
 }
 
 /// A token, and its last use as far as that is not on disk yet.
 struct Live {
     token: Token,
-    /// Milliseconds since 1970; 0 if it was not used since the last record of uses.
-    used: AtomicI64,
+    /// Milliseconds since 1970; 0 if it was not used since the last record of uses. It outlives a change
+    /// of the token.
+    used: Arc<AtomicI64>,
 }
 
 impl TokenTable {
     /// Reads all tokens.
     pub(crate) fn load(state: &dyn Read) -> Result<Self, StoreError> {
-        let table = Self::default();
+        let mut tokens = Tokens::default();
         for token in stored(state)? {
-            table.insert(token);
+            tokens.insert(token);
         }
-        Ok(table)
+        Ok(Self { tokens: RwLock::new(tokens) })
     }
 
-    pub(crate) fn insert(&self, token: Token) {
-        let mut by_digest = self.by_digest.write().unwrap_or_else(PoisonError::into_inner);
-        let used = by_digest.get(&token.digest).map_or(0, |live| live.used.load(Ordering::Relaxed));
-        by_digest.insert(token.digest, Arc::new(Live { token, used: AtomicI64::new(used) }));
+    /// Takes over what a committed frame did to tokens.
+    pub(crate) fn observe(&self, frame: &Frame) {
+        let of_token = |write: &&Write| keys::kind(&write.key) == Some(Kind::Token);
+        for write in frame.writes.iter().filter(of_token) {
+            let id = write.key.strip_prefix(&keys::tokens()).unwrap_or_default();
+            let id = String::from_utf8_lossy(id);
+            match write.value.as_deref().map(serde_json::from_slice::<Token>) {
+                Some(Ok(token)) => self.write().insert(token),
+                // A token that can't be read authenticates nobody.
+                Some(Err(error)) => {
+                    tracing::error!(%error, token = %id, "a token in the log can't be read");
+                    self.write().remove(&id);
+                }
+                None => self.write().remove(&id),
+            }
+        }
     }
 
-    pub(crate) fn remove(&self, digest: &TokenDigest) {
-        self.by_digest.write().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    fn read(&self) -> RwLockReadGuard<'_, Tokens> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tokens> {
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn find(&self, digest: &TokenDigest) -> Option<Arc<Live>> {
-        let by_digest = self.by_digest.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.read();
         // The hash map compares with ==; the comparison that decides takes constant time.
-        let live = by_digest.get(digest)?;
+        let live = tokens.by_digest.get(digest)?;
         live.token.digest.matches(digest).then(|| Arc::clone(live))
     }
 
     fn all(&self) -> Vec<Arc<Live>> {
-        let by_digest = self.by_digest.read().unwrap_or_else(PoisonError::into_inner);
-        by_digest.values().cloned().collect()
+        self.read().by_digest.values().cloned().collect()
+    }
+}
+
+impl Tokens {
+    fn insert(&mut self, token: Token) {
+        let known = self.by_digest.get(&token.digest);
+        let used = known.map(|live| Arc::clone(&live.used)).unwrap_or_default();
+        if let Some(other) = self.digests.insert(token.id.clone(), token.digest)
+            && other != token.digest
+        {
+            self.by_digest.remove(&other);
+        }
+        self.by_digest.insert(token.digest, Arc::new(Live { token, used }));
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(digest) = self.digests.remove(id) {
+            self.by_digest.remove(&digest);
+        }
     }
 }
 

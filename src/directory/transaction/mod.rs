@@ -1,18 +1,18 @@
 //! One command's view of the state, and what it wants changed.
 
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::directory::audit::denied::{DeniedLog, DeniedRequest};
+use crate::directory::Settings;
+use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
-use crate::directory::{DirectoryCore, Settings};
 use crate::event::{Actor, Details, Event, Reason};
-use crate::scim::resource::Version;
 use crate::store::overlay::Overlay;
-use crate::store::{Expectation, Read, StoreError, Write};
+use crate::store::{Read, StoreError, Write};
 
 /// A change that the writer runs.
 pub trait Command: Send + 'static {
@@ -23,36 +23,32 @@ pub trait Command: Send + 'static {
     /// What does not is refused with [`DirectoryError::Superseded`] once there is a later one.
     const OUTLASTS_SETTINGS: bool = false;
 
-    /// Reads, checks, and says through `tx` what is to change. It may be run again if a store that
-    /// others share has changed meanwhile, so it changes nothing else.
+    /// Reads, checks, and says through `tx` what is to change. It is run again if another writer of the
+    /// same log was faster, so it changes nothing else.
     ///
     /// # Errors
     ///
     /// What it answers instead; then nothing changes.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Self::Output, DirectoryError>;
-
-    /// Makes a committed change known to what is kept in memory.
-    fn publish(_output: &Self::Output, _tokens: &crate::directory::token::table::TokenTable) {}
 }
 
 /// A change that a command wants, before it has an actor and a moment.
 pub(crate) struct PendingChange {
     pub(crate) event: Event,
     pub(crate) details: Details,
-    pub(crate) expectations: Vec<Expectation>,
     pub(crate) writes: Vec<Write>,
 }
 
 /// State as it will be when all earlier commands are done, and the changes of this one.
 pub struct Transaction<'a> {
     state: Overlay<'a>,
-    expectations: Vec<Expectation>,
     event: Option<Event>,
     details: ChangeDetails,
     /// Changes of commands within this one that are done.
     done: Vec<PendingChange>,
     settings: &'a Settings,
-    denied: &'a DeniedLog,
+    /// Denials to record once the command is answered.
+    denied: &'a Mutex<Vec<DeniedRequest>>,
     actor: &'a Actor,
     now: Timestamp,
 }
@@ -60,19 +56,18 @@ pub struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(crate) fn new(
         pending: &'a Overlay<'_>,
-        shared: &'a DirectoryCore,
+        denied: &'a Mutex<Vec<DeniedRequest>>,
         settings: &'a Settings,
         actor: &'a Actor,
         now: Timestamp,
     ) -> Self {
         Self {
             state: Overlay::new(pending),
-            expectations: Vec::new(),
             event: None,
             details: ChangeDetails::default(),
             done: Vec::new(),
             settings,
-            denied: &shared.denied,
+            denied,
             actor,
             now,
         }
@@ -82,7 +77,6 @@ impl<'a> Transaction<'a> {
     pub(crate) fn nested<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
         let mut tx = Transaction {
             state: Overlay::new(&self.state),
-            expectations: Vec::new(),
             event: None,
             details: ChangeDetails::default(),
             done: Vec::new(),
@@ -128,19 +122,6 @@ impl<'a> Transaction<'a> {
         self.state.delete(key);
     }
 
-    /// Takes for granted that a key has no value, but for what the command itself does. Whoever had the
-    /// value of one that it removed is among the records whose versions it takes for granted.
-    pub(crate) fn expect_absent(&mut self, key: Vec<u8>) {
-        if !self.state.removes(&key) {
-            self.expectations.push(Expectation::Absent(key));
-        }
-    }
-
-    /// Takes for granted that a key holds a record of that version.
-    pub(crate) fn expect_version(&mut self, key: Vec<u8>, version: Version) {
-        self.expectations.push(Expectation::Version(key, version.0));
-    }
-
     /// How many bytes the command sets and removes so far.
     pub(crate) fn bytes(&self) -> usize {
         self.state.bytes()
@@ -161,7 +142,7 @@ impl<'a> Transaction<'a> {
         if let Actor::Connection { name, token, address } = self.actor {
             let (connection, token) = (Some(name.clone()), Some(token.clone()));
             let denied = DeniedRequest { reason, connection, token, address: *address };
-            self.denied.note(denied, self.now);
+            self.denied.lock().unwrap_or_else(PoisonError::into_inner).push(denied);
         }
     }
 
@@ -171,7 +152,6 @@ impl<'a> Transaction<'a> {
         changes.extend(self.event.map(|event| PendingChange {
             event,
             details: self.details.into_details(),
-            expectations: self.expectations,
             writes: self.state.into_writes(),
         }));
         changes

@@ -110,8 +110,7 @@ fn take_out(
 ) -> Result<(), DirectoryError> {
     let Planned { resource_type, id, .. } = planned;
     let Some(is) = &planned.is else { return Ok(()) };
-    let (stored, attributes) = planned.read(is)?;
-    tx.expect_version(keys::record(resource_type.tag, *id), stored.record.version);
+    let (_, attributes) = planned.read(is)?;
     stored::remove(tx, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
         stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
@@ -144,7 +143,6 @@ fn put_back(
     stored::put_back(tx, resource_type, *id, &meta, &target, manager)?;
     match is {
         None => {
-            tx.expect_absent(keys::record(resource_type.tag, *id));
             stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         }
         Some(is) => {

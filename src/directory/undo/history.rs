@@ -11,8 +11,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::event::{Actor, Verb};
+use crate::log::ReadLog;
 use crate::store::keys::{self, Kind};
-use crate::store::{Store, StoreError, record};
+use crate::store::point_in_time::PointInTime;
+use crate::store::{StoreError, record};
 
 /// What became of a key.
 #[derive(Default)]
@@ -62,8 +64,12 @@ impl ChangedItems {
     /// # Errors
     ///
     /// [`StoreError`], also if what was then is not known any more.
-    pub(super) fn read(store: &dyn Store, since: Timestamp) -> Result<Self, StoreError> {
-        let before = store.last_before(since)?;
+    pub(super) fn read(
+        log: &dyn ReadLog,
+        past: &dyn PointInTime,
+        since: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let before = past.last_before(since)?;
         let mut trail = Self {
             before,
             upto: before,
@@ -73,22 +79,22 @@ impl ChangedItems {
             actors: Vec::new(),
         };
         let mut catalogue = false;
-        store.trail().follow(before, &mut |frame| {
+        log.read(before, &mut |frame| {
             trail.upto = frame.sequence;
-            for write in frame.writes {
+            for write in &frame.writes {
                 catalogue |= write.key == keys::CATALOGUE;
                 if let Some(items) = trail.items(&write.key) {
-                    items.entry(write.key).or_default();
+                    items.entry(write.key.clone()).or_default();
                 }
             }
-            Ok(ControlFlow::Continue(()))
+            ControlFlow::Continue(())
         })?;
         let wanted = |key: &[u8]| {
             trail.records.contains_key(key)
                 || trail.ties.contains_key(key)
                 || (catalogue && key == keys::CATALOGUE)
         };
-        for (key, value) in store.past(before, &wanted)? {
+        for (key, value) in past.past(before, &wanted)? {
             if key == keys::CATALOGUE {
                 trail.names = Some(value);
             } else if let Some(item) = trail.item(&key) {
@@ -100,18 +106,18 @@ impl ChangedItems {
             let checksum = checksum(key, item.was.as_ref());
             item.prints.push(Print { checksum, time: since, by: 0 });
         }
-        store.trail().follow(before, &mut |frame| {
+        log.read(before, &mut |frame| {
             if frame.sequence > trail.upto {
-                return Ok(ControlFlow::Break(()));
+                return ControlFlow::Break(());
             }
             let undone = frame.head.event.verb == Verb::Undone;
             let actor = trail.actor(&frame.head.actor);
-            for write in frame.writes {
+            for write in &frame.writes {
                 if let Some(item) = trail.item(&write.key) {
-                    item.note(&write.key, write.value, actor, undone, frame.head.time);
+                    item.note(&write.key, write.value.clone(), actor, undone, frame.head.time);
                 }
             }
-            Ok(ControlFlow::Continue(()))
+            ControlFlow::Continue(())
         })?;
         Ok(trail)
     }

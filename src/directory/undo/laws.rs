@@ -104,7 +104,7 @@ impl World {
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
         };
-        Directory::open(self.store.clone(), settings).unwrap()
+        Directory::open(self.store.log(), self.store.clone(), settings).unwrap()
     }
 
     /// Tries changes at a moment, some through connection a and the others through b; those that

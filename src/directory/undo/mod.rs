@@ -104,10 +104,12 @@ impl Directory {
     /// Reads what has changed, and works out what an undo does.
     fn plan_undo(&self, asked: &Undo) -> Result<(Plan, UndoReport), DirectoryError> {
         let store = self.shared.store.as_ref();
-        let changed = ChangedItems::read(store, asked.since).map_err(|error| match error {
-            StoreError::Folder(reason) => DirectoryError::Unfit(reason),
-            other => other.into(),
-        })?;
+        let past = store.maintenance().ok_or(StoreError::Unsupported("snapshots"))?;
+        let changed =
+            ChangedItems::read(self.log(), past, asked.since).map_err(|error| match error {
+                StoreError::Folder(reason) => DirectoryError::Unfit(reason),
+                other => other.into(),
+            })?;
         if let Some(connection) = &asked.connection
             && !changed.has(connection)
         {

@@ -3,32 +3,32 @@
 //! It takes what waits, runs each command against state with all earlier ones in place, commits the
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
+mod commit;
 pub(crate) mod liveness;
 pub(crate) mod settings_change;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
+use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::brake::{self, Judged};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::commands::RecordTokenUse;
-use crate::directory::token::table::TokenTable;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::writer::settings_change::SettingsChange;
 use crate::directory::{DirectoryCore, Settings};
 use crate::event::{Actor, Head};
+use crate::log::{LogEntry, Write};
 use crate::scim::error::{ScimError, ScimType};
+use crate::store::StoreError;
 use crate::store::overlay::Overlay;
-use crate::store::{Change, Conflict, StoreError, Write};
-use crate::text::causes;
 
 /// How many commands may wait.
 const QUEUE: usize = 1_024;
@@ -102,15 +102,15 @@ impl Drop for WriterHandle {
 
 /// A command that waits, whatever it answers.
 pub(crate) trait QueuedJob: Send {
-    /// Runs the command; what it wants changed, in order.
+    /// Runs the command, perhaps not for the first time; returns what it wants changed, in order.
     fn run(
         &mut self,
         pending: &Overlay<'_>,
         shared: &DirectoryCore,
         settings: &Arc<Settings>,
-    ) -> Vec<Change>;
+    ) -> Vec<LogEntry>;
     /// Answers, now that what the command relied on is on disk.
-    fn answer(self: Box<Self>, tokens: &TokenTable);
+    fn answer(self: Box<Self>, shared: &DirectoryCore);
     /// Answers that storage failed.
     fn fail(self: Box<Self>, error: DirectoryError);
 }
@@ -122,6 +122,8 @@ pub(crate) struct QueuedCommand<C: Command> {
     actor: Actor,
     command: C,
     outcome: Option<Result<C::Output, DirectoryError>>,
+    /// What was denied to the client in the last run.
+    denied: Mutex<Vec<DeniedRequest>>,
     reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
 }
 
@@ -132,7 +134,7 @@ impl<C: Command> QueuedCommand<C> {
         command: C,
         reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
     ) -> Self {
-        Self { prepared, actor, command, outcome: None, reply }
+        Self { prepared, actor, command, outcome: None, denied: Mutex::default(), reply }
     }
 }
 
@@ -142,13 +144,14 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         pending: &Overlay<'_>,
         shared: &DirectoryCore,
         settings: &Arc<Settings>,
-    ) -> Vec<Change> {
+    ) -> Vec<LogEntry> {
         if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
             self.outcome = Some(Err(DirectoryError::Superseded));
             return Vec::new();
         }
         let now = settings.clock.now();
-        let mut tx = Transaction::new(pending, shared, settings, &self.actor, now);
+        self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut tx = Transaction::new(pending, &self.denied, settings, &self.actor, now);
         let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut tx));
         let mut changes = if outcome.is_ok() { tx.into_changes() } else { Vec::new() };
         let bytes: usize = changes.iter().map(|change| size(&change.writes)).sum();
@@ -177,17 +180,18 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         self.outcome = Some(outcome);
         changes
             .into_iter()
-            .map(|PendingChange { event, details, expectations, writes }| {
+            .map(|PendingChange { event, details, writes }| {
                 let head = Head { time: now, actor: self.actor.clone(), event, details };
-                Change { expectations, writes, head }
+                LogEntry { head, writes }
             })
             .collect()
     }
 
-    fn answer(self: Box<Self>, tokens: &TokenTable) {
+    fn answer(self: Box<Self>, shared: &DirectoryCore) {
         let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
-        if let Ok(output) = &outcome {
-            C::publish(output, tokens);
+        let now = self.prepared.clock.now();
+        for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            shared.denied.note(denied, now);
         }
         // Whoever asked may have gone; the change stands.
         let _ = self.reply.send(outcome);
@@ -278,7 +282,7 @@ impl Writer {
         self.commit(jobs);
         if let Some(settings_change) = settings_change {
             let mut settings = Arc::clone(&self.settings);
-            settings_change.run(&self.shared, &mut settings, |keep| self.carry_out(keep));
+            settings_change.run(&mut settings, |save| self.carry_out(save));
             self.settings = settings;
         }
     }
@@ -312,86 +316,11 @@ impl Writer {
         self.commit(vec![Box::new(QueuedCommand::new(settings, Actor::System, command, reply))]);
         answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
-
-    fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
-        while !jobs.is_empty() {
-            let store = &self.shared.store;
-            let mut pending = Overlay::new(store.as_ref());
-            let mut changes = Vec::new();
-            let mut of_job = Vec::new();
-            let mut bytes = 0;
-            for job in &mut jobs {
-                let wanted = job.run(&pending, &self.shared, &self.settings);
-                of_job.push(wanted.len());
-                for change in wanted {
-                    bytes += size(&change.writes);
-                    pending.absorb(&change.writes);
-                    changes.push(change);
-                }
-                if bytes > GROUP_BYTES {
-                    break;
-                }
-            }
-            let mut rest = jobs.split_off(of_job.len());
-            if !changes.is_empty() {
-                self.shared.counted.groups.observe(changes.len() as u64);
-            }
-            let outcomes = if changes.is_empty() { Ok(Vec::new()) } else { store.commit(changes) };
-            let outcomes = match outcomes {
-                Ok(outcomes) => outcomes,
-                Err(error) => {
-                    report(&error);
-                    for job in jobs.into_iter().chain(rest) {
-                        job.fail(DirectoryError::Storage(shown_to_clients(&error)));
-                    }
-                    return;
-                }
-            };
-            // Somebody else changed a shared store meanwhile: from the first command that was
-            // overtaken on, run again against what is there now.
-            let mut outcomes = outcomes.into_iter();
-            let overtaken = of_job
-                .iter()
-                .position(|&count| outcomes.by_ref().take(count).any(|one| one == Err(Conflict)))
-                .unwrap_or(jobs.len());
-            let mut again = jobs.split_off(overtaken);
-            for job in jobs {
-                job.answer(&self.shared.tokens);
-            }
-            again.append(&mut rest);
-            jobs = again;
-        }
-    }
 }
 
 /// How many bytes a change sets and removes.
 fn size(writes: &[Write]) -> usize {
-    writes.iter().map(|write| write.key.len() + write.value.as_ref().map_or(0, Bytes::len)).sum()
-}
-
-/// The error that clients see when a group could not be committed.
-fn shown_to_clients(error: &StoreError) -> StoreError {
-    match *error {
-        StoreError::Full { left_mib, needed_mib } => StoreError::Full { left_mib, needed_mib },
-        _ => StoreError::Stopped,
-    }
-}
-
-fn report(error: &StoreError) {
-    // The store itself tells when there is too little room.
-    if matches!(error, StoreError::Stopped | StoreError::Full { .. }) {
-        return;
-    }
-    let reading = match error {
-        StoreError::Journal(_) => "goes on",
-        _ => {
-            "goes on as far as the state is held in memory: half of the change may be in the database"
-        }
-    };
-    tracing::error!(
-        %error, cause = causes(error), reading,
-        "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
-    );
+    writes.iter().map(Write::bytes).sum()
 }
 
 #[cfg(test)]
@@ -441,7 +370,7 @@ mod tests {
             max_scan: 1,
             max_search_time: Duration::from_secs(1),
         };
-        Directory::open(store, settings).unwrap()
+        Directory::open(store.log(), store, settings).unwrap()
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::directory::access::migrate::{self, SaveNames, UnknownAccess};
+use crate::directory::access::migrate::{self, UnknownAccess};
 use crate::directory::error::DirectoryError;
+use crate::directory::transaction::{Command, Transaction};
 use crate::directory::writer::WriterMessage;
-use crate::directory::{Directory, DirectoryCore, Settings};
+use crate::directory::{Directory, Settings};
 
 /// What is done with the directory under the new settings, before anything else is.
 type Publish = Box<dyn FnOnce(Directory) + Send>;
@@ -53,20 +54,15 @@ impl Directory {
 }
 
 impl SettingsChange {
-    /// `keep` puts on disk which names accounts may hold from here on, before any account can hold a new one.
+    /// `carry_out` commits on the writer's thread which names accounts may hold from here on, before any
+    /// account can hold a new one.
     pub(crate) fn run(
         self,
-        shared: &DirectoryCore,
         settings: &mut Arc<Settings>,
-        keep: impl FnOnce(SaveNames) -> Result<(), DirectoryError>,
+        carry_out: impl FnOnce(SaveBothNames) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
-        let checked = migrate::check(shared.store.as_ref(), &next.settings, UnknownAccess::Refuse);
-        let either = checked.map(|outdated| outdated.and_then(|outdated| outdated.either()));
-        let outcome = either.and_then(|either| match either {
-            Some(either) => keep(either),
-            None => Ok(()),
-        });
+        let outcome = carry_out(SaveBothNames { next: Arc::clone(&next.settings) });
         if outcome.is_ok() {
             *settings = Arc::clone(&next.settings);
             publish(next);
@@ -80,6 +76,27 @@ impl SettingsChange {
     }
 }
 
+/// Checks that no account holds access that the next settings do not know, and remembers the names that
+/// accounts may hold until all have followed. It is one command, so that nothing happens in between.
+pub(crate) struct SaveBothNames {
+    next: Arc<Settings>,
+}
+
+impl Command for SaveBothNames {
+    type Output = ();
+
+    /// # Errors
+    ///
+    /// `AccessInUse`; `Storage`.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let outdated = migrate::check(tx, &self.next, UnknownAccess::Refuse)?;
+        match outdated.and_then(|outdated| outdated.either()) {
+            Some(save) => save.run(tx),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -90,7 +107,6 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::transaction::{Command, Transaction};
     use crate::directory::{GenerateToken, Pending};
     use crate::event::Actor;
     use crate::scim::schema::Registry;
@@ -113,7 +129,7 @@ mod tests {
         let folder = DataFolder::open(folder).unwrap();
         let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = LocalStore::open(folder, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap();
-        Directory::open(Arc::new(store), settings()).unwrap()
+        Directory::open(store.log(), Arc::new(store), settings()).unwrap()
     }
 
     /// Keeps the writer busy until it is told to go on.

@@ -4,18 +4,30 @@
 //! of a group does not have to change the size of the file.
 
 mod files;
+mod offsets;
+mod read_only;
+mod reader;
 mod segment;
 mod verify;
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 pub use files::LogFiles;
+use offsets::{Mark, Offsets};
+pub use read_only::ReadOnlyLog;
 use segment::{Segment, Tail};
-pub use verify::ChainReport;
 
-use super::{LogEntry, LogError, Position, frame};
+use super::{
+    Append, ChainReport, Frame, Log, LogEntry, LogError, LogStats, Position, ReadLog, frame,
+};
 use crate::clock::Stopwatch;
 
 /// At which size a new file is begun.
@@ -23,43 +35,51 @@ const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// How much space is laid out ahead at a time.
 const STEP_BYTES: u64 = 1024 * 1024;
 
-/// The journal, open for appending.
+/// A log in files, open for appending.
 pub struct LocalLog {
+    /// Locked while a group becomes durable; readers never take it.
+    appender: Mutex<Appender>,
+    files: LogFiles,
+    /// Whether an append has failed.
+    stopped: AtomicBool,
+}
+
+/// The end of the last file.
+struct Appender {
     folder: PathBuf,
     segment: Segment,
     file: File,
     /// Where the next frame goes.
     end: u64,
-    /// Up to where the file is laid out.
+    /// Up to where space is allocated in the file.
     allocated: u64,
     /// The last frame.
     last: Position,
-    history: LogFiles,
 }
 
-/// Somebody who knows of a change that was acknowledged.
+/// A change that is known to have been acknowledged: a log that ends before it has lost changes.
 pub struct HighWaterMark {
-    /// The journal that it is in.
+    /// The identity of the log.
     pub identity: [u8; 16],
     /// The change.
     pub sequence: u64,
-    /// Who knows, as in "the database".
+    /// What knows of it, as in "the database".
     pub name: String,
 }
 
 impl LocalLog {
-    /// Opens the journal in `folder`, or begins one whose identity is `new_identity`.
+    /// Opens the log in `folder`, or begins one whose identity is `new_identity`.
     ///
     /// A write that an abrupt stop left half done was never acknowledged and is cut off.
     ///
     /// # Errors
     ///
     /// [`LogError::Damaged`] if acknowledged changes are missing: a frame is wrong and later groups
-    /// follow it, or the journal ends before what a mark knows, or is gone. Then nothing is cut off.
+    /// follow it, or the log ends before a high-water mark, or is gone. Then nothing is cut off.
     pub fn open(
         folder: &Path,
         new_identity: [u8; 16],
-        high_water_marks: &[HighWaterMark],
+        marks: &[HighWaterMark],
     ) -> Result<Self, LogError> {
         create_folder(folder)?;
         let missing = |at: u64, reason: String| LogError::Damaged {
@@ -69,7 +89,7 @@ impl LocalLog {
         };
         let segment = match Segment::list(folder)?.pop() {
             Some(last) => last,
-            None => match high_water_marks.iter().find(|mark| mark.sequence > 0) {
+            None => match marks.iter().find(|mark| mark.sequence > 0) {
                 Some(HighWaterMark { name, sequence, .. }) => {
                     let reason = format!("it is empty, and {name} has seen change {sequence}");
                     return Err(missing(0, reason));
@@ -77,11 +97,12 @@ impl LocalLog {
                 None => Segment::create(folder, new_identity, Position::default())?,
             },
         };
-        let tail = segment.tail()?;
+        let offsets = Arc::<Offsets>::default();
+        let tail = segment.tail(&offsets)?;
         let ahead = |mark: &&HighWaterMark| {
             mark.identity == segment.identity && mark.sequence > tail.last.sequence
         };
-        if let Some(HighWaterMark { name, sequence, .. }) = high_water_marks.iter().find(ahead) {
+        if let Some(HighWaterMark { name, sequence, .. }) = marks.iter().find(ahead) {
             let next = tail.last.sequence + 1;
             let reason =
                 format!("it ends before change {next}, and {name} has seen change {sequence}");
@@ -92,20 +113,20 @@ impl LocalLog {
             .write(true)
             .open(&segment.path)
             .map_err(LogError::io("open", &segment.path))?;
-        let mut journal = Self {
+        let files = LogFiles::new(folder, segment.identity, tail.last, offsets);
+        let mut appender = Appender {
             folder: folder.to_owned(),
             file,
             end: tail.end,
             allocated: tail.file_bytes,
             last: tail.last,
-            history: LogFiles::new(folder, segment.identity, tail.last),
             segment,
         };
-        journal.cut_torn(&tail)?;
-        Ok(journal)
+        appender.cut_torn(&tail)?;
+        Ok(Self { appender: Mutex::new(appender), files, stopped: AtomicBool::new(false) })
     }
 
-    /// Begins a journal in `folder`, which holds none, behind a change of another one.
+    /// Begins a log in `folder`, which holds none, behind a change of another one.
     ///
     /// # Errors
     ///
@@ -115,6 +136,109 @@ impl LocalLog {
         Segment::create(folder, identity, behind).map(drop)
     }
 
+    fn appender(&self) -> MutexGuard<'_, Appender> {
+        self.appender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for LocalLog {
+    fn append(&self, group: Vec<LogEntry>, expected: Position) -> Result<Append, LogError> {
+        let mut appender = self.appender();
+        if self.is_stopped() {
+            return Err(LogError::Stopped);
+        }
+        if appender.last != expected {
+            return Ok(Append::Moved(appender.last));
+        }
+        let first = expected.sequence + 1;
+        let mut bytes = Vec::new();
+        let mut frames = Vec::with_capacity(group.len());
+        let mut begins = Vec::with_capacity(group.len());
+        let mut last = expected;
+        for (sequence, entry) in (first..).zip(group) {
+            begins.push((bytes.len() as u64, last));
+            let hash = frame::encode(sequence, first, last.hash, &entry, &mut bytes)
+                .map_err(LogError::Refused)?;
+            let (group, previous, LogEntry { head, writes }) = (first, last.hash, entry);
+            frames.push(Arc::new(Frame { sequence, group, previous, hash, head, writes }));
+            last = Position { sequence, hash };
+        }
+        if frames.is_empty() {
+            return Ok(Append::Done(frames));
+        }
+        let written = appender.write(&bytes, last, &self.files);
+        let begin = written.inspect_err(|_| self.stopped.store(true, Ordering::SeqCst))?;
+        for (at, before) in begins {
+            self.files.offsets.note(appender.segment.first, Mark { at: begin + at, before });
+        }
+        self.files.recent.push(&frames);
+        Ok(Append::Done(frames))
+    }
+
+    fn wait_beyond(&self, sequence: u64, patience: Duration) -> Position {
+        self.files.recent.wait_beyond(sequence, patience)
+    }
+
+    fn close(&self) {
+        self.files.recent.close();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, LogError> {
+        self.files.trim(upto, made_before)
+    }
+
+    fn stats(&self) -> LogStats {
+        self.files.stats()
+    }
+}
+
+impl ReadLog for LocalLog {
+    fn identity(&self) -> [u8; 16] {
+        self.files.identity()
+    }
+
+    fn head(&self) -> Position {
+        self.files.head()
+    }
+
+    fn start(&self) -> Result<Position, LogError> {
+        self.files.start()
+    }
+
+    fn read(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Arc<Frame>) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
+        self.files.read(after, visit)
+    }
+
+    fn before(&self, moment: Timestamp) -> Result<u64, LogError> {
+        self.files.before(moment)
+    }
+
+    fn last_before(&self, moment: Timestamp) -> Result<Option<u64>, LogError> {
+        self.files.last_before(moment)
+    }
+
+    fn before_part_of(&self, sequence: u64) -> Result<u64, LogError> {
+        self.files.before_part_of(sequence)
+    }
+
+    fn verify(
+        &self,
+        anchors: &[Position],
+        fault: &mut dyn FnMut(LogError),
+    ) -> Result<ChainReport, LogError> {
+        self.files.verify(anchors, fault)
+    }
+}
+
+impl Appender {
     fn cut_torn(&mut self, tail: &Tail) -> Result<(), LogError> {
         if tail.torn_bytes == 0 {
             return Ok(());
@@ -130,55 +254,26 @@ impl LocalLog {
         Ok(())
     }
 
-    /// What tells this journal from any other.
-    pub fn identity(&self) -> [u8; 16] {
-        self.segment.identity
-    }
-
-    /// The sequence of the last frame; 0 if there is none.
-    pub fn last_sequence(&self) -> u64 {
-        self.last.sequence
-    }
-
-    /// The journal for readers, who need not wait for the writer.
-    pub fn history(&self) -> LogFiles {
-        self.history.clone()
-    }
-
-    /// Puts a group of changes on disk and returns the sequence of the first.
-    ///
-    /// When this returns `Ok` they survive a loss of power.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError::Io`]: whether the group is on disk is unknown, and nothing may be appended
-    /// until the journal was opened anew. A failed sync is never tried again: the kernel reports it
-    /// once and then forgets the data.
-    pub fn append(&mut self, group: &[LogEntry]) -> Result<u64, LogError> {
-        let first = self.last.sequence + 1;
-        let mut bytes = Vec::new();
-        let mut last = self.last;
-        for (sequence, entry) in (first..).zip(group) {
-            let hash = frame::encode(sequence, first, last.hash, entry, &mut bytes);
-            last = Position { sequence, hash };
-        }
+    /// Puts a group on disk that ends with `last`; returns at which byte it begins. A failed sync is never
+    /// tried again: the kernel reports it once and then forgets the data.
+    fn write(&mut self, bytes: &[u8], last: Position, files: &LogFiles) -> Result<u64, LogError> {
         if self.end >= SEGMENT_BYTES {
             self.begin_segment()?;
         }
         self.preallocate(self.end + bytes.len() as u64)?;
         let path = &self.segment.path;
-        self.file.write_all_at(&bytes, self.end).map_err(LogError::io("write", path))?;
+        self.file.write_all_at(bytes, self.end).map_err(LogError::io("write", path))?;
         let watch = Stopwatch::start();
         self.file.sync_data().map_err(LogError::io("sync", path))?;
-        self.history.note_sync(watch.elapsed());
+        files.note_sync(watch.elapsed());
+        let begin = self.end;
         self.end += bytes.len() as u64;
         self.last = last;
-        self.history.advance(last);
-        Ok(first)
+        Ok(begin)
     }
 
     fn begin_segment(&mut self) -> Result<(), LogError> {
-        self.segment = Segment::create(&self.folder, self.identity(), self.last)?;
+        self.segment = Segment::create(&self.folder, self.segment.identity, self.last)?;
         let path = &self.segment.path;
         self.file = File::options()
             .read(true)

@@ -8,11 +8,14 @@
 use std::fs::{self, File};
 use std::io::ErrorKind::NotFound;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::offsets::{Mark, Offsets};
+use super::reader::FrameReader;
 use super::{SEGMENT_BYTES, sync_folder};
 use crate::log::frame::{self, Frame, Hash};
 use crate::log::{LogError, Position};
@@ -141,26 +144,47 @@ impl Segment {
         LogError::Damaged { path: self.path.clone(), offset: offset as u64, reason: reason.into() }
     }
 
-    /// Reads the frames up to `upto`, which must be there and follow `before`; answers the last one.
-    pub(super) fn read<E: From<LogError>>(
+    /// Reads the frames after `after` up to `upto`, which must be there. The file must follow `before`.
+    /// Returns the last position read; `None` if `visit` broke off.
+    pub(super) fn read(
         &self,
         before: Position,
-        upto: u64,
-        mut visit: impl FnMut(Frame) -> Result<(), E>,
-    ) -> Result<Position, E> {
+        (after, upto): (u64, u64),
+        offsets: &Offsets,
+        visit: &mut dyn FnMut(Frame) -> ControlFlow<()>,
+    ) -> Result<Option<Position>, LogError> {
         if self.first != before.sequence + 1 {
             let missing = before.sequence + 1;
-            return Err(self.damaged(0, format!("change {missing} is missing before it")).into());
+            return Err(self.damaged(0, format!("change {missing} is missing before it")));
         }
         if self.previous != before.hash {
-            return Err(self.damaged(0, "it does not follow the file before it").into());
+            return Err(self.damaged(0, "it does not follow the file before it"));
         }
-        let bytes = self.load()?;
-        let end = self.walk(&bytes, upto, &mut visit)?;
-        match end.why {
-            Some(why) if end.last.sequence < upto => Err(self.damaged_change(&end, why).into()),
-            _ => Ok(end.last),
+        let begin = Mark { at: HEADER_BYTES, before: self.before() };
+        let mark = offsets.find(self.first, after.min(upto)).unwrap_or(begin);
+        let mut frames = FrameReader::open(self, mark.at)?;
+        let mut last = mark.before;
+        while last.sequence < upto {
+            let at = frames.at();
+            let decoded = frames.next(self)?.and_then(|frame| self.follows(&last, frame));
+            let frame = decoded.map_err(|why| {
+                self.damaged_change(&End { at: at as usize, last, why: Some(why) }, why)
+            })?;
+            offsets.note(self.first, Mark { at, before: last });
+            last = frame.position();
+            if frame.sequence > after && visit(frame).is_break() {
+                return Ok(None);
+            }
         }
+        Ok(Some(last))
+    }
+
+    /// The frame, if it is the next one after a position.
+    fn follows(&self, last: &Position, frame: Frame) -> Result<Frame, &'static str> {
+        if frame.sequence != last.sequence + 1 || frame.previous != last.hash {
+            return Err("the frame does not follow the one before it");
+        }
+        Ok(frame)
     }
 
     /// Reads the frames up to `upto`, whatever the file before this one says. If the file is `closed`,
@@ -176,10 +200,7 @@ impl Segment {
             return Err(self.damaged(0, reason));
         }
         let bytes = self.load()?;
-        let end = self.walk(&bytes, upto, |frame| {
-            visit(&frame);
-            Ok::<_, LogError>(())
-        })?;
+        let end = self.walk(&bytes, upto, |frame, _, _| visit(frame));
         if let Some(why) = end.why {
             return Err(self.damaged_change(&end, why));
         }
@@ -198,43 +219,40 @@ impl Segment {
         frame::time(|bytes, at| file.read_exact_at(bytes, HEADER_BYTES + at).ok())
     }
 
-    /// Visits frames until `upto`, or until one is missing or wrong; answers where that is and what
-    /// is wrong.
-    fn walk<E>(
-        &self,
-        bytes: &[u8],
-        upto: u64,
-        mut visit: impl FnMut(Frame) -> Result<(), E>,
-    ) -> Result<End, E> {
+    /// Visits frames until `upto`, or until one is missing or wrong, with the byte at which each begins
+    /// and the position that it follows; returns where that is and what is wrong.
+    fn walk(&self, bytes: &[u8], upto: u64, mut visit: impl FnMut(&Frame, usize, Position)) -> End {
         let mut end = End { at: HEADER_BYTES as usize, last: self.before(), why: None };
         while end.last.sequence < upto {
             let rest = bytes.get(end.at..).unwrap_or_default();
-            let (frame, length) = match frame::decode(rest) {
-                Ok(decoded) => decoded,
+            let decoded = frame::decode(rest);
+            let next = decoded.and_then(|(frame, length)| {
+                self.follows(&end.last, frame).map(|frame| (frame, length))
+            });
+            let (frame, length) = match next {
+                Ok(next) => next,
                 Err(why) => {
                     end.why = Some(why);
-                    return Ok(end);
+                    return end;
                 }
             };
-            if frame.sequence != end.last.sequence + 1 || frame.previous != end.last.hash {
-                end.why = Some("the frame does not follow the one before it");
-                return Ok(end);
-            }
+            visit(&frame, end.at, end.last);
             end.at += length;
-            end.last = Position { sequence: frame.sequence, hash: frame.hash };
-            visit(frame)?;
+            end.last = frame.position();
         }
-        Ok(end)
+        end
     }
 
-    /// Finds where the frames of the last segment end.
+    /// Finds where the frames of the last segment end, and notes where they begin.
     ///
     /// # Errors
     ///
     /// `Damaged` if a later group follows the place where the frames end.
-    pub(super) fn tail(&self) -> Result<Tail, LogError> {
+    pub(super) fn tail(&self, offsets: &Offsets) -> Result<Tail, LogError> {
         let bytes = self.load()?;
-        let end = self.walk(&bytes, u64::MAX, |_| Ok::<_, LogError>(()))?;
+        let end = self.walk(&bytes, u64::MAX, |_, at, before| {
+            offsets.note(self.first, Mark { at: at as u64, before });
+        });
         let rest = bytes.get(end.at..).unwrap_or_default();
         let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         let next = end.last.sequence + 1;

@@ -1,4 +1,4 @@
-//! The journal against files that were cut, altered and torn.
+//! The log against files that were cut, altered and torn.
 
 use std::fs;
 
@@ -38,18 +38,29 @@ impl Drop for Folder {
 fn sequences(journal: &LocalLog, after: u64) -> Vec<u64> {
     let mut seen = Vec::new();
     journal
-        .history()
-        .follow::<LogError>(after, |frame| {
+        .read(after, &mut |frame| {
             seen.push(frame.sequence);
-            Ok(())
+            ControlFlow::Continue(())
         })
         .unwrap();
     seen
 }
 
+/// Appends a group at the head; returns the sequence of the first frame.
+fn append(log: &LocalLog, group: Vec<LogEntry>) -> u64 {
+    match log.append(group, log.head()).unwrap() {
+        Append::Done(frames) => frames[0].sequence,
+        Append::Moved(head) => panic!("moved to {head}"),
+    }
+}
+
+fn read_all(log: &LocalLog, after: u64) -> Result<(), LogError> {
+    log.read(after, &mut |_| ControlFlow::Continue(()))
+}
+
 fn entry(value: usize) -> LogEntry {
     let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: "x".to_owned() };
-    let (time, details) = (jiff::Timestamp::UNIX_EPOCH, Details::default());
+    let (time, details) = (Timestamp::UNIX_EPOCH, Details::default());
     let head = Head { time, actor: Actor::System, event, details };
     let value = Some(bytes::Bytes::from(vec![b'v'; value]));
     let put = Write { key: b"key".to_vec(), value };
@@ -59,24 +70,23 @@ fn entry(value: usize) -> LogEntry {
 #[test]
 fn what_is_appended_reads_back_after_reopening() {
     let folder = Folder::new("reopen");
-    let mut journal = folder.open().unwrap();
-    assert_eq!(journal.last_sequence(), 0);
-    assert_eq!(journal.append(&[entry(10), entry(20)]).unwrap(), 1);
-    assert_eq!(journal.append(&[entry(30)]).unwrap(), 3);
+    let journal = folder.open().unwrap();
+    assert_eq!(journal.head().sequence, 0);
+    assert_eq!(append(&journal, vec![entry(10), entry(20)]), 1);
+    assert_eq!(append(&journal, vec![entry(30)]), 3);
     drop(journal);
 
     let journal = folder.open().unwrap();
-    assert_eq!((journal.last_sequence(), journal.identity()), (3, [7; 16]));
+    assert_eq!((journal.head().sequence, journal.identity()), (3, [7; 16]));
     assert_eq!(sequences(&journal, 0), [1, 2, 3]);
     assert_eq!(sequences(&journal, 2), [3]);
     assert_eq!(sequences(&journal, 3), [0; 0]);
     let mut groups = Vec::new();
     journal
-        .history()
-        .follow::<LogError>(0, |frame| {
+        .read(0, &mut |frame| {
             assert_eq!(frame.writes, entry(frame.sequence as usize * 10).writes);
             groups.push(frame.group);
-            Ok(())
+            ControlFlow::Continue(())
         })
         .unwrap();
     assert_eq!(groups, [1, 1, 3]);
@@ -85,9 +95,9 @@ fn what_is_appended_reads_back_after_reopening() {
 #[test]
 fn a_full_file_is_followed_by_another() {
     let folder = Folder::new("rotate");
-    let mut journal = folder.open().unwrap();
+    let journal = folder.open().unwrap();
     for _ in 0..20 {
-        journal.append(&[entry(1024 * 1024)]).unwrap();
+        append(&journal, vec![entry(1024 * 1024)]);
     }
     drop(journal);
     assert_eq!(Segment::list(&folder.0).unwrap().len(), 2);
@@ -98,11 +108,11 @@ fn a_full_file_is_followed_by_another() {
 #[test]
 fn a_write_cut_short_at_any_byte_is_dropped_whole() {
     let folder = Folder::new("torn");
-    let mut journal = folder.open().unwrap();
-    journal.append(&[entry(10)]).unwrap();
-    let start = journal.end as usize;
-    journal.append(&[entry(10)]).unwrap();
-    let end = journal.end as usize;
+    let journal = folder.open().unwrap();
+    append(&journal, vec![entry(10)]);
+    let start = journal.appender().end as usize;
+    append(&journal, vec![entry(10)]);
+    let end = journal.appender().end as usize;
     drop(journal);
     let whole = fs::read(folder.file()).unwrap();
     for cut in start..end {
@@ -113,18 +123,18 @@ fn a_write_cut_short_at_any_byte_is_dropped_whole() {
         fs::write(folder.file(), &whole[..cut]).unwrap();
         assert_eq!(folder.sequences(), [1], "cut at byte {cut}");
     }
-    let mut journal = folder.open().unwrap();
-    assert_eq!(journal.append(&[entry(5)]).unwrap(), 2);
+    let journal = folder.open().unwrap();
+    assert_eq!(append(&journal, vec![entry(5)]), 2);
     assert_eq!(folder.sequences(), [1, 2]);
 }
 
 #[test]
 fn a_group_torn_in_its_middle_is_dropped_but_acknowledged_groups_never_are() {
     let folder = Folder::new("middle");
-    let mut journal = folder.open().unwrap();
-    journal.append(&[entry(10)]).unwrap();
-    let group = journal.end as usize;
-    journal.append(&[entry(10), entry(10), entry(10)]).unwrap();
+    let journal = folder.open().unwrap();
+    append(&journal, vec![entry(10)]);
+    let group = journal.appender().end as usize;
+    append(&journal, vec![entry(10), entry(10), entry(10)]);
     drop(journal);
     let whole = fs::read(folder.file()).unwrap();
     let mut torn = whole.clone();
@@ -145,11 +155,11 @@ const HEADER_AND_A_BIT: usize = segment::HEADER_BYTES as usize + 30;
 #[test]
 fn every_flipped_bit_in_acknowledged_frames_is_found() {
     let folder = Folder::new("flip");
-    let mut journal = folder.open().unwrap();
-    journal.append(&[entry(10)]).unwrap();
-    let end = journal.end as usize;
-    journal.append(&[entry(10)]).unwrap();
-    let written = journal.end as usize;
+    let journal = folder.open().unwrap();
+    append(&journal, vec![entry(10)]);
+    let end = journal.appender().end as usize;
+    append(&journal, vec![entry(10)]);
+    let written = journal.appender().end as usize;
     drop(journal);
     let file = folder.file();
     let whole = fs::read(&file).unwrap();
@@ -169,44 +179,44 @@ fn what_somebody_knows_to_be_acknowledged_is_never_cut_off() {
         LocalLog::open(&folder.0, [7; 16], &[mark])
     };
     assert!(known(1).is_err(), "the journal is gone");
-    let mut journal = known(0).unwrap();
-    journal.append(&[entry(10)]).unwrap();
-    journal.append(&[entry(10)]).unwrap();
-    let end = journal.end as usize;
+    let journal = known(0).unwrap();
+    append(&journal, vec![entry(10)]);
+    append(&journal, vec![entry(10)]);
+    let end = journal.appender().end as usize;
     drop(journal);
     let mut damaged = fs::read(folder.file()).unwrap();
     damaged[end - 1] ^= 1;
     fs::write(folder.file(), &damaged).unwrap();
     assert!(known(2).is_err(), "the last frame is damaged, not torn");
     assert_eq!(fs::read(folder.file()).unwrap(), damaged, "and left as it is");
-    assert_eq!(known(1).unwrap().last_sequence(), 1);
+    assert_eq!(known(1).unwrap().head().sequence, 1);
 }
 
 #[test]
 fn a_missing_file_is_named() {
     let folder = Folder::new("gap");
-    let mut journal = folder.open().unwrap();
+    let journal = folder.open().unwrap();
     for _ in 0..20 {
-        journal.append(&[entry(1024 * 1024)]).unwrap();
+        append(&journal, vec![entry(1024 * 1024)]);
     }
     let first = Segment::list(&folder.0).unwrap().remove(0).path;
     fs::remove_file(first).unwrap();
-    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = read_all(&journal, 0).unwrap_err().to_string();
     assert!(error.contains("and 1 is needed"), "{error}");
 }
 
 #[test]
 fn damage_in_an_older_file_is_named_where_it_is() {
     let folder = Folder::new("older");
-    let mut journal = folder.open().unwrap();
+    let journal = folder.open().unwrap();
     for _ in 0..20 {
-        journal.append(&[entry(1024 * 1024)]).unwrap();
+        append(&journal, vec![entry(1024 * 1024)]);
     }
     let first = Segment::list(&folder.0).unwrap().remove(0).path;
     let mut damaged = fs::read(&first).unwrap();
     damaged[HEADER_AND_A_BIT] ^= 1;
     fs::write(&first, damaged).unwrap();
-    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = read_all(&journal, 0).unwrap_err().to_string();
     let named = first.display().to_string();
     assert!(error.contains(&named) && error.contains("checksum"), "{error}");
 }
@@ -214,25 +224,25 @@ fn damage_in_an_older_file_is_named_where_it_is() {
 #[test]
 fn a_reader_needs_no_lock_and_sees_whole_changes_while_others_are_appended() {
     let folder = Folder::new("beside");
-    let mut journal = folder.open().unwrap();
-    let history = journal.history();
+    let journal = folder.open().unwrap();
+    let history = &journal;
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let mut reached = 0;
             while reached < 300 {
-                let end = history.end().sequence;
+                let end = history.head().sequence;
                 history
-                    .follow::<LogError>(reached, |frame| {
+                    .read(reached, &mut |frame| {
                         assert_eq!(frame.sequence, reached + 1);
                         reached += 1;
-                        Ok(())
+                        ControlFlow::Continue(())
                     })
                     .unwrap();
                 assert!(reached >= end, "{reached} of {end}");
             }
         });
         for _ in 0..100 {
-            journal.append(&[entry(100_000), entry(10), entry(100_000)]).unwrap();
+            append(&journal, vec![entry(100_000), entry(10), entry(100_000)]);
         }
         reader.join().unwrap();
     });
@@ -241,56 +251,144 @@ fn a_reader_needs_no_lock_and_sees_whole_changes_while_others_are_appended() {
 #[test]
 fn a_reader_begins_at_the_file_in_which_a_moment_or_a_change_is() {
     let folder = Folder::new("moment");
-    let mut journal = folder.open().unwrap();
-    let second = |number: i64| jiff::Timestamp::from_second(number).unwrap();
+    let journal = folder.open().unwrap();
+    let second = |number: i64| Timestamp::from_second(number).unwrap();
     for number in 1..=40 {
         let LogEntry { head, writes } = entry(1024 * 1024);
-        journal
-            .append(&[LogEntry { head: Head { time: second(number), ..head }, writes }])
-            .unwrap();
+        append(&journal, vec![LogEntry { head: Head { time: second(number), ..head }, writes }]);
     }
-    let history = journal.history();
+    let history = &journal;
     let begins = |number: i64| history.before(second(number)).unwrap();
     assert_eq!([1, 16, 17, 18, 33, 34, 40, 99].map(begins), [0, 0, 0, 16, 16, 32, 32, 32]);
-    let file = |number: u64| history.before_file_of(number).unwrap();
+    let file = |number: u64| history.before_part_of(number).unwrap();
     assert_eq!([0, 1, 16, 17, 32, 33, 99].map(file), [0, 0, 0, 16, 16, 32, 32]);
-    history.trim(40, jiff::Timestamp::MAX).unwrap();
+    history.trim(40, Timestamp::MAX).unwrap();
     assert_eq!((begins(1), file(40), file(3)), (32, 32, 3));
 }
 
 #[test]
 fn a_file_that_was_exchanged_breaks_the_chain() {
     let (folder, other) = (Folder::new("chain"), Folder::new("chain-other"));
-    let mut journal = folder.open().unwrap();
-    let mut forged = other.open().unwrap();
+    let journal = folder.open().unwrap();
+    let forged = other.open().unwrap();
     for _ in 0..20 {
-        journal.append(&[entry(1024 * 1024)]).unwrap();
-        forged.append(&[entry(1024 * 1024 - 1)]).unwrap();
+        append(&journal, vec![entry(1024 * 1024)]);
+        append(&forged, vec![entry(1024 * 1024 - 1)]);
     }
     let first = |folder: &Folder| Segment::list(&folder.0).unwrap().remove(0).path;
     fs::copy(first(&other), first(&folder)).unwrap();
-    let error = journal.history().follow::<LogError>(0, |_| Ok(())).unwrap_err().to_string();
+    let error = read_all(&journal, 0).unwrap_err().to_string();
     assert!(error.contains("does not follow the file before it"), "{error}");
 }
 
 #[test]
 fn trimming_takes_only_whole_files_of_old_changes_and_the_chain_goes_on() {
     let folder = Folder::new("trim");
-    let mut journal = folder.open().unwrap();
+    let journal = folder.open().unwrap();
     for _ in 0..60 {
-        journal.append(&[entry(1024 * 1024)]).unwrap();
+        append(&journal, vec![entry(1024 * 1024)]);
     }
-    let history = journal.history();
-    let (past, future) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
-    let begins = || history.begin().unwrap().sequence;
+    let history = &journal;
+    let (past, future) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let begins = || history.start().unwrap().sequence;
     assert_eq!(history.trim(60, past).unwrap(), 0, "all changes are too young");
     assert_eq!(history.trim(10, future).unwrap(), 0, "no file ends so early");
     assert_eq!((history.trim(20, future).unwrap(), begins()), (1, 16));
     assert_eq!((history.trim(60, future).unwrap(), begins()), (2, 48), "the last file stays");
-    assert!(history.follow::<LogError>(47, |_| Ok(())).is_err());
+    assert!(read_all(&journal, 47).is_err());
     assert_eq!(sequences(&journal, 48), (49..=60).collect::<Vec<_>>());
     drop(journal);
-    let mut journal = folder.open().unwrap();
-    assert_eq!(journal.append(&[entry(1)]).unwrap(), 61);
+    let journal = folder.open().unwrap();
+    assert_eq!(append(&journal, vec![entry(1)]), 61);
     assert_eq!(sequences(&journal, 58), [59, 60, 61]);
+}
+
+#[test]
+fn nothing_is_appended_behind_another_head() {
+    let folder = Folder::new("moved");
+    let log = folder.open().unwrap();
+    let old = log.head();
+    append(&log, vec![entry(10)]);
+    let other = Position { sequence: 1, hash: [1; 32] };
+    for expected in [old, other] {
+        let moved = log.append(vec![entry(20)], expected).unwrap();
+        assert!(matches!(moved, Append::Moved(head) if head == log.head()), "{moved:?}");
+    }
+    assert_eq!(sequences(&log, 0), [1]);
+    drop(log);
+    assert_eq!(folder.sequences(), [1]);
+}
+
+#[test]
+fn what_could_not_be_read_back_is_refused_before_the_first_byte() {
+    let folder = Folder::new("refused");
+    let log = folder.open().unwrap();
+    append(&log, vec![entry(10)]);
+    let file = fs::read(folder.file()).unwrap();
+    let refused = log.append(vec![entry(10), entry(64 * 1024 * 1024)], log.head());
+    assert!(matches!(refused, Err(LogError::Refused(_))), "{refused:?}");
+    assert!(fs::read(folder.file()).unwrap() == file, "nothing was written");
+    assert_eq!(append(&log, vec![entry(10)]), 2);
+    drop(log);
+    assert_eq!(folder.sequences(), [1, 2]);
+}
+
+#[test]
+fn a_reader_of_the_end_reads_no_file_and_one_of_an_old_position_seeks() {
+    let folder = Folder::new("live");
+    let log = folder.open().unwrap();
+    for _ in 0..30 {
+        append(&log, vec![entry(300_000)]);
+    }
+    let marks: Vec<_> = (1..30).map(|after| log.files.offsets.find(1, after).unwrap()).collect();
+    assert!(marks.iter().zip(1..).all(|(mark, after)| mark.before.sequence == after), "{marks:?}");
+    assert_eq!(sequences(&log, 5), (6..=30).collect::<Vec<_>>());
+    // Damage in front of the place from which is read is not met.
+    let file = folder.file();
+    let mut damaged = fs::read(&file).unwrap();
+    damaged[HEADER_AND_A_BIT] ^= 1;
+    fs::write(&file, damaged).unwrap();
+    assert_eq!(sequences(&log, 5), (6..=30).collect::<Vec<_>>());
+    assert!(read_all(&log, 0).is_err());
+    fs::remove_dir_all(&folder.0).unwrap();
+    assert!(read_all(&log, 5).is_err());
+    assert_eq!(sequences(&log, 28), [29, 30]);
+    assert_eq!(sequences(&log, 30), [0; 0]);
+}
+
+#[test]
+fn who_waits_for_a_change_is_woken_within_10_ms_and_by_the_end_of_waiting() {
+    let folder = Folder::new("wait");
+    let log = folder.open().unwrap();
+    let minute = Duration::from_secs(60);
+    let soonest = std::thread::scope(|scope| {
+        let waits = (0..20).map(|round| {
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let waiter = scope.spawn({
+                let log = &log;
+                move || {
+                    ready.send(()).unwrap();
+                    let head = log.wait_beyond(round, minute);
+                    (head.sequence, std::time::Instant::now())
+                }
+            });
+            is_ready.recv().unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+            append(&log, vec![entry(10)]);
+            let committed = std::time::Instant::now();
+            let (sequence, woken) = waiter.join().unwrap();
+            assert_eq!(sequence, round + 1);
+            woken.saturating_duration_since(committed)
+        });
+        waits.min().unwrap()
+    });
+    // The quickest: a machine that is busy may let any single thread wait for longer.
+    assert!(soonest < Duration::from_millis(10), "{soonest:?}");
+    assert_eq!(log.wait_beyond(20, Duration::from_millis(1)).sequence, 20, "patience ends");
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| log.wait_beyond(20, minute));
+        log.close();
+        assert_eq!(waiter.join().unwrap().sequence, 20);
+    });
+    assert_eq!(log.wait_beyond(20, minute).sequence, 20);
 }

@@ -6,42 +6,14 @@
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::files::LogFiles;
+use super::offsets::Offsets;
 use super::segment::Segment;
-use crate::log::{LogError, Position};
-
-/// What a check of the chain read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChainReport {
-    /// What the first file follows.
-    pub begin: Position,
-    /// The last change.
-    pub end: Position,
-    /// How many files there are.
-    pub files: u64,
-    /// How many changes were read.
-    pub changes: u64,
-    /// How many bytes behind the last change belong to a write that was not finished.
-    pub torn_bytes: u64,
-}
+use crate::log::{ChainReport, LogError, Position, ReadLog as _};
 
 impl LogFiles {
-    /// Checks every file, also behind one that is damaged, that each follows the one before it, and
-    /// that the chain passes through the anchors. Faults are told in the order of the journal, those of
-    /// anchors last.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`] if the files can't be listed.
-    pub fn check(
-        &self,
-        anchors: &[Position],
-        fault: &mut dyn FnMut(LogError),
-    ) -> Result<ChainReport, LogError> {
-        self.check_with(anchors, None, fault)
-    }
-
     /// Checks the journal in `folder`, which nobody writes to, without opening it for writing.
     ///
     /// # Errors
@@ -53,23 +25,24 @@ impl LogFiles {
         fault: &mut dyn FnMut(LogError),
     ) -> Result<ChainReport, LogError> {
         let last = Self::last_segment(folder)?;
-        let (end, torn_bytes, broken) = match last.tail() {
+        let offsets = Arc::<Offsets>::default();
+        let (end, torn_bytes, broken) = match last.tail(&offsets) {
             Ok(tail) => (tail.last, tail.torn_bytes, None),
             // Where it ends can't be told: it ends for us where its last file begins.
             Err(error) => (last.before(), 0, Some(error)),
         };
-        let history = Self::new(folder, last.identity, end);
-        let checked = history.check_with(anchors, broken, fault)?;
+        let files = Self::new(folder, last.identity, end, offsets);
+        let checked = files.verify_files(anchors, broken, fault)?;
         Ok(ChainReport { torn_bytes, ..checked })
     }
 
-    fn check_with(
+    pub(super) fn verify_files(
         &self,
         anchors: &[Position],
         broken: Option<LogError>,
         fault: &mut dyn FnMut(LogError),
     ) -> Result<ChainReport, LogError> {
-        let end = self.end();
+        let end = self.head();
         let mut segments = Segment::list(&self.folder)?;
         segments.retain(|segment| segment.first <= end.sequence.max(1));
         let begin = segments.first().map_or(end, Segment::before);
@@ -235,7 +208,7 @@ mod tests {
         fn next(at: Position, entry: &LogEntry) -> (Vec<u8>, Hash) {
             let mut bytes = Vec::new();
             let sequence = at.sequence + 1;
-            let hash = frame::encode(sequence, sequence, at.hash, entry, &mut bytes);
+            let hash = frame::encode(sequence, sequence, at.hash, entry, &mut bytes).unwrap();
             (bytes, hash)
         }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::event::{Actor, Details, Event, Head, Verb};
-use crate::log::local::{LocalLog, LogFiles};
-use crate::log::{LogEntry, Write};
+use crate::log::local::LocalLog;
+use crate::log::{Append, Log as _, LogEntry, ReadLog as _, Write};
 use crate::store::{Read, StoreError};
 
 type Keys = BTreeMap<Vec<u8>, Bytes>;
@@ -18,7 +18,7 @@ type Keys = BTreeMap<Vec<u8>, Bytes>;
 /// State in memory, with a journal, that changes while it is scanned.
 struct Moving {
     keys: Mutex<Keys>,
-    journal: Mutex<LocalLog>,
+    log: LocalLog,
     /// What is changed before the scan comes to a key.
     script: Vec<(&'static str, Vec<Write>)>,
 }
@@ -36,12 +36,10 @@ impl Moving {
         let event = Event { kind: "user".to_owned(), verb: Verb::Created, subject: String::new() };
         let (time, details) = (Timestamp::UNIX_EPOCH, Details::default());
         let head = Head { time, actor: Actor::System, event, details };
-        self.journal.lock().unwrap().append(&[LogEntry { head, writes: writes.to_vec() }]).unwrap();
+        let entry = LogEntry { head, writes: writes.to_vec() };
+        let appended = self.log.append(vec![entry], self.log.head()).unwrap();
+        assert!(matches!(appended, Append::Done(_)));
         carry_out(&mut self.keys.lock().unwrap(), writes.to_vec());
-    }
-
-    fn history(&self) -> LogFiles {
-        self.journal.lock().unwrap().history()
     }
 }
 
@@ -85,7 +83,7 @@ impl Read for Moving {
 
 fn state(folder: &tempfile::TempDir, script: Vec<(&'static str, Vec<Write>)>) -> Moving {
     let journal = LocalLog::open(&folder.path().join("journal"), [7; 16], &[]).unwrap();
-    let state = Moving { keys: Mutex::default(), journal: Mutex::new(journal), script };
+    let state = Moving { keys: Mutex::default(), log: journal, script };
     for key in ["a", "b", "c", "d", "e"] {
         state.change(&[put(key, "old")]);
     }
@@ -94,8 +92,8 @@ fn state(folder: &tempfile::TempDir, script: Vec<(&'static str, Vec<Write>)>) ->
 
 fn taken(state: &Moving, folder: &tempfile::TempDir) -> PathBuf {
     let path = folder.path().join("s.snapshot");
-    let (history, now) = (state.history(), Timestamp::UNIX_EPOCH);
-    take(state, &history, history.end().sequence, now, &path).unwrap();
+    let now = Timestamp::UNIX_EPOCH;
+    take(state, &state.log, state.log.head().sequence, now, &path).unwrap();
     path
 }
 
@@ -121,7 +119,7 @@ fn a_snapshot_holds_the_state_of_one_change_whatever_happens_meanwhile() {
     let path = taken(&state, &folder);
     assert_eq!(keys(&path), *state.keys.lock().unwrap());
     let snapshot = outline(&path).unwrap();
-    assert_eq!(snapshot.position, state.history().end());
+    assert_eq!(snapshot.position, state.log.head());
     assert_eq!(snapshot.position.sequence, 8);
     assert_eq!((snapshot.identity, snapshot.taken), ([7; 16], Timestamp::UNIX_EPOCH));
     let whole = load(&path, |_| Ok(())).unwrap();
@@ -159,8 +157,7 @@ fn a_damaged_record_is_not_taken_over() {
     let state = state(&folder, Vec::new());
     state.change(&[put("r\u{1}0123456789abcdef", "no record")]);
     let path = folder.path().join("s.snapshot");
-    let history = state.history();
-    let error = take(&state, &history, 0, Timestamp::UNIX_EPOCH, &path).unwrap_err();
+    let error = take(&state, &state.log, 0, Timestamp::UNIX_EPOCH, &path).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(!path.exists());
 }

@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{BEGIN, END, MAGIC, WRITES};
-use crate::log::local::LogFiles;
-use crate::log::{Frame, Position, encode_write};
+use crate::log::{Position, ReadLog, encode_write, try_read};
 use crate::store::{Read, StoreError, keys, record};
 
 /// How many bytes of keys and values make a block.
@@ -29,13 +28,13 @@ const TELL: u64 = 1_000_000;
 /// [`StoreError`], also for a damaged record; what was written so far is removed.
 pub(in crate::store) fn take(
     state: &dyn Read,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     applied: u64,
     taken: Timestamp,
     path: &Path,
 ) -> Result<Position, StoreError> {
     let outcome = Writer::create(path).map_err(StoreError::file("create", path));
-    let outcome = outcome.and_then(|writer| fill(writer, state, history, applied, taken, path));
+    let outcome = outcome.and_then(|writer| fill(writer, state, log, applied, taken, path));
     if outcome.is_err() {
         // The error says more than a failure to tidy up would.
         let _ = fs::remove_file(path);
@@ -46,13 +45,13 @@ pub(in crate::store) fn take(
 fn fill(
     mut writer: Writer,
     state: &dyn Read,
-    history: &LogFiles,
+    log: &dyn ReadLog,
     applied: u64,
     taken: Timestamp,
     path: &Path,
 ) -> Result<Position, StoreError> {
     let failed = || StoreError::file("write", path);
-    let identity = history.identity();
+    let identity = log.identity();
     let taken = taken.as_millisecond().to_le_bytes();
     writer.block(&[&[BEGIN], &identity[..], &taken].concat()).map_err(failed())?;
     let mut outcome = Ok(());
@@ -65,13 +64,14 @@ fn fill(
     })?;
     outcome?;
     // Everything that was met above is on disk in the journal by now.
-    let mut reached = history.end();
-    history.follow::<StoreError>(applied, |frame: Frame| {
-        reached = Position { sequence: frame.sequence, hash: frame.hash };
+    let mut reached = log.head();
+    try_read::<StoreError>(log, applied, |frame| {
+        reached = frame.position();
         let mut writes = frame.writes.iter();
         writes
             .try_for_each(|write| writer.write(&write.key, write.value.as_deref()))
-            .map_err(failed())
+            .map_err(failed())?;
+        Ok(ControlFlow::Continue(()))
     })?;
     writer.finish(reached).map_err(failed())?;
     Ok(reached)

@@ -1,0 +1,169 @@
+//! The commit loop: runs queued commands as groups, and makes each group durable before it is answered.
+//!
+//! A group is run against the state at some position of the log and appended behind that position. If
+//! another writer of the log was faster, nothing of the group has happened: the state follows the log, and
+//! the whole group is run again. So a command never relies on anything that is no longer true, and needs no
+//! preconditions of its own.
+
+use std::sync::Arc;
+
+use super::{GROUP_BYTES, QueuedJob, Writer, size};
+use crate::directory::DirectoryCore;
+use crate::directory::error::DirectoryError;
+use crate::log::{Append, Frame, LogEntry, LogError};
+use crate::store::overlay::Overlay;
+use crate::store::{StoreError, follow};
+use crate::text::causes;
+
+/// How often a group is run because another writer was faster.
+const ATTEMPTS: usize = 64;
+
+impl Writer {
+    /// Runs, commits and answers commands in order.
+    pub(super) fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
+        let mut attempts = 0;
+        while !jobs.is_empty() {
+            let (ran, entries) = self.run_group(&mut jobs);
+            match self.append(entries) {
+                Ok(true) => {
+                    self.shared.brakes.commit();
+                    for job in jobs.drain(..ran) {
+                        job.answer(&self.shared);
+                    }
+                    attempts = 0;
+                }
+                Ok(false) => {
+                    self.shared.brakes.roll_back();
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        tracing::warn!(
+                            commands = ran,
+                            attempts,
+                            "other writers of the log were faster each time: commands are answered with busy"
+                        );
+                        jobs.drain(..ran).for_each(|job| job.fail(DirectoryError::Busy));
+                        attempts = 0;
+                    }
+                }
+                // One command wants something that the log does not take; the others do not.
+                Err(StoreError::Log(LogError::Refused(reason))) => {
+                    self.shared.brakes.roll_back();
+                    if ran == 1 {
+                        tracing::error!(
+                            reason,
+                            "the log does not take a change; nothing was written"
+                        );
+                        let refused = || StoreError::Log(LogError::Refused(reason)).into();
+                        jobs.drain(..ran).for_each(|job| job.fail(refused()));
+                    } else {
+                        let group: Vec<_> = jobs.drain(..ran).collect();
+                        group.into_iter().for_each(|job| self.commit(vec![job]));
+                    }
+                }
+                Err(error) => {
+                    self.shared.brakes.roll_back();
+                    report(&error);
+                    for job in jobs {
+                        job.fail(DirectoryError::Storage(for_client(&error)));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs as many commands as make a group, each against the state with all earlier ones in place;
+    /// returns how many, and what they want appended.
+    fn run_group(&self, jobs: &mut [Box<dyn QueuedJob>]) -> (usize, Vec<LogEntry>) {
+        let mut pending = Overlay::new(self.shared.store.as_ref());
+        let mut entries = Vec::new();
+        let (mut ran, mut bytes) = (0, 0);
+        for job in jobs {
+            for entry in job.run(&pending, &self.shared, &self.settings) {
+                bytes += size(&entry.writes);
+                pending.absorb(&entry.writes);
+                entries.push(entry);
+            }
+            ran += 1;
+            if bytes > GROUP_BYTES {
+                break;
+            }
+        }
+        (ran, entries)
+    }
+
+    /// Makes a group durable that was run against the present state, and applies it; returns whether that
+    /// was done. If not, another writer was faster, and the state has followed it. A group without entries
+    /// is as good as committed if the state it was run against still is the newest.
+    fn append(&self, entries: Vec<LogEntry>) -> Result<bool, StoreError> {
+        let DirectoryCore { log, store, .. } = &*self.shared;
+        let expected = store.applied();
+        if entries.is_empty() {
+            // The state can't follow after an error; what is answered from it is still what was committed.
+            if log.head() == expected || store.is_stopped() {
+                return Ok(true);
+            }
+        } else {
+            store.check_writable()?;
+            let size = entries.len() as u64;
+            if let Append::Done(frames) = log.append(entries, expected)? {
+                self.shared.counted.groups.observe(size);
+                self.shared.observe(&frames)?;
+                return Ok(true);
+            }
+        }
+        self.shared.follow()?;
+        Ok(false)
+    }
+}
+
+impl DirectoryCore {
+    /// Takes over committed frames, whoever appended them: applies them to the state, then to every cache.
+    fn observe(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
+        self.store.apply(frames)?;
+        for frame in frames {
+            self.tokens.observe(frame);
+        }
+        Ok(())
+    }
+
+    /// Takes over what other writers have appended to the log.
+    fn follow(&self) -> Result<(), StoreError> {
+        follow::read_on(self.log.as_ref(), self.store.as_ref(), &mut |frames| {
+            self.observe(frames)?;
+            frames.iter().for_each(|frame| self.brakes.observe_other(frame));
+            Ok(())
+        })
+    }
+}
+
+/// The error for those who wait for a change that could not be committed.
+fn for_client(error: &StoreError) -> StoreError {
+    match *error {
+        StoreError::Full { left_mib, needed_mib } => StoreError::Full { left_mib, needed_mib },
+        _ => StoreError::Stopped,
+    }
+}
+
+fn report(error: &StoreError) {
+    // The store itself logs when there is too little disk space.
+    if matches!(
+        error,
+        StoreError::Stopped
+            | StoreError::Full { .. }
+            | StoreError::ReadOnly
+            | StoreError::Log(LogError::Stopped)
+    ) {
+        return;
+    }
+    let reading = match error {
+        StoreError::Log(_) => "goes on",
+        _ => {
+            "goes on as far as the state is held in memory: half of the change may be in the database"
+        }
+    };
+    tracing::error!(
+        %error, cause = causes(error), reading,
+        "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
+    );
+}

@@ -1,0 +1,75 @@
+//! Reads the frames of a file one after the other, without holding the whole file in memory.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use super::segment::Segment;
+use crate::log::LogError;
+use crate::log::frame::{self, Frame};
+
+/// How many bytes are read from the file at once, at least.
+const CHUNK: usize = 256 * 1024;
+
+/// A place in a file, and the bytes that were read ahead of it.
+pub(super) struct FrameReader {
+    file: File,
+    /// Where in the file the buffer begins.
+    begin: u64,
+    buffer: Vec<u8>,
+    /// How much of the buffer is behind the place.
+    used: usize,
+}
+
+impl FrameReader {
+    /// Begins at a byte of a file.
+    pub(super) fn open(segment: &Segment, at: u64) -> Result<Self, LogError> {
+        let file = File::open(&segment.path).map_err(LogError::io("open", &segment.path))?;
+        Ok(Self { file, begin: at, buffer: Vec::new(), used: 0 })
+    }
+
+    /// At which byte of the file the next frame begins.
+    pub(super) fn at(&self) -> u64 {
+        self.begin + self.used as u64
+    }
+
+    /// The next frame, or a clause that says why there is none.
+    pub(super) fn next(
+        &mut self,
+        segment: &Segment,
+    ) -> Result<Result<Frame, &'static str>, LogError> {
+        let failed = || LogError::io("read", &segment.path);
+        self.fill(frame::PREFIX_BYTES).map_err(failed())?;
+        if let Some(size) = frame::size(self.rest()) {
+            self.fill(size).map_err(failed())?;
+        }
+        Ok(frame::decode(self.rest()).map(|(frame, size)| {
+            self.used += size;
+            frame
+        }))
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.used..).unwrap_or_default()
+    }
+
+    /// Reads on until so many bytes are ahead of the place, or the file ends.
+    fn fill(&mut self, wanted: usize) -> std::io::Result<()> {
+        if self.rest().len() >= wanted {
+            return Ok(());
+        }
+        self.buffer.drain(..self.used);
+        self.begin += self.used as u64;
+        self.used = 0;
+        while self.buffer.len() < wanted {
+            let have = self.buffer.len();
+            self.buffer.resize(have + CHUNK.max(wanted - have), 0);
+            let into = self.buffer.get_mut(have..).unwrap_or_default();
+            let read = self.file.read_at(into, self.begin + have as u64)?;
+            self.buffer.truncate(have + read);
+            if read == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
