@@ -6,15 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::SOCKET;
-use crate::operator::audit::AuditQuery;
 use crate::operator::{OperatorReply, OperatorRequest};
 
 /// How long a server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may take for what reads all that there is.
+/// How long it may take to answer a request that reads everything.
 const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Asks the server that runs on a data folder; `None` if none does.
+/// Sends a request to the server that runs on a data folder; `None` if none does.
 ///
 /// # Errors
 ///
@@ -32,14 +31,11 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
             };
         }
     };
-    let patience = match request {
-        OperatorRequest::Snapshot
-        | OperatorRequest::Verify
-        | OperatorRequest::Undo { .. }
-        | OperatorRequest::Audit(AuditQuery::Verify { .. }) => LONG_ANSWER_TIMEOUT,
-        _ => ANSWER_TIMEOUT,
+    let timeout = match request.reads_everything() {
+        true => LONG_ANSWER_TIMEOUT,
+        false => ANSWER_TIMEOUT,
     };
-    stream.set_read_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(timeout))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

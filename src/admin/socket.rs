@@ -98,7 +98,7 @@ async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -
                 // The writer is waited for, and a file is read: not on a thread that serves clients.
                 tokio::task::spawn_blocking(move || {
                     let actor = actor::over_socket(uid);
-                    execute(&context.directory, &context.site, actor, request)
+                    execute(&context, actor, request)
                 })
                 .await
                 .map_err(io::Error::other)?

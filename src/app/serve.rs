@@ -73,7 +73,7 @@ impl Host {
 pub fn serve(
     host: Host,
     serving: Serving,
-    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
+    ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
     let Host { runtime, hangup } = host;
     runtime.block_on(run(serving, hangup, ready))?;
@@ -87,7 +87,7 @@ pub fn serve(
 async fn run(
     serving: Serving,
     hangup: Signal,
-    ready: impl FnOnce(&Config, &Directory, Option<&Certificate>) -> Result<()>,
+    ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
     let Serving { config, directory, certificate, socket, levels } = serving;
     let directory = Arc::new(directory);
@@ -114,7 +114,7 @@ async fn run(
         certificate.tell("the certificate is shown");
     }
     // Only now, when nothing can keep us from serving: a token that is made is shown.
-    tokio::task::block_in_place(|| ready(&config, &directory, certificate.as_ref()))?;
+    tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
     warn_of_missing_tokens(&config, &directory);
     supervisor::ready(&format!("serving on {address}"));
 

@@ -1,25 +1,25 @@
 //! The command line's way to the operator API: through the running server, or on the data folder itself.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 
 use crate::admin::client;
 use crate::app;
 use crate::config::Config;
-use crate::directory::Directory;
-use crate::operator::{OperatorReply, OperatorRequest, actor, execute};
+use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, actor, execute};
 
 /// Sends requests to the running server; without one, executes them on the data folder.
 pub(super) struct OperatorClient<'a> {
     config: &'a Config,
-    /// The directory, once it was opened here.
+    /// The data folder, once this process has opened it.
     opened: Option<Opened>,
 }
 
-/// A directory that this process has opened.
+/// A data folder that this process has opened.
 struct Opened {
-    directory: Directory,
+    context: OperatorContext,
     is_read_only: bool,
 }
 
@@ -46,22 +46,25 @@ impl<'a> OperatorClient<'a> {
         {
             return Ok(reply);
         }
-        let site = app::site_info(self.config);
-        let directory = self.open(request.is_read_only())?;
-        Ok(execute(directory, &site, actor::offline(), request))
+        let context = self.open(request.is_read_only())?;
+        Ok(execute(context, actor::offline(), request))
     }
 
-    /// The directory, opened here: for reading, unless something is to be changed.
-    fn open(&mut self, is_read_only: bool) -> Result<&Directory> {
+    /// The data folder, opened for reading, unless something is to be changed.
+    fn open(&mut self, is_read_only: bool) -> Result<&OperatorContext> {
         let opened = match self.opened.take() {
             Some(opened) if is_read_only || !opened.is_read_only => opened,
-            _ if is_read_only => {
-                let directory = app::open_directory_read_only(self.config)?;
-                Opened { directory, is_read_only }
+            _ => {
+                let directory = match is_read_only {
+                    true => app::open_directory_read_only(self.config)?,
+                    false => app::open_directory(self.config, 0)?,
+                };
+                let site = app::site_info(self.config);
+                let context = OperatorContext { directory: Arc::new(directory), site };
+                Opened { context, is_read_only }
             }
-            _ => Opened { directory: app::open_directory(self.config, 0)?, is_read_only },
         };
-        Ok(&self.opened.insert(opened).directory)
+        Ok(&self.opened.insert(opened).context)
     }
 
     /// Sends a request to the running server; `None` if none runs.

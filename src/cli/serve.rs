@@ -7,10 +7,10 @@ use super::output;
 use crate::app::{self, Certificate, Host, Patience, Serving};
 use crate::config::Config;
 use crate::connection::setup::curl;
-use crate::directory::{Directory, UnknownAccess};
+use crate::directory::UnknownAccess;
 use crate::event::Actor;
 use crate::logging;
-use crate::operator::{OperatorReply, OperatorRequest, execute};
+use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
 
 /// How long a token of the first boot is valid.
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
@@ -42,8 +42,8 @@ impl Serve {
         let certificate = app::certificate(config, None)?;
         drop(patience);
         let serving = Serving { config: config.clone(), directory, certificate, socket, levels };
-        app::serve(host, serving, |config, directory, certificate| match self.first_boot {
-            true => welcome(config, directory, certificate),
+        app::serve(host, serving, |config, context, certificate| match self.first_boot {
+            true => welcome(config, context, certificate),
             false => Ok(()),
         })
     }
@@ -52,7 +52,7 @@ impl Serve {
 /// Prints what an operator pastes into the identity provider.
 fn welcome(
     config: &Config,
-    directory: &Directory,
+    context: &OperatorContext,
     certificate: Option<&Certificate>,
 ) -> Result<()> {
     let endpoint = app::endpoint(config);
@@ -62,10 +62,9 @@ fn welcome(
         output::line(&format!("Certificate  {}", path.display()))?;
         output::line(&format!("Fingerprint  SHA-256 {}", certificate.fingerprint()?))?;
     }
-    let site = app::site_info(config);
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
-        if let Some(token) = directory.valid_tokens(name).pop() {
+        if let Some(token) = context.directory.valid_tokens(name).pop() {
             output::line(&format!(
                 "Token        {} of {}, shown when it was made; `scimd token reset --connection {name}` makes another",
                 token.id,
@@ -77,7 +76,7 @@ fn welcome(
             connection: name.clone(),
             valid_for: Some(TOKEN_VALIDITY),
         };
-        let secret = match execute(directory, &site, Actor::System, request) {
+        let secret = match execute(context, Actor::System, request) {
             OperatorReply::Generated { secret, .. } => secret,
             OperatorReply::Failed(reason) => {
                 bail!("can't make a token for connection {name}: {reason}")

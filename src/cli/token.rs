@@ -11,7 +11,8 @@ use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::app;
 use crate::config::{Config, duration};
-use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
+use crate::operator::token::TokenInfo;
+use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {

@@ -1,23 +1,23 @@
-//! What operators are told of brakes.
+//! The brakes of connections, as operators see and use them.
 
 use serde::{Deserialize, Serialize};
 
-use super::{OperatorReply, failed};
-use crate::directory::{BrakeStatus, Directory, Hold, HoldBrake, ReleaseBrake};
+use super::OperatorReply;
+use crate::directory::{BrakeStatus, Directory, DirectoryError, Hold, HoldBrake, ReleaseBrake};
 use crate::event::Actor;
 
-/// How the brake of a connection stands.
+/// The state of the brake of a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BrakeInfo {
     /// The connection.
     pub connection: String,
-    /// What happens when it takes too much; `None` if the configuration does not know it.
+    /// What happens when the connection exceeds its limit; `None` if the configuration lacks it.
     pub action: Option<String>,
-    /// From how many accounts it has taken something, within the window.
+    /// The number of accounts that the connection has taken something from, within the window.
     pub counted: u64,
-    /// How often it took too much since the start.
+    /// How often the connection exceeded its limit since the start.
     pub alarms: u64,
-    /// Why its changes are held, if they are.
+    /// Since when and why its changes are held, if they are.
     pub hold: Option<Hold>,
 }
 
@@ -29,28 +29,24 @@ impl From<BrakeStatus> for BrakeInfo {
     }
 }
 
-pub(super) fn show(directory: &Directory) -> OperatorReply {
-    match directory.brakes() {
-        Ok(brakes) => OperatorReply::Brakes(brakes.into_iter().map(BrakeInfo::from).collect()),
-        Err(error) => failed(error),
-    }
+pub(super) fn show(directory: &Directory) -> Result<OperatorReply, DirectoryError> {
+    Ok(OperatorReply::Brakes(directory.brakes()?.into_iter().map(BrakeInfo::from).collect()))
 }
 
-pub(super) fn hold(directory: &Directory, actor: Actor, connection: String) -> OperatorReply {
-    let command = HoldBrake { connection: connection.clone() };
-    match directory.submit(actor, command).wait() {
-        Ok(hold) => OperatorReply::BrakeHeld { connection, hold },
-        Err(error) => failed(error),
-    }
+pub(super) fn hold(
+    directory: &Directory,
+    actor: Actor,
+    connection: String,
+) -> Result<OperatorReply, DirectoryError> {
+    let hold = directory.submit(actor, HoldBrake { connection: connection.clone() }).wait()?;
+    Ok(OperatorReply::BrakeHeld { connection, hold })
 }
 
 pub(super) fn release(
     directory: &Directory,
     actor: Actor,
     connection: Option<String>,
-) -> OperatorReply {
-    match directory.submit(actor, ReleaseBrake { connection }).wait() {
-        Ok((connection, hold)) => OperatorReply::BrakeReleased { connection, hold },
-        Err(error) => failed(error),
-    }
+) -> Result<OperatorReply, DirectoryError> {
+    let (connection, hold) = directory.submit(actor, ReleaseBrake { connection }).wait()?;
+    Ok(OperatorReply::BrakeReleased { connection, hold })
 }

@@ -1,11 +1,11 @@
-//! What operators read: resources as they are served, in parts of bounded size.
+//! Users, groups and memberships, as operators read them: in parts of bounded size.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{OperatorReply, failed};
+use super::OperatorReply;
 use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, ShownResource};
 use crate::scim::projection::Projection;
@@ -16,11 +16,11 @@ use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::{group, user};
 use crate::store::StoreError;
 
-/// How many resources one reply holds.
+/// The number of resources in one reply.
 const RESOURCES: usize = 100;
-/// How many, if their access is told of.
+/// The number of resources in one reply if it has their effective access.
 const RESOURCES_WITH_ACCESS: usize = 10;
-/// How many members one reply holds.
+/// The number of members in one reply.
 const MEMBERS: usize = 1_000;
 
 /// A kind of resource that operators read.
@@ -34,7 +34,7 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
-    /// The word for one of them.
+    /// The word for one resource of the kind, in messages and commands.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -42,7 +42,7 @@ impl ResourceKind {
         }
     }
 
-    /// The attribute that names one of them.
+    /// The attribute by which operators name a resource of the kind.
     fn name(self) -> &'static str {
         match self {
             Self::User => user::USER_NAME,
@@ -60,103 +60,93 @@ impl ResourceKind {
     }
 }
 
-/// A resource that is told of.
+/// A resource, as operators see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResourceView {
-    /// The resource, as it is served.
+    /// The resource, as SCIM serves it.
     pub resource: Map<String, Value>,
     /// The connection that manages it, if it is known.
     pub connection: Option<String>,
-    /// What its access comes to, if somebody asked.
+    /// Its effective access, if that was requested.
     pub access: Option<Vec<AccessPiece>>,
 }
 
-/// A piece of an account's access.
+/// A piece of an account's effective access.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AccessPiece {
     /// The entitlement.
     pub value: String,
-    /// The same, for people.
+    /// The entitlement in words.
     pub meaning: String,
-    /// Where it comes from.
+    /// What the entitlement comes from: grants, roles, the account itself.
     pub sources: Vec<String>,
 }
 
-/// A page of resources, in the order of their creation, without what is not in their records.
+/// A page of resources in the order of their creation, without their members and groups.
 pub(super) fn list(
     directory: &Directory,
     base_url: &str,
     kind: ResourceKind,
     cursor: String,
     access: bool,
-) -> OperatorReply {
-    let page = kind.resource_type(directory).and_then(|resource_type| {
-        let search = Search {
-            targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
-            page: PageRequest {
-                start: Start::Cursor(cursor),
-                count: if access { RESOURCES_WITH_ACCESS } else { RESOURCES },
-            },
-            fingerprint: format!("list {}", kind.as_str()),
-        };
-        let tied: Vec<&str> = resource_type.tied().map(|tied| tied.name.as_str()).collect();
-        let projection = Projection::parse(&resource_type, None, Some(&tied.join(",")))?;
-        let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
-        let page = directory.query(&search, &|_, name| wanted(name))?;
-        let resources = page
-            .resources
-            .iter()
-            .map(|(resource_type, shown)| show(base_url, resource_type, shown, &projection))
-            .collect::<Result<_, _>>()?;
-        Ok((resources, page.next_cursor))
-    });
-    match page {
-        Ok((resources, next)) => OperatorReply::Resources { resources, next },
-        Err(error) => failed(error),
-    }
+) -> Result<OperatorReply, DirectoryError> {
+    let resource_type = kind.resource_type(directory)?;
+    let search = Search {
+        targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
+        page: PageRequest {
+            start: Start::Cursor(cursor),
+            count: if access { RESOURCES_WITH_ACCESS } else { RESOURCES },
+        },
+        fingerprint: format!("list {}", kind.as_str()),
+    };
+    let relations: Vec<&str> = resource_type.tied().map(|one| one.name.as_str()).collect();
+    let projection = Projection::parse(&resource_type, None, Some(&relations.join(",")))?;
+    let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
+    let page = directory.query(&search, &|_, name| wanted(name))?;
+    let resources = page
+        .resources
+        .iter()
+        .map(|(resource_type, stored)| view(base_url, resource_type, stored, &projection))
+        .collect::<Result<_, _>>()?;
+    Ok(OperatorReply::Resources { resources, next: page.next_cursor })
 }
 
-/// One resource, with all but its members.
-pub(super) fn retrieve(
+/// One resource with everything but its members.
+pub(super) fn show(
     directory: &Directory,
     base_url: &str,
     kind: ResourceKind,
     name: &str,
     access: bool,
-) -> OperatorReply {
-    let resource = kind.resource_type(directory).and_then(|resource_type| {
-        let members = resource_type.members().map(|members| members.name.as_str());
-        let projection = Projection::parse(&resource_type, None, members)?;
-        let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
-        let shown = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
-        show(base_url, &resource_type, &shown, &projection)
-    });
-    resource.map_or_else(failed, OperatorReply::Resource)
+) -> Result<OperatorReply, DirectoryError> {
+    let resource_type = kind.resource_type(directory)?;
+    let members = resource_type.members().map(|members| members.name.as_str());
+    let projection = Projection::parse(&resource_type, None, members)?;
+    let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
+    let stored = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
+    Ok(OperatorReply::Resource(view(base_url, &resource_type, &stored, &projection)?))
 }
 
-/// A part of a group's members: those behind one, or the first.
+/// A part of the members of a group: those after the member with the id `after`, or the first ones. A
+/// group that does not exist has none.
 pub(super) fn members(
     directory: &Directory,
     base_url: &str,
     group: &str,
     after: Option<&str>,
-) -> OperatorReply {
+) -> Result<OperatorReply, DirectoryError> {
     let Some(group) = ResourceId::parse(group) else {
-        return OperatorReply::Members { members: Vec::new(), next: None };
+        return Ok(OperatorReply::Members { members: Vec::new(), next: None });
     };
-    match directory.members(group, after.and_then(ResourceId::parse), MEMBERS) {
-        Ok(members) => {
-            let last = members.last().filter(|_| members.len() == MEMBERS);
-            OperatorReply::Members {
-                next: last.map(|last| last.id.to_string()),
-                members: members.iter().map(|member| json!(member.served(base_url))).collect(),
-            }
-        }
-        Err(error) => failed(error),
-    }
+    let members = directory.members(group, after.and_then(ResourceId::parse), MEMBERS)?;
+    let last = members.last().filter(|_| members.len() == MEMBERS);
+    Ok(OperatorReply::Members {
+        next: last.map(|last| last.id.to_string()),
+        members: members.iter().map(|member| json!(member.served(base_url))).collect(),
+    })
 }
 
-fn show(
+fn view(
     base_url: &str,
     resource_type: &ResourceType,
     shown: &ShownResource,

@@ -1,0 +1,132 @@
+//! What operators can ask for.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::audit::AuditQuery;
+use super::resource::ResourceKind;
+
+/// A request of an operator. Times are in UTC, names are those of the configuration and the directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorRequest {
+    /// Generate a token. Changes; needs a connection of the configuration.
+    GenerateToken {
+        /// The connection that the token speaks for.
+        connection: String,
+        /// How long the token is valid; `None` for ever.
+        valid_for: Option<Duration>,
+    },
+    /// Generate a token and give the other tokens of its connection an end. Changes; needs a connection of
+    /// the configuration.
+    ResetTokens {
+        /// The connection whose tokens are replaced.
+        connection: String,
+        /// How long the new token is valid; `None` for ever.
+        valid_for: Option<Duration>,
+        /// How long the other tokens stay valid.
+        overlap: Duration,
+    },
+    /// List all tokens. Reads.
+    ListTokens,
+    /// Revoke a token at once. Changes; needs its id.
+    RevokeToken {
+        /// The id of the token.
+        id: String,
+    },
+    /// List the resources of a kind, one page. Reads.
+    ListResources {
+        /// The kind of the resources.
+        kind: ResourceKind,
+        /// The start of the page, from an earlier reply; empty for the first page.
+        cursor: String,
+        /// Whether to compute the effective access of each.
+        access: bool,
+    },
+    /// Show one resource without its members. Reads; needs its id or name.
+    ShowResource {
+        /// The kind of the resource.
+        kind: ResourceKind,
+        /// Its id, or its `userName` or `displayName` in any letter case.
+        name: String,
+        /// Whether to compute its effective access.
+        access: bool,
+    },
+    /// List the members of a group, one part. Reads; needs the id of the group.
+    ListMembers {
+        /// The id of the group.
+        group: String,
+        /// The id of the last member of the part before, from an earlier reply.
+        after: Option<String>,
+    },
+    /// Take a snapshot of the whole state, for a backup. Writes a file, and changes no state.
+    Snapshot,
+    /// Check the log, the snapshots and the whole state. Reads.
+    Verify,
+    /// Have the database compacted at the next start. Writes a mark, and changes no state.
+    Compact,
+    /// Show the state of the brakes of all connections. Reads.
+    ShowBrakes,
+    /// Hold the changes of a connection. Changes; needs a connection of the configuration.
+    HoldBrake {
+        /// The connection to hold.
+        connection: String,
+    },
+    /// Release the changes of a connection. Changes; needs a connection that is held.
+    ReleaseBrake {
+        /// The connection to release; `None` for the only one that is held.
+        connection: Option<String>,
+    },
+    /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
+    /// or snapshots that reach back to `since`.
+    Undo {
+        /// The moment to go back to.
+        since: Timestamp,
+        /// Undo only what this connection, and no other actor, has changed.
+        connection: Option<String>,
+        /// Whether to leave out access that the catalogue no longer has, rather than to fail.
+        drop_unknown_access: bool,
+        /// Whether to report what would be done, and to do nothing.
+        dry_run: bool,
+    },
+    /// Query the audit trail. Reads.
+    Audit(AuditQuery),
+}
+
+impl OperatorRequest {
+    /// Whether the request only reads. Without a running server, the data folder is then opened for
+    /// reading, and nothing on disk is created or altered.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::ListTokens
+            | Self::ListResources { .. }
+            | Self::ShowResource { .. }
+            | Self::ListMembers { .. }
+            | Self::Verify
+            | Self::ShowBrakes
+            | Self::Undo { dry_run: true, .. }
+            | Self::Audit(_) => true,
+            Self::GenerateToken { .. }
+            | Self::ResetTokens { .. }
+            | Self::RevokeToken { .. }
+            | Self::Snapshot
+            | Self::Compact
+            | Self::HoldBrake { .. }
+            | Self::ReleaseBrake { .. }
+            | Self::Undo { dry_run: false, .. } => false,
+        }
+    }
+
+    /// Whether the request may read all of the log or the state, which can take hours.
+    pub fn reads_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::Snapshot
+                | Self::Verify
+                | Self::Undo { .. }
+                | Self::Audit(AuditQuery::Verify { .. })
+        )
+    }
+}
