@@ -7,9 +7,11 @@
 mod access;
 mod audit;
 mod brake;
+mod core;
 mod error;
 mod maintenance;
 mod membership;
+mod migration;
 mod query;
 mod resource;
 mod rules;
@@ -23,10 +25,8 @@ mod undo;
 mod verify;
 mod writer;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
-use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
@@ -53,6 +53,7 @@ pub use token::table::InvalidToken;
 pub use transaction::{Command, Transaction};
 pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
 pub use verify::verify;
+pub use writer::pending::Pending;
 
 use crate::access::{Catalogue, Effective};
 use crate::connection::token::{Token, TokenSecret};
@@ -61,12 +62,10 @@ use crate::log::Log;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::Store;
-use audit::denied::DeniedLog;
-use brake::Brakes;
-use query::cursor::Cursors;
+use core::DirectoryCore;
 use settings::DirectoryView;
-use stats::DirectoryCounters;
-use token::table::TokenTable;
+use writer::liveness::Ping;
+use writer::settings_change::SettingsChange;
 use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
 
 /// The directory, open, under one configuration: what is read through it and what is prepared for it
@@ -78,17 +77,6 @@ pub struct Directory {
     shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
     writer: Arc<WriterHandle>,
-}
-
-/// What the doors and the writer both use, whatever the settings.
-pub(crate) struct DirectoryCore {
-    log: Arc<dyn Log>,
-    store: Arc<dyn Store>,
-    tokens: TokenTable,
-    denied: DeniedLog,
-    cursors: Cursors,
-    brakes: Brakes,
-    counted: DirectoryCounters,
 }
 
 impl Directory {
@@ -128,12 +116,7 @@ impl Directory {
         store: Arc<dyn Store>,
         settings: Settings,
     ) -> Result<Self, DirectoryError> {
-        let tokens = TokenTable::load(store.as_ref())?;
-        let cursors = Cursors::new(&log.identity());
-        let (denied, brakes) = (DeniedLog::default(), Brakes::new());
-        let counted = DirectoryCounters::new();
-        let shared =
-            Arc::new(DirectoryCore { log, store, tokens, denied, cursors, brakes, counted });
+        let shared = Arc::new(DirectoryCore::load(log, store)?);
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })
@@ -168,12 +151,12 @@ impl Directory {
         let (reply, answer) = oneshot::channel();
         let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
         // Before the writer can take it.
-        self.shared.counted.waiting.add_one();
+        self.shared.counters.waiting.add_one();
         (WriterMessage::Run(Box::new(queued)), Pending(answer))
     }
 
     fn fail(&self, order: WriterMessage, error: DirectoryError) {
-        self.shared.counted.waiting.take_one();
+        self.shared.counters.waiting.take_one();
         order.fail(error);
     }
 
@@ -305,31 +288,50 @@ impl Directory {
         resource::create::new_id(self.settings.clock.now())
     }
 
-    /// Whether changes can be made.
-    pub fn is_writable(&self) -> bool {
-        self.writer.is_running() && !self.shared.store.is_stopped()
+    /// Answers once the writer reaches it, so that the writer is neither stuck nor gone. It changes
+    /// nothing, and so is answered also while the disk is full.
+    pub fn ping_writer(&self) -> Pending<()> {
+        self.submit(Actor::System, Ping)
     }
-}
 
-/// The answer to a command, when it is there: a future for the doors, or waited for in place.
-pub struct Pending<T>(oneshot::Receiver<Result<T, DirectoryError>>);
-
-impl<T> Pending<T> {
-    /// Waits in place; not for a thread that drives asynchronous tasks.
+    /// Replaces the settings; `publish` gets the directory under the new ones, on the writer's thread,
+    /// before any later change is made. Accounts still have to follow the catalogue:
+    /// [`Directory::migrate_accounts`].
     ///
     /// # Errors
     ///
-    /// What the command answered, or [`DirectoryError::Stopped`].
-    pub fn wait(self) -> Result<T, DirectoryError> {
-        self.0.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
+    /// `AccessInUse` if accounts hold access that the new catalogue does not know: then all stays as it
+    /// is, and `publish` is not called. `Storage`, `Stopped`.
+    pub fn change_settings(
+        &self,
+        settings: Settings,
+        publish: impl FnOnce(Self) + Send + 'static,
+    ) -> Result<(), DirectoryError> {
+        let (reply, answer) = oneshot::channel();
+        let next = Self {
+            shared: Arc::clone(&self.shared),
+            settings: Arc::new(settings),
+            writer: Arc::clone(&self.writer),
+        };
+        let settings = Arc::clone(&next.settings);
+        let change = SettingsChange::new(settings, move || publish(next), reply);
+        if self.writer.send(WriterMessage::ChangeSettings(Box::new(change))).is_err() {
+            return Err(DirectoryError::Stopped);
+        }
+        answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
-}
 
-impl<T> Future for Pending<T> {
-    type Output = Result<T, DirectoryError>;
+    /// The state of the brake of each configured connection, and of each one that is held.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
+        self.shared.brakes.status(self.view())
+    }
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = Pin::new(&mut self.0).poll(context);
-        answer.map(|answer| answer.unwrap_or(Err(DirectoryError::Stopped)))
+    /// Whether changes can be made.
+    pub fn is_writable(&self) -> bool {
+        self.writer.is_running() && !self.shared.store.is_stopped()
     }
 }

@@ -1,28 +1,11 @@
-//! How a directory is doing, in figures.
+//! Statistics of a directory.
 
 use crate::directory::Directory;
 use crate::directory::stored;
-use crate::metrics::{Counts, Gauge, Histogram};
+use crate::metrics::Counts;
 use crate::store::stats::StoreStats;
 
-/// Bounds of how many changes are put on disk at once.
-const GROUPS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
-
-/// What the directory counts.
-pub(crate) struct DirectoryCounters {
-    /// Commands that the writer has not taken yet.
-    pub(crate) waiting: Gauge,
-    /// How many changes each group had.
-    pub(crate) groups: Histogram,
-}
-
-impl DirectoryCounters {
-    pub(crate) fn new() -> Self {
-        Self { waiting: Gauge::default(), groups: Histogram::new(GROUPS) }
-    }
-}
-
-/// DirectoryStats of the moment.
+/// Statistics of a directory at one moment.
 #[derive(Clone, Debug)]
 pub struct DirectoryStats {
     /// Whether changes can be made.
@@ -49,8 +32,8 @@ impl Directory {
         });
         DirectoryStats {
             writable: self.is_writable(),
-            waiting: self.shared.counted.waiting.value(),
-            groups: self.shared.counted.groups.counts(),
+            waiting: self.shared.counters.waiting.value(),
+            groups: self.shared.counters.groups.counts(),
             resources: resources.collect(),
             store: state.stats(),
         }

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::access::{Names, followed};
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
-use crate::directory::{Directory, Pending, Settings};
-use crate::event::{Actor, Event, Verb};
+use crate::event::{Event, Verb};
 use crate::scim::attribute::Attribute;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
@@ -19,8 +19,6 @@ use crate::scim::schemas::user::ROLES;
 use crate::store::{Read, keys};
 use crate::text::excerpt;
 
-/// How many changes wait for the disk at once.
-const STEP: usize = 256;
 /// How many holders of what is gone are named, for each piece of access.
 const MAX_NAMED: usize = 10;
 /// How many pieces of access that are gone are named.
@@ -38,11 +36,11 @@ pub enum UnknownAccess {
 /// Accounts whose access is not as a catalogue has it.
 pub(crate) struct OutdatedAccounts {
     /// The names that it has.
-    names: Names,
+    pub(crate) names: Names,
     /// The names that all accounts were in line with before.
-    before: Arc<Names>,
+    pub(crate) before: Arc<Names>,
     /// The accounts, by type.
-    accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
+    pub(crate) accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
 }
 
 impl OutdatedAccounts {
@@ -50,74 +48,6 @@ impl OutdatedAccounts {
     pub(crate) fn either(&self) -> Option<SaveNames> {
         let names = Names::clone(&self.before).joined(&self.names);
         (names != *self.before).then_some(SaveNames { names })
-    }
-}
-
-impl Directory {
-    /// The names that accounts may hold: those of the catalogue, and former ones of accounts that have not
-    /// followed it yet.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn names_in_use(&self) -> Result<Names, DirectoryError> {
-        let kept = self.shared.store.get(keys::CATALOGUE)?;
-        let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-        Ok(kept.unwrap_or_else(|| Names::of(self.catalogue())))
-    }
-
-    /// Brings the access of all accounts in line with the catalogue, if that has changed since. Between two
-    /// steps it asks whether to go on: what is left follows at the next call.
-    ///
-    /// # Errors
-    ///
-    /// `AccessInUse`, naming what is unknown and who has it; then nothing has changed. `Storage`.
-    pub fn migrate_accounts(
-        &self,
-        unknown: UnknownAccess,
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<(), DirectoryError> {
-        let state = self.shared.store.as_ref();
-        let Some(outdated) = check(state, &self.settings, unknown)? else { return Ok(()) };
-        // Whatever happens from here on, it is known what accounts may hold.
-        if let Some(either) = outdated.either() {
-            self.submit_in_turn(Actor::System, either).wait()?;
-        }
-        let OutdatedAccounts { names, before, accounts } = outdated;
-        for (resource_type, outdated) in &accounts {
-            if !outdated.is_empty() {
-                tracing::info!(
-                    accounts = outdated.len(),
-                    "the access catalogue has changed: accounts follow"
-                );
-            }
-            for step in outdated.chunks(STEP) {
-                if !go_on() {
-                    return Ok(());
-                }
-                let pending: Vec<Pending<()>> = step
-                    .iter()
-                    .map(|id| {
-                        let (resource_type, before) =
-                            (Arc::clone(resource_type), Arc::clone(&before));
-                        self.submit_in_turn(
-                            Actor::System,
-                            MigrateAccount { resource_type, id: *id, before },
-                        )
-                    })
-                    .collect();
-                pending.into_iter().try_for_each(followed_if_there)?;
-            }
-        }
-        self.submit_in_turn(Actor::System, SaveNames { names }).wait()
-    }
-}
-
-/// An account that was deleted meanwhile need not follow.
-fn followed_if_there(pending: Pending<()>) -> Result<(), DirectoryError> {
-    match pending.wait() {
-        Err(DirectoryError::NotFound { .. }) => Ok(()),
-        outcome => outcome,
     }
 }
 
@@ -267,10 +197,10 @@ impl UnknownInUse {
 }
 
 /// Brings one account in line with the catalogue.
-struct MigrateAccount {
-    resource_type: Arc<ResourceType>,
-    id: ResourceId,
-    before: Arc<Names>,
+pub(crate) struct MigrateAccount {
+    pub(crate) resource_type: Arc<ResourceType>,
+    pub(crate) id: ResourceId,
+    pub(crate) before: Arc<Names>,
 }
 
 impl Command for MigrateAccount {
@@ -298,7 +228,7 @@ impl Command for MigrateAccount {
 
 /// Remembers the names that accounts may hold.
 pub(crate) struct SaveNames {
-    names: Names,
+    pub(crate) names: Names,
 }
 
 impl Command for SaveNames {

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::access::{GroupOfAccount, loses_grant};
-use crate::directory::Settings;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
 use crate::scim::resource::{ResourceId, pick};

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stopwatch;
 use crate::config::{BrakeAction, duration};
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::{DirectoryView, Settings};
 use crate::directory::stored;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
-use crate::directory::{Directory, Settings};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::log::Frame;
 use crate::store::{Read, StoreError, Write, keys};
@@ -72,6 +72,35 @@ impl Brakes {
 
     fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of the brake of each configured connection, and of each one that is held.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub(crate) fn status(
+        &self,
+        view: DirectoryView<'_>,
+    ) -> Result<Vec<BrakeStatus>, DirectoryError> {
+        let configured = &view.settings.brakes;
+        let mut holds = holds(view.state)?;
+        let mut names: Vec<String> = configured.keys().cloned().collect();
+        names.extend(holds.keys().filter(|name| !configured.contains_key(*name)).cloned());
+        let mut tallies = self.tallies();
+        let now = self.clock.elapsed();
+        let status = |connection: String| {
+            let brake = configured.get(&connection);
+            let (action, window) = brake.map(|brake| (brake.action, brake.window)).unzip();
+            let window = window.unwrap_or_default();
+            let (counted, alarms) = match tallies.get_mut(&connection) {
+                Some(tally) => (tally.counted(now, window), tally.alarms()),
+                None => (0, 0),
+            };
+            let hold = holds.remove(&connection);
+            BrakeStatus { connection, action, hold, counted, alarms }
+        };
+        Ok(names.into_iter().map(status).collect())
     }
 
     /// Counts what the changes of a command take from accounts, and says what becomes of them.
@@ -228,35 +257,6 @@ fn change(connection: &str, hold: Option<&Hold>) -> PendingChange {
     let writes = vec![Write { key: keys::held(connection), value }];
     let (event, details) = (event(connection, verb), Details::default());
     PendingChange { event, details, writes }
-}
-
-impl Directory {
-    /// How the brakes of the configured connections stand, and of those that are held.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
-        let shared = &self.shared;
-        let mut holds = holds(shared.store.as_ref())?;
-        let mut names: Vec<String> = self.settings.brakes.keys().cloned().collect();
-        names
-            .extend(holds.keys().filter(|name| !self.settings.brakes.contains_key(*name)).cloned());
-        let mut tallies = shared.brakes.tallies();
-        let now = shared.brakes.clock.elapsed();
-        let status = |connection: String| {
-            let brake = self.settings.brakes.get(&connection);
-            let (action, window) = brake.map(|brake| (brake.action, brake.window)).unzip();
-            let window = window.unwrap_or_default();
-            let (counted, alarms) = match tallies.get_mut(&connection) {
-                Some(tally) => (tally.counted(now, window), tally.alarms()),
-                None => (0, 0),
-            };
-            let hold = holds.remove(&connection);
-            BrakeStatus { connection, action, hold, counted, alarms }
-        };
-        Ok(names.into_iter().map(status).collect())
-    }
 }
 
 /// The connections that are held.

@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::directory::Settings;
 use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
 use crate::event::{Actor, Details, Event, Reason};
 use crate::store::overlay::Overlay;
 use crate::store::{Read, StoreError, Write};

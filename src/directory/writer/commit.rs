@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::{GROUP_BYTES, QueuedJob, Writer, size};
-use crate::directory::DirectoryCore;
+use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::log::{Append, Frame, LogEntry, LogError};
 use crate::store::overlay::Overlay;
@@ -107,7 +107,7 @@ impl Writer {
             store.check_writable()?;
             let size = entries.len() as u64;
             if let Append::Done(frames) = log.append(entries, expected)? {
-                self.shared.counted.groups.observe(size);
+                self.shared.counters.groups.observe(size);
                 self.shared.observe(&frames)?;
                 return Ok(true);
             }

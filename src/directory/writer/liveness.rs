@@ -1,19 +1,10 @@
-//! A sign of life of the writer.
+//! A command that shows that the writer is alive.
 
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::{Command, Transaction};
-use crate::directory::{Directory, Pending};
-use crate::event::Actor;
 
-impl Directory {
-    /// Answers once the writer has come to it: the writer is neither stuck nor gone. It changes nothing, so a
-    /// disk that is full is no reason for silence.
-    pub fn ping_writer(&self) -> Pending<()> {
-        self.submit(Actor::System, Ping)
-    }
-}
-
-struct Ping;
+/// Changes nothing.
+pub(crate) struct Ping;
 
 impl Command for Ping {
     type Output = ();

@@ -4,7 +4,9 @@
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
 mod commit;
+pub(crate) mod counters;
 pub(crate) mod liveness;
+pub(crate) mod pending;
 pub(crate) mod settings_change;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,11 +21,12 @@ use crate::clock::Stopwatch;
 use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::brake::{self, Judged};
+use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::directory::writer::settings_change::SettingsChange;
-use crate::directory::{DirectoryCore, Settings};
 use crate::event::{Actor, Head};
 use crate::log::{LogEntry, Write};
 use crate::scim::error::{ScimError, ScimType};
@@ -269,7 +272,7 @@ impl Writer {
         let settings_change = loop {
             match next {
                 Some(WriterMessage::Run(job)) => {
-                    self.shared.counted.waiting.take_one();
+                    self.shared.counters.waiting.take_one();
                     jobs.push(job);
                 }
                 Some(WriterMessage::ChangeSettings(settings_change)) => {

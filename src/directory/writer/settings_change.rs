@@ -1,9 +1,9 @@
-//! Settings change while the directory is open.
+//! The change of settings while the directory is open.
 //!
-//! The writer takes new settings as it takes commands, in order: what was handed in before is done under
-//! the old ones, and what was prepared under the old ones and comes later is refused with
-//! [`DirectoryError::Superseded`], so that whoever asked prepares it anew. Between the look at what accounts
-//! hold and the change nothing else happens, so that nobody can be given what is just being taken away.
+//! The writer takes new settings in the order of its queue. Commands submitted before run under the old
+//! settings; commands that were prepared under the old settings and arrive later fail with
+//! [`DirectoryError::Superseded`], and the door prepares them again. No command runs between the check of
+//! what accounts hold and the change, so that no account can be given access that is being removed.
 
 use std::sync::Arc;
 
@@ -11,63 +11,40 @@ use tokio::sync::oneshot;
 
 use crate::directory::access::migrate::{self, UnknownAccess};
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
 use crate::directory::transaction::{Command, Transaction};
-use crate::directory::writer::WriterMessage;
-use crate::directory::{Directory, Settings};
-
-/// What is done with the directory under the new settings, before anything else is.
-type Publish = Box<dyn FnOnce(Directory) + Send>;
 
 /// New settings on their way to the writer.
 pub(crate) struct SettingsChange {
-    next: Directory,
-    publish: Publish,
+    next: Arc<Settings>,
+    /// Puts the new settings in force at the doors, before any later change is made.
+    publish: Box<dyn FnOnce() + Send>,
     reply: oneshot::Sender<Result<(), DirectoryError>>,
 }
 
-impl Directory {
-    /// Has other settings hold from here on; `publish` gets the directory under them, on the writer's
-    /// thread, before any later change is made. Accounts still have to follow the catalogue:
-    /// [`Directory::migrate_accounts`].
-    ///
-    /// # Errors
-    ///
-    /// `AccessInUse` if accounts hold access that the new catalogue does not know: then all stays as it is,
-    /// and `publish` is not called. `Storage`, `Stopped`.
-    pub fn change_settings(
-        &self,
-        settings: Settings,
-        publish: impl FnOnce(Self) + Send + 'static,
-    ) -> Result<(), DirectoryError> {
-        let (reply, answer) = oneshot::channel();
-        let next = Self {
-            shared: Arc::clone(&self.shared),
-            settings: Arc::new(settings),
-            writer: Arc::clone(&self.writer),
-        };
-        let settings_change = SettingsChange { next, publish: Box::new(publish), reply };
-        if self.writer.send(WriterMessage::ChangeSettings(Box::new(settings_change))).is_err() {
-            return Err(DirectoryError::Stopped);
-        }
-        answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
-    }
-}
-
 impl SettingsChange {
-    /// `carry_out` commits on the writer's thread which names accounts may hold from here on, before any
-    /// account can hold a new one.
+    pub(crate) fn new(
+        next: Arc<Settings>,
+        publish: impl FnOnce() + Send + 'static,
+        reply: oneshot::Sender<Result<(), DirectoryError>>,
+    ) -> Self {
+        Self { next, publish: Box::new(publish), reply }
+    }
+
+    /// Checks the settings and puts them in force. `carry_out` commits, on the writer's thread, which
+    /// names accounts may hold from then on, before any account can hold a new one.
     pub(crate) fn run(
         self,
         settings: &mut Arc<Settings>,
         carry_out: impl FnOnce(SaveBothNames) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
-        let outcome = carry_out(SaveBothNames { next: Arc::clone(&next.settings) });
+        let outcome = carry_out(SaveBothNames { next: Arc::clone(&next) });
         if outcome.is_ok() {
-            *settings = Arc::clone(&next.settings);
-            publish(next);
+            *settings = next;
+            publish();
         }
-        // Whoever asked may have gone; the settings stand.
+        // The settings stand, also if the caller has gone.
         let _ = reply.send(outcome);
     }
 
@@ -107,6 +84,7 @@ mod tests {
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
+    use crate::directory::Directory;
     use crate::directory::{GenerateToken, Pending};
     use crate::event::Actor;
     use crate::scim::schema::Registry;

@@ -1,0 +1,41 @@
+//! What the doors and the writer share.
+
+use std::sync::Arc;
+
+use crate::directory::audit::denied::DeniedLog;
+use crate::directory::brake::Brakes;
+use crate::directory::query::cursor::Cursors;
+use crate::directory::token::table::TokenTable;
+use crate::directory::writer::counters::WriterCounters;
+use crate::log::Log;
+use crate::store::{Store, StoreError};
+
+/// The log, the store that follows it, and what is kept in memory beside it, shared by the doors and the writer under all settings.
+pub(crate) struct DirectoryCore {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tokens: TokenTable,
+    pub(crate) denied: DeniedLog,
+    pub(crate) cursors: Cursors,
+    pub(crate) brakes: Brakes,
+    pub(crate) counters: WriterCounters,
+}
+
+impl DirectoryCore {
+    /// Loads from the store what is kept in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the tokens can't be read.
+    pub(crate) fn load(log: Arc<dyn Log>, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        Ok(Self {
+            tokens: TokenTable::load(store.as_ref())?,
+            denied: DeniedLog::default(),
+            cursors: Cursors::new(&log.identity()),
+            brakes: Brakes::new(),
+            counters: WriterCounters::new(),
+            log,
+            store,
+        })
+    }
+}
