@@ -1,6 +1,6 @@
 //! Why the directory did not do what it was asked to.
 
-use crate::scim::error::ScimError;
+use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource::Version;
 use crate::store::StoreError;
 
@@ -50,14 +50,29 @@ pub enum DirectoryError {
     Unfit(String),
     /// Storage failed; the log says how.
     #[error("storage failed")]
-    Storage(#[from] StoreError),
+    Storage(#[source] StoreError),
     /// The configuration has changed since the command was prepared.
     #[error("the configuration has changed meanwhile; ask again")]
     Superseded,
     /// More changes wait than are taken on.
     #[error("too many changes are waiting")]
     Busy,
+    /// The token that the request came with is no longer valid.
+    #[error("the token was revoked or has expired since the request was let in")]
+    Unauthenticated,
+    /// The command has a bug: it panicked, and changed nothing. The log says where.
+    #[error("a bug in scimd; the log has the place")]
+    Internal,
     /// The writer has stopped.
     #[error("no changes are taken on; restart scimd")]
     Stopped,
+}
+
+impl From<StoreError> for DirectoryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OverBudget(reason) => ScimError::new(ScimType::TooMany, reason).into(),
+            error => Self::Storage(error),
+        }
+    }
 }

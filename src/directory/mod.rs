@@ -26,7 +26,6 @@ mod verify;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::mpsc::TrySendError;
 
 use tokio::sync::oneshot;
 
@@ -64,9 +63,11 @@ use crate::scim::schema::{Registry, ResourceType};
 use crate::store::Store;
 use core::DirectoryCore;
 use settings::DirectoryView;
+use writer::job::QueuedCommand;
 use writer::liveness::Ping;
+use writer::queue::Refused;
 use writer::settings_change::SettingsChange;
-use writer::{QueuedCommand, Writer, WriterHandle, WriterMessage};
+use writer::{Writer, WriterHandle, WriterMessage};
 
 /// The directory, open, under one configuration: what is read through it and what is prepared for it
 /// goes by the same settings to its end. [`Directory::adopt`] makes one under later settings, of the
@@ -132,8 +133,8 @@ impl Directory {
         let (order, pending) = self.order(actor, command);
         match self.writer.try_send(order) {
             Ok(()) => {}
-            Err(TrySendError::Full(order)) => self.fail(order, DirectoryError::Busy),
-            Err(TrySendError::Disconnected(order)) => self.fail(order, DirectoryError::Stopped),
+            Err(Refused::Full(order)) => self.fail(order, DirectoryError::Busy),
+            Err(Refused::Stopped(order)) => self.fail(order, DirectoryError::Stopped),
         }
         pending
     }
@@ -141,7 +142,7 @@ impl Directory {
     /// The same, from a thread that may wait for a place in the queue.
     fn submit_in_turn<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (order, pending) = self.order(actor, command);
-        if let Err(order) = self.writer.send(order) {
+        if let Err(Refused::Full(order) | Refused::Stopped(order)) = self.writer.send(order) {
             self.fail(order, DirectoryError::Stopped);
         }
         pending

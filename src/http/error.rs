@@ -108,7 +108,7 @@ impl Failure {
 
     fn report(self, request: &str, dialect: Dialect) -> ErrorReport {
         match self {
-            Self::Unauthenticated => ErrorReport::new(
+            Self::Unauthenticated | Self::Directory(DirectoryError::Unauthenticated) => ErrorReport::new(
                 StatusCode::UNAUTHORIZED,
                 "The request was refused. Check the bearer token, the X-Request-Origin header and the \
                  address that the request comes from; scimd's log has the reason.",
@@ -160,11 +160,11 @@ impl Failure {
                 "The request took too long; a change that it asked for may or may not be made.",
             )
             .with(RETRY_AFTER, "1"),
-            Self::Directory(error) => ErrorReport::of_directory(error, dialect),
-            Self::Internal => ErrorReport::new(
+            Self::Internal | Self::Directory(DirectoryError::Internal) => ErrorReport::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("Something went wrong inside scimd; the request's id in its log is {request}."),
             ),
+            Self::Directory(error) => ErrorReport::of_directory(error, dialect),
         }
     }
 }
@@ -221,6 +221,8 @@ impl ErrorReport {
             ),
             DirectoryError::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, detail),
             DirectoryError::Storage(_)
+            | DirectoryError::Internal
+            | DirectoryError::Unauthenticated
             | DirectoryError::Stopped
             | DirectoryError::AccessInUse(_)
             | DirectoryError::Unfit(_) => Self::new(

@@ -43,7 +43,7 @@ impl Command for Bulk {
 
     /// # Errors
     ///
-    /// `Storage`, in which case nothing has happened.
+    /// `Storage`, or `Invalid` with `tooMany` past the command's budget; then nothing has happened.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<BulkOutcome>, DirectoryError> {
         let mut outcomes = Vec::new();
         let mut failures = 0;
@@ -60,6 +60,8 @@ impl Command for Bulk {
                 Ok(_) => {}
             }
             outcomes.push(outcome);
+            // All operations share one budget: past it all of them fail.
+            tx.budget().check()?;
         }
         Ok(outcomes)
     }

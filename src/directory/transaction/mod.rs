@@ -1,5 +1,7 @@
 //! One command's view of the state, and what it wants changed.
 
+pub(crate) mod budget;
+
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
@@ -10,6 +12,7 @@ use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
+use crate::directory::transaction::budget::Budget;
 use crate::event::{Actor, Details, Event, Reason};
 use crate::store::overlay::Overlay;
 use crate::store::{Read, StoreError, Write};
@@ -51,6 +54,7 @@ pub struct Transaction<'a> {
     denied: &'a Mutex<Vec<DeniedRequest>>,
     actor: &'a Actor,
     now: Timestamp,
+    budget: &'a Budget,
 }
 
 impl<'a> Transaction<'a> {
@@ -60,6 +64,7 @@ impl<'a> Transaction<'a> {
         settings: &'a Settings,
         actor: &'a Actor,
         now: Timestamp,
+        budget: &'a Budget,
     ) -> Self {
         Self {
             state: Overlay::new(pending),
@@ -70,6 +75,7 @@ impl<'a> Transaction<'a> {
             denied,
             actor,
             now,
+            budget,
         }
     }
 
@@ -84,6 +90,7 @@ impl<'a> Transaction<'a> {
             denied: self.denied,
             actor: self.actor,
             now: self.now,
+            budget: self.budget,
         };
         let output = command.run(&mut tx)?;
         let changes = tx.into_changes();
@@ -114,17 +121,25 @@ impl<'a> Transaction<'a> {
 
     /// Sets a key.
     pub(crate) fn put(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
-        self.state.put(key, value.into());
+        let value = value.into();
+        self.budget.write(key.len() + value.len());
+        self.state.put(key, value);
     }
 
     /// Removes a key.
     pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.budget.write(key.len());
         self.state.delete(key);
     }
 
     /// How many bytes the command sets and removes so far.
     pub(crate) fn bytes(&self) -> usize {
         self.state.bytes()
+    }
+
+    /// What the command may still cost.
+    pub(crate) fn budget(&self) -> &'a Budget {
+        self.budget
     }
 
     /// Says what the change is. A command that does not say so changes nothing.
@@ -160,6 +175,7 @@ impl<'a> Transaction<'a> {
 
 impl Read for Transaction<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.budget.read(1)?;
         self.state.get(key)
     }
 
@@ -169,6 +185,12 @@ impl Read for Transaction<'_> {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.state.scan(prefix, after, visit)
+        self.budget.read(1)?;
+        let mut within = Ok(());
+        self.state.scan(prefix, after, &mut |key, value| {
+            within = self.budget.read(1);
+            if within.is_err() { ControlFlow::Break(()) } else { visit(key, value) }
+        })?;
+        within
     }
 }

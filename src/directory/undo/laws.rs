@@ -15,6 +15,7 @@ use super::{Undo, UndoReport};
 use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::directory::GenerateToken;
 use crate::directory::membership::{ancestors, find_any};
 use crate::directory::stored;
 use crate::directory::{
@@ -70,6 +71,8 @@ fn attempts() -> impl Strategy<Value = Vec<(bool, Attempt)>> {
 /// A store, and the ids that were ever given, each with its endpoint.
 struct World {
     store: Arc<LocalStore>,
+    /// The id of the token that changes are made with.
+    token: String,
     ids: Vec<(&'static str, ResourceId)>,
 }
 
@@ -90,7 +93,10 @@ impl World {
     fn new(folder: &Path) -> Self {
         let folder = DataFolder::open(folder).unwrap();
         let store = LocalStore::open(folder, LIMITS, [7; 16], moment(0)).unwrap();
-        Self { store: Arc::new(store), ids: Vec::new() }
+        let mut world = Self { store: Arc::new(store), token: String::new(), ids: Vec::new() };
+        let generate = GenerateToken { connection: "a".to_owned(), valid_for: None };
+        world.token = world.at(0).submit(Actor::System, generate).wait().unwrap().token.id;
+        world
     }
 
     /// The directory, at a moment.
@@ -114,7 +120,7 @@ impl World {
         for (through_a, attempt) in attempts {
             let actor = Actor::Connection {
                 name: if *through_a { "a" } else { "b" }.to_owned(),
-                token: "t".to_owned(),
+                token: self.token.clone(),
                 address: [127, 0, 0, 1].into(),
             };
             self.one(&directory, actor, attempt);

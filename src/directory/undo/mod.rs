@@ -19,7 +19,7 @@ use crate::access::Names;
 use crate::directory::Directory;
 use crate::directory::access::migrate::UnknownAccess;
 use crate::directory::error::DirectoryError;
-use crate::directory::writer::MAX_COMMAND_BYTES;
+use crate::directory::transaction::budget::MAX_BYTES;
 use crate::event::Actor;
 use crate::store::{StoreError, keys};
 use apply::{Apply, Outcome};
@@ -54,7 +54,7 @@ impl Directory {
     /// `Unfit`, naming what stands in the way; `AccessInUse`; `Storage`, also if it is not known any
     /// more what was then. Then nothing has changed.
     pub fn undo(&self, actor: &Actor, asked: &Undo) -> Result<UndoReport, DirectoryError> {
-        self.undo_within(actor, asked, MAX_COMMAND_BYTES)
+        self.undo_within(actor, asked, MAX_BYTES)
     }
 
     /// The same, if it changes so many bytes at most.

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use super::{GROUP_BYTES, QueuedJob, Writer, size};
+use super::job::{QueuedJob, size};
+use super::{GROUP_BYTES, GROUP_TIME, Writer};
+use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::log::{Append, Frame, LogEntry, LogError};
@@ -31,6 +33,10 @@ impl Writer {
                         job.answer(&self.shared);
                     }
                     attempts = 0;
+                    // Between two groups as well, operators go ahead of clients.
+                    if !jobs.is_empty() {
+                        jobs.splice(..0, self.jobs_that_go_first());
+                    }
                 }
                 Ok(false) => {
                     self.shared.brakes.roll_back();
@@ -78,6 +84,7 @@ impl Writer {
         let mut pending = Overlay::new(self.shared.store.as_ref());
         let mut entries = Vec::new();
         let (mut ran, mut bytes) = (0, 0);
+        let since = Stopwatch::start();
         for job in jobs {
             for entry in job.run(&pending, &self.shared, &self.settings) {
                 bytes += size(&entry.writes);
@@ -85,7 +92,7 @@ impl Writer {
                 entries.push(entry);
             }
             ran += 1;
-            if bytes > GROUP_BYTES {
+            if bytes > GROUP_BYTES || since.elapsed() > GROUP_TIME {
                 break;
             }
         }

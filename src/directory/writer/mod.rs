@@ -5,42 +5,38 @@
 
 mod commit;
 pub(crate) mod counters;
+pub(crate) mod job;
 pub(crate) mod liveness;
 pub(crate) mod pending;
+pub(crate) mod queue;
 pub(crate) mod settings_change;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
-use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::record_denied::RecordDenied;
-use crate::directory::brake::{self, Judged};
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
-use crate::directory::transaction::{Command, PendingChange, Transaction};
+use crate::directory::transaction::Command;
+use crate::directory::writer::job::{QueuedCommand, QueuedJob};
+use crate::directory::writer::queue::{Popped, Queue, Refused};
 use crate::directory::writer::settings_change::SettingsChange;
-use crate::event::{Actor, Head};
-use crate::log::{LogEntry, Write};
-use crate::scim::error::{ScimError, ScimType};
+use crate::event::Actor;
 use crate::store::StoreError;
-use crate::store::overlay::Overlay;
 
-/// How many commands may wait.
-const QUEUE: usize = 1_024;
 /// How many commands are committed at once.
 const GROUP: usize = 512;
 /// How many bytes of changes close a group.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
-/// How many bytes a command may change: well below what the journal takes as one change.
-pub(crate) const MAX_COMMAND_BYTES: usize = 48 * 1024 * 1024;
+/// How long commands run until their group is closed: each that runs longer is a group of its own.
+const GROUP_TIME: Duration = Duration::from_millis(100);
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -53,6 +49,14 @@ pub(crate) enum WriterMessage {
 }
 
 impl WriterMessage {
+    /// Whether it goes ahead of what clients want.
+    fn goes_first(&self) -> bool {
+        match self {
+            Self::Run(job) => job.goes_first(),
+            Self::ChangeSettings(_) => false,
+        }
+    }
+
     /// Answers that it is not done.
     pub(crate) fn fail(self, error: DirectoryError) {
         match self {
@@ -64,28 +68,22 @@ impl WriterMessage {
 
 /// The other end of the writer's thread. Dropping it lets the thread finish what waits.
 pub(crate) struct WriterHandle {
-    orders: Option<SyncSender<WriterMessage>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WriterHandle {
-    /// Hands in an order, unless too many wait.
-    pub(crate) fn try_send(&self, order: WriterMessage) -> Result<(), TrySendError<WriterMessage>> {
-        match &self.orders {
-            Some(orders) => orders.try_send(order),
-            None => Err(TrySendError::Disconnected(order)),
-        }
+    /// Hands in a message, unless it is a client's and too many wait.
+    pub(crate) fn try_send(&self, message: WriterMessage) -> Result<(), Refused> {
+        self.queue.try_push(message)
     }
 
-    /// Hands in an order, and waits for a place in the queue.
-    pub(crate) fn send(&self, order: WriterMessage) -> Result<(), WriterMessage> {
-        match &self.orders {
-            Some(orders) => orders.send(order).map_err(|refused| refused.0),
-            None => Err(order),
-        }
+    /// Hands in a message, however many wait.
+    pub(crate) fn send(&self, message: WriterMessage) -> Result<(), Refused> {
+        self.queue.push(message)
     }
 
-    /// Whether the thread takes orders.
+    /// Whether the thread takes messages.
     pub(crate) fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
@@ -93,8 +91,8 @@ impl WriterHandle {
 
 impl Drop for WriterHandle {
     fn drop(&mut self) {
-        drop(self.orders.take());
-        // A thread can't wait for itself: the writer lets go last if nobody waits for what it publishes.
+        self.queue.close();
+        // A thread can't wait for itself: the writer lets go last if no other thread waits for what it publishes.
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
         {
@@ -103,113 +101,11 @@ impl Drop for WriterHandle {
     }
 }
 
-/// A command that waits, whatever it answers.
-pub(crate) trait QueuedJob: Send {
-    /// Runs the command, perhaps not for the first time; returns what it wants changed, in order.
-    fn run(
-        &mut self,
-        pending: &Overlay<'_>,
-        shared: &DirectoryCore,
-        settings: &Arc<Settings>,
-    ) -> Vec<LogEntry>;
-    /// Answers, now that what the command relied on is on disk.
-    fn answer(self: Box<Self>, shared: &DirectoryCore);
-    /// Answers that storage failed.
-    fn fail(self: Box<Self>, error: DirectoryError);
-}
-
-/// A command with the one who waits for it.
-pub(crate) struct QueuedCommand<C: Command> {
-    /// Under which settings it was prepared.
-    prepared: Arc<Settings>,
-    actor: Actor,
-    command: C,
-    outcome: Option<Result<C::Output, DirectoryError>>,
-    /// What was denied to the client in the last run.
-    denied: Mutex<Vec<DeniedRequest>>,
-    reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
-}
-
-impl<C: Command> QueuedCommand<C> {
-    pub(crate) fn new(
-        prepared: Arc<Settings>,
-        actor: Actor,
-        command: C,
-        reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
-    ) -> Self {
-        Self { prepared, actor, command, outcome: None, denied: Mutex::default(), reply }
-    }
-}
-
-impl<C: Command> QueuedJob for QueuedCommand<C> {
-    fn run(
-        &mut self,
-        pending: &Overlay<'_>,
-        shared: &DirectoryCore,
-        settings: &Arc<Settings>,
-    ) -> Vec<LogEntry> {
-        if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
-            self.outcome = Some(Err(DirectoryError::Superseded));
-            return Vec::new();
-        }
-        let now = settings.clock.now();
-        self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-        let mut tx = Transaction::new(pending, &self.denied, settings, &self.actor, now);
-        let outcome = brake::check(pending, &self.actor).and_then(|()| self.command.run(&mut tx));
-        let mut changes = if outcome.is_ok() { tx.into_changes() } else { Vec::new() };
-        let bytes: usize = changes.iter().map(|change| size(&change.writes)).sum();
-        let mut outcome = if bytes > MAX_COMMAND_BYTES {
-            changes.clear();
-            Err(ScimError::new(
-                ScimType::TooMany,
-                "The request changes too much at once; change or remove members in several requests first.",
-            )
-            .into())
-        } else {
-            outcome
-        };
-        let judged = shared.brakes.judge(pending, settings, &self.actor, now, changes);
-        let changes = match judged {
-            Ok(Judged::Pass(changes)) => changes,
-            Ok(Judged::Held(changes, error)) => {
-                outcome = Err(error);
-                changes
-            }
-            Err(error) => {
-                outcome = Err(error);
-                Vec::new()
-            }
-        };
-        self.outcome = Some(outcome);
-        changes
-            .into_iter()
-            .map(|PendingChange { event, details, writes }| {
-                let head = Head { time: now, actor: self.actor.clone(), event, details };
-                LogEntry { head, writes }
-            })
-            .collect()
-    }
-
-    fn answer(self: Box<Self>, shared: &DirectoryCore) {
-        let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
-        let now = self.prepared.clock.now();
-        for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            shared.denied.note(denied, now);
-        }
-        // Whoever asked may have gone; the change stands.
-        let _ = self.reply.send(outcome);
-    }
-
-    fn fail(self: Box<Self>, error: DirectoryError) {
-        let _ = self.reply.send(Err(error));
-    }
-}
-
 /// The writer thread's side.
 pub(crate) struct Writer {
     shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
-    orders: Receiver<WriterMessage>,
+    queue: Arc<Queue>,
 }
 
 impl Writer {
@@ -218,8 +114,8 @@ impl Writer {
         shared: Arc<DirectoryCore>,
         settings: Arc<Settings>,
     ) -> Result<WriterHandle, DirectoryError> {
-        let (sender, orders) = sync_channel(QUEUE);
-        let mut writer = Self { shared, settings, orders };
+        let queue = Arc::new(Queue::new());
+        let mut writer = Self { shared, settings, queue: Arc::clone(&queue) };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -228,11 +124,14 @@ impl Writer {
                 if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
                     tracing::error!("the writer panicked; restart scimd to recover");
                 }
+                for message in writer.queue.stop() {
+                    message.fail(DirectoryError::Stopped);
+                }
             })
             .map_err(|error| {
                 StoreError::Folder(format!("can't start the writer thread: {error}"))
             })?;
-        Ok(WriterHandle { orders: Some(sender), thread: Some(thread) })
+        Ok(WriterHandle { queue, thread: Some(thread) })
     }
 
     fn run(&mut self) {
@@ -243,10 +142,10 @@ impl Writer {
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
             let until = if warming { Duration::ZERO } else { until_note.min(until_report) };
-            match self.orders.recv_timeout(until) {
-                Ok(first) => self.take(first),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
+            match self.queue.pop_within(until) {
+                Popped::Message(first) => self.take(first),
+                Popped::Nothing => {}
+                Popped::Closed => {
                     self.note_token_use();
                     self.record_denied();
                     return;
@@ -280,7 +179,7 @@ impl Writer {
                 }
                 None => break None,
             }
-            next = if jobs.len() < GROUP { self.orders.try_recv().ok() } else { None };
+            next = if jobs.len() < GROUP { self.queue.try_pop() } else { None };
         };
         self.commit(jobs);
         if let Some(settings_change) = settings_change {
@@ -288,6 +187,16 @@ impl Writer {
             settings_change.run(&mut settings, |save| self.carry_out(save));
             self.settings = settings;
         }
+    }
+
+    /// The jobs that wait and go ahead of those of clients.
+    fn jobs_that_go_first(&self) -> Vec<Box<dyn QueuedJob>> {
+        let mut jobs = Vec::new();
+        while let Some(WriterMessage::Run(job)) = self.queue.try_pop_first() {
+            self.shared.counters.waiting.take_one();
+            jobs.push(job);
+        }
+        jobs
     }
 
     /// What is not worth a sync of its own: when tokens were last used.
@@ -321,21 +230,21 @@ impl Writer {
     }
 }
 
-/// How many bytes a change sets and removes.
-fn size(writes: &[Write]) -> usize {
-    writes.iter().map(Write::bytes).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
 
     use super::*;
     use crate::access::Catalogue;
     use crate::clock::Clock;
     use crate::config::Config;
-    use crate::directory::{Directory, Settings};
+    use crate::directory::transaction::Transaction;
+    use crate::directory::transaction::budget::MAX_BYTES;
+    use crate::directory::{Directory, GenerateToken, RevokeToken, Settings};
     use crate::event::{Event, Verb};
+    use crate::scim::error::{ScimError, ScimType};
     use crate::scim::schema::Registry;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
@@ -380,8 +289,8 @@ mod tests {
     fn the_largest_change_that_is_taken_is_read_back_and_a_larger_one_harms_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(store(folder.path()));
-        directory.submit(Actor::System, Big(MAX_COMMAND_BYTES)).wait().unwrap();
-        let refused = directory.submit(Actor::System, Big(MAX_COMMAND_BYTES + 1)).wait();
+        directory.submit(Actor::System, Big(MAX_BYTES)).wait().unwrap();
+        let refused = directory.submit(Actor::System, Big(MAX_BYTES + 1)).wait();
         assert!(matches!(
             refused,
             Err(DirectoryError::Invalid(ScimError { scim_type: ScimType::TooMany, .. }))
@@ -393,5 +302,133 @@ mod tests {
         std::fs::remove_dir_all(folder.path().join("state")).unwrap();
         let store = store(folder.path());
         assert_eq!(store.get(KEY).unwrap().map(|value| value.len()), Some(100 - KEY.len()));
+    }
+
+    /// Sets a key, then panics.
+    struct Faulty;
+
+    impl Command for Faulty {
+        type Output = ();
+
+        fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+            Big(100).run(tx)?;
+            panic!("a bug");
+        }
+    }
+
+    /// Reads more keys than a client's command may, and does not care.
+    struct Greedy;
+
+    impl Command for Greedy {
+        type Output = ();
+
+        fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+            while tx.get(KEY).is_ok() {}
+            Big(100).run(tx)
+        }
+    }
+
+    #[test]
+    fn a_command_that_panics_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = directory(store.clone());
+        let failed = directory.submit(Actor::System, Faulty).wait();
+        assert!(matches!(failed, Err(DirectoryError::Internal)));
+        assert_eq!(store.get(KEY).unwrap(), None);
+        directory.submit(Actor::System, Big(200)).wait().unwrap();
+        assert_eq!(store.get(KEY).unwrap().unwrap().len(), 200 - KEY.len());
+        assert!(directory.is_writable());
+    }
+
+    /// A client with a token of its own.
+    fn client(directory: &Directory) -> Actor {
+        let generate = GenerateToken { connection: "okta".to_owned(), valid_for: None };
+        let token = directory.submit(Actor::System, generate).wait().unwrap().token.id;
+        Actor::Connection { name: "okta".to_owned(), token, address: [127, 0, 0, 1].into() }
+    }
+
+    #[test]
+    fn a_command_past_its_budget_changes_nothing_and_the_next_one_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = directory(store.clone());
+        let client = client(&directory);
+        let refused = directory.submit(client.clone(), Greedy).wait();
+        assert!(matches!(
+            refused,
+            Err(DirectoryError::Invalid(ScimError { scim_type: ScimType::TooMany, .. }))
+        ));
+        assert_eq!(store.get(KEY).unwrap(), None);
+        directory.submit(client, Big(100)).wait().unwrap();
+    }
+
+    #[test]
+    fn a_command_whose_token_is_revoked_while_it_waits_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = directory(store.clone());
+        let client = client(&directory);
+        let Actor::Connection { token, .. } = &client else { unreachable!() };
+        directory.submit(client.clone(), Big(100)).wait().unwrap();
+        directory.submit(Actor::System, RevokeToken { id: token.clone() }).wait().unwrap();
+        let refused = directory.submit(client, Big(200)).wait();
+        assert!(matches!(refused, Err(DirectoryError::Unauthenticated)));
+        assert_eq!(store.get(KEY).unwrap().unwrap().len(), 100 - KEY.len());
+    }
+
+    /// Keeps the writer busy until the other end of the channel goes.
+    struct Busy(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Command for Busy {
+        type Output = ();
+
+        fn run(&self, _tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+            let _ = self.0.lock().unwrap().recv();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn operators_go_ahead_of_clients_and_are_never_refused_for_want_of_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = directory(store.clone());
+        let client = client(&directory);
+        let Actor::Connection { token, .. } = client.clone() else { unreachable!() };
+        let (go_on, wait) = channel();
+        let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
+        // The writer has taken it: from here on all wait.
+        while directory.shared.counters.waiting.value() > 0 {
+            std::thread::yield_now();
+        }
+        let waiting: Vec<_> =
+            (0..queue::CAPACITY).map(|_| directory.submit(client.clone(), Big(100))).collect();
+        let full = directory.submit(client, Big(100)).wait();
+        assert!(matches!(full, Err(DirectoryError::Busy)));
+        let revoke =
+            directory.submit(Actor::Operator { uid: None, name: None }, RevokeToken { id: token });
+        drop(go_on);
+        busy.wait().unwrap();
+        revoke.wait().unwrap();
+        for command in waiting {
+            assert!(matches!(command.wait(), Err(DirectoryError::Unauthenticated)));
+        }
+        assert_eq!(store.get(KEY).unwrap(), None);
+    }
+
+    #[test]
+    fn a_command_whose_client_is_gone_before_it_ran_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = directory(store.clone());
+        let client = client(&directory);
+        let (go_on, wait) = channel();
+        let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
+        drop(directory.submit(client.clone(), Big(100)));
+        drop(go_on);
+        busy.wait().unwrap();
+        directory.submit(client, Faulty).wait().unwrap_err();
+        assert_eq!(store.get(KEY).unwrap(), None);
     }
 }

@@ -1,0 +1,191 @@
+//! What one command may cost: keys read, bytes written, and time on the writer's thread.
+//!
+//! The writer runs one command at a time, so a command without a bound would hold up every other
+//! client. [`super::Transaction`] charges each read and write here; commands within a command (bulk)
+//! share its budget. Past it every read fails, and so does the command, whatever it makes of that error.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
+use crate::event::Actor;
+use crate::store::StoreError;
+
+/// How many keys a command of a client may read, or look at in a scan.
+pub(crate) const MAX_KEYS: u64 = 1_000_000;
+/// How many bytes of keys and values a command may write: well below what the log takes as one change.
+pub(crate) const MAX_BYTES: usize = 48 * 1024 * 1024;
+/// How long a command of a client may run. Builds without optimisation get more: they are many times
+/// slower, and tests share their machine.
+pub(crate) const MAX_TIME: Duration =
+    if cfg!(debug_assertions) { Duration::from_secs(20) } else { Duration::from_millis(500) };
+/// After how many keys the clock is read again: reading it costs more than reading a key.
+const CLOCK_EVERY: u64 = 64;
+
+/// The bounds of a budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BudgetLimits {
+    pub(crate) keys: u64,
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
+}
+
+impl BudgetLimits {
+    const CLIENT: Self = Self { keys: MAX_KEYS, bytes: MAX_BYTES as u64, time: MAX_TIME };
+    const NONE: Self = Self { keys: u64::MAX, bytes: u64::MAX, time: Duration::MAX };
+
+    /// The bounds that a command of this actor has. Operators, and scimd itself, ask for what is large
+    /// on purpose (undo, following a new catalogue), and wait for it. What they write is still bounded
+    /// by [`MAX_BYTES`] when the command is done.
+    pub(crate) fn of(actor: &Actor) -> Self {
+        match actor {
+            Actor::Connection { .. } => Self::CLIENT,
+            Actor::Operator { .. } | Actor::System => Self::NONE,
+        }
+    }
+}
+
+/// The budget of one command.
+pub(crate) struct Budget {
+    limits: BudgetLimits,
+    elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
+    keys: AtomicU64,
+    bytes: AtomicU64,
+    /// Of what the command needed too much, as a sentence for the client.
+    exceeded: OnceLock<String>,
+}
+
+impl Budget {
+    /// A budget whose time begins now.
+    pub(crate) fn new(limits: BudgetLimits) -> Self {
+        let since = Stopwatch::start();
+        Self::timed_by(limits, move || since.elapsed())
+    }
+
+    fn timed_by(
+        limits: BudgetLimits,
+        elapsed: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        let (keys, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { limits, elapsed: Box::new(elapsed), keys, bytes, exceeded: OnceLock::new() }
+    }
+
+    /// Charges keys that are read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::OverBudget`] once the command has needed too much of anything.
+    pub(crate) fn read(&self, keys: u64) -> Result<(), StoreError> {
+        let before = self.keys.fetch_add(keys, Ordering::Relaxed);
+        let after = before.saturating_add(keys);
+        if after > self.limits.keys {
+            self.exceed(format!("read more than {} keys", self.limits.keys));
+        } else if before / CLOCK_EVERY != after / CLOCK_EVERY {
+            return self.check_time();
+        }
+        self.check()
+    }
+
+    /// Charges bytes that are written. Writing goes on until the next read, or the end of the command.
+    pub(crate) fn write(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        let after = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if after > self.limits.bytes {
+            self.exceed(format!("write more than {} MiB", self.limits.bytes / (1024 * 1024)));
+        }
+    }
+
+    /// Checks how long the command has run: for steps that read no key and yet take time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Budget::read`].
+    pub(crate) fn check_time(&self) -> Result<(), StoreError> {
+        if (self.elapsed)() > self.limits.time {
+            self.exceed(format!("run for longer than {} ms", self.limits.time.as_millis()));
+        }
+        self.check()
+    }
+
+    /// Whether the command has stayed within its budget until now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Budget::read`].
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self.exceeded.get() {
+            None => Ok(()),
+            Some(reason) => Err(StoreError::OverBudget(reason.clone())),
+        }
+    }
+
+    fn exceed(&self, need: String) {
+        self.exceeded.get_or_init(|| {
+            format!(
+                "The request would {need}, which is too much for one request; nothing was changed. Split it \
+                 into several: fewer operations, or fewer members at once."
+            )
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use super::*;
+
+    const LIMITS: BudgetLimits =
+        BudgetLimits { keys: 100, bytes: 2 * 1024 * 1024, time: Duration::from_millis(7) };
+
+    fn reason(budget: &Budget) -> Option<String> {
+        budget.check().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_last_key_is_read_and_the_next_is_not() {
+        let budget = Budget::timed_by(LIMITS, || Duration::ZERO);
+        budget.read(99).unwrap();
+        budget.read(1).unwrap();
+        assert!(budget.read(1).is_err());
+        assert!(reason(&budget).unwrap().contains("read more than 100 keys"));
+        assert!(budget.read(0).is_err(), "a budget that is spent stays so");
+    }
+
+    #[test]
+    fn the_last_byte_is_written_and_the_next_fails_the_command() {
+        let budget = Budget::timed_by(LIMITS, || Duration::ZERO);
+        budget.write(2 * 1024 * 1024);
+        assert_eq!(reason(&budget), None);
+        budget.write(1);
+        assert!(reason(&budget).unwrap().contains("write more than 2 MiB"));
+        assert!(budget.read(1).is_err());
+    }
+
+    #[test]
+    fn time_is_up_past_the_limit_and_is_looked_at_while_keys_are_read() {
+        let now = Arc::new(AtomicU64::new(7));
+        let clock = Arc::clone(&now);
+        let budget =
+            Budget::timed_by(LIMITS, move || Duration::from_millis(clock.load(Ordering::Relaxed)));
+        budget.check_time().unwrap();
+        now.store(8, Ordering::Relaxed);
+        let read = (0..=CLOCK_EVERY).take_while(|_| budget.read(1).is_ok()).count() as u64;
+        assert!(read < CLOCK_EVERY, "{read}");
+        assert!(reason(&budget).unwrap().contains("run for longer than 7 ms"));
+    }
+
+    #[test]
+    fn clients_have_bounds_and_operators_have_none() {
+        let (name, token) = ("okta".to_owned(), "t".to_owned());
+        let client = Actor::Connection { name, token, address: Ipv4Addr::LOCALHOST.into() };
+        assert_eq!(BudgetLimits::of(&client), BudgetLimits::CLIENT);
+        assert_eq!(BudgetLimits::of(&Actor::System), BudgetLimits::NONE);
+        assert_eq!(
+            BudgetLimits::of(&Actor::Operator { uid: None, name: None }),
+            BudgetLimits::NONE
+        );
+    }
+}

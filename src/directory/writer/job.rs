@@ -1,0 +1,163 @@
+//! One command on its way through the writer: checked, run in isolation, judged by the brake, answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::directory::audit::denied::DeniedRequest;
+use crate::directory::brake::{self, Judged};
+use crate::directory::core::DirectoryCore;
+use crate::directory::error::DirectoryError;
+use crate::directory::settings::Settings;
+use crate::directory::token::validity;
+use crate::directory::transaction::budget::{Budget, BudgetLimits, MAX_BYTES};
+use crate::directory::transaction::{Command, PendingChange, Transaction};
+use crate::event::{Actor, Head};
+use crate::log::{LogEntry, Write};
+use crate::scim::error::{ScimError, ScimType};
+use crate::store::overlay::Overlay;
+
+/// A command that waits, whatever it answers.
+pub(crate) trait QueuedJob: Send {
+    /// Whether it goes ahead of the commands of clients.
+    fn goes_first(&self) -> bool;
+    /// Runs the command, perhaps not for the first time; returns what it wants changed, in order.
+    fn run(
+        &mut self,
+        pending: &Overlay<'_>,
+        shared: &DirectoryCore,
+        settings: &Arc<Settings>,
+    ) -> Vec<LogEntry>;
+    /// Answers, now that what the command relied on is on disk.
+    fn answer(self: Box<Self>, shared: &DirectoryCore);
+    /// Answers that storage failed.
+    fn fail(self: Box<Self>, error: DirectoryError);
+}
+
+/// A command with the sender through which its answer goes.
+pub(crate) struct QueuedCommand<C: Command> {
+    /// Under which settings it was prepared.
+    prepared: Arc<Settings>,
+    actor: Actor,
+    command: C,
+    outcome: Option<Result<C::Output, DirectoryError>>,
+    /// What was denied to the client in the last run.
+    denied: Mutex<Vec<DeniedRequest>>,
+    reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+}
+
+impl<C: Command> QueuedCommand<C> {
+    pub(crate) fn new(
+        prepared: Arc<Settings>,
+        actor: Actor,
+        command: C,
+        reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+    ) -> Self {
+        Self { prepared, actor, command, outcome: None, denied: Mutex::default(), reply }
+    }
+
+    /// Runs the command; what it answers, and what changes.
+    fn attempt(
+        &self,
+        pending: &Overlay<'_>,
+        shared: &DirectoryCore,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> (Result<C::Output, DirectoryError>, Vec<PendingChange>) {
+        let ran = validity::check(pending, &self.actor, now)
+            .and_then(|()| brake::check(pending, &self.actor))
+            .and_then(|()| {
+                let budget = Budget::new(BudgetLimits::of(&self.actor));
+                let mut tx =
+                    Transaction::new(pending, &self.denied, settings, &self.actor, now, &budget);
+                let output = self.command.run(&mut tx)?;
+                budget.check()?;
+                let changes = tx.into_changes();
+                check_size(&changes)?;
+                Ok((output, changes))
+            });
+        let (output, changes) = match ran {
+            Ok(ran) => ran,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        match shared.brakes.judge(pending, settings, &self.actor, now, changes) {
+            Ok(Judged::Pass(changes)) => (Ok(output), changes),
+            Ok(Judged::Held(changes, error)) => (Err(error), changes),
+            Err(error) => (Err(error), Vec::new()),
+        }
+    }
+}
+
+impl<C: Command> QueuedJob for QueuedCommand<C> {
+    fn goes_first(&self) -> bool {
+        !matches!(self.actor, Actor::Connection { .. })
+    }
+
+    fn run(
+        &mut self,
+        pending: &Overlay<'_>,
+        shared: &DirectoryCore,
+        settings: &Arc<Settings>,
+    ) -> Vec<LogEntry> {
+        // A client that is gone waits for no answer. What ran before may be on disk already.
+        if self.outcome.is_none() && !self.goes_first() && self.reply.is_closed() {
+            return Vec::new();
+        }
+        if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {
+            self.outcome = Some(Err(DirectoryError::Superseded));
+            return Vec::new();
+        }
+        let now = settings.clock.now();
+        self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        // A command only fills an overlay: if it panics, the overlay goes, and nothing has happened. The
+        // panic hook has logged where; this says what was asked.
+        let ran = catch_unwind(AssertUnwindSafe(|| self.attempt(pending, shared, settings, now)));
+        let (outcome, changes) = ran.unwrap_or_else(|_| {
+            let command = std::any::type_name::<C>();
+            tracing::error!(command, "a change failed by a bug; nothing of it was made");
+            (Err(DirectoryError::Internal), Vec::new())
+        });
+        self.outcome = Some(outcome);
+        changes
+            .into_iter()
+            .map(|PendingChange { event, details, writes }| {
+                let head = Head { time: now, actor: self.actor.clone(), event, details };
+                LogEntry { head, writes }
+            })
+            .collect()
+    }
+
+    fn answer(self: Box<Self>, shared: &DirectoryCore) {
+        let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
+        let now = self.prepared.clock.now();
+        for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            shared.denied.note(denied, now);
+        }
+        // The client may be gone; the change stands.
+        let _ = self.reply.send(outcome);
+    }
+
+    fn fail(self: Box<Self>, error: DirectoryError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// Refuses more than the log takes as one change, whoever asks.
+fn check_size(changes: &[PendingChange]) -> Result<(), DirectoryError> {
+    let bytes: usize = changes.iter().map(|change| size(&change.writes)).sum();
+    if bytes > MAX_BYTES {
+        return Err(ScimError::new(
+            ScimType::TooMany,
+            "The request changes too much at once; change or remove members in several requests first.",
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// How many bytes a change sets and removes.
+pub(super) fn size(writes: &[Write]) -> usize {
+    writes.iter().map(Write::bytes).sum()
+}
