@@ -1,19 +1,19 @@
-//! Why the directory did not do what it was asked to.
+//! The errors of the directory.
 
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource::Version;
 use crate::store::StoreError;
 
-/// Why the directory did not do what it was asked to. It knows no HTTP.
+/// An error of the directory. It knows nothing of HTTP.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// The request is at fault.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(#[from] ScimError),
-    /// There is no such thing.
+    /// The resource or token does not exist.
     #[error("there is no {kind} {id}")]
     NotFound {
-        /// What was looked for: a resource type's name, or `token`.
+        /// The name of the resource type, or `token`.
         kind: String,
         /// Its id, as it was given.
         id: String,
@@ -27,7 +27,7 @@ pub enum DirectoryError {
         attribute: String,
         /// Its value, as the client gave it.
         value: String,
-        /// Whether the attribute is the one that names resources of the type.
+        /// Whether the attribute is the name of resources of the type.
         is_name: bool,
     },
     /// The resource is no longer in the version that the client knows.
@@ -39,13 +39,13 @@ pub enum DirectoryError {
     /// The connection may not do that; a sentence that says why.
     #[error("{0}")]
     Forbidden(String),
-    /// Accounts have access that the configuration no longer knows; a clause that says who has what.
+    /// Accounts have access that the configuration no longer knows; a clause that names access and holders.
     #[error("{0}")]
     AccessInUse(String),
-    /// The changes of the connection are held; a sentence that says why, and what ends it.
+    /// The changes of the connection are held; a sentence that says why, and how to release it.
     #[error("{0}")]
     Held(String),
-    /// What an operator asked for does not fit the state; a clause that says why.
+    /// An operator's request does not fit the state; a clause that says why.
     #[error("{0}")]
     Unfit(String),
     /// Storage failed; the log says how.
@@ -54,7 +54,7 @@ pub enum DirectoryError {
     /// The configuration has changed since the command was prepared.
     #[error("the configuration has changed meanwhile; ask again")]
     Superseded,
-    /// More changes wait than are taken on.
+    /// The queue of the writer is full.
     #[error("too many changes are waiting")]
     Busy,
     /// The token that the request came with is no longer valid.

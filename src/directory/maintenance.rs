@@ -1,4 +1,4 @@
-//! What operators do to a directory as a whole.
+//! Maintenance: snapshots, compaction, retention, and the record of a restore.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Directory {
         self.shared.store.maintenance().ok_or(StoreError::Unsupported("snapshots"))
     }
 
-    /// Takes a snapshot of everything, while changes go on.
+    /// Takes a snapshot of the state, while changes go on.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Directory {
         Ok(newest.map(|snapshot| now.duration_since(snapshot.taken).try_into().unwrap_or_default()))
     }
 
-    /// Sees to it that there is a snapshot of the present state, and removes what is no longer kept.
+    /// Takes a snapshot if the newest is out of date, and removes what retention no longer keeps.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl Directory {
     }
 }
 
-/// Notes that the directory was restored from a backup.
+/// Records that the directory was restored from a backup.
 pub struct Restored {
     /// The change up to which the backup holds the state.
     pub sequence: u64,

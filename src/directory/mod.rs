@@ -1,4 +1,4 @@
-//! The directory: what the service provider does with its resources and tokens.
+//! The directory: the operations on resources and tokens.
 //!
 //! Reading asks the store directly, from any thread. Every change is a [`Command`] that the one writer
 //! thread runs against state as it will be when all earlier commands are done: uniqueness and versions
@@ -69,11 +69,11 @@ use writer::queue::Refused;
 use writer::settings_change::SettingsChange;
 use writer::{Writer, WriterHandle, WriterMessage};
 
-/// The directory, open, under one configuration: what is read through it and what is prepared for it
-/// goes by the same settings to its end. [`Directory::adopt`] makes one under later settings, of the
-/// same store and the same writer.
+/// The open directory under one configuration. Reads and commands go by the same settings from beginning to
+/// end. [`Directory::change_settings`] makes one under later settings, with the same store and the same
+/// writer.
 ///
-/// Dropping the last one lets the writer finish what waits.
+/// Dropping the last one lets the writer finish the commands that wait.
 pub struct Directory {
     shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
@@ -189,7 +189,7 @@ impl Directory {
         tokens
     }
 
-    /// What accounts may be given.
+    /// The access that accounts can have.
     pub fn catalogue(&self) -> &Catalogue {
         &self.settings.catalogue
     }

@@ -1,4 +1,4 @@
-//! What the requests of one connection are held to.
+//! The rules for the requests of one connection.
 
 use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
@@ -7,14 +7,14 @@ use crate::directory::transaction::Transaction;
 use crate::event::Reason;
 use crate::scim::schema::ResourceType;
 
-/// What the requests of one connection are held to.
+/// The rules for the requests of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionRules {
-    /// What becomes of members that are not there.
+    /// What to do about members that do not exist.
     pub unknown_members: UnknownMembers,
-    /// Which resources it may change.
+    /// The resources that it may change.
     pub scope: Scope,
-    /// What becomes of a new account that is there already and inactive.
+    /// What to do when a new account exists already and is inactive.
     pub on_inactive_create: OnInactiveCreate,
 }
 

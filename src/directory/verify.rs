@@ -1,6 +1,6 @@
-//! A check of all state: every record is what was written, and everything that is kept twice agrees.
+//! A check of all state: every record is intact, and everything that is stored twice agrees.
 //!
-//! Changes may go on meanwhile. What looks like a fault is looked at again until no change came in
+//! Changes may go on meanwhile. An apparent fault is checked again until no change happened in
 //! between.
 
 use std::ops::ControlFlow;
@@ -17,13 +17,13 @@ use crate::store::check::Check;
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
 
-/// How often something is looked at again while changes go on.
+/// How often a key is checked again while changes go on.
 const ATTEMPTS: usize = 1_000;
 /// How often all resources of a type are counted again while changes go on.
 const COUNT_ATTEMPTS: usize = 5;
 
 impl Directory {
-    /// Checks all that there is, while changes go on.
+    /// Checks log, snapshots, database and state, while changes go on.
     pub fn verify(&self) -> Vec<Check> {
         let store = &self.shared.store;
         match store.maintenance() {
@@ -66,11 +66,11 @@ struct Checks {
 struct Verification<'a> {
     state: &'a dyn Read,
     registry: &'a Registry,
-    /// Whether indexes are kept for what the schemas say.
+    /// Whether the indexes are those of the present schemas.
     indexed: bool,
 }
 
-/// What is wrong with one thing; empty if nothing is.
+/// The faults of one key; empty if it is intact.
 type Faults = Result<Vec<String>, StoreError>;
 
 impl Verification<'_> {
@@ -107,12 +107,12 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The change that the state has reached.
+    /// The last change that the state has applied.
     fn reached(&self) -> Result<Option<Bytes>, StoreError> {
         self.state.get(keys::APPLIED)
     }
 
-    /// What is wrong with a key, looked at between two changes.
+    /// The faults of a key, checked between two changes.
     fn settled(&self, key: &[u8], value: &Bytes) -> Faults {
         let mut faults = self.look(key, value);
         for _ in 0..ATTEMPTS {
@@ -150,12 +150,12 @@ impl Verification<'_> {
         }
     }
 
-    /// A record must be what was written, and have its index entries.
+    /// A record must be intact and have its index entries.
     fn record(&self, key: &[u8], value: &Bytes, tag: u8, id: ResourceId) -> Faults {
         let Some(resource_type) = self.registry.by_tag(tag) else {
             return Ok(vec![format!("{} is of no known resource type", shown(key))]);
         };
-        // Asking for a damaged one makes the store remember that.
+        // Reading a damaged record makes the store mark the database for a rebuild.
         let record = stored::decode_scanned(self.state, key, value)?;
         let stored = StoredResource::new(id, record);
         stored::meta(resource_type, &stored)?;
@@ -205,7 +205,7 @@ impl Verification<'_> {
         Ok(if needed { Vec::new() } else { vec![fault()] })
     }
 
-    /// A tie must lead from a group to a member of that type, and have its other end.
+    /// A membership must lead from a group to a member of that type, and have both its keys.
     fn member(&self, value: &Bytes, group: ResourceId, member: ResourceId) -> Faults {
         let mut faults = self.twin(
             &keys::membership(member, group),
@@ -275,7 +275,7 @@ fn token(key: &[u8], value: &Bytes) -> Vec<String> {
     }
 }
 
-/// A key as it can be read: what is not plain text is in hexadecimal.
+/// A key as readable text; other bytes are escaped.
 fn shown(key: &[u8]) -> String {
     format!("the key \"{}\"", key.escape_ascii())
 }

@@ -1,5 +1,5 @@
-//! What an account may do, worked out when it is asked for, so that it follows every change of
-//! membership at once.
+//! The effective access of accounts, computed when it is read, so that every change of a membership takes
+//! effect at once.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ impl DirectoryView<'_> {
     }
 }
 
-/// What grants know a group by.
+/// The names by which grants refer to a group.
 pub(crate) fn group_of_account(
     resource_type: &ResourceType,
     attributes: &Resource,
@@ -68,7 +68,7 @@ pub(crate) fn group_of_account(
     }
 }
 
-/// What an account's access comes to, as it is served (the extension of `scim/schemas/access.rs`).
+/// The effective access of an account as it is served (the extension of `scim/schemas/access.rs`).
 pub(crate) fn served(effective: &Effective, manager: Option<&str>) -> Value {
     let pieces = effective.pieces.iter().map(|(entitlement, sources)| {
         let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! StoredResource access follows the catalogue: names change, and what is gone must not be held by anybody.
+//! The migration of stored access to another catalogue: names change, and no account keeps access that is gone.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,44 +19,44 @@ use crate::scim::schemas::user::ROLES;
 use crate::store::{Read, keys};
 use crate::text::excerpt;
 
-/// How many holders of what is gone are named, for each piece of access.
+/// The most holders that an error names for each piece of access.
 const MAX_NAMED: usize = 10;
-/// How many pieces of access that are gone are named.
+/// The most pieces of access that an error names.
 const MAX_PIECES: usize = 10;
 
-/// What becomes of access that accounts have and the configuration no longer knows.
+/// What to do about access that accounts have and the configuration no longer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnknownAccess {
-    /// It is an error that says who has it.
+    /// Fail, naming its holders.
     Refuse,
-    /// It is taken from them.
+    /// Remove it from the accounts.
     Drop,
 }
 
-/// Accounts whose access is not as a catalogue has it.
+/// Accounts whose stored access differs from the catalogue.
 pub(crate) struct OutdatedAccounts {
-    /// The names that it has.
+    /// The names in the catalogue.
     pub(crate) names: Names,
-    /// The names that all accounts were in line with before.
+    /// The names that all accounts conformed to before.
     pub(crate) before: Arc<Names>,
     /// The accounts, by type.
     pub(crate) accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
 }
 
 impl OutdatedAccounts {
-    /// What accounts may hold from here on until all have followed; `None` if that is no more than before.
+    /// The names that accounts may hold until all are migrated; `None` if none are new.
     pub(crate) fn either(&self) -> Option<SaveNames> {
         let names = Names::clone(&self.before).joined(&self.names);
         (names != *self.before).then_some(SaveNames { names })
     }
 }
 
-/// Looks whether all accounts are in line with the catalogue, and which are not; `None` if its names are
-/// those of before.
+/// Finds the accounts that differ from the catalogue; `None` if its names are the same as
+/// before.
 ///
 /// # Errors
 ///
-/// `AccessInUse`, naming what is unknown and who has it. `Storage`.
+/// `AccessInUse`, naming the unknown access and its holders. `Storage`.
 pub(crate) fn check(
     state: &dyn Read,
     settings: &Settings,
@@ -80,7 +80,7 @@ pub(crate) fn check(
     Ok(Some(OutdatedAccounts { names, before: Arc::new(before), accounts }))
 }
 
-/// The accounts of a type whose access is not as the catalogue has it.
+/// The accounts of a type whose stored access differs from the catalogue.
 fn outdated(
     state: &dyn Read,
     resource_type: &ResourceType,
@@ -116,8 +116,8 @@ fn outdated(
     Ok(outdated)
 }
 
-/// Puts an account's access into the words of the catalogue; what that no longer knows is taken out,
-/// and told.
+/// Rewrites an account's access in the names of the catalogue; removes access that the catalogue no longer
+/// has, and returns it.
 pub(crate) fn rewrite_access(
     resource_type: &ResourceType,
     before: &Names,
@@ -159,7 +159,7 @@ fn piece(attribute: &Attribute, text: &str) -> String {
     format!("{} \"{}\"", attribute.name, excerpt(text, 200))
 }
 
-/// Who has access that is gone.
+/// The holders of access that is gone.
 #[derive(Default)]
 pub(crate) struct UnknownInUse {
     pieces: BTreeMap<String, (usize, Vec<String>)>,
@@ -178,7 +178,7 @@ impl UnknownInUse {
         }
     }
 
-    /// A sentence that says who has what, and one that says what to do about it.
+    /// A sentence that names the access and its holders, and one that says what to do about it.
     pub(crate) fn sentence(&self, remedy: &str) -> String {
         let piece = |(piece, (count, named)): (&String, &(usize, Vec<String>))| {
             let more = if *count > named.len() { ", …" } else { "" };
@@ -196,7 +196,7 @@ impl UnknownInUse {
     }
 }
 
-/// Brings one account in line with the catalogue.
+/// Migrates one account to the catalogue.
 pub(crate) struct MigrateAccount {
     pub(crate) resource_type: Arc<ResourceType>,
     pub(crate) id: ResourceId,
@@ -212,7 +212,7 @@ impl Command for MigrateAccount {
         let previous = stored::attributes(resource_type, &present)?;
         let mut account = previous.clone();
         rewrite_access(resource_type, &self.before, &mut account);
-        // A client may have been faster.
+        // A client may have changed it first.
         if account == previous {
             return Ok(());
         }
@@ -226,7 +226,7 @@ impl Command for MigrateAccount {
     }
 }
 
-/// Remembers the names that accounts may hold.
+/// Saves the names that accounts may hold.
 pub(crate) struct SaveNames {
     pub(crate) names: Names,
 }

@@ -1,4 +1,4 @@
-//! Reading the audit trail: which changes somebody is looking for.
+//! Filters for reading the audit trail.
 
 use jiff::Timestamp;
 
@@ -17,19 +17,19 @@ impl Directory {
     }
 }
 
-/// The changes that somebody wants to see.
+/// A filter for changes.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeFilter {
-    /// Those made at this moment or later.
+    /// Only changes made at this moment or later.
     pub since: Option<Timestamp>,
-    /// Those that concern one of these accounts, also as members of a group; all if there is none.
+    /// Only changes that concern one of these accounts, also as members of a group; empty for all.
     pub accounts: Vec<ResourceId>,
-    /// Also what scimd notes for itself: when tokens were used.
+    /// Whether to include the records of token use.
     pub notes: bool,
 }
 
 impl ChangeFilter {
-    /// Whether a change is one of them.
+    /// Whether a change matches.
     pub fn takes(&self, frame: &Frame) -> bool {
         let concerns = |frame: &Frame| {
             let subject = ResourceId::parse(&frame.head.event.subject);
@@ -47,14 +47,14 @@ impl ChangeFilter {
     }
 }
 
-/// Finds out who had a name, by what changes say.
+/// The accounts that had a name in the course of time, found in the changes.
 pub struct NameHistory {
     accounts: Vec<Account>,
 }
 
-/// A kind of account, and what a change has in it if one of that kind got or lost the name.
+/// A type of account, and how a change shows that one of that type got or lost the name.
 struct Account {
-    /// The word for it in events.
+    /// Its name in events.
     kind: String,
     /// The key of the unique index.
     key: Option<Vec<u8>>,
@@ -63,7 +63,7 @@ struct Account {
 }
 
 impl NameHistory {
-    /// Those accounts whose name this was, in any letter case.
+    /// The accounts that had a name, in any letter case.
     pub fn new(registry: &Registry, name: &str) -> Self {
         let types = registry.resource_types().iter().filter(|one| one.is_account);
         let account = |resource_type: &ResourceType| Account {
@@ -74,7 +74,7 @@ impl NameHistory {
         Self { accounts: types.map(|one| account(one)).collect() }
     }
 
-    /// The one who had the name when a change was made, or got or lost it with that.
+    /// The account that had the name when a change was made, or got or lost it by the change.
     pub fn holder_in(&self, frame: &Frame) -> Option<ResourceId> {
         let event = &frame.head.event;
         self.accounts.iter().find_map(|account| {
@@ -92,7 +92,7 @@ impl NameHistory {
     }
 }
 
-/// The key of the entry that says who has a name.
+/// The key of the index entry for a name.
 fn name_key(resource_type: &ResourceType, name: &str) -> Option<Vec<u8>> {
     let named = resource_type.name_attribute()?;
     let indexed = resource_type

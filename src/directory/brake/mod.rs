@@ -1,8 +1,8 @@
-//! The brake: a connection that takes something from too many accounts is told of, or held.
+//! The brake: raises an alarm for, or holds, a connection that takes access from too many accounts.
 //!
-//! Only the writer knows what a change takes from whom, so it counts there: each account once, within
-//! a window that moves on. What is counted is in memory; that a connection is held is state like any
-//! other, and survives a restart.
+//! Only the writer knows which accounts lose something by a change, so it counts there: each account once
+//! within a moving window. The counts are in memory. A hold is state like any other and survives a
+//! restart.
 
 mod loss;
 mod tally;
@@ -28,40 +28,40 @@ use tally::{Counting, Tally};
 /// Why the changes of a connection are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Since when.
+    /// When the hold began.
     pub since: Timestamp,
-    /// Why, as a clause.
+    /// The reason, as a clause.
     pub reason: String,
 }
 
-/// How the brake of a connection stands.
+/// The state of the brake of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrakeStatus {
-    /// The connection, which the configuration need not know any more if it is held.
+    /// The connection. A held one may be gone from the configuration.
     pub connection: String,
-    /// What happens when it takes too much; `None` if the configuration does not know it.
+    /// The action when the limit is exceeded; `None` if the connection is not configured.
     pub action: Option<BrakeAction>,
-    /// Why its changes are held, if they are.
+    /// The hold, if its changes are held.
     pub hold: Option<Hold>,
-    /// From how many accounts it has taken something, within the window.
+    /// The number of accounts that lost something within the window.
     pub counted: u64,
-    /// How often it took too much since the start.
+    /// The number of alarms since the start.
     pub alarms: u64,
 }
 
-/// What each connection took from whom, lately.
+/// The tally of each connection.
 pub(crate) struct Brakes {
     clock: Stopwatch,
     tallies: Mutex<BTreeMap<String, Tally>>,
-    /// What was counted for commands whose changes are not committed yet, oldest first.
+    /// The counts of commands whose changes are not committed yet, oldest first.
     uncommitted: Mutex<Vec<(String, Counting)>>,
 }
 
-/// What becomes of a command's changes.
+/// The brake's verdict on the changes of a command.
 pub(crate) enum Judged {
-    /// These are made.
+    /// The changes are made.
     Pass(Vec<PendingChange>),
-    /// They are not made; these are instead, and the command is answered with that.
+    /// The changes are not made; these are made instead, and the command fails with the error.
     Held(Vec<PendingChange>, DirectoryError),
 }
 
@@ -103,7 +103,7 @@ impl Brakes {
         Ok(names.into_iter().map(status).collect())
     }
 
-    /// Counts what the changes of a command take from accounts, and says what becomes of them.
+    /// Counts the accounts that lose something by the changes of a command, and judges the changes.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Brakes {
         if lost.is_empty() {
             return Ok(Judged::Pass(changes));
         }
-        // Beyond that, nobody was looked for.
+        // Accounts beyond the limit were not looked for.
         let least = if lost.len() as u64 > enough { "at least " } else { "" };
         let mut tallies = self.tallies();
         let tally = tallies.entry(name.clone()).or_default();
@@ -168,7 +168,7 @@ impl Brakes {
 }
 
 impl Brakes {
-    /// Counts anew what a connection takes that is released, before its next change is looked at.
+    /// Restarts the tally of a released connection, before its next change is judged.
     fn count_anew(&self, changes: &[PendingChange]) {
         let released = |change: &&PendingChange| change.event.verb == Verb::Released;
         for PendingChange { event, .. } in changes.iter().filter(released) {
@@ -179,12 +179,12 @@ impl Brakes {
         }
     }
 
-    /// Keeps what was counted since the last call: the changes are committed.
+    /// Keeps the counts since the last call: the changes are committed.
     pub(crate) fn commit(&self) {
         self.uncommitted().clear();
     }
 
-    /// Takes back what was counted since the last [`Brakes::commit`]: nothing of it has happened.
+    /// Takes back the counts since the last [`Brakes::commit`]: none of the changes has happened.
     pub(crate) fn roll_back(&self) {
         let mut tallies = self.tallies();
         for (name, counting) in self.uncommitted().drain(..).rev() {
@@ -194,8 +194,8 @@ impl Brakes {
         }
     }
 
-    /// Takes over what another writer of the log did to holds: what a released connection took before is
-    /// counted no more.
+    /// Observes a hold or release that another writer of the log has committed: the tally of a released
+    /// connection restarts.
     pub(crate) fn observe_other(&self, frame: &Frame) {
         if frame.head.event.verb == Verb::Released
             && let Some(tally) = self.tallies().get_mut(&frame.head.event.subject)
@@ -209,7 +209,7 @@ impl Brakes {
     }
 }
 
-/// How many accounts there are.
+/// The number of accounts.
 fn accounts(state: &dyn Read, settings: &Settings) -> Result<u64, StoreError> {
     let types = settings.registry.resource_types().iter();
     types
@@ -238,7 +238,7 @@ fn held(connection: &str, hold: &Hold) -> DirectoryError {
     ))
 }
 
-/// A hold as it was stored. One that can't be read holds none the less.
+/// Reads a stored hold. A hold that can't be read is still a hold.
 fn read(value: &[u8]) -> Hold {
     serde_json::from_slice(value).unwrap_or_else(|_| Hold {
         since: Timestamp::UNIX_EPOCH,
@@ -270,9 +270,9 @@ fn holds(state: &dyn Read) -> Result<BTreeMap<String, Hold>, StoreError> {
     Ok(holds)
 }
 
-/// Holds the changes of a connection, because an operator wants it.
+/// Holds the changes of a connection on behalf of an operator.
 pub struct HoldBrake {
-    /// Which.
+    /// The connection.
     pub connection: String,
 }
 
@@ -280,7 +280,7 @@ impl Command for HoldBrake {
     type Output = Hold;
     const OUTLASTS_SETTINGS: bool = true;
 
-    /// One that is held already stays so, for the reason that it was held for.
+    /// A connection that is held already keeps its reason.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Hold, DirectoryError> {
         if let Some(value) = tx.get(&keys::held(&self.connection))? {
             return Ok(read(&value));
@@ -291,9 +291,9 @@ impl Command for HoldBrake {
     }
 }
 
-/// Takes on the changes of a connection again; counting begins anew.
+/// Releases a connection. Its tally restarts.
 pub struct ReleaseBrake {
-    /// Which; `None` for the only one that is held.
+    /// The connection; `None` for the only one that is held.
     pub connection: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! From which accounts a connection took something, within a window that moves on.
+//! The accounts that lost something through a connection within a moving window.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::config::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
-/// From which accounts one connection took something lately.
+/// The accounts that lost something through one connection within the window.
 ///
-/// It holds no more accounts than the limit allows, and those of the changes that go beyond.
+/// It holds at most the accounts within the limit, and those of the changes that exceed it.
 #[derive(Default)]
 pub(super) struct Tally {
     /// The accounts with the time at which each was counted, oldest first.
     order: VecDeque<Counted>,
     members: HashSet<ResourceId>,
-    /// Until when nothing is counted where it is only told of, because it was told already.
+    /// Until when nothing is counted after an alarm, if the action is to alarm only.
     quiet_until: Duration,
     alarms: u64,
 }
@@ -22,33 +22,33 @@ pub(super) struct Tally {
 pub(super) struct Counted {
     at: Duration,
     id: ResourceId,
-    /// How many accounts there were just before.
+    /// The number of accounts just before.
     accounts: u64,
 }
 
-/// What one change added to a tally, for it to be taken back.
+/// What one change added to a tally, so that it can be taken back.
 pub(super) struct Counting {
     /// How many accounts were added at the end.
     added: usize,
-    /// What a restart dropped.
+    /// The tally that a restart dropped.
     dropped: Option<(VecDeque<Counted>, HashSet<ResourceId>)>,
     quiet_until: Duration,
     alarms: u64,
 }
 
-/// More than is allowed.
+/// The limit is exceeded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Excess {
-    /// From how many accounts something was taken.
+    /// The number of accounts that lost something.
     pub(super) lost: u64,
-    /// Of how many, when the window began.
+    /// The number of accounts when the window began.
     pub(super) accounts: u64,
 }
 
 impl Tally {
-    /// Counts accounts that lose something at a moment; says so if they are more than is allowed. If that is
-    /// only told of, all is forgotten then, and nothing is counted for a window. Else all is kept until the
-    /// connection is released: what is to hold it may not have come to be written.
+    /// Counts accounts that lose something at a moment, and returns the excess if they are more than the limit.
+    /// If the action is to alarm only, the tally restarts then, and nothing is counted for a window. Otherwise
+    /// the tally is kept until the connection is released, since the hold may not have been committed.
     pub(super) fn note(
         &mut self,
         now: Duration,
@@ -81,7 +81,7 @@ impl Tally {
         (Some(Excess { lost, accounts }), counting)
     }
 
-    /// Begins to count anew.
+    /// Restarts the count.
     pub(super) fn restart(&mut self) -> Counting {
         let (quiet_until, alarms) = (self.quiet_until, self.alarms);
         let dropped = (std::mem::take(&mut self.order), std::mem::take(&mut self.members));
@@ -89,7 +89,7 @@ impl Tally {
         Counting { added: 0, dropped: Some(dropped), quiet_until, alarms }
     }
 
-    /// Takes back the last that was counted, or a restart.
+    /// Takes back the last count or restart.
     pub(super) fn take_back(&mut self, counting: Counting) {
         let Counting { added, dropped, quiet_until, alarms } = counting;
         (self.quiet_until, self.alarms) = (quiet_until, alarms);
@@ -103,18 +103,18 @@ impl Tally {
         }
     }
 
-    /// How many accounts there were when the first that is counted lost something.
+    /// The number of accounts when the first counted one lost something.
     pub(super) fn accounts(&self) -> Option<u64> {
         self.order.front().map(|first| first.accounts)
     }
 
-    /// From how many accounts something was taken within the window.
+    /// The number of accounts that lost something within the window.
     pub(super) fn counted(&mut self, now: Duration, window: Duration) -> u64 {
         self.forget(now, window);
         self.order.len() as u64
     }
 
-    /// How often there were more than is allowed.
+    /// The number of alarms.
     pub(super) fn alarms(&self) -> u64 {
         self.alarms
     }
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(tally.counted(at(6), brake.window), 0);
         assert!(note(&mut tally, at(65), &brake, 10, ids(3..9)).is_some());
         assert_eq!(tally.alarms(), 2);
-        // Whoever wants it held from here on does not wait for the window to end.
+        // A change of the action to hold takes effect within the window.
         let hold = Brake { action: BrakeAction::Hold, ..brake };
         assert!(note(&mut tally, at(66), &hold, 10, ids(3..9)).is_some());
     }

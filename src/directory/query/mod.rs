@@ -25,16 +25,16 @@ use crate::scim::sort::SortKey;
 use crate::store::record::Record;
 use crate::store::{StoreError, keys};
 
-/// How many members and pieces of access, of all its resources together, a list may show.
+/// The most members and pieces of access that a list shows for all its resources together.
 const MAX_REFERENCES: usize = 250_000;
 
-/// What a search looks for.
+/// A search.
 pub struct Search {
-    /// In which resource types, and how in each.
+    /// The resource types, each with its filter and order.
     pub targets: Vec<(Arc<ResourceType>, Query)>,
-    /// Which part of the results.
+    /// The wanted part of the results.
     pub page: PageRequest,
-    /// What tells this search from others, for cursors.
+    /// Distinguishes this search from others, for cursors.
     pub fingerprint: String,
 }
 
@@ -50,19 +50,19 @@ impl Search {
 /// A part of the resources that match a search.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// How many match in all.
+    /// The number of all matches.
     pub total_results: usize,
-    /// Where this part begins, counted from 1; `None` if a cursor said so.
+    /// The index of the first resource of this part, from 1; `None` if a cursor was given.
     pub start_index: Option<usize>,
     /// The resources.
     pub resources: Vec<(Arc<ResourceType>, ShownResource)>,
-    /// Where the next page begins, if a cursor was asked for and there is a next page.
+    /// The cursor of the next page, if a cursor was requested and there is a next page.
     pub next_cursor: Option<String>,
 }
 
 /// A resource that matches.
 struct Hit {
-    /// Its place in the order; nothing if they come in the order in which they were found.
+    /// Its sort key; `None` if the order is that of creation.
     key: Option<SortKey>,
     target: usize,
     id: ResourceId,
@@ -121,7 +121,7 @@ impl QueryRun<'_> {
         Ok(page)
     }
 
-    /// Every resource of a type, in the order of creation: nothing but the page is looked at.
+    /// Every resource of a type, in the order of creation: only the page is read.
     fn list(
         &self,
         resource_type: &Arc<ResourceType>,
@@ -169,7 +169,7 @@ impl QueryRun<'_> {
         Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), resources, next))
     }
 
-    /// The page of a search that has to find out what matches.
+    /// The page of a search with a filter or an order.
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let mut hits = Vec::new();
@@ -197,7 +197,7 @@ impl QueryRun<'_> {
             }
         }
         let end = offset.saturating_add(search.page.count);
-        // In the order of creation a page goes on behind a resource, whatever is deleted meanwhile.
+        // In the order of creation the next page begins after a resource, whatever is deleted meanwhile.
         let by_creation = matches!(search.targets.as_slice(), [(_, Query { sort: None, .. })]);
         let next = match hits.get(end.saturating_sub(1)) {
             _ if end >= total || search.page.count == 0 => None,
@@ -207,7 +207,7 @@ impl QueryRun<'_> {
         Ok(self.page(search, total, resources, next))
     }
 
-    /// Adds what one target of a search finds.
+    /// Adds the hits of one target of a search.
     fn find(
         &self,
         search: &Search,
@@ -264,7 +264,7 @@ impl QueryRun<'_> {
         }
     }
 
-    /// Where the wanted page begins.
+    /// The beginning of the wanted page.
     fn position(&self, search: &Search) -> Result<CursorPosition, DirectoryError> {
         Ok(match &search.page.start {
             Start::Index(index) => CursorPosition::Offset(*index as u64 - 1),
@@ -291,7 +291,7 @@ impl QueryRun<'_> {
     }
 }
 
-/// What a search may still look at, and for how long.
+/// The resources that a search may still read, and its deadline.
 struct Budget {
     left: usize,
     settings: Settings,
@@ -306,7 +306,7 @@ impl Budget {
     fn spend(&mut self, looks: usize) -> Result<(), DirectoryError> {
         let too_long = |budget: &Self| budget.since.elapsed() > budget.settings.max_search_time;
         match self.left.checked_sub(looks) {
-            // Reading the clock costs more than looking: now and then is enough.
+            // Reading the clock costs more than reading a resource: every 256th time is enough.
             Some(left) if left % 256 != 0 || !too_long(self) => {
                 self.left = left;
                 Ok(())
@@ -323,7 +323,7 @@ impl Budget {
     }
 }
 
-/// What has to be read of each resource to decide whether it matches, and where it stands.
+/// The attributes of each resource that the filter and the order need.
 struct Look<'a> {
     resource_type: &'a ResourceType,
     names: BTreeSet<&'a str>,

@@ -1,4 +1,4 @@
-//! How a filter is answered: from an index where one helps, else by looking at every resource.
+//! The query plan: a filter is answered from an index where one helps, else by reading every resource.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::scim::schemas::common::ID;
 use crate::store::{Read, StoreError, keys};
 
-/// The resources among which all that match are.
+/// A set of resources that contains all matches.
 pub(crate) enum Candidates {
     /// These, in the order of creation.
     These(Vec<ResourceId>),
@@ -27,7 +27,7 @@ enum Lookup<'a> {
     Member(&'a str),
 }
 
-/// Where to look for what a filter matches, and whether all that is found there matches.
+/// The candidates of a filter, and whether every candidate matches.
 pub(crate) fn candidates(
     state: &dyn Read,
     resource_type: &ResourceType,
@@ -70,7 +70,7 @@ pub(crate) fn candidates(
     Ok((Candidates::These(ids), false))
 }
 
-/// Whether an index narrows down what a filter can match.
+/// Whether an index narrows down the candidates of a filter.
 pub(crate) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool {
     match filter {
         Filter::And(parts) => parts.iter().any(|part| is_indexed(resource_type, part)),

@@ -29,7 +29,7 @@ impl StoredResource {
     }
 }
 
-/// The id that a client means.
+/// Parses the id that a client gave.
 pub(crate) fn parse_id(
     resource_type: &ResourceType,
     id: &str,
@@ -38,7 +38,7 @@ pub(crate) fn parse_id(
 }
 
 pub(crate) fn not_found(resource_type: &ResourceType, id: &str) -> DirectoryError {
-    // What is no id of ours may be anything: it is not repeated in full.
+    // A text that is not an id may be of any length: it is not repeated in full.
     DirectoryError::NotFound { kind: resource_type.name.clone(), id: excerpt(id, 64).to_string() }
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn decode(key: &[u8], value: &bytes::Bytes) -> Result<Record, StoreEr
     record::decode(value).ok_or_else(|| StoreError::damaged(key))
 }
 
-/// Takes a record that a scan came upon out of its envelope.
+/// Takes a record that a scan found out of its envelope.
 pub(crate) fn decode_scanned(
     state: &dyn Read,
     key: &[u8],
@@ -66,7 +66,7 @@ pub(crate) fn decode_scanned(
 ) -> Result<Record, StoreError> {
     match record::decode(value) {
         Some(record) => Ok(record),
-        // Asking for it makes the store remember that it is damaged.
+        // Reading it makes the store mark the database for a rebuild.
         None => Err(state.get(key).err().unwrap_or_else(|| StoreError::damaged(key))),
     }
 }
@@ -80,7 +80,7 @@ pub(crate) fn attributes(
         .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
-/// What is known of a record.
+/// The metadata of a record.
 pub(crate) fn meta(
     resource_type: &ResourceType,
     stored: &StoredResource,
@@ -89,7 +89,7 @@ pub(crate) fn meta(
         .ok_or_else(|| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))
 }
 
-/// Checks that the resource is in one of the versions that a client named, if it named any.
+/// Checks that the resource is in one of the versions that the client accepts, if it named any.
 pub(crate) fn check_version(
     expected: Option<&[Version]>,
     present: Version,
@@ -107,7 +107,7 @@ pub(crate) fn not_before(now: Timestamp, previous: Timestamp) -> Timestamp {
     now.max(previous)
 }
 
-/// What is known of the next version of a resource.
+/// The metadata of the next version of a resource.
 pub(crate) fn next_meta(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
@@ -121,8 +121,8 @@ pub(crate) fn next_meta(
     })
 }
 
-/// Writes a resource again in its next version, its attributes as they are: something else that it
-/// shows has changed.
+/// Writes a resource in its next version with the same attributes, because its relations have
+/// changed.
 pub(crate) fn touch(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
@@ -147,7 +147,7 @@ pub(crate) fn write(
 ) -> Result<StoredResource, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
     let limit = tx.settings().max_resource_bytes;
-    // What was larger already, under another configuration, may change as long as it does not grow.
+    // A resource that was larger already, under another configuration, may change if it does not grow.
     let grows = |previous: &Resource| {
         previous.render(resource_type, id, meta).json.len() < rendered.json.len()
     };
@@ -163,7 +163,7 @@ pub(crate) fn write(
     place(tx, resource_type, id, resource, previous, value)
 }
 
-/// Writes a resource that was here before, whatever its size; nothing is in its place.
+/// Writes a resource that existed before, whatever its size.
 pub(crate) fn put_back(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
@@ -211,7 +211,7 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// The entry that a resource needs in an index for a value.
+/// The key of the index entry of a resource for a value.
 pub(crate) fn index_key(
     resource_type: &ResourceType,
     indexed: &IndexedAttribute<'_>,
@@ -266,7 +266,7 @@ fn update_index(
     Ok(())
 }
 
-/// Changes how many resources of a type there are.
+/// Changes the count of resources of a type.
 pub(crate) fn count(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
@@ -278,7 +278,7 @@ pub(crate) fn count(
     Ok(())
 }
 
-/// How many resources of a type there are.
+/// The number of resources of a type.
 pub(crate) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u64, StoreError> {
     let value = state.get(&keys::count(resource_type.tag))?;
     Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes))

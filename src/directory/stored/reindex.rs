@@ -1,4 +1,4 @@
-//! Indexes follow the schemas: an operator may make an attribute unique that was not.
+//! Reindexing after a change of the schemas, as when an operator makes an attribute unique.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,11 +15,11 @@ use crate::scim::canonical::MAX_INDEXED_BYTES;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::store::{Store, StoreError, follow, keys};
 
-/// How many index entries are changed at once.
+/// The most index entries of one change.
 const STEP: usize = 10_000;
-/// How many bytes of them are changed at once.
+/// The most bytes of one change.
 const STEP_BYTES: usize = 8 * 1024 * 1024;
-/// How often it is begun again because another writer of the log was faster.
+/// The number of attempts when another writer of the log is faster.
 const ATTEMPTS: usize = 64;
 
 /// Brings the indexes in line with the schemas, if those have changed since they were kept.
@@ -43,7 +43,7 @@ pub(crate) fn follow_schemas(
         if kept == wanted || reindex(log, store, registry, wanted, now)? {
             return Ok(());
         }
-        // Another writer was faster: what was worked out may be wrong by now.
+        // Another writer was faster: the computed entries may be out of date.
         follow::read_on(log, store, &mut |frames| store.apply(frames))?;
     }
     Err(DirectoryError::Busy)
@@ -107,7 +107,7 @@ fn steps(writes: Vec<Write>) -> Vec<Vec<Write>> {
     steps
 }
 
-/// What tells the indexes of one set of schemas from those of another.
+/// A text that distinguishes the indexes of one set of schemas from those of another.
 pub(crate) fn fingerprint(registry: &Registry) -> String {
     let mut lines = Vec::new();
     for resource_type in registry.resource_types() {

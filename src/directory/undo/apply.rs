@@ -1,4 +1,4 @@
-//! The command that puts things back.
+//! The command that carries out the plan of an undo.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,27 +16,27 @@ use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
 use crate::store::{Read, StoreError, keys};
 
-/// How many of those are named who stand in the way.
+/// The most obstacles that an error names.
 const MAX_NAMED: usize = 10;
 
 /// Carries out a plan, all or nothing.
 pub(super) struct Apply {
     pub(super) plan: Arc<Plan>,
-    /// What the journal calls it.
+    /// The subject of its event.
     pub(super) subject: String,
-    /// How many bytes it may change.
+    /// The most bytes that it may change.
     pub(super) most: usize,
     /// Whether it is only tried.
     pub(super) dry_run: bool,
 }
 
-/// What became of a plan.
+/// The outcome of a plan.
 pub(super) enum Outcome {
-    /// It was carried out, or could be; so many memberships lack an end and don't come back.
+    /// It was carried out, or could be. `without_end` memberships lack a group or member and don't come back.
     Fits { without_end: u64 },
-    /// What it relies on has changed; nothing was done.
+    /// A value that it relies on has changed; nothing was done.
     Overtaken,
-    /// It would change so many bytes; nothing was done.
+    /// It would change this many bytes, which is too many; nothing was done.
     TooLarge(usize),
 }
 
@@ -45,16 +45,16 @@ impl Command for Apply {
 
     /// # Errors
     ///
-    /// `Unfit` naming those who hold what must be unique, or a group that would contain itself;
+    /// `Unfit` naming the holders of values that must be unique, or a group that would contain itself;
     /// `Storage`.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Outcome, DirectoryError> {
         let plan = &self.plan;
         if !still_fits(tx, plan)? {
             return Ok(Outcome::Overtaken);
         }
-        // Groups whose members change are other groups afterwards.
+        // Groups whose members change get a new version.
         let mut touched = BTreeSet::new();
-        // All go first, so that names may have changed hands among them.
+        // Removals come first, so that names can pass from one resource to another.
         for planned in &plan.records {
             take_out(tx, planned, &mut touched)?;
         }
@@ -78,7 +78,7 @@ impl Command for Apply {
             return Ok(Outcome::TooLarge(bytes));
         }
         if !self.dry_run {
-            // Of so many resources nothing is told one by one.
+            // The audit trail does not list that many resources.
             *tx.details() = ChangeDetails::default();
             let (kind, subject) = ("directory".to_owned(), self.subject.clone());
             tx.record(Event { kind, verb: Verb::Undone, subject });
@@ -87,7 +87,7 @@ impl Command for Apply {
     }
 }
 
-/// Whether all that the plan changes is as it was when the plan was made.
+/// Whether everything that the plan relies on is as it was when the plan was made.
 fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
     for Planned { resource_type, id, is, .. } in &plan.records {
         if state.get(&keys::record(resource_type.tag, *id))? != *is {
@@ -157,7 +157,7 @@ fn put_back(
     Ok(())
 }
 
-/// Who holds what must be unique in a resource, as clauses.
+/// The holders of the unique values of a resource, as clauses.
 fn holders(
     tx: &Transaction<'_>,
     resource_type: &ResourceType,
@@ -237,7 +237,7 @@ fn end(
     Ok(Some((member_type, shown)))
 }
 
-/// Refuses groups that would contain themselves: others may have turned them around meanwhile.
+/// Rejects cycles: other actors may have changed the memberships above meanwhile.
 fn refuse_circles(tx: &Transaction<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
     let registry = &tx.settings().registry;
     for Tie { group, member, was, .. } in ties {

@@ -1,8 +1,8 @@
-//! What became of users, groups and memberships since a moment, as the journal has it.
+//! The changes of users, groups and memberships since a moment, read from the log.
 //!
-//! The journal says how a key was after each change, not how it was before: it is read once to learn
-//! which keys were changed, then up to the moment to learn what they were, then again for who changed
-//! what. What is in memory is the keys that were changed, with two values each.
+//! The log holds the value of a key after each change, not before it. It is read once to learn which keys
+//! were changed, then up to the moment to learn their values at that time, then again to learn which actor
+//! changed what. Memory holds the changed keys with two values each.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,34 +16,34 @@ use crate::store::keys::{self, Kind};
 use crate::store::point_in_time::PointInTime;
 use crate::store::{StoreError, record};
 
-/// What became of a key.
+/// A changed key.
 #[derive(Default)]
 pub(super) struct Item {
     /// Its value at the moment.
     pub(super) was: Option<Bytes>,
     /// Its value after the last change that was read.
     pub(super) is: Option<Bytes>,
-    /// Who changed what is in it, by their places in [`ChangedItems::actors`].
+    /// The actors that changed its content, as indexes into [`ChangedItems::actors`].
     by: Vec<usize>,
     /// The highest version that a record had.
     pub(super) version: u64,
-    /// When it first said what it says now, since the moment: undoing what came later changes nothing.
+    /// When it first had its present content since the moment: undoing later changes alone has no effect.
     pub(super) reached: Timestamp,
-    /// All that it said, at the moment and since.
+    /// Every content that it had, at the moment and since.
     prints: Vec<Print>,
 }
 
-/// Something that an item said.
+/// A content that an item had.
 #[derive(Clone, Copy)]
 struct Print {
     checksum: u32,
-    /// When it first said so.
+    /// When it first had that content.
     time: Timestamp,
-    /// How many had changed what was in it by then: the first of [`Item::by`].
+    /// The number of actors that had changed it by then: the first of [`Item::by`].
     by: usize,
 }
 
-/// What became of the directory since a moment.
+/// The changes of the directory since a moment.
 pub(super) struct ChangedItems {
     /// The last change before the moment.
     pub(super) before: u64,
@@ -51,19 +51,19 @@ pub(super) struct ChangedItems {
     pub(super) upto: u64,
     /// The records of users and groups that were written, by key.
     pub(super) records: BTreeMap<Vec<u8>, Item>,
-    /// The ties from groups to members that were written, by key.
+    /// The memberships that were written, by the key from the group to the member.
     pub(super) ties: BTreeMap<Vec<u8>, Item>,
-    /// The names of the catalogue at the moment, if they were other ones.
+    /// The names of the catalogue at the moment, if they differed from the present ones.
     pub(super) names: Option<Bytes>,
     actors: Vec<String>,
 }
 
 impl ChangedItems {
-    /// Reads what became of the directory since a moment. Nobody has to wait for it.
+    /// Reads the changes since a moment, while the writer goes on.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also if what was then is not known any more.
+    /// [`StoreError`], also if the log and the snapshots do not reach back that far.
     pub(super) fn read(
         log: &dyn ReadLog,
         past: &dyn PointInTime,
@@ -134,7 +134,7 @@ impl ChangedItems {
         self.items(key)?.get_mut(key)
     }
 
-    /// The place of an actor.
+    /// The index of an actor.
     fn actor(&mut self, actor: &Actor) -> usize {
         let name = match actor {
             Actor::Connection { name, .. } => name.as_str(),
@@ -147,18 +147,18 @@ impl ChangedItems {
         })
     }
 
-    /// Whether a connection changed anything at all.
+    /// Whether a connection changed anything.
     pub(super) fn has(&self, connection: &str) -> bool {
         self.actors.iter().any(|name| name == connection)
     }
 
-    /// Who changed what is in an item, but for one.
+    /// The other actors that changed the content of an item.
     pub(super) fn others(&self, item: &Item, connection: &str) -> Vec<String> {
         let names = item.by.iter().filter_map(|&place| self.actors.get(place));
         names.filter(|name| *name != connection).cloned().collect()
     }
 
-    /// Whether a connection changed what is in an item.
+    /// Whether a connection changed the content of an item.
     pub(super) fn by(&self, item: &Item, connection: &str) -> bool {
         let mut names = item.by.iter().filter_map(|&place| self.actors.get(place));
         names.any(|name| name == connection)
@@ -183,7 +183,7 @@ impl Item {
         let checksum = checksum(key, value.as_ref());
         let known = self.prints.iter().find(|known| known.checksum == checksum).copied();
         match known {
-            // An undo that puts back what it said before takes those out who came later.
+            // An undo that restores an earlier content removes the actors that came after it.
             Some(known) if undone => self.by.truncate(known.by),
             _ if changes && !self.by.contains(&actor) => self.by.push(actor),
             _ => {}
@@ -201,13 +201,13 @@ impl Item {
         }
     }
 
-    /// Whether a record says what it said, whatever its version.
+    /// Whether a record has the same content as at the moment, whatever its version.
     pub(super) fn same_content(&self) -> bool {
         content(self.was.as_ref()) == content(self.is.as_ref())
     }
 }
 
-/// What tells one thing that an item says from another.
+/// A checksum that distinguishes the contents of an item.
 fn checksum(key: &[u8], value: Option<&Bytes>) -> u32 {
     match keys::is_record(key) {
         true => content(value).map_or(0, |(json, _)| crc32c::crc32c(&json)),
@@ -215,7 +215,7 @@ fn checksum(key: &[u8], value: Option<&Bytes>) -> u32 {
     }
 }
 
-/// What a record says, less `meta`, and who manages it.
+/// The content of a record: its JSON without `meta`, and the connection that manages it.
 fn content(value: Option<&Bytes>) -> Option<(Bytes, Option<String>)> {
     let record = record::decode(value?)?;
     let manager = record.manager().map(ToOwned::to_owned);

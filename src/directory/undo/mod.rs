@@ -1,7 +1,7 @@
-//! Undo: users, groups and memberships are put back as they were at a moment, as one change.
+//! Undo: restores users, groups and memberships to a moment, as one change.
 //!
-//! What was then is read from the journal, beside the writer. The command then checks that nothing it
-//! relies on has changed meanwhile; if something has, all is read again. An undo can be undone.
+//! The state at that moment is read from the log while the writer goes on. The command then checks that
+//! nothing that it relies on has changed meanwhile; otherwise everything is read again. An undo can be undone.
 
 mod apply;
 mod history;
@@ -27,37 +27,37 @@ use history::ChangedItems;
 use plan::Plan;
 pub use report::{UndoAction, UndoReport, UndoRow};
 
-/// How often what is to be undone is read again because it has changed.
+/// The number of attempts before an undo gives up because the directory keeps changing.
 const ATTEMPTS: usize = 5;
-/// Which share of the largest change a part of a large undo is meant to take.
+/// The share of the largest change that each part of a large undo is meant to take.
 const PART: f64 = 0.8;
 
-/// What is to be undone.
+/// A request to undo changes.
 #[derive(Clone, Debug)]
 pub struct Undo {
-    /// Since when: all goes back to what it was before.
+    /// The moment to go back to.
     pub since: Timestamp,
-    /// Only what this connection, and no other actor, has changed since.
+    /// Undo only what this connection, and no other actor, has changed since.
     pub connection: Option<String>,
-    /// What becomes of access that accounts had then and the catalogue does not know now.
+    /// What to do about access that accounts had then and the catalogue no longer has.
     pub unknown: UnknownAccess,
-    /// Whether it is only told what would be done.
+    /// Whether to report only what would be done.
     pub dry_run: bool,
 }
 
 impl Directory {
-    /// Puts users, groups and memberships back as they were at a moment, all or nothing. Whoever was
-    /// deleted comes back under the same id; who was created since goes. Tokens are not touched.
+    /// Restores users, groups and memberships to a moment, all or nothing. Resources deleted since come back
+    /// under the same id; resources created since are removed. Tokens do not change.
     ///
     /// # Errors
     ///
-    /// `Unfit`, naming what stands in the way; `AccessInUse`; `Storage`, also if it is not known any
-    /// more what was then. Then nothing has changed.
+    /// `Unfit`, naming the obstacle; `AccessInUse`; `Storage`, also if the log and the snapshots do not reach
+    /// back that far. Then nothing has changed.
     pub fn undo(&self, actor: &Actor, asked: &Undo) -> Result<UndoReport, DirectoryError> {
         self.undo_within(actor, asked, MAX_BYTES)
     }
 
-    /// The same, if it changes so many bytes at most.
+    /// Like `undo`, but limited to `most` bytes of changes.
     fn undo_within(
         &self,
         actor: &Actor,
@@ -69,7 +69,7 @@ impl Directory {
             if plan.is_empty() {
                 return Ok(report);
             }
-            // The writer is not kept busy with what it could not do.
+            // The writer does not spend time on a plan that is too large.
             let (least, about) = plan.bytes();
             if least > most {
                 return Err(too_large(asked, &plan, about, most));
@@ -101,7 +101,7 @@ impl Directory {
         ))
     }
 
-    /// Reads what has changed, and works out what an undo does.
+    /// Reads the changes and plans the undo.
     fn plan_undo(&self, asked: &Undo) -> Result<(Plan, UndoReport), DirectoryError> {
         let store = self.shared.store.as_ref();
         let past = store.maintenance().ok_or(StoreError::Unsupported("snapshots"))?;
@@ -125,14 +125,14 @@ impl Directory {
     }
 }
 
-/// What the journal calls it.
+/// The subject of its event.
 fn subject(asked: &Undo, report: &UndoReport) -> String {
     let through = asked.connection.as_ref();
     let through = through.map(|name| format!(" through connection {name}")).unwrap_or_default();
     format!("{} users and groups since {}{through}", report.changed(), asked.since)
 }
 
-/// The error for what does not go into one change.
+/// The error for an undo that is too large for one change.
 fn too_large(asked: &Undo, plan: &Plan, bytes: usize, most: usize) -> DirectoryError {
     let mib = |bytes: usize| bytes.div_ceil(1024 * 1024);
     let how = match plan.later(most as f64 * PART / bytes as f64) {

@@ -1,4 +1,4 @@
-//! From what became of the directory to what an undo does.
+//! The plan of an undo, made from the changes since a moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::scim::schema::{Registry, ResourceType};
 use crate::store::StoreError;
 use crate::store::keys::{self, Kind};
 
-/// How many characters of a value are told.
+/// The most characters of a value that the report shows.
 const SHORT: usize = 40;
-/// What the index entries of a record take, about.
+/// The approximate size of the index entries of a record, in bytes.
 const INDEX_BYTES: usize = 600;
-/// What the two keys of a tie take, about.
+/// The approximate size of the two keys of a membership, in bytes.
 const TIE_BYTES: usize = 80;
-/// How many bytes its two keys have.
+/// The size of its two keys, in bytes.
 const TIE_KEYS: usize = 2 * 33;
 
-/// What an undo does. It was prepared beside the writer, so it says what it relies on.
+/// What an undo does, and the values that it relies on, since it is prepared while the writer goes on.
 pub(super) struct Plan {
-    /// The users and groups that are written, come back, or go.
+    /// The users and groups that are written, restored or removed.
     pub(super) records: Vec<Planned>,
-    /// The memberships that come back, end, or show another name.
+    /// The memberships that come back, end, or change the shown name.
     pub(super) ties: Vec<Tie>,
-    /// The names of the catalogue of then.
+    /// The names of the catalogue at that moment.
     pub(super) names: Names,
 }
 
@@ -64,7 +64,7 @@ impl Planned {
         read(&self.resource_type, self.id, value)
     }
 
-    /// What it said, in the words of the catalogue as it is now.
+    /// Its attributes then, with the names of the present catalogue.
     pub(super) fn target(
         &self,
         value: &Bytes,
@@ -96,7 +96,7 @@ impl Plan {
         self.records.is_empty() && self.ties.is_empty()
     }
 
-    /// How many bytes it changes: at least, and about.
+    /// The size of its changes in bytes: at least, and approximately.
     pub(super) fn bytes(&self) -> (usize, usize) {
         let values =
             self.records.iter().map(|one| &one.was).chain(self.ties.iter().map(|one| &one.was));
@@ -105,7 +105,7 @@ impl Plan {
         (least, about)
     }
 
-    /// What about each part of it takes, with when that first said what it says now.
+    /// The approximate size of each part, with the moment when that first had its present content.
     fn sizes(&self) -> impl Iterator<Item = (Timestamp, usize)> {
         let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
         let records =
@@ -121,7 +121,7 @@ impl Plan {
         sizes.sort_unstable_by_key(|(reached, _)| std::cmp::Reverse(*reached));
         let whole: usize = sizes.iter().map(|(_, size)| size).sum();
         let mut room = whole as f64 * share;
-        // What was changed at one moment fits as a whole or not.
+        // Changes of one moment fit as a whole or not at all.
         let (mut fits, mut trying) = (None, None);
         for (reached, size) in sizes {
             if trying != Some(reached) {
@@ -136,7 +136,7 @@ impl Plan {
     }
 }
 
-/// Works out what an undo does.
+/// Plans an undo.
 ///
 /// # Errors
 ///
@@ -261,7 +261,7 @@ impl Planner<'_> {
             let name = attributes.display(resource_type).unwrap_or_default();
             gone.iter().for_each(|piece| self.in_use.note(piece, name));
         }
-        // What it was is gone from the catalogue: without that it is what it is.
+        // Without the access that the catalogue no longer has, nothing differs.
         if row.action != UndoAction::Revert || !row.changes.is_empty() {
             self.rows.insert(id, row);
             self.plan.records.push(planned);
@@ -310,7 +310,7 @@ impl Planner<'_> {
         back
     }
 
-    /// Names the groups of which only members change.
+    /// Adds the names of the groups whose members alone change.
     fn name_groups(
         &mut self,
         records: &BTreeMap<Vec<u8>, Item>,
@@ -368,7 +368,7 @@ fn differences(resource_type: &ResourceType, present: &Resource, target: &Resour
     changes.into_iter().collect()
 }
 
-/// A value that is short enough to be told.
+/// A value that is short enough for the report.
 fn short(value: Option<&Value>) -> Option<String> {
     match value {
         None => Some("none".to_owned()),

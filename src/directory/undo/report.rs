@@ -1,4 +1,4 @@
-//! What an undo does, as it is told to the operator.
+//! The report of an undo for the operator.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UndoReport {
-    /// Since when.
+    /// The moment to go back to.
     pub since: Timestamp,
-    /// Through which connection, if not through any.
+    /// The connection whose changes are undone; `None` for all.
     pub connection: Option<String>,
-    /// The number of the last change that stands.
+    /// The sequence of the last change that stays.
     pub before: u64,
-    /// The number of the last change that was looked at.
+    /// The sequence of the last change that was read.
     pub upto: u64,
     /// Whether it was done.
     pub done: bool,
     /// The users and groups that it concerns.
     pub resources: Vec<UndoRow>,
-    /// How many memberships come back.
+    /// The number of memberships that come back.
     pub members_back: u64,
-    /// How many memberships end.
+    /// The number of memberships that end.
     pub members_out: u64,
-    /// How many memberships don't come back, because an end of theirs is not there.
+    /// The number of memberships that don't come back, because their group or member does not exist.
     pub members_without_end: u64,
 }
 
-/// What becomes of one user or group.
+/// The effect on one user or group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UndoRow {
@@ -35,27 +35,27 @@ pub struct UndoRow {
     pub kind: String,
     /// Its id.
     pub id: String,
-    /// The name by which it is known.
+    /// Its name.
     pub name: String,
-    /// What becomes of it.
+    /// What is done with it.
     pub action: UndoAction,
-    /// Which attributes change back, and to what where that is short.
+    /// The attributes that change back, with short values.
     pub changes: Vec<String>,
-    /// How many members of a group come back.
+    /// The number of members that come back to a group.
     pub members_back: u64,
-    /// How many members of a group leave it.
+    /// The number of members that leave a group.
     pub members_out: u64,
-    /// Who else changed it, or its members: what they did stays.
+    /// Other actors that changed it or its members. Their changes stay.
     pub also_changed_by: Vec<String>,
 }
 
-/// What becomes of a user or group.
+/// What is done with a user or group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UndoAction {
     /// It was deleted and comes back, under the same id.
     Restore,
-    /// It says again what it said, or has the members again that it had.
+    /// Its attributes or members are restored.
     Revert,
     /// It was created since and is removed.
     Remove,
@@ -64,12 +64,12 @@ pub enum UndoAction {
 }
 
 impl UndoReport {
-    /// Of how many users and groups that becomes.
+    /// The number of users and groups with an action.
     pub fn count(&self, action: UndoAction) -> usize {
         self.resources.iter().filter(|row| row.action == action).count()
     }
 
-    /// How many users and groups it changes.
+    /// The number of users and groups that change.
     pub fn changed(&self) -> usize {
         self.resources.len() - self.count(UndoAction::Skip)
     }
