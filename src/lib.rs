@@ -3,15 +3,15 @@
 //! The library is the whole appliance; the binary only parses the command line. Modules stand on
 //! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
 //!
-//! - ground: [`clock`], [`text`], [`secret`], [`config`], [`logging`], [`metrics`];
-//! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`];
-//! - storage, bytes on disk: [`log`], [`store`];
+//! - ground: [`clock`], [`text`], [`secret`], [`logging`], [`metrics`];
+//! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`], [`settings`];
+//! - storage, bytes on disk: [`log`], [`store`]; beside it the configuration file, parsed into the
+//!   vocabulary: [`config`];
 //! - service, what the service provider and its operators do: [`directory`], [`operator`];
 //! - doors: [`http`], [`admin`];
 //! - roof: [`app`], [`cli`].
 
 pub mod clock;
-pub mod config;
 pub mod logging;
 pub mod metrics;
 pub mod secret;
@@ -21,7 +21,9 @@ pub mod access;
 pub mod connection;
 pub mod event;
 pub mod scim;
+pub mod settings;
 
+pub mod config;
 pub mod log;
 pub mod store;
 

@@ -1,5 +1,6 @@
 //! Logs: to standard error, as text for people or JSON for programs.
 
+mod level;
 mod line;
 mod output;
 
@@ -7,7 +8,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Level, Log};
+pub use level::{LogFormat, LogLevel};
 use line::Line;
 use output::Output;
 
@@ -19,7 +20,7 @@ pub struct LevelSwitch(Box<dyn Fn(EnvFilter) + Send + Sync>);
 
 impl LevelSwitch {
     /// Has this much logged from here on.
-    pub fn set(&self, level: Level) {
+    pub fn set(&self, level: LogLevel) {
         (self.0)(filter(level));
     }
 }
@@ -29,13 +30,13 @@ impl LevelSwitch {
 /// # Errors
 ///
 /// The operating system gives no thread.
-pub fn start(log: &Log) -> io::Result<LevelSwitch> {
+pub fn start(level: LogLevel, format: LogFormat) -> io::Result<LevelSwitch> {
     let lines = tracing_subscriber::fmt()
         // A line that can't be written is lost. To tell of that would be another one.
         .log_internal_errors(false)
-        .with_env_filter(filter(log.level))
+        .with_env_filter(filter(level))
         .with_writer(Output::start()?)
-        .event_format(Line::new(log.format))
+        .event_format(Line::new(format))
         .with_filter_reloading();
     let handle = lines.reload_handle();
     // Already started: the first one stays.
@@ -49,6 +50,6 @@ pub fn start(log: &Log) -> io::Result<LevelSwitch> {
 }
 
 /// What sled says of itself below a warning is of no use to an operator.
-fn filter(level: Level) -> EnvFilter {
+fn filter(level: LogLevel) -> EnvFilter {
     EnvFilter::new(format!("{},sled=warn,rustls=warn", level.as_str()))
 }

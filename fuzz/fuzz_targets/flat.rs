@@ -3,38 +3,30 @@
 
 #![no_main]
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use scimd_fuzz::access::{self, Catalogue};
-use scimd_fuzz::config::Config;
 use scimd_fuzz::scim::exchange::{Exchange, Renaming};
 use scimd_fuzz::scim::json::parse_object;
 use scimd_fuzz::scim::query::Parameters;
 use scimd_fuzz::scim::resource::Resource;
 use scimd_fuzz::scim::schema::ResourceType;
 use scimd_fuzz::{flat, served, world};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-const CONFIG: &str = r#"
-[access]
-workspace_permissions = ["read", "write"]
-departments = ["bi", "finance"]
-[[workspaces]]
-name = "Main"
-teams = ["One"]
-[[workspaces]]
-name = "Other"
-id = "o"
-[[permission_sets]]
-name = "Set"
-permissions = ["read"]
-[[roles]]
-name = "Boss"
-[[roles.workspaces]]
-name = "Main"
-"#;
+/// The access that the appliance is configured with.
+fn settings() -> Value {
+    json!({
+        "words": {"workspace_permissions": ["read", "write"], "departments": ["bi", "finance"]},
+        "workspaces": [
+            {"name": "Main", "id": "m", "teams": ["One"]},
+            {"name": "Other", "id": "o"},
+        ],
+        "permission_sets": [{"name": "Set", "id": "s", "permissions": ["read"]}],
+        "roles": [{"name": "Boss", "id": "b", "workspaces": [{"workspace": "Main"}]}],
+    })
+}
 
 /// A user with something of everything.
 const USER: &[u8] = br#"{
@@ -55,8 +47,8 @@ const USER: &[u8] = br#"{
 fn users() -> &'static (Arc<Catalogue>, ResourceType) {
     static USERS: OnceLock<(Arc<Catalogue>, ResourceType)> = OnceLock::new();
     USERS.get_or_init(|| {
-        let config = Config::parse(CONFIG, Path::new("x.toml")).expect("a configuration");
-        let catalogue = Arc::new(Catalogue::new(&config));
+        let settings = serde_json::from_value(settings()).expect("settings");
+        let catalogue = Arc::new(Catalogue::new(&settings));
         let kind = world().iter().find(|kind| kind.resource_type.is_account).expect("users");
         let mut resource_type = ResourceType::clone(&kind.resource_type);
         access::install(&mut resource_type, &catalogue);

@@ -8,8 +8,6 @@
 
 #[path = "../../src/access/mod.rs"]
 pub mod access;
-#[path = "../../src/config/mod.rs"]
-pub mod config;
 #[path = "../../src/event/mod.rs"]
 pub mod event;
 #[path = "../../src/connection/flat/mod.rs"]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::change::Names;
-use crate::config::{self, Access, Config, Grant, derived_id, is_permission};
-pub use crate::config::{PermissionSet, Role};
+use super::name::{derived_id, is_permission};
+use super::settings::{AccessSettings, AccessWords, Grant, PermissionSet, Role, WorkspaceSettings};
 use crate::scim::error::ScimError;
 use crate::scim::value::fold;
 use crate::text::{excerpt, nearest};
@@ -18,7 +18,7 @@ const MAX_LISTED: usize = 12;
 /// checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalogue {
-    words: Access,
+    words: AccessWords,
     /// The workspaces, in the order of the configuration.
     pub workspaces: Vec<Workspace>,
     /// The permission sets, in the order of the configuration.
@@ -100,9 +100,9 @@ pub struct Team {
 }
 
 impl Catalogue {
-    /// The catalogue of a configuration.
-    pub fn new(config: &Config) -> Self {
-        let workspace = |config::Workspace { name, id, teams }: &config::Workspace| {
+    /// Builds the catalogue of the configured access.
+    pub fn new(settings: &AccessSettings) -> Self {
+        let workspace = |WorkspaceSettings { name, id, teams }: &WorkspaceSettings| {
             let team =
                 |team: &String| Team { id: derived_id(&["team", id, team]), name: team.clone() };
             Workspace {
@@ -112,17 +112,17 @@ impl Catalogue {
             }
         };
         Self {
-            words: config.access.clone(),
-            workspaces: config.workspaces.iter().map(workspace).collect(),
-            permission_sets: config.permission_sets.clone(),
-            roles: config.roles.clone(),
-            grants: config.grants.clone(),
+            words: settings.words.clone(),
+            workspaces: settings.workspaces.iter().map(workspace).collect(),
+            permission_sets: settings.permission_sets.clone(),
+            roles: settings.roles.clone(),
+            grants: settings.grants.clone(),
             places: Places {
-                workspaces: Index::new(config.workspaces.iter().map(|one| (&one.name, &one.id))),
+                workspaces: Index::new(settings.workspaces.iter().map(|one| (&one.name, &one.id))),
                 permission_sets: Index::new(
-                    config.permission_sets.iter().map(|one| (&one.name, &one.id)),
+                    settings.permission_sets.iter().map(|one| (&one.name, &one.id)),
                 ),
-                roles: Index::new(config.roles.iter().map(|one| (&one.name, &one.id))),
+                roles: Index::new(settings.roles.iter().map(|one| (&one.name, &one.id))),
             },
         }
     }
@@ -148,7 +148,7 @@ impl Catalogue {
     }
 
     /// The permissions and departments that are listed.
-    pub fn words(&self) -> &Access {
+    pub fn words(&self) -> &AccessWords {
         &self.words
     }
 
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_nearest_is_named() {
-        let catalogue = Catalogue::new(&Config::default());
+        let catalogue = Catalogue::new(&AccessSettings::default());
         let detail = |error: ScimError| error.detail;
         assert_eq!(
             detail(catalogue.workspace("Mian").unwrap_err()),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::Catalogue;
 use super::entitlement::Entitlement;
-use crate::config::{TeamAccess, WorkspaceAccess};
+use super::settings::{TeamAccess, WorkspaceAccess};
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user;

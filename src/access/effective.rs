@@ -6,7 +6,7 @@ use std::fmt;
 use super::catalogue::Catalogue;
 use super::direct::Direct;
 use super::entitlement::Entitlement;
-use crate::config::{Grant, GroupName, WorkspaceAccess};
+use super::settings::{Grant, GroupName, WorkspaceAccess};
 use crate::scim::value::fold;
 
 /// A group that an account belongs to, directly or through other groups.

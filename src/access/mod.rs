@@ -2,7 +2,9 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `catalogue` | everything that access may name, from the configuration |
+//! | `settings` | what the operator configures about access, as plain data |
+//! | `name` | names and ids |
+//! | `catalogue` | everything that access may name, built from the settings |
 //! | `entitlement` | one piece of access as a text, which is how it is stored and sent |
 //! | `vocabulary` | how schemas hold `roles` and `entitlements` to the catalogue |
 //! | `direct` | the access that an account's own attributes name |
@@ -15,13 +17,19 @@ mod change;
 mod direct;
 mod effective;
 mod entitlement;
+pub(crate) mod name;
 mod offer;
+mod settings;
 mod vocabulary;
 
-pub use catalogue::{Catalogue, PermissionSet, Role, Team, Workspace};
+pub use catalogue::{Catalogue, Team, Workspace};
 pub use change::{Names, followed};
 pub use direct::{DefaultAccess, Direct};
 pub use effective::{Effective, GroupOfAccount, Source, loses_grant};
 pub use entitlement::Entitlement;
 pub use offer::Offer;
+pub use settings::{
+    AccessSettings, AccessWords, Grant, GroupName, PermissionSet, Role, TeamAccess,
+    UnknownDepartments, WorkspaceAccess, WorkspaceSettings,
+};
 pub use vocabulary::install;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::catalogue::Catalogue;
 use super::entitlement::Entitlement;
-use crate::config::UnknownDepartments;
+use super::settings::UnknownDepartments;
 use crate::scim::attribute::{Attribute, Vocabulary};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;

@@ -20,7 +20,7 @@ use super::settings::{settings, site_info, vocabulary};
 use super::supervisor;
 use crate::access::Names;
 use crate::clock::Stopwatch;
-use crate::config::{Config, PublicUrl};
+use crate::config::Config;
 use crate::directory::{Directory, Settings, UnknownAccess};
 use crate::http::ScimService;
 use crate::http::server;
@@ -231,8 +231,8 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     // What is told to clients fits the listener that there is: it follows from it unless it is written.
     if wanted.listen.tls != present.listen.tls {
         wanted.public_url = present.public_url.clone();
-    } else if wanted.public_url == PublicUrl::of(&wanted.listen) {
-        wanted.public_url = PublicUrl::of(&present.listen);
+    } else if wanted.public_url == wanted.listen.public_url() {
+        wanted.public_url = present.listen.public_url();
     }
     let mut kept = Vec::new();
     let mut keep = |key, differs: bool| {
@@ -254,5 +254,6 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     wanted.metrics = present.metrics.clone();
     wanted.store = present.store.clone();
     wanted.schemas.clone_from(&present.schemas);
+    wanted.schema_lines.clone_from(&present.schema_lines);
     kept
 }

@@ -15,13 +15,12 @@ use crate::scim::schema::Registry;
 ///
 /// Schemas that can't be added, each with its line.
 pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
-    speak(config, Catalogue::new(config))
+    speak(config, Catalogue::new(&config.access_settings()))
 }
 
 fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
-    let file = config.file.clone().unwrap_or_default();
-    let registry = Registry::with(&config.schemas)
-        .map_err(|problems| ConfigError::Invalid { file, problems })?;
+    let registry =
+        Registry::with(&config.schemas).map_err(|problems| config.schema_error(problems))?;
     let catalogue = Arc::new(catalogue);
     let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
     Ok((catalogue, registry))
@@ -30,7 +29,7 @@ fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Regis
 /// What the directory works by under a configuration. `former` names are understood as well, for the time
 /// in which accounts still have them.
 pub(super) fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigError> {
-    let catalogue = Catalogue::new(config);
+    let catalogue = Catalogue::new(&config.access_settings());
     let catalogue = match former {
         Some(former) => catalogue.remembering(former),
         None => catalogue,

@@ -31,7 +31,8 @@ impl Serve {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
         let host = Host::new()?;
-        let levels = logging::start(&config.log).context("can't start logging")?;
+        let levels =
+            logging::start(config.log.level, config.log.format).context("can't start logging")?;
         let patience = Patience::while_it_is("reading the journal");
         let directory = app::open_directory(config, config.store.memory_mib)?;
         let unknown = match self.drop_unknown_access {

@@ -4,9 +4,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{output, the_connection};
+use crate::access::Catalogue;
 use crate::app;
 use crate::config::Config;
-use crate::connection::setup::{Accepted, Item, Mapping, Setup};
+use crate::connection::setup::{Accepted, Item, Mapping, Reachability, Setup};
 
 /// How many characters a line has at most, unless a word is longer.
 const WIDTH: usize = 100;
@@ -33,7 +34,16 @@ impl Connect {
         let Some(connection) = config.connections.get(&name) else { return Ok(()) };
         let self_signed = app::self_signed(config).map(std::path::absolute).transpose()?;
         let endpoint = app::endpoint(config);
-        let setup = Setup::new(config, &name, connection, &endpoint, self_signed.as_deref());
+        let reachability = Reachability {
+            public_url: &config.public_url,
+            endpoint: &endpoint,
+            listen: config.listen.address,
+            tls: config.listen.tls,
+            trusted_proxies: &config.listen.trusted_proxies,
+            self_signed: self_signed.as_deref(),
+        };
+        let catalogue = Catalogue::new(&config.access_settings());
+        let setup = Setup::new(&config.connections, &name, connection, &catalogue, reachability);
         if self.json { output::json(&setup) } else { print(&setup) }
     }
 }

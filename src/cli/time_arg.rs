@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use crate::clock::Clock;
-use crate::config::duration;
+use crate::text::duration;
 
 /// Reads a moment (RFC 3339), a date-time or a date of UTC, or how long ago it is, as in `2h`.
 ///

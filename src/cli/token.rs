@@ -10,9 +10,10 @@ use clap::{Args, Subcommand};
 use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::app;
-use crate::config::{Config, duration};
+use crate::config::Config;
 use crate::operator::token::TokenInfo;
 use crate::operator::{OperatorReply, OperatorRequest};
+use crate::text::duration;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {

@@ -2,29 +2,8 @@
 
 use super::name;
 use super::reader::Section;
-use super::role::{Known, Role, WorkspaceAccess};
-
-/// What every member of a group gets, for as long as the membership lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Which group.
-    pub group: GroupName,
-    /// Permissions in the company.
-    pub company_permissions: Vec<String>,
-    /// The names of roles.
-    pub roles: Vec<String>,
-    /// Access to workspaces.
-    pub workspaces: Vec<WorkspaceAccess>,
-}
-
-/// How a grant names its group, which need not exist yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupName {
-    /// By its `displayName`, in any letter case.
-    DisplayName(String),
-    /// By its `externalId`: it stays the same when the group is renamed.
-    ExternalId(String),
-}
+use super::role::Known;
+use crate::access::{Grant, GroupName, Role, WorkspaceAccess};
 
 impl Grant {
     /// Reads one grant; `None` if it does not say which group it is for.

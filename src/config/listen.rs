@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::reader::Section;
-use super::{AddressSet, Invalid};
+use crate::connection::{AddressSet, PublicUrl};
+use crate::text::InvalidText;
 
 /// The listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,11 @@ impl Default for Listen {
 }
 
 impl Listen {
+    /// Returns the URL by which clients reach the listener directly.
+    pub fn public_url(&self) -> PublicUrl {
+        PublicUrl::of_listener(self.address, self.tls)
+    }
+
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let listen = Self {
@@ -68,11 +74,11 @@ impl Listen {
 pub(super) struct ListenAddress(pub(super) SocketAddr);
 
 impl FromStr for ListenAddress {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         text.parse().map(Self).map_err(|_| {
-            Invalid::new(format!(
+            InvalidText::new(format!(
                 "{text:?} is not an IP address and port; expected such as \"0.0.0.0:8443\" or \
                  \"[::]:8443\""
             ))

@@ -1,18 +1,14 @@
 //! The configuration: one struct for each concern, its defaults, and one TOML file.
 //!
-//! Each section reads itself from a `reader::Section`, which notes every problem
-//! with its line and key. A [`Config`] that exists is consistent: the rules that
+//! Each section is read from a `reader::Section`, which notes every problem with its
+//! line and key. What the vocabulary and the directory work by is parsed into their
+//! own types: nothing below the doors knows this module. A [`Config`] that exists is consistent: the rules that
 //! span keys have been checked too. `config.example.toml` shows every key.
 
 mod access;
-mod address;
 mod brake;
 mod connection;
-pub mod duration;
 mod grant;
-mod host;
-mod invalid;
-mod keyword;
 mod limits;
 mod listen;
 mod load;
@@ -20,8 +16,6 @@ mod log;
 mod metrics;
 mod name;
 mod notes;
-mod origin;
-mod public_url;
 mod reader;
 mod role;
 mod schema;
@@ -32,26 +26,19 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use access::{Access, UnknownDepartments};
-pub use address::AddressSet;
-pub use brake::{Brake, BrakeAction};
-pub use connection::{Compat, Connection, Method, OnInactiveCreate, Scope, UnknownMembers};
-pub use grant::{Grant, GroupName};
-pub use invalid::Invalid;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use load::{ConfigError, SYSTEM_FILE};
-pub use log::{Format, Level, Log};
+pub use log::Log;
 pub use metrics::Metrics;
-pub use name::{derived_id, is_permission};
 pub use notes::Problem;
-pub use origin::Origin;
-pub use public_url::PublicUrl;
-pub use role::{PermissionSet, Role, TeamAccess, WorkspaceAccess};
-pub use schema::{AttributeConfig, SchemaConfig};
+pub use schema::SchemaLines;
 pub use store::{Retention, Store};
-pub use workspace::Workspace;
 
+use crate::access::{AccessSettings, AccessWords, Grant, PermissionSet, Role, WorkspaceSettings};
+use crate::connection::{ConnectionSettings, PublicUrl};
+use crate::scim::custom::{SchemaProblem, SchemaSettings};
+use crate::settings::SharedSettings;
 use name::Taken;
 use reader::Section;
 use role::Known;
@@ -72,11 +59,11 @@ pub struct Config {
     /// Where connections are accepted.
     pub listen: Listen,
     /// The identity providers by name; never empty, each name matches `[a-z0-9_-]{1,32}`.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: BTreeMap<String, ConnectionSettings>,
     /// The workspaces in the order of the file; never empty.
-    pub workspaces: Vec<Workspace>,
+    pub workspaces: Vec<WorkspaceSettings>,
     /// The words that access is made of.
-    pub access: Access,
+    pub access: AccessWords,
     /// Permissions in a workspace that have a name.
     pub permission_sets: Vec<PermissionSet>,
     /// Access to workspaces that has a name.
@@ -92,7 +79,9 @@ pub struct Config {
     /// What the embedded database may use, and what is kept beside it.
     pub store: Store,
     /// Attributes of the operator's own.
-    pub schemas: Vec<SchemaConfig>,
+    pub schemas: Vec<SchemaSettings>,
+    /// The lines of the tables of `schemas`, for messages.
+    pub schema_lines: Vec<SchemaLines>,
 }
 
 impl Default for Config {
@@ -100,12 +89,12 @@ impl Default for Config {
         let listen = Listen::default();
         Self {
             file: None,
-            public_url: PublicUrl::of(&listen),
+            public_url: listen.public_url(),
             data_dir: PathBuf::from("scimd-data"),
             listen,
-            connections: BTreeMap::from([("default".to_owned(), Connection::default())]),
-            workspaces: vec![Workspace::default()],
-            access: Access::default(),
+            connections: BTreeMap::from([("default".to_owned(), ConnectionSettings::default())]),
+            workspaces: vec![WorkspaceSettings::default()],
+            access: AccessWords::default(),
             permission_sets: Vec::new(),
             roles: Vec::new(),
             grants: Vec::new(),
@@ -114,23 +103,52 @@ impl Default for Config {
             metrics: Metrics::default(),
             store: Store::default(),
             schemas: Vec::new(),
+            schema_lines: Vec::new(),
         }
     }
 }
 
 impl Config {
+    /// Returns what the configuration says about access.
+    pub fn access_settings(&self) -> AccessSettings {
+        AccessSettings {
+            words: self.access.clone(),
+            workspaces: self.workspaces.clone(),
+            permission_sets: self.permission_sets.clone(),
+            roles: self.roles.clone(),
+            grants: self.grants.clone(),
+        }
+    }
+
+    /// Returns the settings that effective access, validation and events depend on.
+    pub fn shared_settings(&self) -> SharedSettings {
+        SharedSettings {
+            public_url: Some(self.public_url.clone()),
+            access: self.access_settings(),
+            schemas: self.schemas.clone(),
+        }
+    }
+
+    /// Returns the error that the configured schemas can't be added, with the line of each problem.
+    pub fn schema_error(&self, problems: Vec<SchemaProblem>) -> ConfigError {
+        let located =
+            problems.into_iter().map(|problem| SchemaLines::locate(&self.schema_lines, problem));
+        let file = self.file.clone().unwrap_or_default();
+        ConfigError::Invalid { file, problems: located.collect() }
+    }
+
     /// Reads the root table; paths stay as they are written.
     fn read(root: &mut Section<'_, '_>) -> Self {
         let public_url = root.optional("public_url");
         let data_dir = root.path("data_dir");
         let listen = root.table("listen", Listen::read);
-        let public_url = public_url.unwrap_or_else(|| PublicUrl::of(&listen));
+        let public_url = public_url.unwrap_or_else(|| listen.public_url());
         // The other way round is a proxy that ends TLS in front of a plain-text listener.
         if listen.tls && !public_url.is_https() {
             let message = format!("\"{public_url}\" does not fit TLS; expected https://…");
             root.problem("public_url", message);
         }
-        let access = root.table("access", Access::read);
+        let access = root.table("access", AccessWords::read);
         let (workspaces, complete) = read_workspaces(root);
         let (permission_sets, sets_complete) = {
             let mut taken = Taken::default();
@@ -152,6 +170,11 @@ impl Config {
         let (grants, _) =
             complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
         let connections = read_connections(root, &workspaces, known);
+        let (limits, log) = (root.table("limits", Limits::read), root.table("log", Log::read));
+        let metrics = root.table("metrics", Metrics::read);
+        let store = root.table("store", Store::read);
+        let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
+        let (schemas, schema_lines) = schemas.into_iter().flatten().unzip();
         Self {
             file: None,
             public_url,
@@ -163,27 +186,23 @@ impl Config {
             permission_sets,
             roles,
             grants,
-            limits: root.table("limits", Limits::read),
-            log: root.table("log", Log::read),
-            metrics: root.table("metrics", Metrics::read),
-            store: root.table("store", Store::read),
-            schemas: root
-                .tables("schemas", SchemaConfig::read)
-                .unwrap_or_default()
-                .into_iter()
-                .flatten()
-                .collect(),
+            limits,
+            log,
+            metrics,
+            store,
+            schemas,
+            schema_lines,
         }
     }
 }
 
 /// Reads the workspaces, and tells whether every name could be read.
-fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<Workspace>, bool) {
+fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<WorkspaceSettings>, bool) {
     let mut taken = Taken::default();
     let (mut workspaces, complete) =
-        complete_tables(root, "workspaces", |section| Workspace::read(section, &mut taken));
+        complete_tables(root, "workspaces", |section| WorkspaceSettings::read(section, &mut taken));
     if workspaces.is_empty() {
-        workspaces.push(Workspace::default());
+        workspaces.push(WorkspaceSettings::default());
     }
     (workspaces, complete)
 }
@@ -191,8 +210,8 @@ fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<Workspace>, bool) {
 /// Notes a catalogue that names more entitlements than clients could choose from.
 fn check_size(
     root: &mut Section<'_, '_>,
-    access: &Access,
-    workspaces: &[Workspace],
+    access: &AccessWords,
+    workspaces: &[WorkspaceSettings],
     permission_sets: &[PermissionSet],
 ) {
     let in_workspace = 1 + access.workspace_permissions.len() + permission_sets.len();
@@ -226,17 +245,18 @@ fn complete_tables<T>(
 
 fn read_connections(
     root: &mut Section<'_, '_>,
-    workspaces: &[Workspace],
+    workspaces: &[WorkspaceSettings],
     known: Known<'_>,
-) -> BTreeMap<String, Connection> {
-    let written =
-        root.named_tables("connections", |name, section| Connection::read(name, section, known));
+) -> BTreeMap<String, ConnectionSettings> {
+    let written = root.named_tables("connections", |name, section| {
+        ConnectionSettings::read(name, section, known)
+    });
     match written {
         Some(written) => {
             written.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect()
         }
         None => {
-            let mut connection = Connection::default();
+            let mut connection = ConnectionSettings::default();
             if let Some(first) = workspaces.first() {
                 connection.default_workspace.clone_from(&first.name);
             }
@@ -251,6 +271,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::connection::Method;
+    use crate::logging::LogFormat;
 
     const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -352,11 +374,32 @@ mod tests {
         assert_eq!(config.connections["app_2"].default_workspace, "Sales");
         assert_eq!(config.workspaces[1].teams, ["East", "West"]);
         assert_eq!(config.limits.idle_timeout, Duration::from_secs(120));
-        assert_eq!(config.log.format, Format::Json);
+        assert_eq!(config.log.format, LogFormat::Json);
         assert_eq!(config.metrics.listen, Some("[::1]:9464".parse().unwrap()));
         assert_eq!(config.store.snapshot_interval, Duration::from_secs(43_200));
         let days = Duration::from_secs(400 * 86_400);
         assert_eq!(config.store.keep_journal, Retention::For(days));
+    }
+
+    #[test]
+    fn shared_settings_read_back_and_do_not_depend_on_the_order_of_keys() {
+        let role = "[[roles]]\nname = 'R'\n[[roles.workspaces]]\nname = 'Sales'\n\
+                    teams = [{ name = 'East' }]\n[[grants]]\n";
+        let one = format!(
+            "public_url = 'https://a'\n[[workspaces]]\nname = 'Sales'\nid = 's'\nteams = ['East']\n{role}\
+             group = 'G'\nroles = ['R']\n[[schemas]]\nid = 'urn:x:y'\n[[schemas.attributes]]\n\
+             name = 'a'\ntype = 'integer'\nmutability = 'immutable'\n"
+        );
+        let other = format!(
+            "public_url = 'https://a'\n[[schemas]]\nid = 'urn:x:y'\n[[schemas.attributes]]\n\
+             mutability = 'immutable'\ntype = 'integer'\nname = 'a'\n{role}roles = ['R']\n\
+             group = 'G'\n[[workspaces]]\nteams = ['East']\nid = 's'\nname = 'Sales'\n"
+        );
+        let settings = parse(&one).shared_settings();
+        let json = settings.to_json().unwrap();
+        assert_eq!(json, parse(&other).shared_settings().to_json().unwrap());
+        assert_eq!(SharedSettings::from_json(&json).unwrap(), settings);
+        assert!(json.contains("\"group\":{\"display_name\":\"G\"}"), "{json}");
     }
 
     #[test]

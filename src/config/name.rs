@@ -2,33 +2,12 @@
 
 use std::collections::HashSet;
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
-
 use super::reader::Section;
+use crate::access::name::{MAX_ID, Named, derived_id, is_id, is_permission};
 use crate::text::{fold, nearest};
 
 /// Longest name, in characters.
 const MAX_NAME: usize = 100;
-/// Longest id and longest permission, in characters.
-const MAX_ID: usize = 64;
-/// How many hexadecimal digits an id has that is derived from a name.
-const DERIVED_DIGITS: usize = 24;
-
-/// Something that has a name and an id.
-pub(super) trait Named {
-    /// What it is, for people.
-    const KIND: &'static str;
-
-    fn name(&self) -> &str;
-
-    fn id(&self) -> Option<&str>;
-
-    /// Whether a text is its name, in any letter case, or its id.
-    fn is_called(&self, text: &str) -> bool {
-        fold(self.name()) == fold(text) || self.id() == Some(text)
-    }
-}
 
 /// The names and ids that earlier things of one kind have taken.
 ///
@@ -91,15 +70,6 @@ impl Taken {
     }
 }
 
-/// The id of what is given none: the same for ever, for the same names in any letter case.
-pub fn derived_id(names: &[&str]) -> String {
-    let folded: Vec<_> = names.iter().map(|name| fold(name)).collect();
-    let digest = Sha256::digest(folded.join("\u{0}").as_bytes());
-    let mut digits = HEXLOWER.encode(&digest);
-    digits.truncate(DERIVED_DIGITS);
-    digits
-}
-
 /// The name of what a reference means, by name or id; an unknown one is noted with the nearest.
 ///
 /// `known` is `None` where not everything could be read: then nothing is called unknown.
@@ -151,15 +121,4 @@ pub(super) fn permissions(
         }
     }
     permissions
-}
-
-/// Whether a text can be a permission or a department: 1 to 64 of `a-z`, `0-9` and `_`.
-pub fn is_permission(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len())
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=MAX_ID).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use super::Problem;
 use super::notes::Notes;
-use super::{Invalid, Problem, duration};
-use crate::text::nearest;
+use crate::text::{InvalidText, duration, nearest};
 
 /// A table that is being read.
 pub(super) struct Section<'n, 't> {
@@ -117,7 +117,7 @@ impl<'t> Section<'_, 't> {
             }
             let (least, most) =
                 (duration::display(*range.start()), duration::display(*range.end()));
-            Err(Invalid::new(format!("{text:?} is out of range; expected {least} to {most}")))
+            Err(InvalidText::new(format!("{text:?} is out of range; expected {least} to {most}")))
         })
         .unwrap_or(default)
     }

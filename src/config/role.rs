@@ -1,82 +1,16 @@
 //! `[[permission_sets]]` and `[[roles]]`: access that has a name.
 
-use super::name::{self, Named, Taken};
+use super::name::{self, Taken};
 use super::reader::Section;
-use super::{Access, Workspace};
-
-/// Permissions in a workspace under one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PermissionSet {
-    /// The name: 1 to 100 characters, unique in any letter case.
-    pub name: String,
-    /// The id: given, or derived from the name.
-    pub id: String,
-    /// What it permits in a workspace.
-    pub permissions: Vec<String>,
-}
-
-/// Access to workspaces under one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Role {
-    /// The name: 1 to 100 characters, unique in any letter case.
-    pub name: String,
-    /// The id: given, or derived from the name.
-    pub id: String,
-    /// To which workspaces it gives which access.
-    pub workspaces: Vec<WorkspaceAccess>,
-}
-
-/// Access to one workspace. Everything is named as the configuration names it, not by its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkspaceAccess {
-    /// The workspace's name.
-    pub workspace: String,
-    /// Permissions in it.
-    pub permissions: Vec<String>,
-    /// The names of permission sets that hold in it.
-    pub permission_sets: Vec<String>,
-    /// Membership of its teams.
-    pub teams: Vec<TeamAccess>,
-}
-
-/// Membership of a team.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TeamAccess {
-    /// The team's name.
-    pub team: String,
-    /// Permissions in it.
-    pub permissions: Vec<String>,
-}
-
-impl Named for PermissionSet {
-    const KIND: &'static str = "permission set";
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn id(&self) -> Option<&str> {
-        Some(&self.id)
-    }
-}
-
-impl Named for Role {
-    const KIND: &'static str = "role";
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn id(&self) -> Option<&str> {
-        Some(&self.id)
-    }
-}
+use crate::access::{
+    AccessWords, PermissionSet, Role, TeamAccess, WorkspaceAccess, WorkspaceSettings,
+};
 
 /// What access may refer to; `None` where it could not be read whole.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
-    pub(super) access: &'a Access,
-    pub(super) workspaces: Option<&'a [Workspace]>,
+    pub(super) access: &'a AccessWords,
+    pub(super) workspaces: Option<&'a [WorkspaceSettings]>,
     pub(super) permission_sets: Option<&'a [PermissionSet]>,
 }
 
@@ -85,7 +19,7 @@ impl PermissionSet {
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         taken: &mut Taken,
-        access: &Access,
+        access: &AccessWords,
     ) -> Option<Self> {
         let name = taken.name(section, "the permission set's name");
         let id = taken.id::<Self>(section, name.as_deref().unwrap_or_default());
@@ -133,18 +67,6 @@ impl WorkspaceAccess {
         });
         let teams = teams.unwrap_or_default().into_iter().flatten().collect();
         Some(Self { workspace: workspace?, permissions, permission_sets, teams })
-    }
-}
-
-impl Named for String {
-    const KIND: &'static str = "team";
-
-    fn name(&self) -> &str {
-        self
-    }
-
-    fn id(&self) -> Option<&str> {
-        None
     }
 }
 

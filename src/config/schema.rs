@@ -1,65 +1,47 @@
 //! `[[schemas]]`: attributes of the operator's own.
 
-use super::keyword;
+use std::str::FromStr;
+
+use super::notes::Problem;
 use super::reader::Section;
+use crate::scim::attribute::{Mutability, Returned, Type, Uniqueness};
+use crate::scim::custom::{AttributeSettings, SchemaProblem, SchemaSettings};
+use crate::text::{InvalidText, keyword};
 
-/// The data types that an attribute may have (RFC 7643, section 2.3).
-const TYPES: [&str; 8] =
-    ["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference", "complex"];
-/// Who may change an attribute (RFC 7643, section 2.2).
-const MUTABILITIES: [&str; 4] = ["readOnly", "readWrite", "immutable", "writeOnly"];
-/// When an attribute is part of an answer (RFC 7643, section 2.2).
-const RETURNEDS: [&str; 4] = ["always", "never", "default", "request"];
-/// How far a value must be unique (RFC 7643, section 2.2).
-const UNIQUENESSES: [&str; 2] = ["none", "server"];
-
-/// A schema that extends a resource type; a known one gets more attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SchemaConfig {
-    /// The line of its table, for messages.
-    pub line: usize,
-    /// Its URN.
-    pub id: String,
-    /// Its name, for people.
-    pub name: String,
-    /// The name of the resource type that it extends.
-    pub resource_type: String,
-    /// What it adds.
-    pub attributes: Vec<AttributeConfig>,
+/// The line of a schema's or an attribute's table, and those of its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchemaLines {
+    line: usize,
+    parts: Vec<Self>,
 }
 
-/// An attribute of the operator's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttributeConfig {
-    /// The line of its table, for messages.
-    pub line: usize,
-    /// Its name: a letter, then letters, digits, `-` and `_` (RFC 7643, section 2.1).
-    pub name: String,
-    /// One of `TYPES`.
-    pub kind: &'static str,
-    /// What it means, for people.
-    pub description: String,
-    /// Whether it holds a list.
-    pub multi_valued: bool,
-    /// Whether a resource without it is refused.
-    pub required: bool,
-    /// Whether letter case matters when values are compared.
-    pub case_exact: bool,
-    /// One of `MUTABILITIES`.
-    pub mutability: &'static str,
-    /// One of `RETURNEDS`.
-    pub returned: &'static str,
-    /// One of `UNIQUENESSES`.
-    pub uniqueness: &'static str,
-    /// The values that it may have; any if none are named.
-    pub canonical_values: Vec<String>,
-    /// What a complex attribute consists of.
-    pub sub_attributes: Vec<Self>,
+impl SchemaLines {
+    /// Returns a problem of a schema with the line of the table that it is about.
+    pub(super) fn locate(schemas: &[Self], problem: SchemaProblem) -> Problem {
+        let SchemaProblem { place, key, message } = problem;
+        let schema = schemas.get(place.schema);
+        let attribute = schema.and_then(|schema| schema.parts.get(place.attribute?));
+        let part = attribute.and_then(|attribute| attribute.parts.get(place.sub_attribute?));
+        let line = part.or(attribute).or(schema).map_or(0, |table| table.line);
+        Problem { line, key: key.to_owned(), message }
+    }
 }
 
-impl SchemaConfig {
-    /// Reads one schema; `None` without an id.
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
+/// How far scimd can keep values unique: not beyond this service provider.
+struct ConfigurableUniqueness(Uniqueness);
+
+impl FromStr for ConfigurableUniqueness {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let known = [Uniqueness::None, Uniqueness::Server];
+        keyword::parse("uniqueness", &known, Uniqueness::as_str, text).map(Self)
+    }
+}
+
+impl SchemaSettings {
+    /// Reads one schema and the lines of its tables; `None` without an id.
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<(Self, SchemaLines)> {
         let id: Option<String> = section.required("id", "the schema's URN");
         if id.as_ref().is_some_and(|id| !is_urn(id)) {
             section
@@ -68,21 +50,18 @@ impl SchemaConfig {
         let name: Option<String> = section.optional("name");
         let resource_type = section.parsed("resource_type", "User".to_owned());
         let attributes = section
-            .tables("attributes", |section| AttributeConfig::read(section, true))
+            .tables("attributes", |section| AttributeSettings::read(section, true))
             .unwrap_or_default();
         let id = id?;
-        Some(Self {
-            line: section.line(),
-            name: name.unwrap_or_else(|| id.clone()),
-            id,
-            resource_type,
-            attributes: attributes.into_iter().flatten().collect(),
-        })
+        let (attributes, lines) = attributes.into_iter().flatten().unzip();
+        let lines = SchemaLines { line: section.line(), parts: lines };
+        let name = name.unwrap_or_else(|| id.clone());
+        Some((Self { name, id, resource_type, attributes }, lines))
     }
 }
 
-impl AttributeConfig {
-    fn read(section: &mut Section<'_, '_>, top: bool) -> Option<Self> {
+impl AttributeSettings {
+    fn read(section: &mut Section<'_, '_>, top: bool) -> Option<(Self, SchemaLines)> {
         let name: Option<String> = section.required("name", "the attribute's name");
         if name.as_ref().is_some_and(|name| !is_attribute_name(name)) {
             section.problem(
@@ -90,48 +69,33 @@ impl AttributeConfig {
                 "is no attribute name; expected a letter, then letters, digits, '-' and '_'",
             );
         }
+        let (sub_attributes, parts) = if top {
+            let parts = section.tables("sub_attributes", |section| Self::read(section, false));
+            parts.unwrap_or_default().into_iter().flatten().unzip()
+        } else {
+            Default::default()
+        };
         let attribute = Self {
-            line: section.line(),
             name: name.clone().unwrap_or_default(),
-            kind: one_of(section, "type", &TYPES, "string"),
+            kind: section.parsed("type", Type::String),
             description: section.parsed("description", String::new()),
             multi_valued: section.boolean("multi_valued", false),
             required: section.boolean("required", false),
             case_exact: section.boolean("case_exact", false),
-            mutability: one_of(section, "mutability", &MUTABILITIES, "readWrite"),
-            returned: one_of(section, "returned", &RETURNEDS, "default"),
-            uniqueness: one_of(section, "uniqueness", &UNIQUENESSES, "none"),
+            mutability: section.parsed("mutability", Mutability::ReadWrite),
+            returned: section.parsed("returned", Returned::Default),
+            uniqueness: section.parsed("uniqueness", ConfigurableUniqueness(Uniqueness::None)).0,
             canonical_values: section.array("canonical_values").unwrap_or_default(),
-            sub_attributes: if top {
-                let parts = section.tables("sub_attributes", |section| Self::read(section, false));
-                parts.unwrap_or_default().into_iter().flatten().collect()
-            } else {
-                Vec::new()
-            },
+            sub_attributes,
         };
-        if (attribute.kind == "complex") == attribute.sub_attributes.is_empty() {
+        if (attribute.kind == Type::Complex) == attribute.sub_attributes.is_empty() {
             section.problem(
                 "type",
                 "a complex attribute, and no other, has [[schemas.attributes.sub_attributes]]",
             );
         }
-        name.map(|_| attribute)
-    }
-}
-
-fn one_of(
-    section: &mut Section<'_, '_>,
-    key: &'static str,
-    known: &'static [&'static str],
-    default: &'static str,
-) -> &'static str {
-    let Some(given) = section.optional::<String>(key) else { return default };
-    match keyword::parse(key, known, |word| word, &given) {
-        Ok(word) => word,
-        Err(error) => {
-            section.problem(key, error.to_string());
-            default
-        }
+        let lines = SchemaLines { line: section.line(), parts };
+        name.map(|_| (attribute, lines))
     }
 }
 

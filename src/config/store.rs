@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::reader::Section;
-use super::{Invalid, duration};
+use crate::text::{InvalidText, duration};
 
 /// What the embedded database may use, and what is kept beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub enum Retention {
 }
 
 impl FromStr for Retention {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         match text {
             "forever" => Ok(Self::Forever),
             _ => duration::parse(text)
                 .map(Self::For)
-                .map_err(|error| Invalid::new(format!("{error}, or \"forever\""))),
+                .map_err(|error| InvalidText::new(format!("{error}, or \"forever\""))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The file that `scimd init` writes: the example, with the operator's values put in.
 
-use super::{Method, PublicUrl};
+use crate::connection::{Method, PublicUrl};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

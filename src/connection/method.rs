@@ -1,7 +1,7 @@
 //! What sets the kinds of clients apart, as data.
 
 use super::dialect::Dialect;
-use crate::config::Method;
+use super::settings::Method;
 use crate::scim::schema::ResourceType;
 
 /// How requests of a connection are read and answered.

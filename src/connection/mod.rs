@@ -1,8 +1,20 @@
 //! Who speaks to us: the methods of connections, the dialects that they use, their tokens, and how they
 //! are set up at the other end.
 
+mod address_set;
+mod brake;
 pub mod dialect;
 pub mod flat;
+mod host;
 pub mod method;
+mod origin;
+mod public_url;
+mod settings;
 pub mod setup;
 pub mod token;
+
+pub use address_set::AddressSet;
+pub use brake::{Brake, BrakeAction};
+pub use origin::Origin;
+pub use public_url::PublicUrl;
+pub use settings::{Compat, ConnectionSettings, Method, OnInactiveCreate, Scope, UnknownMembers};

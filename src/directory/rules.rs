@@ -1,6 +1,6 @@
 //! The rules for the requests of one connection.
 
-use crate::config::{Connection, OnInactiveCreate, Scope, UnknownMembers};
+use crate::connection::{ConnectionSettings, OnInactiveCreate, Scope, UnknownMembers};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::StoredResource;
 use crate::directory::transaction::Transaction;
@@ -18,8 +18,8 @@ pub struct ConnectionRules {
     pub on_inactive_create: OnInactiveCreate,
 }
 
-impl From<&Connection> for ConnectionRules {
-    fn from(connection: &Connection) -> Self {
+impl From<&ConnectionSettings> for ConnectionRules {
+    fn from(connection: &ConnectionSettings) -> Self {
         Self {
             unknown_members: connection.unknown_members,
             scope: connection.scope,

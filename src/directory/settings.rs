@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::access::Catalogue;
 use crate::clock::Clock;
-use crate::config::Brake;
+use crate::connection::Brake;
 use crate::scim::schema::Registry;
 use crate::store::Read;
 

@@ -288,9 +288,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::access::Catalogue;
+    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
-    use crate::config::Config;
     use crate::directory::{ConnectionRules, Create, GenerateToken, Settings};
     use crate::event::Actor;
     use crate::scim::exchange::Exchange;
@@ -307,7 +306,7 @@ mod tests {
         let store = Arc::new(LocalStore::open(folder, limits, [7; 16], now).unwrap());
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
             brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 65_536,

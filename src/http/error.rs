@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::error_form::{self, ErrorForm};
 use super::gate::QuotaExceeded;
 use super::respond::{self, HttpResponse};
-use crate::config::duration;
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::scim::error::{ScimError, ScimType};
+use crate::text::duration;
 use crate::text::excerpt;
 
 /// The seconds after which a connection whose changes are held may try again: an operator has to act.

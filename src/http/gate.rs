@@ -20,9 +20,10 @@ use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
 use super::routes::{Audience, TokenScope};
 use crate::access::DefaultAccess;
-use crate::config::{AddressSet, Compat, Config, Origin};
+use crate::config::Config;
 use crate::connection::method::Manner;
 use crate::connection::token::TokenSecret;
+use crate::connection::{AddressSet, Compat, Origin};
 use crate::directory::{self, Directory, InvalidToken};
 use crate::event::{Actor, Reason};
 

@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::level::LogFormat;
 use crate::clock::Clock;
-use crate::config::Format;
 use crate::text::shorten;
 
 /// How many bytes of a value are logged.
@@ -24,14 +24,14 @@ const MAX_VALUE: usize = 1024;
 /// How lines are written.
 #[derive(Clone, Copy)]
 pub(super) struct Line {
-    format: Format,
+    format: LogFormat,
     /// Whether journald reads them: it keeps the time itself, and takes the priority from the front.
     journal: bool,
 }
 
 impl Line {
     /// Lines of that form, for whoever reads standard error.
-    pub(super) fn new(format: Format) -> Self {
+    pub(super) fn new(format: LogFormat) -> Self {
         Self { format, journal: stderr_is_journal() }
     }
 
@@ -43,9 +43,9 @@ impl Line {
         }
         // Writing to a string can't fail.
         let _ = match self.format {
-            Format::Text if self.journal => write!(line, "{level:>5} "),
-            Format::Text => write!(line, "{time:.3} {level:>5} "),
-            Format::Json => write!(line, "{{\"timestamp\":\"{time:.3}\",\"level\":\"{level}\""),
+            LogFormat::Text if self.journal => write!(line, "{level:>5} "),
+            LogFormat::Text => write!(line, "{time:.3} {level:>5} "),
+            LogFormat::Json => write!(line, "{{\"timestamp\":\"{time:.3}\",\"level\":\"{level}\""),
         };
         Fields { format: self.format, message_at: line.len(), line }
     }
@@ -87,7 +87,7 @@ fn priority(level: Level) -> &'static str {
 
 /// A line to which the fields of an event are added. The message comes first, whenever it is told.
 struct Fields {
-    format: Format,
+    format: LogFormat,
     line: String,
     message_at: usize,
 }
@@ -96,8 +96,8 @@ impl Fields {
     /// Adds a number, true or false.
     fn plain(&mut self, name: &str, value: impl fmt::Display) {
         let _ = match self.format {
-            Format::Text => write!(self.line, " {name}={value}"),
-            Format::Json => write!(self.line, ",\"{name}\":{value}"),
+            LogFormat::Text => write!(self.line, " {name}={value}"),
+            LogFormat::Json => write!(self.line, ",\"{name}\":{value}"),
         };
     }
 
@@ -106,16 +106,17 @@ impl Fields {
         let value = &*shorten(value, MAX_VALUE);
         match self.format {
             _ if name == "message" => self.message(value),
-            Format::Text => {
+            LogFormat::Text => {
                 let _ = write!(self.line, " {name}={value:?}");
             }
-            Format::Json => write_json_member(name, value, &mut self.line),
+            LogFormat::Json => write_json_member(name, value, &mut self.line),
         }
     }
 
     /// Adds something as it shows itself: in quotes only where it could be mistaken.
     fn shown(&mut self, name: &str, value: &str) {
-        if self.format == Format::Text && name != "message" && value.bytes().all(is_unmistakable) {
+        if self.format == LogFormat::Text && name != "message" && value.bytes().all(is_unmistakable)
+        {
             self.plain(name, shorten(value, MAX_VALUE));
         } else {
             self.text(name, value);
@@ -125,17 +126,17 @@ impl Fields {
     fn message(&mut self, message: &str) {
         let behind = self.line.split_off(self.message_at);
         match self.format {
-            Format::Text if message.contains(char::is_control) => {
+            LogFormat::Text if message.contains(char::is_control) => {
                 self.line.extend(message.escape_debug());
             }
-            Format::Text => self.line.push_str(message),
-            Format::Json => write_json_member("message", message, &mut self.line),
+            LogFormat::Text => self.line.push_str(message),
+            LogFormat::Json => write_json_member("message", message, &mut self.line),
         }
         self.line.push_str(&behind);
     }
 
     fn end(mut self) -> String {
-        if self.format == Format::Json {
+        if self.format == LogFormat::Json {
             self.line.push('}');
         }
         self.line
@@ -206,9 +207,9 @@ impl Visit for Fields {
 mod tests {
     use super::*;
 
-    const FORMS: [Format; 2] = [Format::Text, Format::Json];
+    const FORMS: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 
-    fn line(format: Format, journal: bool, value: &str) -> String {
+    fn line(format: LogFormat, journal: bool, value: &str) -> String {
         let mut fields = Line { format, journal }.begin(Level::WARN, Timestamp::UNIX_EPOCH);
         fields.text("text", value);
         fields.shown("shown", value);
@@ -222,19 +223,19 @@ mod tests {
         let value = "a b";
         let said = "refused text=\"a b\" shown=\"a b\" count=7";
         assert_eq!(
-            line(Format::Text, false, value),
+            line(LogFormat::Text, false, value),
             format!("1970-01-01T00:00:00.000Z  WARN {said}")
         );
-        assert_eq!(line(Format::Text, true, value), format!("<4> WARN {said}"));
+        assert_eq!(line(LogFormat::Text, true, value), format!("<4> WARN {said}"));
         let said = "{\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"level\":\"WARN\",\"message\":\"refused\",\
                     \"text\":\"a b\",\"shown\":\"a b\",\"count\":7}";
-        assert_eq!(line(Format::Json, false, value), said);
-        assert_eq!(line(Format::Json, true, value), format!("<4>{said}"));
+        assert_eq!(line(LogFormat::Json, false, value), said);
+        assert_eq!(line(LogFormat::Json, true, value), format!("<4>{said}"));
     }
 
     #[test]
     fn what_shows_itself_is_quoted_where_it_could_be_mistaken() {
-        let text = |value: &str| line(Format::Text, true, value);
+        let text = |value: &str| line(LogFormat::Text, true, value);
         assert!(text("127.0.0.1:8443").contains("shown=127.0.0.1:8443 "));
         assert!(text("x status=200").contains("shown=\"x status=200\""));
         assert!(text("").contains("text=\"\""));
@@ -248,7 +249,7 @@ mod tests {
                 assert!(!line.contains(char::is_control), "{line:?}");
             }
             let json: serde_json::Value =
-                serde_json::from_str(&line(Format::Json, false, &value)).unwrap();
+                serde_json::from_str(&line(LogFormat::Json, false, &value)).unwrap();
             assert_eq!(json["text"], value.as_str());
             assert_eq!(json["shown"], value.as_str());
         }
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_between_characters() {
         let long = "ä".repeat(10_000);
-        let shown = line(Format::Json, false, &long);
+        let shown = line(LogFormat::Json, false, &long);
         let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
         let text = json["text"].as_str().unwrap();
         assert_eq!((text.chars().count(), text.ends_with('…')), (513, true));

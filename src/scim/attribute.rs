@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::error::ScimError;
+use crate::text::keyword::keyword;
 
 /// The data type of an attribute (RFC 7643, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ impl Type {
     }
 }
 
+keyword!(Type, "type");
+
 /// Who may change an attribute, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutability {
@@ -81,6 +84,8 @@ impl Mutability {
         }
     }
 }
+
+keyword!(Mutability, "mutability");
 
 /// When an attribute is part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +115,8 @@ impl Returned {
     }
 }
 
+keyword!(Returned, "returned");
+
 /// How far a value must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uniqueness {
@@ -134,6 +141,8 @@ impl Uniqueness {
         }
     }
 }
+
+keyword!(Uniqueness, "uniqueness");
 
 /// What happens to an attribute that a request leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,17 +1,117 @@
-//! The operator's own schemas and attributes, out of the configuration.
+//! The operator's own schemas and attributes: their settings, and how they extend resource types.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::attribute::{Attribute, Mutability, Returned, Type, Uniqueness, Values};
 use super::schema::{Extension, ResourceType, Schema};
-use crate::config::{AttributeConfig, Problem, SchemaConfig};
 
-/// Adds one configured schema to the resource type that it names.
+/// A schema that extends a resource type; a known one gets more attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SchemaSettings {
+    /// Its URN.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// The name of the resource type that it extends.
+    pub resource_type: String,
+    /// What it adds.
+    pub attributes: Vec<AttributeSettings>,
+}
+
+/// An attribute of the operator's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttributeSettings {
+    /// Its name: a letter, then letters, digits, `-` and `_` (RFC 7643, section 2.1).
+    pub name: String,
+    /// Its data type.
+    #[serde(rename = "type")]
+    pub kind: Type,
+    /// What it means, for people.
+    pub description: String,
+    /// Whether it holds a list.
+    pub multi_valued: bool,
+    /// Whether a resource without it is refused.
+    pub required: bool,
+    /// Whether letter case matters when values are compared.
+    pub case_exact: bool,
+    /// Who may change it.
+    pub mutability: Mutability,
+    /// When it is part of an answer.
+    pub returned: Returned,
+    /// How far a value must be unique.
+    pub uniqueness: Uniqueness,
+    /// The values that it may have; any if none are named.
+    pub canonical_values: Vec<String>,
+    /// What a complex attribute consists of.
+    pub sub_attributes: Vec<Self>,
+}
+
+impl Default for SchemaSettings {
+    fn default() -> Self {
+        let (id, name) = (String::new(), String::new());
+        Self { id, name, resource_type: "User".to_owned(), attributes: Vec::new() }
+    }
+}
+
+impl Default for AttributeSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: Type::String,
+            description: String::new(),
+            multi_valued: false,
+            required: false,
+            case_exact: false,
+            mutability: Mutability::ReadWrite,
+            returned: Returned::Default,
+            uniqueness: Uniqueness::None,
+            canonical_values: Vec::new(),
+            sub_attributes: Vec::new(),
+        }
+    }
+}
+
+/// Where a setting of a schema is, by positions in the lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchemaPlace {
+    /// Which schema.
+    pub schema: usize,
+    /// Which of its attributes, if an attribute is meant.
+    pub attribute: Option<usize>,
+    /// Which sub-attribute of that, if a sub-attribute is meant.
+    pub sub_attribute: Option<usize>,
+}
+
+/// Why a schema can't be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaProblem {
+    /// What it is about.
+    pub place: SchemaPlace,
+    /// The name of the setting.
+    pub key: &'static str,
+    /// What is wrong and what is expected, in one line.
+    pub message: String,
+}
+
+impl fmt::Display for SchemaProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Adds one configured schema, the one at `place`, to the resource type that it names.
 pub(super) fn extend(
     resource_types: &mut [ResourceType],
-    configured: &SchemaConfig,
-    problems: &mut Vec<Problem>,
+    configured: &SchemaSettings,
+    place: SchemaPlace,
+    problems: &mut Vec<SchemaProblem>,
 ) {
-    let mut refuse = |line: usize, key: &str, message: String| {
-        problems.push(Problem { line, key: key.to_owned(), message });
+    let mut refuse = |place: SchemaPlace, key: &'static str, message: String| {
+        problems.push(SchemaProblem { place, key, message });
     };
     let names: Vec<String> = resource_types.iter().map(|known| known.name.clone()).collect();
     let named = resource_types.iter_mut().find(|known| known.name == configured.resource_type);
@@ -21,25 +121,25 @@ pub(super) fn extend(
             configured.resource_type,
             names.join(", ")
         );
-        return refuse(configured.line, "schemas.resource_type", message);
+        return refuse(place, "schemas.resource_type", message);
     };
     let schema = schema_of(resource_type, configured);
     let mut needs_extension = false;
-    for attribute in &configured.attributes {
+    for (number, attribute) in configured.attributes.iter().enumerate() {
+        let place = SchemaPlace { attribute: Some(number), ..place };
         if schema.attribute(&attribute.name).is_some() {
             let message = format!("{:?} is an attribute of {} already", attribute.name, schema.id);
-            refuse(attribute.line, "schemas.attributes.name", message);
+            refuse(place, "schemas.attributes.name", message);
             continue;
         }
-        if attribute.mutability == "readOnly" {
-            let message = "nobody could ever set it; expected readWrite, immutable or writeOnly";
-            refuse(attribute.line, "schemas.attributes.mutability", message.to_owned());
+        if attribute.mutability == Mutability::ReadOnly {
+            refuse(place, "schemas.attributes.mutability", NEVER_SET.to_owned());
         }
-        if attribute.uniqueness != "none" && !matches!(attribute.kind, "string" | "reference") {
+        if attribute.uniqueness != Uniqueness::None && !is_text(attribute) {
             let message = "only texts are kept unique; expected type string or reference";
-            refuse(attribute.line, "schemas.attributes.uniqueness", message.to_owned());
+            refuse(place, "schemas.attributes.uniqueness", message.to_owned());
         }
-        check_parts(attribute, &mut refuse);
+        check_parts(attribute, place, &mut refuse);
         needs_extension |= attribute.required;
         schema.attributes.push(build(attribute));
     }
@@ -51,34 +151,51 @@ pub(super) fn extend(
     }
 }
 
+const NEVER_SET: &str = "nobody could ever set it; expected readWrite, immutable or writeOnly";
+
+fn is_text(attribute: &AttributeSettings) -> bool {
+    matches!(attribute.kind, Type::String | Type::Reference)
+}
+
 /// Checks what an attribute consists of and may be.
-fn check_parts(attribute: &AttributeConfig, refuse: &mut impl FnMut(usize, &str, String)) {
-    let is_text = |attribute: &AttributeConfig| matches!(attribute.kind, "string" | "reference");
-    for (place, part) in attribute.sub_attributes.iter().enumerate() {
-        let earlier = attribute.sub_attributes.iter().take(place);
-        if earlier.into_iter().any(|other| other.name.eq_ignore_ascii_case(&part.name)) {
+fn check_parts(
+    attribute: &AttributeSettings,
+    place: SchemaPlace,
+    refuse: &mut impl FnMut(SchemaPlace, &'static str, String),
+) {
+    let parts = || {
+        let place_of = move |number| SchemaPlace { sub_attribute: Some(number), ..place };
+        attribute.sub_attributes.iter().enumerate().map(move |(at, part)| (at, place_of(at), part))
+    };
+    for (number, place, part) in parts() {
+        let mut earlier = attribute.sub_attributes.iter().take(number);
+        if earlier.any(|other| other.name.eq_ignore_ascii_case(&part.name)) {
             let message = format!("{:?} is a sub-attribute already", part.name);
-            refuse(part.line, "schemas.attributes.sub_attributes.name", message);
+            refuse(place, "schemas.attributes.sub_attributes.name", message);
         }
-        if part.mutability == "readOnly" {
-            let message = "nobody could ever set it; expected readWrite, immutable or writeOnly";
-            refuse(part.line, "schemas.attributes.sub_attributes.mutability", message.to_owned());
+        if part.mutability == Mutability::ReadOnly {
+            let key = "schemas.attributes.sub_attributes.mutability";
+            refuse(place, key, NEVER_SET.to_owned());
         }
-        if part.uniqueness != "none" {
+        if part.uniqueness != Uniqueness::None {
             let message = "only whole attributes are kept unique; expected none";
-            refuse(part.line, "schemas.attributes.sub_attributes.uniqueness", message.to_owned());
+            refuse(place, "schemas.attributes.sub_attributes.uniqueness", message.to_owned());
         }
     }
-    for part in attribute.sub_attributes.iter().chain([attribute]) {
+    let parts = parts().map(|(_, place, part)| (place, part));
+    for (place, part) in parts.chain([(place, attribute)]) {
         if !part.canonical_values.is_empty() && !is_text(part) {
             let message = "only texts have canonical values; expected type string or reference";
-            refuse(part.line, "schemas.attributes.canonical_values", message.to_owned());
+            refuse(place, "schemas.attributes.canonical_values", message.to_owned());
         }
     }
 }
 
 /// The schema that is meant, added to the resource type if it is new.
-fn schema_of<'a>(resource_type: &'a mut ResourceType, configured: &SchemaConfig) -> &'a mut Schema {
+fn schema_of<'a>(
+    resource_type: &'a mut ResourceType,
+    configured: &SchemaSettings,
+) -> &'a mut Schema {
     let same = |schema: &Schema| schema.is_named(&configured.id);
     if same(&resource_type.schema) {
         return &mut resource_type.schema;
@@ -101,25 +218,16 @@ fn schema_of<'a>(resource_type: &'a mut ResourceType, configured: &SchemaConfig)
     }
 }
 
-fn build(configured: &AttributeConfig) -> Attribute {
-    let kind = keyword(&Type::ALL, Type::as_str, configured.kind, Type::String);
-    let mut attribute = Attribute::new(kind, &configured.name, &configured.description);
+fn build(configured: &AttributeSettings) -> Attribute {
+    let mut attribute = Attribute::new(configured.kind, &configured.name, &configured.description);
     attribute.multi_valued = configured.multi_valued;
     attribute.required = configured.required;
     attribute.case_exact = configured.case_exact;
-    attribute.mutability =
-        keyword(&Mutability::ALL, Mutability::as_str, configured.mutability, Mutability::ReadWrite);
-    attribute.returned =
-        keyword(&Returned::ALL, Returned::as_str, configured.returned, Returned::Default);
-    attribute.uniqueness =
-        keyword(&Uniqueness::ALL, Uniqueness::as_str, configured.uniqueness, Uniqueness::None);
+    attribute.mutability = configured.mutability;
+    attribute.returned = configured.returned;
+    attribute.uniqueness = configured.uniqueness;
     attribute.canonical_values.clone_from(&configured.canonical_values);
     attribute.values = Values::Only;
     attribute.sub_attributes = configured.sub_attributes.iter().map(build).collect();
     attribute
-}
-
-/// The member of a catalogue that is written so.
-fn keyword<T: Copy>(all: &[T], as_str: fn(T) -> &'static str, word: &str, default: T) -> T {
-    all.iter().copied().find(|&one| as_str(one) == word).unwrap_or(default)
 }

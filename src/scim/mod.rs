@@ -23,7 +23,7 @@
 pub mod attribute;
 pub mod bulk;
 pub(crate) mod canonical;
-mod custom;
+pub mod custom;
 pub mod discovery;
 pub mod error;
 pub mod exchange;

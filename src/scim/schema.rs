@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
-use super::custom;
+use super::custom::{self, SchemaPlace, SchemaProblem, SchemaSettings};
 use super::path::AttrPath;
 use super::schemas;
-use crate::config::{Problem, SchemaConfig};
 
 /// A named set of attributes.
 #[derive(Clone, Debug)]
@@ -196,14 +195,15 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Every problem, with its line: an unknown resource type, a name that is taken, a characteristic
+    /// Every problem, with its place in `configured`: an unknown resource type, a name that is taken, a characteristic
     /// that can't be kept.
-    pub fn with(configured: &[SchemaConfig]) -> Result<Self, Vec<Problem>> {
+    pub fn with(configured: &[SchemaSettings]) -> Result<Self, Vec<SchemaProblem>> {
         let mut resource_types: Vec<ResourceType> =
             Self::built_in().resource_types.iter().map(|built_in| (**built_in).clone()).collect();
         let mut problems = Vec::new();
-        for schema in configured {
-            custom::extend(&mut resource_types, schema, &mut problems);
+        for (number, schema) in configured.iter().enumerate() {
+            let place = SchemaPlace { schema: number, ..SchemaPlace::default() };
+            custom::extend(&mut resource_types, schema, place, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);

@@ -5,14 +5,21 @@
 //! | `fold` | the form in which texts are compared when letter case does not matter |
 //! | `excerpt` | long or foreign texts, shortened and escaped for messages |
 //! | `nearest` | the known word that a misspelt one probably means |
+//! | `keyword` | closed lists of words: parsing, and serde for enums written as one word |
+//! | `invalid` | why a text is not a valid value |
+//! | `duration` | lengths of time as operators write them |
 //! | `causes` | an error together with the errors that caused it |
 
 mod causes;
+pub mod duration;
 mod excerpt;
 mod fold;
+mod invalid;
+pub mod keyword;
 mod nearest;
 
 pub use causes::{causes, with_causes};
 pub use excerpt::{Excerpt, excerpt, shorten};
 pub use fold::fold;
+pub use invalid::InvalidText;
 pub use nearest::nearest;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 /// Every top-level module and its floor.
 const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
-    ("config", 0),
     ("logging", 0),
     ("metrics", 0),
     ("secret", 0),
@@ -16,6 +15,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("connection", 1),
     ("event", 1),
     ("scim", 1),
+    ("settings", 1),
+    ("config", 2),
     ("log", 2),
     ("store", 2),
     ("directory", 3),
@@ -104,6 +105,12 @@ fn a_file_imports_from_its_own_floor_and_below() {
                 assert!(
                     below <= own,
                     "{} (floor {own}) imports {named} (floor {below})",
+                    source.path.display()
+                );
+                let reads_config = (named == "config") != (module == "config");
+                assert!(
+                    !reads_config || own != 3 && (own, below) != (2, 2),
+                    "{}: the configuration is parsed into the vocabulary; import that",
                     source.path.display()
                 );
                 let doors = own == 4 && below == 4 && named != module;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, leads_to, local};
 use crate::access::{Catalogue, Direct};
-use crate::config::{TeamAccess, WorkspaceAccess};
+use crate::access::{TeamAccess, WorkspaceAccess};
 use crate::scim::error::ScimError;
 use crate::scim::projection::Projection;
 use crate::scim::query::{ATTRIBUTES, EXCLUDED_ATTRIBUTES, Parameters};

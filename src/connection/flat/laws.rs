@@ -1,7 +1,6 @@
 //! What holds for all permissions: what is shown can be sent back, and says what was sent.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -10,43 +9,29 @@ use serde_json::{Map, Value, json};
 use super::form::Form;
 use super::permissions::Access;
 use crate::access::Catalogue;
-use crate::config::Config;
 use crate::scim::query::Parameters;
 use crate::scim::schemas::user;
 
-const CONFIG: &str = r#"
-[access]
-workspace_permissions = ["read", "write"]
-team_permissions = ["admin", "edit"]
-[[workspaces]]
-name = "Main"
-teams = ["One", "Two"]
-[[workspaces]]
-name = "Other"
-id = "other-1"
-teams = ["One"]
-[[permission_sets]]
-name = "Writers"
-permissions = ["read", "write"]
-[[permission_sets]]
-name = "Readers"
-id = "readers-1"
-[[roles]]
-name = "Boss"
-[[roles]]
-name = "Clerk"
-id = "clerk-1"
-[[roles.workspaces]]
-name = "Other"
-permissions = ["read"]
-permission_sets = ["Writers"]
-[[roles.workspaces.teams]]
-name = "One"
-permissions = ["edit"]
-"#;
-
 fn catalogue() -> Catalogue {
-    Catalogue::new(&Config::parse(CONFIG, Path::new("config.toml")).unwrap())
+    let settings = json!({
+        "words": {"workspace_permissions": ["read", "write"], "team_permissions": ["admin", "edit"]},
+        "workspaces": [
+            {"name": "Main", "id": "main-1", "teams": ["One", "Two"]},
+            {"name": "Other", "id": "other-1", "teams": ["One"]},
+        ],
+        "permission_sets": [
+            {"name": "Writers", "id": "writers-1", "permissions": ["read", "write"]},
+            {"name": "Readers", "id": "readers-1"},
+        ],
+        "roles": [
+            {"name": "Boss", "id": "boss-1"},
+            {"name": "Clerk", "id": "clerk-1", "workspaces": [{
+                "workspace": "Other", "permissions": ["read"], "permission_sets": ["Writers"],
+                "teams": [{"team": "One", "permissions": ["edit"]}],
+            }]},
+        ],
+    });
+    Catalogue::new(&serde_json::from_value(settings).unwrap())
 }
 
 /// How a thing is called: by its name, its id, or both.

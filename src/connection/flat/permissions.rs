@@ -201,11 +201,11 @@ fn texts(given: &mut Given, name: &str, place: &str) -> Result<Vec<String>, Scim
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::access::AccessSettings;
 
     #[test]
     fn there_is_an_end_to_what_one_request_may_name() {
-        let catalogue = Catalogue::new(&Config::default());
+        let catalogue = Catalogue::new(&AccessSettings::default());
         let read = |count: usize| {
             let words: Vec<String> = (1..count).map(|number| format!("p{number}")).collect();
             let app_group = json!({"appGroupName": "Main", "appGroupPermissions": words});
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn roles_are_free_texts_where_none_are_configured() {
-        let catalogue = Catalogue::new(&Config::default());
+        let catalogue = Catalogue::new(&AccessSettings::default());
         let role = |role: Value| Access::read(&catalogue, json!({"roles": [role]}));
         let free = role(json!({"roleName": "Any: thing"})).unwrap();
         assert_eq!(free.roles, [json!({"value": "Any: thing"})]);

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::access::Catalogue;
-use crate::config::{Connection, Method, UnknownDepartments};
+use crate::access::{Catalogue, UnknownDepartments};
+use crate::connection::{ConnectionSettings, Method};
 
 /// The values that are taken. An empty list of permissions takes any word of `a-z`, `0-9` and `_`.
 #[derive(Clone, Debug, Serialize)]
@@ -50,7 +50,7 @@ pub struct Workspace {
 }
 
 impl Accepted {
-    pub(super) fn new(connection: &Connection, catalogue: &Catalogue) -> Self {
+    pub(super) fn new(connection: &ConnectionSettings, catalogue: &Catalogue) -> Self {
         let words = catalogue.words();
         let item = |name: &String, id: &String| Item { name: name.clone(), id: id.clone() };
         Self {

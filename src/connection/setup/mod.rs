@@ -8,14 +8,16 @@ mod entra;
 mod okta;
 mod warning;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Serialize;
 
 pub use accepted::{Accepted, Item, Workspace};
 
+use super::{AddressSet, ConnectionSettings, Method, PublicUrl};
 use crate::access::Catalogue;
-use crate::config::{Config, Connection, Method};
 
 /// Everything that is told of one connection.
 #[derive(Clone, Debug, Serialize)]
@@ -113,7 +115,7 @@ struct Guide {
 /// What is special to one connection in one place.
 struct Place<'a> {
     name: &'a str,
-    connection: &'a Connection,
+    connection: &'a ConnectionSettings,
     endpoint: &'a str,
 }
 
@@ -136,30 +138,45 @@ fn guide(method: Method) -> &'static Guide {
     }
 }
 
+/// How clients reach this scimd: what a setup guide depends on beside the connection itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Reachability<'a> {
+    /// The address under which clients reach scimd.
+    pub public_url: &'a PublicUrl,
+    /// The URL below which resources are served.
+    pub endpoint: &'a str,
+    /// The address of the listener.
+    pub listen: SocketAddr,
+    /// Whether the listener speaks TLS.
+    pub tls: bool,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: &'a AddressSet,
+    /// The certificate that scimd made itself, if clients are shown that one.
+    pub self_signed: Option<&'a Path>,
+}
+
 impl Setup {
-    /// What is told of a connection.
-    ///
-    /// `endpoint` is the URL below which resources are served; `self_signed` is the certificate that
-    /// scimd makes itself, if clients are shown that one.
+    /// Returns the guide for the connection `name`, one of `connections`.
     pub fn new(
-        config: &Config,
+        connections: &BTreeMap<String, ConnectionSettings>,
         name: &str,
-        connection: &Connection,
-        endpoint: &str,
-        self_signed: Option<&Path>,
+        connection: &ConnectionSettings,
+        catalogue: &Catalogue,
+        reachability: Reachability<'_>,
     ) -> Self {
+        let Reachability { endpoint, self_signed, .. } = reachability;
         let guide = guide(connection.method);
         let place = Place { name, connection, endpoint };
         Self {
             connection: name.to_owned(),
             method: connection.method.as_str(),
-            others: config.connections.keys().filter(|other| *other != name).cloned().collect(),
-            warnings: warning::warnings(config, connection, guide, self_signed.is_some()),
+            others: connections.keys().filter(|other| *other != name).cloned().collect(),
+            warnings: warning::warnings(reachability, connection, guide),
             prerequisites: guide.prerequisites,
             fields: (guide.fields)(&place),
             mapping: guide.mapping,
             group_mapping: guide.group_mapping,
-            accepted: Accepted::new(connection, &Catalogue::new(config)),
+            accepted: Accepted::new(connection, catalogue),
             steps: guide.steps,
             test: Test {
                 step: guide.step,
@@ -175,7 +192,7 @@ impl Setup {
 ///
 /// `token` is the token itself, or a variable of the shell.
 pub fn curl(
-    connection: &Connection,
+    connection: &ConnectionSettings,
     endpoint: &str,
     self_signed: Option<&Path>,
     token: &str,

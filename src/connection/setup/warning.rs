@@ -2,27 +2,26 @@
 
 use std::net::IpAddr;
 
-use super::Guide;
-use crate::config::{AddressSet, Config, Connection};
+use super::{Guide, Reachability};
+use crate::connection::{AddressSet, ConnectionSettings};
 
 /// What keeps the provider's requests from being answered, each with what to do.
 pub(super) fn warnings(
-    config: &Config,
-    connection: &Connection,
+    reachability: Reachability<'_>,
+    connection: &ConnectionSettings,
     guide: &Guide,
-    is_self_signed: bool,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
-    let (url, provider) = (&config.public_url, guide.provider);
+    let (url, provider) = (reachability.public_url, guide.provider);
     let only_this_machine = !url.is_loopback()
-        && config.listen.tls
-        && config.listen.address.ip().is_loopback()
-        && config.listen.trusted_proxies.is_empty();
+        && reachability.tls
+        && reachability.listen.ip().is_loopback()
+        && reachability.trusted_proxies.is_empty();
     if only_this_machine {
         warnings.push(format!(
             "listen.address is {}, which only this machine reaches. Listen on every interface, as in \
              \"0.0.0.0:443\", or name the proxy in front in listen.trusted_proxies.",
-            config.listen.address
+            reachability.listen
         ));
     }
     if !guide.is_cloud {
@@ -40,7 +39,7 @@ pub(super) fn warnings(
              set public_url to what is reached from outside."
         ));
     }
-    if is_self_signed {
+    if reachability.self_signed.is_some() {
         warnings.push(format!(
             "The certificate is one that scimd made itself, and {provider} trusts none but those of public \
              authorities. Set listen.certificate and listen.private_key."

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stopwatch;
-use crate::config::{BrakeAction, duration};
+use crate::connection::BrakeAction;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{DirectoryView, Settings};
 use crate::directory::stored;
@@ -23,6 +23,7 @@ use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::event::{Actor, Details, Event, Verb};
 use crate::log::Frame;
 use crate::store::{Read, StoreError, Write, keys};
+use crate::text::duration;
 use tally::{Counting, Tally};
 
 /// Why the changes of a connection are held.

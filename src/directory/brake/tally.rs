@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::config::{Brake, BrakeAction};
+use crate::connection::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
 /// The accounts that lost something through one connection within the window.

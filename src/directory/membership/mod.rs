@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::config::UnknownMembers;
+use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored::{self, StoredResource};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::ContextV7;
 
-use crate::config::OnInactiveCreate;
+use crate::connection::OnInactiveCreate;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::query::plan;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::UnknownMembers;
+use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::rules::ConnectionRules;

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 
 use super::apply::{Apply, Outcome};
 use super::{Undo, UndoReport};
-use crate::access::Catalogue;
+use crate::access::{AccessSettings, Catalogue};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::directory::GenerateToken;
 use crate::directory::membership::{ancestors, find_any};
 use crate::directory::stored;
@@ -103,7 +102,7 @@ impl World {
     fn at(&self, second: i64) -> Directory {
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
             brakes: Arc::default(),
             clock: Clock::Fixed(moment(second)),
             max_resource_bytes: 65_536,

@@ -237,9 +237,8 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::access::Catalogue;
+    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
-    use crate::config::Config;
     use crate::directory::transaction::Transaction;
     use crate::directory::transaction::budget::MAX_BYTES;
     use crate::directory::{Directory, GenerateToken, RevokeToken, Settings};
@@ -275,7 +274,7 @@ mod tests {
     fn directory(store: Arc<LocalStore>) -> Directory {
         let settings = Settings {
             registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
             brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 1,

@@ -81,9 +81,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::access::Catalogue;
+    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
-    use crate::config::Config;
     use crate::directory::Directory;
     use crate::directory::{GenerateToken, Pending};
     use crate::event::Actor;
@@ -94,7 +93,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&Config::default())),
+            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
             brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 65_536,

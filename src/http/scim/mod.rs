@@ -18,7 +18,7 @@ use super::gate::Admitted;
 use super::respond::ClientView;
 use super::router::RouteMatch;
 use crate::access::DefaultAccess;
-use crate::config::Compat;
+use crate::connection::Compat;
 use crate::connection::dialect::Form;
 use crate::connection::method::Manner;
 use crate::directory::ConnectionRules;

@@ -1,10 +1,13 @@
-//! The address that identity providers are told.
+//! The address under which clients reach scimd.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::{Invalid, Listen, host};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::host;
+use crate::text::InvalidText;
 
 /// An `https` or `http` URL: a host, optionally a port and a path prefix.
 ///
@@ -20,22 +23,20 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// The URL of a listener that nothing stands in front of.
+    /// Returns the URL of a listener that clients reach directly.
     ///
-    /// A listener on every interface is told by its loopback address, the only one
-    /// that is known.
-    pub fn of(listen: &Listen) -> Self {
-        let mut address = listen.address;
+    /// A listener on every interface is named by its loopback address, the only one that is known.
+    pub fn of_listener(mut address: SocketAddr, tls: bool) -> Self {
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        let scheme = if listen.tls { "https" } else { "http" };
+        let scheme = if tls { "https" } else { "http" };
         Self {
             text: format!("{scheme}://{address}"),
-            is_https: listen.tls,
+            is_https: tls,
             host: address.ip().to_string(),
             port: Some(address.port()),
         }
@@ -69,11 +70,13 @@ impl PublicUrl {
 }
 
 impl FromStr for PublicUrl {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let wrong = |what: String| {
-            Invalid::new(format!("{text:?}: {what}; expected such as \"https://scim.example.com\""))
+            InvalidText::new(format!(
+                "{text:?}: {what}; expected such as \"https://scim.example.com\""
+            ))
         };
         let (scheme, rest) = text
             .split_once("://")
@@ -103,6 +106,18 @@ impl FromStr for PublicUrl {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
         })
+    }
+}
+
+impl Serialize for PublicUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -162,11 +177,10 @@ mod tests {
 
     #[test]
     fn a_listener_has_a_url() {
-        let mut listen = Listen::default();
-        assert_eq!(PublicUrl::of(&listen).as_str(), "https://127.0.0.1:8443");
-        listen.tls = false;
-        listen.address = "[::]:80".parse().unwrap();
-        assert_eq!(PublicUrl::of(&listen).as_str(), "http://[::1]:80");
-        assert_eq!(PublicUrl::of(&listen), "http://[::1]:80".parse().unwrap());
+        let url = PublicUrl::of_listener("127.0.0.1:8443".parse().unwrap(), true);
+        assert_eq!(url.as_str(), "https://127.0.0.1:8443");
+        let url = PublicUrl::of_listener("[::]:80".parse().unwrap(), false);
+        assert_eq!(url.as_str(), "http://[::1]:80");
+        assert_eq!(url, "http://[::1]:80".parse().unwrap());
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Invalid, host};
+use super::host;
+use crate::text::InvalidText;
 
 /// Longest accepted text, in bytes.
 const MAX_BYTES: usize = 255;
@@ -35,7 +36,7 @@ enum Scheme {
 
 impl Origin {
     /// The origin of the built-in connection.
-    pub(super) fn localhost() -> Self {
+    pub fn localhost() -> Self {
         Self { scheme: None, host: "localhost".to_owned(), port: None }
     }
 
@@ -51,9 +52,9 @@ impl Origin {
 }
 
 impl FromStr for Origin {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let (scheme, host, port) = split(text)?;
         Ok(Self { scheme, host: host.to_ascii_lowercase(), port })
     }
@@ -73,10 +74,10 @@ impl fmt::Display for Origin {
 }
 
 /// The normalisation, all but the letter case of the host.
-fn split(text: &str) -> Result<(Option<Scheme>, &str, Option<u16>), Invalid> {
+fn split(text: &str) -> Result<(Option<Scheme>, &str, Option<u16>), InvalidText> {
     let trimmed = text.trim_matches([' ', '\t']);
     if trimmed.len() > MAX_BYTES {
-        return Err(Invalid::new(format!("longer than {MAX_BYTES} bytes")));
+        return Err(InvalidText::new(format!("longer than {MAX_BYTES} bytes")));
     }
     let (scheme, rest) = if let Some(rest) = strip_prefix_ignore_case(trimmed, "https://") {
         (Some(Scheme::Https), rest)
@@ -86,7 +87,7 @@ fn split(text: &str) -> Result<(Option<Scheme>, &str, Option<u16>), Invalid> {
         (None, trimmed)
     };
     let (host, port) = host::split(rest.strip_suffix('/').unwrap_or(rest)).map_err(|error| {
-        Invalid::new(format!("{text:?} is not an origin such as app.example.com: {error}"))
+        InvalidText::new(format!("{text:?} is not an origin such as app.example.com: {error}"))
     })?;
     Ok((scheme, host, port))
 }

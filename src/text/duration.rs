@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Invalid;
+use super::InvalidText;
 
 /// The units, largest first, with their seconds.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
@@ -16,9 +16,9 @@ const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
 /// # Errors
 ///
 /// Any other text, and anything above `36500d`.
-pub fn parse(text: &str) -> Result<Duration, Invalid> {
+pub fn parse(text: &str) -> Result<Duration, InvalidText> {
     let wrong = || {
-        Invalid::new(format!(
+        InvalidText::new(format!(
             "{text:?} is not a duration; expected a whole number and a unit (s, m, h or d), \
              such as \"30s\" or \"365d\", at most \"36500d\""
         ))

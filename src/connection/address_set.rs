@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::Invalid;
+use crate::text::InvalidText;
 
 /// A set of IPv4 and IPv6 addresses.
 ///
@@ -65,9 +65,9 @@ impl AddressSet {
 }
 
 impl FromStr for AddressSet {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         text.split(',').map(Range::from_str).collect::<Result<_, _>>().map(Self::merged)
     }
 }
@@ -99,12 +99,12 @@ impl Range {
 }
 
 impl FromStr for Range {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let item = text.trim();
         if item.is_empty() {
-            return Err(Invalid::new(
+            return Err(InvalidText::new(
                 "empty item \"\"; expected an address, a network or an a-b range",
             ));
         }
@@ -114,10 +114,10 @@ impl FromStr for Range {
         let (first, last) = item.split_once('-').unwrap_or((item, item));
         let (first, last) = (address(item, first)?, address(item, last)?);
         if first.is_ipv4() != last.is_ipv4() {
-            return Err(Invalid::new(format!("range {item:?} mixes IPv4 and IPv6")));
+            return Err(InvalidText::new(format!("range {item:?} mixes IPv4 and IPv6")));
         }
         if first > last {
-            return Err(Invalid::new(format!(
+            return Err(InvalidText::new(format!(
                 "range {item:?} is reversed; expected \"{last}-{first}\""
             )));
         }
@@ -143,15 +143,15 @@ impl fmt::Display for Range {
 }
 
 /// Reads one address of `item`, canonical.
-fn address(item: &str, text: &str) -> Result<IpAddr, Invalid> {
+fn address(item: &str, text: &str) -> Result<IpAddr, InvalidText> {
     if text.contains('%') {
-        return Err(Invalid::new(format!(
+        return Err(InvalidText::new(format!(
             "{item:?} has a zone id; expected the address without %…: a rule counts on every \
              interface"
         )));
     }
     text.trim().parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| {
-        Invalid::new(format!(
+        InvalidText::new(format!(
             "{item:?} is not an address, network or range; expected such as 192.0.2.7, \
              10.0.0.0/8, 2001:db8::/32 or 192.0.2.1-192.0.2.9"
         ))
@@ -159,7 +159,7 @@ fn address(item: &str, text: &str) -> Result<IpAddr, Invalid> {
 }
 
 /// Reads the network `item`, already split at its slash.
-fn network(item: &str, written: &str, prefix: &str) -> Result<Range, Invalid> {
+fn network(item: &str, written: &str, prefix: &str) -> Result<Range, InvalidText> {
     let canonical = address(item, written)?;
     let mapped = canonical.is_ipv4() && written.contains(':');
     let (least, most) = match (mapped, canonical) {
@@ -176,7 +176,7 @@ fn network(item: &str, written: &str, prefix: &str) -> Result<Range, Invalid> {
         .and_then(|length| length.checked_sub(least))
         .and_then(|length| IpNet::new(canonical, length).ok())
         .ok_or_else(|| {
-            Invalid::new(format!(
+            InvalidText::new(format!(
                 "prefix of {item:?} is wrong; expected a number from {least} to {most}"
             ))
         })?;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Invalid;
+use crate::text::InvalidText;
 
 /// Longest DNS name in its text form, RFC 1035.
 const MAX_NAME: usize = 253;
@@ -12,17 +12,18 @@ const MAX_NAME: usize = 253;
 /// A host is a DNS name or IPv4 address (letters, digits, `-`, `_`, dots), or an
 /// IPv6 address in brackets, which stay on. A port is 1 to 65535 without leading
 /// zeros. Letter case is kept.
-pub(super) fn split(text: &str) -> Result<(&str, Option<u16>), Invalid> {
+pub(super) fn split(text: &str) -> Result<(&str, Option<u16>), InvalidText> {
     let host_length = match text.strip_prefix('[') {
         Some(rest) => rest.find(']').map(|end| end + 2),
         None => Some(text.find(':').unwrap_or(text.len())),
     };
-    let (host, rest) = host_length
-        .and_then(|length| text.split_at_checked(length))
-        .ok_or_else(|| Invalid::new(format!("{text:?}: the bracket of the host is not closed")))?;
+    let (host, rest) =
+        host_length.and_then(|length| text.split_at_checked(length)).ok_or_else(|| {
+            InvalidText::new(format!("{text:?}: the bracket of the host is not closed"))
+        })?;
     let host = host.strip_suffix('.').unwrap_or(host);
     if !is_host(host) {
-        return Err(Invalid::new(format!(
+        return Err(InvalidText::new(format!(
             "{host:?} is not a host; expected a name such as app.example.com (non-ASCII names in \
              their xn-- form), an IPv4 address, or an IPv6 address in brackets"
         )));
@@ -30,7 +31,7 @@ pub(super) fn split(text: &str) -> Result<(&str, Option<u16>), Invalid> {
     let port = match rest.strip_prefix(':') {
         Some(digits) => Some(port(digits)?),
         None if rest.is_empty() => None,
-        None => return Err(Invalid::new(format!("{text:?}: expected a port after the host"))),
+        None => return Err(InvalidText::new(format!("{text:?}: expected a port after the host"))),
     };
     Ok((host, port))
 }
@@ -47,10 +48,10 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-fn port(digits: &str) -> Result<u16, Invalid> {
+fn port(digits: &str) -> Result<u16, InvalidText> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     plain.then(|| digits.parse().ok()).flatten().ok_or_else(|| {
-        Invalid::new(format!("{digits:?} is not a port; expected a number from 1 to 65535"))
+        InvalidText::new(format!("{digits:?} is not a port; expected a number from 1 to 65535"))
     })
 }
 
