@@ -4,7 +4,7 @@
 //! - [`process`], [`journal`]: what a server uses: memory, processor time, disk, syncs;
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
-//! - [`soak`]: everything at once, for long;
+//! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
@@ -13,6 +13,7 @@ mod client;
 mod journal;
 mod load;
 mod measure;
+mod pair;
 mod process;
 mod random;
 mod report;
@@ -44,6 +45,8 @@ enum Command {
     Measure(Measure),
     /// Put a mixed load on it for long, and print each minute what it holds
     Soak(Soak),
+    /// Compare two binaries side by side, in alternating rounds
+    Pair(pair::Pair),
     /// Serve one fixed answer to every request: what scimd is compared with
     Bare(bare::Bare),
 }
@@ -101,6 +104,7 @@ struct Soak {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
+        Command::Pair(pair) => pair.run(),
         Command::Measure(options) => options.run(),
         Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {
             soak::run(&soak::Options { scimd, dir, users: users as usize, minutes, rate })
