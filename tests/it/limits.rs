@@ -114,7 +114,12 @@ fn an_address_has_so_many_connections_and_gets_one_back_for_each_it_closes() {
             let back = Raw::try_connect(server);
             back.is_ok_and(|mut raw| raw.ask::<&str>("GET", "/healthz", &[]).status == 200)
         };
-        server.until("a seat is free again", served);
+        server.until("a connection is free again", served);
+        let log = server.stop();
+        assert!(
+            log.contains("connections refused again"),
+            "{limit}: the others are counted: {log}"
+        );
     }
 }
 
