@@ -7,7 +7,7 @@
 //! The client chooses the origin header: it catches mistakes, and stops no attacker.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl Admitted {
             tracing::warn!(
                 connection = self.connection,
                 daily_requests = limit,
-                "it has made its requests of today; those until midnight UTC are answered 429"
+                "daily quota used up; its requests receive 429 until midnight UTC"
             );
         }
         Err(QuotaExceeded { limit, left: Duration::from_secs(DAY - second % DAY) })
@@ -310,10 +310,14 @@ pub(super) fn authorize(audience: Audience, scopes: &[TokenScope]) -> Result<(),
     }
 }
 
-/// The address in an item of X-Forwarded-For. Some proxies add the port.
+/// The address in an item of X-Forwarded-For. Some proxies add the port, or write IPv6 in brackets.
 fn forwarded_item(item: &str) -> Option<IpAddr> {
     let with_port = || item.parse().ok().map(|socket: SocketAddr| socket.ip());
-    item.parse().ok().or_else(with_port)
+    let in_brackets = || {
+        let address: Ipv6Addr = item.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+        Some(IpAddr::from(address))
+    };
+    item.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 /// The token in the Authorization header: after `Bearer`, or alone, as some clients send it.
@@ -359,6 +363,20 @@ mod tests {
                 assert_eq!(answer.headers()["content-type"], route.errors.media_type());
             }
             assert!(refusal(route, &[needed]).is_none(), "{}", route.template);
+        }
+    }
+
+    #[test]
+    fn a_forwarded_address_may_have_a_port_or_brackets() {
+        let address = |item| forwarded_item(item).map(|address| address.to_string());
+        for item in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
+            assert_eq!(address(item).as_deref(), Some("2001:db8::1"), "{item}");
+        }
+        for item in ["192.0.2.1", "192.0.2.1:443"] {
+            assert_eq!(address(item).as_deref(), Some("192.0.2.1"), "{item}");
+        }
+        for item in ["", "[]", "[192.0.2.1]", "[2001:db8::1", "2001:db8::1]", "[[2001:db8::1]]"] {
+            assert_eq!(address(item), None, "{item}");
         }
     }
 

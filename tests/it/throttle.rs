@@ -123,7 +123,7 @@ fn a_connection_has_its_requests_of_the_day_and_the_others_have_theirs() {
         free.get("/Users").expect(200);
     }
     let log = server.stop();
-    assert_eq!(log.matches("it has made its requests of today").count(), 1, "{log}");
+    assert_eq!(log.matches("daily quota used up").count(), 1, "{log}");
     server.boot(&[]);
     limited.get("/Users").expect(200);
 }
