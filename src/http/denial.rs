@@ -145,8 +145,8 @@ mod tests {
             .map(|(reason, _)| reason)
             .collect();
         assert_eq!(counted, [Reason::ForwardedFor, Reason::NoToken, Reason::MalformedToken]);
-        for (place, (reason, _)) in Reason::CATALOGUE.into_iter().enumerate() {
-            assert_eq!(reason as usize, place);
+        for (index, (reason, _)) in Reason::CATALOGUE.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
         }
     }
 }

@@ -43,8 +43,8 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     }
     let ids = created.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
     let mut operations = Vec::with_capacity(order.len());
-    for place in &order {
-        operations.extend(request.operations.get_mut(*place).map(|operation| match operation {
+    for index in &order {
+        operations.extend(request.operations.get_mut(*index).map(|operation| match operation {
             Ok(operation) => prepare(&call, operation, &ids, &created),
             Err(malformed) => BulkOperation::Refused(malformed.error.clone()),
         }));
@@ -54,11 +54,11 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     let mut results: Vec<(usize, Value)> = order
         .into_iter()
         .zip(outcomes)
-        .filter_map(|(place, outcome)| {
-            Some((place, result(&call, request.operations.get(place)?, outcome)))
+        .filter_map(|(index, outcome)| {
+            Some((index, result(&call, request.operations.get(index)?, outcome)))
         })
         .collect();
-    results.sort_by_key(|(place, _)| *place);
+    results.sort_by_key(|(index, _)| *index);
     let results: Vec<Value> = results.into_iter().map(|(_, result)| result).collect();
     let body = json!({"schemas": [BULK_RESPONSE], "Operations": results});
     Ok(respond::json_body(StatusCode::OK, body.to_string()))
