@@ -122,7 +122,7 @@ fn log(summaries: Vec<Suppressed<Kind>>) {
                 tracing::warn!(address = %network, count, seconds, reason, "refused again");
             }
             None => {
-                tracing::warn!(count, seconds, "refused from other addresses, too many to list")
+                tracing::warn!(count, seconds, "refused from other addresses, too many to list");
             }
         }
     }
