@@ -134,6 +134,8 @@ async fn run(
         };
         stopping.store(true, Ordering::Relaxed);
         live.door.begin_stop();
+        // Commands that wait for changes are answered, and end.
+        live.context.load().directory.log().close();
         tracing::info!("{signal}: answering open requests, then stopping");
         supervisor::stopping(live.listener.load().limits.drain_timeout);
     };

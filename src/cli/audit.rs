@@ -13,6 +13,7 @@ use super::operator::{OperatorClient, unexpected};
 use super::output::{self, Table};
 use super::time_arg;
 use crate::app;
+use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::log::Position;
 use crate::log::local::LogFiles;
@@ -26,7 +27,9 @@ use crate::scim::schema::Registry;
 
 /// How many changes are shown if nothing says how many.
 const LIMIT: usize = 100;
-/// How often is looked for what is new.
+/// How long a running server may wait for changes to follow before it answers.
+const WAIT: Duration = Duration::from_secs(10);
+/// The time between queries while no server waits for changes.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
@@ -83,16 +86,16 @@ impl Audit {
             None => Vec::new(),
         };
         let since = self.since;
-        let sought = AuditFilter { since, accounts, notes: self.all };
+        let filter = AuditFilter { since, accounts, notes: self.all };
         let mut printer = Printer::new(self.json);
         let reached = match (self.limit, since) {
-            (None, Some(_)) => trail.behind(None, &sought, &mut printer)?,
+            (None, Some(_)) => trail.print_after(None, &filter, &mut printer)?,
             (limit, _) => {
                 let limit = limit.map_or(LIMIT, |limit| limit as usize);
-                trail.newest(limit, &sought, &mut printer)?
+                trail.print_newest(limit, &filter, &mut printer)?
             }
         };
-        if self.follow { trail.on_from(reached, &sought, &mut printer) } else { Ok(()) }
+        if self.follow { trail.follow(reached, &filter, &mut printer) } else { Ok(()) }
     }
 }
 
@@ -169,16 +172,16 @@ impl<'a> Trail<'a> {
         Ok(accounts.into_iter().collect())
     }
 
-    /// Prints all that is sought behind a change; answers up to which change that was.
-    fn behind(
+    /// Prints all matching changes after a change; returns the sequence up to which the trail was read.
+    fn print_after(
         &mut self,
         mut after: Option<u64>,
-        sought: &AuditFilter,
+        filter: &AuditFilter,
         printer: &mut Printer,
     ) -> Result<u64> {
         let mut last = None;
         loop {
-            match self.ask(AuditQuery::Behind { after, sought: sought.clone() })? {
+            match self.ask(AuditQuery::After { after, filter: filter.clone(), wait: None })? {
                 AuditReply::Part { changes, reached, end, whole } => {
                     printer.print(changes)?;
                     after = Some(reached);
@@ -192,13 +195,18 @@ impl<'a> Trail<'a> {
         }
     }
 
-    /// Prints the newest changes that are sought; answers up to which change that was.
-    fn newest(&mut self, limit: usize, sought: &AuditFilter, printer: &mut Printer) -> Result<u64> {
+    /// Prints the newest matching changes; returns the sequence up to which the trail was read.
+    fn print_newest(
+        &mut self,
+        limit: usize,
+        filter: &AuditFilter,
+        printer: &mut Printer,
+    ) -> Result<u64> {
         let mut newest: VecDeque<AuditEntry> = VecDeque::new();
         let (mut upto, mut last) = (None, None);
         loop {
             let count = limit - newest.len();
-            match self.ask(AuditQuery::UpTo { upto, sought: sought.clone(), count })? {
+            match self.ask(AuditQuery::UpTo { upto, filter: filter.clone(), count })? {
                 AuditReply::Part { changes, reached, end, whole } => {
                     changes.into_iter().rev().for_each(|change| newest.push_front(change));
                     upto = Some(reached);
@@ -213,20 +221,26 @@ impl<'a> Trail<'a> {
         }
     }
 
-    /// Prints what is sought as it comes, for ever. It is the server that changes things: while none
-    /// runs there is nothing to print.
-    fn on_from(&mut self, reached: u64, sought: &AuditFilter, printer: &mut Printer) -> Result<()> {
+    /// Prints matching changes as they are made, until the process is stopped. Only a server makes
+    /// changes that can be followed: while none runs, this waits for one.
+    fn follow(&mut self, reached: u64, filter: &AuditFilter, printer: &mut Printer) -> Result<()> {
         self.files = None;
-        // From the first one on all are later.
-        let sought = AuditFilter { since: None, ..sought.clone() };
+        // Everything after the first change that was printed is later.
+        let filter = AuditFilter { since: None, ..filter.clone() };
         let (mut reached, mut served) = (reached, true);
         loop {
-            let ask = AuditQuery::Behind { after: Some(reached), sought: sought.clone() };
-            match self.ask_server(ask)? {
+            let watch = Stopwatch::start();
+            let query = AuditQuery::After {
+                after: Some(reached),
+                filter: filter.clone(),
+                wait: Some(WAIT),
+            };
+            match self.ask_server(query)? {
                 Some(AuditReply::Part { changes, reached: now, whole, .. }) => {
+                    let has_changes = !changes.is_empty();
                     (reached, served) = (now, true);
                     printer.print(changes)?;
-                    if !whole {
+                    if has_changes || !whole {
                         continue;
                     }
                 }
@@ -237,7 +251,8 @@ impl<'a> Trail<'a> {
                 }
                 None => {}
             }
-            std::thread::sleep(PAUSE);
+            // A server that has nothing to wait for answers at once: one that stops, or an older one.
+            std::thread::sleep(PAUSE.saturating_sub(watch.elapsed()));
         }
     }
 
@@ -276,7 +291,7 @@ fn report(verified: &AuditVerification, anchors: usize, json: bool) -> Result<()
     } else {
         show::verified(verified, anchors)?;
     }
-    match verified.told.first() {
+    match verified.first_faults.first() {
         None => Ok(()),
         Some(_) if verified.faults == 1 => bail!("the audit trail is not what was written"),
         Some(_) => bail!("the audit trail is not what was written: {} faults", verified.faults),

@@ -1,111 +1,123 @@
 //! The audit trail for operators: the changes that were made, in parts of bounded size, and whether
-//! their chain is whole.
+//! their chain is unbroken.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::rfc3339;
+use crate::clock::{Stopwatch, rfc3339};
 use crate::directory::{ChangeFilter, NameHistory};
 use crate::event::{Actor, Details, Head};
-use crate::log::{ChainReport, Frame, LogError, Position, ReadLog};
+use crate::log::{ChainReport, Frame, Log, LogError, Position, ReadLog};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 use crate::store::StoreError;
 use crate::text::with_causes;
 
-/// How many changes one part tells of.
+/// The number of changes in one part.
 const CHANGES: usize = 2_000;
-/// How many bytes of changes are looked at for one part.
-const LOOKED_AT: usize = 64 * 1024 * 1024;
-/// How many faults are told in full.
+/// The number of bytes of changes that are read for one part.
+const READ_BYTES: usize = 64 * 1024 * 1024;
+/// The number of faults that are described in full.
 const FAULTS: usize = 20;
+/// The longest time that a query waits for changes.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Which changes an operator wants to see.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuditFilter {
-    /// Those made at this moment or later.
+    /// Only changes made at this moment or later.
     pub since: Option<Timestamp>,
-    /// Those that concern one of these accounts, by their ids; all if there is none.
+    /// Only changes that concern one of these accounts, by id; empty for all accounts.
     pub accounts: Vec<String>,
-    /// Also what scimd notes for itself.
+    /// Whether to include what scimd records for itself: when tokens were used.
     pub notes: bool,
 }
 
-/// What an operator asks of the trail.
+/// A query of the audit trail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditQuery {
-    /// The next part behind a change; without one, from where the first can be that is sought.
-    Behind {
-        /// The change.
+    /// The next part after a change.
+    #[serde(rename = "behind")]
+    After {
+        /// The sequence of the change; `None` to begin where the first matching change can be.
         after: Option<u64>,
-        /// What is sought.
-        sought: AuditFilter,
+        /// Which changes to return.
+        #[serde(rename = "sought")]
+        filter: AuditFilter,
+        /// How long to wait for the first matching change, 10 seconds at most. Only a running server
+        /// waits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<Duration>,
     },
-    /// The part up to a change, or to the end.
+    /// The part up to a change.
     UpTo {
-        /// The change.
+        /// The sequence of the change; `None` for the end of the trail.
         upto: Option<u64>,
-        /// What is sought.
-        sought: AuditFilter,
-        /// How many changes are enough; the last ones are told of.
+        /// Which changes to return.
+        #[serde(rename = "sought")]
+        filter: AuditFilter,
+        /// The most changes to return; the last ones are.
         count: usize,
     },
-    /// The ids of accounts that had a name, by the next part behind a change.
+    /// The ids of the accounts that had a name, from the next part after a change.
+    #[serde(rename = "namesakes")]
     NameHistory {
         /// The name, in any letter case.
         name: String,
-        /// The change; `None` for the beginning.
+        /// The sequence of the change; `None` for the beginning of the trail.
         after: Option<u64>,
     },
     /// The last change.
     Head,
-    /// Whether the chain is whole, and passes through these places, as [`Position`] displays them.
+    /// Whether the chain is unbroken and passes through anchors.
     Verify {
-        /// The places.
+        /// The anchors, as [`Position`] displays them.
         anchors: Vec<String>,
     },
 }
 
-/// What the trail says.
+/// The reply to a query of the audit trail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditReply {
-    /// A part of it.
+    /// A part of the trail.
     Part {
-        /// The changes that are sought, oldest first.
+        /// The matching changes, oldest first.
         changes: Vec<AuditEntry>,
-        /// Up to which change it was looked through; backwards, behind which.
+        /// The sequence up to which the trail was read; of a part up to a change, the sequence after
+        /// which it was read.
         reached: u64,
-        /// The last change that there is.
+        /// The sequence of the last change of the trail.
         end: u64,
-        /// Whether that was all in this direction.
+        /// Whether there is nothing more in this direction.
         whole: bool,
     },
-    /// Accounts, by their ids.
+    /// Accounts that had a name.
     Accounts {
-        /// The ids.
+        /// Their ids.
         ids: Vec<String>,
-        /// Up to which change was looked.
+        /// The sequence up to which the trail was read.
         reached: u64,
-        /// Whether that was all.
+        /// Whether there is nothing more.
         whole: bool,
     },
     /// The last change, as [`Position`] displays it.
     Head(String),
-    /// Whether the chain is whole.
+    /// Whether the chain is unbroken.
     Verified(AuditVerification),
 }
 
-/// One change, as the trail tells of it. The fields are those of `scimd audit --json`.
+/// One change. The fields are those of `scimd audit --json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// Its number.
+    /// The number of the change.
     pub sequence: u64,
     /// When it was made.
     #[serde(serialize_with = "in_milliseconds")]
@@ -114,12 +126,12 @@ pub struct AuditEntry {
     pub actor: AuditActor,
     /// What happened, as in `user.patched`.
     pub event: String,
-    /// To whom, by its id; empty if to nobody.
+    /// The id of what it happened to; may be empty.
     pub subject: String,
-    /// What is told besides.
+    /// Names, differences and denied requests.
     #[serde(flatten)]
     pub details: Details,
-    /// The hash of the change, in hexadecimal: with the number, a place of the chain.
+    /// The hash of the change in hexadecimal: `sequence:hash` is an anchor.
     pub hash: String,
 }
 
@@ -181,35 +193,36 @@ fn in_milliseconds<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::O
     to.serialize_str(&rfc3339(*time))
 }
 
-/// What a check of the chain found. The fields are those of `scimd audit --verify --json`.
+/// The result of a check of the chain. The fields are those of `scimd audit --verify --json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AuditVerification {
-    /// The number of the first change that is there.
+    /// The number of the first change of the log.
     pub first: u64,
     /// The last change, as [`Position`] displays it.
     pub head: String,
-    /// How many changes were read.
+    /// The number of changes that were read.
     pub changes: u64,
-    /// In how many files.
+    /// The number of files that hold them.
     pub files: u64,
-    /// How many bytes behind the last change are of a write that was never acknowledged.
+    /// The number of bytes after the last change that belong to a write that was never acknowledged.
     pub torn_bytes: u64,
-    /// How many faults there are.
+    /// The number of faults.
     pub faults: u64,
-    /// The first faults, each a sentence; the first of all is the first in the journal.
-    pub told: Vec<String>,
+    /// The first faults, each a sentence, in the order of the log.
+    #[serde(rename = "told")]
+    pub first_faults: Vec<String>,
 }
 
 impl AuditVerification {
-    /// Notes a fault.
+    /// Records a fault.
     pub fn fault(&mut self, error: &LogError) {
         self.faults += 1;
-        if self.told.len() < FAULTS {
-            self.told.push(with_causes(error));
+        if self.first_faults.len() < FAULTS {
+            self.first_faults.push(with_causes(error));
         }
     }
 
-    /// Notes what was read.
+    /// Records what was read.
     #[must_use]
     pub fn read(self, checked: &ChainReport) -> Self {
         Self {
@@ -223,21 +236,21 @@ impl AuditVerification {
     }
 }
 
-/// Answers what an operator asks of a trail.
+/// Answers a query.
 ///
 /// # Errors
 ///
-/// The trail can't be read, or not so far back.
+/// The log can't be read, or not that far back.
 pub fn answer(
     log: &dyn ReadLog,
     registry: &Registry,
-    ask: AuditQuery,
+    query: AuditQuery,
 ) -> Result<AuditReply, StoreError> {
-    match ask {
-        AuditQuery::Behind { after, sought } => behind(log, after, &sought.into()),
-        AuditQuery::UpTo { upto, sought, count } => up_to(log, upto, &sought.into(), count),
+    match query {
+        AuditQuery::After { after, filter, wait: _ } => part_after(log, after, &filter.into()),
+        AuditQuery::UpTo { upto, filter, count } => part_up_to(log, upto, &filter.into(), count),
         AuditQuery::NameHistory { name, after } => {
-            namesakes(log, &NameHistory::new(registry, &name), after)
+            accounts_named(log, &NameHistory::new(registry, &name), after)
         }
         AuditQuery::Head => Ok(AuditReply::Head(log.head().to_string())),
         AuditQuery::Verify { anchors } => {
@@ -250,6 +263,32 @@ pub fn answer(
     }
 }
 
+/// Like [`answer`], but waits for changes if the query says so: until there is one that matches, the time
+/// is over, or the log is closed because the server stops.
+pub(super) fn answer_waiting(
+    log: &dyn Log,
+    registry: &Registry,
+    query: AuditQuery,
+) -> Result<AuditReply, StoreError> {
+    let AuditQuery::After { after: Some(after), filter, wait: Some(wait) } = query else {
+        return answer(log, registry, query);
+    };
+    let (filter, wait, watch) = (filter.into(), wait.min(MAX_WAIT), Stopwatch::start());
+    let mut after = after;
+    loop {
+        let part = part_after(log, Some(after), &filter)?;
+        let AuditReply::Part { changes, reached, .. } = &part else { return Ok(part) };
+        let left = wait.saturating_sub(watch.elapsed());
+        if !changes.is_empty() || left.is_zero() {
+            return Ok(part);
+        }
+        after = *reached;
+        if log.wait_beyond(after, left).sequence <= after {
+            return Ok(part);
+        }
+    }
+}
+
 impl From<AuditFilter> for ChangeFilter {
     fn from(AuditFilter { since, accounts, notes }: AuditFilter) -> Self {
         let accounts = accounts.iter().filter_map(|id| ResourceId::parse(id)).collect();
@@ -257,19 +296,19 @@ impl From<AuditFilter> for ChangeFilter {
     }
 }
 
-fn behind(
+fn part_after(
     log: &dyn ReadLog,
     after: Option<u64>,
-    wanted: &ChangeFilter,
+    filter: &ChangeFilter,
 ) -> Result<AuditReply, StoreError> {
     let end = log.head().sequence;
     let mut reached = match after {
         Some(after) => after,
-        None => beginning(log, wanted)?,
+        None => first_possible(log, filter)?,
     };
     let mut changes = Vec::new();
-    look(log, &mut reached, |frame| {
-        if wanted.takes(&frame) {
+    read_part(log, &mut reached, |frame| {
+        if filter.takes(&frame) {
             changes.push(AuditEntry::from(Arc::unwrap_or_clone(frame)));
         }
         changes.len() < CHANGES
@@ -277,17 +316,18 @@ fn behind(
     Ok(AuditReply::Part { changes, reached, end, whole: reached >= end })
 }
 
-/// Behind which change those stand that are wanted.
-fn beginning(log: &dyn ReadLog, wanted: &ChangeFilter) -> Result<u64, StoreError> {
-    let begin = log.start()?.sequence;
-    Ok(match wanted.since {
-        Some(since) => log.before(since)?.max(begin),
-        None => begin,
+/// A sequence that every matching change comes after.
+fn first_possible(log: &dyn ReadLog, filter: &ChangeFilter) -> Result<u64, StoreError> {
+    let start = log.start()?.sequence;
+    Ok(match filter.since {
+        Some(since) => log.before(since)?.max(start),
+        None => start,
     })
 }
 
-/// Visits changes from the one behind `reached` on, until that is enough for one part or for `visit`.
-fn look(
+/// Visits the changes after `reached` and moves it on, until `visit` has enough or the part is large
+/// enough.
+fn read_part(
     log: &dyn ReadLog,
     reached: &mut u64,
     mut visit: impl FnMut(Arc<Frame>) -> bool,
@@ -297,7 +337,7 @@ fn look(
         *reached = frame.sequence;
         let size = |value: &Option<bytes::Bytes>| value.as_ref().map_or(0, bytes::Bytes::len);
         bytes += frame.writes.iter().map(|write| size(&write.value) + 128).sum::<usize>();
-        match visit(frame) && bytes < LOOKED_AT {
+        match visit(frame) && bytes < READ_BYTES {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
@@ -305,23 +345,23 @@ fn look(
     Ok(())
 }
 
-fn up_to(
+fn part_up_to(
     log: &dyn ReadLog,
     upto: Option<u64>,
-    wanted: &ChangeFilter,
+    filter: &ChangeFilter,
     count: usize,
 ) -> Result<AuditReply, StoreError> {
     let end = log.head().sequence;
     let upto = upto.unwrap_or(end).min(end);
-    let beginning = beginning(log, wanted)?;
-    let mut reached = log.before_part_of(upto)?.max(beginning).min(upto);
+    let first_possible = first_possible(log, filter)?;
+    let mut reached = log.before_part_of(upto)?.max(first_possible).min(upto);
     let count = count.clamp(1, CHANGES);
     let mut changes: VecDeque<AuditEntry> = VecDeque::new();
     log.read(reached, &mut |frame| {
         if frame.sequence > upto {
             return ControlFlow::Break(());
         }
-        if wanted.takes(&frame) {
+        if filter.takes(&frame) {
             changes.push_back(AuditEntry::from(Arc::unwrap_or_clone(frame)));
             if changes.len() > count {
                 changes.pop_front();
@@ -330,12 +370,12 @@ fn up_to(
         }
         ControlFlow::Continue(())
     })?;
-    Ok(AuditReply::Part { changes: changes.into(), reached, end, whole: reached <= beginning })
+    Ok(AuditReply::Part { changes: changes.into(), reached, end, whole: reached <= first_possible })
 }
 
-fn namesakes(
+fn accounts_named(
     log: &dyn ReadLog,
-    namesakes: &NameHistory,
+    history: &NameHistory,
     after: Option<u64>,
 ) -> Result<AuditReply, StoreError> {
     let end = log.head().sequence;
@@ -344,8 +384,8 @@ fn namesakes(
         None => log.start()?.sequence,
     };
     let mut ids: Vec<ResourceId> = Vec::new();
-    look(log, &mut reached, |frame| {
-        if let Some(id) = namesakes.holder_in(&frame)
+    read_part(log, &mut reached, |frame| {
+        if let Some(id) = history.holder_in(&frame)
             && !ids.contains(&id)
         {
             ids.push(id);

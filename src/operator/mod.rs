@@ -85,7 +85,7 @@ fn try_execute(
             maintenance::undo(directory, &actor, since, connection, drop_unknown_access, dry_run)
         }
         Request::Audit(query) => {
-            let reply = audit::answer(directory.log(), directory.registry(), query);
+            let reply = audit::answer_waiting(directory.log(), directory.registry(), query);
             Ok(reply.map_or_else(
                 |error| OperatorReply::Failed(with_causes(&error)),
                 OperatorReply::Audit,

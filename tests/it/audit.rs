@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use scimd::event::{Reason, Verb};
 use serde_json::{Value, json};
@@ -363,6 +364,33 @@ fn following_goes_on_over_a_restart_of_the_server() {
     server.boot(&[]);
     create(&server.client(), "/Users", &user("third"));
     assert!(until("third")["sequence"].as_u64() > second["sequence"].as_u64());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_followed_change_appears_at_once_and_the_server_stops_without_waiting_for_followers() {
+    let mut server = Server::start();
+    let client = server.client();
+    create(&client, "/Users", &user("user0"));
+    let mut command = server.command(&["audit", "--follow", "--json", "--limit", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let mut latencies: Vec<Duration> = Vec::new();
+    for number in 1..=7 {
+        let name = format!("user{number}");
+        create(&client, "/Users", &user(&name));
+        let acknowledged = Instant::now();
+        let change: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(change["name"], name);
+        latencies.push(acknowledged.elapsed());
+    }
+    latencies.sort();
+    assert!(latencies[3] < Duration::from_millis(500), "{latencies:?}");
+    let asked = Instant::now();
+    server.stop();
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     child.kill().unwrap();
     child.wait().unwrap();
 }

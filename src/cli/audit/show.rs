@@ -116,11 +116,11 @@ fn shortened(text: &str) -> String {
 
 /// What a check of the chain found.
 pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<()> {
-    let AuditVerification { first, head, changes, files, torn_bytes, told, .. } = verified;
-    for fault in told {
+    let AuditVerification { first, head, changes, files, torn_bytes, first_faults, .. } = verified;
+    for fault in first_faults {
         output::line(fault)?;
     }
-    match verified.faults - told.len() as u64 {
+    match verified.faults - first_faults.len() as u64 {
         0 => {}
         more => output::line(&format!("{more} more faults"))?,
     }
