@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::UsageError;
 
@@ -54,7 +55,7 @@ impl<const N: usize> Table<N> {
     pub(super) fn print(&mut self, rows: &[[String; N]]) -> Result<()> {
         for row in rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                *width = (*width).max(display_width(cell));
             }
         }
         if let Some(head) = self.head.take() {
@@ -91,7 +92,7 @@ impl JsonArray {
 /// Prints labels with their values, one value on a line; a label without values is left out.
 pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     let told = || entries.iter().filter(|(_, values)| !values.is_empty());
-    let width = told().map(|(label, _)| label.len()).max().unwrap_or_default();
+    let width = told().map(|(label, _)| display_width(label)).max().unwrap_or_default();
     for (label, values) in told() {
         for (number, value) in values.iter().enumerate() {
             let label = if number == 0 { label } else { "" };
@@ -114,8 +115,19 @@ pub(super) fn sanitize(text: &str) -> String {
 
 fn format_row<const N: usize>(cells: [&str; N], widths: [usize; N]) -> String {
     let padded: Vec<String> =
-        cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.iter().zip(widths).map(|(cell, width)| padded(cell, width)).collect();
     padded.join("  ").trim_end().to_owned()
+}
+
+/// The number of columns that a text takes in a terminal.
+pub(super) fn display_width(text: &str) -> usize {
+    text.width()
+}
+
+/// A text with spaces after it, so that it takes a number of columns.
+pub(super) fn padded(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(display_width(text));
+    format!("{text}{:missing$}", "")
 }
 
 /// A moment to the minute, or what its absence means.
@@ -124,4 +136,28 @@ pub(super) fn moment(moment: Option<Timestamp>, absent: &str) -> String {
         || absent.to_owned(),
         |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_a_terminal_shows_them() {
+        for (text, width) in [
+            ("ada", 3),
+            ("", 0),
+            ("\u{e9}", 1),
+            ("e\u{301}", 1),
+            ("\u{7530}\u{4e2d}", 4),
+            ("\u{1f600}", 2),
+        ] {
+            assert_eq!(display_width(text), width, "{text}");
+            assert_eq!(padded(text, 6), format!("{text}{}", " ".repeat(6 - width)));
+        }
+        let rows =
+            ["Jose\u{301}", "\u{7530}\u{4e2d}", "ada"].map(|name| format_row([name, "|"], [5, 1]));
+        let bars = rows.map(|row| display_width(row.trim_end_matches('|')));
+        assert_eq!(bars, [7, 7, 7]);
+    }
 }

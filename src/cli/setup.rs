@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::output::{display_width, padded};
 use super::{output, the_connection};
 use crate::access::Catalogue;
 use crate::app;
@@ -140,10 +141,10 @@ fn named(item: &Item) -> String {
 
 /// Prints a text with what stands before it; further lines begin below the first.
 fn paragraph(before: &str, text: &str) -> Result<()> {
-    let indent = before.chars().count();
+    let indent = display_width(before);
     for (number, part) in wrapped(text, WIDTH - indent).iter().enumerate() {
         let before = if number == 0 { before } else { "" };
-        output::line(&format!("{before:indent$}{part}"))?;
+        output::line(&(padded(before, indent) + part))?;
     }
     Ok(())
 }
@@ -153,7 +154,7 @@ fn paragraph(before: &str, text: &str) -> Result<()> {
 fn table(most: [usize; 2], head: [&str; 3], rows: &[[&str; 3]]) -> Result<()> {
     let width = |column: usize, most: usize| {
         let cells = std::iter::once(&head).chain(rows).filter_map(|row| row.get(column));
-        let widths = cells.map(|cell| cell.chars().count()).filter(|width| *width <= most);
+        let widths = cells.map(|cell| display_width(cell)).filter(|width| *width <= most);
         widths.max().unwrap_or_default() + GAP
     };
     let [most_first, most_second] = most;
@@ -174,8 +175,8 @@ fn put(line: String, column: usize, cell: &str) -> Result<String> {
     if cell.is_empty() {
         return Ok(line);
     }
-    if line.chars().count() + GAP <= column {
-        return Ok(format!("{line:column$}{cell}"));
+    if display_width(&line) + GAP <= column {
+        return Ok(padded(&line, column) + cell);
     }
     output::line(&line)?;
     Ok(format!("{:column$}{cell}", ""))
@@ -186,7 +187,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+            Some(line) if display_width(line) + 1 + display_width(word) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
