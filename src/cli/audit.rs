@@ -25,7 +25,7 @@ use crate::operator::{OperatorReply, OperatorRequest};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 
-/// How many changes are shown if nothing says how many.
+/// The number of changes that are shown by default.
 const LIMIT: usize = 100;
 /// How long a running server may wait for changes to follow before it answers.
 const WAIT: Duration = Duration::from_secs(10);
@@ -34,31 +34,31 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub(super) struct Audit {
-    /// What was changed at that moment or later: 2026-03-01T08:15:00Z, 2026-03-01, or so long ago: 24h
+    /// Show changes since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago as in 24h
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
-    /// What concerns this account, by its id or by a userName that it has or had
+    /// Show changes that concern one account, by its id or by a userName that it has or had
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// The newest N changes; default: 100, or with --since all
+    /// Show the newest N changes [default: 100, or all with --since]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: Option<u32>,
-    /// Also what scimd notes for itself: when tokens were used
+    /// Include what scimd records for itself: when tokens were used
     #[arg(long)]
     all: bool,
-    /// Go on with what is changed from now on, until Ctrl-C
+    /// Keep printing changes as they are made, until Ctrl-C
     #[arg(long)]
     follow: bool,
     /// Check that no record was altered, removed, inserted or cut off
     #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow"])]
     verify: bool,
-    /// With --verify: a head that was printed earlier, and that must be in the chain; may be repeated
+    /// With --verify: a head that was printed earlier and must be in the chain; may be repeated
     #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "verify")]
     anchor: Vec<Position>,
-    /// Print the head of the chain, SEQUENCE:HASH, to be kept on another machine
+    /// Print the head of the chain as SEQUENCE:HASH, to keep on another machine
     #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow", "verify", "json"])]
     head: bool,
-    /// For programs: one JSON object a line
+    /// Print JSON, one object on each line
     #[arg(long)]
     json: bool,
 }
@@ -99,11 +99,11 @@ impl Audit {
     }
 }
 
-/// The trail, as the server that runs has it, or as it is in the data folder.
+/// Reads the audit trail, from the running server or from the files in the data folder.
 struct Trail<'a> {
     config: &'a Config,
     registry: Registry,
-    /// The files, once it is known that no server runs. Reading them needs no lock.
+    /// The files of the log, once it is known that no server runs. Reading them needs no lock.
     files: Option<LogFiles>,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Trail<'a> {
         Ok(audit::answer(files, &self.registry, ask)?)
     }
 
-    /// Asks the server that runs; `None` if none does.
+    /// Sends a query to the running server; `None` if none runs.
     fn ask_server(&self, ask: AuditQuery) -> Result<Option<AuditReply>> {
         match OperatorClient::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
             Some(OperatorReply::Audit(told)) => Ok(Some(told)),
@@ -135,7 +135,7 @@ impl<'a> Trail<'a> {
         }
     }
 
-    /// The ids of all who have or had a name, or that of the one whose id it is.
+    /// The ids of all accounts that have or had a name; an id stands for itself.
     fn accounts(&mut self, user: &str) -> Result<Vec<String>> {
         if let Some(id) = ResourceId::parse(&user.to_ascii_lowercase()) {
             return Ok(vec![id.to_string()]);
@@ -266,7 +266,7 @@ impl<'a> Trail<'a> {
     }
 }
 
-/// Prints changes, for people or for programs.
+/// Prints changes as a table or as JSON.
 struct Printer(Option<Table<6>>);
 
 impl Printer {

@@ -14,7 +14,7 @@ use crate::store::backup::{self, VerifiedBackup as Saved};
 
 #[derive(Args)]
 pub(super) struct Backup {
-    /// The new file; only its owner may read it
+    /// The file to create; only its owner may read it
     file: PathBuf,
 }
 
@@ -45,7 +45,7 @@ impl Backup {
     }
 }
 
-/// Tells what a backup holds.
+/// Prints what a backup holds.
 pub(super) fn describe(config: &Config, title: &str, backup: &Saved) -> Result<()> {
     let snapshot = &backup.whole.snapshot;
     output::line(&format!("{title:<10} {}", snapshot.path.display()))?;

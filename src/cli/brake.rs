@@ -17,21 +17,21 @@ pub(super) struct Brake {
 
 #[derive(Subcommand)]
 enum BrakeCommand {
-    /// Tell which connections are held, and what is counted; the default
+    /// Show which connections are held, and what is counted (the default)
     Status {
-        /// For programs
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Hold the changes of a connection: they are answered with 503 until it is released
+    /// Hold the changes of a connection: they receive 503 until it is released
     Hold {
-        /// Which; needed if there are several
+        /// The connection to hold; required if there are several
         #[arg(long)]
         connection: Option<String>,
     },
-    /// Take on the changes of a connection again; counting begins anew
+    /// Accept the changes of a connection again, and reset its counters
     Release {
-        /// Which; needed if several are held
+        /// The connection to release; required if several are held
         #[arg(long)]
         connection: Option<String>,
     },

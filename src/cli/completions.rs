@@ -10,7 +10,7 @@ use super::definitions;
 
 #[derive(Args)]
 pub(super) struct Completions {
-    /// The shell
+    /// The shell to complete commands for
     shell: Shell,
 }
 

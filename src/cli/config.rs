@@ -7,7 +7,7 @@ use super::{Configuration, output};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Print every problem with its line and key, or that there is none
+    /// Print every problem of the configuration with its line and key
     Check,
 }
 

@@ -31,16 +31,16 @@ const COLUMNS: [&str; 11] = [
 
 #[derive(Args)]
 pub(super) struct Export {
-    /// One JSON object a line, or one row a line for spreadsheets
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// {"resource": …, "connection": …, "access": …} for each user
+    /// One JSON object on each line: {"resource": …, "connection": …, "access": …}
     Jsonl,
-    /// With a head; lists are separated by "; "
+    /// CSV with a header line; lists are separated by "; "
     Csv,
 }
 

@@ -14,17 +14,17 @@ use crate::scim::schemas::group::DISPLAY_NAME;
 
 #[derive(Subcommand)]
 pub(super) enum GroupCommand {
-    /// Tell of all groups, in the order of their creation
+    /// List all groups in the order of their creation
     List {
-        /// For programs: one array of the groups as SCIM has them, but for their members
+        /// Print JSON: an array of the groups in SCIM's form, without their members
         #[arg(long)]
         json: bool,
     },
-    /// Tell of one group and its members
+    /// Show one group and its members
     Show {
-        /// Its id or displayName, in any letter case
+        /// The id or displayName of the group, in any letter case
         group: String,
-        /// For programs: the group as SCIM has it
+        /// Print JSON: the group in SCIM's form
         #[arg(long)]
         json: bool,
     },

@@ -15,25 +15,25 @@ const FILE_NAME: &str = "config.toml";
 
 #[derive(Args)]
 pub(super) struct Init {
-    /// The folder to write it to
+    /// The folder to write config.toml to
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// The folder of everything that scimd keeps; relative to --dir [default: scimd-data]
+    /// The data folder, relative to --dir [default: scimd-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// How the identity provider speaks: okta, okta-custom, entra or custom
+    /// The kind of identity provider: okta, okta-custom, entra or custom
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// The workspace to which new accounts belong
+    /// The workspace of new accounts
     #[arg(long, value_name = "NAME")]
     default_workspace: Option<String>,
-    /// What X-Request-Origin must say
+    /// The required value of X-Request-Origin
     #[arg(long, value_name = "ORIGIN")]
     service_origin: Option<String>,
-    /// The addresses that may speak: single ones, networks and a-b ranges, with commas
+    /// The addresses that may connect: single ones, networks and a-b ranges, separated by commas
     #[arg(long, value_name = "LIST")]
     ip_allowlist: Option<String>,
-    /// The URL that identity providers are told
+    /// The URL that identity providers are given
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 }

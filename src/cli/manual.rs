@@ -51,7 +51,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
 
 #[derive(Args)]
 pub(super) struct Manual {
-    /// The folder to write the pages to; made if it is missing
+    /// The folder to write the pages to; created if missing
     dir: PathBuf,
 }
 

@@ -33,8 +33,8 @@ use crate::config::{Config, ConfigError};
 #[derive(Parser)]
 #[command(name = "scimd", version, about, long_about = None)]
 pub struct Cli {
-    /// The configuration; default: config.toml in the working folder, else /etc/scimd/config.toml,
-    /// else built-in defaults
+    /// Configuration file [default: config.toml in the working folder, else /etc/scimd/config.toml,
+    /// else built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -47,51 +47,51 @@ enum Command {
     Init(init::Init),
     /// Serve until SIGTERM or SIGINT
     Serve(serve::Serve),
-    /// Print what to type into the identity provider of a connection, and how to test it
+    /// Print the settings for the identity provider of a connection, and how to test them
     Setup(setup::Connect),
-    /// Make, list and end tokens
+    /// Generate, list, replace and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Tell of users
+    /// List and show users
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Tell of groups
+    /// List and show groups
     #[command(subcommand)]
     Group(group::GroupCommand),
-    /// Tell who changed what, when and from where; check that the trail is whole
+    /// Show who changed what, when and from where, and verify the audit trail
     Audit(audit::Audit),
-    /// Print every user with its access, all told
+    /// Export all users and their effective access
     Export(export::Export),
-    /// Write everything to one file, also while a server runs
+    /// Write a backup of everything to one file, also while a server runs
     Backup(backup::Backup),
-    /// Fill an empty data folder from a backup
+    /// Restore a backup into an empty data folder
     Restore(restore::Restore),
-    /// Check everything in the data folder, also while a server runs
+    /// Check the integrity of the data folder, also while a server runs
     Verify(verify::Verify),
-    /// Tell of connections that take too much from too many; hold and release them
+    /// Show, hold and release connections that change too many accounts
     Brake(brake::Brake),
-    /// Put users, groups and memberships back as they were at a moment
+    /// Restore users, groups and memberships to an earlier point in time
     Undo(undo::Undo),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Print what a shell needs to complete commands and options
+    /// Print shell completions
     Completions(completions::Completions),
     /// Write the manual pages, one for each command
     Manual(manual::Manual),
 }
 
-/// How a command failed, as far as its exit code goes.
+/// The kind of a failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitKind {
-    /// It was tried.
+    /// The command was tried and failed: exit code 1.
     Failure,
-    /// It was asked for wrongly, or the configuration is wrong.
+    /// The command line or the configuration is wrong: exit code 2.
     Usage,
 }
 
 impl ExitKind {
-    /// What kind of failure an error is.
+    /// The kind of failure that an error is.
     pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() || error.is::<UsageError>() {
             Self::Usage
@@ -101,7 +101,7 @@ impl ExitKind {
     }
 }
 
-/// A command that was asked for wrongly.
+/// A wrong use of a command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct UsageError(String);
@@ -111,7 +111,7 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// Whatever stopped it, in words for the operator.
+    /// The reason that it failed, in words for the operator.
     pub fn run(self) -> Result<()> {
         let configuration = Configuration(self.config);
         match self.command {
@@ -135,12 +135,12 @@ impl Cli {
     }
 }
 
-/// The command line as data, for what is written from it.
+/// The command line as data, for the manual pages and completions.
 fn definitions() -> clap::Command {
     Cli::command()
 }
 
-/// The connection that is meant: the named one, or the only one.
+/// The connection with a name, or the only one if no name is given.
 fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
     let known: Vec<&String> = config.connections.keys().collect();
     let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
@@ -158,11 +158,11 @@ fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
     }
 }
 
-/// Where the configuration is.
+/// The configuration file, if one is named.
 struct Configuration(Option<PathBuf>);
 
 impl Configuration {
-    /// Reads it and checks all of it.
+    /// Reads the configuration and checks all of it.
     fn load(&self) -> Result<Config> {
         let config = Config::find(self.0.as_deref())?;
         app::vocabulary(&config)?;

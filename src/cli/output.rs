@@ -12,36 +12,36 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::UsageError;
 
-/// Prints a line of a result.
+/// Prints a line of a result on standard output.
 pub(super) fn line(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-/// Tells the operator something that is not part of the result.
+/// Prints a note, which is not part of the result, on standard error.
 pub(super) fn note(text: &str) -> Result<()> {
     Ok(writeln!(io::stderr(), "{text}")?)
 }
 
-/// Makes a file that was not there and that only its owner may read.
+/// Creates a file that does not exist yet and that only its owner may read.
 pub(super) fn create(path: &Path) -> Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
         UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
     })
 }
 
-/// Prints a result for programs.
+/// Prints a result as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// Prints a result for people: columns as wide as their widest cell.
+/// Prints a result as a table: columns are as wide as their widest cell.
 pub(super) fn table<const N: usize>(head: [&'static str; N], rows: &[[String; N]]) -> Result<()> {
     Table::new(head).print(rows)
 }
 
 /// A table that is printed as its rows come; a column is as wide as the widest cell so far.
 pub(super) struct Table<const N: usize> {
-    /// The head, until it is printed.
+    /// The header, until it is printed.
     head: Option<[&'static str; N]>,
     widths: [usize; N],
 }
@@ -51,7 +51,7 @@ impl<const N: usize> Table<N> {
         Self { head: Some(head), widths: head.map(str::len) }
     }
 
-    /// Prints more rows, and before the first ones the head.
+    /// Prints more rows, and before the first ones the header.
     pub(super) fn print(&mut self, rows: &[[String; N]]) -> Result<()> {
         for row in rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {
@@ -68,7 +68,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// Prints a list for programs as it comes: one JSON array, an element on each line.
+/// Prints a list as it comes: one JSON array, an element on each line.
 #[derive(Default)]
 pub(super) struct JsonArray {
     begun: bool,
@@ -102,8 +102,8 @@ pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     Ok(())
 }
 
-/// A text of a client's, on one line, and without anything that a terminal would obey: control
-/// characters, and those that change the direction of text or have no width.
+/// A client's text on one line, with everything escaped that a terminal would obey: control characters,
+/// and those that change the direction of text or have no width.
 pub(super) fn sanitize(text: &str) -> String {
     let unseen = |character: char| matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let escaped = |character: char| match character.is_control() || unseen(character) {

@@ -9,10 +9,10 @@ use super::output::{self, JsonArray, Table};
 use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::operator::{OperatorReply, OperatorRequest};
 
-/// A resource, as it is served.
+/// A resource in SCIM's form.
 pub(super) type Served = Map<String, Value>;
 
-/// Prints every resource of a kind, page by page: for programs as it is served, for people one row.
+/// Prints every resource of a kind, page by page: as JSON in SCIM's form, or as a row of a table.
 pub(super) fn list<const N: usize>(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
@@ -32,7 +32,7 @@ pub(super) fn list<const N: usize>(
     if json { array.end() } else { Ok(()) }
 }
 
-/// Visits every resource of a kind, page by page; with what their access comes to, if that is asked.
+/// Visits every resource of a kind, page by page, with its effective access if `access` is set.
 pub(super) fn pages(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
@@ -51,8 +51,7 @@ pub(super) fn pages(
     Ok(())
 }
 
-/// One resource, by its id or its name, without members; with what its access comes to, if that is
-/// asked.
+/// One resource by its id or name, without members, and with its effective access if `access` is set.
 pub(super) fn find(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
@@ -85,12 +84,12 @@ pub(super) fn members(
     }
 }
 
-/// A text of a resource, or nothing, fit to be printed.
+/// A text of a resource, sanitized; empty if it has none.
 pub(super) fn text(resource: &Served, path: &[&str]) -> String {
     texts(resource, path).pop().unwrap_or_default()
 }
 
-/// The same, as what stands beside a label: one value or none.
+/// Like [`text`], as the values beside a label: one or none.
 pub(super) fn texts(resource: &Served, path: &[&str]) -> Vec<String> {
     let (first, rest) = path.split_first().unzip();
     let value = first.and_then(|name| resource.get(*name));
@@ -98,7 +97,7 @@ pub(super) fn texts(resource: &Served, path: &[&str]) -> Vec<String> {
     value.flatten().and_then(Value::as_str).map(output::sanitize).into_iter().collect()
 }
 
-/// The elements of a multi-valued attribute, each with what is told beside it.
+/// The elements of a multi-valued attribute as texts, sanitized.
 pub(super) fn elements(
     resource: &Served,
     attribute: &str,

@@ -12,17 +12,16 @@ use crate::event::Actor;
 use crate::logging;
 use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
 
-/// How long a token of the first boot is valid.
+/// The validity of a token of the first boot.
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
 
 #[derive(Args)]
 pub(super) struct Serve {
-    /// Make what is missing (data folder, certificate, a token for each connection that has none)
-    /// and print what to give to the identity provider
+    /// Create what is missing (data folder, certificate, a token for each connection without one) and
+    /// print the settings for the identity provider
     #[arg(long)]
     first_boot: bool,
-    /// Take from accounts what the configuration no longer knows of their access, rather than refuse
-    /// to start
+    /// Remove access from accounts that the configuration no longer has, instead of refusing to start
     #[arg(long)]
     drop_unknown_access: bool,
 }
@@ -50,7 +49,7 @@ impl Serve {
     }
 }
 
-/// Prints what an operator pastes into the identity provider.
+/// Prints the settings that an operator gives to the identity provider.
 fn welcome(
     config: &Config,
     context: &OperatorContext,

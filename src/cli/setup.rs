@@ -21,10 +21,10 @@ const GAP: usize = 2;
 
 #[derive(Args)]
 pub(super) struct Connect {
-    /// The connection that is set up; needed if there are several
+    /// The connection to set up; required if there are several
     #[arg(long)]
     connection: Option<String>,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use crate::clock::Clock;
 use crate::text::duration;
 
-/// Reads a moment (RFC 3339), a date-time or a date of UTC, or how long ago it is, as in `2h`.
+/// Reads a time (RFC 3339), a date-time or a date of UTC, or a duration ago, as in `2h`.
 ///
 /// # Errors
 ///
-/// Any other text, and what is yet to come.
+/// Any other text, and a time in the future.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let now = Clock::System.now();
     let moment = read(text.trim(), now).ok_or_else(|| {

@@ -17,44 +17,44 @@ use crate::text::duration;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token; standard output carries it, and nothing else
+    /// Generate a token and print it alone on standard output
     Generate {
-        /// The connection that it speaks for; needed if there are several
+        /// The connection of the token; required if there are several
         #[arg(long)]
         connection: Option<String>,
         #[command(flatten)]
         new: NewToken,
     },
-    /// Make a token in place of the others of its connection
+    /// Generate a token that replaces the other tokens of its connection
     Reset {
-        /// The connection that it speaks for
+        /// The connection of the token
         #[arg(long)]
         connection: String,
-        /// How long the others are still valid, as in 24h
+        /// How long the other tokens stay valid, as in 24h
         #[arg(long, value_parser = duration::parse, default_value = "0s")]
         overlap: Duration,
         #[command(flatten)]
         new: NewToken,
     },
-    /// Tell of all tokens; never their secrets
+    /// List all tokens, without their secrets
     List {
-        /// For programs
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// End a token at once
+    /// Revoke a token at once
     Revoke {
-        /// Its id, as `scimd token list` shows it
+        /// The id of the token, from `scimd token list`
         id: String,
     },
 }
 
 #[derive(Args)]
 pub(super) struct NewToken {
-    /// How long it is valid, as in 90d, or never to end
+    /// How long the token is valid, as in 90d, or `never` for no expiry
     #[arg(long, value_parser = Expiry::parse, default_value = "365d", value_name = "DURATION|never")]
     expires: Expiry,
-    /// Write it to this new file, which only its owner may read, instead of standard output
+    /// Write the token to this new file, readable by its owner alone, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

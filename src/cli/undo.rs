@@ -12,20 +12,19 @@ use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
 pub(super) struct Undo {
-    /// All goes back to what it was before: a moment as in 2026-03-01T08:15:00Z (without a zone: UTC),
-    /// or how long ago, as in 2h
+    /// The time to go back to: 2026-03-01T08:15:00Z (UTC if without a zone), or a duration ago as in 2h
     #[arg(long, value_parser = time_arg::parse, value_name = "MOMENT|DURATION")]
     since: Timestamp,
-    /// Only what this connection has changed, and nobody else has as well
+    /// Undo only what this connection, and no other actor, has changed
     #[arg(long)]
     connection: Option<String>,
-    /// Tell what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do without access that accounts had then and the configuration does not know any more
+    /// Leave out access that accounts had and the configuration no longer has
     #[arg(long)]
     drop_unknown_access: bool,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

@@ -16,20 +16,20 @@ use crate::scim::schemas::user::{
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
-    /// Tell of all users, in the order of their creation
+    /// List all users in the order of their creation
     List {
-        /// For programs: one array of the users as SCIM has them, but for their groups
+        /// Print JSON: an array of the users in SCIM's form, without their groups
         #[arg(long)]
         json: bool,
     },
-    /// Tell of one user
+    /// Show one user
     Show {
-        /// Its id or userName, in any letter case
+        /// The id or userName of the user, in any letter case
         user: String,
-        /// What it may do, all told, and where each piece comes from
+        /// Show the effective access of the user and the source of each part
         #[arg(long)]
         access: bool,
-        /// For programs: the user as SCIM has it, or the list of its access
+        /// Print JSON: the user in SCIM's form, or its effective access
         #[arg(long)]
         json: bool,
     },

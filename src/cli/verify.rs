@@ -13,11 +13,10 @@ use crate::store::local::mark_for_compaction;
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Afterwards write the database anew, so that it takes no more room than it needs; if a server
-    /// runs, at its next start
+    /// Compact the database afterwards; if a server runs, at its next start
     #[arg(long)]
     compact: bool,
-    /// For programs
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
