@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
-pub(super) struct Audit {
+pub(super) struct AuditArgs {
     /// Show changes since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago as in 24h
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
@@ -68,7 +68,7 @@ fn anchor(text: &str) -> Result<Position, String> {
     Position::parse(text.trim()).ok_or_else(wrong)
 }
 
-impl Audit {
+impl AuditArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let mut trail = Trail::new(config)?;
         if self.head {

@@ -13,12 +13,12 @@ use crate::operator::{OperatorReply, OperatorRequest};
 use crate::store::backup::{self, VerifiedBackup as Saved};
 
 #[derive(Args)]
-pub(super) struct Backup {
+pub(super) struct BackupArgs {
     /// The file to create; only its owner may read it
     file: PathBuf,
 }
 
-impl Backup {
+impl BackupArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         app::check_exists(config)?;
         // The file comes first: a place that can't be written to costs no snapshot.

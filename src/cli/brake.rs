@@ -10,7 +10,7 @@ use crate::operator::brake::BrakeInfo;
 use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
-pub(super) struct Brake {
+pub(super) struct BrakeArgs {
     #[command(subcommand)]
     command: Option<BrakeCommand>,
 }
@@ -37,7 +37,7 @@ enum BrakeCommand {
     },
 }
 
-impl Brake {
+impl BrakeArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let mut operator = OperatorClient::new(config);
         match self.command.unwrap_or(BrakeCommand::Status { json: false }) {

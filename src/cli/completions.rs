@@ -9,12 +9,12 @@ use clap_complete::Shell;
 use super::definitions;
 
 #[derive(Args)]
-pub(super) struct Completions {
+pub(super) struct CompletionsArgs {
     /// The shell to complete commands for
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub(super) fn run(&self) -> Result<()> {
         // The generator panics where it can't write: a closed pipe is no reason to.
         let mut script = Vec::new();

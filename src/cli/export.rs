@@ -30,7 +30,7 @@ const COLUMNS: [&str; 11] = [
 ];
 
 #[derive(Args)]
-pub(super) struct Export {
+pub(super) struct ExportArgs {
     /// The output format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -44,7 +44,7 @@ enum Format {
     Csv,
 }
 
-impl Export {
+impl ExportArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let mut operator = OperatorClient::new(config);
         if let Format::Csv = self.format {

@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigError, SYSTEM_FILE};
 const FILE_NAME: &str = "config.toml";
 
 #[derive(Args)]
-pub(super) struct Init {
+pub(super) struct InitArgs {
     /// The folder to write config.toml to
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -38,7 +38,7 @@ pub(super) struct Init {
     public_url: Option<String>,
 }
 
-impl Init {
+impl InitArgs {
     pub(super) fn run(self) -> Result<()> {
         let path = self.dir.join(FILE_NAME);
         let text = render(&InitOptions {

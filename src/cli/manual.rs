@@ -50,12 +50,12 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 #[derive(Args)]
-pub(super) struct Manual {
+pub(super) struct ManualArgs {
     /// The folder to write the pages to; created if missing
     dir: PathBuf,
 }
 
-impl Manual {
+impl ManualArgs {
     pub(super) fn run(&self) -> Result<()> {
         let write = |name: &str, page: &[u8]| {
             let path = self.dir.join(name);

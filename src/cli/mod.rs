@@ -44,11 +44,11 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write a commented config.toml
-    Init(init::Init),
+    Init(init::InitArgs),
     /// Serve until SIGTERM or SIGINT
-    Serve(serve::Serve),
+    Serve(serve::ServeArgs),
     /// Print the settings for the identity provider of a connection, and how to test them
-    Setup(setup::Connect),
+    Setup(setup::SetupArgs),
     /// Generate, list, replace and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -59,26 +59,26 @@ enum Command {
     #[command(subcommand)]
     Group(group::GroupCommand),
     /// Show who changed what, when and from where, and verify the audit trail
-    Audit(audit::Audit),
+    Audit(audit::AuditArgs),
     /// Export all users and their effective access
-    Export(export::Export),
+    Export(export::ExportArgs),
     /// Write a backup of everything to one file, also while a server runs
-    Backup(backup::Backup),
+    Backup(backup::BackupArgs),
     /// Restore a backup into an empty data folder
-    Restore(restore::Restore),
+    Restore(restore::RestoreArgs),
     /// Check the integrity of the data folder, also while a server runs
-    Verify(verify::Verify),
+    Verify(verify::VerifyArgs),
     /// Show, hold and release connections that change too many accounts
-    Brake(brake::Brake),
+    Brake(brake::BrakeArgs),
     /// Restore users, groups and memberships to an earlier point in time
-    Undo(undo::Undo),
+    Undo(undo::UndoArgs),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Print shell completions
-    Completions(completions::Completions),
+    Completions(completions::CompletionsArgs),
     /// Write the manual pages, one for each command
-    Manual(manual::Manual),
+    Manual(manual::ManualArgs),
 }
 
 /// The kind of a failure, which decides the exit code.

@@ -13,12 +13,12 @@ use crate::operator::actor;
 use crate::store;
 
 #[derive(Args)]
-pub(super) struct Restore {
+pub(super) struct RestoreArgs {
     /// A file that `scimd backup` wrote
     file: PathBuf,
 }
 
-impl Restore {
+impl RestoreArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let restored = store::backup::restore(&self.file, &config.data_dir, app::new_identity()?)?;
         let snapshot = &restored.whole.snapshot;

@@ -16,7 +16,7 @@ use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
 
 #[derive(Args)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     /// Create what is missing (data folder, certificate, a token for each connection without one) and
     /// print the settings for the identity provider
     #[arg(long)]
@@ -26,7 +26,7 @@ pub(super) struct Serve {
     drop_unknown_access: bool,
 }
 
-impl Serve {
+impl ServeArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
         let host = Host::new()?;

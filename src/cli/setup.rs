@@ -20,7 +20,7 @@ const MAPPING_COLUMNS: [usize; 2] = [24, 34];
 const GAP: usize = 2;
 
 #[derive(Args)]
-pub(super) struct Connect {
+pub(super) struct SetupArgs {
     /// The connection to set up; required if there are several
     #[arg(long)]
     connection: Option<String>,
@@ -29,7 +29,7 @@ pub(super) struct Connect {
     json: bool,
 }
 
-impl Connect {
+impl SetupArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let name = the_connection(config, self.connection)?;
         let Some(connection) = config.connections.get(&name) else { return Ok(()) };

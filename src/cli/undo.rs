@@ -11,7 +11,7 @@ use crate::directory::{UndoAction, UndoReport, UndoRow};
 use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
-pub(super) struct Undo {
+pub(super) struct UndoArgs {
     /// The time to go back to: 2026-03-01T08:15:00Z (UTC if without a zone), or a duration ago as in 2h
     #[arg(long, value_parser = time_arg::parse, value_name = "MOMENT|DURATION")]
     since: Timestamp,
@@ -29,7 +29,7 @@ pub(super) struct Undo {
     json: bool,
 }
 
-impl Undo {
+impl UndoArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let request = OperatorRequest::Undo {
             since: self.since,

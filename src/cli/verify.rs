@@ -12,7 +12,7 @@ use crate::store::check::Check;
 use crate::store::local::mark_for_compaction;
 
 #[derive(Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     /// Compact the database afterwards; if a server runs, at its next start
     #[arg(long)]
     compact: bool,
@@ -21,7 +21,7 @@ pub(super) struct Verify {
     json: bool,
 }
 
-impl Verify {
+impl VerifyArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let (checks, served) =
             match OperatorClient::new(config).ask_server(&OperatorRequest::Verify)? {
