@@ -181,6 +181,8 @@ fn a_wrong_configuration_stops_every_command_that_needs_one() {
 #[test]
 fn exit_codes_tell_done_from_failed_from_asked_wrongly() {
     let folder = folder();
+    ends(folder.path(), &["token", "list"], 1);
+    ends(folder.path(), &["token", "generate"], 0);
     ends(folder.path(), &["token", "list"], 0);
     ends(folder.path(), &["token", "revoke", "0123456789ab"], 1);
     let wrong: [&[&str]; 8] = [
@@ -204,7 +206,7 @@ fn exit_codes_tell_done_from_failed_from_asked_wrongly() {
 fn a_data_folder_that_can_not_be_made_is_a_failure_with_advice() {
     let folder = folder();
     fs::write(folder.path().join("scimd-data"), "a file").unwrap();
-    let (_, stderr) = ends(folder.path(), &["token", "list"], 1);
+    let (_, stderr) = ends(folder.path(), &["token", "generate"], 1);
     assert!(stderr.contains("scimd-data") && stderr.lines().count() == 1, "{stderr}");
 }
 

@@ -52,7 +52,13 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        match path.symlink_metadata().unwrap().file_type() {
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            // A server that runs has removed it since.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => panic!("{}: {error}", path.display()),
+        };
+        match metadata.file_type() {
             kind if kind.is_dir() => found.extend(files(&path)),
             kind if kind.is_file() => found.push(path),
             _ => {}
