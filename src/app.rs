@@ -15,6 +15,6 @@ pub use data_folder::{
     change_log, check_exists, new_identity, open_directory, open_directory_read_only, verify,
     verify_trail,
 };
-pub use serve::{Host, Serving, serve};
+pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
-pub use supervisor::{Patience, passed_socket};
+pub use supervisor::{StartExtension, passed_socket};

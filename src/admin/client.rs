@@ -8,22 +8,22 @@ use std::time::Duration;
 use super::SOCKET;
 use crate::operator::{OperatorReply, OperatorRequest};
 
-/// How long a server may take to answer.
+/// The maximum time for the server to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may take to answer a request that reads everything.
+/// The maximum time for the server to answer a request that reads everything.
 const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Sends a request to the server that runs on a data folder; `None` if none does.
 ///
 /// # Errors
 ///
-/// The operating system's, if a server is there and can't be asked.
+/// The error of the operating system, if a server runs and can't be reached.
 pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<OperatorReply>> {
     let mut stream = match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
-                // No socket, one that was left behind, or a path that none can have.
+                // No socket, a left-over one, or a path that no socket can have.
                 io::ErrorKind::NotFound
                 | io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::InvalidInput => Ok(None),

@@ -1,4 +1,4 @@
-//! The server's side of the admin socket: one line of JSON in, one out.
+//! The server's side of the admin socket: reads one line of JSON, answers one line.
 //!
 //! The socket lies in the data folder, which only its owner may enter; the peer's user id is checked
 //! as well.
@@ -17,12 +17,12 @@ use tokio::net::{UnixListener, UnixStream};
 use super::SOCKET;
 use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, actor, execute};
 
-/// How many bytes a request may have.
+/// The maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
-/// How long a peer may take to send one.
+/// The maximum time for a peer to send a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The admin socket, listening; its file goes away with it.
+/// The listening admin socket. Dropping it removes its file.
 pub struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
@@ -30,12 +30,12 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Listens in the data folder, which must be locked by this process: a socket that is there
-    /// already was left behind.
+    /// Listens in the data folder, which this process must have locked: an existing socket is therefore
+    /// a left-over, and is removed.
     ///
     /// # Errors
     ///
-    /// The operating system's, with a sentence that says what to do.
+    /// The error of the operating system, with a sentence that says what to do.
     pub fn bind(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join(SOCKET);
         match fs::remove_file(&path) {
@@ -56,7 +56,7 @@ impl AdminSocket {
         Ok(Self { listener, path, owner })
     }
 
-    /// Answers requests until dropped, each by what is in the context at its time.
+    /// Answers requests until dropped, each with the context of its time.
     pub async fn serve(&self, context: Arc<ArcSwap<OperatorContext>>) {
         loop {
             let stream = match self.listener.accept().await {
@@ -81,7 +81,7 @@ impl AdminSocket {
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
-        // If it is gone already, so much the better.
+        // It may be gone already.
         let _ = fs::remove_file(&self.path);
     }
 }

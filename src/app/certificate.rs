@@ -1,4 +1,4 @@
-//! The certificate that is served: found, checked, and read again when its files change.
+//! The certificate of the server: found, checked, and read again when its files change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +13,7 @@ use crate::http::server::{TlsConfig, TlsError, self_signed, tls};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
-/// How long before a certificate's end the log says that it nears.
+/// The time before expiry from which on the log warns of a certificate.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The certificate and key that are served.
@@ -21,16 +21,16 @@ const NEAR_END: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct Certificate {
     /// The PEM file of the certificate.
     pub path: PathBuf,
-    /// Whether scimd made it itself.
+    /// Whether it is the self-signed certificate that scimd creates.
     pub self_signed: bool,
     pub(super) tls: TlsConfig,
     key: PathBuf,
-    /// The files as they were when they were read.
+    /// The state of the files when they were read.
     stamps: Stamps,
     not_after: Timestamp,
 }
 
-/// What tells a file of a certificate from the one that was there before; `None` if there is none.
+/// The state of the two files: inode, size and modification time; `None` for a file that does not exist.
 pub(super) type Stamps = [Option<(u64, u64, i64, i64)>; 2];
 
 impl Certificate {
@@ -57,7 +57,7 @@ impl Certificate {
         Ok(Self { path, self_signed, tls, key, stamps, not_after: validity.not_after })
     }
 
-    /// The same certificate from its files as they are now.
+    /// Reads the certificate again from its files.
     ///
     /// # Errors
     ///
@@ -66,23 +66,23 @@ impl Certificate {
         Self::read(self.path.clone(), self.key.clone(), self.self_signed)
     }
 
-    /// The state of its files, if it is another than that in which they were read.
+    /// The state of its files, if they have changed since they were read.
     pub(super) fn changed(&self) -> Option<Stamps> {
         let now = stamps(&self.path, &self.key);
         (now != self.stamps).then_some(now)
     }
 
-    /// Whether it was read from the same files in the same state.
+    /// Whether both were read from the same files in the same state.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.is_in(&other.path, &other.key) && self.stamps == other.stamps
     }
 
-    /// Whether these are its files.
+    /// Whether it was read from these files.
     fn is_in(&self, path: &Path, key: &Path) -> bool {
         self.path == path && self.key == key
     }
 
-    /// Says in the log how long it is valid.
+    /// Logs until when it is valid.
     pub(super) fn tell(&self, what: &str) {
         let (path, valid_until) = (self.path.display(), self.not_after);
         if valid_until.duration_since(Clock::System.now()) < NEAR_END {

@@ -20,11 +20,11 @@ use crate::store::inspect::Inspection;
 use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::read_only::ReadOnlyStore;
 
-/// The database's page cache where no state is held in memory.
+/// The page cache of the database, in MiB, if no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
 
-/// Opens the directory in the configured data folder, of which so many mebibytes will be held in memory
-/// at most.
+/// Opens the directory in the configured data folder for reading and changing, and holds at most
+/// `memory_mib` of its state in memory. Creates what is missing.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
     Ok(Directory::open(store.log(), Arc::new(store), settings(config, None)?)?)
 }
 
-/// How many mebibytes the database may have as its page cache; enough to be read, if it is.
+/// The page cache of the database, in MiB; large enough for reading if reads go to the database.
 fn cache(config: &Config, memory_mib: u32) -> u32 {
     let least = if memory_mib == 0 { READING_CACHE_MIB } else { 0 };
     config.store.cache_mib.max(least)
@@ -132,11 +132,11 @@ fn journal(config: &Config) -> Result<PathBuf> {
     Ok(journal)
 }
 
-/// What a new journal is told from any other by.
+/// A random identity for a new log.
 ///
 /// # Errors
 ///
-/// The operating system gives no randomness.
+/// The operating system provides no randomness.
 pub fn new_identity() -> Result<[u8; 16]> {
     let mut identity = [0; 16];
     SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;

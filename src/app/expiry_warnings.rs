@@ -1,4 +1,4 @@
-//! Says in the log, once a day, which tokens and which certificate end soon.
+//! Warns in the log, once a day, of tokens and certificates that expire soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::clock::Clock;
 use crate::http::server;
 use crate::operator::OperatorContext;
 
-/// How often.
+/// The time between warnings.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long before their end.
+/// The time before expiry from which on warnings are logged.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Tells until dropped, for the first time at once.
+/// Warns until dropped, for the first time at once.
 pub(super) async fn run(
     context: Arc<ArcSwap<OperatorContext>>,
     listener: Arc<ArcSwap<server::ListenerConfig>>,
 ) {
     loop {
         let soon = Clock::System.now().saturating_add(SOON).unwrap_or(Timestamp::MAX);
-        tell_of_tokens(&context.load(), soon);
+        warn_of_tokens(&context.load(), soon);
         let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
             tracing::warn!(%valid_until, "the certificate ends soon: put a newer one in its place");
@@ -31,8 +31,9 @@ pub(super) async fn run(
     }
 }
 
-/// A connection ends with its last token; of one that has none a start and a reload tell.
-fn tell_of_tokens(context: &OperatorContext, soon: Timestamp) {
+/// Warns of each connection whose last valid token expires soon. Connections without one are logged by a
+/// start and a reload.
+fn warn_of_tokens(context: &OperatorContext, soon: Timestamp) {
     for name in &context.site.connections {
         let valid = context.directory.valid_tokens(name);
         let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));

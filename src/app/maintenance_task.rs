@@ -1,5 +1,5 @@
-//! Keeps the directory in order while it is served: a snapshot every so often, and an end to what is
-//! no longer kept.
+//! The maintenance of a running server: takes snapshots, and removes snapshots and log files whose
+//! retention is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use crate::directory::Directory;
 use crate::store::maintenance::RetentionPolicy;
 use crate::text::causes;
 
-/// How long a server that has just started is left alone.
+/// The time after a start before the first maintenance.
 const START_PAUSE: Duration = Duration::from_secs(60);
-/// After what time at most something that failed is tried again.
+/// The longest time after which failed maintenance is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// Works until dropped. What fails is logged, and stops nothing else.
+/// Maintains the directory until dropped. A failure is logged and stops nothing else.
 pub(super) async fn run(directory: Arc<Directory>, settings: Store) {
     let interval = settings.snapshot_interval;
     let mut pause = due(&directory, interval).max(START_PAUSE.min(interval));
     loop {
         tokio::time::sleep(pause).await;
-        let (directory, keeping) = (Arc::clone(&directory), keeping(&settings));
-        let kept = tokio::task::spawn_blocking(move || {
-            keep_once(&directory, keeping).then(|| due(&directory, interval))
+        let (directory, retention) = (Arc::clone(&directory), retention(&settings));
+        let done = tokio::task::spawn_blocking(move || {
+            maintain(&directory, retention).then(|| due(&directory, interval))
         });
-        pause = kept.await.ok().flatten().unwrap_or_else(|| RETRY_PAUSE.min(interval));
+        pause = done.await.ok().flatten().unwrap_or_else(|| RETRY_PAUSE.min(interval));
     }
 }
 
-fn keeping(settings: &Store) -> RetentionPolicy {
+fn retention(settings: &Store) -> RetentionPolicy {
     let journal = match settings.keep_journal {
         Retention::Forever => None,
         Retention::For(age) => Some(age),
@@ -45,10 +45,10 @@ fn due(directory: &Directory, interval: Duration) -> Duration {
     }
 }
 
-/// Whether all was done.
-fn keep_once(directory: &Directory, keeping: RetentionPolicy) -> bool {
+/// Maintains the directory once; returns whether everything was done.
+fn maintain(directory: &Directory, retention: RetentionPolicy) -> bool {
     let took = Stopwatch::start();
-    match directory.keep(keeping) {
+    match directory.keep(retention) {
         Ok(kept) => {
             let snapshot = kept.snapshot.snapshot;
             tracing::info!(

@@ -1,8 +1,8 @@
-//! A configuration takes the place of another while requests are answered; so does a certificate.
+//! Reload: replaces the configuration and the certificate while requests are answered.
 //!
-//! All of it is checked before any of it counts. Then the writer puts it in place between two changes
-//! (`directory/adopt.rs`), for the HTTP door and the admin socket at once: whoever came before goes on under
-//! the old one, whoever comes later finds the new one alone.
+//! A new configuration is checked whole before any of it applies. Then the writer puts it in force between two changes
+//! (`directory/adopt.rs`), for the HTTP door and the admin socket at once: earlier requests finish under
+//! the old one, later requests see only the new one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -27,25 +27,25 @@ use crate::http::server;
 use crate::logging::LevelSwitch;
 use crate::operator::OperatorContext;
 
-/// How often the files of the certificate are looked at.
+/// How often the files of the certificate are checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
-/// How often it is asked whether requests are still being answered under the configuration of before, and
-/// for how long beyond the time that a request may take.
+/// How often requests under the previous configuration are checked for, and how long beyond the request
+/// timeout they are waited for.
 const OLD_REQUESTS_EVERY: Duration = Duration::from_millis(20);
 const OLD_REQUESTS_GRACE: Duration = Duration::from_secs(5);
 
-/// What is in force, and where.
+/// The configuration in force, and where it is put in force.
 pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) certificate: Option<Certificate>,
     pub(super) directory: Arc<Directory>,
     pub(super) levels: LevelSwitch,
     pub(super) live: LiveConfig,
-    /// Whether the server has begun to stop: then accounts follow a new catalogue at the next start.
+    /// Whether the server has begun to stop: accounts then follow a new catalogue at the next start.
     pub(super) stopping: Arc<AtomicBool>,
 }
 
-/// Where the doors find what they go by.
+/// What the doors read their settings from; a reload replaces it.
 #[derive(Clone)]
 pub(super) struct LiveConfig {
     pub(super) door: Arc<ScimService>,
@@ -53,7 +53,7 @@ pub(super) struct LiveConfig {
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
 }
 
-/// Reads the configuration again at each SIGHUP, and the certificate whenever its files have changed, until
+/// Reloads the configuration at each SIGHUP, and the certificate whenever its files have changed, until
 /// dropped.
 pub(super) async fn keep_up(reloader: Reloader, mut hangup: Signal) {
     let reloader = Arc::new(Mutex::new(reloader));
@@ -105,11 +105,11 @@ impl Reloader {
         }
     }
 
-    /// Puts the configuration file as it is now in force; the keys that stay as they were.
+    /// Puts the configuration file in force; returns the keys that need a restart and stay as they were.
     ///
     /// # Errors
     ///
-    /// What is wrong with it. Then nothing has changed.
+    /// The configuration is wrong; nothing has changed then.
     fn reload(&mut self) -> Result<Vec<&'static str>> {
         let mut config = Config::find(self.config.file.as_deref())?;
         vocabulary(&config)?;
@@ -138,12 +138,12 @@ impl Reloader {
         Ok(kept)
     }
 
-    /// Has both doors and the log go by a configuration. The answer tells whether there still are requests
-    /// that go by the one before.
+    /// Puts a configuration in force at both doors and in the log. The result says whether requests under
+    /// the previous one are still being answered.
     ///
     /// # Errors
     ///
-    /// Accounts hold access that it does not know. Then nothing has changed.
+    /// Accounts hold access that the configuration does not have; nothing has changed then.
     fn put_in_force(
         &mut self,
         config: Config,
@@ -176,8 +176,8 @@ impl Reloader {
         Ok(Box::new(old_requests))
     }
 
-    /// Brings the accounts in line with the catalogue that is in force: once nobody goes by the one before,
-    /// which does not know the new names. Whether all have followed.
+    /// Migrates accounts to the catalogue in force, once no request is left under the previous one, which
+    /// does not know the new names. Returns whether all accounts were migrated.
     fn follow(&self, old_requests: &dyn Fn() -> bool, request_timeout: Duration) -> bool {
         let watch = Stopwatch::start();
         let go_on = || !self.stopping.load(Ordering::Relaxed);
@@ -196,8 +196,8 @@ impl Reloader {
         }
     }
 
-    /// Shows the certificate that is in the files now, if they have changed. One that can't be used is told of
-    /// once, and the one before stays: the answer is what was found, to be given to the next call.
+    /// Puts a changed certificate in force. One that can't be used is logged once, and the previous one
+    /// stays; returns the state of such files, to be passed to the next call.
     fn renew_certificate(&mut self, refused: Option<Stamps>) -> Option<Stamps> {
         let present = self.certificate.as_ref()?;
         let found = present.changed()?;
@@ -223,12 +223,12 @@ impl Reloader {
     }
 }
 
-/// Whether there still are requests that go by the configuration of before.
+/// Returns whether requests under the previous configuration are still being answered.
 type OldRequests = Box<dyn Fn() -> bool>;
 
-/// Leaves as it is what can't change while scimd runs; the keys of what would.
+/// Resets what can't change while scimd runs to the present settings; returns the keys that differed.
 fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
-    // What is told to clients fits the listener that there is: it follows from it unless it is written.
+    // The URL follows from the listener in force, unless it is configured.
     if wanted.listen.tls != present.listen.tls {
         wanted.public_url = present.public_url.clone();
     } else if wanted.public_url == wanted.listen.public_url() {

@@ -1,4 +1,4 @@
-//! Serving: starts the parts, runs them until a signal, and stops them in order.
+//! The server: starts the parts, runs them until a signal, and stops them in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,33 +26,33 @@ use crate::http::server::{self, Drained};
 use crate::logging::LevelSwitch;
 use crate::operator::OperatorContext;
 
-/// What is served, and where.
-pub struct Serving {
+/// What a server is made of.
+pub struct ServerParts {
     /// The configuration at the start.
     pub config: Config,
-    /// The directory, in line with it.
+    /// The directory, whose accounts follow that configuration.
     pub directory: Directory,
     /// The certificate; `None` for plain text.
     pub certificate: Option<Certificate>,
-    /// A socket to serve instead of one that is bound here.
+    /// A socket that systemd has passed; `None` to bind the configured address.
     pub socket: Option<std::net::TcpListener>,
-    /// How much is logged.
+    /// The log level, which a reload changes.
     pub levels: LevelSwitch,
 }
 
-/// What serving runs in.
-pub struct Host {
+/// The asynchronous runtime of a server, and the signal that reloads it.
+pub struct ServerRuntime {
     runtime: Runtime,
     hangup: Signal,
 }
 
-impl Host {
-    /// Made before anything that takes time: from here on SIGHUP no longer ends the process, but is a reload
-    /// once it serves.
+impl ServerRuntime {
+    /// Starts the runtime. From here on SIGHUP no longer ends the process, but reloads the server once it
+    /// runs: so this comes before anything that takes time.
     ///
     /// # Errors
     ///
-    /// The operating system gives no threads, or takes no handler.
+    /// The operating system refuses threads or the signal handler.
     pub fn new() -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -65,31 +65,31 @@ impl Host {
     }
 }
 
-/// Serves until SIGTERM or SIGINT; `ready` is called once nothing can keep requests from being taken.
+/// Serves until SIGTERM or SIGINT; `ready` is called once nothing can keep the server from accepting
+/// requests.
 ///
 /// # Errors
 ///
 /// The address or the admin socket can't be listened on.
 pub fn serve(
-    host: Host,
-    serving: Serving,
+    ServerRuntime { runtime, hangup }: ServerRuntime,
+    parts: ServerParts,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let Host { runtime, hangup } = host;
-    runtime.block_on(run(serving, hangup, ready))?;
-    // What is still running holds the directory; it ends with the runtime, and the directory is closed
-    // in order by whoever lets go of it last.
+    runtime.block_on(run(parts, hangup, ready))?;
+    // Tasks that still run hold the directory. They end with the runtime, and the last one to drop the
+    // directory closes it in order.
     drop(runtime);
     tracing::info!("stopped");
     Ok(())
 }
 
 async fn run(
-    serving: Serving,
+    parts: ServerParts,
     hangup: Signal,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let Serving { config, directory, certificate, socket, levels } = serving;
+    let ServerParts { config, directory, certificate, socket, levels } = parts;
     let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
@@ -113,7 +113,7 @@ async fn run(
     if let Some(certificate) = &certificate {
         certificate.tell("the certificate is shown");
     }
-    // Only now, when nothing can keep us from serving: a token that is made is shown.
+    // Only now, when nothing can keep us from serving: a token that is generated is shown once.
     tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
     warn_of_missing_tokens(&config, &directory);
     supervisor::ready(&format!("serving on {address}"));

@@ -9,16 +9,16 @@ use crate::directory::Settings;
 use crate::operator::SiteInfo;
 use crate::scim::schema::Registry;
 
-/// What resources may say: the access catalogue and the resource types, as the configuration has them.
+/// The access catalogue and the resource types of a configuration.
 ///
 /// # Errors
 ///
 /// Schemas that can't be added, each with its line.
 pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
-    speak(config, Catalogue::new(&config.access_settings()))
+    build(config, Catalogue::new(&config.access_settings()))
 }
 
-fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
+fn build(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
     let registry =
         Registry::with(&config.schemas).map_err(|problems| config.schema_error(problems))?;
     let catalogue = Arc::new(catalogue);
@@ -26,15 +26,15 @@ fn speak(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Regis
     Ok((catalogue, registry))
 }
 
-/// What the directory works by under a configuration. `former` names are understood as well, for the time
-/// in which accounts still have them.
+/// The settings of the directory under a configuration. `former` names of the catalogue are understood as
+/// well, for as long as accounts still have them.
 pub(super) fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigError> {
     let catalogue = Catalogue::new(&config.access_settings());
     let catalogue = match former {
         Some(former) => catalogue.remembering(former),
         None => catalogue,
     };
-    let (catalogue, registry) = speak(config, catalogue)?;
+    let (catalogue, registry) = build(config, catalogue)?;
     let brakes = config.connections.iter();
     let brakes = brakes.map(|(name, connection)| (name.clone(), connection.brake.clone()));
     Ok(Settings {
@@ -48,7 +48,7 @@ pub(super) fn settings(config: &Config, former: Option<&Names>) -> Result<Settin
     })
 }
 
-/// What commands need of the configuration.
+/// The part of a configuration that the operator API needs.
 pub fn site_info(config: &Config) -> SiteInfo {
     SiteInfo {
         connections: config.connections.keys().cloned().collect(),
@@ -56,7 +56,7 @@ pub fn site_info(config: &Config) -> SiteInfo {
     }
 }
 
-/// The URL that is told to identity providers.
+/// The base URL that identity providers are configured with.
 pub fn endpoint(config: &Config) -> String {
     format!("{}{}", config.public_url.as_str(), crate::http::BASE_PATH)
 }

@@ -1,5 +1,5 @@
-//! What systemd is told, and what it passes on (sd_notify(3), sd_listen_fds(3)). Without systemd nothing is
-//! said, and nothing is missing.
+//! The side of the server that systemd sees: notifications (sd_notify(3)), the watchdog, and the socket
+//! that systemd passes (sd_listen_fds(3)). Without systemd none of it is needed, and nothing is sent.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use sd_notify::NotifyState;
 
 use crate::directory::{Directory, DirectoryError};
 
-/// How often a start that takes long asks for more time, and for how much.
-const PATIENCE_EVERY: Duration = Duration::from_secs(10);
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What a stop may take beyond the time in which open requests are answered.
+/// How often a long start asks systemd for more time, and for how much.
+const EXTENSION_PERIOD: Duration = Duration::from_secs(10);
+const EXTENSION: Duration = Duration::from_secs(60);
+/// The time that a stop may take after the time for open requests is over.
 const AFTER_DRAIN: Duration = Duration::from_secs(30);
-/// After what time a queue that was full is looked at again.
+/// The time after which a full queue is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Requests are taken, as `status` says.
+/// Tells systemd that requests are accepted; `status` is shown to operators.
 pub(super) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The configuration is being read again. Whatever comes of it, [`ready`] must follow.
+/// Tells systemd that the configuration is reloaded. [`ready`] must follow, whatever the outcome.
 pub(super) fn reloading() {
     let status = NotifyState::Status("reading the configuration again");
     // systemd from 253 on takes both in one message, or gives the service up.
@@ -35,13 +35,13 @@ pub(super) fn reloading() {
     }
 }
 
-/// No more requests are taken; those that are open are answered within `drain`.
+/// Tells systemd that the server stops, and that open requests are answered within `drain`.
 pub(super) fn stopping(drain: Duration) {
     let status = NotifyState::Status("answering open requests, then stopping");
     tell(&[NotifyState::Stopping, longer(drain + AFTER_DRAIN), status]);
 }
 
-/// Feeds the watchdog, if there is one, as long as the writer answers.
+/// Feeds systemd's watchdog, if it is enabled, as long as the writer answers.
 pub(super) async fn feed(directory: Arc<Directory>) {
     let Some(period) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let step = period / 3;
@@ -53,7 +53,7 @@ pub(super) async fn feed(directory: Arc<Directory>) {
                 tokio::time::sleep(step).await;
                 ping = directory.ping_writer();
             }
-            // Too many wait just now, which is no sign of death.
+            // The queue is full, which does not mean that the writer is stuck.
             Ok(Err(DirectoryError::Busy)) => {
                 tokio::time::sleep(BUSY_PAUSE).await;
                 ping = directory.ping_writer();
@@ -63,7 +63,7 @@ pub(super) async fn feed(directory: Arc<Directory>) {
                 tokio::time::sleep(step).await;
                 ping = directory.ping_writer();
             }
-            // It is waited for on: a writer that is slow is not stuck.
+            // The same answer is still awaited: a slow writer is not stuck.
             Err(_) => {
                 tracing::warn!("the writer has given no sign of life for {} s", step.as_secs());
             }
@@ -71,36 +71,37 @@ pub(super) async fn feed(directory: Arc<Directory>) {
     }
 }
 
-/// Has systemd wait for a start that takes long, until dropped.
-pub struct Patience {
+/// Extends the start timeout of systemd, until dropped.
+pub struct StartExtension {
     _end: Option<Sender<()>>,
 }
 
-impl Patience {
-    /// Asks for time while `status` is true.
-    pub fn while_it_is(status: &'static str) -> Self {
+impl StartExtension {
+    /// Begins to extend the timeout; `status` is shown to operators meanwhile.
+    pub fn begin(status: &'static str) -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Self { _end: None };
         }
         let (end, ended) = channel();
         let ask = move || loop {
-            tell(&[longer(PATIENCE), NotifyState::Status(status)]);
-            if ended.recv_timeout(PATIENCE_EVERY) != Err(RecvTimeoutError::Timeout) {
+            tell(&[longer(EXTENSION), NotifyState::Status(status)]);
+            if ended.recv_timeout(EXTENSION_PERIOD) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
         };
-        // Without the thread there is the time that the unit gives.
-        let started = std::thread::Builder::new().name("patience".to_owned()).spawn(ask).is_ok();
+        // Without the thread, the timeout of the unit applies.
+        let started =
+            std::thread::Builder::new().name("start-extension".to_owned()).spawn(ask).is_ok();
         Self { _end: started.then_some(end) }
     }
 }
 
-/// The socket that systemd listens on for this process, if it does. Called before there are threads, since
-/// it clears what the environment says of it.
+/// The socket that systemd listens on for this process, if any. Must be called before there are threads,
+/// because it clears environment variables.
 ///
 /// # Errors
 ///
-/// What is passed is not one TCP socket.
+/// Something other than one TCP socket was passed.
 pub fn passed_socket() -> Result<Option<TcpListener>> {
     let is_ours =
         std::env::var("LISTEN_PID").is_ok_and(|process| process.parse() == Ok(std::process::id()));

@@ -70,44 +70,44 @@ fn anchor(text: &str) -> Result<Position, String> {
 
 impl AuditArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
-        let mut trail = Trail::new(config)?;
+        let mut reader = AuditReader::new(config)?;
         if self.head {
-            return match trail.ask(AuditQuery::Head)? {
+            return match reader.ask(AuditQuery::Head)? {
                 AuditReply::Head(head) => output::line(&head),
                 _ => unexpected(),
             };
         }
         if self.verify {
-            let verified = trail.verify(&self.anchor)?;
+            let verified = reader.verify(&self.anchor)?;
             return report(&verified, self.anchor.len(), self.json);
         }
         let accounts = match &self.user {
-            Some(user) => trail.accounts(user)?,
+            Some(user) => reader.accounts(user)?,
             None => Vec::new(),
         };
         let since = self.since;
         let filter = AuditFilter { since, accounts, notes: self.all };
-        let mut printer = Printer::new(self.json);
+        let mut printer = AuditPrinter::new(self.json);
         let reached = match (self.limit, since) {
-            (None, Some(_)) => trail.print_after(None, &filter, &mut printer)?,
+            (None, Some(_)) => reader.print_after(None, &filter, &mut printer)?,
             (limit, _) => {
                 let limit = limit.map_or(LIMIT, |limit| limit as usize);
-                trail.print_newest(limit, &filter, &mut printer)?
+                reader.print_newest(limit, &filter, &mut printer)?
             }
         };
-        if self.follow { trail.follow(reached, &filter, &mut printer) } else { Ok(()) }
+        if self.follow { reader.follow(reached, &filter, &mut printer) } else { Ok(()) }
     }
 }
 
 /// Reads the audit trail, from the running server or from the files in the data folder.
-struct Trail<'a> {
+struct AuditReader<'a> {
     config: &'a Config,
     registry: Registry,
     /// The files of the log, once it is known that no server runs. Reading them needs no lock.
     files: Option<LogFiles>,
 }
 
-impl<'a> Trail<'a> {
+impl<'a> AuditReader<'a> {
     fn new(config: &'a Config) -> Result<Self> {
         Ok(Self { config, registry: app::vocabulary(config)?.1, files: None })
     }
@@ -177,7 +177,7 @@ impl<'a> Trail<'a> {
         &mut self,
         mut after: Option<u64>,
         filter: &AuditFilter,
-        printer: &mut Printer,
+        printer: &mut AuditPrinter,
     ) -> Result<u64> {
         let mut last = None;
         loop {
@@ -200,7 +200,7 @@ impl<'a> Trail<'a> {
         &mut self,
         limit: usize,
         filter: &AuditFilter,
-        printer: &mut Printer,
+        printer: &mut AuditPrinter,
     ) -> Result<u64> {
         let mut newest: VecDeque<AuditEntry> = VecDeque::new();
         let (mut upto, mut last) = (None, None);
@@ -223,7 +223,12 @@ impl<'a> Trail<'a> {
 
     /// Prints matching changes as they are made, until the process is stopped. Only a server makes
     /// changes that can be followed: while none runs, this waits for one.
-    fn follow(&mut self, reached: u64, filter: &AuditFilter, printer: &mut Printer) -> Result<()> {
+    fn follow(
+        &mut self,
+        reached: u64,
+        filter: &AuditFilter,
+        printer: &mut AuditPrinter,
+    ) -> Result<()> {
         self.files = None;
         // Everything after the first change that was printed is later.
         let filter = AuditFilter { since: None, ..filter.clone() };
@@ -267,9 +272,9 @@ impl<'a> Trail<'a> {
 }
 
 /// Prints changes as a table or as JSON.
-struct Printer(Option<Table<6>>);
+struct AuditPrinter(Option<Table<6>>);
 
-impl Printer {
+impl AuditPrinter {
     fn new(json: bool) -> Self {
         Self((!json).then(|| Table::new(show::HEAD)))
     }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output;
-use crate::app::{self, Certificate, Host, Patience, Serving};
+use crate::app::{self, Certificate, ServerParts, ServerRuntime, StartExtension};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::UnknownAccess;
@@ -29,10 +29,10 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
-        let host = Host::new()?;
+        let runtime = ServerRuntime::new()?;
         let levels =
             logging::start(config.log.level, config.log.format).context("can't start logging")?;
-        let patience = Patience::while_it_is("reading the journal");
+        let extension = StartExtension::begin("reading the journal");
         let directory = app::open_directory(config, config.store.memory_mib)?;
         let unknown = match self.drop_unknown_access {
             true => UnknownAccess::Drop,
@@ -40,9 +40,9 @@ impl ServeArgs {
         };
         directory.migrate_accounts(unknown, &|| true)?;
         let certificate = app::certificate(config, None)?;
-        drop(patience);
-        let serving = Serving { config: config.clone(), directory, certificate, socket, levels };
-        app::serve(host, serving, |config, context, certificate| match self.first_boot {
+        drop(extension);
+        let parts = ServerParts { config: config.clone(), directory, certificate, socket, levels };
+        app::serve(runtime, parts, |config, context, certificate| match self.first_boot {
             true => welcome(config, context, certificate),
             false => Ok(()),
         })
