@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, Table};
+use super::output::{self, TextTable};
 use super::time_arg;
 use crate::app;
 use crate::clock::Stopwatch;
@@ -272,11 +272,11 @@ impl<'a> AuditReader<'a> {
 }
 
 /// Prints changes as a table or as JSON.
-struct AuditPrinter(Option<Table<6>>);
+struct AuditPrinter(Option<TextTable<6>>);
 
 impl AuditPrinter {
     fn new(json: bool) -> Self {
-        Self((!json).then(|| Table::new(show::HEAD)))
+        Self((!json).then(|| TextTable::new(show::HEAD)))
     }
 
     fn print(&mut self, changes: impl IntoIterator<Item = AuditEntry>) -> Result<()> {

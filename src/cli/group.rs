@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::operator::OperatorClient;
-use super::output::{self, Table};
+use super::output::{self, TextTable};
 use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
 use crate::operator::resource::{ResourceKind, ResourceView};
@@ -86,7 +86,7 @@ fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> 
         ("Changed", vec![moment(group, "lastModified")]),
         ("Version", texts(group, &["meta", "version"])),
     ])?;
-    let mut table = Table::new(["MEMBER ID", "TYPE", "NAME"]);
+    let mut table = TextTable::new(["MEMBER ID", "TYPE", "NAME"]);
     let mut count = 0;
     resource::members(operator, &text(group, &["id"]), |members| {
         let rows: Vec<[String; 3]> = members.iter().map(member).collect();

@@ -36,17 +36,17 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 
 /// Prints a result as a table: columns are as wide as their widest cell.
 pub(super) fn table<const N: usize>(head: [&'static str; N], rows: &[[String; N]]) -> Result<()> {
-    Table::new(head).print(rows)
+    TextTable::new(head).print(rows)
 }
 
 /// A table that is printed as its rows come; a column is as wide as the widest cell so far.
-pub(super) struct Table<const N: usize> {
+pub(super) struct TextTable<const N: usize> {
     /// The header, until it is printed.
     head: Option<[&'static str; N]>,
     widths: [usize; N],
 }
 
-impl<const N: usize> Table<N> {
+impl<const N: usize> TextTable<N> {
     pub(super) fn new(head: [&'static str; N]) -> Self {
         Self { head: Some(head), widths: head.map(str::len) }
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, JsonArray, Table};
+use super::output::{self, JsonArray, TextTable};
 use crate::operator::resource::{ResourceKind, ResourceView};
 use crate::operator::{OperatorReply, OperatorRequest};
 
@@ -20,7 +20,7 @@ pub(super) fn list<const N: usize>(
     head: [&'static str; N],
     row: impl Fn(&ResourceView) -> [String; N],
 ) -> Result<()> {
-    let (mut table, mut array) = (Table::new(head), JsonArray::default());
+    let (mut table, mut array) = (TextTable::new(head), JsonArray::default());
     pages(operator, kind, false, |resources| {
         if json {
             let served = resources.iter().map(|shown| &shown.resource);
