@@ -41,5 +41,9 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
     stream.write_all(&line)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
+    if answer.is_empty() {
+        let reason = "it stopped before it answered";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+    }
     serde_json::from_str(&answer).map(Some).map_err(io::Error::from)
 }

@@ -74,12 +74,21 @@ impl<'a> OperatorClient<'a> {
     /// A server runs and can't be asked.
     pub(super) fn ask_server(&self, request: &OperatorRequest) -> Result<Option<OperatorReply>> {
         let folder = self.config.data_dir.display();
-        client::ask(&self.config.data_dir, request).map_err(|error| {
-            let denied = error.kind() == ErrorKind::PermissionDenied;
-            let remedy =
-                if denied { "; run this as the user that runs it, or as root" } else { "" };
-            anyhow!("can't ask the server that runs on {folder}: {error}{remedy}")
-        })
+        let has_stopped = |kind| {
+            use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            matches!(kind, BrokenPipe | ConnectionReset | UnexpectedEof)
+        };
+        match client::ask(&self.config.data_dir, request) {
+            // What only reads can be asked again, of the next server or of the data folder.
+            Err(error) if request.is_read_only() && has_stopped(error.kind()) => Ok(None),
+            Err(error) => {
+                let denied = error.kind() == ErrorKind::PermissionDenied;
+                let remedy =
+                    if denied { "; run this as the user that runs it, or as root" } else { "" };
+                Err(anyhow!("can't ask the server that runs on {folder}: {error}{remedy}"))
+            }
+            Ok(reply) => Ok(reply),
+        }
     }
 }
 
