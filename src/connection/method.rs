@@ -6,43 +6,43 @@ use crate::scim::schema::ResourceType;
 
 /// How requests of a connection are read and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
+pub struct ClientProfile {
     dialect: Dialect,
-    patched_account: Patched,
-    patched_other: Patched,
+    patched_account: PatchReply,
+    patched_other: PatchReply,
 }
 
 /// What a PATCH answers, unless the request asks for attributes (RFC 7644, section 3.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patched {
+pub enum PatchReply {
     /// The resource as it is then.
     Resource,
     /// That it is done, and nothing else.
     Nothing,
 }
 
-const OKTA: Manner = Manner {
+const OKTA: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
-    patched_account: Patched::Resource,
-    patched_other: Patched::Nothing,
+    patched_account: PatchReply::Resource,
+    patched_other: PatchReply::Nothing,
 };
-const OKTA_CUSTOM: Manner = Manner {
+const OKTA_CUSTOM: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
-    patched_account: Patched::Resource,
-    patched_other: Patched::Resource,
+    patched_account: PatchReply::Resource,
+    patched_other: PatchReply::Resource,
 };
-const ENTRA: Manner = Manner {
+const ENTRA: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
-    patched_account: Patched::Nothing,
-    patched_other: Patched::Nothing,
+    patched_account: PatchReply::Nothing,
+    patched_other: PatchReply::Nothing,
 };
-const CUSTOM: Manner = Manner {
+const CUSTOM: ClientProfile = ClientProfile {
     dialect: Dialect::Flat,
-    patched_account: Patched::Resource,
-    patched_other: Patched::Resource,
+    patched_account: PatchReply::Resource,
+    patched_other: PatchReply::Resource,
 };
 
-impl Manner {
+impl ClientProfile {
     /// How clients of a kind want it.
     pub fn of(method: Method) -> Self {
         match method {
@@ -64,7 +64,7 @@ impl Manner {
     }
 
     /// What a PATCH of a resource of a type answers.
-    pub fn patched(self, resource_type: &ResourceType) -> Patched {
+    pub fn patched(self, resource_type: &ResourceType) -> PatchReply {
         if resource_type.is_account { self.patched_account } else { self.patched_other }
     }
 }

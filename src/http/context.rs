@@ -15,7 +15,7 @@ use super::request_metrics::RequestMetrics;
 use super::scim::discovery::Discovery;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
-use crate::connection::method::Manner;
+use crate::connection::method::ClientProfile;
 use crate::directory::Directory;
 use crate::scim::query::PageLimits;
 
@@ -79,7 +79,7 @@ impl HttpContext {
             max_body_bytes: config.limits.max_body_bytes,
         };
         let mut methods = config.connections.values().map(|connection| connection.method);
-        let all_flat = methods.all(|method| Manner::of(method).dialect() == Dialect::Flat);
+        let all_flat = methods.all(|method| ClientProfile::of(method).dialect() == Dialect::Flat);
         Self {
             gate: Gate::new(config, request_metrics),
             default_dialect: if all_flat { Dialect::Flat } else { Dialect::Rfc },

@@ -21,7 +21,7 @@ use super::request_metrics::{ConnectionMetrics, RequestMetrics};
 use super::routes::{Audience, TokenScope};
 use crate::access::DefaultAccess;
 use crate::config::Config;
-use crate::connection::method::Manner;
+use crate::connection::method::ClientProfile;
 use crate::connection::token::TokenSecret;
 use crate::connection::{AddressSet, Compat, Origin};
 use crate::directory::{self, Directory, InvalidToken};
@@ -49,7 +49,7 @@ pub(super) struct Gate {
 struct ConnectionPolicy {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
-    manner: Manner,
+    manner: ClientProfile,
     compat: Compat,
     rules: directory::ConnectionRules,
     default_access: Arc<DefaultAccess>,
@@ -62,7 +62,7 @@ pub(super) struct Admitted {
     /// The connection whose token was sent.
     pub connection: String,
     /// What clients of its method expect.
-    pub manner: Manner,
+    pub manner: ClientProfile,
     /// How attributes that no schema knows are treated.
     pub compat: Compat,
     /// The rules for its changes.
@@ -190,7 +190,7 @@ impl Gate {
                     let policy = ConnectionPolicy {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
-                        manner: Manner::of(connection.method),
+                        manner: ClientProfile::of(connection.method),
                         compat: connection.compat,
                         rules: connection.into(),
                         default_access: Arc::new(DefaultAccess::new(

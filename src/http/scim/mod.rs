@@ -20,7 +20,7 @@ use super::router::RouteMatch;
 use crate::access::DefaultAccess;
 use crate::connection::Compat;
 use crate::connection::dialect::Form;
-use crate::connection::method::Manner;
+use crate::connection::method::ClientProfile;
 use crate::directory::ConnectionRules;
 use crate::event::Actor;
 use crate::scim::error::ScimError;
@@ -35,7 +35,7 @@ pub(super) struct Call<'a> {
     found: &'a RouteMatch,
     /// Empty for routes that take none.
     body: Bytes,
-    manner: Manner,
+    manner: ClientProfile,
     compat: Compat,
     rules: ConnectionRules,
     default_access: Arc<DefaultAccess>,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use crate::connection::dialect::Form;
-use crate::connection::method::Patched;
+use crate::connection::method::PatchReply;
 use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
 use crate::http::error::Failure;
 use crate::http::precondition;
@@ -83,7 +83,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     let asked = query::asks_for_attributes(&call.parameters());
-    if call.manner.patched(&resource_type) == Patched::Nothing && !asked {
+    if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
         return Ok(respond::no_content(&stored));
     }
     show(&call, StatusCode::OK, &resource_type, stored)
