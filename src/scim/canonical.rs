@@ -24,11 +24,11 @@ pub(super) const VALUE: &str = "value";
 pub(super) const PRIMARY: &str = "primary";
 
 /// The members of an object that have not been looked at, found in any letter case.
-pub(crate) struct Given {
+pub(crate) struct InputObject {
     members: Vec<(String, Option<Value>)>,
 }
 
-impl Given {
+impl InputObject {
     pub(crate) fn new(object: Map<String, Value>) -> Self {
         Self { members: object.into_iter().map(|(name, value)| (name, Some(value))).collect() }
     }
@@ -85,7 +85,7 @@ impl Canonical {
     pub(super) fn take_all<'a>(
         &mut self,
         attributes: impl Iterator<Item = &'a Attribute>,
-        given: &mut Given,
+        given: &mut InputObject,
         prefix: &str,
         into: &mut Map<String, Value>,
     ) -> Result<(), ScimError> {
@@ -156,7 +156,7 @@ impl Canonical {
             return simple(attribute, value, path, self.keeps_unknown_words);
         }
         let Some(object) = self.object(attribute, value, path)? else { return Ok(None) };
-        let mut given = Given::new(object);
+        let mut given = InputObject::new(object);
         let mut canonical = Map::new();
         let prefix = format!("{path}.");
         self.take_all(attribute.sub_attributes.iter(), &mut given, &prefix, &mut canonical)?;

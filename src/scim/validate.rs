@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::attribute::Attribute;
-use super::canonical::{Canonical, Given, check_schemas, wrong_type};
+use super::canonical::{Canonical, InputObject, check_schemas, wrong_type};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming, Renaming};
 use super::resource::Resource;
@@ -38,7 +38,7 @@ pub fn validate(
     body: Map<String, Value>,
 ) -> Result<Validated, ScimError> {
     let mut run = Canonical::new(exchange);
-    let mut given = Given::new(body);
+    let mut given = InputObject::new(body);
     let mut attributes = Map::new();
 
     check_schemas(given.take(SCHEMAS))?;
@@ -68,7 +68,7 @@ pub fn validate(
         let Value::Object(object) = value else {
             return Err(wrong_type(urn, "an object", &value));
         };
-        let mut inner = Given::new(object);
+        let mut inner = InputObject::new(object);
         let mut extended = Map::new();
         let prefix = format!("{urn}:");
         run.take_all(extension.schema.attributes.iter(), &mut inner, &prefix, &mut extended)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::PERMISSIONS;
 use crate::access::{Catalogue, Entitlement, Workspace};
-use crate::scim::canonical::{Given, wrong_type};
+use crate::scim::canonical::{InputObject, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::MAX_ELEMENTS;
 
@@ -46,7 +46,7 @@ impl<'c> Access<'c> {
         Ok(access)
     }
 
-    fn role(&mut self, mut given: Given, place: &str) -> Result<(), ScimError> {
+    fn role(&mut self, mut given: InputObject, place: &str) -> Result<(), ScimError> {
         let called = Called::read(&mut given, ["roleName", "roleId"], place)?;
         // What a role gives is for the configuration to say, however an answer spelled it out.
         given.take("appGroup");
@@ -60,7 +60,7 @@ impl<'c> Access<'c> {
         self.check_size()
     }
 
-    fn workspace(&mut self, mut given: Given, place: &str) -> Result<(), ScimError> {
+    fn workspace(&mut self, mut given: InputObject, place: &str) -> Result<(), ScimError> {
         let called = Called::read(&mut given, ["appGroupName", "appGroupId"], place)?;
         let found = called.find(|called| self.catalogue.workspace(called))?;
         let workspace = || found.name.clone();
@@ -85,7 +85,12 @@ impl<'c> Access<'c> {
         Ok(())
     }
 
-    fn team(&mut self, within: &Workspace, mut given: Given, place: &str) -> Result<(), ScimError> {
+    fn team(
+        &mut self,
+        within: &Workspace,
+        mut given: InputObject,
+        place: &str,
+    ) -> Result<(), ScimError> {
         let called = Called::read(&mut given, ["teamName", "teamId"], place)?;
         let found = called.find(|called| within.team(called))?;
         let (workspace, team) = (|| within.name.clone(), || found.name.clone());
@@ -115,7 +120,7 @@ impl<'c> Access<'c> {
         ))
     }
 
-    fn note_unknown(&mut self, left: Given, place: &str) {
+    fn note_unknown(&mut self, left: InputObject, place: &str) {
         self.unknown.extend(left.names(&format!("{place}.")));
     }
 }
@@ -129,7 +134,11 @@ struct Called<'a> {
 }
 
 impl<'a> Called<'a> {
-    fn read(given: &mut Given, keys: [&'a str; 2], place: &'a str) -> Result<Self, ScimError> {
+    fn read(
+        given: &mut InputObject,
+        keys: [&'a str; 2],
+        place: &'a str,
+    ) -> Result<Self, ScimError> {
         let [name, id] = keys.map(|key| match given.take(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
@@ -160,16 +169,16 @@ impl<'a> Called<'a> {
     }
 }
 
-fn object(value: Value, place: &str) -> Result<Given, ScimError> {
+fn object(value: Value, place: &str) -> Result<InputObject, ScimError> {
     match value {
-        Value::Object(object) => Ok(Given::new(object)),
+        Value::Object(object) => Ok(InputObject::new(object)),
         other => Err(wrong_type(place, "an object", &other)),
     }
 }
 
 /// The elements of a member that is a list, each with its place.
 fn elements(
-    given: &mut Given,
+    given: &mut InputObject,
     name: &str,
     place: &str,
 ) -> Result<impl Iterator<Item = (Value, String)> + use<>, ScimError> {
@@ -183,13 +192,17 @@ fn elements(
     Ok(elements.into_iter().enumerate().map(placed))
 }
 
-fn objects(given: &mut Given, name: &str, place: &str) -> Result<Vec<(Given, String)>, ScimError> {
+fn objects(
+    given: &mut InputObject,
+    name: &str,
+    place: &str,
+) -> Result<Vec<(InputObject, String)>, ScimError> {
     elements(given, name, place)?
         .map(|(element, place)| object(element, &place).map(|object| (object, place)))
         .collect()
 }
 
-fn texts(given: &mut Given, name: &str, place: &str) -> Result<Vec<String>, ScimError> {
+fn texts(given: &mut InputObject, name: &str, place: &str) -> Result<Vec<String>, ScimError> {
     elements(given, name, place)?
         .map(|(element, place)| match element {
             Value::String(text) => Ok(text),

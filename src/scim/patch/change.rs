@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Op, elements};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, Given, VALUE, is_blank, required};
+use crate::scim::canonical::{Canonical, InputObject, VALUE, is_blank, required};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 
@@ -164,7 +164,7 @@ pub(super) fn merge(
     mut into: Map<String, Value>,
     path: &str,
 ) -> Result<Map<String, Value>, ScimError> {
-    let mut given = Given::new(object);
+    let mut given = InputObject::new(object);
     for sub_attribute in &attribute.sub_attributes {
         if let Some(value) = given.take(&sub_attribute.name) {
             let path = format!("{path}.{}", sub_attribute.name);

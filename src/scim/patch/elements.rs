@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
 use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, Operation, Target};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, Given, PRIMARY, VALUE, is_blank, is_primary};
+use crate::scim::canonical::{Canonical, InputObject, PRIMARY, VALUE, is_blank, is_primary};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::ResourceType;
 use crate::scim::value::fold;
@@ -226,7 +226,7 @@ fn create(
         }
         None => {
             let Some(given) = canonical().object(attribute, value, path)? else { return Ok(None) };
-            let mut given = Given::new(given);
+            let mut given = InputObject::new(given);
             for sub_attribute in &attribute.sub_attributes {
                 if let Some(value) = given.take(&sub_attribute.name) {
                     object.insert(sub_attribute.name.clone(), value);

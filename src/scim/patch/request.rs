@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{MAX_OPERATIONS, MAX_TERMS, Op, Operation, PatchRequest, Target};
 use crate::scim::attribute::{Attribute, Type};
-use crate::scim::canonical::{Given, check_schemas, wrong_type};
+use crate::scim::canonical::{InputObject, check_schemas, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::Filter;
 use crate::scim::schema::{Extension, ResourceType};
@@ -30,7 +30,7 @@ impl PatchRequest {
         resource_type: &ResourceType,
         body: Map<String, Value>,
     ) -> Result<Self, ScimError> {
-        let mut body = Given::new(body);
+        let mut body = InputObject::new(body);
         check_schemas(body.take("schemas"))?;
         let given = match body.take("Operations") {
             Some(Value::Array(operations)) => operations,
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         let Value::Object(operation) = operation else {
             return Err(wrong_type(place, "an object", &operation));
         };
-        let mut given = Given::new(operation);
+        let mut given = InputObject::new(operation);
         let op = op(given.take("op"), place)?;
         let path = match given.take("path") {
             None | Some(Value::Null) => None,
