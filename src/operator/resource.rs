@@ -99,7 +99,7 @@ pub(super) fn list(
         },
         fingerprint: format!("list {}", kind.as_str()),
     };
-    let relations: Vec<&str> = resource_type.tied().map(|one| one.name.as_str()).collect();
+    let relations: Vec<&str> = resource_type.relations().map(|one| one.name.as_str()).collect();
     let projection = Projection::parse(&resource_type, None, Some(&relations.join(",")))?;
     let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
     let page = directory.query(&search, &|_, name| wanted(name))?;

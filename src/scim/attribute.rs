@@ -173,16 +173,16 @@ pub enum Values {
     Only,
 }
 
-/// Where the values of an attribute are.
+/// Where the values of an attribute are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Storage {
     /// In the record of the resource.
-    InRecord,
-    /// Each on its own, as a tie between this group and its member: a group may have very many.
-    AsMembers,
-    /// Nowhere: they are found by following the ties from member to group.
-    AsMemberships,
-    /// Nowhere: they are worked out when they are asked for, and can't be searched.
+    Record,
+    /// In one key for each membership of this group: a group may have very many members.
+    Members,
+    /// Nowhere: they are read from the memberships of this resource in groups.
+    Memberships,
+    /// Nowhere: they are computed when they are requested, and cannot be searched.
     Computed,
 }
 
@@ -233,7 +233,7 @@ pub struct Attribute {
     /// What an omission means.
     pub omitted: Omitted,
     /// Where its values are.
-    pub held: Held,
+    pub storage: Storage,
     /// What decides which texts it takes; `None` for any that the rest allows.
     pub vocabulary: Option<Arc<dyn Vocabulary>>,
 }
@@ -258,7 +258,7 @@ impl Attribute {
             sub_attributes: Vec::new(),
             index: Index::None,
             omitted: Omitted::Cleared,
-            held: Held::InRecord,
+            storage: Storage::Record,
             vocabulary: None,
         }
     }
@@ -350,8 +350,8 @@ impl Attribute {
     }
 
     /// Sets where its values are.
-    pub fn held(mut self, held: Held) -> Self {
-        self.held = held;
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::attribute::{Attribute, Held, Returned, Type};
+use super::attribute::{Attribute, Returned, Storage, Type};
 use super::schema::{Extension, ResourceType};
 use crate::text::excerpt;
 
@@ -57,7 +57,7 @@ impl AttrPath {
     pub fn check_visible(&self, resource_type: &ResourceType) -> Result<(), String> {
         let never = |attribute: &Attribute| attribute.returned == Returned::Never;
         let (attribute, part) = self.definitions(resource_type);
-        if attribute.is_some_and(|attribute| attribute.held == Held::Computed) {
+        if attribute.is_some_and(|attribute| attribute.storage == Storage::Computed) {
             return Err(format!(
                 "\"{self}\" is worked out for each answer, so it can't be compared"
             ));

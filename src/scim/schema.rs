@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attribute::{self, Attribute, Held, Index, Mutability, Returned};
+use super::attribute::{self, Attribute, Index, Mutability, Returned, Storage};
 use super::custom::{self, SchemaPlace, SchemaProblem, SchemaSettings};
 use super::path::AttrPath;
 use super::schemas;
@@ -116,20 +116,21 @@ impl ResourceType {
             .filter(|indexed| indexed.leaf().mutability != Mutability::ReadOnly)
     }
 
-    /// The top-level attributes whose values are not in the record.
-    pub fn tied(&self) -> impl Iterator<Item = &Attribute> {
-        self.schema.attributes.iter().filter(|attribute| attribute.held != Held::InRecord)
+    /// Returns the top-level attributes whose values are not stored in the record.
+    pub fn relations(&self) -> impl Iterator<Item = &Attribute> {
+        self.schema.attributes.iter().filter(|attribute| attribute.storage != Storage::Record)
     }
 
     /// The attribute that holds members, if this is a kind of group.
     pub fn members(&self) -> Option<&Attribute> {
-        self.tied().find(|attribute| attribute.held == Held::AsMembers)
+        self.relations().find(|attribute| attribute.storage == Storage::Members)
     }
 
     /// Whether what is stored is exactly what is served when a client asks for nothing special.
     pub fn is_served_as_stored(&self) -> bool {
         fn plain(attributes: &[Attribute]) -> bool {
-            let in_record = attributes.iter().filter(|attribute| attribute.held == Held::InRecord);
+            let in_record =
+                attributes.iter().filter(|attribute| attribute.storage == Storage::Record);
             in_record.clone().all(|attribute| {
                 let kept_unseen = attribute.returned == Returned::Never
                     && attribute.mutability != Mutability::WriteOnly;

@@ -17,7 +17,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::Transaction;
-use crate::scim::attribute::Held;
+use crate::scim::attribute::Storage;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::resource::{Resource, ResourceId};
@@ -94,7 +94,7 @@ impl Reference {
     }
 }
 
-/// The references that a resource has, for those tied attributes that are wanted.
+/// The references that a resource has, for those relations that are wanted.
 pub(crate) fn references(
     state: &dyn Read,
     registry: &Registry,
@@ -103,11 +103,11 @@ pub(crate) fn references(
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<(String, Vec<Reference>)>, DirectoryError> {
     let mut all = Vec::new();
-    for attribute in resource_type.tied().filter(|attribute| wanted(&attribute.name)) {
-        let references = match attribute.held {
-            Held::AsMembers => members(state, registry, id)?,
-            Held::AsMemberships => groups(state, registry, id)?,
-            Held::InRecord | Held::Computed => Vec::new(),
+    for attribute in resource_type.relations().filter(|attribute| wanted(&attribute.name)) {
+        let references = match attribute.storage {
+            Storage::Members => members(state, registry, id)?,
+            Storage::Memberships => groups(state, registry, id)?,
+            Storage::Record | Storage::Computed => Vec::new(),
         };
         if !references.is_empty() {
             all.push((attribute.name.clone(), references));

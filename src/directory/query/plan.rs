@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
-use crate::scim::attribute::Held;
+use crate::scim::attribute::Storage;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
 use crate::scim::resource::ResourceId;
@@ -108,9 +108,9 @@ fn element_lookup<'a>(resource_type: &'a ResourceType, inner: &'a Filter) -> Opt
 }
 
 fn is_member_value(resource_type: &ResourceType, path: &AttrPath) -> bool {
-    let of_members = resource_type
-        .members()
-        .is_some_and(|members| members.held == Held::AsMembers && members.name == path.attribute);
+    let of_members = resource_type.members().is_some_and(|members| {
+        members.storage == Storage::Members && members.name == path.attribute
+    });
     of_members && path.extension.is_none() && path.sub_attribute.as_deref() == Some("value")
 }
 

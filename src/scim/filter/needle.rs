@@ -61,7 +61,8 @@ impl Comparison {
             matches!(self.op, CompareOp::Eq | CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
         let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         let name = self.path.top_level();
-        let stored = name != META && resource_type.tied().all(|attribute| attribute.name != name);
+        let stored =
+            name != META && resource_type.relations().all(|attribute| attribute.name != name);
         let usable = holds && stored && !text.is_empty() && text.bytes().all(plain);
         usable.then(|| fold(text).into_owned())
     }

@@ -1,6 +1,6 @@
 //! What scimd tells of an account's access, to those who ask for it by name.
 
-use crate::scim::attribute::{Attribute, Held, Mutability, Returned};
+use crate::scim::attribute::{Attribute, Mutability, Returned, Storage};
 use crate::scim::schema::{Extension, Schema};
 
 /// The URN of the extension.
@@ -13,7 +13,10 @@ pub const MANAGED_BY: &str = "managedBy";
 /// The extension. Nothing of it is in a record: it is worked out when it is read.
 pub fn extension() -> Extension {
     let computed = |attribute: Attribute| {
-        attribute.mutability(Mutability::ReadOnly).returned(Returned::Request).held(Held::Computed)
+        attribute
+            .mutability(Mutability::ReadOnly)
+            .returned(Returned::Request)
+            .storage(Storage::Computed)
     };
     let part = |attribute: Attribute| attribute.case_exact().mutability(Mutability::ReadOnly);
     let schema = Schema {

@@ -1,7 +1,7 @@
 //! The Group resource type (RFC 7643, section 4.2).
 
 use super::common;
-use crate::scim::attribute::{Attribute, Held, Mutability, Uniqueness};
+use crate::scim::attribute::{Attribute, Mutability, Storage, Uniqueness};
 use crate::scim::schema::{ResourceType, Schema};
 
 /// The URN of the Group schema.
@@ -53,7 +53,7 @@ fn schema() -> Schema {
                 ],
             )
             .multi_valued()
-            .held(Held::AsMembers),
+            .storage(Storage::Members),
         ],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::access;
 use super::common::{self, plural};
-use crate::scim::attribute::{Attribute, Held, Mutability, Omitted, Returned, Uniqueness};
+use crate::scim::attribute::{Attribute, Mutability, Omitted, Returned, Storage, Uniqueness};
 use crate::scim::schema::{Extension, ResourceType, Schema};
 
 /// The URN of the core User schema.
@@ -110,7 +110,7 @@ fn core() -> Schema {
             )
             .multi_valued()
             .mutability(Mutability::ReadOnly)
-            .held(Held::AsMemberships),
+            .storage(Storage::Memberships),
             plural(
                 ENTITLEMENTS,
                 "Things the person is entitled to",
