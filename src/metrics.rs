@@ -74,7 +74,7 @@ impl Histogram {
     }
 
     /// What was seen by now.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> HistogramSnapshot {
         let mut total = 0;
         let up_to = |count: &Counter| {
             total += count.value();
@@ -83,13 +83,13 @@ impl Histogram {
         let mut cumulated: Vec<u64> = self.counts.iter().map(up_to).collect();
         let count = cumulated.pop().unwrap_or_default();
         let buckets = self.bounds.iter().copied().zip(cumulated).collect();
-        Counts { buckets, count, sum: self.sum.value() }
+        HistogramSnapshot { buckets, count, sum: self.sum.value() }
     }
 }
 
 /// What a histogram has seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counts {
+pub struct HistogramSnapshot {
     /// Each bound, and how many values were not above it.
     pub buckets: Vec<(u64, u64)>,
     /// How many values there were.

@@ -2,7 +2,7 @@
 
 use crate::directory::Directory;
 use crate::directory::stored;
-use crate::metrics::Counts;
+use crate::metrics::HistogramSnapshot;
 use crate::store::stats::StoreStats;
 
 /// Statistics of a directory at one moment.
@@ -13,7 +13,7 @@ pub struct DirectoryStats {
     /// Commands that the writer has not taken yet.
     pub waiting: u64,
     /// How many changes each group had that was put on disk at once.
-    pub groups: Counts,
+    pub groups: HistogramSnapshot,
     /// How many resources there are, by the endpoint of their type; those that can't be counted are
     /// left out.
     pub resources: Vec<(String, u64)>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::routes::ROUTES;
-use crate::metrics::{Counter, Counts, Histogram};
+use crate::metrics::{Counter, Histogram, HistogramSnapshot};
 
 /// Bounds of the time that requests take, in microseconds.
 const DURATIONS: &[u64] = &[
@@ -129,7 +129,7 @@ impl RequestMetrics {
     }
 
     /// The durations of each route's requests, in microseconds, by row.
-    pub(super) fn durations(&self) -> impl Iterator<Item = Counts> {
+    pub(super) fn durations(&self) -> impl Iterator<Item = HistogramSnapshot> {
         self.durations.iter().map(Histogram::counts)
     }
 }
@@ -164,7 +164,7 @@ mod tests {
             seen,
             expected.map(|(name, row, class, count)| (name.to_owned(), row, class, count))
         );
-        let durations: Vec<Counts> = request_metrics.durations().collect();
+        let durations: Vec<HistogramSnapshot> = request_metrics.durations().collect();
         assert_eq!((durations[3].count, durations[3].sum), (3, 2_100));
         assert_eq!(durations.iter().map(|counts| counts.count).sum::<u64>(), 3);
     }

@@ -25,7 +25,7 @@ pub use frame::{Frame, Hash, Write, decode_writes, encode_write};
 pub use position::Position;
 
 use crate::event::Head;
-use crate::metrics::Counts;
+use crate::metrics::HistogramSnapshot;
 
 /// What can go wrong with the log.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +180,7 @@ pub struct LogStats {
     /// The size of the log's files; `None` if it can't be found out.
     pub bytes: Option<u64>,
     /// How long appended groups took to become durable, in microseconds.
-    pub syncs: Counts,
+    pub syncs: HistogramSnapshot,
 }
 
 /// What a check of the chain read.

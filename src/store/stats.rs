@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::local::LocalStore;
 use super::snapshots::Snapshots;
-use crate::metrics::Counts;
+use crate::metrics::HistogramSnapshot;
 
 /// StoreStats of the moment. What can't be found out is `None`.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct StoreStats {
     /// When the newest snapshot was taken.
     pub snapshot: Option<Timestamp>,
     /// How long the journal's fdatasyncs took, in microseconds.
-    pub syncs: Counts,
+    pub syncs: HistogramSnapshot,
 }
 
 impl LocalStore {

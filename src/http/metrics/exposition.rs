@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::catalogue::Metric;
-use crate::metrics::Counts;
+use crate::metrics::HistogramSnapshot;
 
 /// A label and its value.
 pub(super) type Label<'a> = (&'a str, &'a str);
@@ -44,7 +44,7 @@ impl Exposition {
         &mut self,
         metric: &Metric,
         labels: &[Label<'_>],
-        counts: &Counts,
+        counts: &HistogramSnapshot,
         unit: f64,
     ) {
         let name = metric.name;
