@@ -270,6 +270,16 @@ impl Directory {
         self.view().access(resource_type, stored)
     }
 
+    /// Whether memberships wait to be cleared, or to show a new name: groups may have changed in a way that
+    /// their versions do not say yet.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn is_clearing_memberships(&self) -> Result<bool, DirectoryError> {
+        Ok(membership::is_pending(self.shared.store.as_ref())?)
+    }
+
     /// A part of a group's members, in the order of their ids: those after a member, or the first.
     ///
     /// # Errors
@@ -281,7 +291,8 @@ impl Directory {
         after: Option<ResourceId>,
         count: usize,
     ) -> Result<Vec<Reference>, DirectoryError> {
-        membership::some_members(self.shared.store.as_ref(), self.registry(), group, after, count)
+        let state = self.shared.store.as_ref();
+        Ok(membership::some_members(state, self.registry(), group, after, count)?)
     }
 
     /// An id for a resource that others refer to before it is created.

@@ -50,11 +50,13 @@ pub enum Verb {
     Undone,
     /// Requests were refused; told every ten seconds at most.
     Refused,
+    /// Memberships were cleared that an earlier change had ended or renamed.
+    Cleared,
 }
 
 impl Verb {
     /// Every verb with what it stands for.
-    pub const CATALOGUE: [(Self, &'static str); 16] = [
+    pub const CATALOGUE: [(Self, &'static str); 17] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -71,6 +73,7 @@ impl Verb {
         (Self::Released, "the changes of a connection are no longer held"),
         (Self::Undone, "users, groups and memberships were put back as they were"),
         (Self::Refused, "requests were refused since that was last mentioned"),
+        (Self::Cleared, "memberships were cleared that an earlier change had ended or renamed"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -92,6 +95,7 @@ impl Verb {
             Self::Released => "released",
             Self::Undone => "undone",
             Self::Refused => "refused",
+            Self::Cleared => "cleared",
         }
     }
 }

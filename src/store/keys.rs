@@ -14,6 +14,8 @@
 //! | `t` token id | a token as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
 //! | `h` member id, group id | nothing: the same tie from its other end |
+//! | `dv` id | a resource of which very many memberships are void, and not cleared yet: which |
+//! | `dn` id | a member whose new name its very many memberships do not show yet: how far they do |
 //!
 //! `type` is the resource type's byte, `id` the 16 bytes of a resource id, `attribute` the path of an
 //! attribute. Values are folded where letter case does not matter; they hold no zero byte.
@@ -29,6 +31,12 @@ const COUNT: u8 = b'c';
 const TOKEN: u8 = b't';
 const MEMBER: u8 = b'g';
 const MEMBERSHIP: u8 = b'h';
+/// What the keys begin with of all that is left to be cleared.
+pub const PENDING: [u8; 1] = [b'd'];
+/// What the keys of markers begin with that void memberships.
+pub const VOIDS: [u8; 2] = *b"dv";
+/// What the keys of markers begin with of members that were renamed.
+const RENAMED: [u8; 2] = *b"dn";
 
 /// How far the state has followed the journal.
 pub const APPLIED: &[u8] = b"mapplied";
@@ -68,6 +76,10 @@ pub enum Kind {
     Member(ResourceId, ResourceId),
     /// The tie from a member to a group.
     Membership(ResourceId, ResourceId),
+    /// A marker that voids memberships of a resource.
+    Void(ResourceId),
+    /// A marker of a member that was renamed.
+    Renamed(ResourceId),
 }
 
 /// What a key is there for; `None` if no key is like that.
@@ -79,6 +91,8 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         Some((ResourceId::from_bytes(*first), ResourceId::from_bytes(second)))
     };
     Some(match (*kind, rest) {
+        (b'd', [b'v', id @ ..]) => Kind::Void(ResourceId::from_bytes(id.try_into().ok()?)),
+        (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key.starts_with(HELD) => Kind::Mark,
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
@@ -145,6 +159,16 @@ pub fn membership(member: ResourceId, group: ResourceId) -> Vec<u8> {
 /// What the ties from a member to its groups begin with.
 pub fn memberships(member: ResourceId) -> Vec<u8> {
     [&[MEMBERSHIP], member.as_bytes().as_slice()].concat()
+}
+
+/// The marker that voids memberships of a resource.
+pub fn void(id: ResourceId) -> Vec<u8> {
+    [VOIDS.as_slice(), id.as_bytes()].concat()
+}
+
+/// The marker of a member that was renamed.
+pub fn renamed(id: ResourceId) -> Vec<u8> {
+    [RENAMED.as_slice(), id.as_bytes()].concat()
 }
 
 /// That the changes of a connection are held.

@@ -48,6 +48,11 @@ impl ChangeDetails {
         self.removed.has_room()
     }
 
+    /// Whether the name of the next group that was left is recorded; of further ones only the number is.
+    pub(crate) fn names_left(&self) -> bool {
+        self.left.has_room()
+    }
+
     /// Records a group that the deleted subject was a member of.
     pub(crate) fn left_group(&mut self, group: ResourceId, display: Option<String>) {
         tie(&mut self.left, group, || display);

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::access::{GroupOfAccount, loses_grant};
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
+use crate::directory::membership::{Marker, Voids, visit_members};
 use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
@@ -36,13 +37,19 @@ pub(super) fn of(
     let writes = changes.iter().flat_map(|change| &change.writes);
     let last: BTreeMap<&[u8], Option<&Bytes>> =
         writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
-    let mut losses = Losses { state, settings, enough, lost: HashSet::new() };
+    let voids = Voids::load(state)?;
+    let mut losses = Losses { state, settings, voids, enough, lost: HashSet::new() };
     for (key, value) in last {
         match keys::kind(key) {
             Some(Kind::Record(tag, id)) => losses.record(key, tag, id, value)?,
             Some(Kind::Member(group, member)) if value.is_none() => {
                 if let Some(tie) = state.get(&keys::member(group, member))? {
                     losses.member(&tie, member)?;
+                }
+            }
+            Some(Kind::Void(id)) => {
+                if let Some(value) = value {
+                    losses.voided(id, &Marker::decode(key, value)?)?;
                 }
             }
             _ => {}
@@ -54,6 +61,8 @@ pub(super) fn of(
 struct Losses<'a> {
     state: &'a dyn Read,
     settings: &'a Settings,
+    /// Memberships that were void before: their end takes nothing.
+    voids: Voids,
     enough: u64,
     lost: HashSet<ResourceId>,
 }
@@ -97,18 +106,38 @@ impl Losses<'_> {
         }
     }
 
+    /// The members of a group whose memberships a marker voids.
+    fn voided(&mut self, group: ResourceId, marker: &Marker) -> Result<(), DirectoryError> {
+        let mut groups = Vec::new();
+        visit_members(self.state, &self.voids, group, None, &mut |member, value| {
+            if marker.keeps(member) {
+                return ControlFlow::Continue(());
+            }
+            if is_account(self.settings, &value) {
+                self.lost.insert(member);
+            } else {
+                groups.push(member);
+            }
+            if self.lost.len() as u64 > self.enough {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        for group in groups {
+            self.below(group)?;
+        }
+        Ok(())
+    }
+
     /// Every account in a group, and in the groups in it.
     fn below(&mut self, group: ResourceId) -> Result<(), DirectoryError> {
         let (mut waiting, mut seen) = (vec![group], BTreeSet::from([group]));
         while let Some(group) = waiting.pop() {
-            self.state.scan(&keys::members(group), None, &mut |key, value| {
-                let tag = value.first().copied().unwrap_or_default();
-                let is_account =
-                    self.settings.registry.by_tag(tag).is_some_and(|one| one.is_account);
-                match keys::trailing_id(key) {
-                    Some(id) if is_account => drop(self.lost.insert(id)),
-                    Some(id) if seen.insert(id) => waiting.push(id),
-                    _ => {}
+            visit_members(self.state, &self.voids, group, None, &mut |member, value| {
+                if is_account(self.settings, &value) {
+                    self.lost.insert(member);
+                } else if seen.insert(member) {
+                    waiting.push(member);
                 }
                 if self.lost.len() as u64 > self.enough {
                     waiting.clear();
@@ -119,6 +148,12 @@ impl Losses<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a member, as its membership is stored, is an account.
+fn is_account(settings: &Settings, value: &Bytes) -> bool {
+    let tag = value.first().copied().unwrap_or_default();
+    settings.registry.by_tag(tag).is_some_and(|one| one.is_account)
 }
 
 fn group(

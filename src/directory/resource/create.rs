@@ -8,7 +8,7 @@ use uuid::ContextV7;
 
 use crate::connection::OnInactiveCreate;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership;
+use crate::directory::membership::{self, GroupMembers};
 use crate::directory::query::plan;
 use crate::directory::resource::replace;
 use crate::directory::rules::ConnectionRules;
@@ -56,7 +56,9 @@ impl Command for Create {
         tx.details().describe(resource_type, None, Some(&resource));
         stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         let members = membership::named(&members, self.rules.unknown_members)?;
-        membership::add(tx, id, &members, self.rules)?;
+        let mut present = GroupMembers::new(tx, id)?;
+        present.add(tx, &members, self.rules)?;
+        present.finish(tx);
         tx.record(stored::event(resource_type, Verb::Created, id));
         Ok(stored)
     }

@@ -37,7 +37,7 @@ impl Command for Delete {
         self.rules.check_scope(tx, resource_type, &present)?;
         let previous = stored::attributes(resource_type, &present)?;
         stored::remove(tx, resource_type, id, &previous)?;
-        membership::sever(tx, id)?;
+        membership::leave_all(tx, id)?;
         tx.details().describe(resource_type, Some(&previous), None);
         stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
         tx.record(stored::event(resource_type, Verb::Deleted, id));

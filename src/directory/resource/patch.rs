@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership;
+use crate::directory::membership::{self, GroupMembers};
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, Operation, PatchRequest};
-use crate::scim::resource::{ResourceId, Version};
+use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
 
 /// Applies operations to a resource, all or none, and answers it as stored.
@@ -48,13 +48,17 @@ impl Command for Patch {
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
+        let mut present_members = GroupMembers::new(tx, id)?;
         for operation in &self.request.operations {
+            tx.budget().check_time()?;
             if members == Some(operation.target.attribute.as_str()) {
-                changed |= patch_members(tx, resource_type, id, operation, self.rules)?;
+                changed |=
+                    patch_members(tx, resource_type, &mut present_members, operation, self.rules)?;
             } else {
                 patch::apply(resource_type, &mut patched, operation)?;
             }
         }
+        present_members.finish(tx);
         patch::finish(resource_type, &previous, &mut patched)?;
         changed |= patched != previous;
         let stored = if changed {
@@ -75,7 +79,7 @@ impl Command for Patch {
 fn patch_members(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
-    group: ResourceId,
+    group: &mut GroupMembers,
     operation: &Operation,
     rules: ConnectionRules,
 ) -> Result<bool, DirectoryError> {
@@ -93,19 +97,16 @@ fn patch_members(
         if operation.op == Op::Remove { UnknownMembers::Ignore } else { rules.unknown_members };
     let named = membership::named(elements.as_deref().unwrap_or_default(), unknown)?;
     match (operation.op, &target.filter) {
-        (Op::Remove, Some(filter)) => {
-            let members = membership::matching(tx, resource_type, group, filter)?;
-            membership::remove(tx, group, members)
-        }
+        (Op::Remove, Some(filter)) => group.remove_matching(tx, resource_type, filter),
         (Op::Add | Op::Replace, Some(_)) => Err(ScimError::new(
             ScimType::NoTarget,
             "Members are added and replaced as a whole, without a filter.",
         )
         .into()),
-        (Op::Add, None) => membership::add(tx, group, &named, rules),
-        (Op::Replace, None) => membership::set(tx, group, &named, rules),
+        (Op::Add, None) => group.add(tx, &named, rules),
+        (Op::Replace, None) => group.set(tx, &named, rules),
         // Some clients name those to be removed in the value; a list without any removes none.
-        (Op::Remove, None) if elements.is_none() => membership::remove_all(tx, group),
-        (Op::Remove, None) => membership::remove(tx, group, membership::ids(&named)),
+        (Op::Remove, None) if elements.is_none() => group.remove_all(tx),
+        (Op::Remove, None) => group.remove(tx, membership::ids(&named)),
     }
 }

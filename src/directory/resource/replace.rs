@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::membership;
+use crate::directory::membership::{self, GroupMembers};
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
@@ -72,7 +72,9 @@ pub(crate) fn put(
     let mut changed = replacement != previous;
     if resource_type.members().is_some() {
         let members = membership::named(&members, rules.unknown_members)?;
-        changed |= membership::set(tx, id, &members, rules)?;
+        let mut present = GroupMembers::new(tx, id)?;
+        changed |= present.set(tx, &members, rules)?;
+        present.finish(tx);
     }
     if !changed {
         return Ok(present);

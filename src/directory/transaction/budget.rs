@@ -36,12 +36,12 @@ impl BudgetLimits {
     const NONE: Self = Self { keys: u64::MAX, bytes: u64::MAX, time: Duration::MAX };
 
     /// The bounds that a command of this actor has. Operators, and scimd itself, ask for what is large
-    /// on purpose (undo, following a new catalogue), and wait for it. What they write is still bounded
+    /// on purpose (undo, following a new catalogue), and wait for it. Clearing bounds itself. What they write is still bounded
     /// by [`MAX_BYTES`] when the command is done.
-    pub(crate) fn of(actor: &Actor) -> Self {
+    pub(crate) fn of(actor: &Actor, is_cleanup: bool) -> Self {
         match actor {
-            Actor::Connection { .. } => Self::CLIENT,
-            Actor::Operator { .. } | Actor::System => Self::NONE,
+            Actor::Connection { .. } if !is_cleanup => Self::CLIENT,
+            _ => Self::NONE,
         }
     }
 }
@@ -94,6 +94,11 @@ impl Budget {
         if after > self.limits.bytes {
             self.exceed(format!("write more than {} MiB", self.limits.bytes / (1024 * 1024)));
         }
+    }
+
+    /// How many bytes were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Checks how long the command has run: for steps that read no key and yet take time.
@@ -181,10 +186,11 @@ mod tests {
     fn clients_have_bounds_and_operators_have_none() {
         let (name, token) = ("okta".to_owned(), "t".to_owned());
         let client = Actor::Connection { name, token, address: Ipv4Addr::LOCALHOST.into() };
-        assert_eq!(BudgetLimits::of(&client), BudgetLimits::CLIENT);
-        assert_eq!(BudgetLimits::of(&Actor::System), BudgetLimits::NONE);
+        assert_eq!(BudgetLimits::of(&client, false), BudgetLimits::CLIENT);
+        assert_eq!(BudgetLimits::of(&client, true), BudgetLimits::NONE);
+        assert_eq!(BudgetLimits::of(&Actor::System, false), BudgetLimits::NONE);
         assert_eq!(
-            BudgetLimits::of(&Actor::Operator { uid: None, name: None }),
+            BudgetLimits::of(&Actor::Operator { uid: None, name: None }, false),
             BudgetLimits::NONE
         );
     }

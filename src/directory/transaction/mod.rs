@@ -26,6 +26,10 @@ pub trait Command: Send + 'static {
     /// What does not is refused with [`DirectoryError::Superseded`] once there is a later one.
     const OUTLASTS_SETTINGS: bool = false;
 
+    /// Whether it only clears what an earlier change left to be done. Then it runs whatever has become of the
+    /// actor's token and connection since: the change was accepted.
+    const IS_CLEANUP: bool = false;
+
     /// Reads, checks, and says through `tx` what is to change. It is run again if another writer of the
     /// same log was faster, so it changes nothing else.
     ///
@@ -130,6 +134,22 @@ impl<'a> Transaction<'a> {
     pub(crate) fn delete(&mut self, key: Vec<u8>) {
         self.budget.write(key.len());
         self.state.delete(key);
+    }
+
+    /// The state as the command sees it, read without charging its budget: for what takes access away,
+    /// which never fails for size.
+    pub(crate) fn unmetered(&self) -> &dyn Read {
+        &self.state
+    }
+
+    /// Who makes the change.
+    pub(crate) fn actor(&self) -> &'a Actor {
+        self.actor
+    }
+
+    /// Whether the command has written at most so many bytes so far.
+    pub(crate) fn bytes_within(&self, most: usize) -> bool {
+        self.budget.written() <= most as u64
     }
 
     /// How many bytes the command sets and removes so far.

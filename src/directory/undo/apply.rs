@@ -49,7 +49,8 @@ impl Command for Apply {
     /// `Storage`.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Outcome, DirectoryError> {
         let plan = &self.plan;
-        if !still_fits(tx, plan)? {
+        // What clearing has yet to do would be done to what comes back.
+        if membership::is_pending(tx)? || !still_fits(tx, plan)? {
             return Ok(Outcome::Overtaken);
         }
         // Groups whose members change get a new version.
@@ -70,9 +71,9 @@ impl Command for Apply {
             touched.remove(&planned.id);
         }
         for group in touched {
-            membership::touch_group(tx, group)?;
+            membership::bump_version(tx, group)?;
         }
-        refuse_circles(tx, &plan.ties)?;
+        reject_cycles(tx, &plan.ties)?;
         let bytes = tx.bytes();
         if bytes > self.most {
             return Ok(Outcome::TooLarge(bytes));
@@ -114,7 +115,7 @@ fn take_out(
     stored::remove(tx, resource_type, *id, &attributes)?;
     if planned.was.is_none() {
         stored::count(tx, resource_type, |count| count.saturating_sub(1))?;
-        touched.extend(membership::untie_all(tx, *id)?);
+        touched.extend(membership::unlink_all(tx, *id)?);
     }
     Ok(())
 }
@@ -203,7 +204,7 @@ fn tie_all(
         match was {
             Some(value) => match end(tx, *group, *member, value)? {
                 Some((member_type, shown)) => {
-                    membership::tie(tx, *group, *member, &member_type, &shown);
+                    membership::link(tx, *group, *member, &member_type, &shown);
                     touched.insert(*group);
                 }
                 None => without_end += 1,
@@ -238,7 +239,7 @@ fn end(
 }
 
 /// Rejects cycles: other actors may have changed the memberships above meanwhile.
-fn refuse_circles(tx: &Transaction<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
+fn reject_cycles(tx: &Transaction<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
     let registry = &tx.settings().registry;
     for Tie { group, member, was, .. } in ties {
         let tag = was.as_ref().and_then(|tie| tie.first().copied());

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::directory::membership::Voids;
 use crate::event::{Actor, Verb};
 use crate::log::ReadLog;
 use crate::store::keys::{self, Kind};
@@ -93,13 +94,25 @@ impl ChangedItems {
             trail.records.contains_key(key)
                 || trail.ties.contains_key(key)
                 || (catalogue && key == keys::CATALOGUE)
+                || key.starts_with(&keys::VOIDS)
         };
+        let mut voids = Voids::default();
         for (key, value) in past.past(before, &wanted)? {
             if key == keys::CATALOGUE {
                 trail.names = Some(value);
+            } else if key.starts_with(&keys::VOIDS) {
+                voids.note(&key, &value)?;
             } else if let Some(item) = trail.item(&key) {
                 item.note_version(Some(&value));
                 (item.was, item.is) = (Some(value.clone()), Some(value));
+            }
+        }
+        // A membership that was void at the moment did not count: only its keys were still there.
+        for (key, item) in &mut trail.ties {
+            if let Some(Kind::Member(group, member)) = keys::kind(key)
+                && voids.contain(group, member)
+            {
+                (item.was, item.is) = (None, None);
             }
         }
         for (key, item) in trail.records.iter_mut().chain(&mut trail.ties) {

@@ -12,10 +12,12 @@ mod report;
 mod laws;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::access::Names;
+use crate::clock::Stopwatch;
 use crate::directory::Directory;
 use crate::directory::access::migrate::UnknownAccess;
 use crate::directory::error::DirectoryError;
@@ -29,6 +31,9 @@ pub use report::{UndoAction, UndoReport, UndoRow};
 
 /// The number of attempts before an undo gives up because the directory keeps changing.
 const ATTEMPTS: usize = 5;
+/// How long an undo waits for memberships to be cleared, and how long between two looks.
+const CLEARING: Duration = Duration::from_secs(60);
+const CLEARING_PAUSE: Duration = Duration::from_millis(5);
 /// The share of the largest change that each part of a large undo is meant to take.
 const PART: f64 = 0.8;
 
@@ -65,6 +70,7 @@ impl Directory {
         most: usize,
     ) -> Result<UndoReport, DirectoryError> {
         for _ in 0..ATTEMPTS {
+            self.wait_for_clearing()?;
             let (plan, mut report) = self.plan_undo(asked)?;
             if plan.is_empty() {
                 return Ok(report);
@@ -99,6 +105,21 @@ impl Directory {
              --connection NAME`), then undo again"
                 .to_owned(),
         ))
+    }
+
+    /// Waits until no membership is left to be cleared: only then does the log say of each what became of it.
+    fn wait_for_clearing(&self) -> Result<(), DirectoryError> {
+        let since = Stopwatch::start();
+        while self.is_clearing_memberships()? {
+            if since.elapsed() > CLEARING {
+                return Err(DirectoryError::Unfit(
+                    "an earlier change to very many memberships is still being completed; try again in a minute"
+                        .to_owned(),
+                ));
+            }
+            std::thread::sleep(CLEARING_PAUSE);
+        }
+        Ok(())
     }
 
     /// Reads the changes and plans the undo.

@@ -22,6 +22,7 @@ use crate::clock::Stopwatch;
 use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
+use crate::directory::membership::{self, Clear};
 use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
@@ -37,6 +38,8 @@ const GROUP: usize = 512;
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How long commands run until their group is closed: each that runs longer is a group of its own.
 const GROUP_TIME: Duration = Duration::from_millis(100);
+/// After how many groups of commands a part of what is left to be cleared is cleared, however many wait.
+const GROUPS_BETWEEN_CLEARING: u64 = 8;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 
@@ -138,12 +141,25 @@ impl Writer {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
         let mut pause = RecordDenied::pause(None);
         let mut warming = true;
+        // A start may find memberships that are left to be cleared.
+        let (mut clearing, mut groups) = (true, 0_u64);
         loop {
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
-            let until = if warming { Duration::ZERO } else { until_note.min(until_report) };
+            let until =
+                if warming || clearing { Duration::ZERO } else { until_note.min(until_report) };
             match self.queue.pop_within(until) {
-                Popped::Message(first) => self.take(first),
+                Popped::Message(first) => {
+                    self.take(first);
+                    groups += 1;
+                    if groups.is_multiple_of(GROUPS_BETWEEN_CLEARING) {
+                        clearing = self.clear_memberships();
+                    } else {
+                        clearing = clearing
+                            || membership::is_pending(self.shared.store.as_ref()).unwrap_or(false);
+                    }
+                }
+                Popped::Nothing if clearing => clearing = self.clear_memberships(),
                 Popped::Nothing => {}
                 Popped::Closed => {
                     self.note_token_use();
@@ -199,6 +215,14 @@ impl Writer {
         jobs
     }
 
+    /// Clears a part of the memberships that a change has left to be cleared; whether there may be more.
+    fn clear_memberships(&self) -> bool {
+        let next = Clear::next(self.shared.store.as_ref());
+        // An error is logged where it happens; the next change, or the next start, is another try.
+        let Ok(Some((actor, clear))) = next else { return false };
+        self.carry_out_as(actor, clear).is_ok()
+    }
+
     /// What is not worth a sync of its own: when tokens were last used.
     fn note_token_use(&self) {
         if let Some(used) = RecordTokenUse::from_table(&self.shared.tokens) {
@@ -223,9 +247,17 @@ impl Writer {
 
     /// Carries out a command of scimd's own, at once.
     fn carry_out<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
+        self.carry_out_as(Actor::System, command)
+    }
+
+    fn carry_out_as<C: Command>(
+        &self,
+        actor: Actor,
+        command: C,
+    ) -> Result<C::Output, DirectoryError> {
         let (reply, mut answer) = oneshot::channel();
         let settings = Arc::clone(&self.settings);
-        self.commit(vec![Box::new(QueuedCommand::new(settings, Actor::System, command, reply))]);
+        self.commit(vec![Box::new(QueuedCommand::new(settings, actor, command, reply))]);
         answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
     }
 }

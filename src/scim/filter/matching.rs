@@ -78,35 +78,43 @@ impl Comparison {
             (Literal::Text(wanted), Value::String(text)) => {
                 let text =
                     if self.path.case_exact { Cow::Borrowed(text.as_str()) } else { fold(text) };
-                match op {
-                    CompareOp::Co => text.contains(wanted.as_str()),
-                    CompareOp::Sw => text.starts_with(wanted.as_str()),
-                    CompareOp::Ew => text.ends_with(wanted.as_str()),
-                    // UTF-8 in the order of its bytes is in the order of its characters.
-                    _ => in_order(op, text.as_ref().cmp(wanted)),
-                }
+                op.holds_for_texts(&text, wanted)
             }
             (Literal::Number(wanted), Value::Number(number)) => {
-                in_order(op, compare_numbers(number, wanted))
+                op.holds_for(compare_numbers(number, wanted))
             }
-            (Literal::Boolean(wanted), Value::Bool(flag)) => in_order(op, flag.cmp(wanted)),
+            (Literal::Boolean(wanted), Value::Bool(flag)) => op.holds_for(flag.cmp(wanted)),
             (Literal::Moment(wanted), Value::String(text)) => {
-                moment(text).is_some_and(|moment| in_order(op, moment.cmp(wanted)))
+                moment(text).is_some_and(|moment| op.holds_for(moment.cmp(wanted)))
             }
             _ => false,
         }
     }
 }
 
-fn in_order(op: CompareOp, order: Ordering) -> bool {
-    match op {
-        CompareOp::Eq => order.is_eq(),
-        CompareOp::Ne => order.is_ne(),
-        CompareOp::Gt => order.is_gt(),
-        CompareOp::Ge => order.is_ge(),
-        CompareOp::Lt => order.is_lt(),
-        CompareOp::Le => order.is_le(),
-        CompareOp::Co | CompareOp::Sw | CompareOp::Ew => false,
+impl CompareOp {
+    /// Whether a value that stands so to a literal passes.
+    pub fn holds_for(self, order: Ordering) -> bool {
+        match self {
+            Self::Eq => order.is_eq(),
+            Self::Ne => order.is_ne(),
+            Self::Gt => order.is_gt(),
+            Self::Ge => order.is_ge(),
+            Self::Lt => order.is_lt(),
+            Self::Le => order.is_le(),
+            Self::Co | Self::Sw | Self::Ew => false,
+        }
+    }
+
+    /// Whether a text passes against the text of a literal, both folded or neither.
+    pub fn holds_for_texts(self, text: &str, wanted: &str) -> bool {
+        match self {
+            Self::Co => text.contains(wanted),
+            Self::Sw => text.starts_with(wanted),
+            Self::Ew => text.ends_with(wanted),
+            // UTF-8 in the order of its bytes is in the order of its characters.
+            _ => self.holds_for(text.cmp(wanted)),
+        }
     }
 }
 

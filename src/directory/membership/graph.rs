@@ -1,0 +1,79 @@
+//! The graph that groups in groups make: what is above a resource, and that no group contains itself.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::directory::error::DirectoryError;
+use crate::directory::membership::read::{stored_groups_of, valid};
+use crate::directory::membership::void::Voids;
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::resource::ResourceId;
+use crate::store::{Read, StoreError};
+
+/// How many groups may stand between a member and the topmost group that it belongs to, all paths together.
+const MAX_ANCESTORS: usize = 10_000;
+
+/// Every group above a resource, nearest first, and whether it is directly above.
+pub(crate) fn ancestors(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<(ResourceId, bool)>, StoreError> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut waiting = VecDeque::from([(member, true)]);
+    let mut voids = None;
+    while let Some((below, direct)) = waiting.pop_front() {
+        let groups = stored_groups_of(state, below)?;
+        if groups.is_empty() {
+            continue;
+        }
+        let voids = match &mut voids {
+            Some(voids) => voids,
+            none => none.insert(Voids::load(state)?),
+        };
+        for group in valid(groups, below, voids) {
+            if seen.len() < MAX_ANCESTORS && seen.insert(group) {
+                found.push((group, direct));
+                waiting.push_back((group, false));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The groups that can't become members of a group: those above it, and itself.
+///
+/// # Errors
+///
+/// `Invalid` with `tooMany` if there are too many to know; `Storage`.
+pub(super) fn above_and_itself(
+    state: &dyn Read,
+    group: ResourceId,
+) -> Result<HashSet<ResourceId>, DirectoryError> {
+    let above = ancestors(state, group)?;
+    if above.len() >= MAX_ANCESTORS {
+        return Err(ScimError::new(
+            ScimType::TooMany,
+            format!("The group {group} stands below {MAX_ANCESTORS} others; it can't hold groups."),
+        )
+        .into());
+    }
+    Ok(above.into_iter().map(|(id, _)| id).chain([group]).collect())
+}
+
+/// Refuses a cycle: a group that would become a member of one that it contains.
+///
+/// # Errors
+///
+/// `Invalid` with `invalidValue`.
+pub(super) fn reject_cycle(
+    above: &HashSet<ResourceId>,
+    member: ResourceId,
+) -> Result<(), DirectoryError> {
+    if above.contains(&member) {
+        return Err(ScimError::invalid_value(format!(
+            "The group {member} can't be a member: the group would contain itself."
+        ))
+        .into());
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Reading memberships: the members of a group, and the groups of a resource. Void ones do not count.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::directory::error::DirectoryError;
+use crate::directory::membership::graph::ancestors;
+use crate::directory::membership::void::Voids;
+use crate::directory::stored::{self, StoredResource};
+use crate::scim::attribute::Storage;
+use crate::scim::resource::ResourceId;
+use crate::scim::schema::{Registry, ResourceType};
+use crate::store::{Read, StoreError, keys};
+
+/// A resource as another one refers to it: a member of a group, or a group that a resource belongs to.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Its id.
+    pub id: ResourceId,
+    /// What it is.
+    pub resource_type: Arc<ResourceType>,
+    relation: Relation,
+    /// Its display name.
+    pub display: String,
+}
+
+/// A reference as it is served.
+#[derive(Serialize)]
+pub struct ServedReference<'a> {
+    value: String,
+    #[serde(rename = "$ref")]
+    location: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    display: &'a str,
+}
+
+/// How a resource stands to the one that refers to it.
+#[derive(Clone, Copy, Debug)]
+enum Relation {
+    /// It is a member.
+    Member,
+    /// It is a group of which the other is a member, directly or through other groups.
+    Group { direct: bool },
+}
+
+impl Reference {
+    /// For a member its resource type, for a group `direct` or `indirect`.
+    fn kind(&self) -> &str {
+        match self.relation {
+            Relation::Member => &self.resource_type.name,
+            Relation::Group { direct: true } => "direct",
+            Relation::Group { direct: false } => "indirect",
+        }
+    }
+
+    /// The reference as it is served below a URL.
+    pub fn served<'a>(&'a self, base_url: &str) -> ServedReference<'a> {
+        ServedReference {
+            value: self.id.to_string(),
+            location: format!("{base_url}/{}/{}", self.resource_type.endpoint, self.id),
+            kind: self.kind(),
+            display: &self.display,
+        }
+    }
+
+    /// About how many bytes it has as it is served.
+    pub(crate) fn served_bytes(&self, base_url: &str) -> usize {
+        let names = base_url.len() + self.resource_type.endpoint.len() + self.kind().len();
+        2 * 36 + names + self.display.len() + 56
+    }
+
+    /// The reference as filters see it.
+    pub(crate) fn plain(&self) -> Value {
+        json!({"value": self.id.to_string(), "type": self.kind(), "display": self.display})
+    }
+}
+
+/// The references that a resource has, for those relations that are wanted.
+pub(crate) fn references(
+    state: &dyn Read,
+    registry: &Registry,
+    resource_type: &ResourceType,
+    id: ResourceId,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<(String, Vec<Reference>)>, DirectoryError> {
+    let mut all = Vec::new();
+    for attribute in resource_type.relations().filter(|attribute| wanted(&attribute.name)) {
+        let references = match attribute.storage {
+            Storage::Members => some_members(state, registry, id, None, usize::MAX)?,
+            Storage::Memberships => groups(state, registry, id)?,
+            Storage::Record | Storage::Computed => Vec::new(),
+        };
+        if !references.is_empty() {
+            all.push((attribute.name.clone(), references));
+        }
+    }
+    Ok(all)
+}
+
+/// A part of a group's members, in the order of their ids: those behind a member, or the first.
+pub(crate) fn some_members(
+    state: &dyn Read,
+    registry: &Registry,
+    group: ResourceId,
+    after: Option<ResourceId>,
+    count: usize,
+) -> Result<Vec<Reference>, StoreError> {
+    let voids = Voids::load(state)?;
+    let mut members = Vec::new();
+    visit_members(state, &voids, group, after, &mut |id, value| {
+        if members.len() == count {
+            return ControlFlow::Break(());
+        }
+        if let Some(resource_type) = value.first().and_then(|tag| registry.by_tag(*tag)) {
+            members.push(Reference {
+                id,
+                resource_type: Arc::clone(resource_type),
+                relation: Relation::Member,
+                display: display(&value),
+            });
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(members)
+}
+
+/// Visits the members of a group in the order of their ids, those behind `after` if it is given, each with
+/// its type's byte and name as stored.
+pub(crate) fn visit_members(
+    state: &dyn Read,
+    voids: &Voids,
+    group: ResourceId,
+    after: Option<ResourceId>,
+    visit: &mut dyn FnMut(ResourceId, Bytes) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let after = after.map(|member| keys::member(group, member));
+    state.scan(&keys::members(group), after.as_deref(), &mut |key, value| match keys::trailing_id(
+        key,
+    ) {
+        Some(member) if !voids.contain(group, member) => visit(member, value),
+        _ => ControlFlow::Continue(()),
+    })
+}
+
+/// The groups that a resource belongs to, directly first, then through other groups.
+fn groups(
+    state: &dyn Read,
+    registry: &Registry,
+    member: ResourceId,
+) -> Result<Vec<Reference>, DirectoryError> {
+    let mut found = Vec::new();
+    for (group, direct) in ancestors(state, member)? {
+        let Some((group_type, stored)) =
+            find_any(state, registry, group, |resource_type| resource_type.members().is_some())?
+        else {
+            continue;
+        };
+        let attributes = stored::attributes(&group_type, &stored)?;
+        found.push(Reference {
+            id: group,
+            relation: Relation::Group { direct },
+            display: attributes.display(&group_type).unwrap_or_default().to_owned(),
+            resource_type: group_type,
+        });
+    }
+    Ok(found)
+}
+
+/// The groups that a resource belongs to directly.
+pub(crate) fn groups_of(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let groups = stored_groups_of(state, member)?;
+    // Without a group there is nothing that could be void.
+    if groups.is_empty() { Ok(groups) } else { Ok(valid(groups, member, &Voids::load(state)?)) }
+}
+
+/// Those groups in which a membership counts.
+pub(super) fn valid(
+    mut groups: Vec<ResourceId>,
+    member: ResourceId,
+    voids: &Voids,
+) -> Vec<ResourceId> {
+    groups.retain(|group| !voids.contain(*group, member));
+    groups
+}
+
+/// The groups to which a resource has memberships, void or not.
+pub(super) fn stored_groups_of(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let mut ids = Vec::new();
+    state.scan(&keys::memberships(member), None, &mut |key, _| {
+        ids.extend(keys::trailing_id(key));
+        ControlFlow::Continue(())
+    })?;
+    Ok(ids)
+}
+
+/// Finds a resource whose type is not known, among the types that will do.
+pub(crate) fn find_any(
+    state: &dyn Read,
+    registry: &Registry,
+    id: ResourceId,
+    will_do: impl Fn(&ResourceType) -> bool,
+) -> Result<Option<(Arc<ResourceType>, StoredResource)>, DirectoryError> {
+    for resource_type in registry.resource_types().iter().filter(|one| will_do(one)) {
+        match stored::find(state, resource_type, id) {
+            Ok(stored) => return Ok(Some((Arc::clone(resource_type), stored))),
+            Err(DirectoryError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// The name that is stored with a membership.
+pub(super) fn display(value: &[u8]) -> String {
+    String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned()
+}
