@@ -31,6 +31,7 @@ mod golden;
 mod group;
 mod hostile;
 mod inspect;
+mod large;
 mod life;
 mod limits;
 mod log;

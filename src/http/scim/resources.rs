@@ -39,7 +39,11 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
         let shown = directory.retrieve(&resource_type, &call.found.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
         let of_record = shown.access.is_none();
-        if of_record && precondition::is_known(&call.parts.headers, shown.stored.record.version) {
+        if of_record
+            && precondition::is_known(&call.parts.headers, shown.stored.record.version)
+            // The versions of groups follow when memberships are cleared.
+            && !directory.is_clearing_memberships()?
+        {
             return Ok(respond::not_modified(&shown.stored));
         }
         respond::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
