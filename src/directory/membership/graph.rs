@@ -20,17 +20,10 @@ pub(crate) fn ancestors(
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
-    let mut voids = None;
+    // First the markers: read last, the marker of a membership that was read could be cleared by then.
+    let voids = Voids::load(state)?;
     while let Some((below, direct)) = waiting.pop_front() {
-        let groups = stored_groups_of(state, below)?;
-        if groups.is_empty() {
-            continue;
-        }
-        let voids = match &mut voids {
-            Some(voids) => voids,
-            none => none.insert(Voids::load(state)?),
-        };
-        for group in valid(groups, below, voids) {
+        for group in valid(stored_groups_of(state, below)?, below, &voids) {
             if seen.len() < MAX_ANCESTORS && seen.insert(group) {
                 found.push((group, direct));
                 waiting.push_back((group, false));

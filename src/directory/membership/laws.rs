@@ -11,9 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::list::MemberList;
 use super::{groups_of, is_pending, some_members};
-use crate::access::Catalogue;
+use crate::access::{AccessSettings, Catalogue};
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::directory::{
     ConnectionRules, Create, Delete, Directory, Patch, Replace, Settings, verify,
 };
@@ -79,7 +78,7 @@ struct World {
 fn open(store: &Arc<LocalStore>) -> Directory {
     let settings = Settings {
         registry: Arc::new(Registry::built_in()),
-        catalogue: Arc::new(Catalogue::new(&Config::default())),
+        catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
         brakes: Arc::default(),
         clock: Clock::System,
         max_resource_bytes: 65_536,

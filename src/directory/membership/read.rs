@@ -176,9 +176,9 @@ pub(crate) fn groups_of(
     state: &dyn Read,
     member: ResourceId,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    let groups = stored_groups_of(state, member)?;
-    // Without a group there is nothing that could be void.
-    if groups.is_empty() { Ok(groups) } else { Ok(valid(groups, member, &Voids::load(state)?)) }
+    // First the markers: read last, the marker of a membership that was read could be cleared by then.
+    let voids = Voids::load(state)?;
+    Ok(valid(stored_groups_of(state, member)?, member, &voids))
 }
 
 /// Those groups in which a membership counts.
