@@ -10,6 +10,8 @@
 
 mod frame;
 pub mod local;
+#[cfg(test)]
+pub(crate) mod memory;
 mod position;
 mod recent;
 

@@ -10,6 +10,8 @@ pub(crate) mod liveness;
 pub(crate) mod pending;
 pub(crate) mod queue;
 pub(crate) mod settings_change;
+#[cfg(test)]
+mod shared_log;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
