@@ -49,6 +49,7 @@ mod setup;
 mod slow;
 mod snapshot;
 mod start;
+mod stored_data;
 mod systemd;
 mod throttle;
 mod token;
