@@ -29,9 +29,9 @@ use crate::scim::patch::PatchRequest;
 use crate::scim::resource::Resource;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::validate::validate;
+use crate::store::Store;
 use crate::store::folder::DataFolder;
 use crate::store::local::{StoreLimits, UnattachedState};
-use crate::store::Store;
 use model::{Expected, MemoryStore, Model, shown};
 
 /// How many histories are tried.
