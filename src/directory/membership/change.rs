@@ -229,13 +229,13 @@ impl GroupMembers {
         let budget = tx.budget();
         let list = self.list(tx)?;
         let members = list.matching(&attribute.name, filter, || budget.check_time())?;
-        self.remove_known(tx, members)
+        self.remove_known(tx, &members)
     }
 
     /// Ends every membership of the group; whether there was any.
     pub(crate) fn remove_all(&mut self, tx: &mut Transaction<'_>) -> Result<bool, DirectoryError> {
-        let members = self.list(tx)?.ids().collect();
-        self.remove_known(tx, members)
+        let members: Vec<_> = self.list(tx)?.ids().collect();
+        self.remove_known(tx, &members)
     }
 
     /// Makes these, and no others, the members; whether that changes anything.
@@ -246,8 +246,8 @@ impl GroupMembers {
         rules: ConnectionRules,
     ) -> Result<bool, DirectoryError> {
         let keep: HashSet<ResourceId> = ids(members).collect();
-        let gone = self.list(tx)?.ids().filter(|member| !keep.contains(member)).collect();
-        let removed = self.remove_known(tx, gone)?;
+        let gone: Vec<_> = self.list(tx)?.ids().filter(|member| !keep.contains(member)).collect();
+        let removed = self.remove_known(tx, &gone)?;
         Ok(self.add(tx, members, rules)? || removed)
     }
 
@@ -255,17 +255,17 @@ impl GroupMembers {
     fn remove_known(
         &mut self,
         tx: &mut Transaction<'_>,
-        members: Vec<ResourceId>,
+        members: &[ResourceId],
     ) -> Result<bool, DirectoryError> {
         let all = self.list(tx)?.len();
         if members.len() <= INLINE || members.len() * 2 < all {
-            for member in &members {
+            for member in members {
                 self.remove_one(tx, *member)?;
             }
             return Ok(!members.is_empty());
         }
         let list = self.list.get_or_insert_default();
-        for member in &members {
+        for member in members {
             let display = match tx.details().names_removed() {
                 true => list.display(*member).map(ToOwned::to_owned),
                 false => None,

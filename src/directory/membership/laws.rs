@@ -130,7 +130,7 @@ impl World {
     }
 
     /// Whether a PATCH of a resource succeeded.
-    fn patch(&self, endpoint: &str, id: ResourceId, operation: Value) -> bool {
+    fn patch(&self, endpoint: &str, id: ResourceId, operation: &Value) -> bool {
         let resource_type = self.resource_type(endpoint);
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": [operation]});
@@ -172,14 +172,14 @@ impl World {
             Step::Add { group, members } => {
                 let (group, ids) = (self.groups[*group], ids(members));
                 let operation = json!({"op": "add", "path": "members", "value": values(&ids)});
-                if self.patch("Groups", group, operation) {
+                if self.patch("Groups", group, &operation) {
                     self.members.get_mut(&group).unwrap().extend(ids);
                 }
             }
             Step::Remove { group, members } => {
                 let (group, ids) = (self.groups[*group], ids(members));
                 let operation = json!({"op": "remove", "path": "members", "value": values(&ids)});
-                if self.patch("Groups", group, operation) {
+                if self.patch("Groups", group, &operation) {
                     self.members.get_mut(&group).unwrap().retain(|id| !ids.contains(id));
                 }
             }
@@ -188,7 +188,7 @@ impl World {
                 // Names follow a rename in time; what is found by name is known once they have.
                 self.settle();
                 let path = format!("members[display co \"{text}\"]");
-                if self.patch("Groups", group, json!({"op": "remove", "path": path})) {
+                if self.patch("Groups", group, &json!({"op": "remove", "path": path})) {
                     let names = &self.names;
                     let members = self.members.get_mut(&group).unwrap();
                     members.retain(|id| !names[id].contains(text.as_str()));
@@ -196,14 +196,14 @@ impl World {
             }
             Step::RemoveAll { group } => {
                 let group = self.groups[*group];
-                if self.patch("Groups", group, json!({"op": "remove", "path": "members"})) {
+                if self.patch("Groups", group, &json!({"op": "remove", "path": "members"})) {
                     self.members.get_mut(&group).unwrap().clear();
                 }
             }
             Step::Set { group, members } => {
                 let (group, ids) = (self.groups[*group], ids(members));
                 let operation = json!({"op": "replace", "path": "members", "value": values(&ids)});
-                if self.patch("Groups", group, operation) {
+                if self.patch("Groups", group, &operation) {
                     self.members.insert(group, ids);
                 }
             }
@@ -216,7 +216,7 @@ impl World {
             Step::Rename { user, name } => {
                 let (id, name) = (self.users[*user], format!("a{name}"));
                 let operation = json!({"op": "replace", "path": "displayName", "value": name});
-                if self.patch("Users", id, operation) {
+                if self.patch("Users", id, &operation) {
                     self.names.insert(id, name);
                 }
             }

@@ -234,7 +234,7 @@ mod tests {
         for length in 0..marker.encode().len() {
             let cut = Bytes::from(marker.encode()).slice(..length);
             let whole = Marker::decode(b"k", &cut).is_ok_and(|read| read.actor() == Actor::System);
-            assert!(!whole || (marker.encode().len() - length) % ID == 0, "{length}");
+            assert!(!whole || (marker.encode().len() - length).is_multiple_of(ID), "{length}");
         }
     }
 }

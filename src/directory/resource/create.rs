@@ -56,9 +56,11 @@ impl Command for Create {
         tx.details().describe(resource_type, None, Some(&resource));
         stored::count(tx, resource_type, |count| count.saturating_add(1))?;
         let members = membership::named(&members, self.rules.unknown_members)?;
-        let mut present = GroupMembers::new(tx, id)?;
-        present.add(tx, &members, self.rules)?;
-        present.finish(tx);
+        if !members.is_empty() {
+            let mut present = GroupMembers::new(tx, id)?;
+            present.add(tx, &members, self.rules)?;
+            present.finish(tx);
+        }
         tx.record(stored::event(resource_type, Verb::Created, id));
         Ok(stored)
     }

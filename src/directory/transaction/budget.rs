@@ -80,7 +80,7 @@ impl Budget {
         let before = self.keys.fetch_add(keys, Ordering::Relaxed);
         let after = before.saturating_add(keys);
         if after > self.limits.keys {
-            self.exceed(format!("read more than {} keys", self.limits.keys));
+            self.exceed(&format!("read more than {} keys", self.limits.keys));
         } else if before / CLOCK_EVERY != after / CLOCK_EVERY {
             return self.check_time();
         }
@@ -92,7 +92,7 @@ impl Budget {
         let bytes = bytes as u64;
         let after = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if after > self.limits.bytes {
-            self.exceed(format!("write more than {} MiB", self.limits.bytes / (1024 * 1024)));
+            self.exceed(&format!("write more than {} MiB", self.limits.bytes / (1024 * 1024)));
         }
     }
 
@@ -108,7 +108,7 @@ impl Budget {
     /// As [`Budget::read`].
     pub(crate) fn check_time(&self) -> Result<(), StoreError> {
         if (self.elapsed)() > self.limits.time {
-            self.exceed(format!("run for longer than {} ms", self.limits.time.as_millis()));
+            self.exceed(&format!("run for longer than {} ms", self.limits.time.as_millis()));
         }
         self.check()
     }
@@ -125,7 +125,7 @@ impl Budget {
         }
     }
 
-    fn exceed(&self, need: String) {
+    fn exceed(&self, need: &str) {
         self.exceeded.get_or_init(|| {
             format!(
                 "The request would {need}, which is too much for one request; nothing was changed. Split it \
