@@ -17,7 +17,7 @@ const REFERENCE: &str = "bulkId:";
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum BulkMethod {
     /// Creates a resource.
     Post,
     /// Replaces one.
@@ -28,7 +28,7 @@ pub enum Method {
     Delete,
 }
 
-impl Method {
+impl BulkMethod {
     /// Its name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,7 +44,7 @@ impl Method {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     /// What it does.
-    pub method: Method,
+    pub method: BulkMethod,
     /// The client's name for what a POST creates.
     pub bulk_id: Option<String>,
     /// The entity tag that the resource must have.
@@ -130,7 +130,7 @@ impl Operation {
             Some(_) => Err(format!("must have a text as \"{name}\"")),
         };
         let method = text("method")?.unwrap_or_default();
-        let method = [Method::Post, Method::Put, Method::Patch, Method::Delete]
+        let method = [BulkMethod::Post, BulkMethod::Put, BulkMethod::Patch, BulkMethod::Delete]
             .into_iter()
             .find(|known| known.as_str().eq_ignore_ascii_case(&method))
             .ok_or("must have POST, PUT, PATCH or DELETE as \"method\"")?;
@@ -141,16 +141,18 @@ impl Operation {
             None => (path.trim_start_matches('/').to_owned(), String::new()),
         };
         match (method, id.is_empty(), &bulk_id) {
-            (Method::Post, false, _) => return Err("is a POST to one resource".to_owned()),
-            (Method::Post, true, None) => return Err("is a POST and needs a \"bulkId\"".to_owned()),
-            (Method::Put | Method::Patch | Method::Delete, true, _) => {
+            (BulkMethod::Post, false, _) => return Err("is a POST to one resource".to_owned()),
+            (BulkMethod::Post, true, None) => {
+                return Err("is a POST and needs a \"bulkId\"".to_owned());
+            }
+            (BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete, true, _) => {
                 return Err("must name a resource in its \"path\", as in /Users/ID".to_owned());
             }
             _ => {}
         }
         let data = match take_member(&mut members, "data") {
             Some(Value::Object(data)) => data,
-            None if method == Method::Delete => Map::new(),
+            None if method == BulkMethod::Delete => Map::new(),
             _ => return Err("must have an object as \"data\"".to_owned()),
         };
         Ok(Self { method, bulk_id, version, endpoint, id, data })

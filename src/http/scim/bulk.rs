@@ -13,7 +13,7 @@ use crate::directory::{
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, HttpResponse};
-use crate::scim::bulk::{self, BULK_RESPONSE, BulkRequest, Malformed, Method};
+use crate::scim::bulk::{self, BULK_RESPONSE, BulkMethod, BulkRequest, Malformed};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
@@ -92,13 +92,13 @@ fn try_prepare(
     let (id, data) = (operation.id.clone(), operation.data.clone());
     let expected = operation.version.as_deref().map(precondition::versions_of);
     Ok(match operation.method {
-        Method::Post => BulkOperation::Create(Create {
+        BulkMethod::Post => BulkOperation::Create(Create {
             rules: call.rules,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
             resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
             resource_type,
         }),
-        Method::Put => {
+        BulkMethod::Put => {
             let renaming = call.manner.dialect_of(&resource_type).renaming();
             let exchange = Exchange::Replace(renaming);
             BulkOperation::Replace(Replace {
@@ -110,11 +110,11 @@ fn try_prepare(
                 expected,
             })
         }
-        Method::Patch => {
+        BulkMethod::Patch => {
             let request = resources::patch_request(call, &resource_type, data)?;
             BulkOperation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
-        Method::Delete => {
+        BulkMethod::Delete => {
             BulkOperation::Delete(Delete { resource_type, id, expected, rules: call.rules })
         }
     })
@@ -132,7 +132,7 @@ fn result(
         Ok(operation) => (operation.method.as_str(), &operation.bulk_id),
         Err(malformed) => (malformed.method.as_str(), &malformed.bulk_id),
     };
-    let created = method == Method::Post.as_str();
+    let created = method == BulkMethod::Post.as_str();
     let location = match operation {
         Ok(operation) if !created => {
             Some(format!("{}/{}/{}", call.context.base_url, operation.endpoint, operation.id))
