@@ -42,7 +42,7 @@ impl BulkMethod {
 
 /// An operation, as the client sent it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
+pub struct BulkRequestOperation {
     /// What it does.
     pub method: BulkMethod,
     /// The client's name for what a POST creates.
@@ -63,7 +63,7 @@ pub struct BulkRequest {
     /// After how many failures to stop.
     pub fail_on_errors: Option<usize>,
     /// What to do; an operation that is malformed is the mistake in it.
-    pub operations: Vec<Result<Operation, Malformed>>,
+    pub operations: Vec<Result<BulkRequestOperation, Malformed>>,
 }
 
 /// An operation that can't be understood.
@@ -105,7 +105,7 @@ impl BulkRequest {
         let operations = operations.into_iter().enumerate().map(|(number, operation)| {
             let text = |name: &str| Some(operation.get(name)?.as_str()?.to_owned());
             let (method, bulk_id) = (text("method").unwrap_or_default(), text("bulkId"));
-            Operation::parse(operation).map_err(|problem| Malformed {
+            BulkRequestOperation::parse(operation).map_err(|problem| Malformed {
                 method,
                 bulk_id,
                 error: ScimError::invalid_syntax(format!("\"Operations[{number}]\" {problem}.")),
@@ -119,7 +119,7 @@ fn count(value: &Value) -> Option<usize> {
     value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
 }
 
-impl Operation {
+impl BulkRequestOperation {
     fn parse(operation: Value) -> Result<Self, String> {
         let Value::Object(mut members) = operation else {
             return Err("must be an object".to_owned());
@@ -215,7 +215,7 @@ fn reference(text: &str) -> Option<&str> {
 
 /// The order in which operations can run: as they were sent, but whatever one refers to runs right
 /// before it. Where operations refer to each other in a circle, whoever comes first goes first.
-pub fn order(operations: &[Result<Operation, Malformed>]) -> Vec<usize> {
+pub fn order(operations: &[Result<BulkRequestOperation, Malformed>]) -> Vec<usize> {
     let creators: HashMap<&str, usize> = operations
         .iter()
         .enumerate()
@@ -226,7 +226,8 @@ pub fn order(operations: &[Result<Operation, Malformed>]) -> Vec<usize> {
     let needs: Vec<Vec<usize>> = operations
         .iter()
         .map(|operation| {
-            let names = operation.as_ref().map(Operation::references).unwrap_or_default();
+            let names =
+                operation.as_ref().map(BulkRequestOperation::references).unwrap_or_default();
             names.iter().filter_map(|name| creators.get(name.as_str()).copied()).collect()
         })
         .collect();

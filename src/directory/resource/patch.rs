@@ -10,7 +10,7 @@ use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::patch::{self, Op, Operation, PatchRequest};
+use crate::scim::patch::{self, Op, PatchOperation, PatchRequest};
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
 
@@ -80,7 +80,7 @@ fn patch_members(
     tx: &mut Transaction<'_>,
     resource_type: &ResourceType,
     group: &mut GroupMembers,
-    operation: &Operation,
+    operation: &PatchOperation,
     rules: ConnectionRules,
 ) -> Result<bool, DirectoryError> {
     let target = &operation.target;

@@ -66,7 +66,7 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
 
 fn prepare(
     call: &Call<'_>,
-    operation: &mut bulk::Operation,
+    operation: &mut bulk::BulkRequestOperation,
     ids: &HashMap<String, String>,
     created: &HashMap<String, ResourceId>,
 ) -> BulkOperation {
@@ -82,7 +82,7 @@ fn prepare(
 
 fn try_prepare(
     call: &Call<'_>,
-    operation: &mut bulk::Operation,
+    operation: &mut bulk::BulkRequestOperation,
     ids: &HashMap<String, String>,
     created: &HashMap<String, ResourceId>,
 ) -> Result<BulkOperation, Failure> {
@@ -123,7 +123,7 @@ fn try_prepare(
 /// One operation's part of the answer.
 fn result(
     call: &Call<'_>,
-    operation: &Result<bulk::Operation, Malformed>,
+    operation: &Result<bulk::BulkRequestOperation, Malformed>,
     outcome: BulkOutcome,
 ) -> Value {
     let mut result = Map::new();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Definition, Operation, change, elements};
+use super::{Definition, PatchOperation, change, elements};
 use crate::scim::attribute::Mutability;
 use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
@@ -21,7 +21,7 @@ use crate::scim::schema::ResourceType;
 pub fn apply(
     resource_type: &ResourceType,
     resource: &mut Resource,
-    operation: &Operation,
+    operation: &PatchOperation,
 ) -> Result<(), ScimError> {
     let target = &operation.target;
     let Some(definition) = target.definition(resource_type) else {
@@ -54,7 +54,7 @@ pub fn apply(
 fn change_member(
     owner: &mut Map<String, Value>,
     definition: Definition<'_>,
-    operation: &Operation,
+    operation: &PatchOperation,
 ) -> Result<(), ScimError> {
     let name = &definition.attribute.name;
     let present = owner.get_mut(name).map(Value::take);
@@ -71,11 +71,11 @@ fn change_member(
 
 fn changed(
     definition: Definition<'_>,
-    operation: &Operation,
+    operation: &PatchOperation,
     present: Option<Value>,
 ) -> Result<Option<Value>, ScimError> {
     let Definition { attribute, sub_attribute } = definition;
-    let Operation { op, target, value, .. } = operation;
+    let PatchOperation { op, target, value, .. } = operation;
     let (op, value, path) = (*op, value.clone(), target.to_string());
     if target.filter.is_none() && sub_attribute.is_none() {
         return change::whole(attribute, op, value, present, &path);

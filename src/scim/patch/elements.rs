@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
-use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, Operation, Target};
+use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, PatchOperation, Target};
 use crate::scim::attribute::{Attribute, Mutability, Type};
 use crate::scim::canonical::{Canonical, InputObject, PRIMARY, VALUE, is_blank, is_primary};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::ResourceType;
 use crate::scim::value::fold;
 
-impl Operation {
+impl PatchOperation {
     /// The elements that it adds, puts in place or removes, in canonical form: for attributes whose
     /// elements are kept outside of the resource. `None` if it gives no value, which for a remove
     /// means all.

@@ -66,7 +66,7 @@ impl Op {
 
 /// One change of one attribute or sub-attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
+pub struct PatchOperation {
     /// What it does.
     pub op: Op,
     /// To what.
@@ -81,7 +81,7 @@ pub struct Operation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchRequest {
     /// Every change, in order.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<PatchOperation>,
     /// Names that no schema of the resource type knows; they were left out.
     pub unknown: Vec<String>,
 }

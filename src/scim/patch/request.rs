@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_OPERATIONS, MAX_TERMS, Op, Operation, PatchRequest, Target};
+use super::{MAX_OPERATIONS, MAX_TERMS, Op, PatchOperation, PatchRequest, Target};
 use crate::scim::attribute::{Attribute, Type};
 use crate::scim::canonical::{InputObject, check_schemas, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
@@ -63,7 +63,7 @@ impl PatchRequest {
 
 struct Reader<'a> {
     resource_type: &'a ResourceType,
-    operations: Vec<Operation>,
+    operations: Vec<PatchOperation>,
     unknown: Vec<String>,
     terms: usize,
 }
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
             let definition = target.definition(self.resource_type);
             if definition.is_some_and(|definition| !definition.is_read_only()) {
                 let (op, value, explicit) = (Op::Remove, None, false);
-                self.operations.push(Operation { op, target, value, explicit });
+                self.operations.push(PatchOperation { op, target, value, explicit });
             }
         }
     }
@@ -225,7 +225,7 @@ impl<'a> Reader<'a> {
         {
             note_unknown(definition.attribute, value, &target, &mut self.unknown);
         }
-        self.operations.push(Operation { op, target, value, explicit });
+        self.operations.push(PatchOperation { op, target, value, explicit });
         Ok(())
     }
 }
