@@ -4,7 +4,8 @@ use super::name;
 use super::reader::Section;
 use super::role::Known;
 use crate::connection::{
-    AddressSet, Brake, Compat, ConnectionSettings, Method, OnInactiveCreate, Scope, UnknownMembers,
+    AddressSet, Brake, Compat, ConnectionMethod, ConnectionSettings, OnInactiveCreate, Scope,
+    UnknownMembers,
 };
 
 impl ConnectionSettings {
@@ -20,7 +21,8 @@ impl ConnectionSettings {
                  and -"
             ));
         }
-        let methods: Vec<&str> = Method::ALL.iter().map(|method| method.as_str()).collect();
+        let methods: Vec<&str> =
+            ConnectionMethod::ALL.iter().map(|method| method.as_str()).collect();
         let method = section.required("method", &format!("one of {}", methods.join(", ")));
         let first = known.workspaces.and_then(<[_]>::first).map(|first| first.name.clone());
         let default_workspace = section.parsed("default_workspace", first.unwrap_or_default());
@@ -29,7 +31,7 @@ impl ConnectionSettings {
         let default_permissions =
             name::permissions(section, "default_permissions", &known.access.workspace_permissions);
         let service_origin = section.optional("service_origin");
-        if method == Some(Method::Custom) && !section.is_written("service_origin") {
+        if method == Some(ConnectionMethod::Custom) && !section.is_written("service_origin") {
             section.missing(
                 "service_origin",
                 "missing; method \"custom\" requires what X-Request-Origin must say, such as \

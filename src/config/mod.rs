@@ -271,7 +271,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::connection::Method;
+    use crate::connection::ConnectionMethod;
     use crate::logging::LogFormat;
 
     const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -368,7 +368,10 @@ mod tests {
         assert_eq!(config.listen.certificate.unwrap(), Path::new("tls/chain.pem"));
         assert_eq!(config.listen.trusted_proxies.to_string(), "10.0.0.1-10.0.0.2");
         let okta = &config.connections["okta"];
-        assert_eq!((okta.method, okta.default_workspace.as_str()), (Method::Okta, "Support"));
+        assert_eq!(
+            (okta.method, okta.default_workspace.as_str()),
+            (ConnectionMethod::Okta, "Support")
+        );
         assert!(okta.ip_allowlist.is_none() && okta.service_origin.is_none());
         assert_eq!(okta.daily_requests, Some(5_000));
         assert_eq!(config.connections["app_2"].default_workspace, "Sales");

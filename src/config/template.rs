@@ -1,6 +1,6 @@
 //! The file that `scimd init` writes: the example, with the operator's values put in.
 
-use crate::connection::{Method, PublicUrl};
+use crate::connection::{ConnectionMethod, PublicUrl};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -94,10 +94,13 @@ fn listen_address(options: &InitOptions) -> Option<String> {
 }
 
 fn comes_from_outside(options: &InitOptions) -> bool {
-    let method: Option<Method> = options.method.as_ref().and_then(|method| method.parse().ok());
+    let method: Option<ConnectionMethod> =
+        options.method.as_ref().and_then(|method| method.parse().ok());
     match method {
-        Some(Method::Okta | Method::OktaCustom | Method::Entra) => true,
-        Some(Method::Custom) | None => false,
+        Some(ConnectionMethod::Okta | ConnectionMethod::OktaCustom | ConnectionMethod::Entra) => {
+            true
+        }
+        Some(ConnectionMethod::Custom) | None => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What sets the kinds of clients apart, as data.
 
 use super::dialect::Dialect;
-use super::settings::Method;
+use super::settings::ConnectionMethod;
 use crate::scim::schema::ResourceType;
 
 /// How requests of a connection are read and answered.
@@ -44,12 +44,12 @@ const CUSTOM: ClientProfile = ClientProfile {
 
 impl ClientProfile {
     /// How clients of a kind want it.
-    pub fn of(method: Method) -> Self {
+    pub fn of(method: ConnectionMethod) -> Self {
         match method {
-            Method::Okta => OKTA,
-            Method::OktaCustom => OKTA_CUSTOM,
-            Method::Entra => ENTRA,
-            Method::Custom => CUSTOM,
+            ConnectionMethod::Okta => OKTA,
+            ConnectionMethod::OktaCustom => OKTA_CUSTOM,
+            ConnectionMethod::Entra => ENTRA,
+            ConnectionMethod::Custom => CUSTOM,
         }
     }
 

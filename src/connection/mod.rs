@@ -17,4 +17,6 @@ pub use address_set::AddressSet;
 pub use brake::{Brake, BrakeAction};
 pub use origin::Origin;
 pub use public_url::PublicUrl;
-pub use settings::{Compat, ConnectionSettings, Method, OnInactiveCreate, Scope, UnknownMembers};
+pub use settings::{
+    Compat, ConnectionMethod, ConnectionSettings, OnInactiveCreate, Scope, UnknownMembers,
+};

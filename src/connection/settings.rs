@@ -12,7 +12,7 @@ use crate::text::keyword::keyword;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionSettings {
     /// Which kind of client it is.
-    pub method: Method,
+    pub method: ConnectionMethod,
     /// The name of the workspace that new accounts belong to.
     pub default_workspace: String,
     /// What they may do there.
@@ -137,7 +137,7 @@ keyword!(Compat, "compat");
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Method {
+pub enum ConnectionMethod {
     /// Okta's app from its integration catalogue.
     Okta,
     /// An app built by hand in Okta.
@@ -148,7 +148,7 @@ pub enum Method {
     Custom,
 }
 
-impl Method {
+impl ConnectionMethod {
     /// Every method, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Okta, Self::OktaCustom, Self::Entra, Self::Custom];
 
@@ -163,9 +163,9 @@ impl Method {
     }
 }
 
-keyword!(Method, "method");
+keyword!(ConnectionMethod, "method");
 
-impl fmt::Display for Method {
+impl fmt::Display for ConnectionMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -175,7 +175,7 @@ impl fmt::Display for Method {
 impl Default for ConnectionSettings {
     fn default() -> Self {
         Self {
-            method: Method::Custom,
+            method: ConnectionMethod::Custom,
             default_workspace: WorkspaceSettings::default().name,
             default_permissions: Vec::new(),
             service_origin: Some(Origin::localhost()),
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn methods_are_read_as_they_are_written() {
-        for &method in Method::ALL {
+        for &method in ConnectionMethod::ALL {
             assert_eq!(method.to_string().parse(), Ok(method));
         }
         assert_eq!(
-            "octa".parse::<Method>().unwrap_err().to_string(),
+            "octa".parse::<ConnectionMethod>().unwrap_err().to_string(),
             "unknown method \"octa\"; expected one of okta, okta-custom, entra, custom \
              (did you mean \"okta\"?)"
         );

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::access::{Catalogue, UnknownDepartments};
-use crate::connection::{ConnectionSettings, Method};
+use crate::connection::{ConnectionMethod, ConnectionSettings};
 
 /// The values that are taken. An empty list of permissions takes any word of `a-z`, `0-9` and `_`.
 #[derive(Clone, Debug, Serialize)]
@@ -57,7 +57,7 @@ impl Accepted {
             default_workspace: connection.default_workspace.clone(),
             default_permissions: connection.default_permissions.clone(),
             departments: words.departments.clone(),
-            other_departments: connection.method != Method::Custom
+            other_departments: connection.method != ConnectionMethod::Custom
                 && words.unknown_departments == UnknownDepartments::Keep,
             roles: catalogue.roles.iter().map(|role| item(&role.name, &role.id)).collect(),
             workspaces: catalogue

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub use accepted::{Accepted, Item, Workspace};
 
-use super::{AddressSet, ConnectionSettings, Method, PublicUrl};
+use super::{AddressSet, ConnectionMethod, ConnectionSettings, PublicUrl};
 use crate::access::Catalogue;
 
 /// Everything that is told of one connection.
@@ -129,12 +129,12 @@ impl Place<'_> {
     }
 }
 
-fn guide(method: Method) -> &'static Guide {
+fn guide(method: ConnectionMethod) -> &'static Guide {
     match method {
-        Method::Okta => &okta::CATALOGUE_APP,
-        Method::OktaCustom => &okta::CUSTOM_APP,
-        Method::Entra => &entra::GUIDE,
-        Method::Custom => &custom::GUIDE,
+        ConnectionMethod::Okta => &okta::CATALOGUE_APP,
+        ConnectionMethod::OktaCustom => &okta::CUSTOM_APP,
+        ConnectionMethod::Entra => &entra::GUIDE,
+        ConnectionMethod::Custom => &custom::GUIDE,
     }
 }
 
