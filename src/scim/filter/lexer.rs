@@ -2,7 +2,7 @@
 
 /// A word of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum FilterToken<'a> {
     /// `(`
     Open,
     /// `)`
@@ -18,14 +18,14 @@ pub(super) enum Token<'a> {
 }
 
 /// A word and the byte at which it begins.
-pub(super) type Placed<'a> = (usize, Token<'a>);
+pub(super) type PlacedToken<'a> = (usize, FilterToken<'a>);
 
 /// Splits a filter into words.
 ///
 /// # Errors
 ///
 /// A sentence that says which quoted text does not end or is not a JSON string.
-pub(super) fn lex(text: &str) -> Result<Vec<Placed<'_>>, String> {
+pub(super) fn lex(text: &str) -> Result<Vec<PlacedToken<'_>>, String> {
     let mut tokens = Vec::new();
     let mut rest = text;
     loop {
@@ -33,15 +33,15 @@ pub(super) fn lex(text: &str) -> Result<Vec<Placed<'_>>, String> {
         let at = text.len() - rest.len();
         let Some(first) = rest.chars().next() else { return Ok(tokens) };
         let (token, length) = match first {
-            '(' => (Token::Open, 1),
-            ')' => (Token::Close, 1),
-            '[' => (Token::OpenBracket, 1),
-            ']' => (Token::CloseBracket, 1),
+            '(' => (FilterToken::Open, 1),
+            ')' => (FilterToken::Close, 1),
+            '[' => (FilterToken::OpenBracket, 1),
+            ']' => (FilterToken::CloseBracket, 1),
             '"' => quoted(rest, at)?,
             _ => {
                 let length = rest.find(|c: char| c.is_whitespace() || "()[]\"".contains(c));
                 let word = length.and_then(|length| rest.get(..length)).unwrap_or(rest);
-                (Token::Word(word), word.len())
+                (FilterToken::Word(word), word.len())
             }
         };
         tokens.push((at, token));
@@ -49,7 +49,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<Placed<'_>>, String> {
     }
 }
 
-fn quoted(rest: &str, at: usize) -> Result<(Token<'_>, usize), String> {
+fn quoted(rest: &str, at: usize) -> Result<(FilterToken<'_>, usize), String> {
     let mut escaped = false;
     let end = rest.bytes().enumerate().skip(1).find_map(|(index, byte)| {
         let closes = byte == b'"' && !escaped;
@@ -61,7 +61,7 @@ fn quoted(rest: &str, at: usize) -> Result<(Token<'_>, usize), String> {
         .ok_or_else(|| format!("the quoted text at position {at} does not end"))?;
     let text = serde_json::from_str(literal)
         .map_err(|_| format!("the quoted text at position {at} is not a JSON string"))?;
-    Ok((Token::Quoted(text), literal.len()))
+    Ok((FilterToken::Quoted(text), literal.len()))
 }
 
 #[cfg(test)]
@@ -74,17 +74,17 @@ mod tests {
         assert_eq!(
             tokens,
             [
-                (1, Token::Word("a.b")),
-                (4, Token::OpenBracket),
-                (5, Token::Word("x")),
-                (7, Token::Word("eq")),
-                (10, Token::Quoted("q\"A".to_owned())),
-                (21, Token::CloseBracket),
-                (22, Token::Word("and")),
-                (25, Token::Open),
-                (26, Token::Word("not")),
-                (30, Token::Word("z")),
-                (31, Token::Close),
+                (1, FilterToken::Word("a.b")),
+                (4, FilterToken::OpenBracket),
+                (5, FilterToken::Word("x")),
+                (7, FilterToken::Word("eq")),
+                (10, FilterToken::Quoted("q\"A".to_owned())),
+                (21, FilterToken::CloseBracket),
+                (22, FilterToken::Word("and")),
+                (25, FilterToken::Open),
+                (26, FilterToken::Word("not")),
+                (30, FilterToken::Word("z")),
+                (31, FilterToken::Close),
             ]
         );
     }

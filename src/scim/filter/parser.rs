@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Number;
 
-use super::lexer::{Placed, Token, lex};
+use super::lexer::{FilterToken, PlacedToken, lex};
 use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS, PatchPath};
 use crate::scim::attribute::Type;
 use crate::scim::path::{self, AttrPath};
@@ -27,7 +27,7 @@ pub(super) fn parse_path<'a>(
     text: &str,
 ) -> Result<PatchPath<'a>, String> {
     let tokens = words(text)?;
-    let Some((_, Token::Word(name))) = tokens.first() else {
+    let Some((_, FilterToken::Word(name))) = tokens.first() else {
         return Err("an attribute is expected at its beginning".to_owned());
     };
     let mut located = path::locate_anywhere(resource_type, name)?;
@@ -35,14 +35,14 @@ pub(super) fn parse_path<'a>(
     let mut parser = Parser::new(resource_type, text, &tokens);
     parser.rest.next();
     let mut filter = None;
-    if parser.peek() == Some(&Token::OpenBracket) {
+    if parser.peek() == Some(&FilterToken::OpenBracket) {
         if !located.attribute.multi_valued || located.sub_attribute.is_some() {
             return Err(format!(
                 "\"{name}\" has one value, so brackets can't select among several"
             ));
         }
         filter = Some(parser.brackets(&outer)?);
-        if let Some(Token::Word(word)) = parser.peek() {
+        if let Some(FilterToken::Word(word)) = parser.peek() {
             let sub_attribute = word.strip_prefix('.').and_then(|name| {
                 parser.rest.next();
                 located.attribute.sub_attribute(name)
@@ -55,7 +55,7 @@ pub(super) fn parse_path<'a>(
     Ok(PatchPath { located, filter, literals: parser.literals })
 }
 
-fn words(text: &str) -> Result<Vec<Placed<'_>>, String> {
+fn words(text: &str) -> Result<Vec<PlacedToken<'_>>, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", text.len()));
     }
@@ -64,7 +64,7 @@ fn words(text: &str) -> Result<Vec<Placed<'_>>, String> {
 
 struct Parser<'a> {
     resource_type: &'a ResourceType,
-    rest: std::slice::Iter<'a, Placed<'a>>,
+    rest: std::slice::Iter<'a, PlacedToken<'a>>,
     end: usize,
     /// The multi-valued attribute whose brackets we are in.
     inside: Option<&'a str>,
@@ -75,7 +75,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(resource_type: &'a ResourceType, text: &str, tokens: &'a [Placed<'a>]) -> Self {
+    fn new(resource_type: &'a ResourceType, text: &str, tokens: &'a [PlacedToken<'a>]) -> Self {
         Self {
             resource_type,
             rest: tokens.iter(),
@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn peek(&self) -> Option<&'a Token<'a>> {
+    fn peek(&self) -> Option<&'a FilterToken<'a>> {
         self.rest.as_slice().first().map(|(_, token)| token)
     }
 
@@ -103,15 +103,14 @@ impl<'a> Parser<'a> {
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
-        let found =
-            matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        let found = matches!(self.peek(), Some(FilterToken::Word(word)) if word.eq_ignore_ascii_case(keyword));
         if found {
             self.rest.next();
         }
         found
     }
 
-    fn expect(&mut self, expected: &Token<'_>) -> Result<(), String> {
+    fn expect(&mut self, expected: &FilterToken<'_>) -> Result<(), String> {
         let at = self.position();
         match self.rest.next() {
             Some((_, token)) if token == expected => Ok(()),
@@ -140,22 +139,22 @@ impl<'a> Parser<'a> {
 
     fn factor(&mut self) -> Result<Filter, String> {
         // `not` is also a possible attribute name: only a parenthesis makes it an operator.
-        let next_is_open = matches!(self.rest.as_slice().get(1), Some((_, Token::Open)));
+        let next_is_open = matches!(self.rest.as_slice().get(1), Some((_, FilterToken::Open)));
         if next_is_open && self.keyword("not") {
             return Ok(Filter::Not(Box::new(self.group()?)));
         }
-        if self.peek() == Some(&Token::Open) {
+        if self.peek() == Some(&FilterToken::Open) {
             return self.group();
         }
         self.term()
     }
 
     fn group(&mut self) -> Result<Filter, String> {
-        self.expect(&Token::Open)?;
+        self.expect(&FilterToken::Open)?;
         self.enter()?;
         let filter = self.or()?;
         self.depth -= 1;
-        self.expect(&Token::Close)?;
+        self.expect(&FilterToken::Close)?;
         Ok(filter)
     }
 
@@ -174,7 +173,7 @@ impl<'a> Parser<'a> {
         }
         let at = self.position();
         let name: &'a str = match self.rest.next() {
-            Some((_, Token::Word(word))) => word,
+            Some((_, FilterToken::Word(word))) => word,
             Some((_, token)) => {
                 return Err(format!(
                     "an attribute is expected at position {at}, not {}",
@@ -183,7 +182,7 @@ impl<'a> Parser<'a> {
             }
             None => return Err("an attribute is missing at its end".to_owned()),
         };
-        if self.peek() == Some(&Token::OpenBracket) {
+        if self.peek() == Some(&FilterToken::OpenBracket) {
             return self.element(name);
         }
         self.comparison(name)
@@ -193,7 +192,7 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self, name: &str) -> Result<Filter, String> {
         let at = self.position();
         let word = match self.rest.next() {
-            Some((_, Token::Word(word))) => word,
+            Some((_, FilterToken::Word(word))) => word,
             Some((_, token)) => {
                 return Err(format!(
                     "an operator is expected at position {at}, not {}",
@@ -208,8 +207,8 @@ impl<'a> Parser<'a> {
         let mut path = self.resolve(name)?;
         let op: CompareOp = word.parse()?;
         let (text, quoted) = match self.rest.next() {
-            Some((_, Token::Word(word))) => (*word, false),
-            Some((_, Token::Quoted(text))) => (text.as_str(), true),
+            Some((_, FilterToken::Word(word))) => (*word, false),
+            Some((_, FilterToken::Quoted(text))) => (text.as_str(), true),
             _ => return Err(format!("a value is missing after \"{name} {word}\"")),
         };
         let text = &self.in_vocabulary(&path, op, text);
@@ -260,7 +259,7 @@ impl<'a> Parser<'a> {
         }
         let path = AttrPath::resolve_whole(self.resource_type, name)?;
         let inner = self.brackets(name)?;
-        let Some(Token::Word(word)) = self.peek() else {
+        let Some(FilterToken::Word(word)) = self.peek() else {
             return Ok(Filter::Element(path, Box::new(inner)));
         };
         let Some(sub_attribute) = word.strip_prefix('.') else {
@@ -277,13 +276,13 @@ impl<'a> Parser<'a> {
 
     /// The filter in the brackets after an attribute.
     fn brackets(&mut self, name: &'a str) -> Result<Filter, String> {
-        self.expect(&Token::OpenBracket)?;
+        self.expect(&FilterToken::OpenBracket)?;
         self.enter()?;
         self.inside = Some(name);
         let inner = self.or()?;
         self.inside = None;
         self.depth -= 1;
-        self.expect(&Token::CloseBracket)?;
+        self.expect(&FilterToken::CloseBracket)?;
         Ok(inner)
     }
 }
@@ -298,14 +297,14 @@ fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
     }
 }
 
-fn show(token: &Token<'_>) -> String {
+fn show(token: &FilterToken<'_>) -> String {
     match token {
-        Token::Open => "\"(\"".to_owned(),
-        Token::Close => "\")\"".to_owned(),
-        Token::OpenBracket => "\"[\"".to_owned(),
-        Token::CloseBracket => "\"]\"".to_owned(),
-        Token::Word(word) => format!("\"{}\"", word.escape_debug()),
-        Token::Quoted(_) => "a quoted text".to_owned(),
+        FilterToken::Open => "\"(\"".to_owned(),
+        FilterToken::Close => "\")\"".to_owned(),
+        FilterToken::OpenBracket => "\"[\"".to_owned(),
+        FilterToken::CloseBracket => "\"]\"".to_owned(),
+        FilterToken::Word(word) => format!("\"{}\"", word.escape_debug()),
+        FilterToken::Quoted(_) => "a quoted text".to_owned(),
     }
 }
 

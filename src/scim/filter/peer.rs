@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Filter;
 use super::laws::written;
-use super::lexer::{Token, lex};
+use super::lexer::{FilterToken, lex};
 use crate::scim::sample::{EXTENSION, SCHEMA, resource_type};
 
 fn ours(text: &str) -> Result<Filter, String> {
@@ -39,28 +39,30 @@ fn to_the_letter(text: &str) -> String {
     let mut letter = String::new();
     let tokens = lex(text).unwrap();
     for (index, (_, token)) in tokens.iter().enumerate() {
-        let opens = matches!(tokens.get(index + 1), Some((_, Token::Open)));
+        let opens = matches!(tokens.get(index + 1), Some((_, FilterToken::Open)));
         // The other parser reads ` primary` as ` pr`, but not where it follows a bracket.
         if !letter.is_empty() && !letter.ends_with(['(', '[']) {
             letter.push(' ');
         }
         letter.push_str(&match token {
-            Token::Open => "(".to_owned(),
-            Token::Close => ")".to_owned(),
-            Token::OpenBracket => "[".to_owned(),
-            Token::CloseBracket => "]".to_owned(),
-            Token::Word(word) if next == Next::Literal && !is_json(word) => quote(word),
-            Token::Word(word) if next == Next::Attribute => colon_after_urn(word),
-            Token::Word(word) => (*word).to_owned(),
-            Token::Quoted(text) => quote(text),
+            FilterToken::Open => "(".to_owned(),
+            FilterToken::Close => ")".to_owned(),
+            FilterToken::OpenBracket => "[".to_owned(),
+            FilterToken::CloseBracket => "]".to_owned(),
+            FilterToken::Word(word) if next == Next::Literal && !is_json(word) => quote(word),
+            FilterToken::Word(word) if next == Next::Attribute => colon_after_urn(word),
+            FilterToken::Word(word) => (*word).to_owned(),
+            FilterToken::Quoted(text) => quote(text),
         });
         next = match (next, token) {
-            (Next::Attribute, Token::Word(_)) if !opens => Next::Operator,
-            (Next::Operator, Token::OpenBracket) => Next::Attribute,
-            (Next::Operator, Token::Word(word)) if word.eq_ignore_ascii_case("pr") => Next::Joint,
+            (Next::Attribute, FilterToken::Word(_)) if !opens => Next::Operator,
+            (Next::Operator, FilterToken::OpenBracket) => Next::Attribute,
+            (Next::Operator, FilterToken::Word(word)) if word.eq_ignore_ascii_case("pr") => {
+                Next::Joint
+            }
             (Next::Operator, _) => Next::Literal,
             (Next::Literal, _) => Next::Joint,
-            (Next::Joint, Token::Word(_)) => Next::Attribute,
+            (Next::Joint, FilterToken::Word(_)) => Next::Attribute,
             (same, _) => same,
         };
     }
@@ -83,7 +85,7 @@ fn colon_after_urn(word: &str) -> String {
 /// Whether a filter asks for a part of an element behind its brackets, as the listed difference does.
 fn asks_behind_brackets(text: &str) -> bool {
     lex(text).is_ok_and(|tokens| {
-        let words = |(_, token): &(usize, Token<'_>)| matches!(token, Token::Word(word) if word.starts_with('.'));
+        let words = |(_, token): &(usize, FilterToken<'_>)| matches!(token, FilterToken::Word(word) if word.starts_with('.'));
         tokens.iter().any(words)
     })
 }
