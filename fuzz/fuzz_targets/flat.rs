@@ -67,7 +67,7 @@ fn created(body: Map<String, Value>) -> Option<Resource> {
 
 fn check(resource: &Resource) {
     let (catalogue, resource_type) = users();
-    let form = flat::Form::parse(resource_type, &Parameters::default()).expect("never fails");
+    let form = flat::FlatForm::parse(resource_type, &Parameters::default()).expect("never fails");
     let shown = form.apply(catalogue, resource_type, served(resource_type, resource));
     let replace = Exchange::Replace(Renaming::Allowed);
     let sent = flat::read(catalogue, resource_type, replace, shown.clone());

@@ -77,7 +77,7 @@ impl Dialect {
     ) -> Result<Form, ScimError> {
         Ok(match self {
             Self::Rfc => Form::Rfc(query::projection(resource_type, parameters)?),
-            Self::Flat => Form::Flat(flat::Form::parse(resource_type, parameters)?),
+            Self::Flat => Form::Flat(flat::FlatForm::parse(resource_type, parameters)?),
         })
     }
 }
@@ -88,7 +88,7 @@ pub enum Form {
     /// As they are stored, less what is not wanted.
     Rfc(Projection),
     /// With access and department at top level.
-    Flat(flat::Form),
+    Flat(flat::FlatForm),
 }
 
 impl Form {

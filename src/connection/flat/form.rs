@@ -21,13 +21,13 @@ const NO_MOMENT: &str = "N/A";
 
 /// Which attributes of an account are shown, those of the dialect among them.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub struct FlatForm {
     projection: Projection,
     created_at: bool,
     last_sign_in_at: bool,
 }
 
-impl Form {
+impl FlatForm {
     /// Reads `attributes` and `excludedAttributes`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use super::form::Form;
+use super::form::FlatForm;
 use super::permissions::Access;
 use crate::access::Catalogue;
 use crate::scim::query::Parameters;
@@ -99,7 +99,7 @@ fn permissions() -> impl Strategy<Value = Value> {
 /// The permissions that an account with these roles and entitlements is shown with.
 fn shown(access: &Access<'_>) -> Value {
     let resource_type = user::resource_type();
-    let form = Form::parse(&resource_type, &Parameters::default()).unwrap();
+    let form = FlatForm::parse(&resource_type, &Parameters::default()).unwrap();
     let whole = Map::from_iter([
         (user::ROLES.to_owned(), access.roles.clone().into()),
         (user::ENTITLEMENTS.to_owned(), access.entitlements.clone().into()),

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::scim::json::take_member;
 use crate::scim::schemas::user::USER;
 
-pub use form::Form;
+pub use form::FlatForm;
 pub use patch::read_patch;
 pub use read::read;
 
