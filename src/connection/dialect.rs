@@ -74,24 +74,24 @@ impl Dialect {
         self,
         resource_type: &ResourceType,
         parameters: &Parameters,
-    ) -> Result<Form, ScimError> {
+    ) -> Result<ResourceForm, ScimError> {
         Ok(match self {
-            Self::Rfc => Form::Rfc(query::projection(resource_type, parameters)?),
-            Self::Flat => Form::Flat(flat::FlatForm::parse(resource_type, parameters)?),
+            Self::Rfc => ResourceForm::Rfc(query::projection(resource_type, parameters)?),
+            Self::Flat => ResourceForm::Flat(flat::FlatForm::parse(resource_type, parameters)?),
         })
     }
 }
 
 /// In which form resources of one type go to a client: the dialect, and which attributes.
 #[derive(Clone, Debug)]
-pub enum Form {
+pub enum ResourceForm {
     /// As they are stored, less what is not wanted.
     Rfc(Projection),
     /// With access and department at top level.
     Flat(flat::FlatForm),
 }
 
-impl Form {
+impl ResourceForm {
     /// Whether anything of a top-level attribute may be shown; if not, it need not be read.
     pub fn wants(&self, name: &str) -> bool {
         match self {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::Failure;
 use crate::access::Catalogue;
-use crate::connection::dialect::Form;
+use crate::connection::dialect::ResourceForm;
 use crate::directory::{Page, ShownResource, StoredResource};
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::resource::ResourceId;
@@ -55,7 +55,7 @@ pub(super) struct ClientView<'a> {
     /// The access that accounts may have.
     pub(super) catalogue: &'a Catalogue,
     /// The form in which they are shown, and their attributes.
-    pub(super) form: &'a Form,
+    pub(super) form: &'a ResourceForm,
 }
 
 /// The URL of a resource.

@@ -19,7 +19,7 @@ use super::respond::ClientView;
 use super::router::RouteMatch;
 use crate::access::DefaultAccess;
 use crate::connection::Compat;
-use crate::connection::dialect::Form;
+use crate::connection::dialect::ResourceForm;
 use crate::connection::method::ClientProfile;
 use crate::directory::ConnectionRules;
 use crate::event::Actor;
@@ -77,11 +77,11 @@ impl<'a> Call<'a> {
         &self,
         resource_type: &ResourceType,
         parameters: &Parameters,
-    ) -> Result<Form, ScimError> {
+    ) -> Result<ResourceForm, ScimError> {
         self.manner.dialect_of(resource_type).form(resource_type, parameters)
     }
 
-    fn view<'v>(&'v self, form: &'v Form) -> ClientView<'v> {
+    fn view<'v>(&'v self, form: &'v ResourceForm) -> ClientView<'v> {
         let catalogue = self.context.directory.catalogue();
         ClientView { base_url: &self.context.base_url, catalogue, form }
     }

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use super::Call;
-use crate::connection::dialect::Form;
+use crate::connection::dialect::ResourceForm;
 use crate::connection::method::PatchReply;
 use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
 use crate::http::error::Failure;
@@ -122,7 +122,7 @@ fn show(
 }
 
 /// Whether an answer may take long: it shows all members, and there may be very many.
-fn shows_members(resource_type: &ResourceType, form: &Form) -> bool {
+fn shows_members(resource_type: &ResourceType, form: &ResourceForm) -> bool {
     resource_type.members().is_some_and(|members| form.wants(&members.name))
 }
 

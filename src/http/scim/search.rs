@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Call;
-use crate::connection::dialect::Form;
+use crate::connection::dialect::ResourceForm;
 use crate::directory::{Page, Search};
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
@@ -101,7 +101,7 @@ async fn run(
         let work = move || work().map(|page| (page, Some(permit)));
         tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
     };
-    let everything = Form::Rfc(Projection::everything());
+    let everything = ResourceForm::Rfc(Projection::everything());
     let view = |resource_type: &ResourceType| {
         call.view(forms.get(&resource_type.name).unwrap_or(&everything))
     };
