@@ -9,7 +9,7 @@ use rand::rngs::SysRng;
 
 use super::settings::{settings, vocabulary};
 use crate::clock::Clock;
-use crate::config::{Config, Store};
+use crate::config::{Config, StoreConfig};
 use crate::directory::{self, Directory};
 use crate::log::Position;
 use crate::log::local::LogFiles;
@@ -31,7 +31,7 @@ const READING_CACHE_MIB: u32 = 64;
 /// The folder can't be used or is in use; the journal is damaged.
 pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
     let folder = DataFolder::open(&config.data_dir)?;
-    let Store { min_free_mib, .. } = config.store;
+    let StoreConfig { min_free_mib, .. } = config.store;
     let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
     let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())

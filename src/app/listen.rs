@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, LimitsConfig};
 use crate::http::metrics::MetricsService;
 use crate::http::server;
 
@@ -70,7 +70,7 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
 }
 
 /// The limits of a listener, as the configuration has them.
-pub(super) fn server_limits(limits: &Limits) -> server::ConnectionLimits {
+pub(super) fn server_limits(limits: &LimitsConfig) -> server::ConnectionLimits {
     server::ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,

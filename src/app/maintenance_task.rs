@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
-use crate::config::{Retention, Store};
+use crate::config::{RetentionConfig, StoreConfig};
 use crate::directory::Directory;
 use crate::store::maintenance::RetentionPolicy;
 use crate::text::causes;
@@ -16,7 +16,7 @@ const START_PAUSE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Maintains the directory until dropped. A failure is logged and stops nothing else.
-pub(super) async fn run(directory: Arc<Directory>, settings: Store) {
+pub(super) async fn run(directory: Arc<Directory>, settings: StoreConfig) {
     let interval = settings.snapshot_interval;
     let mut pause = due(&directory, interval).max(START_PAUSE.min(interval));
     loop {
@@ -29,10 +29,10 @@ pub(super) async fn run(directory: Arc<Directory>, settings: Store) {
     }
 }
 
-fn retention(settings: &Store) -> RetentionPolicy {
+fn retention(settings: &StoreConfig) -> RetentionPolicy {
     let journal = match settings.keep_journal {
-        Retention::Forever => None,
-        Retention::For(age) => Some(age),
+        RetentionConfig::Forever => None,
+        RetentionConfig::For(age) => Some(age),
     };
     RetentionPolicy { snapshots: settings.keep_snapshots, journal }
 }

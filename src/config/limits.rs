@@ -6,7 +6,7 @@ use super::reader::Section;
 
 /// Bounds on connections, times and sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitsConfig {
     /// Open connections at once; 1 to 100000.
     pub max_connections: usize,
     /// Open connections at once from one address, or one /64 of IPv6; 1 to 100000.
@@ -41,7 +41,7 @@ pub struct Limits {
     pub max_scan: usize,
 }
 
-impl Default for Limits {
+impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             max_connections: 800,
@@ -63,7 +63,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl LimitsConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let up_to = |minutes: u64| Duration::from_secs(1)..=Duration::from_secs(minutes * 60);

@@ -10,7 +10,7 @@ use crate::text::InvalidText;
 
 /// The listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub struct ListenConfig {
     /// The address and port to bind.
     pub address: SocketAddr,
     /// Whether connections speak TLS; plain text is possible on a loopback address only.
@@ -23,7 +23,7 @@ pub struct Listen {
     pub trusted_proxies: AddressSet,
 }
 
-impl Default for Listen {
+impl Default for ListenConfig {
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 8443).into(),
@@ -35,7 +35,7 @@ impl Default for Listen {
     }
 }
 
-impl Listen {
+impl ListenConfig {
     /// Returns the URL by which clients reach the listener directly.
     pub fn public_url(&self) -> PublicUrl {
         PublicUrl::of_listener(self.address, self.tls)

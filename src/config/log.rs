@@ -5,14 +5,14 @@ use crate::logging::{LogFormat, LogLevel};
 
 /// The log on stderr.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
+pub struct LogConfig {
     /// The least severe level that is logged.
     pub level: LogLevel,
     /// The form of a line.
     pub format: LogFormat,
 }
 
-impl Log {
+impl LogConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         Self {

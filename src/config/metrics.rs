@@ -7,12 +7,12 @@ use super::reader::Section;
 
 /// The listener for those who watch over scimd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metrics {
+pub struct MetricsConfig {
     /// The loopback address and port to bind; `None` for no listener.
     pub listen: Option<SocketAddr>,
 }
 
-impl Metrics {
+impl MetricsConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let listen = section.optional("listen").map(|ListenAddress(address)| address);
         let foreign = |address: &SocketAddr| !address.ip().to_canonical().is_loopback();

@@ -26,14 +26,14 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use limits::Limits;
-pub use listen::Listen;
+pub use limits::LimitsConfig;
+pub use listen::ListenConfig;
 pub use load::{ConfigError, SYSTEM_FILE};
-pub use log::Log;
-pub use metrics::Metrics;
+pub use log::LogConfig;
+pub use metrics::MetricsConfig;
 pub use notes::Problem;
 pub use schema::SchemaLines;
-pub use store::{Retention, Store};
+pub use store::{RetentionConfig, StoreConfig};
 
 use crate::access::{AccessSettings, AccessWords, Grant, PermissionSet, Role, WorkspaceSettings};
 use crate::connection::{ConnectionSettings, PublicUrl};
@@ -57,7 +57,7 @@ pub struct Config {
     /// The folder of everything that scimd keeps.
     pub data_dir: PathBuf,
     /// Where connections are accepted.
-    pub listen: Listen,
+    pub listen: ListenConfig,
     /// The identity providers by name; never empty, each name matches `[a-z0-9_-]{1,32}`.
     pub connections: BTreeMap<String, ConnectionSettings>,
     /// The workspaces in the order of the file; never empty.
@@ -71,13 +71,13 @@ pub struct Config {
     /// Access that comes with membership of a group.
     pub grants: Vec<Grant>,
     /// What one client may use up.
-    pub limits: Limits,
+    pub limits: LimitsConfig,
     /// How much is logged, and in which form.
-    pub log: Log,
+    pub log: LogConfig,
     /// Where scimd tells how it is doing.
-    pub metrics: Metrics,
+    pub metrics: MetricsConfig,
     /// What the embedded database may use, and what is kept beside it.
-    pub store: Store,
+    pub store: StoreConfig,
     /// Attributes of the operator's own.
     pub schemas: Vec<SchemaSettings>,
     /// The lines of the tables of `schemas`, for messages.
@@ -86,7 +86,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let listen = Listen::default();
+        let listen = ListenConfig::default();
         Self {
             file: None,
             public_url: listen.public_url(),
@@ -98,10 +98,10 @@ impl Default for Config {
             permission_sets: Vec::new(),
             roles: Vec::new(),
             grants: Vec::new(),
-            limits: Limits::default(),
-            log: Log::default(),
-            metrics: Metrics::default(),
-            store: Store::default(),
+            limits: LimitsConfig::default(),
+            log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
+            store: StoreConfig::default(),
             schemas: Vec::new(),
             schema_lines: Vec::new(),
         }
@@ -141,7 +141,7 @@ impl Config {
     fn read(root: &mut Section<'_, '_>) -> Self {
         let public_url = root.optional("public_url");
         let data_dir = root.path("data_dir");
-        let listen = root.table("listen", Listen::read);
+        let listen = root.table("listen", ListenConfig::read);
         let public_url = public_url.unwrap_or_else(|| listen.public_url());
         // The other way round is a proxy that ends TLS in front of a plain-text listener.
         if listen.tls && !public_url.is_https() {
@@ -170,9 +170,10 @@ impl Config {
         let (grants, _) =
             complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
         let connections = read_connections(root, &workspaces, known);
-        let (limits, log) = (root.table("limits", Limits::read), root.table("log", Log::read));
-        let metrics = root.table("metrics", Metrics::read);
-        let store = root.table("store", Store::read);
+        let (limits, log) =
+            (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
+        let metrics = root.table("metrics", MetricsConfig::read);
+        let store = root.table("store", StoreConfig::read);
         let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
         let (schemas, schema_lines) = schemas.into_iter().flatten().unzip();
         Self {
@@ -381,7 +382,7 @@ mod tests {
         assert_eq!(config.metrics.listen, Some("[::1]:9464".parse().unwrap()));
         assert_eq!(config.store.snapshot_interval, Duration::from_secs(43_200));
         let days = Duration::from_secs(400 * 86_400);
-        assert_eq!(config.store.keep_journal, Retention::For(days));
+        assert_eq!(config.store.keep_journal, RetentionConfig::For(days));
     }
 
     #[test]

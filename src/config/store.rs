@@ -8,7 +8,7 @@ use crate::text::{InvalidText, duration};
 
 /// What the embedded database may use, and what is kept beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
+pub struct StoreConfig {
     /// Memory for its page cache, in MiB; 1 to 4096.
     pub cache_mib: u32,
     /// Memory to hold state in, so that reading asks no disk, in MiB; 0 to 1048576.
@@ -20,19 +20,19 @@ pub struct Store {
     /// How many snapshots are kept; 1 to 1000.
     pub keep_snapshots: usize,
     /// How long changes stay in the journal.
-    pub keep_journal: Retention,
+    pub keep_journal: RetentionConfig,
 }
 
 /// How long something is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retention {
+pub enum RetentionConfig {
     /// For ever.
     Forever,
     /// For so long, at least.
     For(Duration),
 }
 
-impl FromStr for Retention {
+impl FromStr for RetentionConfig {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
@@ -45,7 +45,7 @@ impl FromStr for Retention {
     }
 }
 
-impl Default for Store {
+impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             cache_mib: 2,
@@ -53,12 +53,12 @@ impl Default for Store {
             min_free_mib: 128,
             snapshot_interval: Duration::from_secs(24 * 60 * 60),
             keep_snapshots: 7,
-            keep_journal: Retention::Forever,
+            keep_journal: RetentionConfig::Forever,
         }
     }
 }
 
-impl Store {
+impl StoreConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         let interval = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
