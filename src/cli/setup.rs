@@ -8,7 +8,7 @@ use super::{output, the_connection};
 use crate::access::Catalogue;
 use crate::app;
 use crate::config::Config;
-use crate::connection::setup::{Accepted, Item, Mapping, Reachability, Setup};
+use crate::connection::setup::{Accepted, AttributeMapping, Item, Reachability, Setup};
 
 /// How many characters a line has at most, unless a word is longer.
 const WIDTH: usize = 100;
@@ -92,7 +92,7 @@ fn heading(text: &str) -> Result<()> {
     output::line(&format!("\n{text}\n"))
 }
 
-fn mapping(mapping: &[Mapping]) -> Result<()> {
+fn mapping(mapping: &[AttributeMapping]) -> Result<()> {
     let rows = mapping.iter().map(|row| [row.source, row.attribute, row.meaning]);
     table(MAPPING_COLUMNS, ["FROM", "AS", "MEANING HERE"], &rows.collect::<Vec<_>>())
 }

@@ -1,8 +1,8 @@
 //! A client of the company's own, which speaks the flat dialect.
 
-use super::{Field, Guide, Mapping, Place, Stage};
+use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
-pub(super) static GUIDE: Guide = Guide {
+pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "the client",
     is_cloud: false,
     prerequisites: &[
@@ -15,7 +15,7 @@ pub(super) static GUIDE: Guide = Guide {
     mapping: MAPPING,
     group_mapping: &[],
     steps: &[
-        Stage {
+        SetupStage {
             title: "Configure the connection, in config.toml",
             steps: &[
                 "default_workspace: where an account goes whose request names no workspace.",
@@ -25,13 +25,13 @@ pub(super) static GUIDE: Guide = Guide {
                 "`scimd config check`, then start scimd, or reload it if it runs.",
             ],
         },
-        Stage {
+        SetupStage {
             title: "Generate a SCIM token",
             steps: &[
                 "With the command in the table. Keep it where the client keeps its secrets: it is shown this once.",
             ],
         },
-        Stage {
+        SetupStage {
             title: "Send requests",
             steps: &[
                 "Every request carries the three headers of the table.",
@@ -46,29 +46,29 @@ pub(super) static GUIDE: Guide = Guide {
               has the reason, in a line with \"refused\".",
 };
 
-fn fields(place: &Place<'_>) -> Vec<Field> {
+fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
     let connection = place.connection;
     let origin = connection.service_origin.as_ref().map(ToString::to_string);
     let allowlist = connection.ip_allowlist.as_ref().map(ToString::to_string);
     vec![
-        Field::new("SCIM API endpoint", format!("{}/Users", place.endpoint), ""),
-        Field::new("Authorization header", "Bearer, a space, the token", place.token_note()),
-        Field::new(
+        SetupField::new("SCIM API endpoint", format!("{}/Users", place.endpoint), ""),
+        SetupField::new("Authorization header", "Bearer, a space, the token", place.token_note()),
+        SetupField::new(
             "X-Request-Origin header",
             origin.unwrap_or_default(),
             "the service_origin of the connection",
         ),
-        Field::new(
+        SetupField::new(
             "Content-Type header",
             "application/json",
             "or application/scim+json; needed with a body",
         ),
-        Field::new(
+        SetupField::new(
             "Default workspace",
             &*connection.default_workspace,
             "where an account goes whose request names no workspace",
         ),
-        Field::new(
+        SetupField::new(
             "IP allowlist",
             allowlist.unwrap_or_else(|| "any address".to_owned()),
             "where requests may come from",
@@ -76,64 +76,64 @@ fn fields(place: &Place<'_>) -> Vec<Field> {
     ]
 }
 
-const MAPPING: &[Mapping] = &[
-    Mapping {
+const MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
         source: "e-mail address",
         attribute: "userName",
         meaning: "Needed, as are schemas and name. Unique, in any letter case; a PUT can't change it.",
     },
-    Mapping {
+    AttributeMapping {
         source: "given name",
         attribute: "name.givenName",
         meaning: "This or another part of the name is needed.",
     },
-    Mapping { source: "family name", attribute: "name.familyName", meaning: "The same." },
-    Mapping {
+    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "The same." },
+    AttributeMapping {
         source: "may sign in",
         attribute: "active",
         meaning: "true unless it is sent. false: the account stays, without any access.",
     },
-    Mapping {
+    AttributeMapping {
         source: "department",
         attribute: "department",
         meaning: "One of those below; any other is 400.",
     },
-    Mapping {
+    AttributeMapping {
         source: "company permissions",
         attribute: "permissions.companyPermissions",
         meaning: "A list of words.",
     },
-    Mapping {
+    AttributeMapping {
         source: "roles",
         attribute: "permissions.roles[]",
         meaning: "Each a role: {\"roleName\": …} or {\"roleId\": …}.",
     },
-    Mapping {
+    AttributeMapping {
         source: "workspaces",
         attribute: "permissions.appGroup[]",
         meaning: "Each a workspace: appGroupName or appGroupId. If there is none: the default workspace.",
     },
-    Mapping {
+    AttributeMapping {
         source: "permissions in it",
         attribute: "permissions.appGroup[].appGroupPermissions",
         meaning: "A list of words.",
     },
-    Mapping {
+    AttributeMapping {
         source: "permission sets in it",
         attribute: "permissions.appGroup[].appGroupPermissionSets[]",
         meaning: "Each a permission set: appGroupPermissionSetName or appGroupPermissionSetID.",
     },
-    Mapping {
+    AttributeMapping {
         source: "teams in it",
         attribute: "permissions.appGroup[].team[]",
         meaning: "Each a team of that workspace: teamName or teamId.",
     },
-    Mapping {
+    AttributeMapping {
         source: "permissions in a team",
         attribute: "permissions.appGroup[].team[].teamPermissions",
         meaning: "A list of words.",
     },
-    Mapping {
+    AttributeMapping {
         source: "nothing: scimd sets them",
         attribute: "id, createdAt, lastSignInAt",
         meaning: "In answers only; moments as in \"2024 Nov 11, 4:20 PM\", in UTC, or N/A.",

@@ -1,8 +1,8 @@
 //! Microsoft Entra ID: an application that is not in the gallery.
 
-use super::{Field, Guide, Mapping, Place, Stage};
+use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
-pub(super) static GUIDE: Guide = Guide {
+pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "Microsoft Entra ID",
     is_cloud: true,
     prerequisites: &[
@@ -25,14 +25,14 @@ pub(super) static GUIDE: Guide = Guide {
               arrive: certificate, name, port, firewall.",
 };
 
-fn fields(place: &Place<'_>) -> Vec<Field> {
+fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
     vec![
-        Field::new(
+        SetupField::new(
             "Tenant URL",
             place.endpoint,
             "?aadOptscim062020 at its end is fine, and so is leaving it away: both dialects are spoken",
         ),
-        Field::new(
+        SetupField::new(
             "Secret Token",
             "the token",
             format!(
@@ -45,12 +45,12 @@ fn fields(place: &Place<'_>) -> Vec<Field> {
     ]
 }
 
-const STEPS: &[Stage] = &[
-    Stage {
+const STEPS: &[SetupStage] = &[
+    SetupStage {
         title: "Log in to the Microsoft Entra admin center",
         steps: &["https://entra.microsoft.com"],
     },
-    Stage {
+    SetupStage {
         title: "Create the SCIM app",
         steps: &[
             "In the left menu, go to Entra ID > Enterprise apps.",
@@ -62,7 +62,7 @@ const STEPS: &[Stage] = &[
             "Click Create.",
         ],
     },
-    Stage {
+    SetupStage {
         title: "Set up the SCIM integration",
         steps: &[
             "Go to Manage > Provisioning of the app.",
@@ -70,7 +70,7 @@ const STEPS: &[Stage] = &[
             "Click Test Connection, then Create or Save.",
         ],
     },
-    Stage {
+    SetupStage {
         title: "Enable provisioning to the app",
         steps: &[
             "Go to Manage > Attribute mapping (Preview); in older portals Provisioning > Mappings.",
@@ -78,13 +78,13 @@ const STEPS: &[Stage] = &[
             "Review the attribute mapping against the table. \"Default\" is what Entra has there already.",
             "For roles: select Show advanced options > Edit attribute list for customappsso, and add \
              \"roles\" with type String and Multi-Value. If the link is missing, open the portal with \
-             ?Microsoft_AAD_Connect_Provisioning_forceSchemaEditorEnabled=true. Then Add New Mapping with \
+             ?Microsoft_AAD_Connect_Provisioning_forceSchemaEditorEnabled=true. Then Add New AttributeMapping with \
              mapping type Expression.",
             "Save, and close the Attribute Mapping page. Provision Microsoft Entra ID Groups is fine as it \
              is; disable it if no groups are to come.",
         ],
     },
-    Stage {
+    SetupStage {
         title: "Assign users to the app",
         steps: &[
             "Go to Manage > Users and groups.",
@@ -93,7 +93,7 @@ const STEPS: &[Stage] = &[
             "Click Select, and Assign, to confirm the assignment.",
         ],
     },
-    Stage {
+    SetupStage {
         title: "Start",
         steps: &[
             "In Provisioning > Settings, leave Scope at \"Sync only assigned users and groups\": with \"Sync \
@@ -105,93 +105,93 @@ const STEPS: &[Stage] = &[
     },
 ];
 
-const MAPPING: &[Mapping] = &[
-    Mapping {
+const MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
         source: "userPrincipalName",
         attribute: "userName",
         meaning: "Default, with matching precedence 1: by this name Entra finds the account. Unique here, in \
                   any letter case.",
     },
-    Mapping {
+    AttributeMapping {
         source: "Switch([IsSoftDeleted], , \"False\", \"True\", \"True\", \"False\")",
         attribute: "active",
         meaning: "Default. False when the user is unassigned, blocked or deleted: the account stays, without \
                   any access.",
     },
-    Mapping {
+    AttributeMapping {
         source: "objectId",
         attribute: "externalId",
         meaning: "Change it: the default, mailNickname, may be given to another user later.",
     },
-    Mapping {
+    AttributeMapping {
         source: "displayName",
         attribute: "displayName",
         meaning: "Default. The name that is shown to others.",
     },
-    Mapping { source: "givenName", attribute: "name.givenName", meaning: "Default." },
-    Mapping { source: "surname", attribute: "name.familyName", meaning: "Default." },
-    Mapping {
+    AttributeMapping { source: "givenName", attribute: "name.givenName", meaning: "Default." },
+    AttributeMapping { source: "surname", attribute: "name.familyName", meaning: "Default." },
+    AttributeMapping {
         source: "Join(\" \", [givenName], [surname])",
         attribute: "name.formatted",
         meaning: "Default.",
     },
-    Mapping {
+    AttributeMapping {
         source: "mail",
         attribute: "emails[type eq \"work\"].value",
         meaning: "Default. E-mail address.",
     },
-    Mapping { source: "jobTitle", attribute: "title", meaning: "Default." },
-    Mapping {
+    AttributeMapping { source: "jobTitle", attribute: "title", meaning: "Default." },
+    AttributeMapping {
         source: "preferredLanguage",
         attribute: "preferredLanguage",
         meaning: "Default, like those for addresses and telephone numbers: kept. Delete what the application \
                   has no use for.",
     },
-    Mapping {
+    AttributeMapping {
         source: "department",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
         meaning: "Default. Department; `unknown_departments` says whether any text is taken.",
     },
-    Mapping {
+    AttributeMapping {
         source: "employeeId",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
         meaning: "Default. Kept as it is.",
     },
-    Mapping {
+    AttributeMapping {
         source: "manager",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
         meaning: "Default. Entra sends the manager's id here, so a manager who is not assigned is left out.",
     },
-    Mapping {
+    AttributeMapping {
         source: "AssertiveAppRoleAssignmentsComplex([appRoleAssignments])",
         attribute: "roles",
         meaning: "Add it, for several roles a user. The value of each app role is the name or id of a role \
                   here. A role that is taken away in Entra goes here too; without \"Assertive\" it stays.",
     },
-    Mapping {
+    AttributeMapping {
         source: "SingleAppRoleAssignment([appRoleAssignments])",
         attribute: "roles[primary eq \"True\"].value",
         meaning: "Or this, for one role a user.",
     },
-    Mapping {
+    AttributeMapping {
         source: "nothing",
         attribute: "entitlements",
         meaning: "Entra does not send them. Use roles, or `[[grants]]` to groups.",
     },
 ];
 
-const GROUP_MAPPING: &[Mapping] = &[
-    Mapping {
+const GROUP_MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
         source: "displayName",
         attribute: "displayName",
         meaning: "Default, with matching precedence 1. Unique here. `[[grants]]` with `group` goes by it.",
     },
-    Mapping {
+    AttributeMapping {
         source: "objectId",
         attribute: "externalId",
         meaning: "Default. `[[grants]]` with `external_id` goes by it, and holds when the group is renamed.",
     },
-    Mapping {
+    AttributeMapping {
         source: "members",
         attribute: "members",
         meaning: "Default. They have what the group's grants give, for as long as they are members.",

@@ -33,22 +33,22 @@ pub struct Setup {
     /// What has to be there first.
     pub prerequisites: &'static [&'static str],
     /// What to type where.
-    pub fields: Vec<Field>,
+    pub fields: Vec<SetupField>,
     /// Which of the provider's attributes become which of ours, for accounts.
-    pub mapping: &'static [Mapping],
+    pub mapping: &'static [AttributeMapping],
     /// The same for groups.
-    pub group_mapping: &'static [Mapping],
+    pub group_mapping: &'static [AttributeMapping],
     /// The values that are taken here.
     pub accepted: Accepted,
     /// What to do, in the provider's menu words.
-    pub steps: &'static [Stage],
+    pub steps: &'static [SetupStage],
     /// How to see that it works.
-    pub test: Test,
+    pub test: SetupTest,
 }
 
 /// A field to fill in.
 #[derive(Clone, Debug, Serialize)]
-pub struct Field {
+pub struct SetupField {
     /// What it is called there.
     pub name: &'static str,
     /// What belongs in it.
@@ -57,7 +57,7 @@ pub struct Field {
     pub note: String,
 }
 
-impl Field {
+impl SetupField {
     fn new(name: &'static str, value: impl Into<String>, note: impl Into<String>) -> Self {
         Self { name, value: value.into(), note: note.into() }
     }
@@ -65,7 +65,7 @@ impl Field {
 
 /// How an attribute comes over.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Mapping {
+pub struct AttributeMapping {
     /// What the provider has.
     pub source: &'static str,
     /// What it is sent as.
@@ -76,7 +76,7 @@ pub struct Mapping {
 
 /// Steps that belong together.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Stage {
+pub struct SetupStage {
     /// What they are for.
     pub title: &'static str,
     /// The steps.
@@ -85,7 +85,7 @@ pub struct Stage {
 
 /// How to see that it works.
 #[derive(Clone, Debug, Serialize)]
-pub struct Test {
+pub struct SetupTest {
     /// What to do at the provider.
     pub step: &'static str,
     /// What is seen if it works.
@@ -97,29 +97,29 @@ pub struct Test {
 }
 
 /// What is the same for every connection of a method.
-struct Guide {
+struct ProviderGuide {
     /// Who speaks.
     provider: &'static str,
     /// Whether it is a service on the internet, which sends no headers of the operator's choice.
     is_cloud: bool,
     prerequisites: &'static [&'static str],
-    fields: fn(&Place<'_>) -> Vec<Field>,
-    mapping: &'static [Mapping],
-    group_mapping: &'static [Mapping],
-    steps: &'static [Stage],
+    fields: fn(&SetupContext<'_>) -> Vec<SetupField>,
+    mapping: &'static [AttributeMapping],
+    group_mapping: &'static [AttributeMapping],
+    steps: &'static [SetupStage],
     step: &'static str,
     success: &'static str,
     failure: &'static str,
 }
 
 /// What is special to one connection in one place.
-struct Place<'a> {
+struct SetupContext<'a> {
     name: &'a str,
     connection: &'a ConnectionSettings,
     endpoint: &'a str,
 }
 
-impl Place<'_> {
+impl SetupContext<'_> {
     /// The command that makes a token, for a note beside the field that takes it.
     fn token_note(&self) -> String {
         format!(
@@ -129,7 +129,7 @@ impl Place<'_> {
     }
 }
 
-fn guide(method: ConnectionMethod) -> &'static Guide {
+fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
     match method {
         ConnectionMethod::Okta => &okta::CATALOGUE_APP,
         ConnectionMethod::OktaCustom => &okta::CUSTOM_APP,
@@ -166,7 +166,7 @@ impl Setup {
     ) -> Self {
         let Reachability { endpoint, self_signed, .. } = reachability;
         let guide = guide(connection.method);
-        let place = Place { name, connection, endpoint };
+        let place = SetupContext { name, connection, endpoint };
         Self {
             connection: name.to_owned(),
             method: connection.method.as_str(),
@@ -178,7 +178,7 @@ impl Setup {
             group_mapping: guide.group_mapping,
             accepted: Accepted::new(connection, catalogue),
             steps: guide.steps,
-            test: Test {
+            test: SetupTest {
                 step: guide.step,
                 success: guide.success,
                 failure: guide.failure,

@@ -1,9 +1,9 @@
 //! Okta: an app from its catalogue, or one that was made by hand. They differ in where the app comes
 //! from and in how they send changes, not in what is typed and mapped.
 
-use super::{Field, Guide, Mapping, Place, Stage};
+use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
-pub(super) static CATALOGUE_APP: Guide = Guide {
+pub(super) static CATALOGUE_APP: ProviderGuide = ProviderGuide {
     provider: "Okta",
     is_cloud: true,
     prerequisites: PREREQUISITES,
@@ -11,7 +11,7 @@ pub(super) static CATALOGUE_APP: Guide = Guide {
     mapping: MAPPING,
     group_mapping: GROUP_MAPPING,
     steps: &[
-        Stage {
+        SetupStage {
             title: "Add the app, if it is not there",
             steps: &[
                 "Go to Applications > Applications > Browse App Catalog.",
@@ -32,7 +32,7 @@ pub(super) static CATALOGUE_APP: Guide = Guide {
     failure: FAILURE,
 };
 
-pub(super) static CUSTOM_APP: Guide = Guide {
+pub(super) static CUSTOM_APP: ProviderGuide = ProviderGuide {
     provider: "Okta",
     is_cloud: true,
     prerequisites: PREREQUISITES,
@@ -40,7 +40,7 @@ pub(super) static CUSTOM_APP: Guide = Guide {
     mapping: MAPPING,
     group_mapping: GROUP_MAPPING,
     steps: &[
-        Stage {
+        SetupStage {
             title: "Create the app, if it is not there",
             steps: &[
                 "Go to Applications > Applications > Create App Integration.",
@@ -68,21 +68,21 @@ const PREREQUISITES: &[&str] = &[
      must list them too.",
 ];
 
-fn fields(place: &Place<'_>) -> Vec<Field> {
+fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
     vec![
-        Field::new(
+        SetupField::new(
             "SCIM connector base URL",
             place.endpoint,
             "\"SCIM 2.0 Base Url\" in Okta's test apps",
         ),
-        Field::new("Unique identifier field for users", "userName", ""),
-        Field::new(
+        SetupField::new("Unique identifier field for users", "userName", ""),
+        SetupField::new(
             "Supported provisioning actions",
             "Push New Users, Push Profile Updates, Push Groups",
             "the two Import actions work as well, and read what is here into Okta",
         ),
-        Field::new("Authentication Mode", "HTTP Header", ""),
-        Field::new(
+        SetupField::new("Authentication Mode", "HTTP Header", ""),
+        SetupField::new(
             "Authorization",
             "the token, without \"Bearer\" before it",
             format!("{}; \"OAuth Bearer Token\" in Okta's test apps", place.token_note()),
@@ -90,7 +90,7 @@ fn fields(place: &Place<'_>) -> Vec<Field> {
     ]
 }
 
-const ENABLE: Stage = Stage {
+const ENABLE: SetupStage = SetupStage {
     title: "Enable SCIM",
     steps: &[
         "Go to the app in Okta.",
@@ -101,7 +101,7 @@ const ENABLE: Stage = Stage {
     ],
 };
 
-const INTEGRATE: Stage = Stage {
+const INTEGRATE: SetupStage = SetupStage {
     title: "Set up the SCIM integration",
     steps: &[
         "Select the Provisioning tab.",
@@ -109,7 +109,7 @@ const INTEGRATE: Stage = Stage {
     ],
 };
 
-const TEST: Stage = Stage {
+const TEST: SetupStage = SetupStage {
     title: "Test the API credentials",
     steps: &[
         "Click Test API Credentials; in an app made by hand it is Test Connector Configuration.",
@@ -117,7 +117,7 @@ const TEST: Stage = Stage {
     ],
 };
 
-const PROVISION: Stage = Stage {
+const PROVISION: SetupStage = SetupStage {
     title: "Enable provisioning to the app",
     steps: &[
         "In Provisioning > Settings > To App > Provisioning to App, click Edit.",
@@ -129,7 +129,7 @@ const PROVISION: Stage = Stage {
     ],
 };
 
-const GROUPS: Stage = Stage {
+const GROUPS: SetupStage = SetupStage {
     title: "Push groups, if groups are to give access",
     steps: &[
         "Select the Push Groups tab.",
@@ -138,7 +138,7 @@ const GROUPS: Stage = Stage {
     ],
 };
 
-const ASSIGN: Stage = Stage {
+const ASSIGN: SetupStage = SetupStage {
     title: "Assign users to the app",
     steps: &[
         "Select the Assignments tab.",
@@ -148,75 +148,83 @@ const ASSIGN: Stage = Stage {
     ],
 };
 
-const MAPPING: &[Mapping] = &[
-    Mapping {
+const MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
         source: "user.login",
         attribute: "userName",
         meaning: "Application username format, in the Sign On tab. By this name Okta finds the account. Unique \
                   here, in any letter case.",
     },
-    Mapping {
+    AttributeMapping {
         source: "id of the user",
         attribute: "externalId",
         meaning: "Always sent. Kept; accounts can be found by it.",
     },
-    Mapping {
+    AttributeMapping {
         source: "assignment and status",
         attribute: "active",
         meaning: "Always sent. false when the user is unassigned or deactivated: the account stays, without any access.",
     },
-    Mapping { source: "user.firstName", attribute: "name.givenName", meaning: "Given name." },
-    Mapping { source: "user.lastName", attribute: "name.familyName", meaning: "Family name." },
-    Mapping {
+    AttributeMapping {
+        source: "user.firstName",
+        attribute: "name.givenName",
+        meaning: "Given name.",
+    },
+    AttributeMapping {
+        source: "user.lastName",
+        attribute: "name.familyName",
+        meaning: "Family name.",
+    },
+    AttributeMapping {
         source: "user.email",
         attribute: "emails.^[primary==true].value",
         meaning: "E-mail address.",
     },
-    Mapping {
+    AttributeMapping {
         source: "user.displayName",
         attribute: "displayName",
         meaning: "The name that is shown to others.",
     },
-    Mapping { source: "user.title", attribute: "title", meaning: "Job title." },
-    Mapping {
+    AttributeMapping { source: "user.title", attribute: "title", meaning: "Job title." },
+    AttributeMapping {
         source: "user.department",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
         meaning: "Department; `unknown_departments` says whether any text is taken.",
     },
-    Mapping {
+    AttributeMapping {
         source: "user.employeeNumber",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
         meaning: "Kept as it is.",
     },
-    Mapping {
+    AttributeMapping {
         source: "user.managerId",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
         meaning: "Kept as it is; the manager need not be here.",
     },
-    Mapping {
+    AttributeMapping {
         source: "an attribute of yours",
         attribute: "roles.^[primary==true].value",
         meaning: "A role, by its name or id.",
     },
-    Mapping {
+    AttributeMapping {
         source: "another one",
         attribute: "roles.^[type=='second'].value",
         meaning: "A further role; each needs an attribute and a type of its own.",
     },
-    Mapping {
+    AttributeMapping {
         source: "another one",
         attribute: "entitlements.^[type=='first'].value",
         meaning: "As in workspace:Main:permission:basic_access; one type for each, as for roles.",
     },
 ];
 
-const GROUP_MAPPING: &[Mapping] = &[
-    Mapping {
+const GROUP_MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
         source: "group name",
         attribute: "displayName",
         meaning: "Unique here. `[[grants]]` with `group` goes by it.",
     },
-    Mapping {
+    AttributeMapping {
         source: "group members",
         attribute: "members",
         meaning: "Those that are assigned to the app. They have what the group's grants give, for as long as they are members.",

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Guide, Reachability};
+use super::{ProviderGuide, Reachability};
 use crate::connection::{AddressSet, ConnectionSettings};
 
 /// What keeps the provider's requests from being answered, each with what to do.
 pub(super) fn warnings(
     reachability: Reachability<'_>,
     connection: &ConnectionSettings,
-    guide: &Guide,
+    guide: &ProviderGuide,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
     let (url, provider) = (reachability.public_url, guide.provider);
