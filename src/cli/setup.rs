@@ -8,7 +8,9 @@ use super::{output, the_connection};
 use crate::access::Catalogue;
 use crate::app;
 use crate::config::Config;
-use crate::connection::setup::{Accepted, AttributeMapping, Item, Reachability, Setup};
+use crate::connection::setup::{
+    AcceptedItem, AcceptedValues, AttributeMapping, Reachability, Setup,
+};
 
 /// How many characters a line has at most, unless a word is longer.
 const WIDTH: usize = 100;
@@ -97,12 +99,12 @@ fn mapping(mapping: &[AttributeMapping]) -> Result<()> {
     table(MAPPING_COLUMNS, ["FROM", "AS", "MEANING HERE"], &rows.collect::<Vec<_>>())
 }
 
-fn accepted(accepted: &Accepted) -> Result<()> {
+fn accepted(accepted: &AcceptedValues) -> Result<()> {
     let words = |words: &[String]| match words {
         [] => "any word of a-z, 0-9 and _".to_owned(),
         words => words.join(", "),
     };
-    let items = |items: &[Item], none: &str| match items {
+    let items = |items: &[AcceptedItem], none: &str| match items {
         [] => none.to_owned(),
         items => items.iter().map(named).collect::<Vec<_>>().join(", "),
     };
@@ -135,7 +137,7 @@ fn accepted(accepted: &Accepted) -> Result<()> {
     Ok(())
 }
 
-fn named(item: &Item) -> String {
+fn named(item: &AcceptedItem) -> String {
     format!("{} (id {})", item.name, item.id)
 }
 

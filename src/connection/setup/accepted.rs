@@ -7,7 +7,7 @@ use crate::connection::{ConnectionMethod, ConnectionSettings};
 
 /// The values that are taken. An empty list of permissions takes any word of `a-z`, `0-9` and `_`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Accepted {
+pub struct AcceptedValues {
     /// The workspace of an account whose request names none.
     pub default_workspace: String,
     /// What such an account may do there.
@@ -17,11 +17,11 @@ pub struct Accepted {
     /// Whether any other department is taken too.
     pub other_departments: bool,
     /// Roles; if there are none, any text is a role, and gives nothing.
-    pub roles: Vec<Item>,
+    pub roles: Vec<AcceptedItem>,
     /// Workspaces, the first words of entitlements.
-    pub workspaces: Vec<Workspace>,
+    pub workspaces: Vec<AcceptedWorkspace>,
     /// Permission sets.
-    pub permission_sets: Vec<Item>,
+    pub permission_sets: Vec<AcceptedItem>,
     /// Permissions in the company.
     pub company_permissions: Vec<String>,
     /// Permissions in a workspace.
@@ -32,7 +32,7 @@ pub struct Accepted {
 
 /// What can be named in two ways.
 #[derive(Clone, Debug, Serialize)]
-pub struct Item {
+pub struct AcceptedItem {
     /// By its name, in any letter case.
     pub name: String,
     /// By its id.
@@ -41,18 +41,18 @@ pub struct Item {
 
 /// A workspace and its teams.
 #[derive(Clone, Debug, Serialize)]
-pub struct Workspace {
+pub struct AcceptedWorkspace {
     /// The workspace.
     #[serde(flatten)]
-    pub item: Item,
+    pub item: AcceptedItem,
     /// Its teams.
-    pub teams: Vec<Item>,
+    pub teams: Vec<AcceptedItem>,
 }
 
-impl Accepted {
+impl AcceptedValues {
     pub(super) fn new(connection: &ConnectionSettings, catalogue: &Catalogue) -> Self {
         let words = catalogue.words();
-        let item = |name: &String, id: &String| Item { name: name.clone(), id: id.clone() };
+        let item = |name: &String, id: &String| AcceptedItem { name: name.clone(), id: id.clone() };
         Self {
             default_workspace: connection.default_workspace.clone(),
             default_permissions: connection.default_permissions.clone(),
@@ -63,7 +63,7 @@ impl Accepted {
             workspaces: catalogue
                 .workspaces
                 .iter()
-                .map(|workspace| Workspace {
+                .map(|workspace| AcceptedWorkspace {
                     item: item(&workspace.name, &workspace.id),
                     teams: workspace.teams.iter().map(|team| item(&team.name, &team.id)).collect(),
                 })

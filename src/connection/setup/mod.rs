@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-pub use accepted::{Accepted, Item, Workspace};
+pub use accepted::{AcceptedItem, AcceptedValues, AcceptedWorkspace};
 
 use super::{AddressSet, ConnectionMethod, ConnectionSettings, PublicUrl};
 use crate::access::Catalogue;
@@ -39,7 +39,7 @@ pub struct Setup {
     /// The same for groups.
     pub group_mapping: &'static [AttributeMapping],
     /// The values that are taken here.
-    pub accepted: Accepted,
+    pub accepted: AcceptedValues,
     /// What to do, in the provider's menu words.
     pub steps: &'static [SetupStage],
     /// How to see that it works.
@@ -176,7 +176,7 @@ impl Setup {
             fields: (guide.fields)(&place),
             mapping: guide.mapping,
             group_mapping: guide.group_mapping,
-            accepted: Accepted::new(connection, catalogue),
+            accepted: AcceptedValues::new(connection, catalogue),
             steps: guide.steps,
             test: SetupTest {
                 step: guide.step,
