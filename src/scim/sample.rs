@@ -79,7 +79,7 @@ fn schema(id: &str, attributes: Vec<Attribute>) -> Schema {
 
 /// What an attribute of [`resource_type`] holds, for oracles that do not read schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(super) enum SampleType {
     /// Text; letter case does not matter.
     Text,
     /// Text in which letter case matters.
@@ -93,39 +93,39 @@ pub(super) enum Holds {
 }
 
 /// A path and what it leads to. `value` stands for itself, and for a list of objects.
-pub(super) type Field = (&'static str, Holds);
+pub(super) type SampleField = (&'static str, SampleType);
 
 /// Paths from the top.
-pub(super) const FIELDS: [Field; 21] = [
-    ("name", Holds::Text),
-    ("count", Holds::Number),
-    ("on", Holds::Boolean),
-    ("bought", Holds::Moment),
-    ("ports", Holds::Text),
-    ("labels", Holds::Text),
-    ("serial", Holds::Exact),
-    ("weight", Holds::Number),
-    ("size.width", Holds::Number),
-    ("size.unit", Holds::Text),
-    ("ports.value", Holds::Text),
-    ("ports.type", Holds::Exact),
-    ("ports.number", Holds::Number),
-    ("ports.primary", Holds::Boolean),
-    ("urn:example:scim:extension:Place:site", Holds::Text),
-    ("urn:example:scim:extension:Place:floor", Holds::Number),
-    ("urn:example:scim:extension:Place:owner.value", Holds::Exact),
-    ("urn:example:scim:extension:Place:owner.display", Holds::Text),
-    ("externalId", Holds::Exact),
-    ("id", Holds::Exact),
-    ("meta.created", Holds::Moment),
+pub(super) const FIELDS: [SampleField; 21] = [
+    ("name", SampleType::Text),
+    ("count", SampleType::Number),
+    ("on", SampleType::Boolean),
+    ("bought", SampleType::Moment),
+    ("ports", SampleType::Text),
+    ("labels", SampleType::Text),
+    ("serial", SampleType::Exact),
+    ("weight", SampleType::Number),
+    ("size.width", SampleType::Number),
+    ("size.unit", SampleType::Text),
+    ("ports.value", SampleType::Text),
+    ("ports.type", SampleType::Exact),
+    ("ports.number", SampleType::Number),
+    ("ports.primary", SampleType::Boolean),
+    ("urn:example:scim:extension:Place:site", SampleType::Text),
+    ("urn:example:scim:extension:Place:floor", SampleType::Number),
+    ("urn:example:scim:extension:Place:owner.value", SampleType::Exact),
+    ("urn:example:scim:extension:Place:owner.display", SampleType::Text),
+    ("externalId", SampleType::Exact),
+    ("id", SampleType::Exact),
+    ("meta.created", SampleType::Moment),
 ];
 
 /// Paths inside `ports[…]`.
-pub(super) const PORT_FIELDS: [Field; 4] = [
-    ("value", Holds::Text),
-    ("type", Holds::Exact),
-    ("number", Holds::Number),
-    ("primary", Holds::Boolean),
+pub(super) const PORT_FIELDS: [SampleField; 4] = [
+    ("value", SampleType::Text),
+    ("type", SampleType::Exact),
+    ("number", SampleType::Number),
+    ("primary", SampleType::Boolean),
 ];
 
 /// Texts that are alike in many ways.
@@ -271,13 +271,13 @@ fn moment(dice: &mut Dice<'_>) -> Value {
 }
 
 /// Compares two values of a field the slow and plain way.
-pub(super) fn compare(holds: Holds, left: &Value, right: &Value) -> Ordering {
+pub(super) fn compare(holds: SampleType, left: &Value, right: &Value) -> Ordering {
     match holds {
-        Holds::Text => plain(left).cmp(&plain(right)),
-        Holds::Exact => left.as_str().unwrap().cmp(right.as_str().unwrap()),
-        Holds::Number => quarters(left).cmp(&quarters(right)),
-        Holds::Boolean => left.as_bool().unwrap().cmp(&right.as_bool().unwrap()),
-        Holds::Moment => place(left).cmp(&place(right)),
+        SampleType::Text => plain(left).cmp(&plain(right)),
+        SampleType::Exact => left.as_str().unwrap().cmp(right.as_str().unwrap()),
+        SampleType::Number => quarters(left).cmp(&quarters(right)),
+        SampleType::Boolean => left.as_bool().unwrap().cmp(&right.as_bool().unwrap()),
+        SampleType::Moment => place(left).cmp(&place(right)),
     }
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{CompareOp, Filter};
 use crate::scim::sample::{
-    Dice, FIELDS, Field, Holds, MOMENTS, NUMBERS, PORT_FIELDS, TEXTS, compare, plain, resource,
-    resource_type, values,
+    Dice, FIELDS, MOMENTS, NUMBERS, PORT_FIELDS, SampleField, SampleType, TEXTS, compare, plain,
+    resource, resource_type, values,
 };
 
 /// A filter as it was meant, before it became text.
@@ -15,12 +15,12 @@ enum Expr {
     All(Vec<Self>),
     Any(Vec<Self>),
     Not(Box<Self>),
-    Compare(Field, CompareOp, Value),
-    Present(Field),
+    Compare(SampleField, CompareOp, Value),
+    Present(SampleField),
     Port(Box<Self>),
 }
 
-fn expr(dice: &mut Dice<'_>, depth: usize, fields: &[Field]) -> Expr {
+fn expr(dice: &mut Dice<'_>, depth: usize, fields: &[SampleField]) -> Expr {
     let sides = if depth == 0 { 4 } else { 9 };
     match dice.roll(sides) {
         0..=2 => comparison(dice, fields),
@@ -37,7 +37,7 @@ fn expr(dice: &mut Dice<'_>, depth: usize, fields: &[Field]) -> Expr {
     }
 }
 
-fn comparison(dice: &mut Dice<'_>, fields: &[Field]) -> Expr {
+fn comparison(dice: &mut Dice<'_>, fields: &[SampleField]) -> Expr {
     let field = dice.pick(fields);
     let op = dice.pick(&CompareOp::ALL);
     let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
@@ -46,10 +46,10 @@ fn comparison(dice: &mut Dice<'_>, fields: &[Field]) -> Expr {
         return Expr::Compare(field, op, Value::Null);
     }
     let (value, fits) = match field.1 {
-        Holds::Text | Holds::Exact => (json!(dice.pick(&TEXTS)), true),
-        Holds::Number => (serde_json::from_str(dice.pick(&NUMBERS)).unwrap(), !substring),
-        Holds::Boolean => (json!(dice.roll(2) == 1), equality),
-        Holds::Moment => (json!(dice.pick(&MOMENTS).0), !substring),
+        SampleType::Text | SampleType::Exact => (json!(dice.pick(&TEXTS)), true),
+        SampleType::Number => (serde_json::from_str(dice.pick(&NUMBERS)).unwrap(), !substring),
+        SampleType::Boolean => (json!(dice.roll(2) == 1), equality),
+        SampleType::Moment => (json!(dice.pick(&MOMENTS).0), !substring),
     };
     Expr::Compare(field, if fits { op } else { CompareOp::Ne }, value)
 }
@@ -118,8 +118,8 @@ fn matches(expr: &Expr, object: &Map<String, Value>) -> bool {
     }
 }
 
-fn same_case(holds: Holds, text: &Value) -> String {
-    if holds == Holds::Exact { text.as_str().unwrap().to_owned() } else { plain(text) }
+fn same_case(holds: SampleType, text: &Value) -> String {
+    if holds == SampleType::Exact { text.as_str().unwrap().to_owned() } else { plain(text) }
 }
 
 fn holds_something(value: &Value) -> bool {
