@@ -166,7 +166,7 @@ pub enum Index {
 
 /// What the values that a schema names mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Values {
+pub enum CanonicalValues {
     /// Others are taken as well (RFC 7643, section 7).
     Suggested,
     /// Others are refused.
@@ -223,7 +223,7 @@ pub struct Attribute {
     /// Values that its schema names; none for any value.
     pub canonical_values: Vec<String>,
     /// Whether these are all that are taken.
-    pub values: Values,
+    pub values: CanonicalValues,
     /// For references: what they may refer to.
     pub reference_types: Vec<String>,
     /// For complex attributes: what they consist of.
@@ -253,7 +253,7 @@ impl Attribute {
             returned: Returned::Default,
             uniqueness: Uniqueness::None,
             canonical_values: Vec::new(),
-            values: Values::Suggested,
+            values: CanonicalValues::Suggested,
             reference_types: Vec::new(),
             sub_attributes: Vec::new(),
             index: Index::None,

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::attribute::{Attribute, Index, Type, Values};
+use super::attribute::{Attribute, CanonicalValues, Index, Type};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::json::describe;
@@ -310,7 +310,7 @@ fn check_text(attribute: &Attribute, text: &str, path: &str) -> Result<(), ScimE
         true => known == text,
         false => fold(known) == fold(text),
     };
-    if attribute.values == Values::Only
+    if attribute.values == CanonicalValues::Only
         && !attribute.canonical_values.is_empty()
         && !attribute.canonical_values.iter().any(same)
     {

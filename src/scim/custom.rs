@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::attribute::{Attribute, Mutability, Returned, Type, Uniqueness, Values};
+use super::attribute::{Attribute, CanonicalValues, Mutability, Returned, Type, Uniqueness};
 use super::schema::{Extension, ResourceType, Schema};
 
 /// A schema that extends a resource type; a known one gets more attributes.
@@ -227,7 +227,7 @@ fn build(configured: &AttributeSettings) -> Attribute {
     attribute.returned = configured.returned;
     attribute.uniqueness = configured.uniqueness;
     attribute.canonical_values.clone_from(&configured.canonical_values);
-    attribute.values = Values::Only;
+    attribute.values = CanonicalValues::Only;
     attribute.sub_attributes = configured.sub_attributes.iter().map(build).collect();
     attribute
 }
