@@ -65,7 +65,7 @@ use core::DirectoryCore;
 use settings::DirectoryView;
 use writer::job::QueuedCommand;
 use writer::liveness::Ping;
-use writer::queue::Refused;
+use writer::queue::PushError;
 use writer::settings_change::SettingsChange;
 use writer::{Writer, WriterHandle, WriterMessage};
 
@@ -133,8 +133,8 @@ impl Directory {
         let (order, pending) = self.order(actor, command);
         match self.writer.try_send(order) {
             Ok(()) => {}
-            Err(Refused::Full(order)) => self.fail(order, DirectoryError::Busy),
-            Err(Refused::Stopped(order)) => self.fail(order, DirectoryError::Stopped),
+            Err(PushError::Full(order)) => self.fail(order, DirectoryError::Busy),
+            Err(PushError::Stopped(order)) => self.fail(order, DirectoryError::Stopped),
         }
         pending
     }
@@ -142,7 +142,7 @@ impl Directory {
     /// The same, from a thread that may wait for a place in the queue.
     fn submit_in_turn<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (order, pending) = self.order(actor, command);
-        if let Err(Refused::Full(order) | Refused::Stopped(order)) = self.writer.send(order) {
+        if let Err(PushError::Full(order) | PushError::Stopped(order)) = self.writer.send(order) {
             self.fail(order, DirectoryError::Stopped);
         }
         pending

@@ -29,7 +29,7 @@ use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
 use crate::directory::writer::job::{QueuedCommand, QueuedJob};
-use crate::directory::writer::queue::{Popped, Queue, Refused};
+use crate::directory::writer::queue::{Popped, PushError, Queue};
 use crate::directory::writer::settings_change::SettingsChange;
 use crate::event::Actor;
 use crate::store::StoreError;
@@ -79,12 +79,12 @@ pub(crate) struct WriterHandle {
 
 impl WriterHandle {
     /// Hands in a message, unless it is a client's and too many wait.
-    pub(crate) fn try_send(&self, message: WriterMessage) -> Result<(), Refused> {
+    pub(crate) fn try_send(&self, message: WriterMessage) -> Result<(), PushError> {
         self.queue.try_push(message)
     }
 
     /// Hands in a message, however many wait.
-    pub(crate) fn send(&self, message: WriterMessage) -> Result<(), Refused> {
+    pub(crate) fn send(&self, message: WriterMessage) -> Result<(), PushError> {
         self.queue.push(message)
     }
 

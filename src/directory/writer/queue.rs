@@ -36,7 +36,7 @@ enum State {
 }
 
 /// Why a message was not taken; the message.
-pub(crate) enum Refused {
+pub(crate) enum PushError {
     Full(WriterMessage),
     Stopped(WriterMessage),
 }
@@ -62,26 +62,26 @@ impl Queue {
     }
 
     /// Adds a message; a client's only while there is room.
-    pub(crate) fn try_push(&self, message: WriterMessage) -> Result<(), Refused> {
+    pub(crate) fn try_push(&self, message: WriterMessage) -> Result<(), PushError> {
         self.add(message, CAPACITY)
     }
 
     /// Adds a message, however many wait.
-    pub(crate) fn push(&self, message: WriterMessage) -> Result<(), Refused> {
+    pub(crate) fn push(&self, message: WriterMessage) -> Result<(), PushError> {
         self.add(message, usize::MAX)
     }
 
-    fn add(&self, message: WriterMessage, capacity: usize) -> Result<(), Refused> {
+    fn add(&self, message: WriterMessage, capacity: usize) -> Result<(), PushError> {
         let mut waiting = self.lock();
         if waiting.state != State::Open {
-            return Err(Refused::Stopped(message));
+            return Err(PushError::Stopped(message));
         }
         if message.goes_first() {
             waiting.first.push_back(message);
         } else if waiting.clients.len() < capacity {
             waiting.clients.push_back(message);
         } else {
-            return Err(Refused::Full(message));
+            return Err(PushError::Full(message));
         }
         self.arrived.notify_one();
         Ok(())
