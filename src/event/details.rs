@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Refused;
+use super::RefusedRequests;
 
 /// How many bytes of JSON one value may take.
 const VALUE_BYTES: usize = 256;
@@ -34,7 +34,7 @@ pub struct Details {
     pub more: u64,
     /// Requests that were refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<Refused>,
+    pub refusals: Vec<RefusedRequests>,
     /// How many more requests were refused than are told of.
     #[serde(skip_serializing_if = "is_zero")]
     pub others: u64,

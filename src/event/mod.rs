@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use details::{Details, Difference, Elements};
 pub use network::Network;
-pub use refusal::{Reason, Refused};
+pub use refusal::{Reason, RefusedRequests};
 
 /// What happened to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,7 +68,7 @@ impl Reason {
 
 /// Requests that were refused for one reason, and came from one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
+pub struct RefusedRequests {
     /// Why.
     pub reason: Reason,
     /// The connection that spoke, as far as the token said.

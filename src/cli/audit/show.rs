@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::cli::output;
-use crate::event::{Difference, Elements, Refused};
+use crate::event::{Difference, Elements, RefusedRequests};
 use crate::operator::audit::{AuditActor, AuditEntry, AuditVerification};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
@@ -98,8 +98,8 @@ fn labels(elements: &Elements) -> String {
     labels.join(", ")
 }
 
-fn refused(refused: &Refused) -> String {
-    let Refused { reason, connection, token, address, count, .. } = refused;
+fn refused(refused: &RefusedRequests) -> String {
+    let RefusedRequests { reason, connection, token, address, count, .. } = refused;
     let speaker = match (connection, token) {
         (Some(connection), Some(token)) => format!(" for {connection} (token {token})"),
         _ => String::new(),

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::event::{Network, Reason, Refused};
+use crate::event::{Network, Reason, RefusedRequests};
 
 /// How many entries are collected; of further requests only the number is kept.
 const ENTRIES: usize = 128;
@@ -81,13 +81,13 @@ impl DeniedLog {
 
     /// Takes the collected entries, oldest first, and the number of requests beyond them; `None` if no
     /// request was denied since the last call.
-    pub(crate) fn take(&self) -> Option<(Vec<Refused>, u64)> {
+    pub(crate) fn take(&self) -> Option<(Vec<RefusedRequests>, u64)> {
         let Collected { seen, others } = std::mem::take(&mut *self.collected());
-        let mut refusals: Vec<Refused> = seen
+        let mut refusals: Vec<RefusedRequests> = seen
             .into_iter()
             .map(|(key, Seen { first, last, count })| {
                 let Key { reason, connection, token, origin: address } = key;
-                Refused { reason, connection, token, address, first, last, count }
+                RefusedRequests { reason, connection, token, address, first, last, count }
             })
             .collect();
         refusals.sort_by(|a, b| (a.first, &a.address).cmp(&(b.first, &b.address)));
@@ -115,7 +115,7 @@ mod tests {
         refusals.note(refusal(Reason::NoToken, "2001:db8::ffff"), second(3));
         let (taken, others) = refusals.take().unwrap();
         assert_eq!((taken.len(), others), (2, 0));
-        let Refused { reason, address, first, last, count, .. } = &taken[0];
+        let RefusedRequests { reason, address, first, last, count, .. } = &taken[0];
         assert_eq!((*reason, address.as_str()), (Reason::NoToken, "2001:db8::/64"));
         assert_eq!((*first, *last, *count), (second(1), second(3), 2));
         assert_eq!((taken[1].address.as_str(), taken[1].count), ("192.0.2.1", 1));

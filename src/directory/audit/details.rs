@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::event::{Details, Difference, Elements, Refused};
+use crate::event::{Details, Difference, Elements, RefusedRequests};
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
@@ -28,7 +28,7 @@ pub(crate) struct ChangeDetails {
     removed: Elements,
     /// Groups that it was a member of.
     left: Elements,
-    refusals: Vec<Refused>,
+    refusals: Vec<RefusedRequests>,
     others: u64,
 }
 
@@ -94,7 +94,7 @@ impl ChangeDetails {
     }
 
     /// Records denied requests, and how many more there were.
-    pub(crate) fn denied_requests(&mut self, refusals: Vec<Refused>, others: u64) {
+    pub(crate) fn denied_requests(&mut self, refusals: Vec<RefusedRequests>, others: u64) {
         (self.refusals, self.others) = (refusals, others);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::directory::audit::denied::DeniedLog;
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::{Command, Transaction};
-use crate::event::{Event, Refused, Verb};
+use crate::event::{Event, RefusedRequests, Verb};
 
 /// How often collected entries are recorded.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -16,7 +16,7 @@ const LONG_PERIOD: Duration = Duration::from_secs(60);
 
 /// Records collected denied requests in the audit trail.
 pub(crate) struct RecordDenied {
-    refusals: Vec<Refused>,
+    refusals: Vec<RefusedRequests>,
     others: u64,
 }
 
