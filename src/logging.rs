@@ -9,7 +9,7 @@ use std::io;
 use tracing_subscriber::EnvFilter;
 
 pub use level::{LogFormat, LogLevel};
-use line::Line;
+use line::LineFormat;
 use output::Output;
 
 /// The target of the lines that tell of answered requests.
@@ -36,7 +36,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> io::Result<LevelSwitch> {
         .log_internal_errors(false)
         .with_env_filter(filter(level))
         .with_writer(Output::start()?)
-        .event_format(Line::new(format))
+        .event_format(LineFormat::new(format))
         .with_filter_reloading();
     let handle = lines.reload_handle();
     // Already started: the first one stays.

@@ -23,13 +23,13 @@ const MAX_VALUE: usize = 1024;
 
 /// How lines are written.
 #[derive(Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct LineFormat {
     format: LogFormat,
     /// Whether journald reads them: it keeps the time itself, and takes the priority from the front.
     journal: bool,
 }
 
-impl Line {
+impl LineFormat {
     /// Lines of that form, for whoever reads standard error.
     pub(super) fn new(format: LogFormat) -> Self {
         Self { format, journal: stderr_is_journal() }
@@ -51,7 +51,7 @@ impl Line {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -210,7 +210,7 @@ mod tests {
     const FORMS: [LogFormat; 2] = [LogFormat::Text, LogFormat::Json];
 
     fn line(format: LogFormat, journal: bool, value: &str) -> String {
-        let mut fields = Line { format, journal }.begin(Level::WARN, Timestamp::UNIX_EPOCH);
+        let mut fields = LineFormat { format, journal }.begin(Level::WARN, Timestamp::UNIX_EPOCH);
         fields.text("text", value);
         fields.shown("shown", value);
         fields.shown("message", "refused");

@@ -87,12 +87,12 @@ impl Shared {
 }
 
 /// Takes one line.
-pub(super) struct Line<'a> {
+pub(super) struct LineWriter<'a> {
     shared: &'a Shared,
     at_once: bool,
 }
 
-impl Write for Line<'_> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let written =
             if self.at_once { self.shared.write_out(line) } else { self.shared.leave(line) };
@@ -105,14 +105,14 @@ impl Write for Line<'_> {
 }
 
 impl<'a> MakeWriter<'a> for Output {
-    type Writer = Line<'a>;
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { shared: &self.0, at_once: true }
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter { shared: &self.0, at_once: true }
     }
 
-    fn make_writer_for(&'a self, of: &Metadata<'_>) -> Line<'a> {
-        Line { shared: &self.0, at_once: of.target() != REQUESTS }
+    fn make_writer_for(&'a self, of: &Metadata<'_>) -> LineWriter<'a> {
+        LineWriter { shared: &self.0, at_once: of.target() != REQUESTS }
     }
 }
 
