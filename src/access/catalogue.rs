@@ -33,19 +33,19 @@ pub struct Catalogue {
 /// Where things are in their lists, by name and id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Places {
-    workspaces: Index,
-    permission_sets: Index,
-    roles: Index,
+    workspaces: NameIndex,
+    permission_sets: NameIndex,
+    roles: NameIndex,
 }
 
 /// Places by folded name and by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Index {
+struct NameIndex {
     by_name: HashMap<String, usize>,
     by_id: HashMap<String, usize>,
 }
 
-impl Index {
+impl NameIndex {
     fn new<'a>(names_and_ids: impl Iterator<Item = (&'a String, &'a String)>) -> Self {
         let mut index = Self::default();
         for (place, (name, id)) in names_and_ids.enumerate() {
@@ -118,11 +118,13 @@ impl Catalogue {
             roles: settings.roles.clone(),
             grants: settings.grants.clone(),
             places: Places {
-                workspaces: Index::new(settings.workspaces.iter().map(|one| (&one.name, &one.id))),
-                permission_sets: Index::new(
+                workspaces: NameIndex::new(
+                    settings.workspaces.iter().map(|one| (&one.name, &one.id)),
+                ),
+                permission_sets: NameIndex::new(
                     settings.permission_sets.iter().map(|one| (&one.name, &one.id)),
                 ),
-                roles: Index::new(settings.roles.iter().map(|one| (&one.name, &one.id))),
+                roles: NameIndex::new(settings.roles.iter().map(|one| (&one.name, &one.id))),
             },
         }
     }

@@ -24,7 +24,7 @@ use super::schema::ResourceType;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
     selection: Selection,
-    names: Names,
+    names: AttributeNames,
     /// The top-level names of the resource type that are not treated as unknown ones are: left out
     /// although they are served, or served although they are left out.
     exceptions: Vec<String>,
@@ -42,15 +42,15 @@ enum Selection {
 
 /// Names that a client gave, in the schema's spelling: a tree of URNs, attributes, sub-attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Names {
+struct AttributeNames {
     /// Whether this was named itself, and not just a part of it.
     whole: bool,
     parts: BTreeMap<String, Self>,
 }
 
-static NO_NAMES: Names = Names { whole: false, parts: BTreeMap::new() };
+static NO_NAMES: AttributeNames = AttributeNames { whole: false, parts: BTreeMap::new() };
 
-impl Names {
+impl AttributeNames {
     fn read(resource_type: &ResourceType, text: &str) -> Self {
         let mut names = Self::default();
         for name in text.split(',').map(str::trim) {
@@ -87,7 +87,11 @@ impl Names {
 impl Projection {
     /// What is served if a client asks for nothing special.
     pub fn everything() -> Self {
-        Self { selection: Selection::Default, names: Names::default(), exceptions: Vec::new() }
+        Self {
+            selection: Selection::Default,
+            names: AttributeNames::default(),
+            exceptions: Vec::new(),
+        }
     }
 
     /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case.
@@ -109,9 +113,9 @@ impl Projection {
         let mut projection = Self::everything();
         if let Some(text) = attributes.filter(given) {
             projection.selection = Selection::Only;
-            projection.names = Names::read(resource_type, text);
+            projection.names = AttributeNames::read(resource_type, text);
         } else if let Some(text) = excluded.filter(given) {
-            projection.names = Names::read(resource_type, text);
+            projection.names = AttributeNames::read(resource_type, text);
             if projection.names.named() {
                 projection.selection = Selection::Without;
             }
@@ -194,7 +198,7 @@ impl Projection {
 #[derive(Clone, Copy)]
 struct View<'a> {
     selection: Selection,
-    names: &'a Names,
+    names: &'a AttributeNames,
 }
 
 impl<'a> View<'a> {

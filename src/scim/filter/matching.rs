@@ -22,12 +22,12 @@ impl Filter {
     ///
     /// A value that does not have its attribute's type equals nothing and has no order.
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
-        self.holds(Scope::Resource(resource))
+        self.holds(MatchScope::Resource(resource))
     }
 
     /// Whether one element matches a filter that stands in the brackets of its attribute.
     pub fn matches_element(&self, element: &Value) -> bool {
-        self.holds(Scope::Element(element))
+        self.holds(MatchScope::Element(element))
     }
 
     /// The top-level names that matching looks at: those of attributes, and the URNs of extensions.
@@ -48,22 +48,23 @@ impl Filter {
         names
     }
 
-    fn holds(&self, scope: Scope<'_>) -> bool {
+    fn holds(&self, scope: MatchScope<'_>) -> bool {
         match self {
             Self::And(parts) => parts.iter().all(|part| part.holds(scope)),
             Self::Or(parts) => parts.iter().any(|part| part.holds(scope)),
             Self::Not(part) => !part.holds(scope),
             Self::Compare(comparison) => comparison.holds(scope),
             Self::Present(path) => scope.any(path, is_assigned),
-            Self::Element(path, inner) => {
-                scope.attribute(path).iter().any(|element| inner.holds(Scope::Element(element)))
-            }
+            Self::Element(path, inner) => scope
+                .attribute(path)
+                .iter()
+                .any(|element| inner.holds(MatchScope::Element(element))),
         }
     }
 }
 
 impl Comparison {
-    fn holds(&self, scope: Scope<'_>) -> bool {
+    fn holds(&self, scope: MatchScope<'_>) -> bool {
         match (self.op, &self.literal) {
             (CompareOp::Eq, Literal::Null) => !scope.any(&self.path, is_assigned),
             (CompareOp::Ne, Literal::Null) => scope.any(&self.path, is_assigned),
@@ -120,14 +121,14 @@ impl CompareOp {
 
 /// What a part of a filter looks at.
 #[derive(Clone, Copy)]
-enum Scope<'a> {
+enum MatchScope<'a> {
     /// A whole resource.
     Resource(&'a Map<String, Value>),
     /// One element of the attribute whose brackets the part stands in.
     Element(&'a Value),
 }
 
-impl<'a> Scope<'a> {
+impl<'a> MatchScope<'a> {
     /// The values of the attribute at the head of the path.
     fn attribute(self, path: &AttrPath) -> &'a [Value] {
         match self {
