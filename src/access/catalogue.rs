@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::change::Names;
+use super::change::AccessNames;
 use super::name::{derived_id, is_permission};
 use super::settings::{AccessSettings, AccessWords, Grant, PermissionSet, Role, WorkspaceSettings};
 use crate::scim::error::ScimError;
@@ -132,7 +132,7 @@ impl Catalogue {
     /// The same catalogue for the time in which accounts still have former names: those mean what they
     /// meant.
     #[must_use]
-    pub fn remembering(mut self, former: &Names) -> Self {
+    pub fn remembering(mut self, former: &AccessNames) -> Self {
         self.places.workspaces.remember(&former.workspaces);
         self.places.permission_sets.remember(&former.permission_sets);
         self.places.roles.remember(&former.roles);
@@ -141,7 +141,7 @@ impl Catalogue {
 
     /// A name of before that means something else now, while what it meant is still there: then a stored
     /// name can mean either until all accounts have followed.
-    pub fn taken_over<'a>(&self, former: &'a Names) -> Option<&'a str> {
+    pub fn taken_over<'a>(&self, former: &'a AccessNames) -> Option<&'a str> {
         let Places { workspaces, permission_sets, roles } = &self.places;
         workspaces
             .taken_over(&former.workspaces)

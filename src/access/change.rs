@@ -7,7 +7,7 @@ use crate::scim::value::fold;
 
 /// The names that a catalogue had, kept so that a later one can tell a new name from a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Names {
+pub struct AccessNames {
     /// Workspaces, each with its id.
     pub(super) workspaces: Vec<(String, String)>,
     /// Permission sets, each with its id.
@@ -18,7 +18,7 @@ pub struct Names {
     words: Vec<Vec<String>>,
 }
 
-impl Names {
+impl AccessNames {
     /// Whether there was a role of that name.
     pub fn had_role(&self, name: &str) -> bool {
         self.roles.iter().any(|(known, _)| fold(known) == fold(name))
@@ -70,7 +70,7 @@ impl Names {
 
 /// A stored role or entitlement with its names as they are now: what kept its id kept its holders.
 /// Names that were not renamed stay, known or not.
-pub fn followed(before: &Names, text: &str) -> String {
+pub fn followed(before: &AccessNames, text: &str) -> String {
     let id = |list: &[(String, String)], name: &str| {
         let known = list.iter().find(|(known, _)| fold(known) == fold(name));
         known.map_or_else(|| name.to_owned(), |(_, id)| id.clone())
@@ -95,9 +95,9 @@ pub fn followed(before: &Names, text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn names(workspaces: &[(&str, &str)]) -> Names {
+    fn names(workspaces: &[(&str, &str)]) -> AccessNames {
         let pair = |(name, id): &(&str, &str)| ((*name).to_owned(), (*id).to_owned());
-        Names { workspaces: workspaces.iter().map(pair).collect(), ..Names::default() }
+        AccessNames { workspaces: workspaces.iter().map(pair).collect(), ..AccessNames::default() }
     }
 
     #[test]

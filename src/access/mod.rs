@@ -23,7 +23,7 @@ mod settings;
 mod vocabulary;
 
 pub use catalogue::{Catalogue, Team, Workspace};
-pub use change::{Names, followed};
+pub use change::{AccessNames, followed};
 pub use direct::{DefaultAccess, Direct};
 pub use effective::{Effective, GroupOfAccount, Source, loses_grant};
 pub use entitlement::Entitlement;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{self, Catalogue, Names};
+use crate::access::{self, AccessNames, Catalogue};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::Settings;
@@ -28,7 +28,10 @@ fn build(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Regis
 
 /// The settings of the directory under a configuration. `former` names of the catalogue are understood as
 /// well, for as long as accounts still have them.
-pub(super) fn settings(config: &Config, former: Option<&Names>) -> Result<Settings, ConfigError> {
+pub(super) fn settings(
+    config: &Config,
+    former: Option<&AccessNames>,
+) -> Result<Settings, ConfigError> {
     let catalogue = Catalogue::new(&config.access_settings());
     let catalogue = match former {
         Some(former) => catalogue.remembering(former),

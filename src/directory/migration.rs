@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::Names;
+use crate::access::AccessNames;
 use crate::directory::Directory;
 use crate::directory::access::migrate::{
     MigrateAccount, OutdatedAccounts, SaveNames, UnknownAccess, check,
@@ -22,10 +22,10 @@ impl Directory {
     /// # Errors
     ///
     /// `Storage`.
-    pub fn names_in_use(&self) -> Result<Names, DirectoryError> {
+    pub fn names_in_use(&self) -> Result<AccessNames, DirectoryError> {
         let kept = self.shared.store.get(keys::CATALOGUE)?;
         let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-        Ok(kept.unwrap_or_else(|| Names::of(self.catalogue())))
+        Ok(kept.unwrap_or_else(|| AccessNames::of(self.catalogue())))
     }
 
     /// Brings the access of all accounts in line with the catalogue, if the catalogue has changed. It asks

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::access::{Names, followed};
+use crate::access::{AccessNames, followed};
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
@@ -36,9 +36,9 @@ pub enum UnknownAccess {
 /// Accounts whose stored access differs from the catalogue.
 pub(crate) struct OutdatedAccounts {
     /// The names in the catalogue.
-    pub(crate) names: Names,
+    pub(crate) names: AccessNames,
     /// The names that all accounts conformed to before.
-    pub(crate) before: Arc<Names>,
+    pub(crate) before: Arc<AccessNames>,
     /// The accounts, by type.
     pub(crate) accounts: Vec<(Arc<ResourceType>, Vec<ResourceId>)>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct OutdatedAccounts {
 impl OutdatedAccounts {
     /// The names that accounts may hold until all are migrated; `None` if none are new.
     pub(crate) fn either(&self) -> Option<SaveNames> {
-        let names = Names::clone(&self.before).joined(&self.names);
+        let names = AccessNames::clone(&self.before).joined(&self.names);
         (names != *self.before).then_some(SaveNames { names })
     }
 }
@@ -62,8 +62,8 @@ pub(crate) fn check(
     settings: &Settings,
     unknown: UnknownAccess,
 ) -> Result<Option<OutdatedAccounts>, DirectoryError> {
-    let names = Names::of(&settings.catalogue);
-    let before: Option<Names> =
+    let names = AccessNames::of(&settings.catalogue);
+    let before: Option<AccessNames> =
         state.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
     if before.as_ref() == Some(&names) {
         return Ok(None);
@@ -84,7 +84,7 @@ pub(crate) fn check(
 fn outdated(
     state: &dyn Read,
     resource_type: &ResourceType,
-    before: &Names,
+    before: &AccessNames,
     unknown: UnknownAccess,
 ) -> Result<Vec<ResourceId>, DirectoryError> {
     let mut outdated = Vec::new();
@@ -120,7 +120,7 @@ fn outdated(
 /// has, and returns it.
 pub(crate) fn rewrite_access(
     resource_type: &ResourceType,
-    before: &Names,
+    before: &AccessNames,
     account: &mut Resource,
 ) -> Vec<String> {
     let mut gone = Vec::new();
@@ -200,7 +200,7 @@ impl UnknownInUse {
 pub(crate) struct MigrateAccount {
     pub(crate) resource_type: Arc<ResourceType>,
     pub(crate) id: ResourceId,
-    pub(crate) before: Arc<Names>,
+    pub(crate) before: Arc<AccessNames>,
 }
 
 impl Command for MigrateAccount {
@@ -228,7 +228,7 @@ impl Command for MigrateAccount {
 
 /// Saves the names that accounts may hold.
 pub(crate) struct SaveNames {
-    pub(crate) names: Names,
+    pub(crate) names: AccessNames,
 }
 
 impl Command for SaveNames {

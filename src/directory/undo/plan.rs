@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Undo;
 use super::history::{ChangedItems, Item};
 use super::report::{UndoAction, UndoReport, UndoRow};
-use crate::access::Names;
+use crate::access::AccessNames;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, StoredResource};
@@ -35,7 +35,7 @@ pub(super) struct Plan {
     /// The memberships that come back, end, or change the shown name.
     pub(super) ties: Vec<Tie>,
     /// The names of the catalogue at that moment.
-    pub(super) names: Names,
+    pub(super) names: AccessNames,
 }
 
 /// A user or group, as it was and as it is.
@@ -68,7 +68,7 @@ impl Planned {
     pub(super) fn target(
         &self,
         value: &Bytes,
-        names: &Names,
+        names: &AccessNames,
     ) -> Result<(StoredResource, Resource, Vec<String>), StoreError> {
         let (stored, mut attributes) = self.read(value)?;
         let gone = match self.resource_type.is_account {
@@ -145,7 +145,7 @@ impl Plan {
 pub(super) fn plan(
     mut changed: ChangedItems,
     registry: &Registry,
-    present_names: Names,
+    present_names: AccessNames,
     asked: &Undo,
 ) -> Result<(Plan, UndoReport), DirectoryError> {
     let kept = changed.names.take().and_then(|names| serde_json::from_slice(&names).ok());
