@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
 use super::form::FlatForm;
-use super::permissions::Access;
+use super::permissions::FlatAccess;
 use crate::access::Catalogue;
 use crate::scim::query::Parameters;
 use crate::scim::schemas::user;
@@ -97,7 +97,7 @@ fn permissions() -> impl Strategy<Value = Value> {
 }
 
 /// The permissions that an account with these roles and entitlements is shown with.
-fn shown(access: &Access<'_>) -> Value {
+fn shown(access: &FlatAccess<'_>) -> Value {
     let resource_type = user::resource_type();
     let form = FlatForm::parse(&resource_type, &Parameters::default()).unwrap();
     let whole = Map::from_iter([
@@ -108,7 +108,7 @@ fn shown(access: &Access<'_>) -> Value {
 }
 
 /// Every role and entitlement, once.
-fn pieces(access: &Access<'_>) -> BTreeSet<String> {
+fn pieces(access: &FlatAccess<'_>) -> BTreeSet<String> {
     let all = access.roles.iter().chain(&access.entitlements);
     all.map(ToString::to_string).collect()
 }
@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn what_is_shown_says_what_was_sent_and_can_be_sent_back(sent in permissions()) {
         let catalogue = catalogue();
-        let read = |permissions: &Value| Access::read(&catalogue, permissions.clone()).unwrap();
+        let read = |permissions: &Value| FlatAccess::read(&catalogue, permissions.clone()).unwrap();
         let meant = read(&sent);
         let shown_once = shown(&meant);
         let read_back = read(&shown_once);

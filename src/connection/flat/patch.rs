@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::permissions::Access;
+use super::permissions::FlatAccess;
 use super::read::listed;
 use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append, leads_to, local};
 use crate::access::Catalogue;
@@ -109,7 +109,7 @@ impl Translator<'_> {
             }
             return Ok(());
         }
-        let access = Access::read(self.catalogue, given)?;
+        let access = FlatAccess::read(self.catalogue, given)?;
         append(attributes, ROLES, access.roles);
         append(attributes, ENTITLEMENTS, access.entitlements);
         self.unknown.extend(access.unknown);

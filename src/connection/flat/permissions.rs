@@ -11,7 +11,7 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::MAX_ELEMENTS;
 
 /// What `permissions` says, as the elements of two attributes.
-pub(super) struct Access<'c> {
+pub(super) struct FlatAccess<'c> {
     /// The elements of `roles`.
     pub(super) roles: Vec<Value>,
     /// The elements of `entitlements`.
@@ -21,7 +21,7 @@ pub(super) struct Access<'c> {
     catalogue: &'c Catalogue,
 }
 
-impl<'c> Access<'c> {
+impl<'c> FlatAccess<'c> {
     /// Reads the value of `permissions`.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ mod tests {
         let read = |count: usize| {
             let words: Vec<String> = (1..count).map(|number| format!("p{number}")).collect();
             let app_group = json!({"appGroupName": "Main", "appGroupPermissions": words});
-            Access::read(&catalogue, json!({"appGroup": [app_group]}))
+            FlatAccess::read(&catalogue, json!({"appGroup": [app_group]}))
         };
         assert_eq!(read(MAX_ELEMENTS).unwrap().entitlements.len(), MAX_ELEMENTS);
         assert_eq!(read(MAX_ELEMENTS + 1).err().unwrap().scim_type, ScimType::TooMany);
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn roles_are_free_texts_where_none_are_configured() {
         let catalogue = Catalogue::new(&AccessSettings::default());
-        let role = |role: Value| Access::read(&catalogue, json!({"roles": [role]}));
+        let role = |role: Value| FlatAccess::read(&catalogue, json!({"roles": [role]}));
         let free = role(json!({"roleName": "Any: thing"})).unwrap();
         assert_eq!(free.roles, [json!({"value": "Any: thing"})]);
         let error = role(json!({"roleId": "1"})).err().unwrap();

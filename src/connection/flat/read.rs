@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::permissions::Access;
+use super::permissions::FlatAccess;
 use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, append};
 use crate::access::Catalogue;
 use crate::scim::error::ScimError;
@@ -75,7 +75,7 @@ pub(super) fn translate(
     take_member(body, LAST_SIGN_IN_AT);
     let mut unknown = Vec::new();
     if let Some(permissions) = take_member(body, PERMISSIONS) {
-        let access = Access::read(catalogue, permissions)?;
+        let access = FlatAccess::read(catalogue, permissions)?;
         append(body, ROLES, access.roles);
         append(body, ENTITLEMENTS, access.entitlements);
         unknown = access.unknown;
