@@ -38,11 +38,11 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Write a commented config.toml
     Init(init::InitArgs),
     /// Serve until SIGTERM or SIGINT
@@ -115,22 +115,22 @@ impl Cli {
     pub fn run(self) -> Result<()> {
         let configuration = Configuration(self.config);
         match self.command {
-            Command::Init(init) => init.run(),
-            Command::Serve(serve) => serve.run(&configuration.load()?),
-            Command::Setup(setup) => setup.run(&configuration.load()?),
-            Command::Token(token) => token.run(&configuration.load()?),
-            Command::User(user) => user.run(&configuration.load()?),
-            Command::Group(group) => group.run(&configuration.load()?),
-            Command::Audit(audit) => audit.run(&configuration.load()?),
-            Command::Export(export) => export.run(&configuration.load()?),
-            Command::Backup(backup) => backup.run(&configuration.load()?),
-            Command::Restore(restore) => restore.run(&configuration.load()?),
-            Command::Verify(verify) => verify.run(&configuration.load()?),
-            Command::Brake(brake) => brake.run(&configuration.load()?),
-            Command::Undo(undo) => undo.run(&configuration.load()?),
-            Command::Config(config) => config.run(&configuration),
-            Command::Completions(completions) => completions.run(),
-            Command::Manual(manual) => manual.run(),
+            CliCommand::Init(init) => init.run(),
+            CliCommand::Serve(serve) => serve.run(&configuration.load()?),
+            CliCommand::Setup(setup) => setup.run(&configuration.load()?),
+            CliCommand::Token(token) => token.run(&configuration.load()?),
+            CliCommand::User(user) => user.run(&configuration.load()?),
+            CliCommand::Group(group) => group.run(&configuration.load()?),
+            CliCommand::Audit(audit) => audit.run(&configuration.load()?),
+            CliCommand::Export(export) => export.run(&configuration.load()?),
+            CliCommand::Backup(backup) => backup.run(&configuration.load()?),
+            CliCommand::Restore(restore) => restore.run(&configuration.load()?),
+            CliCommand::Verify(verify) => verify.run(&configuration.load()?),
+            CliCommand::Brake(brake) => brake.run(&configuration.load()?),
+            CliCommand::Undo(undo) => undo.run(&configuration.load()?),
+            CliCommand::Config(config) => config.run(&configuration),
+            CliCommand::Completions(completions) => completions.run(),
+            CliCommand::Manual(manual) => manual.run(),
         }
     }
 }

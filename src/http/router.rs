@@ -19,7 +19,7 @@ const ENDPOINT_INDEX: usize = 2;
 
 /// A segment of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Segment {
+enum PathSegment {
     Literal(&'static str),
     Type,
     Offer,
@@ -27,12 +27,12 @@ enum Segment {
 }
 
 /// The templates of all rows, split once so that looking a path up allocates and parses nothing.
-static TEMPLATES: LazyLock<Vec<Vec<Segment>>> = LazyLock::new(|| {
+static TEMPLATES: LazyLock<Vec<Vec<PathSegment>>> = LazyLock::new(|| {
     let segment = |text: &'static str| match text {
-        "{type}" => Segment::Type,
-        "{offer}" => Segment::Offer,
-        "{id}" => Segment::Id,
-        _ => Segment::Literal(text),
+        "{type}" => PathSegment::Type,
+        "{offer}" => PathSegment::Offer,
+        "{id}" => PathSegment::Id,
+        _ => PathSegment::Literal(text),
     };
     let split = |route: &Route| route.template.split('/').skip(1).map(segment).collect();
     ROUTES.iter().map(split).collect()
@@ -41,7 +41,7 @@ static TEMPLATES: LazyLock<Vec<Vec<Segment>>> = LazyLock::new(|| {
 /// The endpoints that are no resource type's, because the table has rows for them.
 static RESERVED: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let literals = TEMPLATES.iter().filter_map(|template| match template.get(ENDPOINT_INDEX) {
-        Some(Segment::Literal(literal)) => Some(*literal),
+        Some(PathSegment::Literal(literal)) => Some(*literal),
         _ => None,
     });
     literals.chain(OFFERS).collect::<BTreeSet<_>>().into_iter().collect()
@@ -123,7 +123,7 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
 }
 
 /// The endpoint and the id in a path that fits a template; empty where the template has none.
-fn fit<'a>(template: &[Segment], path: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
+fn fit<'a>(template: &[PathSegment], path: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
     if template.len() != path.len() {
         return None;
     }
@@ -131,10 +131,10 @@ fn fit<'a>(template: &[Segment], path: &'a [Cow<'_, str>]) -> Option<(&'a str, &
     for (segment, text) in template.iter().zip(path) {
         let text = text.as_ref();
         match *segment {
-            Segment::Literal(literal) if literal == text => {}
-            Segment::Type if !RESERVED.contains(&text) => endpoint = text,
-            Segment::Offer if OFFERS.contains(&text) => endpoint = text,
-            Segment::Id if text != SEARCH => id = text,
+            PathSegment::Literal(literal) if literal == text => {}
+            PathSegment::Type if !RESERVED.contains(&text) => endpoint = text,
+            PathSegment::Offer if OFFERS.contains(&text) => endpoint = text,
+            PathSegment::Id if text != SEARCH => id = text,
             _ => return None,
         }
     }

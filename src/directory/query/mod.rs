@@ -173,7 +173,7 @@ impl QueryRun<'_> {
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let mut hits = Vec::new();
-        let mut budget = Budget::new(self.view.settings);
+        let mut budget = SearchBudget::new(self.view.settings);
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }
@@ -212,7 +212,7 @@ impl QueryRun<'_> {
         &self,
         search: &Search,
         target: usize,
-        budget: &mut Budget,
+        budget: &mut SearchBudget,
         hits: &mut Vec<Hit>,
     ) -> Result<(), DirectoryError> {
         let Some((resource_type, query)) = search.targets.get(target) else { return Ok(()) };
@@ -292,13 +292,13 @@ impl QueryRun<'_> {
 }
 
 /// The resources that a search may still read, and its deadline.
-struct Budget {
+struct SearchBudget {
     left: usize,
     settings: Settings,
     since: Stopwatch,
 }
 
-impl Budget {
+impl SearchBudget {
     fn new(settings: &Settings) -> Self {
         Self { left: settings.max_scan, settings: settings.clone(), since: Stopwatch::start() }
     }
@@ -342,7 +342,7 @@ impl<'a> Look<'a> {
         view: DirectoryView<'_>,
         id: ResourceId,
         record: &Record,
-        budget: &mut Budget,
+        budget: &mut SearchBudget,
     ) -> Result<Map<String, Value>, DirectoryError> {
         if self.names.is_empty() {
             return Ok(Map::new());

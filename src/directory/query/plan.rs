@@ -21,7 +21,7 @@ pub(crate) enum Candidates {
 }
 
 /// An index entry that answers a comparison.
-enum Lookup<'a> {
+enum IndexLookup<'a> {
     Id(&'a str),
     Index(IndexedAttribute<'a>, &'a str),
     Member(&'a str),
@@ -82,24 +82,27 @@ pub(crate) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool 
 }
 
 /// The index entry that answers a comparison exactly.
-fn lookup<'a>(resource_type: &'a ResourceType, filter: &'a Filter) -> Option<Lookup<'a>> {
+fn lookup<'a>(resource_type: &'a ResourceType, filter: &'a Filter) -> Option<IndexLookup<'a>> {
     let Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(value) }) =
         filter
     else {
         return None;
     };
     if path.extension.is_none() && path.attribute == ID {
-        return Some(Lookup::Id(value));
+        return Some(IndexLookup::Id(value));
     }
     if is_member_value(resource_type, path) {
-        return Some(Lookup::Member(value));
+        return Some(IndexLookup::Member(value));
     }
     let indexed = resource_type.indexed().find(|indexed| indexed.is_at(path))?;
-    Some(Lookup::Index(indexed, value))
+    Some(IndexLookup::Index(indexed, value))
 }
 
 /// An index entry that an element filter needs, as `value` in `emails[type eq "work" and value eq …]`.
-fn element_lookup<'a>(resource_type: &'a ResourceType, inner: &'a Filter) -> Option<Lookup<'a>> {
+fn element_lookup<'a>(
+    resource_type: &'a ResourceType,
+    inner: &'a Filter,
+) -> Option<IndexLookup<'a>> {
     match inner {
         Filter::And(parts) => parts.iter().find_map(|part| element_lookup(resource_type, part)),
         Filter::Compare(_) => lookup(resource_type, inner),
@@ -118,15 +121,15 @@ fn is_member_value(resource_type: &ResourceType, path: &AttrPath) -> bool {
 fn found(
     state: &dyn Read,
     resource_type: &ResourceType,
-    lookup: &Lookup<'_>,
+    lookup: &IndexLookup<'_>,
 ) -> Result<Vec<ResourceId>, StoreError> {
     match lookup {
-        Lookup::Id(id) => Ok(ResourceId::parse(id).into_iter().collect()),
-        Lookup::Member(id) => match ResourceId::parse(id) {
+        IndexLookup::Id(id) => Ok(ResourceId::parse(id).into_iter().collect()),
+        IndexLookup::Member(id) => match ResourceId::parse(id) {
             Some(id) => membership::groups_of(state, id),
             None => Ok(Vec::new()),
         },
-        Lookup::Index(indexed, value) => holders(state, resource_type, indexed, value),
+        IndexLookup::Index(indexed, value) => holders(state, resource_type, indexed, value),
     }
 }
 

@@ -22,11 +22,11 @@ pub(crate) struct Queue {
 struct Waiting {
     first: VecDeque<WriterMessage>,
     clients: VecDeque<WriterMessage>,
-    state: State,
+    state: QueueState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum QueueState {
     /// Messages come and go.
     Open,
     /// No more come, and those that wait go.
@@ -53,7 +53,7 @@ pub(crate) enum Popped {
 impl Queue {
     pub(crate) fn new() -> Self {
         let (first, clients) = (VecDeque::new(), VecDeque::new());
-        let waiting = Waiting { first, clients, state: State::Open };
+        let waiting = Waiting { first, clients, state: QueueState::Open };
         Self { waiting: Mutex::new(waiting), arrived: Condvar::new() }
     }
 
@@ -73,7 +73,7 @@ impl Queue {
 
     fn add(&self, message: WriterMessage, capacity: usize) -> Result<(), PushError> {
         let mut waiting = self.lock();
-        if waiting.state != State::Open {
+        if waiting.state != QueueState::Open {
             return Err(PushError::Stopped(message));
         }
         if message.goes_first() {
@@ -99,7 +99,8 @@ impl Queue {
 
     /// The next message, waited for.
     pub(crate) fn pop_within(&self, limit: Duration) -> Popped {
-        let nothing = |waiting: &mut Waiting| waiting.is_empty() && waiting.state == State::Open;
+        let nothing =
+            |waiting: &mut Waiting| waiting.is_empty() && waiting.state == QueueState::Open;
         let guard = self.lock();
         let (mut waiting, _) = self
             .arrived
@@ -107,21 +108,21 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner);
         match waiting.pop() {
             Some(message) => Popped::Message(message),
-            None if waiting.state == State::Open => Popped::Nothing,
+            None if waiting.state == QueueState::Open => Popped::Nothing,
             None => Popped::Closed,
         }
     }
 
     /// Takes no more messages.
     pub(crate) fn close(&self) {
-        self.lock().state = State::Closed;
+        self.lock().state = QueueState::Closed;
         self.arrived.notify_one();
     }
 
     /// Ends the queue; what still waits, for its senders to be told.
     pub(crate) fn stop(&self) -> Vec<WriterMessage> {
         let mut waiting = self.lock();
-        waiting.state = State::Stopped;
+        waiting.state = QueueState::Stopped;
         std::iter::from_fn(|| waiting.pop()).collect()
     }
 }
