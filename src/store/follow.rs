@@ -11,6 +11,9 @@ const FRAMES: usize = 1_000;
 /// How many bytes of frames are taken over at once, roughly.
 const BYTES: usize = 32 * 1024 * 1024;
 
+/// Applies frames to the store, and whatever else follows the log.
+pub type Observe<'a> = dyn FnMut(&[Arc<Frame>]) -> Result<(), StoreError> + 'a;
+
 /// Reads what the store lacks of the log, in steps; `observe` applies each to the store.
 ///
 /// # Errors
@@ -19,7 +22,7 @@ const BYTES: usize = 32 * 1024 * 1024;
 pub fn read_on(
     log: &dyn Log,
     store: &dyn Store,
-    observe: &mut dyn FnMut(&[Arc<Frame>]) -> Result<(), StoreError>,
+    observe: &mut Observe<'_>,
 ) -> Result<(), StoreError> {
     loop {
         let mut frames: Vec<Arc<Frame>> = Vec::new();

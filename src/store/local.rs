@@ -330,7 +330,7 @@ impl Store for LocalStore {
         };
         match &outcome {
             Ok(()) => {
-                *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position()
+                *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position();
             }
             Err(_) => self.stopped.store(true, Ordering::SeqCst),
         }

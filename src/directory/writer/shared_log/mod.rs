@@ -72,10 +72,13 @@ struct Known {
     tokens: Vec<String>,
 }
 
+/// Waits for the answer to a command.
+type Answer = dyn FnOnce(&Mutex<Known>) -> Result<Expected, DirectoryError> + Send;
+
 /// A command that was sent, and what its answer comes to.
 struct Sent {
     actor: String,
-    answer: Box<dyn FnOnce(&Mutex<Known>) -> Result<Expected, DirectoryError> + Send>,
+    answer: Box<Answer>,
 }
 
 fn sent<T: Send + 'static>(
