@@ -65,9 +65,9 @@ use core::DirectoryCore;
 use settings::DirectoryView;
 use writer::job::QueuedCommand;
 use writer::liveness::Ping;
-use writer::queue::PushError;
+use writer::queue::{PushError, WriterMessage};
 use writer::settings_change::SettingsChange;
-use writer::{Writer, WriterHandle, WriterMessage};
+use writer::{Writer, WriterHandle};
 
 /// The open directory under one configuration. Reads and commands go by the same settings from beginning to
 /// end. [`Directory::change_settings`] makes one under later settings, with the same store and the same

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::graph::{above_and_itself, reject_cycle};
-use crate::directory::membership::list::MemberList;
-use crate::directory::membership::read::{
-    display, find_any, groups_of, stored_groups_of, visit_members,
+use crate::directory::membership::graph::{
+    above_and_itself, groups_of, reject_cycle, stored_groups_of,
 };
+use crate::directory::membership::list::MemberList;
+use crate::directory::membership::read::{display, find_any, visit_members};
 use crate::directory::membership::void::{Extent, INLINE, Marker, Rename, Voids};
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored;

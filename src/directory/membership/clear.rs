@@ -63,16 +63,18 @@ impl Command for Clear {
     ///
     /// `Storage`.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
-        let id = match *self {
-            Self::Void(id) => {
-                void(tx, id)?;
-                id
-            }
-            Self::Renamed(id) => {
-                renamed(tx, id)?;
-                id
-            }
+        // Another writer of the log may have cleared it meanwhile.
+        let (id, marker) = match *self {
+            Self::Void(id) => (id, keys::void(id)),
+            Self::Renamed(id) => (id, keys::renamed(id)),
         };
+        if tx.get(&marker)?.is_none() {
+            return Ok(());
+        }
+        match *self {
+            Self::Void(id) => void(tx, id)?,
+            Self::Renamed(id) => renamed(tx, id)?,
+        }
         let (kind, subject) = ("membership".to_owned(), id.to_string());
         tx.record(Event { kind, verb: Verb::Cleared, subject });
         Ok(())

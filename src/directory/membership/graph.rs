@@ -1,13 +1,13 @@
 //! The graph that groups in groups make: what is above a resource, and that no group contains itself.
 
 use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::read::{stored_groups_of, valid};
 use crate::directory::membership::void::Voids;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource::ResourceId;
-use crate::store::{Read, StoreError};
+use crate::store::{Read, StoreError, keys};
 
 /// How many groups may stand between a member and the topmost group that it belongs to, all paths together.
 const MAX_ANCESTORS: usize = 10_000;
@@ -31,6 +31,35 @@ pub(crate) fn ancestors(
         }
     }
     Ok(found)
+}
+
+/// The groups that a resource belongs to directly.
+pub(crate) fn groups_of(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    // First the markers: read last, the marker of a membership that was read could be cleared by then.
+    let voids = Voids::load(state)?;
+    Ok(valid(stored_groups_of(state, member)?, member, &voids))
+}
+
+/// Those groups in which a membership counts.
+fn valid(mut groups: Vec<ResourceId>, member: ResourceId, voids: &Voids) -> Vec<ResourceId> {
+    groups.retain(|group| !voids.contain(*group, member));
+    groups
+}
+
+/// The groups to which a resource has memberships, void or not.
+pub(super) fn stored_groups_of(
+    state: &dyn Read,
+    member: ResourceId,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let mut ids = Vec::new();
+    state.scan(&keys::memberships(member), None, &mut |key, _| {
+        ids.extend(keys::trailing_id(key));
+        ControlFlow::Continue(())
+    })?;
+    Ok(ids)
 }
 
 /// The groups that can't become members of a group: those above it, and itself.

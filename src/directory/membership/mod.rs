@@ -18,7 +18,7 @@ pub(crate) use change::{
     GroupMembers, bump_version, ids, leave_all, link, named, rename, show_as, unlink_all,
 };
 pub(crate) use clear::Clear;
-pub(crate) use graph::ancestors;
+pub(crate) use graph::{ancestors, groups_of};
 pub use read::Reference;
-pub(crate) use read::{find_any, groups_of, references, some_members, visit_members};
+pub(crate) use read::{find_any, references, some_members, visit_members};
 pub(crate) use void::{Marker, Voids, is_pending};

@@ -171,39 +171,6 @@ fn groups(
     Ok(found)
 }
 
-/// The groups that a resource belongs to directly.
-pub(crate) fn groups_of(
-    state: &dyn Read,
-    member: ResourceId,
-) -> Result<Vec<ResourceId>, StoreError> {
-    // First the markers: read last, the marker of a membership that was read could be cleared by then.
-    let voids = Voids::load(state)?;
-    Ok(valid(stored_groups_of(state, member)?, member, &voids))
-}
-
-/// Those groups in which a membership counts.
-pub(super) fn valid(
-    mut groups: Vec<ResourceId>,
-    member: ResourceId,
-    voids: &Voids,
-) -> Vec<ResourceId> {
-    groups.retain(|group| !voids.contain(*group, member));
-    groups
-}
-
-/// The groups to which a resource has memberships, void or not.
-pub(super) fn stored_groups_of(
-    state: &dyn Read,
-    member: ResourceId,
-) -> Result<Vec<ResourceId>, StoreError> {
-    let mut ids = Vec::new();
-    state.scan(&keys::memberships(member), None, &mut |key, _| {
-        ids.extend(keys::trailing_id(key));
-        ControlFlow::Continue(())
-    })?;
-    Ok(ids)
-}
-
 /// Finds a resource whose type is not known, among the types that will do.
 pub(crate) fn find_any(
     state: &dyn Read,

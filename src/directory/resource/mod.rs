@@ -1,4 +1,4 @@
-//! TODO-DOC resource
+//! The verbs on resources: create, replace, patch, delete, and bulk.
 
 pub(crate) mod bulk;
 pub(crate) mod create;

@@ -150,7 +150,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
     }
 }
 
-/// Refuses more than the log takes as one change, whoever asks.
+/// Refuses more than the log takes as one change, no matter who asks.
 fn check_size(changes: &[PendingChange]) -> Result<(), DirectoryError> {
     let bytes: usize = changes.iter().map(|change| size(&change.writes)).sum();
     if bytes > MAX_BYTES {

@@ -29,8 +29,7 @@ use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
 use crate::directory::writer::job::{QueuedCommand, QueuedJob};
-use crate::directory::writer::queue::{Popped, PushError, Queue};
-use crate::directory::writer::settings_change::SettingsChange;
+use crate::directory::writer::queue::{Popped, PushError, Queue, WriterMessage};
 use crate::event::Actor;
 use crate::store::StoreError;
 
@@ -44,32 +43,6 @@ const GROUP_TIME: Duration = Duration::from_millis(100);
 const GROUPS_BETWEEN_CLEARING: u64 = 8;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
-
-/// What the writer is asked to do.
-pub(crate) enum WriterMessage {
-    /// Make a change.
-    Run(Box<dyn QueuedJob>),
-    /// Go by other settings from here on.
-    ChangeSettings(Box<SettingsChange>),
-}
-
-impl WriterMessage {
-    /// Whether it goes ahead of what clients want.
-    fn goes_first(&self) -> bool {
-        match self {
-            Self::Run(job) => job.goes_first(),
-            Self::ChangeSettings(_) => false,
-        }
-    }
-
-    /// Answers that it is not done.
-    pub(crate) fn fail(self, error: DirectoryError) {
-        match self {
-            Self::Run(job) => job.fail(error),
-            Self::ChangeSettings(settings_change) => settings_change.fail(error),
-        }
-    }
-}
 
 /// The other end of the writer's thread. Dropping it lets the thread finish what waits.
 pub(crate) struct WriterHandle {

@@ -8,10 +8,38 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::directory::writer::WriterMessage;
+use crate::directory::error::DirectoryError;
+use crate::directory::writer::job::QueuedJob;
+use crate::directory::writer::settings_change::SettingsChange;
 
 /// How many commands of clients may wait.
 pub(crate) const CAPACITY: usize = 1_024;
+
+/// What the writer is asked to do.
+pub(crate) enum WriterMessage {
+    /// Make a change.
+    Run(Box<dyn QueuedJob>),
+    /// Go by other settings from here on.
+    ChangeSettings(Box<SettingsChange>),
+}
+
+impl WriterMessage {
+    /// Whether it goes ahead of what clients want.
+    fn goes_first(&self) -> bool {
+        match self {
+            Self::Run(job) => job.goes_first(),
+            Self::ChangeSettings(_) => false,
+        }
+    }
+
+    /// Answers that it is not done.
+    pub(crate) fn fail(self, error: DirectoryError) {
+        match self {
+            Self::Run(job) => job.fail(error),
+            Self::ChangeSettings(settings_change) => settings_change.fail(error),
+        }
+    }
+}
 
 /// The two queues.
 pub(crate) struct Queue {

@@ -326,6 +326,12 @@ fn play(seed: u64) -> u64 {
         let clients: Vec<_> = (0..NODES).zip(&nodes).map(run).collect();
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
+    // Each node clears what is left to be cleared, and follows the others when it is asked.
+    let is_clearing = |directory: &Directory| {
+        directory.ping_writer().wait().unwrap();
+        directory.is_clearing_memberships().unwrap()
+    };
+    while nodes.iter().any(is_clearing) {}
     let mut model = Model::default();
     let frames = log.all();
     frames.iter().for_each(|frame| model.apply(frame));

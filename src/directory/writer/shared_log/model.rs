@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::connection::token::Token;
+use crate::directory::membership::Voids;
 use crate::event::{Actor, Verb};
 use crate::log::{Frame, Position};
 use crate::metrics::Histogram;
@@ -144,7 +145,10 @@ impl Model {
         }
         carry_out(&mut self.keys, frame);
         self.check(frame.sequence);
-        if let Actor::Operator { name: Some(name), .. } = &frame.head.actor {
+        // What clearing does is the rest of an earlier command.
+        if frame.head.event.verb != Verb::Cleared
+            && let Actor::Operator { name: Some(name), .. } = &frame.head.actor
+        {
             let event = &frame.head.event;
             let did = self.by_actor.entry(name.clone()).or_default();
             did.push((event.verb, Some(event.subject.clone())));
@@ -156,6 +160,10 @@ impl Model {
         let mut records: BTreeMap<u8, u64> = BTreeMap::new();
         let mut counts: BTreeMap<u8, u64> = BTreeMap::new();
         let mut below: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
+        let mut voids = Voids::default();
+        for (key, value) in self.keys.iter().filter(|(key, _)| key.starts_with(&keys::VOIDS)) {
+            voids.note(key, value).unwrap();
+        }
         for (key, value) in &self.keys {
             match keys::kind(key).unwrap() {
                 Kind::Record(tag, _) => *records.entry(tag).or_default() += 1,
@@ -165,7 +173,9 @@ impl Model {
                 Kind::Member(group, member) => {
                     let other_end = keys::membership(member, group);
                     assert!(self.keys.contains_key(&other_end), "one end, change {sequence}");
-                    below.entry(group).or_default().push(member);
+                    if !voids.contain(group, member) {
+                        below.entry(group).or_default().push(member);
+                    }
                 }
                 Kind::Membership(member, group) => {
                     let other_end = keys::member(group, member);
