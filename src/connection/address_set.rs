@@ -1,4 +1,4 @@
-//! Sets of IP addresses: who may connect, who may speak for others.
+//! Sets of IP addresses, for allowlists and trusted proxies.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

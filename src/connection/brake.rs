@@ -1,36 +1,36 @@
-//! The brake: when a connection takes too much from too many accounts.
+//! The brake: the limit on the number of accounts from which a connection may remove access.
 
 use std::time::Duration;
 
 use crate::text::keyword::keyword;
 
-/// From how many accounts a connection may take something, and what happens beyond that.
+/// The limit on the number of accounts that may lose something, and the action beyond it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brake {
-    /// What happens.
+    /// The action when the limit is exceeded.
     pub action: BrakeAction,
     /// The share of all accounts, in percent; 1 to 100.
     pub percent: u32,
-    /// Up to how many accounts nothing happens, whatever their share; 1 to 1000000.
+    /// The number of accounts that is always allowed, whatever their share; 1 to 1000000.
     pub minimum: usize,
-    /// Within what time; 1s to 1d.
+    /// The time window in which accounts are counted; 1s to 1d.
     pub window: Duration,
 }
 
-/// What happens when a connection takes too much.
+/// The action when a connection exceeds its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BrakeAction {
-    /// It is told: in the log, the journal and a counter.
+    /// An alarm is raised in the log, the audit trail and a metric.
     #[default]
     Alarm,
-    /// Its changes are held until an operator releases it.
+    /// The changes of the connection are held until an operator releases the brake.
     Hold,
-    /// Nothing; nothing is counted.
+    /// The brake is disabled: nothing is counted.
     Off,
 }
 
 impl BrakeAction {
-    /// All, in the order of the documentation.
+    /// All actions, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Alarm, Self::Hold, Self::Off];
 
     /// The word in the configuration.
@@ -57,7 +57,7 @@ impl Default for Brake {
 }
 
 impl Brake {
-    /// From how many accounts something may be taken, of so many.
+    /// Returns the limit for a directory of `accounts` accounts.
     pub fn limit(&self, accounts: u64) -> u64 {
         let share = accounts.saturating_mul(u64::from(self.percent)) / 100;
         share.max(self.minimum as u64)

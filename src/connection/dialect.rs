@@ -1,4 +1,4 @@
-//! The dialects of accounts and errors on the wire: what comes in, and what goes out.
+//! The dialects of accounts and errors on the wire.
 
 use serde_json::{Map, Value};
 
@@ -12,10 +12,10 @@ use crate::scim::query::{self, Parameters};
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::{Validated, validate};
 
-/// How a client spells accounts and errors.
+/// The representation of accounts and errors that a client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// As RFC 7643 and RFC 7644 have them.
+    /// The representation of RFC 7643 and RFC 7644.
     Rfc,
     /// Accounts have access and department at top level, and `status` of an error is a number.
     Flat,
@@ -30,7 +30,7 @@ impl Dialect {
         }
     }
 
-    /// What the body of a POST or PUT means.
+    /// Reads the body of a POST or PUT.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl Dialect {
         }
     }
 
-    /// What the body of a PATCH means.
+    /// Reads the body of a PATCH.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Dialect {
         }
     }
 
-    /// The form in which a client wants resources of a type.
+    /// Returns the form in which a client wants resources of a type.
     ///
     /// # Errors
     ///
@@ -82,17 +82,17 @@ impl Dialect {
     }
 }
 
-/// In which form resources of one type go to a client: the dialect, and which attributes.
+/// The form of resources in a response: the dialect, and the selected attributes.
 #[derive(Clone, Debug)]
 pub enum ResourceForm {
-    /// As they are stored, less what is not wanted.
+    /// The stored form, without the attributes that were not requested.
     Rfc(Projection),
-    /// With access and department at top level.
+    /// The flat form, with access and department at top level.
     Flat(flat::FlatForm),
 }
 
 impl ResourceForm {
-    /// Whether anything of a top-level attribute may be shown; if not, it need not be read.
+    /// Whether any part of a top-level attribute may be returned; if not, it need not be read.
     pub fn wants(&self, name: &str) -> bool {
         match self {
             Self::Rfc(projection) => projection.wants(name),
@@ -100,7 +100,7 @@ impl ResourceForm {
         }
     }
 
-    /// Whether it is the form in which resources of the type are stored.
+    /// Whether this is the form in which resources of the type are stored.
     pub fn is_stored(&self, resource_type: &ResourceType) -> bool {
         match self {
             Self::Rfc(projection) => {
@@ -110,7 +110,7 @@ impl ResourceForm {
         }
     }
 
-    /// A whole resource in this form.
+    /// Returns a whole resource in this form.
     pub fn apply(
         &self,
         catalogue: &Catalogue,

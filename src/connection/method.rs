@@ -1,10 +1,10 @@
-//! What sets the kinds of clients apart, as data.
+//! The profiles of connection methods: how each kind of client is served.
 
 use super::dialect::Dialect;
 use super::settings::ConnectionMethod;
 use crate::scim::schema::ResourceType;
 
-/// How requests of a connection are read and answered.
+/// The way in which the requests of a connection are read and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientProfile {
     dialect: Dialect,
@@ -12,12 +12,12 @@ pub struct ClientProfile {
     patched_other: PatchReply,
 }
 
-/// What a PATCH answers, unless the request asks for attributes (RFC 7644, section 3.5.2).
+/// The response to a PATCH that requests no attributes (RFC 7644, section 3.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchReply {
-    /// The resource as it is then.
+    /// 200 with the changed resource.
     Resource,
-    /// That it is done, and nothing else.
+    /// 204 without a body.
     Nothing,
 }
 
@@ -43,7 +43,7 @@ const CUSTOM: ClientProfile = ClientProfile {
 };
 
 impl ClientProfile {
-    /// How clients of a kind want it.
+    /// Returns the profile of a connection method.
     pub fn of(method: ConnectionMethod) -> Self {
         match method {
             ConnectionMethod::Okta => OKTA,
@@ -53,17 +53,17 @@ impl ClientProfile {
         }
     }
 
-    /// The dialect of these clients.
+    /// The dialect of the client.
     pub fn dialect(self) -> Dialect {
         self.dialect
     }
 
-    /// The dialect in which resources of a type come and go: accounts alone have another form.
+    /// Returns the dialect for resources of a type; only accounts have a flat form.
     pub fn dialect_of(self, resource_type: &ResourceType) -> Dialect {
         if resource_type.is_account { self.dialect } else { Dialect::Rfc }
     }
 
-    /// What a PATCH of a resource of a type answers.
+    /// Returns the response to a PATCH of a resource of a type.
     pub fn patched(self, resource_type: &ResourceType) -> PatchReply {
         if resource_type.is_account { self.patched_account } else { self.patched_other }
     }

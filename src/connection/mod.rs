@@ -1,5 +1,5 @@
-//! Who speaks to us: the methods of connections, the dialects that they use, their tokens, and how they
-//! are set up at the other end.
+//! Connections: the methods of clients, their dialects, their tokens, and the setup guides for
+//! identity providers.
 
 mod address_set;
 mod brake;

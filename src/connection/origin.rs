@@ -1,4 +1,4 @@
-//! What a client must say in `X-Request-Origin`.
+//! The expected value of `X-Request-Origin`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -73,7 +73,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The normalisation, all but the letter case of the host.
+/// Normalises everything except the letter case of the host.
 fn split(text: &str) -> Result<(Option<Scheme>, &str, Option<u16>), InvalidText> {
     let trimmed = text.trim_matches([' ', '\t']);
     if trimmed.len() > MAX_BYTES {

@@ -1,4 +1,4 @@
-//! The settings of a connection: who may speak, and what its requests are held to.
+//! The settings of a connection.
 
 use std::fmt;
 
@@ -8,45 +8,45 @@ use super::origin::Origin;
 use crate::access::WorkspaceSettings;
 use crate::text::keyword::keyword;
 
-/// An identity provider that may speak to scimd.
+/// The settings of one identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionSettings {
-    /// Which kind of client it is.
+    /// The kind of client.
     pub method: ConnectionMethod,
     /// The name of the workspace that new accounts belong to.
     pub default_workspace: String,
-    /// What they may do there.
+    /// The permissions of new accounts in the default workspace.
     pub default_permissions: Vec<String>,
-    /// What `X-Request-Origin` must say; `None` where it is not asked for.
+    /// The required value of `X-Request-Origin`; `None` if the header is not checked.
     pub service_origin: Option<Origin>,
     /// The addresses that requests may come from; `None` means any.
     pub ip_allowlist: Option<AddressSet>,
-    /// What becomes of attributes that no schema knows.
+    /// The handling of attributes that no schema defines.
     pub compat: Compat,
-    /// What becomes of members that are not in the directory.
+    /// The handling of members that are not in the directory.
     pub unknown_members: UnknownMembers,
-    /// Which resources it may change.
+    /// The resources that the connection may change.
     pub scope: Scope,
-    /// What becomes of a new account that is there already and inactive.
+    /// The handling of a POST for an account that exists and is inactive.
     pub on_inactive_create: OnInactiveCreate,
-    /// What happens when it takes too much from too many.
+    /// The limit on removals.
     pub brake: Brake,
-    /// How many requests it may make in a day of UTC, 1 to 1000000000; `None` for any number.
+    /// The maximum number of requests in a UTC day, 1 to 1000000000; `None` for no limit.
     pub daily_requests: Option<u32>,
 }
 
-/// Which resources a connection may change; it may read all.
+/// The resources that a connection may change. A connection may read all resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// All.
+    /// All resources.
     #[default]
     All,
-    /// Those that it created, and those of which it is not known who did.
+    /// The resources that the connection created, and those without a known creator.
     Own,
 }
 
 impl Scope {
-    /// Both, in the order of the documentation.
+    /// Both values, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::All, Self::Own];
 
     /// The word in the configuration.
@@ -60,7 +60,7 @@ impl Scope {
 
 keyword!(Scope, "scope");
 
-/// What becomes of a new account whose name or external id an inactive account has.
+/// The handling of a POST whose name or external id belongs to an inactive account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnInactiveCreate {
     /// The request is refused, as for any name that is taken.
@@ -71,7 +71,7 @@ pub enum OnInactiveCreate {
 }
 
 impl OnInactiveCreate {
-    /// Both, in the order of the documentation.
+    /// Both values, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Conflict, Self::Reactivate];
 
     /// The word in the configuration.
@@ -85,18 +85,18 @@ impl OnInactiveCreate {
 
 keyword!(OnInactiveCreate, "on_inactive_create");
 
-/// What becomes of a group's members that are not in the directory.
+/// The handling of group members that are not in the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownMembers {
-    /// The request is refused, and names them.
+    /// The request is refused, and the error names the members.
     #[default]
     Refuse,
-    /// They are left out, and the rest of the request is done.
+    /// The members are ignored, and the rest of the request is executed.
     Ignore,
 }
 
 impl UnknownMembers {
-    /// Both, in the order of the documentation.
+    /// Both values, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Refuse, Self::Ignore];
 
     /// The word in the configuration.
@@ -110,10 +110,10 @@ impl UnknownMembers {
 
 keyword!(UnknownMembers, "unknown_members");
 
-/// What becomes of attributes that no schema knows.
+/// The handling of attributes that no schema defines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compat {
-    /// They are left out.
+    /// The attributes are ignored.
     #[default]
     Lenient,
     /// The request is refused.
@@ -121,7 +121,7 @@ pub enum Compat {
 }
 
 impl Compat {
-    /// Both, in the order of the documentation.
+    /// Both values, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Lenient, Self::Strict];
 
     /// The word in the configuration.
@@ -144,7 +144,7 @@ pub enum ConnectionMethod {
     OktaCustom,
     /// Microsoft Entra ID.
     Entra,
-    /// A client of the operator's own, in the flat dialect.
+    /// A custom client that uses the flat dialect.
     Custom,
 }
 

@@ -1,8 +1,8 @@
 //! Bearer tokens: `scimd_`, 43 base62 characters of secret, 6 of checksum.
 //!
-//! The checksum lets a typing error be told from a revoked token, and lets scanners find leaked
-//! tokens without asking us. What is kept of a token is its SHA-256 digest: the secret has 256 bits
-//! of entropy, so a slow hash would add nothing.
+//! The checksum distinguishes a mistyped token from a revoked one, and lets secret scanners
+//! recognise leaked tokens offline. Only the SHA-256 digest of a token is stored: the secret has
+//! 256 bits of entropy, so a slow hash would add nothing.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
-/// How many bytes of randomness a token holds.
+/// The number of random bytes in a token.
 pub const SECRET_BYTES: usize = 32;
 
 const PREFIX: &str = "scimd_";
@@ -22,11 +22,11 @@ const SECRET_CHARS: usize = 43;
 const CHECK_CHARS: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A token as its holder has it; shown once, kept nowhere.
+/// The secret of a token: shown once, never stored.
 pub struct TokenSecret(Secret);
 
 impl TokenSecret {
-    /// Makes a token of 256 random bits.
+    /// Creates a token from 256 random bits.
     pub fn from_random(random: [u8; SECRET_BYTES]) -> Self {
         let mut text = String::with_capacity(PREFIX.len() + SECRET_CHARS + CHECK_CHARS);
         text.push_str(PREFIX);
@@ -36,7 +36,7 @@ impl TokenSecret {
         Self(Secret::new(text))
     }
 
-    /// Reads what a client presents; `None` if it can't be a token of ours.
+    /// Parses a presented credential; `None` if it is not a well-formed token.
     pub fn parse(text: &str) -> Option<Self> {
         let expected = PREFIX.len() + SECRET_CHARS + CHECK_CHARS;
         let well_formed = text.len() == expected && text.is_ascii() && text.starts_with(PREFIX);
@@ -44,12 +44,12 @@ impl TokenSecret {
         (well_formed && checksum(body) == check).then(|| Self(Secret::new(text.to_owned())))
     }
 
-    /// The text to hand to the client's operator.
+    /// Returns the token in plain text, to be shown once.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// What is stored of it.
+    /// Returns the digest under which the token is stored.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest(Sha256::digest(self.0.expose()).into())
     }
@@ -59,7 +59,7 @@ fn checksum(text: &str) -> String {
     base62(&crc32fast::hash(text.as_bytes()).to_be_bytes(), CHECK_CHARS)
 }
 
-/// A big-endian number in base 62, with leading zeros up to `width` characters.
+/// Encodes a big-endian number in base 62, with leading zeros up to `width` characters.
 fn base62(number: &[u8], width: usize) -> String {
     let mut digits = number.to_vec();
     let mut text = vec![b'0'; width];
@@ -80,7 +80,7 @@ fn base62(number: &[u8], width: usize) -> String {
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// Whether both are the digest of one token, in a time that does not depend on where they differ.
+    /// Compares two digests in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -101,32 +101,32 @@ impl<'de> Deserialize<'de> for TokenDigest {
     }
 }
 
-/// What is known of a token, less its secret.
+/// A stored token, without its secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token {
-    /// The name by which operators speak of it.
+    /// The id by which operators refer to the token.
     pub id: String,
-    /// The connection that it speaks for.
+    /// The connection that the token authenticates.
     pub connection: String,
-    /// When it was made.
+    /// The time of creation.
     pub created: Timestamp,
-    /// When it ends; `None` for never.
+    /// The time of expiry; `None` if the token never expires.
     pub expires: Option<Timestamp>,
-    /// When it was last used, exact to about a minute.
+    /// The time of last use, accurate to about a minute.
     pub last_used: Option<Timestamp>,
     /// The digest of its secret.
     pub digest: TokenDigest,
 }
 
 impl Token {
-    /// Whether it is no longer valid at that moment.
+    /// Whether the token has expired at `moment`.
     pub fn is_expired(&self, moment: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= moment)
     }
 }
 
 impl fmt::Debug for Token {
-    /// Names the token; a digest is not for logs either.
+    /// Writes the id only: a digest does not belong in a log either.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("id", &self.id)

@@ -1,41 +1,41 @@
-//! What an event tells besides what happened to whom: names, and what was changed, within bounds.
+//! The details of an event: names and changed values, within size limits.
 //!
-//! The whole change is in the journal anyway, as keys and values for machines. This is the part that
-//! people read, so it is cut: an audit trail must not grow with what one request can carry.
+//! The change log holds the whole change as keys and values. The details are for people and are
+//! truncated, so that the size of one request does not determine the size of an audit record.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RefusedRequests;
 
-/// How many bytes of JSON one value may take.
+/// The maximum size of one value, in bytes of JSON.
 const VALUE_BYTES: usize = 256;
-/// How many differences are told.
+/// The maximum number of differences.
 const DIFFERENCES: usize = 50;
-/// How many bytes all of them may take, about.
+/// The approximate maximum size of all differences, in bytes.
 const ALL_BYTES: usize = 8 * 1024;
-/// How many elements of a list are told.
+/// The maximum number of list elements that are recorded.
 const ELEMENTS: usize = 10;
-/// What stands at the end of a value that was cut.
+/// The mark at the end of a truncated value.
 const CUT: &str = "…";
 
-/// What is told of an event besides what happened to whom.
+/// The details of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
-    /// The name of the subject at that time.
+    /// The name of the subject at the time of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What was changed.
+    /// The changed attributes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Difference>,
-    /// How many more attributes were changed than are told of.
+    /// The number of changed attributes that are not listed in `changes`.
     #[serde(skip_serializing_if = "is_zero")]
     pub more: u64,
-    /// Requests that were refused.
+    /// The refused requests, by reason and source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<RefusedRequests>,
-    /// How many more requests were refused than are told of.
+    /// The number of refused requests that are not listed in `refusals`.
     #[serde(skip_serializing_if = "is_zero")]
     pub others: u64,
 }
@@ -46,12 +46,12 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Details {
-    /// Whether nothing is told.
+    /// Whether there are no details.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What was changed in a subject of that name, as much of it as is told.
+    /// Returns the details of changes to the subject `name`, within the size limits.
     pub fn of(name: Option<String>, changes: impl IntoIterator<Item = Difference>) -> Self {
         let mut details = Self { name: name.map(shortened), ..Self::default() };
         let mut bytes = 0;
@@ -67,36 +67,36 @@ impl Details {
     }
 }
 
-/// What was changed in one attribute.
+/// The change of one attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Difference {
     /// The path of the attribute, as in `name.familyName`.
     pub attribute: String,
-    /// Its value until then, if it is single-valued and had one.
+    /// The previous value of a single-valued attribute, if it had one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub before: Option<Value>,
-    /// Its value from then on, if it is single-valued and has one.
+    /// The new value of a single-valued attribute, if it has one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub after: Option<Value>,
-    /// Elements of a list that are gone.
+    /// The removed elements of a list.
     #[serde(skip_serializing_if = "Elements::is_empty")]
     pub removed: Elements,
-    /// Elements of a list that are new.
+    /// The added elements of a list.
     #[serde(skip_serializing_if = "Elements::is_empty")]
     pub added: Elements,
-    /// Whether its values are not for anybody to see.
+    /// Whether the values are withheld, because the attribute is never returned.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
 }
 
-/// A value that is there, also if it is `null`.
+/// Deserializes a present value; `null` becomes `Some(Value::Null)`.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
 impl Difference {
-    /// A single value became another.
+    /// Returns the change of a single value.
     pub fn values(
         attribute: impl Into<String>,
         before: Option<&Value>,
@@ -106,17 +106,17 @@ impl Difference {
         Self { attribute, before: before.map(cut), after: after.map(cut), ..Self::default() }
     }
 
-    /// Elements of a list are gone, others are new.
+    /// Returns the change of a list.
     pub fn elements(attribute: impl Into<String>, removed: Elements, added: Elements) -> Self {
         Self { attribute: attribute.into(), removed, added, ..Self::default() }
     }
 
-    /// Something was changed that nobody may see.
+    /// Returns the change of an attribute whose values are withheld.
     pub fn hidden(attribute: impl Into<String>) -> Self {
         Self { attribute: attribute.into(), hidden: true, ..Self::default() }
     }
 
-    /// How many bytes of JSON it takes, about.
+    /// The approximate size, in bytes of JSON.
     fn bytes(&self) -> usize {
         const NAMES: usize = 64;
         let values = self.before.iter().chain(&self.after);
@@ -125,27 +125,27 @@ impl Difference {
     }
 }
 
-/// Elements of a list: how many, and the first of them.
+/// List elements: their number, and the first few.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elements {
-    /// How many there are.
+    /// The number of elements.
     pub count: u64,
-    /// The first.
+    /// The first elements, at most ten.
     pub first: Vec<Value>,
 }
 
 impl Elements {
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether one more is told, and not only counted.
+    /// Whether the next element is recorded, and not only counted.
     pub fn has_room(&self) -> bool {
         self.first.len() < ELEMENTS
     }
 
-    /// Notes one more.
+    /// Adds an element; it is recorded while there is room.
     pub fn note(&mut self, element: &Value) {
         if self.has_room() {
             self.first.push(cut(element));
@@ -153,13 +153,13 @@ impl Elements {
         self.count += 1;
     }
 
-    /// Notes one more that is only counted.
+    /// Counts an element without recording it.
     pub fn count(&mut self) {
         self.count += 1;
     }
 }
 
-/// A value, or the beginning of its text if it is long.
+/// Returns the value, truncated if it is long.
 fn cut(value: &Value) -> Value {
     match value {
         Value::String(text) if bytes(value) > VALUE_BYTES => Value::String(shortened(text.clone())),
@@ -178,7 +178,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// How many bytes of JSON a value takes, about: what is escaped counts once.
+/// The approximate size of a value in bytes of JSON; escapes are not counted.
 fn bytes(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) => 5,

@@ -1,4 +1,4 @@
-//! What can happen, and who can make it happen: the words of the audit trail.
+//! Events and actors: the vocabulary of the audit trail.
 
 mod details;
 mod network;
@@ -14,48 +14,48 @@ pub use details::{Details, Difference, Elements};
 pub use network::Network;
 pub use refusal::{Reason, RefusedRequests};
 
-/// What happened to a subject.
+/// The change that an event records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
-    /// A resource came into being.
+    /// A resource was created.
     Created,
-    /// A resource took the place of its predecessor.
+    /// A resource was replaced by a new version.
     Replaced,
     /// Some attributes or members of a resource changed.
     Patched,
-    /// A resource ceased to be.
+    /// A resource was deleted.
     Deleted,
     /// Indexes were brought in line with changed schemas.
     Reindexed,
-    /// An account, or all of them, followed a change of the access catalogue.
+    /// Stored access was updated after a change of the access catalogue.
     Followed,
-    /// A token was made.
+    /// A token was generated.
     Generated,
-    /// A token was given an earlier end.
+    /// The expiry of a token was brought forward.
     Limited,
-    /// A token was ended.
+    /// A token was revoked.
     Revoked,
-    /// All was put back to what a backup holds.
+    /// The directory was restored from a backup.
     Restored,
-    /// Tokens were used; told once a minute at most.
+    /// Tokens were used. Recorded at most once a minute.
     Used,
-    /// A connection took something from more accounts than its brake allows.
+    /// A connection exceeded the limit of its brake.
     Alarmed,
-    /// The changes of a connection are held from now on.
+    /// The brake of a connection was engaged: its changes are held.
     Held,
-    /// They no longer are.
+    /// The brake of a connection was released.
     Released,
-    /// Users, groups and memberships were put back as they were.
+    /// Users, groups and memberships were restored by `scimd undo`.
     Undone,
-    /// Requests were refused; told every ten seconds at most.
+    /// Requests were refused. Recorded at most every ten seconds.
     Refused,
     /// Memberships were cleared that an earlier change had ended or renamed.
     Cleared,
 }
 
 impl Verb {
-    /// Every verb with what it stands for.
+    /// Every verb with its description.
     pub const CATALOGUE: [(Self, &'static str); 17] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
@@ -100,14 +100,15 @@ impl Verb {
     }
 }
 
-/// One thing that happened: `user.created` to the user with that id.
+/// One event, as in `user.created`, and the id of its subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The kind of thing: a resource type's name in lower case, or `token`, `request`, `connection`, `directory`.
+    /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
+    /// `connection`, `directory`.
     pub kind: String,
-    /// What happened to it.
+    /// The change.
     pub verb: Verb,
-    /// Its id.
+    /// The id of the subject.
     pub subject: String,
 }
 
@@ -117,7 +118,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Who made it happen.
+/// The originator of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {
@@ -127,13 +128,13 @@ pub enum Actor {
         name: String,
         /// The id of the token that it used.
         token: String,
-        /// Where it spoke from.
+        /// The address from which the client sent the request.
         address: IpAddr,
     },
     /// An operator, at the command line.
     Operator {
-        /// The name of the Unix user who ran the command, or `uid N` if that user has none here; `None`
-        /// in what earlier versions wrote.
+        /// The name of the Unix user who ran the command, or `uid N` if that user has no name;
+        /// `None` in frames written by earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         /// The id of that user, if the command was executed by a running server.
@@ -143,16 +144,16 @@ pub enum Actor {
     System,
 }
 
-/// What a journal frame says about a change, before the change itself.
+/// The head of a log frame: the description that precedes the writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// When it happened.
+    /// The time of the change.
     pub time: Timestamp,
-    /// Who made it happen.
+    /// The originator of a change.
     pub actor: Actor,
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// What is told of it; nothing in what earlier versions wrote.
+    /// The details of the event; empty in frames written by earlier versions.
     #[serde(default, skip_serializing_if = "Details::is_empty")]
     pub details: Details,
 }

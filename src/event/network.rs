@@ -1,15 +1,17 @@
-//! Whose address counts as one.
+//! The networks by which clients are counted and recorded.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 address, or the /64 of an IPv6 address: the least that one subscriber is given, and what one
-/// machine can choose its addresses from at will.
+/// An IPv4 address, or the /64 of an IPv6 address.
+///
+/// A /64 is the smallest block that a subscriber is assigned, and one machine can use any address
+/// in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Network {
-    /// One address.
+    /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The first four groups of all addresses in it.
+    /// The first four groups of the IPv6 addresses in the network.
     V6([u16; 4]),
 }
 

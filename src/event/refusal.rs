@@ -1,39 +1,40 @@
-//! Requests that were refused, and why, in words that are all ours: nothing here comes from a client
-//! but the address from which it spoke.
+//! Refused requests and the reasons for the refusals.
+//!
+//! Every text here is scimd's own. Only the source address comes from the client.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Why a request was refused.
+/// The reason for which a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// A trusted proxy sent an X-Forwarded-For that is no list of addresses.
     ForwardedFor,
-    /// The address is on no allowlist that counts.
+    /// The address is on no applicable allowlist.
     Address,
     /// No token was sent.
     NoToken,
-    /// Several were.
+    /// Several tokens were sent.
     SeveralTokens,
-    /// What was sent can't be a token.
+    /// The credential is not a well-formed token.
     MalformedToken,
-    /// No token is like that, or it was revoked.
+    /// The token is unknown or was revoked.
     UnknownToken,
-    /// The token has ended.
+    /// The token has expired.
     ExpiredToken,
-    /// The token is of a connection that the configuration no longer has.
+    /// The token's connection is not in the configuration.
     UnknownConnection,
     /// X-Request-Origin is missing, or was sent several times.
     OriginCount,
-    /// X-Request-Origin is another one.
+    /// X-Request-Origin differs from the configured origin.
     Origin,
-    /// The connection may not change that resource.
+    /// The scope of the connection does not cover the resource.
     Scope,
 }
 
 impl Reason {
-    /// Every reason with what it says.
+    /// Every reason with its description.
     pub const CATALOGUE: [(Self, &'static str); 11] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
@@ -48,7 +49,7 @@ impl Reason {
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
     ];
 
-    /// The word for it.
+    /// The reason's name on disk and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ForwardedFor => "forwarded_for",
@@ -66,24 +67,24 @@ impl Reason {
     }
 }
 
-/// Requests that were refused for one reason, and came from one place.
+/// The requests that were refused for the same reason, connection, token and network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRequests {
-    /// Why.
+    /// The reason for the refusals.
     pub reason: Reason,
-    /// The connection that spoke, as far as the token said.
+    /// The connection of the token, if the token is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
-    /// The id of the token that was used, if it is one of ours.
+    /// The id of the token, if the token is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Where they came from: a [`Network`](super::Network).
+    /// The source of the requests: a [`Network`](super::Network).
     pub address: String,
-    /// When the first of them came.
+    /// The time of the first request.
     pub first: Timestamp,
-    /// When the last of them came.
+    /// The time of the last request.
     pub last: Timestamp,
-    /// How many there were.
+    /// The number of requests.
     pub count: u64,
 }
 

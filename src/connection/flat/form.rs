@@ -1,4 +1,4 @@
-//! A resource as it is shown in this dialect.
+//! The flat form of a resource in responses.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,12 +14,12 @@ use crate::scim::schemas::common::{ID, META, SCHEMAS};
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES};
 use crate::scim::value::elements;
 
-/// How a moment is written, in UTC, as in `2024 Nov 11, 4:20 PM`.
+/// The format of a timestamp, in UTC, as in `2024 Nov 11, 4:20 PM`.
 const MOMENT: &str = "%Y %b %-d, %-I:%M %p";
-/// What stands where there is no moment.
+/// The text for a missing timestamp.
 const NO_MOMENT: &str = "N/A";
 
-/// Which attributes of an account are shown, those of the dialect among them.
+/// The attributes of an account that a response includes, with those of the dialect.
 #[derive(Clone, Debug)]
 pub struct FlatForm {
     projection: Projection,
@@ -42,7 +42,7 @@ impl FlatForm {
             if named.is_empty() { !is_in(&excluded) } else { is_in(&named) }
         };
         let attributes: Vec<_> = named.iter().map(|name| stored(name)).collect();
-        // What is shown as a whole is left out as a whole or not at all.
+        // An attribute that is returned whole is excluded whole or not at all.
         let is_part = |name: &&str| local(name).contains('.') && stored(name) != *name;
         let without: Vec<_> =
             excluded.iter().filter(|name| !is_part(name)).map(|name| stored(name)).collect();
@@ -54,12 +54,12 @@ impl FlatForm {
         })
     }
 
-    /// Whether anything of a top-level attribute may be shown; if not, it need not be read.
+    /// Whether any part of a top-level attribute may be returned; if not, it need not be read.
     pub fn wants(&self, name: &str) -> bool {
         self.projection.wants(name)
     }
 
-    /// A whole resource in this form.
+    /// Returns a whole resource in this form.
     pub fn apply(
         &self,
         catalogue: &Catalogue,
@@ -86,7 +86,7 @@ impl FlatForm {
             flat.insert(CREATED_AT.to_owned(), moment(created).into());
         }
         if self.last_sign_in_at {
-            // Nobody signs in here.
+            // Users do not sign in to scimd.
             flat.insert(LAST_SIGN_IN_AT.to_owned(), moment(None).into());
         }
         if self.wants(ROLES) || self.wants(ENTITLEMENTS) {
@@ -96,7 +96,7 @@ impl FlatForm {
         flat.extend(left);
         flat
     }
-    /// What `roles` and `entitlements` say, each if it is wanted.
+    /// Returns `permissions` for `roles` and `entitlements`, each if it is requested.
     fn permissions(
         &self,
         catalogue: &Catalogue,
@@ -126,13 +126,13 @@ impl FlatForm {
     }
 }
 
-/// The names in a list of them.
+/// Splits a comma-separated list of names.
 fn names(list: Option<&str>) -> Vec<&str> {
     let names = list.unwrap_or_default().split(',').map(str::trim);
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// The attributes, separated by commas, that hold what a name of this dialect means.
+/// Returns the stored attributes, separated by commas, to which a name of this dialect refers.
 fn stored(name: &str) -> String {
     let path = local(name);
     if leads_to(path, PERMISSIONS) {
@@ -146,7 +146,8 @@ fn moment(moment: Option<Timestamp>) -> String {
     moment.map_or_else(|| NO_MOMENT.to_owned(), |moment| moment.strftime(MOMENT).to_string())
 }
 
-/// Takes the department out of the enterprise extension, which goes with its last attribute.
+/// Moves the department out of the enterprise extension, and removes the extension if it becomes
+/// empty.
 fn take_department(resource: &mut Map<String, Value>) -> Option<Value> {
     let extension = resource.get_mut(ENTERPRISE_USER)?.as_object_mut()?;
     let department = extension.shift_remove(DEPARTMENT);
@@ -162,7 +163,7 @@ fn forget_schema(resource: &mut Map<String, Value>, urn: &str) {
     }
 }
 
-/// A role, with what it gives spelled out.
+/// Returns a role with the access that it grants.
 fn role(catalogue: &Catalogue, name: &str) -> Option<Value> {
     let role = catalogue.role(name).ok()?;
     let workspaces = role.workspaces.iter().filter_map(|one| app_group(catalogue, one));
@@ -170,7 +171,7 @@ fn role(catalogue: &Catalogue, name: &str) -> Option<Value> {
     Some(json!({"roleName": role.name, "roleId": role.id, "appGroup": app_group}))
 }
 
-/// Access to a workspace.
+/// Returns the access to a workspace as an app group.
 fn app_group(catalogue: &Catalogue, access: &WorkspaceAccess) -> Option<Value> {
     let workspace = catalogue.workspace(&access.workspace).ok()?;
     let team = |access: &TeamAccess| {

@@ -1,9 +1,9 @@
 //! The flat dialect of accounts: `department`, `permissions`, `createdAt` and `lastSignInAt` at top
 //! level, beside the attributes of RFC 7643.
 //!
-//! It is a translation, both ways, and nothing of it is stored: the department belongs to the
-//! enterprise extension, `permissions` says what `roles` and `entitlements` hold, `createdAt` is
-//! `meta.created`. In this dialect a workspace is an app group.
+//! The dialect is translated in both directions and never stored: the department belongs to the
+//! enterprise extension, `permissions` corresponds to `roles` and `entitlements`, and `createdAt`
+//! is `meta.created`. In this dialect a workspace is called an app group.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -32,8 +32,8 @@ const PERMISSIONS: &str = "permissions";
 const CREATED_AT: &str = "createdAt";
 const LAST_SIGN_IN_AT: &str = "lastSignInAt";
 
-/// Adds elements to a list that is a member of an object, and makes it if there is none. What is
-/// no list stays what it is, for whoever reads the object next to complain about.
+/// Appends elements to a list that is a member of an object, creating the list if it is missing. A
+/// member of another type is left unchanged: later validation reports it.
 fn append(object: &mut Map<String, Value>, name: &str, elements: Vec<Value>) {
     let list = match take_member(object, name) {
         None => Value::Array(elements),
@@ -49,7 +49,7 @@ fn append(object: &mut Map<String, Value>, name: &str, elements: Vec<Value>) {
     object.insert(name.to_owned(), list);
 }
 
-/// The name of an attribute without the URN of the core schema before it.
+/// Returns the name of an attribute without the URN prefix of the core schema.
 fn local(name: &str) -> &str {
     let bare = |urn: &str| name.get(..urn.len())?.eq_ignore_ascii_case(urn).then_some(urn.len());
     bare(USER).and_then(|end| name.get(end..)?.strip_prefix([':', '.'])).unwrap_or(name)

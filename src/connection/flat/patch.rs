@@ -1,4 +1,4 @@
-//! The body of a PATCH, in the words of RFC 7644.
+//! Translates the body of a flat PATCH to that of RFC 7644.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER};
 use crate::text::excerpt;
 
-/// What the body of a PATCH means.
+/// Reads the body of a PATCH.
 ///
 /// # Errors
 ///
@@ -48,13 +48,13 @@ pub fn read_patch(
 
 struct Translator<'c> {
     catalogue: &'c Catalogue,
-    /// The places of what the dialect does not know.
+    /// The paths of members that the dialect does not define.
     unknown: Vec<String>,
 }
 
 impl Translator<'_> {
-    /// Translates one operation in place. One that is malformed stays so, for whoever reads it next to
-    /// complain about.
+    /// Translates one operation in place. A malformed operation is left unchanged: later validation
+    /// reports it.
     fn operation(&mut self, operation: &mut Map<String, Value>) -> Result<(), ScimError> {
         let path = member(operation, "path").and_then(Value::as_str);
         let path = local(path.unwrap_or_default().trim()).to_owned();
@@ -95,7 +95,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// Adds what `permissions` stand for to the members of an object.
+    /// Adds the roles and entitlements for `permissions` to the members of an object.
     fn permissions(
         &mut self,
         given: Value,
@@ -117,7 +117,7 @@ impl Translator<'_> {
     }
 }
 
-/// Makes of an operation at `permissions` one without a path: they stand for two attributes.
+/// Removes the path of an operation at `permissions`, because it maps to two attributes.
 fn without_path(operation: &mut Map<String, Value>) -> Result<(), ScimError> {
     let word = member(operation, "op").and_then(Value::as_str).unwrap_or_default();
     let removes = word.trim().eq_ignore_ascii_case(Op::Remove.as_str());
@@ -140,7 +140,7 @@ fn without_path(operation: &mut Map<String, Value>) -> Result<(), ScimError> {
     Ok(())
 }
 
-/// Whether a path leads to what the service provider alone says.
+/// Whether a path leads to a read-only attribute of the dialect.
 fn is_given_here(path: &str) -> bool {
     [CREATED_AT, LAST_SIGN_IN_AT].iter().any(|name| leads_to(path, name))
 }

@@ -1,4 +1,4 @@
-//! `permissions` as roles and entitlements.
+//! Translates `permissions` to roles and entitlements.
 
 use std::ptr;
 
@@ -10,13 +10,13 @@ use crate::scim::canonical::{InputObject, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::MAX_ELEMENTS;
 
-/// What `permissions` says, as the elements of two attributes.
+/// The value of `permissions` as the elements of `roles` and `entitlements`.
 pub(super) struct FlatAccess<'c> {
     /// The elements of `roles`.
     pub(super) roles: Vec<Value>,
     /// The elements of `entitlements`.
     pub(super) entitlements: Vec<Value>,
-    /// The places of members that the dialect does not know; they were left out.
+    /// The paths of ignored members, which the dialect does not define.
     pub(super) unknown: Vec<String>,
     catalogue: &'c Catalogue,
 }
@@ -48,7 +48,7 @@ impl<'c> FlatAccess<'c> {
 
     fn role(&mut self, mut given: InputObject, place: &str) -> Result<(), ScimError> {
         let called = Called::read(&mut given, ["roleName", "roleId"], place)?;
-        // What a role gives is for the configuration to say, however an answer spelled it out.
+        // The configuration defines what a role grants; what a response listed is ignored.
         given.take("appGroup");
         self.note_unknown(given, place);
         let name = match &called.name {
@@ -77,7 +77,7 @@ impl<'c> FlatAccess<'c> {
             let called = Called::read(&mut given, keys, &place)?;
             let set = called.find(|called| self.catalogue.permission_set(called))?.name.clone();
             self.entitle(&Entitlement::PermissionSet { workspace: workspace(), set })?;
-            // As with a role, what it permits is for the configuration to say.
+            // The configuration defines what a permission set permits, as with roles.
             given.take("permissions");
             self.note_unknown(given, &place);
         }
@@ -109,7 +109,8 @@ impl<'c> FlatAccess<'c> {
         self.check_size()
     }
 
-    /// Each piece is a few bytes here and many as an entitlement: it ends where a PATCH would.
+    /// Checks the size of the result: a piece of access takes more bytes as an entitlement than it
+    /// did in the request. The limit is that of a PATCH.
     fn check_size(&self) -> Result<(), ScimError> {
         if self.roles.len().max(self.entitlements.len()) <= MAX_ELEMENTS {
             return Ok(());
@@ -125,7 +126,7 @@ impl<'c> FlatAccess<'c> {
     }
 }
 
-/// How a client calls one thing of the catalogue: by its name, its id, or both.
+/// A client's reference to a catalogue item: its name, its id, or both.
 struct Called<'a> {
     name: Option<String>,
     id: Option<String>,
@@ -147,7 +148,7 @@ impl<'a> Called<'a> {
         Ok(Self { name: name?, id: id?, keys, place })
     }
 
-    /// What is meant, if name and id mean the same.
+    /// Returns the item, if name and id refer to the same one.
     fn find<'c, T>(
         &self,
         find: impl Fn(&str) -> Result<&'c T, ScimError>,
@@ -176,7 +177,7 @@ fn object(value: Value, place: &str) -> Result<InputObject, ScimError> {
     }
 }
 
-/// The elements of a member that is a list, each with its place.
+/// Returns the elements of a list member, each with its path.
 fn elements(
     given: &mut InputObject,
     name: &str,

@@ -1,4 +1,4 @@
-//! The body of a POST or PUT, in the words of RFC 7643.
+//! Translates the body of a flat POST or PUT to that of RFC 7643.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::scim::validate::{Validated, validate};
 use crate::scim::value::is_assigned;
 use crate::text::excerpt;
 
-/// What the body of a POST or PUT means.
+/// Reads the body of a POST or PUT.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub fn read(
     Ok(validated)
 }
 
-/// Checks that a new account has what the dialect requires of one.
+/// Checks that a new account has the attributes that the dialect requires.
 fn check_new(body: &Map<String, Value>) -> Result<(), ScimError> {
     for name in [SCHEMAS, "userName", "name"] {
         if !member(body, name).is_some_and(is_assigned) {
@@ -64,13 +64,14 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// Puts a body into the words of RFC 7643; the places of what the dialect does not know.
+/// Translates a body to RFC 7643, and returns the paths of members that the dialect does not
+/// define.
 pub(super) fn translate(
     catalogue: &Catalogue,
     resource_type: &ResourceType,
     body: &mut Map<String, Value>,
 ) -> Result<Vec<String>, ScimError> {
-    // They are the service provider's, and ignored as all that is read-only.
+    // These attributes are read-only and therefore ignored.
     take_member(body, CREATED_AT);
     take_member(body, LAST_SIGN_IN_AT);
     let mut unknown = Vec::new();
@@ -84,7 +85,7 @@ pub(super) fn translate(
     Ok(unknown)
 }
 
-/// Moves the department to where RFC 7643 has it. The one at top level counts, if there are two.
+/// Moves the department into the enterprise extension. The top-level one takes precedence.
 fn department(
     catalogue: &Catalogue,
     resource_type: &ResourceType,
@@ -96,7 +97,7 @@ fn department(
     let mut extension = match urns.find_map(|urn| take_member(body, urn)) {
         None => Map::new(),
         Some(Value::Object(extension)) => extension,
-        // For whoever reads the body next to complain about.
+        // Left unchanged: validation reports it.
         Some(other) => {
             body.insert(ENTERPRISE_USER.to_owned(), other);
             return Ok(());
@@ -112,7 +113,7 @@ fn department(
     Ok(())
 }
 
-/// A department in the spelling in which it is listed; null for a blank one.
+/// Returns a department in its configured spelling; null for a blank one.
 pub(super) fn listed(catalogue: &Catalogue, given: Value) -> Result<Value, ScimError> {
     match given {
         Value::String(name) if name.trim().is_empty() => Ok(Value::Null),

@@ -1,22 +1,24 @@
-//! The values that this place takes for access and departments.
+//! The values that scimd accepts for access and departments.
 
 use serde::Serialize;
 
 use crate::access::{Catalogue, UnknownDepartments};
 use crate::connection::{ConnectionMethod, ConnectionSettings};
 
-/// The values that are taken. An empty list of permissions takes any word of `a-z`, `0-9` and `_`.
+/// The accepted values.
+///
+/// An empty list of permissions means that any word of `a-z`, `0-9` and `_` is accepted.
 #[derive(Clone, Debug, Serialize)]
 pub struct AcceptedValues {
     /// The workspace of an account whose request names none.
     pub default_workspace: String,
-    /// What such an account may do there.
+    /// The permissions of such an account in the default workspace.
     pub default_permissions: Vec<String>,
-    /// Departments that are listed.
+    /// The configured departments.
     pub departments: Vec<String>,
-    /// Whether any other department is taken too.
+    /// Whether other departments are accepted too.
     pub other_departments: bool,
-    /// Roles; if there are none, any text is a role, and gives nothing.
+    /// The roles. Without roles any text is accepted as a role and grants nothing.
     pub roles: Vec<AcceptedItem>,
     /// Workspaces, the first words of entitlements.
     pub workspaces: Vec<AcceptedWorkspace>,
@@ -30,12 +32,12 @@ pub struct AcceptedValues {
     pub team_permissions: Vec<String>,
 }
 
-/// What can be named in two ways.
+/// A catalogue item that can be referred to by name or by id.
 #[derive(Clone, Debug, Serialize)]
 pub struct AcceptedItem {
-    /// By its name, in any letter case.
+    /// The name, in any letter case.
     pub name: String,
-    /// By its id.
+    /// The id.
     pub id: String,
 }
 

@@ -1,4 +1,4 @@
-//! A client of the company's own, which speaks the flat dialect.
+//! The guide for a custom client that uses the flat dialect.
 
 use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 

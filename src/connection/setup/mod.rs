@@ -1,6 +1,7 @@
-//! What an operator types into the identity provider, step by step, with the values of this place.
+//! Setup guides: the steps and values for configuring an identity provider.
 //!
-//! What is the same everywhere is data, a file for each provider. The menu words are the providers'.
+//! Each provider has a file with its fixed texts as data. Menu items are spelled as the provider
+//! spells them.
 
 mod accepted;
 mod custom;
@@ -19,41 +20,41 @@ pub use accepted::{AcceptedItem, AcceptedValues, AcceptedWorkspace};
 use super::{AddressSet, ConnectionMethod, ConnectionSettings, PublicUrl};
 use crate::access::Catalogue;
 
-/// Everything that is told of one connection.
+/// The setup guide of one connection.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setup {
     /// The connection's name.
     pub connection: String,
-    /// Its method.
+    /// The connection's method.
     pub method: &'static str,
     /// The names of the other connections.
     pub others: Vec<String>,
-    /// What will not work as it is configured.
+    /// The warnings about settings that prevent provisioning.
     pub warnings: Vec<String>,
-    /// What has to be there first.
+    /// The prerequisites.
     pub prerequisites: &'static [&'static str],
-    /// What to type where.
+    /// The fields to fill in.
     pub fields: Vec<SetupField>,
-    /// Which of the provider's attributes become which of ours, for accounts.
+    /// The attribute mapping for users.
     pub mapping: &'static [AttributeMapping],
-    /// The same for groups.
+    /// The attribute mapping for groups.
     pub group_mapping: &'static [AttributeMapping],
-    /// The values that are taken here.
+    /// The accepted values for access and departments.
     pub accepted: AcceptedValues,
-    /// What to do, in the provider's menu words.
+    /// The steps, with the provider's menu items.
     pub steps: &'static [SetupStage],
-    /// How to see that it works.
+    /// The connection test.
     pub test: SetupTest,
 }
 
 /// A field to fill in.
 #[derive(Clone, Debug, Serialize)]
 pub struct SetupField {
-    /// What it is called there.
+    /// The provider's name of the field.
     pub name: &'static str,
-    /// What belongs in it.
+    /// The value to enter.
     pub value: String,
-    /// What else to know; may be empty.
+    /// A note on the value; may be empty.
     pub note: String,
 }
 
@@ -63,44 +64,44 @@ impl SetupField {
     }
 }
 
-/// How an attribute comes over.
+/// The mapping of one attribute.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AttributeMapping {
-    /// What the provider has.
+    /// The provider's attribute.
     pub source: &'static str,
-    /// What it is sent as.
+    /// The SCIM attribute.
     pub attribute: &'static str,
-    /// What it means here.
+    /// The meaning of the attribute in scimd.
     pub meaning: &'static str,
 }
 
-/// Steps that belong together.
+/// A titled group of steps.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SetupStage {
-    /// What they are for.
+    /// The purpose of the steps.
     pub title: &'static str,
     /// The steps.
     pub steps: &'static [&'static str],
 }
 
-/// How to see that it works.
+/// The connection test.
 #[derive(Clone, Debug, Serialize)]
 pub struct SetupTest {
-    /// What to do at the provider.
+    /// The action at the provider.
     pub step: &'static str,
-    /// What is seen if it works.
+    /// The result of success.
     pub success: &'static str,
-    /// What is seen if not, and what to do.
+    /// The result of failure, and the remedy.
     pub failure: &'static str,
-    /// A command that asks the same from a shell, with the token in `$TOKEN`.
+    /// A shell command that sends an equivalent request, with the token in `$TOKEN`.
     pub curl: String,
 }
 
-/// What is the same for every connection of a method.
+/// The fixed part of a guide: the same for every connection of a method.
 struct ProviderGuide {
-    /// Who speaks.
+    /// The name of the provider.
     provider: &'static str,
-    /// Whether it is a service on the internet, which sends no headers of the operator's choice.
+    /// Whether the provider is a cloud service, which cannot send custom headers.
     is_cloud: bool,
     prerequisites: &'static [&'static str],
     fields: fn(&SetupContext<'_>) -> Vec<SetupField>,
@@ -112,7 +113,7 @@ struct ProviderGuide {
     failure: &'static str,
 }
 
-/// What is special to one connection in one place.
+/// The variable part of a guide: one connection and its endpoint.
 struct SetupContext<'a> {
     name: &'a str,
     connection: &'a ConnectionSettings,
@@ -120,7 +121,7 @@ struct SetupContext<'a> {
 }
 
 impl SetupContext<'_> {
-    /// The command that makes a token, for a note beside the field that takes it.
+    /// Returns the note for a token field: the command that generates the token.
     fn token_note(&self) -> String {
         format!(
             "made with `scimd token generate --connection {}`, which shows it this once",
@@ -138,7 +139,7 @@ fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
     }
 }
 
-/// How clients reach this scimd: what a setup guide depends on beside the connection itself.
+/// The address under which clients reach scimd, and the listener behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reachability<'a> {
     /// The address under which clients reach scimd.
@@ -147,11 +148,11 @@ pub struct Reachability<'a> {
     pub endpoint: &'a str,
     /// The address of the listener.
     pub listen: SocketAddr,
-    /// Whether the listener speaks TLS.
+    /// Whether the listener uses TLS.
     pub tls: bool,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: &'a AddressSet,
-    /// The certificate that scimd made itself, if clients are shown that one.
+    /// The self-signed certificate, if the listener presents it.
     pub self_signed: Option<&'a Path>,
 }
 
@@ -188,9 +189,9 @@ impl Setup {
     }
 }
 
-/// A command for a shell that reads a user.
+/// Returns a shell command that reads a user.
 ///
-/// `token` is the token itself, or a variable of the shell.
+/// `token` is the token itself or a shell variable.
 pub fn curl(
     connection: &ConnectionSettings,
     endpoint: &str,
@@ -210,7 +211,7 @@ pub fn curl(
     words.join(" ")
 }
 
-/// A word for a shell.
+/// Quotes a word for a shell.
 fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,5 +1,5 @@
-//! Okta: an app from its catalogue, or one that was made by hand. They differ in where the app comes
-//! from and in how they send changes, not in what is typed and mapped.
+//! Okta: an app from the integration catalogue, or one that was built by hand. The two differ in
+//! how the app is created and in how changes are sent, but not in fields and mapping.
 
 use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 

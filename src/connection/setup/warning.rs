@@ -1,11 +1,11 @@
-//! What will not work as it is configured.
+//! Warnings about settings that prevent provisioning.
 
 use std::net::IpAddr;
 
 use super::{ProviderGuide, Reachability};
 use crate::connection::{AddressSet, ConnectionSettings};
 
-/// What keeps the provider's requests from being answered, each with what to do.
+/// Returns the settings that prevent requests of the provider from succeeding, each with a remedy.
 pub(super) fn warnings(
     reachability: Reachability<'_>,
     connection: &ConnectionSettings,
@@ -60,7 +60,7 @@ pub(super) fn warnings(
     warnings
 }
 
-/// Whether a host is known to be out of reach from the internet.
+/// Whether a host is known to be unreachable from the internet.
 fn is_private(host: &str) -> bool {
     match host.parse().map(|ip: IpAddr| ip.to_canonical()) {
         Ok(IpAddr::V4(ip)) => {
