@@ -1,6 +1,6 @@
-//! The only reader of the time.
+//! The clock: the only module that reads the system time.
 //!
-//! Everything below the doors takes the time as a value; whoever needs "now" holds a [`Clock`].
+//! Lower layers receive the time as a value. Code that needs the current time holds a [`Clock`].
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,13 @@ pub enum Clock {
     /// The operating system's clock.
     #[default]
     System,
-    /// Always the same moment.
+    /// A clock that always returns the same time.
     Fixed(Timestamp),
 }
 
 impl Clock {
-    /// The present moment, cut to whole milliseconds: what is stored is what is served.
+    /// Returns the current time, truncated to milliseconds: the precision that is stored and
+    /// served.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(self) -> Timestamp {
         match self {
@@ -30,7 +31,7 @@ impl Clock {
     }
 }
 
-/// Measures how long something takes; not affected by changes of the wall clock.
+/// Measures elapsed time, unaffected by changes of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
@@ -41,14 +42,14 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// `moment` as RFC 3339 in UTC with milliseconds, as in `2026-03-01T08:15:00.000Z`
-/// (RFC 7643, section 2.3.5).
+/// Formats `moment` as RFC 3339 in UTC with milliseconds, as in `2026-03-01T08:15:00.000Z` (RFC
+/// 7643, section 2.3.5).
 pub fn rfc3339(moment: Timestamp) -> String {
     format!("{moment:.3}")
 }

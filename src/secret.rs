@@ -1,20 +1,20 @@
-//! Values that must not be seen: no `Debug`, no `Display`, no `Serialize`, wiped when dropped.
+//! Secret values: no `Debug`, no `Display`, no `Serialize`, zeroized when dropped.
 
 use zeroize::Zeroizing;
 
 /// A text that must not reach a log, an error or the disk.
 ///
-/// It has no trait that prints it. [`Secret::expose`] is the one way to read it, so that every
-/// reading can be found by that word.
+/// No trait prints the text. [`Secret::expose`] is the only way to read it, so that every use can
+/// be found by that name.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Wraps a secret text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// Hands out the text.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }

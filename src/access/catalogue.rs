@@ -1,4 +1,4 @@
-//! Everything that access may name.
+//! The access catalogue: the workspaces, teams, roles, permission sets and permissions that exist.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,14 @@ use crate::scim::error::ScimError;
 use crate::scim::value::fold;
 use crate::text::{excerpt, nearest};
 
-/// How many characters of an unknown name an error repeats.
+/// The maximum number of characters of an unknown name in an error.
 const MAX_SHOWN: usize = 100;
-/// How many known names an error lists where none is near.
+/// The maximum number of known names that an error lists if no name is similar.
 const MAX_LISTED: usize = 12;
 
-/// The access catalogue of a configuration. References in it lead somewhere: the configuration was
-/// checked.
+/// The access catalogue of a configuration.
+///
+/// All references in it resolve: the configuration has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalogue {
     words: AccessWords,
@@ -25,12 +26,12 @@ pub struct Catalogue {
     pub permission_sets: Vec<PermissionSet>,
     /// The roles, in the order of the configuration.
     pub roles: Vec<Role>,
-    /// What groups give to their members.
+    /// The access that groups grant to their members.
     pub grants: Vec<Grant>,
     places: Places,
 }
 
-/// Where things are in their lists, by name and id.
+/// The positions of catalogue items in their lists, by name and id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Places {
     workspaces: NameIndex,
@@ -38,7 +39,7 @@ struct Places {
     roles: NameIndex,
 }
 
-/// Places by folded name and by id.
+/// Positions in one list, by folded name and by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct NameIndex {
     by_name: HashMap<String, usize>,
@@ -55,7 +56,8 @@ impl NameIndex {
         index
     }
 
-    /// Has former names mean what they meant, where it is still there and they mean nothing else now.
+    /// Resolves former names to the items that had them, if the item still exists and no other item
+    /// has the name now.
     fn remember(&mut self, former: &[(String, String)]) {
         for (name, id) in former {
             if let Some(place) = self.by_id.get(id) {
@@ -64,7 +66,8 @@ impl NameIndex {
         }
     }
 
-    /// A former name that means something else now, while what it meant is still there.
+    /// Returns a former name that belongs to another item now, while the item that had it still
+    /// exists.
     fn taken_over<'a>(&self, former: &'a [(String, String)]) -> Option<&'a str> {
         former.iter().find_map(|(name, id)| {
             let now = self.by_name.get(fold(name).as_ref())?;
@@ -82,20 +85,20 @@ impl NameIndex {
 /// A workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workspace {
-    /// Its id: given, or derived from the name.
+    /// The id: configured, or derived from the name.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its teams.
+    /// The teams.
     pub teams: Vec<Team>,
 }
 
 /// A team of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Team {
-    /// Its id, derived from the names of workspace and team.
+    /// The id, derived from the names of workspace and team.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
@@ -129,8 +132,8 @@ impl Catalogue {
         }
     }
 
-    /// The same catalogue for the time in which accounts still have former names: those mean what they
-    /// meant.
+    /// Returns the catalogue with former names resolved to their items, for use while stored
+    /// accounts still contain them.
     #[must_use]
     pub fn remembering(mut self, former: &AccessNames) -> Self {
         self.places.workspaces.remember(&former.workspaces);
@@ -139,8 +142,10 @@ impl Catalogue {
         self
     }
 
-    /// A name of before that means something else now, while what it meant is still there: then a stored
-    /// name can mean either until all accounts have followed.
+    /// Returns a former name that belongs to another item now, while the item that had it still
+    /// exists.
+    ///
+    /// Such a name is ambiguous in stored access until all accounts have been migrated.
     pub fn taken_over<'a>(&self, former: &'a AccessNames) -> Option<&'a str> {
         let Places { workspaces, permission_sets, roles } = &self.places;
         workspaces
@@ -149,27 +154,27 @@ impl Catalogue {
             .or_else(|| roles.taken_over(&former.roles))
     }
 
-    /// The permissions and departments that are listed.
+    /// Returns the configured permissions and departments.
     pub fn words(&self) -> &AccessWords {
         &self.words
     }
 
-    /// The workspace with that name, in any letter case, or with that id.
+    /// Returns the workspace with that name, in any letter case, or with that id.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn workspace(&self, called: &str) -> Result<&Workspace, ScimError> {
         self.places.workspaces.find(&self.workspaces, called).ok_or_else(|| {
             unknown("workspace", called, self.workspaces.iter().map(|one| &one.name))
         })
     }
 
-    /// The permission set with that name, in any letter case, or with that id.
+    /// Returns the permission set with that name, in any letter case, or with that id.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn permission_set(&self, called: &str) -> Result<&PermissionSet, ScimError> {
         let names = || self.permission_sets.iter().map(|one| &one.name);
         self.places
@@ -178,11 +183,11 @@ impl Catalogue {
             .ok_or_else(|| unknown("permission set", called, names()))
     }
 
-    /// The role with that name, in any letter case, or with that id.
+    /// Returns the role with that name, in any letter case, or with that id.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn role(&self, called: &str) -> Result<&Role, ScimError> {
         self.places
             .roles
@@ -190,49 +195,49 @@ impl Catalogue {
             .ok_or_else(|| unknown("role", called, self.roles.iter().map(|one| &one.name)))
     }
 
-    /// A permission in the company, if it may be given.
+    /// Checks a permission in the company.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn company_permission(&self, word: &str) -> Result<String, ScimError> {
         listed("company permission", word, &self.words.company_permissions)
     }
 
-    /// A permission in a workspace, if it may be given.
+    /// Checks a permission in a workspace.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn workspace_permission(&self, word: &str) -> Result<String, ScimError> {
         listed("workspace permission", word, &self.words.workspace_permissions)
     }
 
-    /// A permission in a team, if it may be given.
+    /// Checks a permission in a team.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn team_permission(&self, word: &str) -> Result<String, ScimError> {
         listed("team permission", word, &self.words.team_permissions)
     }
 
-    /// A department, in the spelling in which it is listed.
+    /// Returns a department in its configured spelling.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn department(&self, word: &str) -> Result<String, ScimError> {
         listed("department", word, &self.words.departments)
     }
 }
 
 impl Workspace {
-    /// The team with that name, in any letter case, or with that id.
+    /// Returns the team with that name, in any letter case, or with that id.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming the nearest that there is.
+    /// `invalidValue`, naming the most similar known name.
     pub fn team(&self, called: &str) -> Result<&Team, ScimError> {
         let what = format!("team of workspace \"{}\" called", self.name);
         let folded = fold(called);
@@ -257,7 +262,7 @@ fn listed(what: &str, word: &str, listed: &[String]) -> Result<String, ScimError
     found.cloned().ok_or_else(|| unknown(what, word, listed.iter()))
 }
 
-/// The mistake of naming what there is not.
+/// Returns the error for a name that is not in the catalogue.
 fn unknown<'a>(
     what: &str,
     called: &str,

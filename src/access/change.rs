@@ -1,30 +1,32 @@
-//! What becomes of stored access when the catalogue changes.
+//! The migration of stored access after a change of the catalogue.
 
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::Catalogue;
 use crate::scim::value::fold;
 
-/// The names that a catalogue had, kept so that a later one can tell a new name from a removal.
+/// The names of a catalogue, stored so that a later catalogue can distinguish a renamed item from a
+/// removed one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessNames {
-    /// Workspaces, each with its id.
+    /// The workspaces, each with its id.
     pub(super) workspaces: Vec<(String, String)>,
-    /// Permission sets, each with its id.
+    /// The permission sets, each with its id.
     pub(super) permission_sets: Vec<(String, String)>,
-    /// Roles, each with its id.
+    /// The roles, each with its id.
     pub(super) roles: Vec<(String, String)>,
-    /// What else decides whether stored access still holds.
+    /// The other settings that determine whether stored access is still valid.
     words: Vec<Vec<String>>,
 }
 
 impl AccessNames {
-    /// Whether there was a role of that name.
+    /// Whether the catalogue had a role of that name.
     pub fn had_role(&self, name: &str) -> bool {
         self.roles.iter().any(|(known, _)| fold(known) == fold(name))
     }
 
-    /// These names and those of a later catalogue, for the time in which accounts may hold either.
+    /// Returns these names together with those of a later catalogue, for use while accounts may
+    /// contain either.
     #[must_use]
     pub fn joined(mut self, later: &Self) -> Self {
         let add = |all: &mut Vec<(String, String)>, more: &[(String, String)]| {
@@ -40,7 +42,7 @@ impl AccessNames {
         self
     }
 
-    /// The names in a catalogue.
+    /// Returns the names of a catalogue.
     pub fn of(catalogue: &Catalogue) -> Self {
         let words = catalogue.words();
         let teams = catalogue.workspaces.iter().map(|workspace| {
@@ -68,8 +70,10 @@ impl AccessNames {
     }
 }
 
-/// A stored role or entitlement with its names as they are now: what kept its id kept its holders.
-/// Names that were not renamed stay, known or not.
+/// Returns a stored role or entitlement with its current names: an item that kept its id keeps its
+/// holders.
+///
+/// Other names stay unchanged, whether they are known or not.
 pub fn followed(before: &AccessNames, text: &str) -> String {
     let id = |list: &[(String, String)], name: &str| {
         let known = list.iter().find(|(known, _)| fold(known) == fold(name));

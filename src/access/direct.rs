@@ -1,4 +1,4 @@
-//! The access that an account's own attributes name.
+//! Direct access: the access in an account's own attributes.
 
 use serde_json::{Value, json};
 
@@ -9,19 +9,20 @@ use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user;
 
-/// What an account's `roles` and `entitlements` say. What the catalogue does not know is not in it.
+/// The access in an account's `roles` and `entitlements`, without values that are not in the
+/// catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Direct {
     /// Permissions in the company.
     pub company_permissions: Vec<String>,
     /// The names of roles.
     pub roles: Vec<String>,
-    /// Access to workspaces, each once.
+    /// The access to workspaces, each listed once.
     pub workspaces: Vec<WorkspaceAccess>,
 }
 
 impl Direct {
-    /// The access that the attributes of an account name.
+    /// Reads the access from the attributes of an account.
     pub fn of(catalogue: &Catalogue, roles: Option<&Value>, entitlements: Option<&Value>) -> Self {
         let mut direct = Self::default();
         for role in texts(roles).filter_map(|text| catalogue.role(text).ok()) {
@@ -74,7 +75,7 @@ impl Direct {
         }
     }
 
-    /// Whether it names a workspace, itself or through a role.
+    /// Whether the access includes a workspace, directly or through a role.
     pub fn names_workspace(&self, catalogue: &Catalogue) -> bool {
         let of_role =
             |role: &String| catalogue.role(role).is_ok_and(|role| !role.workspaces.is_empty());
@@ -82,14 +83,14 @@ impl Direct {
     }
 }
 
-/// What an account gets whose request names no workspace.
+/// The access of an account whose request names no workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultAccess {
     entitlements: Vec<Entitlement>,
 }
 
 impl DefaultAccess {
-    /// A workspace by its name, and permissions in it.
+    /// The name of a workspace, and permissions in it.
     pub fn new(workspace: &str, permissions: &[String]) -> Self {
         let permission = |permission: &String| Entitlement::Permission {
             workspace: workspace.to_owned(),
@@ -100,7 +101,7 @@ impl DefaultAccess {
         Self { entitlements: entitlements.collect() }
     }
 
-    /// Adds it to an account that names no workspace.
+    /// Adds the default access to an account that names no workspace.
     pub fn assign(
         &self,
         catalogue: &Catalogue,
@@ -121,7 +122,7 @@ impl DefaultAccess {
     }
 }
 
-/// The values of a multi-valued attribute.
+/// Returns the `value` texts of a multi-valued attribute.
 fn texts(attribute: Option<&Value>) -> impl Iterator<Item = &str> {
     let elements = attribute.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     elements.iter().filter_map(|element| element.get("value")?.as_str())
@@ -133,7 +134,7 @@ fn push(list: &mut Vec<String>, word: &str) {
     }
 }
 
-/// The element that is meant, which is made if it is not there.
+/// Returns the matching element, after adding it if it is missing.
 fn entry<T>(
     list: &mut Vec<T>,
     is_meant: impl Fn(&T) -> bool,

@@ -1,4 +1,4 @@
-//! What all of an account's access comes to, with where each piece comes from.
+//! Effective access: every piece of an account's access, with its sources.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,24 +12,25 @@ use crate::scim::value::fold;
 /// A group that an account belongs to, directly or through other groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupOfAccount {
-    /// Its `displayName`.
+    /// The group's `displayName`.
     pub display_name: String,
-    /// Its `externalId`.
+    /// The group's `externalId`.
     pub external_id: Option<String>,
 }
 
-/// Where a piece of access comes from, outermost first; nothing stands for the account itself.
+/// The source of a piece of access: group, role and permission set, outermost first. All are `None`
+/// if the account itself is the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
-    /// The group whose grant gives it.
+    /// The group whose grant includes the access.
     pub group: Option<String>,
-    /// The role that holds it.
+    /// The role that includes the access.
     pub role: Option<String>,
-    /// The permission set that holds it.
+    /// The permission set that includes the access.
     pub permission_set: Option<String>,
 }
 
-/// As in `group "Engineers", role "Developer"`.
+/// Writes the source as in `group "Engineers", role "Developer"`.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
@@ -48,7 +49,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Each piece of an account's access once, with every source that it has.
+/// The effective access of an account: each piece once, with all its sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effective {
     /// The pieces, in order.
@@ -56,7 +57,7 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// What direct access and membership of groups come to.
+    /// Computes the effective access from direct access and group memberships.
     pub fn new(catalogue: &Catalogue, direct: &Direct, groups: &[GroupOfAccount]) -> Self {
         let mut effective = Self::default();
         let own = Source::default();
@@ -142,7 +143,7 @@ impl Effective {
     }
 }
 
-/// Whether a grant is for a group as it was known, and no longer for it as it is known now.
+/// Whether a grant applied to a group before a change, and no longer applies.
 pub fn loses_grant(catalogue: &Catalogue, before: &GroupOfAccount, after: &GroupOfAccount) -> bool {
     catalogue.grants.iter().any(|grant| is_for(grant, before) && !is_for(grant, after))
 }

@@ -1,4 +1,4 @@
-//! One piece of access, as a text: how it is stored, and how identity providers send it.
+//! Entitlements: one piece of access as a text, in storage and on the wire.
 //!
 //! ```text
 //! company:PERMISSION
@@ -9,7 +9,7 @@
 //! workspace:WORKSPACE:team:TEAM:PERMISSION
 //! ```
 //!
-//! Names and ids are taken on the way in; names are what is stored. No name holds a colon.
+//! Requests may use names or ids. Names are stored. No name contains a colon.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::catalogue::Catalogue;
 use crate::scim::error::ScimError;
 use crate::text::excerpt;
 
-/// One piece of access; what it names is in the catalogue, and named by its name.
+/// One piece of access. Every item that it refers to is in the catalogue, and is given by its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entitlement {
     /// A permission in the company as a whole.
@@ -63,11 +63,11 @@ pub enum Entitlement {
 }
 
 impl Entitlement {
-    /// Reads an entitlement; the words before names are taken in any letter case.
+    /// Parses an entitlement. Keywords are accepted in any letter case.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, saying what is malformed or naming what is not in the catalogue.
+    /// `invalidValue`, with the malformed part or the unknown name.
     pub fn parse(catalogue: &Catalogue, text: &str) -> Result<Self, ScimError> {
         let parts: Vec<&str> = text.split(':').map(str::trim).collect();
         let is = |word: &str, expected: &str| word.eq_ignore_ascii_case(expected);
@@ -103,7 +103,7 @@ impl Entitlement {
         }
     }
 
-    /// The workspace that it is about.
+    /// Returns the workspace of the entitlement.
     pub fn workspace(&self) -> Option<&str> {
         match self {
             Self::Company { .. } => None,
@@ -115,7 +115,7 @@ impl Entitlement {
         }
     }
 
-    /// What it is, in one word for programs.
+    /// Returns the kind of the entitlement, as one word for programs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Company { .. } => "companyPermission",
@@ -127,7 +127,7 @@ impl Entitlement {
         }
     }
 
-    /// What it is, for people who choose from a list.
+    /// Returns the description that people see in a list.
     pub fn in_words(&self) -> String {
         match self {
             Self::Company { permission } => format!("{permission} in the company"),
@@ -145,8 +145,9 @@ impl Entitlement {
         }
     }
 
-    /// Every entitlement that the catalogue names. Permissions of which any word is taken are not
-    /// among them.
+    /// Returns every entitlement of the catalogue.
+    ///
+    /// Unrestricted permissions, for which any word is accepted, are not included.
     pub fn all(catalogue: &Catalogue) -> impl Iterator<Item = Self> {
         let words = catalogue.words();
         let company = words.company_permissions.iter().cloned();

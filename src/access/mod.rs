@@ -2,15 +2,15 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `settings` | what the operator configures about access, as plain data |
+//! | `settings` | the access settings, as plain data |
 //! | `name` | names and ids |
-//! | `catalogue` | everything that access may name, built from the settings |
+//! | `catalogue` | the workspaces, teams, roles, permission sets and permissions that exist |
 //! | `entitlement` | one piece of access as a text, which is how it is stored and sent |
-//! | `vocabulary` | how schemas hold `roles` and `entitlements` to the catalogue |
-//! | `direct` | the access that an account's own attributes name |
-//! | `effective` | all that it comes to, with where each piece comes from |
+//! | `vocabulary` | the values of `roles`, `entitlements` and `department` that the catalogue allows |
+//! | `direct` | the access in an account's own attributes |
+//! | `effective` | every piece of an account's access, with its sources |
 //! | `offer` | roles and entitlements as resources, for clients that show them in a list |
-//! | `change` | what becomes of stored access when the catalogue changes |
+//! | `change` | the migration of stored access after a change of the catalogue |
 
 mod catalogue;
 mod change;

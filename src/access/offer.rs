@@ -1,4 +1,4 @@
-//! What the catalogue has on offer, as resources.
+//! The roles and entitlements of the catalogue as read-only resources.
 
 use serde_json::{Map, Value, json};
 
@@ -7,17 +7,16 @@ use super::entitlement::Entitlement;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::offer;
 
-/// One entry, without what says where it is served.
+/// One role or entitlement, without `meta`.
 pub struct Offer {
-    /// Its id, which is taken for its value too.
+    /// The id, which is also accepted as the value.
     pub id: String,
-    /// Its own attributes.
+    /// The attributes.
     pub attributes: Map<String, Value>,
 }
 
 impl Offer {
-    /// Everything that is offered at the endpoint of a resource type, in the order of the
-    /// configuration.
+    /// Returns all entries of a resource type, in the order of the configuration.
     pub fn of<'a>(
         resource_type: &ResourceType,
         catalogue: &'a Catalogue,

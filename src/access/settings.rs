@@ -1,4 +1,4 @@
-//! What the operator configures about access: workspaces, permission sets, roles and grants.
+//! The access settings: workspaces, permission sets, roles and grants.
 //!
 //! This is plain data: the configuration file is parsed into it, and [`super::Catalogue`] is built from
 //! it. As JSON it has one form: the fields in the order of their declaration.
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::name::{Named, derived_id};
 use crate::text::keyword::keyword;
 
-/// Everything that the operator configures about access.
+/// The access settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccessSettings {
@@ -36,14 +36,14 @@ impl Default for AccessSettings {
     }
 }
 
-/// The permissions in a company that are known where none are listed.
+/// The default permissions in a company.
 const COMPANY_PERMISSIONS: [&str; 3] =
     ["admin", "manage_company_settings", "add_remove_app_groups"];
-/// The departments that are known where none are listed.
+/// The default departments.
 const DEPARTMENTS: [&str; 7] =
     ["agency", "bi", "c_suite", "engineering", "finance", "marketing", "pm"];
 
-/// The permissions and departments that there are. An empty list takes any well-formed word.
+/// The permissions and departments that exist. An empty list allows any well-formed word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccessWords {
@@ -55,14 +55,14 @@ pub struct AccessWords {
     pub team_permissions: Vec<String>,
     /// Departments.
     pub departments: Vec<String>,
-    /// What becomes of a department that is not listed, where the method leaves the choice.
+    /// The handling of unlisted departments, for methods that allow both.
     pub unknown_departments: UnknownDepartments,
 }
 
-/// What becomes of a department that is not listed. Method `custom` refuses it in any case.
+/// The handling of a department that is not listed. Method `custom` always refuses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownDepartments {
-    /// It is kept as it is: identity providers send the company's own names.
+    /// The department is stored as it is: identity providers send the company's own names.
     #[default]
     Keep,
     /// The request is refused.
@@ -70,7 +70,7 @@ pub enum UnknownDepartments {
 }
 
 impl UnknownDepartments {
-    /// Both, in the order of the documentation.
+    /// Both values, in the order of the documentation.
     pub const ALL: &[Self] = &[Self::Keep, Self::Refuse];
 
     /// The word in the configuration.
@@ -109,7 +109,7 @@ pub struct WorkspaceSettings {
     pub teams: Vec<String>,
 }
 
-/// The workspace that exists where the configuration names none.
+/// The default workspace, for a configuration that names none.
 impl Default for WorkspaceSettings {
     fn default() -> Self {
         let name = "Main".to_owned();
@@ -129,42 +129,42 @@ impl Named for WorkspaceSettings {
     }
 }
 
-/// Permissions in a workspace under one name.
+/// A named set of permissions in a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionSet {
     /// The name: 1 to 100 characters, unique in any letter case.
     pub name: String,
     /// The id: given, or derived from the name.
     pub id: String,
-    /// What it permits in a workspace.
+    /// The permissions in a workspace.
     #[serde(default)]
     pub permissions: Vec<String>,
 }
 
-/// Access to workspaces under one name.
+/// A role: named access to workspaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
     /// The name: 1 to 100 characters, unique in any letter case.
     pub name: String,
     /// The id: given, or derived from the name.
     pub id: String,
-    /// To which workspaces it gives which access.
+    /// The access to each workspace.
     #[serde(default)]
     pub workspaces: Vec<WorkspaceAccess>,
 }
 
-/// Access to one workspace. Everything is named as the configuration names it, not by its id.
+/// Access to one workspace. Items are referred to by name, not by id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceAccess {
     /// The workspace's name.
     pub workspace: String,
-    /// Permissions in it.
+    /// The permissions in it.
     #[serde(default)]
     pub permissions: Vec<String>,
-    /// The names of permission sets that hold in it.
+    /// The names of the permission sets that apply in it.
     #[serde(default)]
     pub permission_sets: Vec<String>,
-    /// Membership of its teams.
+    /// The memberships of its teams.
     #[serde(default)]
     pub teams: Vec<TeamAccess>,
 }
@@ -174,7 +174,7 @@ pub struct WorkspaceAccess {
 pub struct TeamAccess {
     /// The team's name.
     pub team: String,
-    /// Permissions in it.
+    /// The permissions in it.
     #[serde(default)]
     pub permissions: Vec<String>,
 }
@@ -215,10 +215,10 @@ impl Named for String {
     }
 }
 
-/// What every member of a group gets, for as long as the membership lasts.
+/// The access of every member of a group, for as long as the membership lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Which group.
+    /// The group.
     pub group: GroupName,
     /// Permissions in the company.
     #[serde(default)]
@@ -231,12 +231,12 @@ pub struct Grant {
     pub workspaces: Vec<WorkspaceAccess>,
 }
 
-/// How a grant names its group, which need not exist yet.
+/// The reference of a grant to its group, which need not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupName {
-    /// By its `displayName`, in any letter case.
+    /// The group's `displayName`, in any letter case.
     DisplayName(String),
-    /// By its `externalId`: it stays the same when the group is renamed.
+    /// The group's `externalId`, which stays the same when the group is renamed.
     ExternalId(String),
 }

@@ -1,4 +1,5 @@
-//! How schemas hold `roles`, `entitlements` and `department` to the catalogue.
+//! The vocabularies of `roles`, `entitlements` and `department`: the values that the catalogue
+//! allows.
 
 use std::sync::Arc;
 
@@ -12,11 +13,12 @@ use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user;
 
-/// How many values a schema names at most; `/Entitlements` names them all.
+/// The maximum number of values that a schema lists. `/Entitlements` lists all of them.
 const MAX_SUGGESTED: usize = 500;
 
-/// Has an account's schemas know what the catalogue knows. Where no roles are configured they are
-/// free texts that give nothing, as RFC 7643 has them.
+/// Adds the vocabularies of the catalogue to the schemas of accounts.
+///
+/// Without configured roles, `roles` accepts any text, as in RFC 7643, and grants no access.
 pub fn install(resource_type: &mut ResourceType, catalogue: &Arc<Catalogue>) {
     if !resource_type.is_account {
         return;
@@ -51,7 +53,8 @@ fn speak(attribute: &mut Attribute, vocabulary: Arc<dyn Vocabulary>) {
 struct Roles(Arc<Catalogue>);
 
 impl Vocabulary for Roles {
-    /// Entra may send a role as an object in a text, of which `value`, `displayName` or `id` names it.
+    /// Entra may send a role as a JSON object in a string, in which `value`, `displayName` or `id`
+    /// is the role.
     fn canonical(&self, text: &str) -> Result<String, ScimError> {
         let object = match text.trim_start().starts_with('{') {
             true => serde_json::from_str(text).ok(),
@@ -107,7 +110,7 @@ impl Vocabulary for Departments {
     }
 }
 
-/// All words, or none if there are more.
+/// Returns all words, or none if there are more than `at_most`.
 fn all_or_none(words: impl Iterator<Item = String>, at_most: usize) -> Vec<String> {
     let some: Vec<String> = words.take(at_most + 1).collect();
     if some.len() > at_most { Vec::new() } else { some }

@@ -1,4 +1,4 @@
-//! `[access]`: the words that access is made of.
+//! `[access]`: the permissions and departments that exist.
 
 use super::name;
 use super::reader::Section;

@@ -1,4 +1,4 @@
-//! `[connections.NAME.brake]`: when a connection takes too much from too many accounts.
+//! `[connections.NAME.brake]`: the limit on removals by one connection.
 
 use std::time::Duration;
 

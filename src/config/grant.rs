@@ -6,7 +6,7 @@ use super::role::Known;
 use crate::access::{Grant, GroupName, Role, WorkspaceAccess};
 
 impl Grant {
-    /// Reads one grant; `None` if it does not say which group it is for.
+    /// Reads one grant; `None` if it names no group.
     pub(super) fn read(
         section: &mut Section<'_, '_>,
         known: Known<'_>,

@@ -1,4 +1,4 @@
-//! `[limits]`: what one client may use up.
+//! `[limits]`: bounds on connections, times and sizes.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ pub struct LimitsConfig {
     pub max_connections: usize,
     /// Open connections at once from one address, or one /64 of IPv6; 1 to 100000.
     pub max_connections_per_address: usize,
-    /// Refused requests in a minute from one address, or one /64 of IPv6, that are answered 401, and
-    /// not 429; 0 to 100000, 0 for no limit.
+    /// Refused requests in a minute from one address, or one /64 of IPv6, before further ones
+    /// receive 429 instead of 401; 0 to 100000, 0 for no limit.
     pub max_refusals_per_minute: u32,
     /// Time for the TLS handshake; 1s to 5m.
     pub handshake_timeout: Duration,

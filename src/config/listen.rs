@@ -13,13 +13,13 @@ use crate::text::InvalidText;
 pub struct ListenConfig {
     /// The address and port to bind.
     pub address: SocketAddr,
-    /// Whether connections speak TLS; plain text is possible on a loopback address only.
+    /// Whether connections use TLS; plain text is allowed on a loopback address only.
     pub tls: bool,
-    /// The PEM file with the certificate chain; without one, a self-signed one is made.
+    /// The PEM file with the certificate chain; `None` for a generated self-signed certificate.
     pub certificate: Option<PathBuf>,
-    /// The PEM file with the certificate's private key; given exactly if `certificate` is.
+    /// The PEM file with the private key; present if and only if `certificate` is.
     pub private_key: Option<PathBuf>,
-    /// The peers whose `X-Forwarded-For` is believed.
+    /// The peers whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: AddressSet,
 }
 

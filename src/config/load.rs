@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Problem, reader};
 
-/// The file that is read from the working folder where none is named.
+/// The file that is read from the working folder if none is named.
 const FILE_NAME: &str = "config.toml";
 
 /// The file of the installed service, which is read where the working folder has none.
@@ -15,7 +15,7 @@ pub const SYSTEM_FILE: &str = "/etc/scimd/config.toml";
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why there is no configuration.
+/// The reason why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
@@ -23,10 +23,10 @@ pub enum ConfigError {
     Unreadable {
         /// The file that was asked for.
         file: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is larger than 1 MiB, and so no configuration.
+    /// The file is larger than 1 MiB.
     #[error("{}: larger than {MAX_BYTES} bytes; expected a configuration file", file.display())]
     TooLarge {
         /// The file that was asked for.
@@ -43,10 +43,11 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file that is named, else `config.toml` in the working folder if there is one,
-    /// else [`SYSTEM_FILE`] if there is one, else the defaults.
+    /// Reads the named file, or else `config.toml` in the working folder, or else [`SYSTEM_FILE`].
+    /// Returns the defaults if none of them exists.
     ///
-    /// So a command that an operator of the service runs anywhere means the service.
+    /// An operator's command therefore uses the service's configuration in any working folder
+    /// without a `config.toml`.
     ///
     /// # Errors
     ///
@@ -57,8 +58,8 @@ impl Config {
     }
 
     fn find_among(places: &[&Path]) -> Result<Self, ConfigError> {
-        // A dangling link is a mistake, not an absent file: the link itself is looked at. The working
-        // folder may be one that can't be entered, as with `sudo -u scimd` in /root.
+        // The link itself is examined: a dangling link is an error, not an absent file. The working
+        // folder may be inaccessible, as with `sudo -u scimd` in /root.
         let absent = |file: &Path| match fs::symlink_metadata(file).map_err(|error| error.kind()) {
             Err(io::ErrorKind::NotFound) => true,
             Err(io::ErrorKind::PermissionDenied) => file.is_relative(),
@@ -74,7 +75,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The file can't be read, is larger than 1 MiB, or has problems: all of them are told.
+    /// The file can't be read, is larger than 1 MiB, or has problems, all of which are reported.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
         let mut bytes = Vec::new();

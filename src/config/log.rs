@@ -1,4 +1,4 @@
-//! `[log]`: how much is logged, and in which form.
+//! `[log]`: the level and format of the log.
 
 use super::reader::Section;
 use crate::logging::{LogFormat, LogLevel};
@@ -6,9 +6,9 @@ use crate::logging::{LogFormat, LogLevel};
 /// The log on stderr.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
-    /// The least severe level that is logged.
+    /// The minimum level.
     pub level: LogLevel,
-    /// The form of a line.
+    /// The format of a line.
     pub format: LogFormat,
 }
 

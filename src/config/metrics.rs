@@ -1,11 +1,11 @@
-//! `[metrics]`: where scimd tells how it is doing.
+//! `[metrics]`: the listener for metrics.
 
 use std::net::SocketAddr;
 
 use super::listen::ListenAddress;
 use super::reader::Section;
 
-/// The listener for those who watch over scimd.
+/// The listener for metrics and health checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetricsConfig {
     /// The loopback address and port to bind; `None` for no listener.

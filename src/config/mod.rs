@@ -1,8 +1,8 @@
 //! The configuration: one struct for each concern, its defaults, and one TOML file.
 //!
-//! Each section is read from a `reader::Section`, which notes every problem with its
-//! line and key. What the vocabulary and the directory work by is parsed into their
-//! own types: nothing below the doors knows this module. A [`Config`] that exists is consistent: the rules that
+//! Each section is read from a `reader::Section`, which records every problem with its line and
+//! key. The settings of access, connections and schemas are parsed into the types of those modules:
+//! the layers below do not depend on this module. A [`Config`] is always consistent: rules that
 //! span keys have been checked too. `config.example.toml` shows every key.
 
 mod access;
@@ -43,18 +43,18 @@ use name::Taken;
 use reader::Section;
 use role::Known;
 
-/// How many entitlements the access catalogue may name.
+/// The maximum number of entitlements in the access catalogue.
 const MAX_ENTITLEMENTS: usize = 100_000;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The file that it was read from; `None` for the built-in defaults.
+    /// The configuration file; `None` for the built-in defaults.
     pub file: Option<PathBuf>,
-    /// What identity providers are told; the base of `meta.location`. Follows from `listen`
-    /// where it is not written.
+    /// The URL under which clients reach scimd, and the base of `meta.location`. Derived from
+    /// `listen` if it is not configured.
     pub public_url: PublicUrl,
-    /// The folder of everything that scimd keeps.
+    /// The data directory.
     pub data_dir: PathBuf,
     /// Where connections are accepted.
     pub listen: ListenConfig,
@@ -62,23 +62,23 @@ pub struct Config {
     pub connections: BTreeMap<String, ConnectionSettings>,
     /// The workspaces in the order of the file; never empty.
     pub workspaces: Vec<WorkspaceSettings>,
-    /// The words that access is made of.
+    /// The permissions and departments that exist.
     pub access: AccessWords,
-    /// Permissions in a workspace that have a name.
+    /// The permission sets: named permissions in a workspace.
     pub permission_sets: Vec<PermissionSet>,
-    /// Access to workspaces that has a name.
+    /// The roles: named access to workspaces.
     pub roles: Vec<Role>,
-    /// Access that comes with membership of a group.
+    /// The grants: access that comes with membership of a group.
     pub grants: Vec<Grant>,
-    /// What one client may use up.
+    /// The bounds on connections, times and sizes.
     pub limits: LimitsConfig,
-    /// How much is logged, and in which form.
+    /// The level and format of the log.
     pub log: LogConfig,
-    /// Where scimd tells how it is doing.
+    /// The listener for metrics.
     pub metrics: MetricsConfig,
-    /// What the embedded database may use, and what is kept beside it.
+    /// The resources of the store, and the retention of snapshots and log.
     pub store: StoreConfig,
-    /// Attributes of the operator's own.
+    /// The custom schemas and attributes.
     pub schemas: Vec<SchemaSettings>,
     /// The lines of the tables of `schemas`, for messages.
     pub schema_lines: Vec<SchemaLines>,
@@ -143,7 +143,7 @@ impl Config {
         let data_dir = root.path("data_dir");
         let listen = root.table("listen", ListenConfig::read);
         let public_url = public_url.unwrap_or_else(|| listen.public_url());
-        // The other way round is a proxy that ends TLS in front of a plain-text listener.
+        // The reverse is allowed: a proxy may terminate TLS in front of a plain-text listener.
         if listen.tls && !public_url.is_https() {
             let message = format!("\"{public_url}\" does not fit TLS; expected https://…");
             root.problem("public_url", message);
@@ -197,7 +197,7 @@ impl Config {
     }
 }
 
-/// Reads the workspaces, and tells whether every name could be read.
+/// Reads the workspaces, and returns whether every name could be read.
 fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<WorkspaceSettings>, bool) {
     let mut taken = Taken::default();
     let (mut workspaces, complete) =
@@ -208,7 +208,7 @@ fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<WorkspaceSettings>, bool)
     (workspaces, complete)
 }
 
-/// Notes a catalogue that names more entitlements than clients could choose from.
+/// Records a problem if the catalogue has more than [`MAX_ENTITLEMENTS`] entitlements.
 fn check_size(
     root: &mut Section<'_, '_>,
     access: &AccessWords,
@@ -230,7 +230,7 @@ fn check_size(
     }
 }
 
-/// Reads an array of tables, and tells whether each could be read.
+/// Reads an array of tables, and returns whether each could be read.
 fn complete_tables<T>(
     root: &mut Section<'_, '_>,
     key: &'static str,

@@ -1,4 +1,4 @@
-//! Names and ids of what the access catalogue knows, and references to them.
+//! Names and ids of access catalogue items, and references to them.
 
 use std::collections::HashSet;
 
@@ -9,16 +9,16 @@ use crate::text::{fold, nearest};
 /// Longest name, in characters.
 const MAX_NAME: usize = 100;
 
-/// The names and ids that earlier things of one kind have taken.
+/// The names and ids of the items of one kind that have been read.
 ///
-/// A text is the name or the id of one thing at most: clients use both in one place.
+/// A text is the name or id of at most one item, because requests may use either.
 #[derive(Default)]
 pub(super) struct Taken {
     texts: HashSet<String>,
 }
 
 impl Taken {
-    /// Reads a name; `None` without one. What is wrong with it is noted.
+    /// Reads a name; `None` without one. Problems are recorded.
     pub(super) fn name(&mut self, section: &mut Section<'_, '_>, what: &str) -> Option<String> {
         let name: Option<String> = section.required("name", what);
         if let Some(name) = &name {
@@ -27,7 +27,7 @@ impl Taken {
         name
     }
 
-    /// Reads an id, or derives it from the kind of thing and its name. What is wrong with it is noted.
+    /// Reads an id, or derives it from the kind of item and its name. Problems are recorded.
     pub(super) fn id<T: Named>(&mut self, section: &mut Section<'_, '_>, name: &str) -> String {
         let given: Option<String> = section.optional("id");
         if given.is_none() && name.is_empty() {
@@ -41,14 +41,14 @@ impl Taken {
                 format!("{id:?} is wrong; expected 1 to {MAX_ID} letters, digits, '.', '_' or '-'"),
             );
         } else if !self.texts.insert(fold(&id).into_owned()) && !own_name {
-            // Without a given one it is the derived id that somebody else was given.
+            // Without a configured id, the conflict is that another item has the derived id.
             let key = if given.is_some() { "id" } else { "name" };
             section.problem(key, format!("the id {id:?} is taken by an earlier name or id"));
         }
         id
     }
 
-    /// Notes a name that is none, or that is taken.
+    /// Records a problem if a name is malformed or already in use.
     pub(super) fn check_name(&mut self, section: &mut Section<'_, '_>, key: &str, name: &str) {
         let fits = (1..=MAX_NAME).contains(&name.chars().count())
             && name.trim() == name
@@ -70,9 +70,10 @@ impl Taken {
     }
 }
 
-/// The name of what a reference means, by name or id; an unknown one is noted with the nearest.
+/// Resolves a reference by name or id, and returns the name. For an unknown one a problem is
+/// recorded with the most similar name.
 ///
-/// `known` is `None` where not everything could be read: then nothing is called unknown.
+/// `known` is `None` if some items could not be read: then no reference is reported as unknown.
 pub(super) fn resolve<T: Named>(
     section: &mut Section<'_, '_>,
     key: &str,

@@ -1,9 +1,8 @@
 //! The problems of a configuration text, each with its line and key.
 //!
-//! What follows from a problem already noted is not noted again: at most one problem
-//! for each key, and none on a line with a syntax error. While the text has syntax
-//! errors nothing is called missing, and while a table's header is among them no key
-//! is called unknown.
+//! Consequences of a recorded problem are not recorded: there is at most one problem for each key,
+//! and none on a line with a syntax error. If the text has syntax errors, no key is reported as
+//! missing; if one of them is in a table's header, no key is reported as unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,7 +11,7 @@ use std::ops::Range;
 /// The longest piece of a wrong text that is quoted, in bytes.
 const MAX_QUOTE: usize = 40;
 
-/// One thing that is wrong with a configuration text.
+/// One problem in a configuration text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The line, counted from 1; of the table's header where a key is missing.
@@ -35,40 +34,40 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What was noted while reading one text.
+/// The problems found in one text, with the keys that are known.
 #[derive(Default)]
 pub(super) struct Notes {
     /// Messages by line and key; the key is empty for a syntax error.
     problems: BTreeMap<(usize, String), String>,
-    /// The dotted path of each key that was asked for, without array indices.
+    /// The dotted path of each key that was read, without array indices.
     pub(super) known: BTreeSet<String>,
     /// The byte offset of each line break.
     breaks: Vec<usize>,
     /// Whether there are syntax errors.
     pub(super) broken: bool,
-    /// Whether a table's header is among them, so that keys may seem to be where they are not.
+    /// Whether a table's header has a syntax error, so that keys may appear under the wrong table.
     pub(super) broken_header: bool,
 }
 
 impl Notes {
-    /// Starts without problems.
+    /// Returns an empty list of problems for `text`.
     pub(super) fn new(text: &str) -> Self {
         let breaks = text.match_indices('\n').map(|(offset, _)| offset).collect();
         Self { breaks, ..Self::default() }
     }
 
-    /// Every problem, sorted by line and key.
+    /// Returns every problem, sorted by line and key.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let problems = self.problems.into_iter();
         problems.map(|((line, key), message)| Problem { line, key, message }).collect()
     }
 
-    /// The line of a byte offset, counted from 1.
+    /// Returns the line of a byte offset, counted from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.breaks.partition_point(|&line_break| line_break < offset) + 1
     }
 
-    /// Notes a syntax error, and quotes the place unless it is long.
+    /// Records a syntax error, and quotes the text unless it is long.
     pub(super) fn syntax(&mut self, text: &str, place: Range<usize>, message: &str) {
         let line = self.line(place.start);
         self.broken = true;
@@ -82,7 +81,7 @@ impl Notes {
         self.problem(line, String::new(), message);
     }
 
-    /// Notes a problem, unless the key or the whole line has one already.
+    /// Records a problem, unless the key or the whole line already has one.
     pub(super) fn problem(&mut self, line: usize, key: String, message: String) {
         if !self.problems.contains_key(&(line, String::new())) {
             self.problems.entry((line, key)).or_insert(message);

@@ -1,8 +1,8 @@
 //! Reads TOML and collects every problem, each with its line and key.
 //!
-//! A section asks for its keys one by one and gets a usable value each time, the
-//! default where the text is wrong; the problem is noted and reading goes on. Keys
-//! that nobody asked for are reported when the section ends.
+//! A section reads its keys one by one and gets a usable value each time: for a wrong text it is
+//! the default, the problem is recorded, and reading continues. Keys that were not read are
+//! reported as unknown at the end of the section.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -252,30 +252,30 @@ impl<'t> Section<'_, 't> {
         self.line
     }
 
-    /// Whether the key stands in the text, be its value right or wrong.
+    /// Whether the text contains the key, with a valid value or not.
     pub(super) fn is_written(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// Notes what is wrong with the key's value.
+    /// Records a problem with the key's value.
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
         let line = self.key_line(key);
         self.notes.problem(line, join(&self.path, key), message.into());
     }
 
-    /// Notes what is wrong with the section itself.
+    /// Records a problem with the section itself.
     pub(super) fn refuse(&mut self, message: impl Into<String>) {
         self.notes.problem(self.line, self.path.clone(), message.into());
     }
 
-    /// Notes that something is missing, unless a syntax error may be hiding it.
+    /// Records that a key is missing, unless a syntax error may be hiding it.
     pub(super) fn missing(&mut self, key: &str, message: &str) {
         if !self.notes.broken {
             self.problem(key, message);
         }
     }
 
-    /// Notes each key that nobody asked for.
+    /// Records each key that was not read as unknown.
     fn finish(self) {
         let Some(table) = self.table.filter(|_| !self.notes.broken_header) else { return };
         let unknown = table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
@@ -291,7 +291,7 @@ impl<'t> Section<'_, 't> {
         }
     }
 
-    /// Looks up a key, and remembers that it is known.
+    /// Looks up a key, and marks it as known.
     fn value(&mut self, key: &'static str) -> Option<(usize, &'t DeValue<'t>)> {
         self.known.push(key);
         self.notes.known.insert(join(&self.path, key));
@@ -384,7 +384,7 @@ fn mismatch(expected: &str, found: &DeValue<'_>) -> String {
     format!("expected {expected}, found {article} {found}")
 }
 
-/// Joins a dotted path; a key that TOML would not take bare is quoted.
+/// Joins a dotted path. A key that is not a bare key in TOML is quoted.
 fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty()
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));

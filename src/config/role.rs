@@ -1,4 +1,4 @@
-//! `[[permission_sets]]` and `[[roles]]`: access that has a name.
+//! `[[permission_sets]]` and `[[roles]]`: named access.
 
 use super::name::{self, Taken};
 use super::reader::Section;
@@ -6,7 +6,7 @@ use crate::access::{
     AccessWords, PermissionSet, Role, TeamAccess, WorkspaceAccess, WorkspaceSettings,
 };
 
-/// What access may refer to; `None` where it could not be read whole.
+/// The items to which access may refer; `None` for kinds that could not be read completely.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) access: &'a AccessWords,

@@ -1,4 +1,4 @@
-//! `[[schemas]]`: attributes of the operator's own.
+//! `[[schemas]]`: custom schemas and attributes.
 
 use std::str::FromStr;
 
@@ -27,7 +27,7 @@ impl SchemaLines {
     }
 }
 
-/// How far scimd can keep values unique: not beyond this service provider.
+/// The uniqueness that scimd can enforce: at most within this service provider.
 struct ConfigurableUniqueness(Uniqueness);
 
 impl FromStr for ConfigurableUniqueness {

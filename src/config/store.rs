@@ -1,4 +1,4 @@
-//! `[store]`: the embedded database, and what is kept for the day when it fails.
+//! `[store]`: the resources of the store, and the retention of snapshots and log.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use super::reader::Section;
 use crate::text::{InvalidText, duration};
 
-/// What the embedded database may use, and what is kept beside it.
+/// The resources of the store, and the retention of snapshots and log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Memory for its page cache, in MiB; 1 to 4096.
     pub cache_mib: u32,
-    /// Memory to hold state in, so that reading asks no disk, in MiB; 0 to 1048576.
+    /// Memory for the state, so that reads need no disk access, in MiB; 0 to 1048576.
     pub memory_mib: u32,
-    /// Room on the disk that must be left for changes to be taken on, in MiB; 0 to 1000000000.
+    /// Free disk space below which changes are refused, in MiB; 0 to 1000000000.
     pub min_free_mib: u32,
     /// Time from one snapshot to the next; 1s to 365d.
     pub snapshot_interval: Duration,
-    /// How many snapshots are kept; 1 to 1000.
+    /// The number of snapshots that are kept; 1 to 1000.
     pub keep_snapshots: usize,
-    /// How long changes stay in the journal.
+    /// The retention of the change log.
     pub keep_journal: RetentionConfig,
 }
 
-/// How long something is kept.
+/// A retention time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetentionConfig {
-    /// For ever.
+    /// Unlimited retention.
     Forever,
-    /// For so long, at least.
+    /// Retention for at least this time.
     For(Duration),
 }
 

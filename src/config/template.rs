@@ -1,4 +1,4 @@
-//! The file that `scimd init` writes: the example, with the operator's values put in.
+//! The file that `scimd init` writes: the example with the operator's values.
 
 use crate::connection::{ConnectionMethod, PublicUrl};
 
@@ -10,24 +10,24 @@ const COMMENT_COLUMN: usize = 38;
 /// The port of a public URL that names none.
 const HTTPS_PORT: u16 = 443;
 
-/// What the operator gives; the example's value stays where nothing is given.
+/// The operator's values. The example's value stays for each that is not given.
 #[derive(Clone, Debug, Default)]
 pub struct InitOptions {
-    /// The folder of everything that is kept.
+    /// The data directory.
     pub data_dir: Option<String>,
     /// The connection's method.
     pub method: Option<String>,
     /// The connection's default workspace, which is also the name of the first workspace.
     pub default_workspace: Option<String>,
-    /// What `X-Request-Origin` must say.
+    /// The required value of `X-Request-Origin`.
     pub service_origin: Option<String>,
-    /// The addresses that requests may come from, with commas.
+    /// The addresses that requests may come from, separated by commas.
     pub ip_allowlist: Option<String>,
-    /// What identity providers are told.
+    /// The URL under which clients reach scimd.
     pub public_url: Option<String>,
 }
 
-/// What happens to a line of the example.
+/// The change to a line of the example.
 enum Change {
     Keep,
     Set(String),
@@ -41,8 +41,8 @@ enum Change {
 /// those two lines are commented out. A public URL that names another machine opens
 /// the listener to every interface.
 ///
-/// Values are not checked here: each stays one TOML string, and
-/// [`Config::parse`](super::Config::parse) on the result says what is wrong with it.
+/// Values are not checked here: each is written as one TOML string, and
+/// [`Config::parse`](super::Config::parse) on the result reports the problems.
 pub fn render(options: &InitOptions) -> String {
     let mut table = "";
     let mut rendered = String::with_capacity(EXAMPLE.len() + 256);
@@ -87,7 +87,7 @@ fn change(options: &InitOptions, table: &str, key: &str) -> Change {
     }
 }
 
-/// The address to listen on, where the public URL asks for another than the example's.
+/// Returns the address to listen on, if the public URL requires another than the example's.
 fn listen_address(options: &InitOptions) -> Option<String> {
     let url: PublicUrl = options.public_url.as_ref()?.parse().ok()?;
     (!url.is_loopback()).then(|| format!("0.0.0.0:{}", url.port().unwrap_or(HTTPS_PORT)))
@@ -104,7 +104,7 @@ fn comes_from_outside(options: &InitOptions) -> bool {
     }
 }
 
-/// Replaces what stands before the comment of a line.
+/// Replaces the setting before the comment of a line.
 fn replaced(line: &str, setting: &str) -> String {
     match line.split_once(" # ") {
         Some((_, comment)) => format!("{setting:<COMMENT_COLUMN$} # {comment}"),

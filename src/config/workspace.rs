@@ -1,4 +1,4 @@
-//! `[[workspaces]]`: where accounts have access.
+//! `[[workspaces]]`: the workspaces and their teams.
 
 use super::name::Taken;
 use super::reader::Section;

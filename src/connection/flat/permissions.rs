@@ -109,8 +109,8 @@ impl<'c> FlatAccess<'c> {
         self.check_size()
     }
 
-    /// Checks the size of the result: a piece of access takes more bytes as an entitlement than it
-    /// did in the request. The limit is that of a PATCH.
+    /// Checks that the numbers of roles and entitlements are within the limit of a PATCH: a piece
+    /// of access takes more bytes as an entitlement than it did in the request.
     fn check_size(&self) -> Result<(), ScimError> {
         if self.roles.len().max(self.entitlements.len()) <= MAX_ELEMENTS {
             return Ok(());
