@@ -154,6 +154,29 @@ impl Catalogue {
             .or_else(|| roles.taken_over(&former.roles))
     }
 
+    /// Returns the names of the catalogue.
+    pub fn names(&self) -> AccessNames {
+        let words = [
+            &self.words.company_permissions,
+            &self.words.workspace_permissions,
+            &self.words.team_permissions,
+        ];
+        let teams = self.workspaces.iter().map(|workspace| {
+            workspace.teams.iter().map(|team| team.name.clone()).collect::<Vec<_>>()
+        });
+        let pair = |name: &String, id: &String| (name.clone(), id.clone());
+        AccessNames {
+            workspaces: self.workspaces.iter().map(|one| pair(&one.name, &one.id)).collect(),
+            permission_sets: self
+                .permission_sets
+                .iter()
+                .map(|one| pair(&one.name, &one.id))
+                .collect(),
+            roles: self.roles.iter().map(|one| pair(&one.name, &one.id)).collect(),
+            words: words.into_iter().cloned().chain(teams).collect(),
+        }
+    }
+
     /// Returns the configured permissions and departments.
     pub fn words(&self) -> &AccessWords {
         &self.words

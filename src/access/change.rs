@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::Catalogue;
 use crate::scim::value::fold;
 
 /// The names of a catalogue, stored so that a later catalogue can distinguish a renamed item from a
@@ -16,7 +15,7 @@ pub struct AccessNames {
     /// The roles, each with its id.
     pub(super) roles: Vec<(String, String)>,
     /// The other settings that determine whether stored access is still valid.
-    words: Vec<Vec<String>>,
+    pub(super) words: Vec<Vec<String>>,
 }
 
 impl AccessNames {
@@ -40,33 +39,6 @@ impl AccessNames {
         add(&mut self.permission_sets, &later.permission_sets);
         add(&mut self.roles, &later.roles);
         self
-    }
-
-    /// Returns the names of a catalogue.
-    pub fn of(catalogue: &Catalogue) -> Self {
-        let words = catalogue.words();
-        let teams = catalogue.workspaces.iter().map(|workspace| {
-            workspace.teams.iter().map(|team| team.name.clone()).collect::<Vec<_>>()
-        });
-        let pair = |name: &String, id: &String| (name.clone(), id.clone());
-        Self {
-            workspaces: catalogue.workspaces.iter().map(|one| pair(&one.name, &one.id)).collect(),
-            permission_sets: catalogue
-                .permission_sets
-                .iter()
-                .map(|one| pair(&one.name, &one.id))
-                .collect(),
-            roles: catalogue.roles.iter().map(|one| pair(&one.name, &one.id)).collect(),
-            words: [
-                &words.company_permissions,
-                &words.workspace_permissions,
-                &words.team_permissions,
-            ]
-            .into_iter()
-            .cloned()
-            .chain(teams)
-            .collect(),
-        }
     }
 }
 

@@ -18,7 +18,6 @@ use super::listen::server_limits;
 use super::serve::warn_of_missing_tokens;
 use super::settings::{settings, site_info, vocabulary};
 use super::supervisor;
-use crate::access::AccessNames;
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::directory::{Directory, Settings, UnknownAccess};
@@ -125,7 +124,7 @@ impl Reloader {
         }
         let while_following = settings(&config, Some(&before))?;
         let is_renamed = while_following.catalogue != wanted.catalogue;
-        let has_changed = AccessNames::of(&wanted.catalogue) != before;
+        let has_changed = wanted.catalogue.names() != before;
 
         let request_timeout = self.config.limits.request_timeout;
         let old_requests = self.put_in_force(config, certificate, while_following)?;

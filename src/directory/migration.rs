@@ -25,7 +25,7 @@ impl Directory {
     pub fn names_in_use(&self) -> Result<AccessNames, DirectoryError> {
         let kept = self.shared.store.get(keys::CATALOGUE)?;
         let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
-        Ok(kept.unwrap_or_else(|| AccessNames::of(self.catalogue())))
+        Ok(kept.unwrap_or_else(|| self.catalogue().names()))
     }
 
     /// Brings the access of all accounts in line with the catalogue, if the catalogue has changed. It asks

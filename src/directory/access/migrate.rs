@@ -62,7 +62,7 @@ pub(crate) fn check(
     settings: &Settings,
     unknown: UnknownAccess,
 ) -> Result<Option<OutdatedAccounts>, DirectoryError> {
-    let names = AccessNames::of(&settings.catalogue);
+    let names = settings.catalogue.names();
     let before: Option<AccessNames> =
         state.get(keys::CATALOGUE)?.and_then(|kept| serde_json::from_slice(&kept).ok());
     if before.as_ref() == Some(&names) {

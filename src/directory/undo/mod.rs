@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::access::AccessNames;
 use crate::clock::Stopwatch;
 use crate::directory::Directory;
 use crate::directory::access::migrate::UnknownAccess;
@@ -141,7 +140,7 @@ impl Directory {
         }
         let kept = store.get(keys::CATALOGUE)?;
         let names = kept.and_then(|names| serde_json::from_slice(&names).ok());
-        let names = names.unwrap_or_else(|| AccessNames::of(self.catalogue()));
+        let names = names.unwrap_or_else(|| self.catalogue().names());
         plan::plan(changed, self.registry(), names, asked)
     }
 }
