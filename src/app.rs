@@ -1,8 +1,8 @@
 //! The roof: joins the parts, starts them, replaces their settings and stops them.
 
 mod certificate;
+mod credential_warnings;
 mod data_folder;
-mod expiry_warnings;
 mod listen;
 mod maintenance_task;
 mod reload;

@@ -14,8 +14,8 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
+use super::credential_warnings::warn_of_missing_tokens;
 use super::listen::server_limits;
-use super::serve::warn_of_missing_tokens;
 use super::settings::{settings, site_info, vocabulary};
 use super::supervisor;
 use crate::clock::Stopwatch;

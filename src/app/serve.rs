@@ -15,7 +15,7 @@ use super::certificate::Certificate;
 use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
 use super::settings::{endpoint, site_info};
-use super::{expiry_warnings, maintenance_task, supervisor};
+use super::{credential_warnings, maintenance_task, supervisor};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -115,7 +115,7 @@ async fn run(
     }
     // Only now, when nothing can keep us from serving: a token that is generated is shown once.
     tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
-    warn_of_missing_tokens(&config, &directory);
+    credential_warnings::warn_of_missing_tokens(&config, &directory);
     supervisor::ready(&format!("serving on {address}"));
 
     let stopping = Arc::new(AtomicBool::new(false));
@@ -150,25 +150,13 @@ async fn run(
         () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(reloader, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
-        () = expiry_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
+        () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     door.flush_denials();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }
     Ok(())
-}
-
-/// Warns in the log of each connection that has no valid token.
-pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
-    for name in config.connections.keys() {
-        if directory.valid_tokens(name).is_empty() {
-            tracing::warn!(
-                connection = name,
-                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
-            );
-        }
-    }
 }
 
 /// A short name for this start of the process.

@@ -1,4 +1,4 @@
-//! Warns in the log, once a day, of tokens and certificates that expire soon.
+//! Warns in the log of connections without a valid token, and of tokens and certificates that expire soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::directory::Directory;
 use crate::http::server;
 use crate::operator::OperatorContext;
 
@@ -15,7 +17,7 @@ const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The time before expiry from which on warnings are logged.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Warns until dropped, for the first time at once.
+/// Warns once a day of tokens and certificates that expire soon, until dropped; for the first time at once.
 pub(super) async fn run(
     context: Arc<ArcSwap<OperatorContext>>,
     listener: Arc<ArcSwap<server::ListenerConfig>>,
@@ -43,6 +45,18 @@ fn warn_of_tokens(context: &OperatorContext, soon: Timestamp) {
                 %expires,
                 "the last valid token ends soon: `scimd token reset --connection {name} --overlap 24h` makes \
                  another, to be given to the identity provider"
+            );
+        }
+    }
+}
+
+/// Warns in the log of each connection that has no valid token.
+pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
+    for name in config.connections.keys() {
+        if directory.valid_tokens(name).is_empty() {
+            tracing::warn!(
+                connection = name,
+                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
             );
         }
     }
