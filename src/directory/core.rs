@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::directory::audit::denied::DeniedLog;
 use crate::directory::brake::Brakes;
+use crate::directory::counters::WriterCounters;
 use crate::directory::query::cursor::Cursors;
 use crate::directory::token::table::TokenTable;
-use crate::directory::writer::counters::WriterCounters;
 use crate::log::Log;
 use crate::store::{Store, StoreError};
 

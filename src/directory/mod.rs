@@ -8,6 +8,7 @@ mod access;
 mod audit;
 mod brake;
 mod core;
+mod counters;
 mod error;
 mod maintenance;
 mod membership;
@@ -340,6 +341,11 @@ impl Directory {
     /// `Storage`.
     pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
         self.shared.brakes.status(self.view())
+    }
+
+    /// The log: every change that was made.
+    pub fn log(&self) -> &dyn Log {
+        self.shared.log.as_ref()
     }
 
     /// Whether changes can be made.

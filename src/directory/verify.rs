@@ -186,7 +186,7 @@ impl Verification<'_> {
             .flat_map(|indexed| {
                 let values = attributes.indexed_values(&indexed).into_iter();
                 let unique = indexed.leaf().is_unique();
-                let key = move |value| stored::index_key(resource_type, &indexed, id, value);
+                let key = move |value| stored::index::index_key(resource_type, &indexed, id, value);
                 values.map(move |value| (key(value), unique)).collect::<Vec<_>>()
             })
             .collect()

@@ -3,4 +3,3 @@
 pub(crate) mod denied;
 pub(crate) mod details;
 pub(crate) mod query;
-pub(crate) mod record_denied;

@@ -2,20 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::directory::Directory;
 use crate::event::Verb;
-use crate::log::{Frame, Log};
+use crate::log::Frame;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{Registry, ResourceType};
 use crate::scim::value::fold;
 use crate::store::keys::{self, Kind};
-
-impl Directory {
-    /// The log: every change that was made.
-    pub fn log(&self) -> &dyn Log {
-        self.shared.log.as_ref()
-    }
-}
 
 /// A filter for changes.
 #[derive(Clone, Debug, Default)]

@@ -1,16 +1,15 @@
 //! The query plan: a filter is answered from an index where one helps, else by reading every resource.
 
-use std::ops::ControlFlow;
-
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
+use crate::directory::stored::index;
 use crate::scim::attribute::Storage;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::scim::schemas::common::ID;
-use crate::store::{Read, StoreError, keys};
+use crate::store::{Read, StoreError};
 
 /// A set of resources that contains all matches.
 pub(crate) enum Candidates {
@@ -129,26 +128,6 @@ fn found(
             Some(id) => membership::groups_of(state, id),
             None => Ok(Vec::new()),
         },
-        IndexLookup::Index(indexed, value) => holders(state, resource_type, indexed, value),
+        IndexLookup::Index(indexed, value) => index::holders(state, resource_type, indexed, value),
     }
-}
-
-/// The resources that hold a value of an indexed attribute, in the order of creation.
-pub(crate) fn holders(
-    state: &dyn Read,
-    resource_type: &ResourceType,
-    indexed: &IndexedAttribute<'_>,
-    value: &str,
-) -> Result<Vec<ResourceId>, StoreError> {
-    if indexed.leaf().is_unique() {
-        let holder = state.get(&keys::unique(resource_type.tag, indexed, value))?;
-        return Ok(holder.and_then(|id| keys::trailing_id(&id)).into_iter().collect());
-    }
-    let prefix = keys::index_value(resource_type.tag, indexed, value);
-    let mut ids = Vec::new();
-    state.scan(&prefix, None, &mut |key, _| {
-        ids.extend(keys::trailing_id(key));
-        ControlFlow::Continue(())
-    })?;
-    Ok(ids)
 }

@@ -9,9 +9,9 @@ use uuid::ContextV7;
 use crate::connection::OnInactiveCreate;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, GroupMembers};
-use crate::directory::query::plan;
 use crate::directory::resource::replace;
 use crate::directory::rules::ConnectionRules;
+use crate::directory::stored::index;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
@@ -83,7 +83,7 @@ impl Create {
         let by_id = resource_type.indexed().filter(|indexed| indexed.leaf().name == EXTERNAL_ID);
         for indexed in by_name.chain(by_id) {
             for value in self.resource.indexed_values(&indexed) {
-                for id in plan::holders(tx, resource_type, &indexed, value)? {
+                for id in index::holders(tx, resource_type, &indexed, value)? {
                     let present = stored::find(tx, resource_type, id)?;
                     let may_be_meant =
                         indexed.leaf().is_unique() || present.record.manager() == tx.connection();

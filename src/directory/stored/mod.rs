@@ -1,5 +1,6 @@
 //! Resources as they are stored: records, their index entries and counts.
 
+pub(crate) mod index;
 pub(crate) mod reindex;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use crate::directory::transaction::Transaction;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
-use crate::scim::schema::{IndexedAttribute, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
 use crate::text::excerpt;
@@ -188,7 +189,7 @@ fn place(
 ) -> Result<StoredResource, DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.map(|previous| previous.indexed_values(&indexed)).unwrap_or_default();
-        update_index(tx, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
+        index::update(tx, resource_type, &indexed, id, &old, &resource.indexed_values(&indexed))?;
     }
     let key = keys::record(resource_type.tag, id);
     let record = decode(&key, &value)?;
@@ -205,64 +206,9 @@ pub(crate) fn remove(
 ) -> Result<(), DirectoryError> {
     for indexed in resource_type.indexed() {
         let old = previous.indexed_values(&indexed);
-        update_index(tx, resource_type, &indexed, id, &old, &[])?;
+        index::update(tx, resource_type, &indexed, id, &old, &[])?;
     }
     tx.delete(keys::record(resource_type.tag, id));
-    Ok(())
-}
-
-/// The key of the index entry of a resource for a value.
-pub(crate) fn index_key(
-    resource_type: &ResourceType,
-    indexed: &IndexedAttribute<'_>,
-    id: ResourceId,
-    value: &str,
-) -> Vec<u8> {
-    if indexed.leaf().is_unique() {
-        keys::unique(resource_type.tag, indexed, value)
-    } else {
-        keys::index(resource_type.tag, indexed, value, id)
-    }
-}
-
-/// Sets the index entries that a resource needs now and removes those that it no longer needs.
-fn update_index(
-    tx: &mut Transaction<'_>,
-    resource_type: &ResourceType,
-    indexed: &IndexedAttribute<'_>,
-    id: ResourceId,
-    old: &[&str],
-    new: &[&str],
-) -> Result<(), DirectoryError> {
-    let unique = indexed.leaf().is_unique();
-    let key = |value: &str| index_key(resource_type, indexed, id, value);
-    let old: Vec<_> = old.iter().map(|value| key(value)).collect();
-    let new: Vec<_> = new.iter().map(|value| (key(value), value)).collect();
-    for key in &old {
-        if !new.iter().any(|(new, _)| new == key) {
-            tx.delete(key.clone());
-        }
-    }
-    for (key, value) in new {
-        if old.contains(&key) {
-            continue;
-        }
-        if unique {
-            if tx.get(&key)?.is_some() {
-                return Err(DirectoryError::Taken {
-                    kind: resource_type.name.clone(),
-                    attribute: indexed.leaf().name.clone(),
-                    value: (*value).to_owned(),
-                    is_name: resource_type
-                        .name_attribute()
-                        .is_some_and(|name| std::ptr::eq(name, indexed.leaf())),
-                });
-            }
-            tx.put(key, id.as_bytes().to_vec());
-        } else {
-            tx.put(key, Vec::new());
-        }
-    }
     Ok(())
 }
 

@@ -161,7 +161,7 @@ fn collect_one(
                 ))
                 .into());
             }
-            let key = stored::index_key(resource_type, &indexed, id, value);
+            let key = stored::index::index_key(resource_type, &indexed, id, value);
             let entry = if indexed.leaf().is_unique() {
                 Bytes::copy_from_slice(id.as_bytes())
             } else {

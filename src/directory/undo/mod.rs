@@ -7,6 +7,7 @@ mod apply;
 mod history;
 mod plan;
 mod report;
+mod request;
 
 #[cfg(test)]
 mod laws;
@@ -14,11 +15,8 @@ mod laws;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::clock::Stopwatch;
 use crate::directory::Directory;
-use crate::directory::access::migrate::UnknownAccess;
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::budget::MAX_BYTES;
 use crate::event::Actor;
@@ -27,6 +25,7 @@ use apply::{Apply, Outcome};
 use history::ChangedItems;
 use plan::Plan;
 pub use report::{UndoAction, UndoReport, UndoRow};
+pub use request::Undo;
 
 /// The number of attempts before an undo gives up because the directory keeps changing.
 const ATTEMPTS: usize = 5;
@@ -35,19 +34,6 @@ const CLEARING: Duration = Duration::from_secs(60);
 const CLEARING_PAUSE: Duration = Duration::from_millis(5);
 /// The share of the largest change that each part of a large undo is meant to take.
 const PART: f64 = 0.8;
-
-/// A request to undo changes.
-#[derive(Clone, Debug)]
-pub struct Undo {
-    /// The moment to go back to.
-    pub since: Timestamp,
-    /// Undo only what this connection, and no other actor, has changed since.
-    pub connection: Option<String>,
-    /// What to do about access that accounts had then and the catalogue no longer has.
-    pub unknown: UnknownAccess,
-    /// Whether to report only what would be done.
-    pub dry_run: bool,
-}
 
 impl Directory {
     /// Restores users, groups and memberships to a moment, all or nothing. Resources deleted since come back

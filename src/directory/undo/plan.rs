@@ -7,9 +7,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Undo;
 use super::history::{ChangedItems, Item};
 use super::report::{UndoAction, UndoReport, UndoRow};
+use super::request::Undo;
 use crate::access::AccessNames;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;

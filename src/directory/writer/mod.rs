@@ -4,11 +4,11 @@
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
 mod commit;
-pub(crate) mod counters;
 pub(crate) mod job;
 pub(crate) mod liveness;
 pub(crate) mod pending;
 pub(crate) mod queue;
+mod record_denied;
 pub(crate) mod settings_change;
 #[cfg(test)]
 mod shared_log;
@@ -21,7 +21,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
-use crate::directory::audit::record_denied::RecordDenied;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Clear};
@@ -30,6 +29,7 @@ use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
 use crate::directory::writer::job::{QueuedCommand, QueuedJob};
 use crate::directory::writer::queue::{Popped, PushError, Queue, WriterMessage};
+use crate::directory::writer::record_denied::RecordDenied;
 use crate::event::Actor;
 use crate::store::StoreError;
 

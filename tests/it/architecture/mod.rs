@@ -1,5 +1,7 @@
 //! The shape of the code: floors, who may say what, and maps that are true.
 
+mod imports;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -206,5 +208,40 @@ fn no_file_is_too_long_to_read() {
         let lines =
             fs::read_to_string(root().join("src").join(&source.path)).unwrap().lines().count();
         assert!(lines <= 600, "{} has {lines} lines", source.path.display());
+    }
+}
+
+#[test]
+fn zz_show() {
+    let graph = imports::graph(&root().join("src"));
+    for cycle in imports::cycles(&graph) {
+        println!("FILES {cycle:?}");
+        for a in &cycle {
+            for b in &graph[a] {
+                if cycle.contains(b) {
+                    println!("   {a} -> {b}");
+                }
+            }
+        }
+    }
+    let mut folders: BTreeSet<String> =
+        graph.keys().filter_map(|f| f.rsplit_once('/').map(|(d, _)| d.to_owned())).collect();
+    folders.insert(String::new());
+    for folder in folders {
+        let siblings = imports::siblings(&graph, &folder);
+        for cycle in imports::cycles(&siblings) {
+            println!("IN {folder:?}: {cycle:?}");
+            for a in &cycle {
+                for b in &siblings[a] {
+                    if cycle.contains(b) {
+                        println!("   {a} -> {b}");
+                    }
+                }
+            }
+        }
+    }
+    let top = imports::siblings(&graph, "");
+    for (a, b) in top {
+        println!("{a} -> {b:?}");
     }
 }

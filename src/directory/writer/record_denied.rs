@@ -15,20 +15,20 @@ const FEW: usize = 8;
 const LONG_PERIOD: Duration = Duration::from_secs(60);
 
 /// Records collected denied requests in the audit trail.
-pub(crate) struct RecordDenied {
+pub(super) struct RecordDenied {
     refusals: Vec<RefusedRequests>,
     others: u64,
 }
 
 impl RecordDenied {
     /// Takes the entries that the log of denied requests has collected; `None` if there are none.
-    pub(crate) fn from_log(log: &DeniedLog) -> Option<Self> {
+    pub(super) fn from_log(log: &DeniedLog) -> Option<Self> {
         log.take().map(|(refusals, others)| Self { refusals, others })
     }
 
     /// The time until the next record: many entries at once, as in an attack from many networks, make
     /// it longer, so that the disk fills more slowly.
-    pub(crate) fn pause(last: Option<&Self>) -> Duration {
+    pub(super) fn pause(last: Option<&Self>) -> Duration {
         match last {
             Some(last) if last.refusals.len() > FEW => LONG_PERIOD,
             _ => PERIOD,
