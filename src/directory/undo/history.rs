@@ -19,7 +19,7 @@ use crate::store::{StoreError, record};
 
 /// A changed key.
 #[derive(Default)]
-pub(super) struct Item {
+pub(super) struct ChangedItem {
     /// Its value at the moment.
     pub(super) was: Option<Bytes>,
     /// Its value after the last change that was read.
@@ -40,7 +40,7 @@ struct Print {
     checksum: u32,
     /// When it first had that content.
     time: Timestamp,
-    /// The number of actors that had changed it by then: the first of [`Item::by`].
+    /// The number of actors that had changed it by then: the first of [`ChangedItem::by`].
     by: usize,
 }
 
@@ -51,9 +51,9 @@ pub(super) struct ChangedItems {
     /// The last change that was read.
     pub(super) upto: u64,
     /// The records of users and groups that were written, by key.
-    pub(super) records: BTreeMap<Vec<u8>, Item>,
+    pub(super) records: BTreeMap<Vec<u8>, ChangedItem>,
     /// The memberships that were written, by the key from the group to the member.
-    pub(super) ties: BTreeMap<Vec<u8>, Item>,
+    pub(super) ties: BTreeMap<Vec<u8>, ChangedItem>,
     /// The names of the catalogue at the moment, if they differed from the present ones.
     pub(super) names: Option<Bytes>,
     actors: Vec<String>,
@@ -135,7 +135,7 @@ impl ChangedItems {
         Ok(trail)
     }
 
-    fn items(&mut self, key: &[u8]) -> Option<&mut BTreeMap<Vec<u8>, Item>> {
+    fn items(&mut self, key: &[u8]) -> Option<&mut BTreeMap<Vec<u8>, ChangedItem>> {
         match keys::kind(key) {
             Some(Kind::Record(..)) => Some(&mut self.records),
             Some(Kind::Member(..)) => Some(&mut self.ties),
@@ -143,7 +143,7 @@ impl ChangedItems {
         }
     }
 
-    fn item(&mut self, key: &[u8]) -> Option<&mut Item> {
+    fn item(&mut self, key: &[u8]) -> Option<&mut ChangedItem> {
         self.items(key)?.get_mut(key)
     }
 
@@ -166,19 +166,19 @@ impl ChangedItems {
     }
 
     /// The other actors that changed the content of an item.
-    pub(super) fn others(&self, item: &Item, connection: &str) -> Vec<String> {
+    pub(super) fn others(&self, item: &ChangedItem, connection: &str) -> Vec<String> {
         let names = item.by.iter().filter_map(|&place| self.actors.get(place));
         names.filter(|name| *name != connection).cloned().collect()
     }
 
     /// Whether a connection changed the content of an item.
-    pub(super) fn by(&self, item: &Item, connection: &str) -> bool {
+    pub(super) fn by(&self, item: &ChangedItem, connection: &str) -> bool {
         let mut names = item.by.iter().filter_map(|&place| self.actors.get(place));
         names.any(|name| name == connection)
     }
 }
 
-impl Item {
+impl ChangedItem {
     fn note(
         &mut self,
         key: &[u8],

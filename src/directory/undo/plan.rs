@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::history::{ChangedItems, Item};
+use super::history::{ChangedItem, ChangedItems};
 use super::report::{UndoAction, UndoReport, UndoRow};
 use super::request::Undo;
 use crate::access::AccessNames;
@@ -214,7 +214,7 @@ impl Planner<'_> {
         changed: &ChangedItems,
         resource_type: &Arc<ResourceType>,
         id: ResourceId,
-        item: &Item,
+        item: &ChangedItem,
     ) -> Result<(), DirectoryError> {
         if item.same_content() {
             return Ok(());
@@ -275,7 +275,7 @@ impl Planner<'_> {
         changed: &ChangedItems,
         group: ResourceId,
         member: ResourceId,
-        item: Item,
+        item: ChangedItem,
     ) -> Option<bool> {
         if item.was == item.is {
             return None;
@@ -297,7 +297,7 @@ impl Planner<'_> {
                 return None;
             }
         }
-        let Item { was, is, reached, .. } = item;
+        let ChangedItem { was, is, reached, .. } = item;
         self.plan.ties.push(Tie { group, member, was, is, reached });
         if let Some(back) = back {
             let row = self.rows.entry(group).or_insert_with(|| unnamed(group, UndoAction::Revert));
@@ -313,7 +313,7 @@ impl Planner<'_> {
     /// Adds the names of the groups whose members alone change.
     fn name_groups(
         &mut self,
-        records: &BTreeMap<Vec<u8>, Item>,
+        records: &BTreeMap<Vec<u8>, ChangedItem>,
         types: &[&Arc<ResourceType>],
     ) -> Result<(), DirectoryError> {
         for (id, unnamed) in self.rows.iter_mut().filter(|(_, row)| row.kind.is_empty()) {

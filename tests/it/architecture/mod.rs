@@ -2,7 +2,7 @@
 
 mod imports;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,75 @@ const FLOORS: &[(&str, u8)] = &[
     ("app", 5),
     ("cli", 5),
 ];
+
+/// Every edge between top-level modules: a module, and those that it imports from.
+const EDGES: &[(&str, &str)] = &[
+    ("access", "scim text"),
+    ("admin", "operator"),
+    ("app", "access admin clock config directory http log logging operator scim store"),
+    (
+        "cli",
+        "access admin app clock config connection directory event log logging operator scim store text",
+    ),
+    ("clock", ""),
+    ("config", "access connection logging scim settings text"),
+    ("connection", "access scim secret text"),
+    ("directory", "access clock connection event log metrics scim store text"),
+    ("event", ""),
+    ("http", "access clock config connection directory event logging metrics scim text"),
+    ("log", "clock event metrics"),
+    ("logging", "clock text"),
+    ("metrics", ""),
+    ("operator", "access clock connection directory event log scim store text"),
+    ("scim", "text"),
+    ("secret", ""),
+    ("settings", "access connection scim"),
+    ("store", "clock log metrics scim text"),
+    ("text", ""),
+];
+
+/// The same between the files and folders of `directory/`. Its `mod.rs` is the facade above all.
+const DIRECTORY_EDGES: &[(&str, &str)] = &[
+    ("access", "error membership settings stored transaction"),
+    ("audit", ""),
+    ("brake", "access error membership settings stored transaction"),
+    ("core", "audit brake counters query token"),
+    ("counters", ""),
+    ("error", ""),
+    ("maintenance", "error mod transaction"),
+    ("membership", "error rules stored transaction"),
+    ("migration", "access error mod writer"),
+    ("query", "error membership settings shown stored"),
+    ("resource", "error membership rules stored transaction"),
+    ("rules", "error stored transaction"),
+    ("settings", ""),
+    ("shown", "access error membership settings stored"),
+    ("stats", "mod stored"),
+    ("stored", "error transaction"),
+    ("token", "error transaction"),
+    ("transaction", "audit error settings"),
+    ("undo", "access audit error membership mod stored transaction"),
+    ("verify", "membership mod stored"),
+    ("writer", "access audit brake core error membership settings token transaction"),
+];
+
+/// Folders whose files may import each other in a circle.
+const KNOWN_CYCLES: &[&str] = &[
+    "access",
+    "app",
+    "cli",
+    "config",
+    "connection/setup",
+    "http",
+    "log",
+    "operator",
+    "scim",
+    "store",
+];
+
+/// Type names that are still declared more than once.
+const KNOWN_NAMES: &[&str] =
+    &["Method", "Line", "Form", "Field"];
 
 struct Source {
     /// Its path below `src`.
@@ -194,8 +263,9 @@ fn every_test_that_the_threat_model_names_exists() {
     let mut named = 0;
     for word in text.split('`').skip(1).step_by(2) {
         let Some((file, test)) = word.split_once("::") else { continue };
-        let source = fs::read_to_string(root().join(format!("tests/it/{file}.rs")));
-        let source = source.unwrap_or_else(|error| panic!("{word}: {error}"));
+        let places = [format!("tests/it/{file}.rs"), format!("tests/it/{file}/mod.rs")];
+        let source = places.iter().find_map(|place| fs::read_to_string(root().join(place)).ok());
+        let source = source.unwrap_or_else(|| panic!("{word}: no file has that test"));
         assert!(source.contains(&format!("fn {test}()")), "there is no test {word}");
         named += 1;
     }
@@ -207,41 +277,69 @@ fn no_file_is_too_long_to_read() {
     for source in sources() {
         let lines =
             fs::read_to_string(root().join("src").join(&source.path)).unwrap().lines().count();
-        assert!(lines <= 600, "{} has {lines} lines", source.path.display());
+        assert!(lines <= 500, "{} has {lines} lines", source.path.display());
     }
 }
 
 #[test]
-fn zz_show() {
+fn folders_import_what_the_lists_of_edges_say_and_no_more() {
     let graph = imports::graph(&root().join("src"));
-    for cycle in imports::cycles(&graph) {
-        println!("FILES {cycle:?}");
-        for a in &cycle {
-            for b in &graph[a] {
-                if cycle.contains(b) {
-                    println!("   {a} -> {b}");
-                }
+    for (folder, listed) in [("", EDGES), ("directory", DIRECTORY_EDGES)] {
+        let found: BTreeMap<String, BTreeSet<String>> = imports::siblings(&graph, folder)
+            .into_iter()
+            .filter(|(node, _)| !matches!(node.as_str(), "lib" | "main" | "mod"))
+            .collect();
+        let listed = listed.iter().map(|(node, below)| {
+            (node.to_string(), below.split_whitespace().map(ToOwned::to_owned).collect())
+        });
+        assert_eq!(found, listed.collect::<BTreeMap<_, BTreeSet<String>>>(), "in src/{folder}");
+    }
+}
+
+#[test]
+fn no_file_imports_from_a_file_that_imports_from_it() {
+    let graph = imports::graph(&root().join("src"));
+    let mut folders: BTreeSet<&str> =
+        graph.keys().filter_map(|file| Some(file.rsplit_once('/')?.0)).collect();
+    folders.insert("");
+    let between = folders.iter().map(|folder| (*folder, imports::siblings(&graph, folder)));
+    for (place, graph) in between.chain([("all files", graph.clone())]) {
+        for cycle in imports::cycles(&graph) {
+            let edges = cycle.iter().flat_map(|from| {
+                let to = graph[from].iter().filter(|to| cycle.contains(to));
+                to.map(move |to| format!("\n  {from} -> {to}"))
+            });
+            let edges: String = edges.collect();
+            let known = KNOWN_CYCLES.iter().any(|known| {
+                cycle.iter().all(|node| node.starts_with(known)) || place.starts_with(known)
+            });
+            assert!(known, "a cycle in {place:?}:{edges}");
+        }
+    }
+}
+
+#[test]
+fn a_type_name_means_one_thing() {
+    let mut places: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for source in sources() {
+        let end = source.code.iter().position(|line| line.trim() == "#[cfg(test)]");
+        for line in &source.code[..end.unwrap_or(source.code.len())] {
+            let line = line.trim_start();
+            let Some(rest) = line.strip_prefix("pub") else { continue };
+            let rest = match rest.strip_prefix('(') {
+                Some(scope) => scope.split_once(") ").map_or("", |(_, rest)| rest),
+                None => rest.trim_start(),
+            };
+            let mut words = rest.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            if let (Some("struct" | "enum" | "trait" | "type" | "union"), Some(name)) =
+                (words.next(), words.next())
+            {
+                places.entry(name.to_owned()).or_default().insert(source.path.clone());
             }
         }
     }
-    let mut folders: BTreeSet<String> =
-        graph.keys().filter_map(|f| f.rsplit_once('/').map(|(d, _)| d.to_owned())).collect();
-    folders.insert(String::new());
-    for folder in folders {
-        let siblings = imports::siblings(&graph, &folder);
-        for cycle in imports::cycles(&siblings) {
-            println!("IN {folder:?}: {cycle:?}");
-            for a in &cycle {
-                for b in &siblings[a] {
-                    if cycle.contains(b) {
-                        println!("   {a} -> {b}");
-                    }
-                }
-            }
-        }
-    }
-    let top = imports::siblings(&graph, "");
-    for (a, b) in top {
-        println!("{a} -> {b:?}");
+    for (name, places) in places {
+        let known = KNOWN_NAMES.contains(&name.as_str());
+        assert_eq!(places.len() > 1, known, "{name} is declared in {places:?}");
     }
 }
