@@ -1,6 +1,6 @@
 //! The guide for a custom client that uses the flat dialect.
 
-use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
 pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "the client",

@@ -1,6 +1,6 @@
 //! Microsoft Entra ID: an application that is not in the gallery.
 
-use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
 pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "Microsoft Entra ID",

@@ -6,19 +6,23 @@
 mod accepted;
 mod custom;
 mod entra;
+mod guide;
 mod okta;
+mod reachability;
 mod warning;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Serialize;
 
 pub use accepted::{AcceptedItem, AcceptedValues, AcceptedWorkspace};
+pub use guide::{AttributeMapping, SetupField, SetupStage};
+pub use reachability::Reachability;
 
-use super::{AddressSet, ConnectionMethod, ConnectionSettings, PublicUrl};
+use super::{ConnectionMethod, ConnectionSettings};
 use crate::access::Catalogue;
+use guide::{ProviderGuide, SetupContext};
 
 /// The setup guide of one connection.
 #[derive(Clone, Debug, Serialize)]
@@ -47,43 +51,6 @@ pub struct Setup {
     pub test: SetupTest,
 }
 
-/// A field to fill in.
-#[derive(Clone, Debug, Serialize)]
-pub struct SetupField {
-    /// The provider's name of the field.
-    pub name: &'static str,
-    /// The value to enter.
-    pub value: String,
-    /// A note on the value; may be empty.
-    pub note: String,
-}
-
-impl SetupField {
-    fn new(name: &'static str, value: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { name, value: value.into(), note: note.into() }
-    }
-}
-
-/// The mapping of one attribute.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct AttributeMapping {
-    /// The provider's attribute.
-    pub source: &'static str,
-    /// The SCIM attribute.
-    pub attribute: &'static str,
-    /// The meaning of the attribute in scimd.
-    pub meaning: &'static str,
-}
-
-/// A titled group of steps.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct SetupStage {
-    /// The purpose of the steps.
-    pub title: &'static str,
-    /// The steps.
-    pub steps: &'static [&'static str],
-}
-
 /// The connection test.
 #[derive(Clone, Debug, Serialize)]
 pub struct SetupTest {
@@ -97,39 +64,6 @@ pub struct SetupTest {
     pub curl: String,
 }
 
-/// The fixed part of a guide: the same for every connection of a method.
-struct ProviderGuide {
-    /// The name of the provider.
-    provider: &'static str,
-    /// Whether the provider is a cloud service, which cannot send custom headers.
-    is_cloud: bool,
-    prerequisites: &'static [&'static str],
-    fields: fn(&SetupContext<'_>) -> Vec<SetupField>,
-    mapping: &'static [AttributeMapping],
-    group_mapping: &'static [AttributeMapping],
-    steps: &'static [SetupStage],
-    step: &'static str,
-    success: &'static str,
-    failure: &'static str,
-}
-
-/// The variable part of a guide: one connection and its endpoint.
-struct SetupContext<'a> {
-    name: &'a str,
-    connection: &'a ConnectionSettings,
-    endpoint: &'a str,
-}
-
-impl SetupContext<'_> {
-    /// Returns the note for a token field: the command that generates the token.
-    fn token_note(&self) -> String {
-        format!(
-            "made with `scimd token generate --connection {}`, which shows it this once",
-            self.name
-        )
-    }
-}
-
 fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
     match method {
         ConnectionMethod::Okta => &okta::CATALOGUE_APP,
@@ -137,23 +71,6 @@ fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
         ConnectionMethod::Entra => &entra::GUIDE,
         ConnectionMethod::Custom => &custom::GUIDE,
     }
-}
-
-/// The address under which clients reach scimd, and the listener behind it.
-#[derive(Clone, Copy, Debug)]
-pub struct Reachability<'a> {
-    /// The address under which clients reach scimd.
-    pub public_url: &'a PublicUrl,
-    /// The URL below which resources are served.
-    pub endpoint: &'a str,
-    /// The address of the listener.
-    pub listen: SocketAddr,
-    /// Whether the listener uses TLS.
-    pub tls: bool,
-    /// The proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: &'a AddressSet,
-    /// The self-signed certificate, if the listener presents it.
-    pub self_signed: Option<&'a Path>,
 }
 
 impl Setup {

@@ -1,7 +1,7 @@
 //! Okta: an app from the integration catalogue, or one that was built by hand. The two differ in
 //! how the app is created and in how changes are sent, but not in fields and mapping.
 
-use super::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
 
 pub(super) static CATALOGUE_APP: ProviderGuide = ProviderGuide {
     provider: "Okta",

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{ProviderGuide, Reachability};
+use super::guide::ProviderGuide;
+use super::reachability::Reachability;
 use crate::connection::{AddressSet, ConnectionSettings};
 
 /// Returns the settings that prevent requests of the provider from succeeding, each with a remedy.

@@ -1,0 +1,79 @@
+//! The parts of a setup guide: what each provider's file fills in, and what depends on the connection.
+
+use serde::Serialize;
+
+use crate::connection::ConnectionSettings;
+
+/// The fixed part of a guide: the same for every connection of a method.
+pub(super) struct ProviderGuide {
+    /// The name of the provider.
+    pub(super) provider: &'static str,
+    /// Whether the provider is a cloud service, which cannot send custom headers.
+    pub(super) is_cloud: bool,
+    pub(super) prerequisites: &'static [&'static str],
+    pub(super) fields: fn(&SetupContext<'_>) -> Vec<SetupField>,
+    pub(super) mapping: &'static [AttributeMapping],
+    pub(super) group_mapping: &'static [AttributeMapping],
+    pub(super) steps: &'static [SetupStage],
+    pub(super) step: &'static str,
+    pub(super) success: &'static str,
+    pub(super) failure: &'static str,
+}
+
+/// The variable part of a guide: one connection and its endpoint.
+pub(super) struct SetupContext<'a> {
+    pub(super) name: &'a str,
+    pub(super) connection: &'a ConnectionSettings,
+    pub(super) endpoint: &'a str,
+}
+
+impl SetupContext<'_> {
+    /// Returns the note for a token field: the command that generates the token.
+    pub(super) fn token_note(&self) -> String {
+        format!(
+            "made with `scimd token generate --connection {}`, which shows it this once",
+            self.name
+        )
+    }
+}
+
+/// A field to fill in.
+#[derive(Clone, Debug, Serialize)]
+pub struct SetupField {
+    /// The provider's name of the field.
+    pub name: &'static str,
+    /// The value to enter.
+    pub value: String,
+    /// A note on the value; may be empty.
+    pub note: String,
+}
+
+impl SetupField {
+    pub(super) fn new(
+        name: &'static str,
+        value: impl Into<String>,
+        note: impl Into<String>,
+    ) -> Self {
+        Self { name, value: value.into(), note: note.into() }
+    }
+}
+
+/// The mapping of one attribute.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct AttributeMapping {
+    /// The provider's attribute.
+    pub source: &'static str,
+    /// The SCIM attribute.
+    pub attribute: &'static str,
+    /// The meaning of the attribute in scimd.
+    pub meaning: &'static str,
+}
+
+/// A titled group of steps.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SetupStage {
+    /// The purpose of the steps.
+    pub title: &'static str,
+    /// The steps.
+    pub steps: &'static [&'static str],
+}
