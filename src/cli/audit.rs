@@ -20,8 +20,8 @@ use crate::log::local::LogFiles;
 use crate::operator::audit::{
     self, AuditEntry, AuditFilter, AuditQuery, AuditReply, AuditVerification,
 };
-use crate::operator::resource::{ResourceKind, ResourceView};
-use crate::operator::{OperatorReply, OperatorRequest};
+use crate::operator::resource::ResourceKind;
+use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::Registry;
 

@@ -6,8 +6,7 @@ use clap::{Args, Subcommand};
 use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::config::Config;
-use crate::operator::brake::BrakeInfo;
-use crate::operator::{OperatorReply, OperatorRequest};
+use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 
 #[derive(Args)]
 pub(super) struct BrakeArgs {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::operator::{OperatorClient, unexpected};
 use super::output::{self, JsonArray, TextTable};
-use crate::operator::resource::{ResourceKind, ResourceView};
-use crate::operator::{OperatorReply, OperatorRequest};
+use crate::operator::resource::ResourceKind;
+use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
 
 /// A resource in SCIM's form.
 pub(super) type Served = Map<String, Value>;

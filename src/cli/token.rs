@@ -11,8 +11,7 @@ use super::operator::{OperatorClient, unexpected};
 use super::{output, the_connection};
 use crate::app;
 use crate::config::Config;
-use crate::operator::token::TokenInfo;
-use crate::operator::{OperatorReply, OperatorRequest};
+use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
 use crate::text::duration;
 
 #[derive(Subcommand)]

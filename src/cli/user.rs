@@ -8,7 +8,8 @@ use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
-use crate::operator::resource::{ResourceKind, ResourceView};
+use crate::operator::ResourceView;
+use crate::operator::resource::ResourceKind;
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,

@@ -5,16 +5,16 @@
 
 pub mod actor;
 pub mod audit;
-pub mod brake;
+mod brake;
 mod maintenance;
 mod reply;
 mod request;
 pub mod resource;
-pub mod token;
+mod token;
 
 use std::sync::Arc;
 
-pub use reply::OperatorReply;
+pub use reply::{AccessPiece, BrakeInfo, OperatorReply, ResourceView, TokenInfo};
 pub use request::OperatorRequest;
 
 use crate::directory::{Directory, DirectoryError};

@@ -1,13 +1,12 @@
 //! What operators are answered.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
-use super::brake::BrakeInfo;
-use super::resource::ResourceView;
-use super::token::TokenInfo;
-use crate::directory::{Hold, UndoReport};
+use crate::connection::token::Token;
+use crate::directory::{BrakeStatus, Hold, UndoReport};
 use crate::store::check::Check;
 
 /// The reply to an [`OperatorRequest`](super::OperatorRequest). It has no `Debug`: it may carry a new
@@ -77,4 +76,71 @@ pub enum OperatorReply {
     Audit(AuditReply),
     /// The request failed; a sentence that says why and what to do.
     Failed(String),
+}
+
+/// A token without its secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// The id of the token.
+    pub id: String,
+    /// The connection that it speaks for.
+    pub connection: String,
+    /// When it was generated.
+    pub created: Timestamp,
+    /// When it expires; `None` for never.
+    pub expires: Option<Timestamp>,
+    /// When it was last used.
+    pub last_used: Option<Timestamp>,
+}
+
+impl From<Token> for TokenInfo {
+    fn from(token: Token) -> Self {
+        let Token { id, connection, created, expires, last_used, digest: _ } = token;
+        Self { id, connection, created, expires, last_used }
+    }
+}
+
+/// A resource, as operators see it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ResourceView {
+    /// The resource, as SCIM serves it.
+    pub resource: Map<String, Value>,
+    /// The connection that manages it, if it is known.
+    pub connection: Option<String>,
+    /// Its effective access, if that was requested.
+    pub access: Option<Vec<AccessPiece>>,
+}
+
+/// A piece of an account's effective access.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccessPiece {
+    /// The entitlement.
+    pub value: String,
+    /// The entitlement in words.
+    pub meaning: String,
+    /// What the entitlement comes from: grants, roles, the account itself.
+    pub sources: Vec<String>,
+}
+
+/// The state of the brake of a connection.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BrakeInfo {
+    /// The connection.
+    pub connection: String,
+    /// What happens when the connection exceeds its limit; `None` if the configuration lacks it.
+    pub action: Option<String>,
+    /// The number of accounts that the connection has taken something from, within the window.
+    pub counted: u64,
+    /// How often the connection exceeded its limit since the start.
+    pub alarms: u64,
+    /// Since when and why its changes are held, if they are.
+    pub hold: Option<Hold>,
+}
+
+impl From<BrakeStatus> for BrakeInfo {
+    fn from(status: BrakeStatus) -> Self {
+        let BrakeStatus { connection, action, hold, counted, alarms } = status;
+        let action = action.map(|action| action.as_str().to_owned());
+        Self { connection, action, counted, alarms, hold }
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::OperatorReply;
+use super::reply::{AccessPiece, OperatorReply, ResourceView};
 use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, ShownResource};
 use crate::scim::projection::Projection;
@@ -58,28 +58,6 @@ impl ResourceKind {
             id: self.as_str().to_owned(),
         })
     }
-}
-
-/// A resource, as operators see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ResourceView {
-    /// The resource, as SCIM serves it.
-    pub resource: Map<String, Value>,
-    /// The connection that manages it, if it is known.
-    pub connection: Option<String>,
-    /// Its effective access, if that was requested.
-    pub access: Option<Vec<AccessPiece>>,
-}
-
-/// A piece of an account's effective access.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AccessPiece {
-    /// The entitlement.
-    pub value: String,
-    /// The entitlement in words.
-    pub meaning: String,
-    /// What the entitlement comes from: grants, roles, the account itself.
-    pub sources: Vec<String>,
 }
 
 /// A page of resources in the order of their creation, without their members and groups.

@@ -2,37 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-use super::OperatorReply;
-use crate::connection::token::Token;
+use super::reply::{OperatorReply, TokenInfo};
 use crate::directory::{
     Directory, DirectoryError, GenerateToken, GeneratedToken, ResetTokens, RevokeToken,
 };
 use crate::event::Actor;
-
-/// A token without its secret.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct TokenInfo {
-    /// The id of the token.
-    pub id: String,
-    /// The connection that it speaks for.
-    pub connection: String,
-    /// When it was generated.
-    pub created: Timestamp,
-    /// When it expires; `None` for never.
-    pub expires: Option<Timestamp>,
-    /// When it was last used.
-    pub last_used: Option<Timestamp>,
-}
-
-impl From<Token> for TokenInfo {
-    fn from(token: Token) -> Self {
-        let Token { id, connection, created, expires, last_used, digest: _ } = token;
-        Self { id, connection, created, expires, last_used }
-    }
-}
 
 pub(super) fn generate(
     directory: &Directory,
