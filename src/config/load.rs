@@ -4,7 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Config, Problem, reader};
+use super::notes::Problem;
+use super::reader;
+use super::root::Config;
+use super::schema::SchemaLines;
+use crate::scim::custom::SchemaProblem;
 
 /// The file that is read from the working folder if none is named.
 const FILE_NAME: &str = "config.toml";
@@ -112,6 +116,14 @@ impl Config {
         }
         config.file = Some(file.to_owned());
         Ok(config)
+    }
+
+    /// Returns the error that the configured schemas can't be added, with the line of each problem.
+    pub fn schema_error(&self, problems: Vec<SchemaProblem>) -> ConfigError {
+        let located =
+            problems.into_iter().map(|problem| SchemaLines::locate(&self.schema_lines, problem));
+        let file = self.file.clone().unwrap_or_default();
+        ConfigError::Invalid { file, problems: located.collect() }
     }
 }
 
