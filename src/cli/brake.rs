@@ -3,8 +3,9 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::arguments::the_connection;
 use super::operator::{OperatorClient, unexpected};
-use super::{output, the_connection};
+use super::output;
 use crate::config::Config;
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 

@@ -3,10 +3,8 @@
 use std::io::{self, Write as _};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
-
-use super::definitions;
 
 #[derive(Args)]
 pub(super) struct CompletionsArgs {
@@ -15,10 +13,11 @@ pub(super) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(super) fn run(&self) -> Result<()> {
+    /// Prints the completions of `scimd`, the definition of the whole command line.
+    pub(super) fn run(&self, mut scimd: Command) -> Result<()> {
         // The generator panics where it can't write: a closed pipe is no reason to.
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut definitions(), "scimd", &mut script);
+        clap_complete::generate(self.shell, &mut scimd, "scimd", &mut script);
         Ok(io::stdout().write_all(&script)?)
     }
 }

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::{Configuration, output};
+use super::arguments::Configuration;
+use super::output;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {

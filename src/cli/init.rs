@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::{UsageError, output};
+use super::exit::UsageError;
+use super::output;
 use crate::config::template::{InitOptions, render};
 use crate::config::{Config, ConfigError, SYSTEM_FILE};
 

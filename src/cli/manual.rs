@@ -9,7 +9,6 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::definitions;
 use crate::config::SYSTEM_FILE;
 
 /// What the page of `scimd` itself says beyond its help: sections, each with its entries.
@@ -56,14 +55,15 @@ pub(super) struct ManualArgs {
 }
 
 impl ManualArgs {
-    pub(super) fn run(&self) -> Result<()> {
+    /// Writes the pages of `scimd`, the definition of the whole command line.
+    pub(super) fn run(&self, scimd: Command) -> Result<()> {
         let write = |name: &str, page: &[u8]| {
             let path = self.dir.join(name);
             fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))
         };
         fs::create_dir_all(&self.dir)
             .with_context(|| format!("can't create {}", self.dir.display()))?;
-        let mut scimd = definitions().disable_help_subcommand(true);
+        let mut scimd = scimd.disable_help_subcommand(true);
         scimd.build();
         pages(&scimd, &write)
     }

@@ -1,10 +1,12 @@
 //! The command line: one file for each command.
 
+mod arguments;
 mod audit;
 mod backup;
 mod brake;
 mod completions;
 mod config;
+mod exit;
 mod export;
 mod group;
 mod init;
@@ -26,8 +28,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::app;
-use crate::config::{Config, ConfigError};
+pub use exit::ExitKind;
+
+use arguments::Configuration;
 
 /// On-prem SCIM 2.0 provisioning appliance.
 #[derive(Parser)]
@@ -81,31 +84,6 @@ enum CliCommand {
     Manual(manual::ManualArgs),
 }
 
-/// The kind of a failure, which decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitKind {
-    /// The command was tried and failed: exit code 1.
-    Failure,
-    /// The command line or the configuration is wrong: exit code 2.
-    Usage,
-}
-
-impl ExitKind {
-    /// The kind of failure that an error is.
-    pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<ConfigError>() || error.is::<UsageError>() {
-            Self::Usage
-        } else {
-            Self::Failure
-        }
-    }
-}
-
-/// A wrong use of a command.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct UsageError(String);
-
 impl Cli {
     /// Runs the command.
     ///
@@ -129,44 +107,9 @@ impl Cli {
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
-            CliCommand::Completions(completions) => completions.run(),
-            CliCommand::Manual(manual) => manual.run(),
+            CliCommand::Completions(completions) => completions.run(Self::command()),
+            CliCommand::Manual(manual) => manual.run(Self::command()),
         }
-    }
-}
-
-/// The command line as data, for the manual pages and completions.
-fn definitions() -> clap::Command {
-    Cli::command()
-}
-
-/// The connection with a name, or the only one if no name is given.
-fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
-    let known: Vec<&String> = config.connections.keys().collect();
-    let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-    match (named, known.as_slice()) {
-        (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
-        (Some(name), _) => Err(UsageError(format!(
-            "there is no connection \"{}\"; the configuration has {listed}",
-            name.escape_debug()
-        ))
-        .into()),
-        (None, [only]) => Ok((*only).clone()),
-        (None, _) => {
-            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
-        }
-    }
-}
-
-/// The configuration file, if one is named.
-struct Configuration(Option<PathBuf>);
-
-impl Configuration {
-    /// Reads the configuration and checks all of it.
-    fn load(&self) -> Result<Config> {
-        let config = Config::find(self.0.as_deref())?;
-        app::vocabulary(&config)?;
-        Ok(config)
     }
 }
 
@@ -176,6 +119,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        definitions().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::UsageError;
+use super::exit::UsageError;
 
 /// Prints a line of a result on standard output.
 pub(super) fn line(text: &str) -> Result<()> {

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::arguments::the_connection;
+use super::output;
 use super::output::{display_width, padded};
-use super::{output, the_connection};
 use crate::access::Catalogue;
 use crate::app;
 use crate::config::Config;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
+use super::arguments::the_connection;
 use super::operator::{OperatorClient, unexpected};
-use super::{output, the_connection};
+use super::output;
 use crate::app;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
