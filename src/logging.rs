@@ -1,55 +1,77 @@
-//! Logs: to standard error, as text for people or JSON for programs.
+//! The log of the process: lines on standard error, as text for people or JSON for programs.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `level` | log level and format, as in the configuration |
+//! | `line` | the form of a line |
+//! | `output` | the queue of lines, and the thread that writes them |
 
 mod level;
 mod line;
 mod output;
 
 use std::io;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::metrics::Counter;
 pub use level::{LogFormat, LogLevel};
 use line::LineFormat;
-use output::Output;
+pub use output::{FlushGuard, REQUESTS};
+use output::{LineQueue, LineWriters};
 
-/// The target of the lines that tell of answered requests.
-pub const REQUESTS: &str = "scimd::requests";
+/// The log after its start.
+pub struct Logging {
+    /// Changes the log level.
+    pub levels: LevelSwitch,
+    /// The number of lines that were dropped, because standard error did not accept them.
+    pub dropped_lines: Arc<Counter>,
+    /// Writes the last lines when it is dropped.
+    pub flush: FlushGuard,
+}
 
-/// Sets how much is logged, while it is logged.
+/// Changes the log level while the process runs.
 pub struct LevelSwitch(Box<dyn Fn(EnvFilter) + Send + Sync>);
 
 impl LevelSwitch {
-    /// Has this much logged from here on.
+    /// Sets the least severe level that is logged.
     pub fn set(&self, level: LogLevel) {
         (self.0)(filter(level));
     }
 }
 
-/// Starts logging as the configuration wants it; once in a process.
+/// Starts logging, once in a process. Panics are logged from here on, too.
 ///
 /// # Errors
 ///
-/// The operating system gives no thread.
-pub fn start(level: LogLevel, format: LogFormat) -> io::Result<LevelSwitch> {
-    let lines = tracing_subscriber::fmt()
-        // A line that can't be written is lost. To tell of that would be another one.
+/// The operating system refuses a thread.
+pub fn start(level: LogLevel, format: LogFormat) -> io::Result<Logging> {
+    let formatter = LineFormat::new(format);
+    let queue = LineQueue::start(formatter)?;
+    let subscriber = tracing_subscriber::fmt()
+        // A report of a line that can't be formatted would go straight to standard error, and could block.
         .log_internal_errors(false)
         .with_env_filter(filter(level))
-        .with_writer(Output::start()?)
-        .event_format(LineFormat::new(format))
+        .with_writer(LineWriters(Arc::clone(&queue)))
+        .event_format(formatter)
         .with_filter_reloading();
-    let handle = lines.reload_handle();
-    // Already started: the first one stays.
-    let _ = lines.try_init();
-    // A panic is a line like any other. What it says may be a client's data: where it was is enough.
+    let handle = subscriber.reload_handle();
+    // If logging was started before, the first subscriber stays.
+    let _ = subscriber.try_init();
+    // The message of a panic may contain data of a client; the source location is enough.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a part of scimd panicked; please report this as a bug");
     }));
-    Ok(LevelSwitch(Box::new(move |filter| drop(handle.reload(filter)))))
+    Ok(Logging {
+        levels: LevelSwitch(Box::new(move |filter| drop(handle.reload(filter)))),
+        dropped_lines: queue.dropped(),
+        flush: FlushGuard(queue),
+    })
 }
 
-/// What sled says of itself below a warning is of no use to an operator.
+/// Returns the filter for a log level. Of sled and rustls, only warnings and errors are of use to operators.
 fn filter(level: LogLevel) -> EnvFilter {
     EnvFilter::new(format!("{},sled=warn,rustls=warn", level.as_str()))
 }

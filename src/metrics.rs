@@ -1,70 +1,70 @@
-//! What is counted: atomics alone, so that counting costs no lock and no allocation.
+//! Counters, gauges and histograms made of atomics: counting takes no lock and allocates nothing.
 //!
-//! Each part of scimd counts for itself; whoever asks reads. A reader may see a sum that is one
-//! observation ahead of its count: nothing is added up from that.
+//! Each part of scimd owns its metrics; `http/metrics` reads them. A histogram that is read while a value
+//! is observed may have the value in its count but not yet in its sum.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows.
+/// A number that only increases, from 0 at the start of the process.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds 1.
     pub fn add_one(&self) {
         self.add(1);
     }
 
-    /// So many more.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
+    /// Adds `amount`.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
     }
 
-    /// How many by now.
+    /// Returns the present value.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// A number that grows and shrinks.
+/// A number that increases and decreases.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// One more.
+    /// Adds 1.
     pub fn add_one(&self) {
         self.0.fetch_add(1, Relaxed);
     }
 
-    /// One less; never below none.
+    /// Subtracts 1; the value stays at 0 if it is 0.
     pub fn take_one(&self) {
-        // The function never answers `None`, so the update can't fail.
+        // The function never returns `None`, so the update can't fail.
         let _ = self.0.fetch_update(Relaxed, Relaxed, |value| Some(value.saturating_sub(1)));
     }
 
-    /// How many now.
+    /// Returns the present value.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// How often values up to each bound were seen, in the unit of whoever observes.
+/// Counts of observed values by size, up to each of several bounds. The caller chooses the unit.
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static [u64],
-    /// One for each bound, and one for what lies above all.
+    /// The number of values in each interval: one for each bound, and one for values above all bounds.
     counts: Box<[Counter]>,
     sum: Counter,
 }
 
 impl Histogram {
-    /// An empty one with these bounds, in rising order.
+    /// Creates an empty histogram; `bounds` are in ascending order.
     pub fn new(bounds: &'static [u64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| Counter::default()).collect();
         Self { bounds, counts, sum: Counter::default() }
     }
 
-    /// Notes a value.
+    /// Counts a value.
     pub fn observe(&self, value: u64) {
         let place = self.bounds.iter().take_while(|&&bound| bound < value).count();
         if let Some(count) = self.counts.get(place) {
@@ -73,7 +73,7 @@ impl Histogram {
         self.sum.add(value);
     }
 
-    /// What was seen by now.
+    /// Returns the counts of all values so far.
     pub fn counts(&self) -> HistogramSnapshot {
         let mut total = 0;
         let up_to = |count: &Counter| {
@@ -87,14 +87,14 @@ impl Histogram {
     }
 }
 
-/// What a histogram has seen.
+/// The contents of a histogram at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramSnapshot {
-    /// Each bound, and how many values were not above it.
+    /// Each bound, and the number of values up to it.
     pub buckets: Vec<(u64, u64)>,
-    /// How many values there were.
+    /// The number of values.
     pub count: u64,
-    /// All of them added up.
+    /// The sum of all values.
     pub sum: u64,
 }
 

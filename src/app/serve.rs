@@ -24,6 +24,7 @@ use crate::http::ScimService;
 use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained};
 use crate::logging::LevelSwitch;
+use crate::metrics::Counter;
 use crate::operator::OperatorContext;
 
 /// What a server is made of.
@@ -38,6 +39,8 @@ pub struct ServerParts {
     pub socket: Option<std::net::TcpListener>,
     /// The log level, which a reload changes.
     pub levels: LevelSwitch,
+    /// The number of log lines that were dropped, for the metrics.
+    pub dropped_lines: Arc<Counter>,
 }
 
 /// The asynchronous runtime of a server, and the signal that reloads it.
@@ -89,7 +92,7 @@ async fn run(
     hangup: Signal,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let ServerParts { config, directory, certificate, socket, levels } = parts;
+    let ServerParts { config, directory, certificate, socket, levels, dropped_lines } = parts;
     let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
@@ -140,8 +143,9 @@ async fn run(
         supervisor::stopping(live.listener.load().limits.drain_timeout);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
+    let started = Clock::System.now();
     let monitor =
-        MetricsService::new(Arc::clone(&door), Clock::System.now(), Arc::clone(&listening));
+        MetricsService::new(Arc::clone(&door), started, Arc::clone(&listening), dropped_lines);
     let drained = tokio::select! {
         drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,

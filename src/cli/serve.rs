@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::UnknownAccess;
 use crate::event::Actor;
-use crate::logging;
+use crate::logging::{self, Logging};
 use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
 
 /// The validity of a token of the first boot.
@@ -30,7 +30,8 @@ impl ServeArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         let socket = app::passed_socket()?;
         let runtime = ServerRuntime::new()?;
-        let levels =
+        // Declared before all that logs when it is dropped: the last lines are written at every exit.
+        let Logging { levels, dropped_lines, flush: _flush } =
             logging::start(config.log.level, config.log.format).context("can't start logging")?;
         let extension = StartExtension::begin("reading the journal");
         let directory = app::open_directory(config, config.store.memory_mib)?;
@@ -41,7 +42,8 @@ impl ServeArgs {
         directory.migrate_accounts(unknown, &|| true)?;
         let certificate = app::certificate(config, None)?;
         drop(extension);
-        let parts = ServerParts { config: config.clone(), directory, certificate, socket, levels };
+        let config = config.clone();
+        let parts = ServerParts { config, directory, certificate, socket, levels, dropped_lines };
         app::serve(runtime, parts, |config, context, certificate| match self.first_boot {
             true => welcome(config, context, certificate),
             false => Ok(()),

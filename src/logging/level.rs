@@ -1,4 +1,4 @@
-//! How much is logged, and in which form.
+//! The settings of the log: the least severe level that is logged, and the format of a line.
 
 use std::fmt;
 
@@ -11,20 +11,20 @@ pub enum LogLevel {
     Error,
     /// Something needs attention soon.
     Warn,
-    /// What an operator wants to know of normal operation.
+    /// Normal operation.
     #[default]
     Info,
-    /// What helps to find a problem.
+    /// Details for finding a problem.
     Debug,
-    /// Everything.
+    /// All events.
     Trace,
 }
 
 impl LogLevel {
-    /// Every level, the most severe first.
+    /// All levels, the most severe first.
     pub const ALL: &[Self] = &[Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
-    /// The level as it is written in the configuration.
+    /// Returns the level as it is written in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -44,21 +44,21 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people: time, level, message, `name=value` fields.
     #[default]
     Text,
-    /// One JSON object a line, for programs.
+    /// One JSON object per line, for programs.
     Json,
 }
 
 impl LogFormat {
-    /// Every format.
+    /// All formats.
     pub const ALL: &[Self] = &[Self::Text, Self::Json];
 
-    /// The format as it is written in the configuration.
+    /// Returns the format as it is written in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",

@@ -1,8 +1,7 @@
-//! The form of the log: one event is one line, whatever a client has sent.
+//! The form of a log line: one event is one line, whatever a client has sent.
 //!
-//! A value is cut at 1 KiB, and no control character gets out: neither a line feed that would fake a line
-//! nor what a terminal takes for a command. In text a value that could be mistaken for more than one
-//! stands in quotes, with what is special escaped.
+//! A value is cut at 1 KiB. Control characters are escaped, so that a value can neither fake another line
+//! nor send a command to a terminal. In text, a value that could be mistaken for several fields is quoted.
 
 use std::fmt::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -18,21 +17,36 @@ use super::level::LogFormat;
 use crate::clock::Clock;
 use crate::text::shorten;
 
-/// How many bytes of a value are logged.
+/// The length of a value in bytes, beyond which it is cut.
 const MAX_VALUE: usize = 1024;
 
-/// How lines are written.
+/// Formats events as lines.
 #[derive(Clone, Copy)]
 pub(super) struct LineFormat {
     format: LogFormat,
-    /// Whether journald reads them: it keeps the time itself, and takes the priority from the front.
+    /// Whether journald reads the lines: it records the time itself, and takes a priority from the front.
     journal: bool,
 }
 
 impl LineFormat {
-    /// Lines of that form, for whoever reads standard error.
+    /// Creates a formatter for the reader of standard error: journald or any other.
     pub(super) fn new(format: LogFormat) -> Self {
         Self { format, journal: stderr_is_journal() }
+    }
+
+    /// Creates a formatter for a reader that is not journald.
+    #[cfg(test)]
+    pub(super) fn plain(format: LogFormat) -> Self {
+        Self { format, journal: false }
+    }
+
+    /// Returns the line, with its line feed, that reports lines missing from the log. It is a warning at
+    /// every log level, because lines of any level may be missing.
+    pub(super) fn dropped(self, lines: usize) -> String {
+        let mut fields = self.begin(Level::WARN, Clock::System.now());
+        fields.text("message", "log lines dropped: standard error did not accept them");
+        fields.plain("lines", lines);
+        fields.end() + "\n"
     }
 
     /// Begins a line.
@@ -68,14 +82,14 @@ where
     }
 }
 
-/// Whether standard error is the stream that systemd has connected to its journal.
+/// Returns whether standard error is the stream that systemd has connected to its journal.
 fn stderr_is_journal() -> bool {
-    let Ok(told) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stream_id) = std::env::var("JOURNAL_STREAM") else { return false };
     std::fs::metadata("/proc/self/fd/2")
-        .is_ok_and(|stream| told == format!("{}:{}", stream.dev(), stream.ino()))
+        .is_ok_and(|stream| stream_id == format!("{}:{}", stream.dev(), stream.ino()))
 }
 
-/// The level as sd-daemon(3) has it.
+/// Returns the prefix of sd-daemon(3) for a level.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",
@@ -85,15 +99,16 @@ fn priority(level: Level) -> &'static str {
     }
 }
 
-/// A line to which the fields of an event are added. The message comes first, whenever it is told.
+/// A line to which the fields of an event are added.
 struct Fields {
     format: LogFormat,
     line: String,
+    /// Where the message belongs: before all other fields, whenever it is recorded.
     message_at: usize,
 }
 
 impl Fields {
-    /// Adds a number, true or false.
+    /// Adds a field that is a number or a boolean.
     fn plain(&mut self, name: &str, value: impl fmt::Display) {
         let _ = match self.format {
             LogFormat::Text => write!(self.line, " {name}={value}"),
@@ -101,7 +116,7 @@ impl Fields {
         };
     }
 
-    /// Adds a text.
+    /// Adds a field that is text. In text format it is quoted.
     fn text(&mut self, name: &str, value: &str) {
         let value = &*shorten(value, MAX_VALUE);
         match self.format {
@@ -113,7 +128,8 @@ impl Fields {
         }
     }
 
-    /// Adds something as it shows itself: in quotes only where it could be mistaken.
+    /// Adds a field by its `Display` or `Debug` output, which is quoted only where it could be mistaken for
+    /// several fields.
     fn shown(&mut self, name: &str, value: &str) {
         if self.format == LogFormat::Text && name != "message" && value.bytes().all(is_unmistakable)
         {
@@ -124,7 +140,7 @@ impl Fields {
     }
 
     fn message(&mut self, message: &str) {
-        let behind = self.line.split_off(self.message_at);
+        let other_fields = self.line.split_off(self.message_at);
         match self.format {
             LogFormat::Text if message.contains(char::is_control) => {
                 self.line.extend(message.escape_debug());
@@ -132,7 +148,7 @@ impl Fields {
             LogFormat::Text => self.line.push_str(message),
             LogFormat::Json => write_json_member("message", message, &mut self.line),
         }
-        self.line.push_str(&behind);
+        self.line.push_str(&other_fields);
     }
 
     fn end(mut self) -> String {
@@ -143,7 +159,7 @@ impl Fields {
     }
 }
 
-/// Whether a byte needs no quotes around it.
+/// Returns whether a value with this byte needs no quotes.
 fn is_unmistakable(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')
 }
@@ -152,7 +168,7 @@ fn write_json_member(name: &str, text: &str, line: &mut String) {
     let text = serde_json::Value::from(text).to_string();
     line.push_str(&format!(",\"{name}\":"));
     for character in text.chars() {
-        // JSON lets some pass that a terminal does not.
+        // JSON allows some control characters that a terminal interprets.
         if character.is_control() {
             line.push_str(&format!("\\u{:04x}", u32::from(character)));
         } else {

@@ -1,8 +1,10 @@
 //! What the log holds: a line for each event, whatever clients send, and no secret.
 
-use std::process::{Child, Stdio};
+use std::io::{PipeReader, Read, Write};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::Value;
 
 use crate::harness::{Raw, Server, create, encode, head, user};
@@ -131,6 +133,90 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A server whose standard error is a pipe that was full before its first line.
+struct Stalled {
+    server: Server,
+    running: Running,
+    pipe: PipeReader,
+}
+
+impl Stalled {
+    /// Returns once the server answers requests.
+    fn start() -> Self {
+        let mut server = Server::start();
+        server.stop();
+        let (pipe, mut end) = std::io::pipe().unwrap();
+        let flags = fcntl_getfl(&end).unwrap();
+        fcntl_setfl(&end, flags | OFlags::NONBLOCK).unwrap();
+        while end.write(b"x").is_ok() {}
+        fcntl_setfl(&end, flags).unwrap();
+        let mut serve = server.command(&["serve"]);
+        let running = Running(serve.stdout(Stdio::null()).stderr(end).spawn().unwrap());
+        let begun = Instant::now();
+        while server.client().try_send("GET", "/Users", None).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "it serves");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Self { server, running, pipe }
+    }
+
+    /// Sends requests that are logged: changes, reads, and one that is refused.
+    fn work(&self, changes: usize) {
+        let client = self.server.client();
+        for number in 0..changes {
+            let (path, _) = create(&client, "/Users", &user(&format!("user{number}")));
+            client.get(&path).expect(200);
+        }
+        self.server.stranger().get("/Users").expect(401);
+    }
+
+    /// SIGTERM, and waits for the end, which must be a good one. Returns how long it took.
+    fn stop(&mut self) -> Duration {
+        let begun = Instant::now();
+        let line = format!("kill -TERM {}", self.running.0.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+        while begun.elapsed() < Duration::from_secs(30) {
+            if let Some(status) = self.running.0.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return begun.elapsed();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it did not stop");
+    }
+}
+
+#[test]
+fn a_log_that_is_not_read_delays_no_answer_no_change_and_no_stop() {
+    let mut stalled = Stalled::start();
+    let begun = Instant::now();
+    stalled.work(100);
+    let worked = begun.elapsed();
+    assert!(worked < Duration::from_secs(20), "{worked:?}");
+    let stopped = stalled.stop();
+    assert!(stopped < Duration::from_secs(10), "{stopped:?}");
+}
+
+#[test]
+fn a_log_that_is_read_again_has_every_line_that_waited_in_order() {
+    let mut stalled = Stalled::start();
+    stalled.work(100);
+    let mut pipe = stalled.pipe.try_clone().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut log = String::new();
+        pipe.read_to_string(&mut log).map(|_| log)
+    });
+    stalled.stop();
+    let log = reader.join().unwrap().unwrap();
+    let log = log.trim_start_matches('x');
+    let of = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((of("method=POST"), of("dropped")), (100, 0), "{log}");
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("no {what} in {log}"));
+    assert!(at(" listening") < at("method=POST"), "{log}");
+    assert!(at("method=POST") < at("SIGTERM: "), "{log}");
+    assert!(log.ends_with("stopped\n"), "{log}");
 }
 
 #[test]

@@ -94,6 +94,8 @@ catalogue! {
         "Until when the certificate that is shown is valid.";
     BUILD = Gauge "scimd_build_info"
         "Always 1; its label is the version.";
+    LOG_LINES_DROPPED = Counter "scimd_log_lines_dropped_total"
+        "Log lines that were dropped because standard error did not accept them in time.";
     PROCESS_START = Gauge "process_start_time_seconds"
         "When scimd started.";
     PROCESS_MEMORY = Gauge "process_resident_memory_bytes"

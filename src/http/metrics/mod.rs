@@ -25,6 +25,7 @@ use super::server::{self, ConnectionStats};
 use super::{ScimService, health, respond};
 use crate::connection::token::Token;
 use crate::directory::DirectoryStats;
+use crate::metrics::Counter;
 use exposition::Exposition;
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -39,6 +40,7 @@ pub struct MetricsService {
     /// The configuration of the SCIM listener, with its certificate.
     listener: Arc<ArcSwap<server::ListenerConfig>>,
     connections: Arc<ConnectionStats>,
+    dropped_log_lines: Arc<Counter>,
 }
 
 impl MetricsService {
@@ -48,8 +50,10 @@ impl MetricsService {
         service: Arc<ScimService>,
         started: Timestamp,
         listener: Arc<ArcSwap<server::ListenerConfig>>,
+        dropped_log_lines: Arc<Counter>,
     ) -> Arc<Self> {
-        Arc::new(Self { service, started, listener, connections: Arc::default() })
+        let connections = Arc::default();
+        Arc::new(Self { service, started, listener, connections, dropped_log_lines })
     }
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> HttpResponse {
@@ -151,6 +155,7 @@ impl MetricsService {
     fn process(&self, text: &mut Exposition) {
         text.family(&catalogue::BUILD);
         text.sample(catalogue::BUILD.name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        text.single(&catalogue::LOG_LINES_DROPPED, Some(self.dropped_log_lines.value()));
         text.single(&catalogue::PROCESS_START, Some(moment(self.started)));
         text.single(&catalogue::PROCESS_MEMORY, memory());
         let files = std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count);

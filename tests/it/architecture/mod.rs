@@ -33,7 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
 const EDGES: &[(&str, &str)] = &[
     ("access", "scim text"),
     ("admin", "operator"),
-    ("app", "access admin clock config directory http log logging operator scim store"),
+    ("app", "access admin clock config directory http log logging metrics operator scim store"),
     (
         "cli",
         "access admin app clock config connection directory event log logging operator scim store text",
@@ -45,7 +45,7 @@ const EDGES: &[(&str, &str)] = &[
     ("event", ""),
     ("http", "access clock config connection directory event logging metrics scim text"),
     ("log", "clock event metrics"),
-    ("logging", "clock text"),
+    ("logging", "clock metrics text"),
     ("metrics", ""),
     ("operator", "access clock connection directory event log scim store text"),
     ("scim", "text"),
@@ -95,8 +95,7 @@ const KNOWN_CYCLES: &[&str] = &[
 ];
 
 /// Type names that are still declared more than once.
-const KNOWN_NAMES: &[&str] =
-    &["Method", "Line", "Form", "Field"];
+const KNOWN_NAMES: &[&str] = &["Method", "Line", "Form", "Field"];
 
 struct Source {
     /// Its path below `src`.
