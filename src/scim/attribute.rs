@@ -17,7 +17,7 @@ pub enum Type {
     Decimal,
     /// A whole number.
     Integer,
-    /// An RFC 3339 moment.
+    /// A date and time in RFC 3339 form.
     DateTime,
     /// Base64-encoded bytes.
     Binary,
@@ -57,7 +57,7 @@ impl Type {
 
 keyword!(Type, "type");
 
-/// Who may change an attribute, and when.
+/// The mutability of an attribute (RFC 7643, section 7): who may change it, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutability {
     /// The service provider alone sets it.
@@ -66,7 +66,7 @@ pub enum Mutability {
     ReadWrite,
     /// The client may set it once.
     Immutable,
-    /// The client may set it, and nobody reads it.
+    /// The client may set it; it is never returned.
     WriteOnly,
 }
 
@@ -87,16 +87,17 @@ impl Mutability {
 
 keyword!(Mutability, "mutability");
 
-/// When an attribute is part of an answer.
+/// The `returned` characteristic of an attribute (RFC 7643, section 7): when a response includes
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returned {
-    /// In every answer.
+    /// Every response includes it.
     Always,
-    /// In none.
+    /// No response includes it.
     Never,
-    /// Unless the client excludes it.
+    /// A response includes it unless the client excludes it.
     Default,
-    /// Only if the client asks for it.
+    /// A response includes it only if the client requests it.
     Request,
 }
 
@@ -117,14 +118,14 @@ impl Returned {
 
 keyword!(Returned, "returned");
 
-/// How far a value must be unique.
+/// The scope in which a value must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uniqueness {
-    /// Any number of resources may share it.
+    /// Any number of resources may share a value.
     None,
-    /// One resource of this service provider holds it.
+    /// At most one resource of this service provider has a value.
     Server,
-    /// One resource anywhere holds it.
+    /// At most one resource of all service providers has a value.
     Global,
 }
 
@@ -144,58 +145,58 @@ impl Uniqueness {
 
 keyword!(Uniqueness, "uniqueness");
 
-/// What happens to an attribute that a request leaves out.
+/// The effect of an attribute that a request omits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Omitted {
-    /// It has no value afterwards (RFC 7644, section 3.5.1).
+    /// The attribute is cleared (RFC 7644, section 3.5.1).
     Cleared,
-    /// On create it becomes `true`; on replace it stays what it was.
+    /// A create sets it to `true`; a replace leaves it unchanged.
     ///
-    /// For `active`: a replace that does not speak of it must not reopen a closed account.
+    /// This is for `active`: a replace that omits it must not reactivate an account.
     TrueThenKept,
 }
 
 /// Whether an index answers equality on an attribute without reading every resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
-    /// None: a filter on it reads every resource.
+    /// There is no index: a filter on the attribute reads every resource.
     None,
-    /// One entry for each value.
+    /// The index has one entry for each value.
     Equality,
 }
 
-/// What the values that a schema names mean.
+/// The meaning of an attribute's canonical values (RFC 7643, section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CanonicalValues {
-    /// Others are taken as well (RFC 7643, section 7).
+    /// The values are suggestions: others are accepted.
     Suggested,
-    /// Others are refused.
+    /// The values are exhaustive: others are refused.
     Only,
 }
 
-/// Where the values of an attribute are stored.
+/// The place where the values of an attribute are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// In the record of the resource.
+    /// The record of the resource holds the values.
     Record,
-    /// In one key for each membership of this group: a group may have very many members.
+    /// Each membership of this group is a record of its own: a group may have very many members.
     Members,
-    /// Nowhere: they are read from the memberships of this resource in groups.
+    /// The values are derived from the memberships of this resource in groups.
     Memberships,
-    /// Nowhere: they are computed when they are requested, and cannot be searched.
+    /// The values are computed on request, and cannot be searched.
     Computed,
 }
 
-/// The texts that an attribute takes where they come from elsewhere than its schema.
+/// A vocabulary of accepted texts that is defined outside the schema.
 pub trait Vocabulary: fmt::Debug + Send + Sync {
-    /// The one spelling of what a text means.
+    /// Returns the canonical spelling of a text.
     ///
     /// # Errors
     ///
-    /// `invalidValue`, naming what is not known.
+    /// `invalidValue`, with the unknown text.
     fn canonical(&self, text: &str) -> Result<String, ScimError>;
 
-    /// Every text that can be named beforehand; none if there are more than so many.
+    /// Returns every text that can be enumerated, or none if there are more than `at_most`.
     fn words(&self, at_most: usize) -> Vec<String>;
 }
 
@@ -206,7 +207,7 @@ pub struct Attribute {
     pub name: String,
     /// The data type of its values.
     pub kind: Type,
-    /// What it means, for people.
+    /// The description, for people.
     pub description: String,
     /// Whether it holds a list.
     pub multi_valued: bool,
@@ -214,27 +215,27 @@ pub struct Attribute {
     pub required: bool,
     /// Whether letter case matters when values are compared.
     pub case_exact: bool,
-    /// Who may change it.
+    /// Who may change the attribute, and when.
     pub mutability: Mutability,
-    /// When it is part of an answer.
+    /// When a response includes the attribute.
     pub returned: Returned,
-    /// How far a value must be unique.
+    /// The scope in which a value must be unique.
     pub uniqueness: Uniqueness,
-    /// Values that its schema names; none for any value.
+    /// The canonical values of the schema; empty for any value.
     pub canonical_values: Vec<String>,
-    /// Whether these are all that are taken.
+    /// Whether other values are accepted too.
     pub values: CanonicalValues,
-    /// For references: what they may refer to.
+    /// The resource types to which a reference may refer.
     pub reference_types: Vec<String>,
-    /// For complex attributes: what they consist of.
+    /// The sub-attributes of a complex attribute.
     pub sub_attributes: Vec<Self>,
     /// Whether an index answers equality on it.
     pub index: Index,
-    /// What an omission means.
+    /// The effect of omitting the attribute.
     pub omitted: Omitted,
-    /// Where its values are.
+    /// The place where the values are stored.
     pub storage: Storage,
-    /// What decides which texts it takes; `None` for any that the rest allows.
+    /// The vocabulary of accepted texts; `None` for any text.
     pub vocabulary: Option<Arc<dyn Vocabulary>>,
 }
 
@@ -273,12 +274,12 @@ impl Attribute {
         Self::new(Type::Boolean, name, description)
     }
 
-    /// A moment in time.
+    /// A date and time.
     pub fn date_time(name: &str, description: &str) -> Self {
         Self::new(Type::DateTime, name, description)
     }
 
-    /// A URI, to one of the given kinds of thing.
+    /// A URI that refers to one of the given types.
     pub fn reference(name: &str, reference_types: &[&str], description: &str) -> Self {
         let mut attribute = Self::new(Type::Reference, name, description).case_exact();
         attribute.reference_types = reference_types.iter().map(|&kind| kind.to_owned()).collect();
@@ -319,7 +320,7 @@ impl Attribute {
         self
     }
 
-    /// Sets when it is part of an answer.
+    /// Sets when a response includes it.
     pub fn returned(mut self, returned: Returned) -> Self {
         self.returned = returned;
         self
@@ -343,30 +344,30 @@ impl Attribute {
         self
     }
 
-    /// Sets what an omission means.
+    /// Sets the effect of omitting it.
     pub fn omitted(mut self, omitted: Omitted) -> Self {
         self.omitted = omitted;
         self
     }
 
-    /// Sets where its values are.
+    /// Sets where its values are stored.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
     }
 
-    /// The sub-attribute of that name, in any letter case (RFC 7643, section 2.1).
+    /// Returns the sub-attribute of that name, in any letter case (RFC 7643, section 2.1).
     pub fn sub_attribute(&self, name: &str) -> Option<&Self> {
         find(&self.sub_attributes, name)
     }
 
-    /// Whether one resource alone may hold a value of it.
+    /// Whether at most one resource may have a given value.
     pub fn is_unique(&self) -> bool {
         self.uniqueness != Uniqueness::None
     }
 }
 
-/// The attribute of that name, in any letter case.
+/// Returns the attribute of that name, in any letter case.
 pub(super) fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }

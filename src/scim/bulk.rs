@@ -7,29 +7,29 @@ use serde_json::{Map, Value};
 use super::error::{ScimError, ScimType};
 use super::json::take_member;
 
-/// The URN of bulk answers.
+/// The URN of bulk responses.
 pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 
-/// How many operations a request may hold; also told in ServiceProviderConfig.
+/// The maximum number of operations in a request, which ServiceProviderConfig announces.
 pub const MAX_OPERATIONS: usize = 1_000;
 
 const REFERENCE: &str = "bulkId:";
 
-/// What an operation does.
+/// The HTTP method of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkMethod {
     /// Creates a resource.
     Post,
-    /// Replaces one.
+    /// Replaces a resource.
     Put,
-    /// Patches one.
+    /// Patches a resource.
     Patch,
-    /// Deletes one.
+    /// Deletes a resource.
     Delete,
 }
 
 impl BulkMethod {
-    /// Its name on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Post => "POST",
@@ -40,12 +40,12 @@ impl BulkMethod {
     }
 }
 
-/// An operation, as the client sent it.
+/// One operation of a bulk request, as the client sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BulkRequestOperation {
-    /// What it does.
+    /// The method.
     pub method: BulkMethod,
-    /// The client's name for what a POST creates.
+    /// The client's temporary name for the resource that a POST creates.
     pub bulk_id: Option<String>,
     /// The entity tag that the resource must have.
     pub version: Option<String>,
@@ -53,27 +53,27 @@ pub struct BulkRequestOperation {
     pub endpoint: String,
     /// The id of a resource; empty for a POST.
     pub id: String,
-    /// What would be the body.
+    /// The data of the operation: the body of the equivalent single request.
     pub data: Map<String, Value>,
 }
 
 /// A bulk request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BulkRequest {
-    /// After how many failures to stop.
+    /// The number of failures after which execution stops.
     pub fail_on_errors: Option<usize>,
-    /// What to do; an operation that is malformed is the mistake in it.
+    /// The operations in order; a malformed one is represented by its error.
     pub operations: Vec<Result<BulkRequestOperation, Malformed>>,
 }
 
-/// An operation that can't be understood.
+/// A malformed operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Malformed {
     /// The method, as the client wrote it.
     pub method: String,
-    /// The client's name for what it would create.
+    /// The client's temporary name for the resource that it would create.
     pub bulk_id: Option<String>,
-    /// What is wrong with it.
+    /// The error.
     pub error: ScimError,
 }
 
@@ -158,7 +158,7 @@ impl BulkRequestOperation {
         Ok(Self { method, bulk_id, version, endpoint, id, data })
     }
 
-    /// The client's names of what this operation refers to.
+    /// Returns the temporary names to which this operation refers.
     pub fn references(&self) -> Vec<String> {
         let mut found: Vec<String> =
             reference(&self.id).map(ToOwned::to_owned).into_iter().collect();
@@ -174,11 +174,11 @@ impl BulkRequestOperation {
         found
     }
 
-    /// Puts ids in the place of the client's names.
+    /// Replaces the client's temporary names by ids.
     ///
     /// # Errors
     ///
-    /// `invalidValue` naming what no operation creates.
+    /// `invalidValue`, with a name that no operation creates.
     pub fn resolve(&mut self, ids: &HashMap<String, String>) -> Result<(), ScimError> {
         let id = |text: &str| match reference(text) {
             None => Ok(None),
@@ -213,8 +213,10 @@ fn reference(text: &str) -> Option<&str> {
     text.strip_prefix(REFERENCE)
 }
 
-/// The order in which operations can run: as they were sent, but whatever one refers to runs right
-/// before it. Where operations refer to each other in a circle, whoever comes first goes first.
+/// Returns the order in which operations are executed.
+///
+/// The order is that of the request, except that an operation is preceded by those to which it
+/// refers. In a cycle of references the first operation of the request goes first.
 pub fn order(operations: &[Result<BulkRequestOperation, Malformed>]) -> Vec<usize> {
     let creators: HashMap<&str, usize> = operations
         .iter()
@@ -234,7 +236,8 @@ pub fn order(operations: &[Result<BulkRequestOperation, Malformed>]) -> Vec<usiz
     let mut seen = vec![false; operations.len()];
     let mut order = Vec::with_capacity(operations.len());
     for first in 0..operations.len() {
-        // Depth first, with a stack of our own: an operation, and how many of its needs are seen to.
+        // A depth-first search with an explicit stack of operations, each with the number of
+        // references followed so far.
         let mut stack = vec![(first, 0)];
         while let Some((place, met)) = stack.pop() {
             if met == 0 {

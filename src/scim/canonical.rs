@@ -1,8 +1,9 @@
-//! A client's value in the form in which its attribute is kept.
+//! Canonicalization: the conversion of a client's value to the stored form.
 //!
-//! This is the one place that knows which shapes clients send for a value. What is harmless is taken:
-//! booleans as words, one object where a list of objects belongs, a bare text where an object with a
-//! `value` belongs (`manager`, `"roles": ["Analyst"]`), a list of one where one belongs.
+//! Only this module knows the variants that clients send for a value. Unambiguous ones are
+//! accepted: booleans as words, a single object for a list of objects, a bare text for an object
+//! with a `value` (`manager`, `"roles": ["Analyst"]`), and a list of one element for a single
+//! value.
 
 use std::collections::HashSet;
 
@@ -15,7 +16,7 @@ use super::exchange::{Exchange, Incoming};
 use super::json::describe;
 use super::value::fold;
 
-/// How many bytes a value of an indexed attribute may have.
+/// The maximum size of a value of an indexed attribute, in bytes.
 pub(crate) const MAX_INDEXED_BYTES: usize = 512;
 
 /// The sub-attribute that stands for the whole (RFC 7643, section 2.4).
@@ -23,7 +24,7 @@ pub(super) const VALUE: &str = "value";
 /// The sub-attribute that is true in one element at most (RFC 7643, section 2.4).
 pub(super) const PRIMARY: &str = "primary";
 
-/// The members of an object that have not been looked at, found in any letter case.
+/// The unread members of an object, which are found in any letter case.
 pub(crate) struct InputObject {
     members: Vec<(String, Option<Value>)>,
 }
@@ -49,7 +50,7 @@ impl InputObject {
             .and_then(|(_, value)| value.take())
     }
 
-    /// The names of the members that were not taken.
+    /// Returns the names of the members that were not taken.
     pub(crate) fn names(self, prefix: &str) -> impl Iterator<Item = String> {
         self.members
             .into_iter()
@@ -58,12 +59,12 @@ impl InputObject {
     }
 }
 
-/// Brings values into canonical form, for one kind of request.
+/// Converts values to canonical form, for one kind of request.
 pub(super) struct Canonical {
     exchange: Exchange,
-    /// Names that no schema knows; they were left out.
+    /// Ignored names, which no schema defines.
     pub(super) unknown: Vec<String>,
-    /// Whether a text that is in no vocabulary stays as it is, rather than being refused.
+    /// Whether a text outside the vocabulary is left unchanged instead of refused.
     keeps_unknown_words: bool,
 }
 
@@ -72,12 +73,13 @@ impl Canonical {
         Self { exchange, unknown: Vec::new(), keeps_unknown_words: false }
     }
 
-    /// For values that are to be taken away: one that nobody knows is simply not there.
+    /// Returns a converter for values to be removed: an unknown value matches nothing and is no
+    /// error.
     pub(super) fn for_removal() -> Self {
         Self { keeps_unknown_words: true, ..Self::new(Exchange::Patch) }
     }
 
-    /// Moves the values of all these attributes, given whole, from `given` to `into`.
+    /// Converts the values of `attributes` and moves them from `given` to `into`.
     ///
     /// # Errors
     ///
@@ -111,7 +113,7 @@ impl Canonical {
         Ok(())
     }
 
-    /// The whole value of an attribute; `None` if what is given means no value.
+    /// Converts the whole value of an attribute; `None` if the input represents no value.
     ///
     /// # Errors
     ///
@@ -141,7 +143,7 @@ impl Canonical {
         Ok((!canonical.is_empty()).then_some(Value::Array(canonical)))
     }
 
-    /// A singular value, or one element of a multi-valued attribute.
+    /// Converts a singular value, or one element of a multi-valued attribute.
     ///
     /// # Errors
     ///
@@ -164,8 +166,8 @@ impl Canonical {
         Ok((!canonical.is_empty()).then_some(Value::Object(canonical)))
     }
 
-    /// The object that is meant where a complex attribute, or an element of one, belongs; its
-    /// members are as they were sent. `None` if no value is meant.
+    /// Returns the object for a complex attribute or one of its elements, with the members as they
+    /// were sent. `None` if the input represents no value.
     ///
     /// # Errors
     ///
@@ -203,7 +205,7 @@ impl Canonical {
     }
 }
 
-/// Leaves each value once where several texts mean the same, as a name and an id do.
+/// Removes duplicates from values with synonyms, such as a name and an id of one item.
 pub(super) fn drop_repeated(attribute: &Attribute, elements: &mut Vec<Value>) {
     let value = attribute.sub_attribute(VALUE);
     if value.is_some_and(|value| value.vocabulary.is_some()) {
@@ -350,12 +352,12 @@ pub(super) fn check_schemas(value: Option<Value>) -> Result<(), ScimError> {
     }
 }
 
-/// The mistake of leaving a required attribute without a value.
+/// Returns the error for a required attribute without a value.
 pub(super) fn required(path: &str) -> ScimError {
     ScimError::invalid_value(format!("\"{path}\" is required."))
 }
 
-/// The mistake of sending another JSON type.
+/// Returns the error for a wrong JSON type.
 pub(crate) fn wrong_type(path: &str, expected: &str, found: &Value) -> ScimError {
     ScimError::invalid_syntax(format!("\"{path}\" must be {expected}, not {}.", describe(found)))
 }

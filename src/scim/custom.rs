@@ -1,4 +1,4 @@
-//! The operator's own schemas and attributes: their settings, and how they extend resource types.
+//! Custom schemas and attributes: their settings, and how they extend resource types.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attribute::{Attribute, CanonicalValues, Mutability, Returned, Type, Uniqueness};
 use super::schema::{Extension, ResourceType, Schema};
 
-/// A schema that extends a resource type; a known one gets more attributes.
+/// A schema that extends a resource type. An existing schema receives additional attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchemaSettings {
@@ -17,11 +17,11 @@ pub struct SchemaSettings {
     pub name: String,
     /// The name of the resource type that it extends.
     pub resource_type: String,
-    /// What it adds.
+    /// The attributes that it adds.
     pub attributes: Vec<AttributeSettings>,
 }
 
-/// An attribute of the operator's own.
+/// A custom attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AttributeSettings {
@@ -30,7 +30,7 @@ pub struct AttributeSettings {
     /// Its data type.
     #[serde(rename = "type")]
     pub kind: Type,
-    /// What it means, for people.
+    /// The description, for people.
     pub description: String,
     /// Whether it holds a list.
     pub multi_valued: bool,
@@ -38,15 +38,15 @@ pub struct AttributeSettings {
     pub required: bool,
     /// Whether letter case matters when values are compared.
     pub case_exact: bool,
-    /// Who may change it.
+    /// Who may change the attribute, and when.
     pub mutability: Mutability,
-    /// When it is part of an answer.
+    /// When a response includes the attribute.
     pub returned: Returned,
-    /// How far a value must be unique.
+    /// The scope in which a value must be unique.
     pub uniqueness: Uniqueness,
-    /// The values that it may have; any if none are named.
+    /// The allowed values; empty for any value.
     pub canonical_values: Vec<String>,
-    /// What a complex attribute consists of.
+    /// The sub-attributes of a complex attribute.
     pub sub_attributes: Vec<Self>,
 }
 
@@ -75,21 +75,21 @@ impl Default for AttributeSettings {
     }
 }
 
-/// Where a setting of a schema is, by positions in the lists.
+/// The position of a setting in the configured schemas, by list indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SchemaPlace {
-    /// Which schema.
+    /// The index of the schema.
     pub schema: usize,
-    /// Which of its attributes, if an attribute is meant.
+    /// The index of the attribute in the schema, for a setting of an attribute.
     pub attribute: Option<usize>,
-    /// Which sub-attribute of that, if a sub-attribute is meant.
+    /// The index of the sub-attribute, for a setting of a sub-attribute.
     pub sub_attribute: Option<usize>,
 }
 
-/// Why a schema can't be added.
+/// The reason why a schema can't be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaProblem {
-    /// What it is about.
+    /// The position of the setting.
     pub place: SchemaPlace,
     /// The name of the setting.
     pub key: &'static str,
@@ -157,7 +157,7 @@ fn is_text(attribute: &AttributeSettings) -> bool {
     matches!(attribute.kind, Type::String | Type::Reference)
 }
 
-/// Checks what an attribute consists of and may be.
+/// Checks the sub-attributes and characteristics of an attribute.
 fn check_parts(
     attribute: &AttributeSettings,
     place: SchemaPlace,
@@ -191,7 +191,7 @@ fn check_parts(
     }
 }
 
-/// The schema that is meant, added to the resource type if it is new.
+/// Returns the schema of that URN, after adding it to the resource type if it is new.
 fn schema_of<'a>(
     resource_type: &'a mut ResourceType,
     configured: &SchemaSettings,

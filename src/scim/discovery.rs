@@ -1,4 +1,5 @@
-//! What the service provider says of itself (RFC 7644, section 4; RFC 7643, sections 5 to 7).
+//! The discovery documents of the service provider (RFC 7644, section 4; RFC 7643, sections 5 to
+//! 7).
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use super::bulk;
 use super::query::PageLimits;
 use super::schema::{Registry, ResourceType, Schema};
 
-/// The URN of list answers.
+/// The URN of list responses.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 /// The URN of errors.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
@@ -16,7 +17,7 @@ const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:Ser
 const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
-/// The service provider's configuration: what it can do, and nothing that it can't.
+/// Returns the service provider's configuration, with the features that it supports.
 ///
 /// `base` is the URL below which SCIM is served.
 pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
@@ -53,7 +54,7 @@ pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
     })
 }
 
-/// One entry of `/ResourceTypes`.
+/// Returns one entry of `/ResourceTypes`.
 pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
     let extensions: Vec<Value> = resource_type
         .extensions
@@ -75,7 +76,7 @@ pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
     })
 }
 
-/// Every schema of every resource type, each once.
+/// Returns every schema of every resource type, without duplicates.
 pub fn schemas(registry: &Registry) -> Vec<&Schema> {
     let mut schemas: Vec<&Schema> = Vec::new();
     for resource_type in registry.resource_types().iter().chain(registry.offered()) {
@@ -89,7 +90,7 @@ pub fn schemas(registry: &Registry) -> Vec<&Schema> {
     schemas
 }
 
-/// One entry of `/Schemas`.
+/// Returns one entry of `/Schemas`.
 pub fn schema(base: &str, schema: &Schema) -> Value {
     json!({
         "schemas": [SCHEMA],
@@ -131,7 +132,7 @@ fn attribute(attribute: &Attribute) -> Value {
     described
 }
 
-/// A list answer around whole resources (RFC 7644, section 3.4.2).
+/// Returns a list response with whole resources (RFC 7644, section 3.4.2).
 pub fn list_response(resources: &[Value]) -> Value {
     json!({
         "schemas": [LIST_RESPONSE],

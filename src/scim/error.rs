@@ -1,4 +1,4 @@
-//! What can be wrong with a client's request, in the RFC's words.
+//! SCIM errors: the `scimType` keywords and a detail for the client (RFC 7644, section 3.12).
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ pub enum ScimType {
     InvalidValue,
     /// The protocol version is not supported.
     InvalidVers,
-    /// A cursor is not one that was given out for this query (RFC 9865, section 2.1).
+    /// The cursor was not issued for this query (RFC 9865, section 2.1).
     InvalidCursor,
-    /// A cursor was given out and holds no longer.
+    /// The cursor has expired.
     ExpiredCursor,
-    /// The size of a page beside a cursor is not a number.
+    /// The `count` that accompanies a cursor is not a number.
     InvalidCount,
     /// The request can't be completed because it carries sensitive data in the URI.
     Sensitive,
@@ -51,7 +51,7 @@ impl ScimType {
         Self::Sensitive,
     ];
 
-    /// The keyword as it stands on the wire.
+    /// The keyword on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidFilter => "invalidFilter",
@@ -71,47 +71,47 @@ impl ScimType {
     }
 }
 
-/// A client's mistake: the keyword for its program and a sentence for its operator.
+/// An error in a client's request: a keyword for the program and a sentence for its operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScimError {
     /// The RFC's keyword.
     pub scim_type: ScimType,
-    /// What was wrong and what is expected.
+    /// A sentence that says what is wrong and what is expected.
     pub detail: String,
 }
 
 impl ScimError {
-    /// A mistake of the given kind.
+    /// Creates an error of the given type.
     pub fn new(scim_type: ScimType, detail: impl Into<String>) -> Self {
         Self { scim_type, detail: detail.into() }
     }
 
-    /// A body that is malformed or does not follow the schema's structure.
+    /// Creates the error for a body that is malformed or does not follow the schema's structure.
     pub fn invalid_syntax(detail: impl Into<String>) -> Self {
         Self::new(ScimType::InvalidSyntax, detail)
     }
 
-    /// A value that is missing or does not fit.
+    /// Creates the error for a value that is missing or does not fit.
     pub fn invalid_value(detail: impl Into<String>) -> Self {
         Self::new(ScimType::InvalidValue, detail)
     }
 
-    /// A PATCH path that is malformed or names what there is not.
+    /// Creates the error for a PATCH path that is malformed or refers to an unknown attribute.
     pub fn invalid_path(detail: impl Into<String>) -> Self {
         Self::new(ScimType::InvalidPath, detail)
     }
 
-    /// A PATCH path that selects nothing, or the lack of one.
+    /// Creates the error for a PATCH path that is missing or selects nothing.
     pub fn no_target(detail: impl Into<String>) -> Self {
         Self::new(ScimType::NoTarget, detail)
     }
 
-    /// A change that the attribute does not allow.
+    /// Creates the error for a change that the attribute does not allow.
     pub fn mutability(detail: impl Into<String>) -> Self {
         Self::new(ScimType::Mutability, detail)
     }
 
-    /// A filter that is malformed or can't be answered.
+    /// Creates the error for a filter that is malformed or can't be evaluated.
     pub fn invalid_filter(detail: impl Into<String>) -> Self {
         Self::new(ScimType::InvalidFilter, detail)
     }

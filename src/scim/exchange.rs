@@ -1,5 +1,5 @@
-//! What may come in with which request, by an attribute's mutability
-//! (RFC 7643, section 2.2; RFC 7644, sections 3.3, 3.5.1 and 3.5.2).
+//! The attributes that each request may carry, by their mutability (RFC 7643, section 2.2; RFC
+//! 7644, sections 3.3, 3.5.1 and 3.5.2).
 
 use super::attribute::Mutability;
 
@@ -8,36 +8,36 @@ use super::attribute::Mutability;
 pub enum Exchange {
     /// POST: a resource that does not exist yet.
     Create,
-    /// PUT: a resource takes the place of another.
+    /// PUT: a resource is replaced.
     Replace(Renaming),
     /// PATCH: parts of a resource change.
     Patch,
 }
 
-/// Whether a replacement may have another name than what it replaces.
+/// Whether a PUT may change the name of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renaming {
-    /// It may, and must have one.
+    /// The request may change the name, and must contain one.
     Allowed,
-    /// It may not, and need not have one: the present name stays as it is spelled.
+    /// The request may not change the name and may omit it; the stored spelling is kept.
     Refused,
 }
 
-/// What becomes of an attribute that a request carries.
+/// The treatment of an attribute in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// It is taken.
+    /// The value is accepted.
     Taken,
-    /// It is dropped without a word.
+    /// The value is ignored.
     Ignored,
-    /// It is checked, then dropped: nobody will read it.
+    /// The value is checked and then dropped, because it is never returned.
     CheckedOnly,
-    /// It is taken, and must equal the present value if there is one.
+    /// The value is accepted, and must equal the current one if there is one.
     MustMatch,
 }
 
 impl Exchange {
-    /// The rule for attributes of the given mutability.
+    /// Returns the treatment of attributes of the given mutability.
     pub fn incoming(self, mutability: Mutability) -> Incoming {
         match (mutability, self) {
             (Mutability::ReadWrite, _) | (Mutability::Immutable, Self::Create) => Incoming::Taken,

@@ -1,8 +1,8 @@
-//! Bodies as JSON, with the limits that SCIM needs.
+//! JSON parsing with the restrictions that SCIM requires.
 //!
-//! Attribute names are case-insensitive, so `active` and `Active` in one object are one name given
-//! twice: whoever reads the first and whoever reads the last would disagree. Such an object is
-//! refused, as is nesting that no schema has.
+//! Attribute names are case-insensitive, so `active` and `Active` in one object are a duplicate
+//! name, of which one reader would use the first and another the last. Such an object is refused,
+//! as is nesting deeper than any schema needs.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::ScimError;
 
-/// How deep objects and arrays may be nested.
+/// The maximum nesting depth of objects and arrays.
 pub const MAX_DEPTH: usize = 32;
 
 /// Takes a member out of an object, in any letter case; `None` if it is missing or null.
@@ -69,7 +69,7 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
     }
 }
 
-/// What kind of JSON value this is, with its article.
+/// Returns the JSON type of a value with its article, for messages.
 pub fn describe(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

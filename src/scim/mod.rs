@@ -3,20 +3,20 @@
 //! | file | what it implements |
 //! | --- | --- |
 //! | `attribute`, `schema`, `schemas/` | RFC 7643: characteristics, schemas, resource types, as data |
-//! | `json` | bodies as JSON: depth, duplicate names, words for what is wrong |
-//! | `exchange` | which attributes may come in with which request (RFC 7643, 2.2; RFC 7644, 3) |
-//! | `canonical` | a client's value in the form in which its attribute is kept |
+//! | `json` | JSON parsing: depth, duplicate names, error texts |
+//! | `exchange` | the attributes that each request may carry (RFC 7643, 2.2; RFC 7644, 3) |
+//! | `canonical` | the conversion of a client's value to the stored form |
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
 //! | `value` | comparing values: letter case, Unicode, numbers, presence |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
 //! | `patch/` | PATCH (RFC 7644, 3.5.2) |
-//! | `projection` | which attributes an answer carries (RFC 7644, 3.9) |
-//! | `sort` | in which order (RFC 7644, 3.4.2.3) |
+//! | `projection` | the attributes that a response includes (RFC 7644, 3.9) |
+//! | `sort` | the order of results (RFC 7644, 3.4.2.3) |
 //! | `bulk` | bulk requests (RFC 7644, 3.7) |
-//! | `custom` | the operator's own schemas and attributes |
-//! | `query` | what a query asks for (RFC 7644, 3.4.2) |
+//! | `custom` | custom schemas and attributes |
+//! | `query` | query parameters: filter, order and page (RFC 7644, 3.4.2) |
 //! | `discovery` | ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644, 4) |
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
 

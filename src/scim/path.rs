@@ -6,7 +6,7 @@ use super::attribute::{Attribute, Returned, Storage, Type};
 use super::schema::{Extension, ResourceType};
 use crate::text::excerpt;
 
-/// How many characters of what is unknown an error repeats.
+/// The maximum number of characters of an unknown name in an error.
 const MAX_SHOWN: usize = 100;
 
 /// The path of an attribute that the schema knows, in the schema's spelling.
@@ -16,9 +16,9 @@ pub struct AttrPath {
     pub extension: Option<String>,
     /// The top-level attribute.
     pub attribute: String,
-    /// The sub-attribute, if one is named or meant.
+    /// The sub-attribute, if one is named or implied.
     pub sub_attribute: Option<String>,
-    /// The type of what the path ends at.
+    /// The type of the attribute at the end of the path.
     pub kind: Type,
     /// Whether letter case matters when values at its end are compared.
     pub case_exact: bool,
@@ -27,33 +27,33 @@ pub struct AttrPath {
 impl AttrPath {
     /// Resolves a path such as `userName`, `name.familyName`, `emails` or `urn:…:User:department`.
     ///
-    /// A complex attribute that has a `value`, or whose elements have one, stands for it, as in
-    /// `emails eq "a@example.com"` or `urn:…:User:manager eq "…"`.
+    /// A complex attribute with a `value` resolves to its `value`, as in `emails eq
+    /// "a@example.com"` or `urn:…:User:manager eq "…"`.
     ///
     /// # Errors
     ///
-    /// A sentence that names what is unknown.
+    /// A sentence with the unknown name.
     pub fn resolve(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
         let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
         let meant = attribute.sub_attribute("value");
         Ok(Self::new(extension, attribute, sub_attribute.or(meant)))
     }
 
-    /// Resolves a path that means what it says: `emails` is the whole attribute.
+    /// Resolves a path literally: `emails` is the whole attribute.
     ///
     /// # Errors
     ///
-    /// A sentence that names what is unknown.
+    /// A sentence with the unknown name.
     pub fn resolve_whole(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
         let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
         Ok(Self::new(extension, attribute, sub_attribute))
     }
 
-    /// Refuses a path to what no answer may show: whoever may compare it can find it out.
+    /// Refuses a path to an attribute that is never returned: comparisons would reveal its value.
     ///
     /// # Errors
     ///
-    /// A clause that says so.
+    /// A clause that states the reason.
     pub fn check_visible(&self, resource_type: &ResourceType) -> Result<(), String> {
         let never = |attribute: &Attribute| attribute.returned == Returned::Never;
         let (attribute, part) = self.definitions(resource_type);
@@ -70,7 +70,8 @@ impl AttrPath {
         }
     }
 
-    /// The definition of what the path ends at; `None` for a resource type that lacks it.
+    /// Returns the definition of the attribute at the end of the path; `None` for a resource type
+    /// that lacks it.
     pub fn leaf<'a>(&self, resource_type: &'a ResourceType) -> Option<&'a Attribute> {
         let (attribute, part) = self.definitions(resource_type);
         part.or(attribute)
@@ -112,7 +113,7 @@ impl AttrPath {
     }
 }
 
-/// The path as it stands in a filter, from its top.
+/// Writes the path as in a filter.
 impl fmt::Display for AttrPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(urn) = &self.extension {
@@ -126,7 +127,7 @@ impl fmt::Display for AttrPath {
     }
 }
 
-/// The definitions that a path names, and no more than it names.
+/// The definitions to which a path refers literally.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Located<'a> {
     /// The URN of the extension that the attribute belongs to.
@@ -147,11 +148,11 @@ impl Located<'_> {
     }
 }
 
-/// Finds what a path names.
+/// Finds the definitions to which a path refers.
 ///
 /// # Errors
 ///
-/// A clause that names what is unknown.
+/// A clause with the unknown name.
 pub(super) fn locate<'a>(
     resource_type: &'a ResourceType,
     text: &str,
@@ -164,12 +165,12 @@ pub(super) fn locate<'a>(
     found.ok_or_else(|| unknown(resource_type, text))
 }
 
-/// Finds what a path names, also in an extension whose URN the path leaves out: clients send
-/// `manager` where `urn:…:User:manager` is meant.
+/// Finds the definitions to which a path refers, also in an extension whose URN the path omits:
+/// clients send `manager` instead of `urn:…:User:manager`.
 ///
 /// # Errors
 ///
-/// A clause that names what is unknown.
+/// A clause with the unknown name.
 pub(super) fn locate_anywhere<'a>(
     resource_type: &'a ResourceType,
     text: &str,
@@ -204,13 +205,13 @@ fn within<'a>(
     Some(Located { extension: None, attribute, sub_attribute })
 }
 
-/// The clause that says that a resource type has no such attribute.
+/// Returns the clause that a resource type has no such attribute.
 pub(super) fn unknown(resource_type: &ResourceType, text: &str) -> String {
     format!("{} has no attribute \"{}\"", resource_type.name, excerpt(text, MAX_SHOWN))
 }
 
-/// Splits a path into the extension that it names, if it does, and the rest. A dot after the URN
-/// does as well as a colon.
+/// Splits a path into the extension, if it names one, and the rest. The URN may be followed by a
+/// dot as well as a colon.
 fn split_urn<'a, 'b>(
     resource_type: &'a ResourceType,
     text: &'b str,

@@ -1,5 +1,5 @@
-//! Which attributes an answer holds: `attributes` and `excludedAttributes` (RFC 7644, section 3.9)
-//! against each attribute's `returned` (RFC 7643, section 7).
+//! The projection of resources: `attributes` and `excludedAttributes` (RFC 7644, section 3.9)
+//! combined with each attribute's `returned` (RFC 7643, section 7).
 //!
 //! | `returned` | nothing asked | `attributes` | `excludedAttributes` |
 //! | --- | --- | --- | --- |
@@ -8,8 +8,8 @@
 //! | request | dropped | kept if named | dropped |
 //! | never | dropped | dropped | dropped |
 //!
-//! The same table holds for sub-attributes, within an attribute that is kept. An attribute that is
-//! named as a whole keeps what it holds by default.
+//! The table applies to the sub-attributes of a kept attribute too. An attribute that is named as a
+//! whole keeps its default sub-attributes.
 
 use std::collections::BTreeMap;
 
@@ -20,30 +20,29 @@ use super::error::ScimError;
 use super::path::AttrPath;
 use super::schema::ResourceType;
 
-/// Which attributes of a resource are served.
+/// The selection of attributes that a response includes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
     selection: Selection,
     names: AttributeNames,
-    /// The top-level names of the resource type that are not treated as unknown ones are: left out
-    /// although they are served, or served although they are left out.
+    /// The top-level names of the resource type whose treatment differs from that of unknown names.
     exceptions: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Selection {
-    /// What is served by default, and what is named.
+    /// The default attributes, and the named ones.
     Default,
-    /// What is named, and what is always served.
+    /// The named attributes, and those that are always returned.
     Only,
-    /// What is served by default, less what is named.
+    /// The default attributes without the named ones.
     Without,
 }
 
-/// Names that a client gave, in the schema's spelling: a tree of URNs, attributes, sub-attributes.
+/// The names in a request, in the schema's spelling: a tree of URNs, attributes and sub-attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct AttributeNames {
-    /// Whether this was named itself, and not just a part of it.
+    /// Whether the node itself was named, and not only a part of it.
     whole: bool,
     parts: BTreeMap<String, Self>,
 }
@@ -78,14 +77,14 @@ impl AttributeNames {
         self.parts.get(name).unwrap_or(&NO_NAMES)
     }
 
-    /// Whether this or a part of it was named.
+    /// Whether the node or a part of it was named.
     fn named(&self) -> bool {
         self.whole || !self.parts.is_empty()
     }
 }
 
 impl Projection {
-    /// What is served if a client asks for nothing special.
+    /// Returns the default projection.
     pub fn everything() -> Self {
         Self {
             selection: Selection::Default,
@@ -96,10 +95,10 @@ impl Projection {
 
     /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case.
     ///
-    /// A name that the resource type does not know means nothing, since a client may name
-    /// attributes of several types; but with `attributes`, what it does not name is left out all
-    /// the same. A parameter without any name counts as not given. The RFC lets a client give one
-    /// of the two; of both, `attributes` counts.
+    /// An unknown name is ignored, since a client may name attributes of several types; but
+    /// `attributes` with only unknown names still excludes the others. A parameter without names
+    /// counts as absent. RFC 7644 allows one of the two parameters; if both are present,
+    /// `attributes` takes precedence.
     ///
     /// # Errors
     ///
@@ -124,27 +123,27 @@ impl Projection {
         Ok(projection)
     }
 
-    /// Whether this is what is served if a client asks for nothing special.
+    /// Whether this is the default projection.
     pub fn is_everything(&self) -> bool {
         self.selection == Selection::Default
     }
 
-    /// Whether anything of a top-level attribute, or of an extension by its URN, may be served; if
-    /// not, it need not be read.
+    /// Whether any part of a top-level attribute, or of an extension by its URN, may be returned;
+    /// if not, it need not be read.
     pub fn wants(&self, top_level_name: &str) -> bool {
         let excepted = self.exceptions.iter().any(|name| name == top_level_name);
         excepted != self.wants_unknown()
     }
 
-    /// Whether a name that the resource type does not know is served.
+    /// Whether an unknown name is returned.
     fn wants_unknown(&self) -> bool {
         self.selection != Selection::Only
     }
 
-    /// What is served of a resource that has all its attributes, in their canonical spelling.
+    /// Returns the projected attributes of a whole resource in canonical form.
     ///
-    /// `resource_type` is the one that the projection was parsed for. Lists and objects of which
-    /// nothing is left are left out. A name that no schema knows is served by default.
+    /// `resource_type` is the one for which the projection was parsed. Lists and objects that
+    /// become empty are removed. A name that no schema defines is returned by default.
     pub fn apply(
         &self,
         resource_type: &ResourceType,
@@ -194,7 +193,7 @@ impl Projection {
     }
 }
 
-/// What a client asked of one object.
+/// The projection of one object.
 #[derive(Clone, Copy)]
 struct View<'a> {
     selection: Selection,
@@ -202,7 +201,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The view of a part; `None` if nothing of it is served.
+    /// Returns the view of a part; `None` if no part of it is returned.
     fn inner(self, returned: Returned, name: &str) -> Option<Self> {
         let names = self.names.get(name);
         let whole = Some(View { selection: Selection::Default, names: &NO_NAMES });
@@ -227,8 +226,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The view of an extension. It is a container of attributes: those that are always served are
-    /// so whether or not the container is named.
+    /// Returns the view of an extension. Its always-returned attributes are returned whether or not
+    /// the extension is named.
     fn extension(self, urn: &str) -> Self {
         let names = self.names.get(urn);
         match (self.selection, names.whole) {
@@ -252,7 +251,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What is left of an object, or of a list of objects; `None` if nothing is.
+    /// Returns the remaining part of an object or a list of objects; `None` if it is empty.
     fn value(self, attributes: &[Attribute], value: Value) -> Option<Value> {
         match value {
             Value::Object(object) => self.object(attributes, object).map(Value::Object),

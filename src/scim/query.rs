@@ -1,4 +1,4 @@
-//! What a query asks for (RFC 7644, section 3.4.2; RFC 9865).
+//! Query parameters: filter, order and page (RFC 7644, section 3.4.2; RFC 9865).
 
 use serde_json::{Map, Value};
 
@@ -9,40 +9,40 @@ use super::projection::Projection;
 use super::schema::ResourceType;
 use super::sort::SortBy;
 
-/// The largest number that is taken for what it is; clients may read answers into 32 bits.
+/// The largest number that is not clamped, since clients may read responses into 32 bits.
 const MAX_NUMBER: usize = i32::MAX as usize;
 
-/// The parameter that names what an answer is to carry (RFC 7644, section 3.9).
+/// The parameter that lists the attributes to return (RFC 7644, section 3.9).
 pub const ATTRIBUTES: &str = "attributes";
-/// The parameter that names what an answer is not to carry.
+/// The parameter that lists the attributes to exclude.
 pub const EXCLUDED_ATTRIBUTES: &str = "excludedAttributes";
 
-/// How many resources a page holds, if the client does not say, and at most.
+/// The limits of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimits {
-    /// If the client does not say.
+    /// The number of resources in a page if the request names no `count`.
     pub default_count: usize,
-    /// At most; also told in ServiceProviderConfig.
+    /// The maximum number of resources in a page, which ServiceProviderConfig announces.
     pub max_count: usize,
-    /// How many bytes a body may have; also told there, as the limit of a bulk request.
+    /// The maximum size of a request body in bytes, which ServiceProviderConfig announces as the
+    /// limit of a bulk request.
     pub max_body_bytes: usize,
 }
 
 /// The parameters of a query, from a URI or from the body of a search request.
 ///
-/// Names are taken in any letter case; unknown ones mean nothing, since clients add their own. A
-/// parameter given twice counts once, the first time.
+/// Names are case-insensitive. Unknown ones are ignored, since clients add their own. The first
+/// occurrence of a repeated parameter counts.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// The decoded parameters of a URI.
+    /// Creates the parameters from the decoded query of a URI.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
     }
 
-    /// The members of a search request (RFC 7644, section 3.4.3); lists are taken as if joined by
-    /// commas.
+    /// Reads the members of a search request (RFC 7644, section 3.4.3). Lists are joined by commas.
     ///
     /// # Errors
     ///
@@ -77,7 +77,8 @@ impl Parameters {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// What tells the results of this query, in a place, and their order from another's, for cursors.
+    /// Returns a fingerprint of the query at an endpoint, which binds cursors to its results and
+    /// their order.
     pub fn fingerprint(&self, place: &str) -> String {
         let relevant = ["filter", "sortBy", "sortOrder"];
         let [filter, by, order] = relevant.map(|name| self.get(name).unwrap_or_default());
@@ -85,12 +86,12 @@ impl Parameters {
     }
 }
 
-/// Which resources of one type, in which order.
+/// A query for resources of one type: filter and order.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Which; `None` for all.
+    /// The filter; `None` for all resources.
     pub filter: Option<Filter>,
-    /// In which order; `None` for the order of creation.
+    /// The order; `None` for the order of creation.
     pub sort: Option<SortBy>,
 }
 
@@ -113,7 +114,7 @@ impl Query {
     }
 }
 
-/// The attributes that an answer is to carry.
+/// Reads the projection of a response.
 ///
 /// # Errors
 ///
@@ -126,38 +127,40 @@ pub fn projection(
     Projection::parse(resource_type, attributes, excluded)
 }
 
-/// Whether a client says which attributes the answer is to carry (RFC 7644, section 3.9).
+/// Whether the request selects attributes (RFC 7644, section 3.9).
 pub fn asks_for_attributes(parameters: &Parameters) -> bool {
     [ATTRIBUTES, EXCLUDED_ATTRIBUTES].iter().any(|name| parameters.get(name).is_some())
 }
 
-/// Where a page begins.
+/// The start of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With this result, counted from 1.
+    /// The page starts at this result, counted from 1.
     Index(usize),
-    /// Where the page with this cursor ended; empty for the first page (RFC 9865, section 2).
+    /// The page starts after the one that returned this cursor; empty for the first page (RFC 9865,
+    /// section 2).
     Cursor(String),
 }
 
-/// Which part of the results.
+/// The requested page of the results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Where it begins.
+    /// The start of the page.
     pub start: Start,
-    /// How many results at most.
+    /// The maximum number of results.
     pub count: usize,
 }
 
 impl PageRequest {
-    /// Reads which part is wanted.
+    /// Reads the requested page.
     ///
-    /// A `startIndex` below 1 is 1 and a negative `count` is 0, as the RFC says; a `count` above the
-    /// limit is the limit. A cursor goes before a start index.
+    /// A `startIndex` below 1 becomes 1 and a negative `count` becomes 0 (RFC 7644, section
+    /// 3.4.2.4); a `count` above the limit is clamped. A cursor takes precedence over a start
+    /// index.
     ///
     /// # Errors
     ///
-    /// `invalidValue` for a number that is none; beside a cursor, `invalidCount`.
+    /// `invalidValue` for a malformed number; with a cursor, `invalidCount`.
     pub fn parse(parameters: &Parameters, limits: PageLimits) -> Result<Self, ScimError> {
         let count = number("count", parameters.get("count"));
         let (start, count) = match parameters.get("cursor") {
@@ -175,7 +178,7 @@ impl PageRequest {
     }
 }
 
-/// A whole number, with everything below zero as zero and everything too large as the largest.
+/// Reads a whole number, clamped to 0 and [`MAX_NUMBER`].
 fn number(name: &str, text: Option<&str>) -> Result<Option<usize>, ScimError> {
     let Some(text) = text else { return Ok(None) };
     let trimmed = text.trim();

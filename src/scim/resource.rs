@@ -1,8 +1,8 @@
 //! Resources: their identities, and the form in which they are stored and served.
 //!
-//! A stored resource is the JSON object that is served, less what depends on more than the resource
-//! itself: `meta.location`, which begins with the configured URL. `meta` comes last, so that the
-//! location can be put in near the end without reading the rest.
+//! A stored resource is the JSON object that is served, without `meta.location`, which depends on
+//! the configured URL. `meta` comes last, so that the location can be inserted near the end without
+//! parsing the rest.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,25 +23,25 @@ use super::schemas::user::ACTIVE;
 pub struct ResourceId(Uuid);
 
 impl ResourceId {
-    /// An id that was never given before, later in order than every id of an earlier moment.
+    /// Generates a unique id that sorts after every id of an earlier time.
     pub fn generate(context: &ContextV7, moment: Timestamp) -> Self {
         let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
         let nanos = u32::try_from(moment.subsec_nanosecond()).unwrap_or_default();
         Self(Uuid::new_v7(uuid::Timestamp::from_unix(context, seconds, nanos)))
     }
 
-    /// Reads an id in the one form in which ids are served. Anything else names no resource.
+    /// Parses an id in the form in which ids are served; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok()?;
         (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(Self(id))
     }
 
-    /// The id as it stands in keys: in the order of creation.
+    /// Returns the bytes of the id in keys, which sort in the order of creation.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// The id that a key holds.
+    /// Returns the id in a key.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
@@ -53,7 +53,8 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// How often a resource was written; its entity tag (RFC 7644, section 3.14).
+/// The version of a resource: the number of times it was written, and its entity tag (RFC 7644,
+/// section 3.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u64);
 
@@ -74,19 +75,19 @@ impl fmt::Display for Version {
     }
 }
 
-/// What the service provider knows about a resource (RFC 7643, section 3.1).
+/// The metadata of a resource (RFC 7643, section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
-    /// When it was created.
+    /// The time of creation.
     pub created: Timestamp,
-    /// When it last changed.
+    /// The time of the last change.
     pub last_modified: Timestamp,
-    /// How often it was written.
+    /// The version.
     pub version: Version,
 }
 
 impl Meta {
-    /// Reads back the `meta` of what [`Resource::render`] wrote, which begins at `meta_at`; `None` if
+    /// Reads the `meta` in the output of [`Resource::render`], which begins at `meta_at`; `None` if
     /// it is damaged.
     pub fn from_stored(json: &[u8], meta_at: usize, version: Version) -> Option<Self> {
         let meta = json.get(meta_at..)?.strip_prefix(b",\"meta\":")?.strip_suffix(b"}")?;
@@ -110,11 +111,11 @@ impl Resource {
         Self { attributes }
     }
 
-    /// Reads back what [`Resource::render`] wrote.
+    /// Parses the output of [`Resource::render`].
     ///
     /// # Errors
     ///
-    /// The text is not what `render` writes: the record is damaged.
+    /// The text is not output of `render`: the record is damaged.
     pub fn from_stored(json: &[u8]) -> Result<Self, serde_json::Error> {
         let mut attributes: Map<String, Value> = serde_json::from_slice(json)?;
         for name in [SCHEMAS, ID, META] {
@@ -163,17 +164,17 @@ impl Resource {
         }
     }
 
-    /// Whether this account may be used.
+    /// Whether this account is active.
     pub fn is_active(&self) -> bool {
         self.attributes.get(ACTIVE) == Some(&Value::Bool(true))
     }
 
-    /// The name by which people know this resource.
+    /// Returns the name of this resource for people.
     pub fn display(&self, resource_type: &ResourceType) -> Option<&str> {
         resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
     }
 
-    /// Takes out the members, which are not kept in the record.
+    /// Removes and returns the members, which are not stored in the record.
     pub fn take_members(&mut self, resource_type: &ResourceType) -> Vec<Value> {
         let name = resource_type.members().map(|members| &members.name);
         match name.and_then(|name| self.attributes.shift_remove(name)) {
@@ -182,7 +183,7 @@ impl Resource {
         }
     }
 
-    /// The texts that an index on this attribute holds for this resource.
+    /// Returns the texts of this resource in the index on an attribute.
     pub fn indexed_values(&self, indexed: &IndexedAttribute<'_>) -> Vec<&str> {
         let Some(value) = self.value(indexed.extension, &indexed.attribute.name) else {
             return Vec::new();
@@ -200,7 +201,7 @@ impl Resource {
             .collect()
     }
 
-    /// Gives attributes that the client left out the value that an omission means.
+    /// Sets omitted attributes to the value that their omission implies.
     ///
     /// `previous` is the resource that is replaced, if there is one.
     pub fn complete(&mut self, resource_type: &ResourceType, previous: Option<&Self>) {
@@ -223,7 +224,7 @@ impl Resource {
         self.sort(resource_type);
     }
 
-    /// The attributes, to be left in canonical form.
+    /// The attributes; the caller must leave them in canonical form.
     pub(super) fn attributes_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.attributes
     }
@@ -245,7 +246,7 @@ impl Resource {
         self.attributes = sorted;
     }
 
-    /// The resource as it is stored, and where its `meta` begins.
+    /// Renders the resource in its stored form.
     pub fn render(&self, resource_type: &ResourceType, id: ResourceId, meta: &Meta) -> Rendered {
         let schemas: Vec<&str> = std::iter::once(resource_type.schema.id.as_str())
             .chain(
@@ -276,7 +277,7 @@ impl Resource {
 ///
 /// # Errors
 ///
-/// The text is not what [`Resource::render`] writes: the record is damaged.
+/// The text is not output of [`Resource::render`]: the record is damaged.
 pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, serde_json::Error> {
     struct Pick<'a>(&'a BTreeSet<&'a str>);
     struct Name<'a>(&'a BTreeSet<&'a str>);
@@ -331,12 +332,12 @@ pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, s
 pub struct Rendered {
     /// The JSON object, without `meta.location`.
     pub json: Vec<u8>,
-    /// Where `,"meta":` begins.
+    /// The byte offset of `,"meta":`.
     pub meta_at: usize,
 }
 
-/// Appends a stored resource to `out` as it is served: with what is not in its record, which `ties`
-/// appends as `,"name":value` or not at all, and with its location in `meta`.
+/// Appends a stored resource to `out` in its served form: with the attributes outside its record,
+/// which `ties` appends as `,"name":value`, and with its location in `meta`.
 pub fn serve(
     stored: &[u8],
     meta_at: usize,

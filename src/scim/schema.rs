@@ -12,7 +12,7 @@ use super::schemas;
 pub struct Schema {
     /// Its URN.
     pub id: String,
-    /// URNs by which some clients know it.
+    /// Alternative URNs that some clients use.
     pub aliases: &'static [&'static str],
     /// Its name, for people.
     pub name: String,
@@ -23,17 +23,17 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Its URN, and those that are taken for it.
+    /// Returns the URN and its aliases.
     pub fn urns(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.id.as_str()).chain(self.aliases.iter().copied())
     }
 
-    /// Whether this is what a URN means, in any letter case.
+    /// Whether a URN refers to this schema, in any letter case.
     pub fn is_named(&self, urn: &str) -> bool {
         self.urns().any(|known| known.eq_ignore_ascii_case(urn))
     }
 
-    /// The attribute of that name, in any letter case.
+    /// Returns the attribute of that name, in any letter case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         attribute::find(&self.attributes, name)
     }
@@ -42,7 +42,7 @@ impl Schema {
 /// A schema that adds attributes to a resource type, under its own URN.
 #[derive(Clone, Debug)]
 pub struct Extension {
-    /// What it adds.
+    /// The added schema.
     pub schema: Schema,
     /// Whether a resource without it is refused.
     pub required: bool,
@@ -57,15 +57,16 @@ pub struct ResourceType {
     pub endpoint: String,
     /// What it is, for people.
     pub description: String,
-    /// The attributes by which people know a resource; the first that has a value is shown.
+    /// The attributes that serve as display name; the first that has a value is used.
     pub display: &'static [&'static str],
-    /// The byte that stands for it in keys on disk; never changes. 0 where nothing is on disk.
+    /// The byte of the resource type in keys on disk, which never changes. 0 for types that are not
+    /// stored.
     pub tag: u8,
     /// Whether its resources are accounts: they have access, and can be inactive.
     pub is_account: bool,
     /// Its base schema.
     pub schema: Schema,
-    /// What extends it.
+    /// The extensions.
     pub extensions: Vec<Extension>,
     /// `id`, `externalId`, `meta` and `schemas` (RFC 7643, section 3.1).
     pub common: Vec<Attribute>,
@@ -77,13 +78,12 @@ impl ResourceType {
         attribute::find(&self.common, name).or_else(|| self.schema.attribute(name))
     }
 
-    /// The extension that a URN means, in any letter case.
+    /// Returns the extension of that URN, in any letter case.
     pub fn extension(&self, urn: &str) -> Option<&Extension> {
         self.extensions.iter().find(|extension| extension.schema.is_named(urn))
     }
 
-    /// The attribute that names a resource among those of its type: the first that each has and no
-    /// other shares.
+    /// Returns the naming attribute of the type: the first that is required and unique.
     pub fn name_attribute(&self) -> Option<&Attribute> {
         self.schema.attributes.iter().find(|attribute| attribute.required && attribute.is_unique())
     }
@@ -121,12 +121,12 @@ impl ResourceType {
         self.schema.attributes.iter().filter(|attribute| attribute.storage != Storage::Record)
     }
 
-    /// The attribute that holds members, if this is a kind of group.
+    /// Returns the attribute that holds members, if the type is a group.
     pub fn members(&self) -> Option<&Attribute> {
         self.relations().find(|attribute| attribute.storage == Storage::Members)
     }
 
-    /// Whether what is stored is exactly what is served when a client asks for nothing special.
+    /// Whether the stored form equals the default served form.
     pub fn is_served_as_stored(&self) -> bool {
         fn plain(attributes: &[Attribute]) -> bool {
             let in_record =
@@ -144,7 +144,7 @@ impl ResourceType {
     }
 }
 
-/// Where the values of one index come from.
+/// The attribute or sub-attribute of one index.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexedAttribute<'a> {
     /// The extension that the attribute belongs to; `None` for the base schema.
@@ -192,12 +192,12 @@ impl Registry {
         }
     }
 
-    /// The built-in resource types with the operator's own schemas and attributes.
+    /// Returns the built-in resource types with the custom schemas and attributes.
     ///
     /// # Errors
     ///
-    /// Every problem, with its place in `configured`: an unknown resource type, a name that is taken, a characteristic
-    /// that can't be kept.
+    /// Every problem, with its position in `configured`: an unknown resource type, a name that is
+    /// already in use, or an unsupported characteristic.
     pub fn with(configured: &[SchemaSettings]) -> Result<Self, Vec<SchemaProblem>> {
         let mut resource_types: Vec<ResourceType> =
             Self::built_in().resource_types.iter().map(|built_in| (**built_in).clone()).collect();
@@ -213,7 +213,7 @@ impl Registry {
         Ok(Self { resource_types, ..Self::built_in() })
     }
 
-    /// The same with each resource type changed.
+    /// Returns the registry with `change` applied to each resource type.
     #[must_use]
     pub fn map(self, change: impl Fn(&mut ResourceType)) -> Self {
         let resource_types = self.resource_types.into_iter().map(|resource_type| {
@@ -224,7 +224,8 @@ impl Registry {
         Self { resource_types: resource_types.collect(), ..self }
     }
 
-    /// The resource types of what the configuration has on offer: served, and never stored.
+    /// Returns the resource types of roles and entitlements: served from the configuration, never
+    /// stored.
     pub fn offered(&self) -> &[Arc<ResourceType>] {
         &self.offered
     }
@@ -239,7 +240,7 @@ impl Registry {
         self.resource_types.iter().find(|resource_type| resource_type.endpoint == endpoint)
     }
 
-    /// The resource type with that byte in keys.
+    /// Returns the resource type with that tag in keys.
     pub fn by_tag(&self, tag: u8) -> Option<&Arc<ResourceType>> {
         self.resource_types.iter().find(|resource_type| resource_type.tag == tag)
     }

@@ -11,16 +11,16 @@ use super::path::AttrPath;
 use super::schema::ResourceType;
 use super::value::{compare_numbers, fold, moment};
 
-/// By what results are sorted, and in which direction.
+/// The sort attribute and the direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortBy {
-    /// The attribute whose value counts.
+    /// The attribute by which results are sorted.
     pub path: AttrPath,
     /// The direction.
     pub order: SortOrder,
 }
 
-/// A direction.
+/// A sort direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SortOrder {
     /// The least value first; the order if none is given.
@@ -34,8 +34,8 @@ impl SortBy {
     ///
     /// # Errors
     ///
-    /// `invalidPath` for an attribute that is unknown or complex, `invalidValue` for an order that
-    /// is none.
+    /// `invalidPath` for an attribute that is unknown or complex, `invalidValue` for an unknown
+    /// order.
     pub fn parse(
         resource_type: &ResourceType,
         sort_by: &str,
@@ -59,10 +59,10 @@ impl SortBy {
         Ok(Self { path, order: SortOrder::parse(sort_order)? })
     }
 
-    /// The place of a resource, in the form in which it is served.
+    /// Returns the sort key of a resource in its served form.
     ///
-    /// Several values are represented by the primary one, or else the first. A value that does not
-    /// have its attribute's type is none.
+    /// A multi-valued attribute is represented by its primary or else its first value. A value of
+    /// the wrong type counts as absent.
     pub fn key(&self, resource: &Map<String, Value>) -> SortKey {
         let rank = self.value(resource).and_then(|value| self.rank(value)).unwrap_or(Rank::None);
         SortKey(match self.order {
@@ -125,8 +125,7 @@ fn representative(value: &Value) -> Option<&Value> {
         .or_else(|| elements.first())
 }
 
-/// A resource's place in the results: keys of one [`SortBy`], sorted from least to greatest, are in
-/// the order that was asked for.
+/// A sort key: the keys of one [`SortBy`], sorted ascending, are in the requested order.
 ///
 /// Resources without a value come last when ascending and first when descending. Equal keys leave
 /// the order to the caller; a stable sort keeps that of creation.

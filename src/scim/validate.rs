@@ -1,7 +1,7 @@
-//! A client's JSON becomes a resource, or an error that says what is wrong with it.
+//! Validation: a client's JSON becomes a resource in canonical form, or an error.
 //!
-//! What comes out is canonical: names as the schema spells them, in the schema's order, booleans as
-//! booleans, no nulls, no empty lists. What the schema does not know is left out and counted.
+//! Canonical form means the schema's names and order, booleans as booleans, no nulls and no empty
+//! lists. Attributes that the schema does not define are left out and reported.
 
 use serde_json::{Map, Value};
 
@@ -14,19 +14,18 @@ use super::schema::ResourceType;
 use super::schemas::common::SCHEMAS;
 use super::value::fold;
 
-/// What a request's body means.
+/// A validated request body.
 #[derive(Debug)]
 pub struct Validated {
     /// The attributes, in canonical form.
     pub resource: Resource,
-    /// Names that no schema of this resource type knows; they were left out.
+    /// Ignored names, which no schema of the resource type defines.
     pub unknown: Vec<String>,
 }
 
 /// Checks a body against the schemas of its resource type.
 ///
-/// Immutable attributes of a replace are compared with the present ones where those are known: see
-/// [`check_immutable`].
+/// Immutable attributes of a replace are not checked here: see [`check_immutable`].
 ///
 /// # Errors
 ///
@@ -121,11 +120,11 @@ pub fn check_immutable(
     Ok(())
 }
 
-/// Leaves a replacement the present name, in the present spelling.
+/// Keeps the current name in a replacement, in its stored spelling.
 ///
 /// # Errors
 ///
-/// `mutability` if it has another.
+/// `mutability` if the replacement has another name.
 pub fn keep_name(
     resource_type: &ResourceType,
     present: &Resource,

@@ -1,4 +1,4 @@
-//! How values compare.
+//! Comparison of values.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ pub fn compare_numbers(left: &Number, right: &Number) -> Ordering {
         (Some(left), Some(right)) => left.cmp(&right),
         (Some(left), None) => compare_whole(left, decimal(right)),
         (None, Some(right)) => compare_whole(right, decimal(left)).reverse(),
-        // JSON has no NaN, so that there is always an order.
+        // JSON has no NaN, so the comparison always succeeds.
         (None, None) => decimal(left).partial_cmp(&decimal(right)).unwrap_or(Ordering::Equal),
     }
 }
@@ -36,7 +36,7 @@ fn compare_whole(whole: i128, decimal: f64) -> Ordering {
         .then_with(|| 0.0.partial_cmp(&decimal.fract()).unwrap_or(Ordering::Equal))
 }
 
-/// A moment with an offset, or without one in UTC.
+/// Parses a timestamp; one without an offset is in UTC.
 pub fn moment(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| {
         let civil: DateTime = text.parse().ok()?;
@@ -44,10 +44,10 @@ pub fn moment(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// Whether there is a value: neither null nor an empty text, and not a list or an object that holds
-/// nothing but such (RFC 7643, section 2.5; `pr` in RFC 7644, table 3).
+/// Whether a value counts as assigned: it is not null, not an empty text, and not a list or object
+/// of only such values (RFC 7643, section 2.5; `pr` in RFC 7644, table 3).
 ///
-/// Goes as deep as the value does, which [`super::json::MAX_DEPTH`] bounds.
+/// The recursion depth is bounded by [`super::json::MAX_DEPTH`].
 pub fn is_assigned(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -58,7 +58,7 @@ pub fn is_assigned(value: &Value) -> bool {
     }
 }
 
-/// The elements of a list; a single value is a list of one.
+/// Returns the elements of a list; a single value is a list of one.
 pub fn elements(value: &Value) -> &[Value] {
     match value {
         Value::Array(elements) => elements,

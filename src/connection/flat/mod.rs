@@ -7,10 +7,10 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `read` | the body of a POST or PUT, in the words of RFC 7643 |
-//! | `patch` | the body of a PATCH, in the words of RFC 7644 |
-//! | `permissions` | `permissions` as roles and entitlements |
-//! | `form` | a resource as it is shown |
+//! | `read` | translates the body of a POST or PUT to RFC 7643 |
+//! | `patch` | translates the body of a PATCH to RFC 7644 |
+//! | `permissions` | translates `permissions` to roles and entitlements |
+//! | `form` | the flat form of a resource in responses |
 
 mod form;
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The words of a filter.
+//! The lexer of filters.
 
-/// A word of a filter.
+/// A token of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FilterToken<'a> {
     /// `(`
@@ -17,10 +17,10 @@ pub(super) enum FilterToken<'a> {
     Quoted(String),
 }
 
-/// A word and the byte at which it begins.
+/// A token and the byte offset at which it begins.
 pub(super) type PlacedToken<'a> = (usize, FilterToken<'a>);
 
-/// Splits a filter into words.
+/// Splits a filter into tokens.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Whether a resource matches a filter.
+//! Evaluation of filters on resources.
 //!
 //! An attribute with several values matches if any of them does. `ne` is the one exception: it is
 //! the negation of `eq` on the whole attribute, so that `emails.type ne "work"` finds those without
@@ -18,19 +18,19 @@ use crate::scim::path::AttrPath;
 use crate::scim::value::{compare_numbers, elements, fold, is_assigned, moment};
 
 impl Filter {
-    /// Whether a resource, in the form in which it is served, matches.
+    /// Whether a resource in its served form matches.
     ///
     /// A value that does not have its attribute's type equals nothing and has no order.
     pub fn matches(&self, resource: &Map<String, Value>) -> bool {
         self.holds(MatchScope::Resource(resource))
     }
 
-    /// Whether one element matches a filter that stands in the brackets of its attribute.
+    /// Whether one element matches a filter in the brackets of its attribute.
     pub fn matches_element(&self, element: &Value) -> bool {
         self.holds(MatchScope::Element(element))
     }
 
-    /// The top-level names that matching looks at: those of attributes, and the URNs of extensions.
+    /// Returns the top-level names that the filter refers to: attributes, and URNs of extensions.
     pub fn mentions(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         let mut waiting = vec![self];
@@ -73,7 +73,7 @@ impl Comparison {
         }
     }
 
-    /// Whether one value compares so with the literal.
+    /// Whether one value satisfies the comparison.
     fn fits(&self, op: CompareOp, value: &Value) -> bool {
         match (&self.literal, value) {
             (Literal::Text(wanted), Value::String(text)) => {
@@ -94,7 +94,7 @@ impl Comparison {
 }
 
 impl CompareOp {
-    /// Whether a value that stands so to a literal passes.
+    /// Whether a value with this order relative to the literal satisfies the operator.
     pub fn holds_for(self, order: Ordering) -> bool {
         match self {
             Self::Eq => order.is_eq(),
@@ -107,24 +107,25 @@ impl CompareOp {
         }
     }
 
-    /// Whether a text passes against the text of a literal, both folded or neither.
+    /// Whether a text satisfies the operator against the text of a literal. Both are folded, or
+    /// neither.
     pub fn holds_for_texts(self, text: &str, wanted: &str) -> bool {
         match self {
             Self::Co => text.contains(wanted),
             Self::Sw => text.starts_with(wanted),
             Self::Ew => text.ends_with(wanted),
-            // UTF-8 in the order of its bytes is in the order of its characters.
+            // The byte order of UTF-8 is the order of code points.
             _ => self.holds_for(text.cmp(wanted)),
         }
     }
 }
 
-/// What a part of a filter looks at.
+/// The value on which a part of a filter is evaluated.
 #[derive(Clone, Copy)]
 enum MatchScope<'a> {
     /// A whole resource.
     Resource(&'a Map<String, Value>),
-    /// One element of the attribute whose brackets the part stands in.
+    /// One element of the attribute in whose brackets the part is.
     Element(&'a Value),
 }
 

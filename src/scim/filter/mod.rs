@@ -19,11 +19,11 @@ use super::error::ScimError;
 use super::path::{AttrPath, Located};
 use super::schema::ResourceType;
 
-/// How many bytes a filter may have.
+/// The maximum size of a filter, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
-/// How deep parentheses and brackets may be nested.
+/// The maximum nesting depth of parentheses and brackets.
 pub const MAX_DEPTH: usize = 32;
-/// How many comparisons a filter may make.
+/// The maximum number of comparisons in a filter.
 pub const MAX_TERMS: usize = 64;
 
 /// A filter whose every attribute is known to the schema it was parsed for.
@@ -38,9 +38,9 @@ pub enum Filter {
     Or(Vec<Self>),
     /// The part does not match.
     Not(Box<Self>),
-    /// Some value at the path compares so.
+    /// At least one value at the path satisfies the comparison.
     Compare(Comparison),
-    /// There is a value at the path.
+    /// The path has a value.
     Present(AttrPath),
     /// One element of the attribute matches the whole inner filter, as in
     /// `emails[type eq "work" and value co "@example.com"]`.
@@ -50,11 +50,11 @@ pub enum Filter {
 /// A comparison of an attribute with a literal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// What is compared.
+    /// The path of the compared attribute.
     pub path: AttrPath,
-    /// How.
+    /// The operator.
     pub op: CompareOp,
-    /// With what.
+    /// The literal.
     pub literal: Literal,
 }
 
@@ -102,7 +102,7 @@ impl CompareOp {
     }
 }
 
-/// What an attribute is compared with, in the attribute's own type.
+/// A literal in the type of the attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
     /// A text; folded, if letter case does not matter for the attribute.
@@ -136,9 +136,9 @@ impl Filter {
 pub(super) struct PatchPath<'a> {
     /// The attribute and sub-attribute that it names.
     pub(super) located: Located<'a>,
-    /// The filter in its brackets: which elements of the attribute are meant.
+    /// The filter in its brackets, which selects elements of the attribute.
     pub(super) filter: Option<Filter>,
-    /// What the filter compares with, as written, in the order of its comparisons.
+    /// The literals of the filter as written, in the order of its comparisons.
     pub(super) literals: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! A look at stored text that is much quicker than reading it: most resources hold nothing of what a
-//! filter asks for.
+//! A prefilter on stored text: a resource that contains none of the filter's literals need not be
+//! parsed.
 
 use memchr::memmem::Finder;
 
@@ -8,17 +8,18 @@ use crate::scim::schema::ResourceType;
 use crate::scim::schemas::common::META;
 use crate::scim::value::fold;
 
-/// Texts of which a resource must hold one to match a filter, whatever else the filter says.
+/// Texts of which a resource must contain at least one to match a filter.
 #[derive(Clone, Debug)]
 pub struct Needles {
-    /// In lower case.
+    /// The texts in lower case.
     texts: Vec<Finder<'static>>,
-    /// What is looked at, in lower case; kept for its space.
+    /// A buffer for the stored text in lower case, reused between calls.
     lowered: Vec<u8>,
 }
 
 impl Filter {
-    /// The texts of which a stored resource must hold one to match; `None` if it can match without.
+    /// Returns the texts of which a stored resource must contain at least one to match; `None` if
+    /// it can match without them.
     pub fn needles(&self, resource_type: &ResourceType) -> Option<Needles> {
         let mut texts = Vec::new();
         let needed = self.gather(resource_type, &mut texts);
@@ -69,7 +70,7 @@ impl Comparison {
 }
 
 impl Needles {
-    /// Whether a stored resource, less its `meta`, has to be read to know whether it matches.
+    /// Whether a stored resource, given without its `meta`, may match and must be parsed.
     pub fn may_match(&mut self, stored: &[u8]) -> bool {
         // Beyond ASCII, a letter can have an ASCII one as its lower case.
         if !stored.is_ascii() {

@@ -1,4 +1,4 @@
-//! Words to a filter: the grammar of RFC 7644, figure 1, with limits enforced while parsing.
+//! The parser of filters: the grammar of RFC 7644, figure 1, with limits enforced while parsing.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -66,11 +66,11 @@ struct Parser<'a> {
     resource_type: &'a ResourceType,
     rest: std::slice::Iter<'a, PlacedToken<'a>>,
     end: usize,
-    /// The multi-valued attribute whose brackets we are in.
+    /// The multi-valued attribute whose brackets are being parsed.
     inside: Option<&'a str>,
     depth: usize,
     terms: usize,
-    /// What attributes are compared with, as written, in the order of the comparisons.
+    /// The literals as written, in the order of the comparisons.
     literals: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ impl<'a> Parser<'a> {
         self.comparison(name)
     }
 
-    /// The operator and the value behind an attribute.
+    /// Parses the operator and the literal after an attribute.
     fn comparison(&mut self, name: &str) -> Result<Filter, String> {
         let at = self.position();
         let word = match self.rest.next() {
@@ -220,8 +220,8 @@ impl<'a> Parser<'a> {
         Ok(Filter::Compare(Comparison { path, op, literal }))
     }
 
-    /// The one spelling of what is compared with, where several mean the same, as a role's name and
-    /// id do. What is not known equals nothing.
+    /// Returns the canonical spelling of a literal that has synonyms, such as a role's name and id.
+    /// An unknown literal equals nothing.
     fn in_vocabulary<'t>(&self, path: &AttrPath, op: CompareOp, text: &'t str) -> Cow<'t, str> {
         let vocabulary = match op {
             CompareOp::Eq | CompareOp::Ne => path.leaf(self.resource_type),
@@ -231,13 +231,13 @@ impl<'a> Parser<'a> {
         canonical.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
-    /// The path that a comparison means.
+    /// Resolves the path of a comparison.
     fn resolve(&self, name: &str) -> Result<AttrPath, String> {
         self.visible(AttrPath::resolve(self.resource_type, &self.absolute(name))?)
     }
 
-    /// The path that asks for presence: that of the whole attribute, so that an element without a
-    /// `value` counts. So does a comparison with null.
+    /// Resolves the path of a presence test or a comparison with null: the whole attribute, so that
+    /// an element without a `value` counts.
     fn resolve_whole(&self, name: &str) -> Result<AttrPath, String> {
         self.visible(AttrPath::resolve_whole(self.resource_type, &self.absolute(name))?)
     }
@@ -274,7 +274,7 @@ impl<'a> Parser<'a> {
         Ok(Filter::Element(path, Box::new(both)))
     }
 
-    /// The filter in the brackets after an attribute.
+    /// Parses the filter in the brackets after an attribute.
     fn brackets(&mut self, name: &'a str) -> Result<Filter, String> {
         self.expect(&FilterToken::OpenBracket)?;
         self.enter()?;
@@ -321,8 +321,8 @@ impl FromStr for CompareOp {
     }
 }
 
-/// The literal in the attribute's own type. Unquoted texts are taken as they stand, since clients
-/// send them so (`externalId eq jyoung`).
+/// Parses the literal in the type of the attribute. Unquoted texts are accepted, since clients send
+/// them (`externalId eq jyoung`).
 fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<Literal, String> {
     let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
     let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);

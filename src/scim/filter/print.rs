@@ -1,4 +1,4 @@
-//! A filter as text.
+//! Formatting of filters.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ impl fmt::Display for Filter {
     }
 }
 
-/// Where a part of a filter stands.
+/// The position of a part of a filter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Outside brackets: paths are whole.

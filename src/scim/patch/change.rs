@@ -1,4 +1,4 @@
-//! What an operation makes of one value.
+//! The effect of an operation on one value.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::scim::canonical::{Canonical, InputObject, VALUE, is_blank, required};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 
-/// The whole value of an attribute or sub-attribute, after an operation on it.
+/// Returns the whole value of an attribute or sub-attribute after an operation on it.
 pub(super) fn whole(
     attribute: &Attribute,
     op: Op,
@@ -46,7 +46,7 @@ pub(super) fn whole(
     }
 }
 
-/// Carries out a change and holds it to the characteristics of its attribute.
+/// Applies a change and checks it against the characteristics of its attribute.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn set(
     }
 }
 
-/// One sub-attribute of a singular complex attribute, after an operation on it.
+/// Applies an operation to one sub-attribute of a singular complex attribute.
 pub(super) fn part(
     attribute: &Attribute,
     sub_attribute: &Attribute,
@@ -118,7 +118,7 @@ pub(super) fn part(
             }
             Some(_) if op == Op::Add => {}
             _ => {
-                // Without the `value`, nothing is left to describe.
+                // Without the `value`, the remaining sub-attributes describe nothing.
                 let value = parts.get(VALUE).cloned();
                 guarded(sub_attribute, op, path, value, |_| Ok(None))?;
                 parts.clear();
@@ -132,8 +132,8 @@ pub(super) fn part(
 
 /// Puts the members of an object into a singular complex value.
 ///
-/// Another `value` makes it another thing, so that what described the old one goes: a new manager
-/// does not keep the old one's `$ref`.
+/// Another `value` refers to another item, so the sub-attributes of the old one are removed: a new
+/// manager does not keep the old one's `$ref`.
 fn merge_singular(
     attribute: &Attribute,
     op: Op,
@@ -174,7 +174,7 @@ pub(super) fn merge(
     Ok(into)
 }
 
-/// Carries out an operation on one part of a complex value or element.
+/// Applies an operation to one part of a complex value or element.
 pub(super) fn set_part(
     parts: &mut Map<String, Value>,
     sub_attribute: &Attribute,

@@ -1,4 +1,4 @@
-//! What identity providers send, and what becomes of it.
+//! Tests of PATCH requests as identity providers send them.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! What an operation makes of the elements of a multi-valued attribute.
+//! The effect of an operation on the elements of a multi-valued attribute.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,9 +13,9 @@ use crate::scim::schema::ResourceType;
 use crate::scim::value::fold;
 
 impl PatchOperation {
-    /// The elements that it adds, puts in place or removes, in canonical form: for attributes whose
-    /// elements are kept outside of the resource. `None` if it gives no value, which for a remove
-    /// means all.
+    /// Returns the elements that the operation adds, sets or removes, in canonical form, for
+    /// attributes whose elements are stored outside the resource. `None` if it gives no value,
+    /// which for a remove means all.
     ///
     /// # Errors
     ///
@@ -33,8 +33,8 @@ impl PatchOperation {
 
 /// The elements after something was added (RFC 7644, section 3.5.2.1).
 ///
-/// An element that has the `value` and `type` of one that is there is the same element
-/// (RFC 7643, section 2.4), and adds to it what that one lacks.
+/// An element with the `value` and `type` of an existing one is the same element (RFC 7643, section
+/// 2.4), and adds the sub-attributes that the existing one lacks.
 pub(super) fn add(
     attribute: &Attribute,
     given: Option<Value>,
@@ -74,7 +74,7 @@ pub(super) fn add(
 
 /// The elements without those in a list (not in RFC 7644; Microsoft Entra removes members so).
 ///
-/// An element that is listed with a `value` goes by its `value`, any other by everything it says.
+/// A listed element with a `value` is matched by its `value`, any other by all its sub-attributes.
 pub(super) fn remove_listed(
     attribute: &Attribute,
     listed: Value,
@@ -152,7 +152,8 @@ pub(super) fn change(
     Ok(from_list(elements))
 }
 
-/// One element, or a list of one, where one is meant; nothing, where a blank `value` is.
+/// Returns the single element of a value that is one element or a list of one; `None` for a blank
+/// `value`.
 fn unwrapped(definition: Definition<'_>, value: Option<Value>) -> Option<Value> {
     match (definition.sub_attribute, value) {
         (None, Some(Value::Array(mut elements))) if elements.len() == 1 => elements.pop(),
@@ -189,10 +190,10 @@ fn change_one(
     };
     let mut parts = present;
     let had_value = parts.contains_key(VALUE);
-    // No value, where a blank one was sent, takes the value away in an add as in a replace.
+    // A blank value removes the value, in an add as in a replace.
     let op = if value.is_none() { Op::Remove } else { op };
     set_part(&mut parts, sub_attribute, op, value, path)?;
-    // What is left once the value is gone says something about nothing.
+    // Without the `value`, the remaining sub-attributes describe nothing.
     if had_value && !parts.contains_key(VALUE) {
         return Ok(None);
     }
@@ -296,8 +297,8 @@ fn demote_others(elements: &mut [Value], primary: usize) {
     }
 }
 
-/// What makes an element the same as another: its `value` and `type`, or everything if it has no
-/// `value`. A value out of a vocabulary is one thing, of whichever type.
+/// Returns the identity of an element: its `value` and `type`, or all sub-attributes if it has no
+/// `value`. A value from a vocabulary is one item regardless of its type.
 fn identity(attribute: &Attribute, element: &Value) -> String {
     let has_value = element.get(VALUE).is_some();
     let value = attribute.sub_attribute(VALUE);

@@ -1,4 +1,4 @@
-//! What holds once all operations are done.
+//! The checks after the last operation.
 
 use serde_json::{Map, Value};
 
@@ -11,8 +11,8 @@ use crate::scim::schemas::common::SCHEMAS;
 
 /// Checks a resource after the last operation, and puts it in canonical order.
 ///
-/// What is required and was missing before may be missing still: an account must not become
-/// impossible to close because an operator asks more of accounts than it has.
+/// A required attribute that was missing before may still be missing: an account must remain
+/// possible to deactivate after the operator has made more attributes required.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn finish(
     Ok(())
 }
 
-/// Whether a client has to give it, and finds it afterwards.
+/// Whether a client must provide the attribute and can read it afterwards.
 fn is_needed(attribute: &Attribute) -> bool {
     attribute.required
         && matches!(attribute.mutability, Mutability::ReadWrite | Mutability::Immutable)
@@ -105,7 +105,7 @@ fn settle_parts(
     Ok(())
 }
 
-/// Puts the members of an object in the schema's order, and what the schema lacks behind them.
+/// Sorts the members of an object in the schema's order, with undefined ones last.
 fn sort(attributes: &[Attribute], object: &mut Map<String, Value>) {
     let place = |name: &String| {
         attributes.iter().position(|known| known.name == *name).unwrap_or(usize::MAX)

@@ -2,15 +2,15 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `request` | a body becomes a flat list of operations, whatever dialect it is written in |
-//! | `target` | what one operation changes |
+//! | `request` | the parser of bodies: any dialect becomes a flat list of operations |
+//! | `target` | the target of an operation |
 //! | `apply` | one operation on one resource |
-//! | `change` | what an operation makes of one value |
-//! | `elements` | what an operation makes of the elements of a multi-valued attribute |
-//! | `finish` | what holds once all operations are done |
+//! | `change` | the effect of an operation on one value |
+//! | `elements` | the effect of an operation on the elements of a multi-valued attribute |
+//! | `finish` | the checks after the last operation |
 //!
-//! A request is all or nothing: operations work on a copy, and the copy counts only if all of them
-//! succeed and [`finish()`] agrees.
+//! A request is atomic: operations work on a copy, which replaces the resource only if all of them
+//! and [`finish()`] succeed.
 
 mod apply;
 mod change;
@@ -33,23 +33,24 @@ pub use apply::apply;
 pub use finish::finish;
 pub use target::{Definition, Target};
 
-/// How many operations a request may have.
+/// The maximum number of operations in a request.
 pub const MAX_OPERATIONS: usize = 1_000;
-/// How many comparisons the filters of all paths of a request may make together.
+/// The maximum number of comparisons in the filters of all paths of a request.
 pub const MAX_TERMS: usize = 2_000;
-/// How many elements an operation may leave in a multi-valued attribute, if it adds to them.
+/// The maximum number of elements in a multi-valued attribute after an operation that adds some.
 pub const MAX_ELEMENTS: usize = 5_000;
-/// How many bytes an operation may write by putting one value into several elements.
+/// The maximum number of bytes that an operation may write by copying one value into several
+/// elements.
 pub const MAX_COPIED_BYTES: usize = 256 * 1024;
 
-/// What an operation does to its target.
+/// The `op` of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Adds values, or sets one.
     Add,
-    /// Puts values in the place of others.
+    /// Replaces values.
     Replace,
-    /// Takes values away.
+    /// Removes values.
     Remove,
 }
 
@@ -67,27 +68,27 @@ impl Op {
 /// One change of one attribute or sub-attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchOperation {
-    /// What it does.
+    /// The kind of operation.
     pub op: Op,
-    /// To what.
+    /// The target.
     pub target: Target,
-    /// With what, as it was sent; always there for add and replace.
+    /// The value as it was sent; always present for add and replace.
     pub value: Option<Value>,
-    /// Whether a path names the target; otherwise a member of an object does.
+    /// Whether a path names the target, rather than a member of an object.
     pub explicit: bool,
 }
 
-/// A PATCH body, understood for one resource type.
+/// A PATCH body, parsed for one resource type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchRequest {
     /// Every change, in order.
     pub operations: Vec<PatchOperation>,
-    /// Names that no schema of the resource type knows; they were left out.
+    /// Ignored names, which no schema of the resource type defines.
     pub unknown: Vec<String>,
 }
 
 impl PatchRequest {
-    /// The resource after all operations; the one that is given stays as it is.
+    /// Returns the resource after all operations, leaving the given one unchanged.
     ///
     /// # Errors
     ///

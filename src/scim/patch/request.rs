@@ -1,4 +1,4 @@
-//! A body becomes a flat list of operations, whatever dialect it is written in.
+//! The parser of PATCH bodies: any dialect becomes a flat list of operations.
 //!
 //! Dialects differ in letter case, in whether a path or an object names the attributes, and in how
 //! the members of such an object are spelled: as names, as paths (`name.givenName`,
@@ -16,13 +16,13 @@ use crate::scim::schema::{Extension, ResourceType};
 impl PatchRequest {
     /// Reads a PATCH body.
     ///
-    /// Unknown members of the body and of its operations mean nothing: clients send `id` and `name`.
+    /// Unknown members of the body and of its operations are ignored: clients send `id` and `name`.
     ///
     /// # Errors
     ///
     /// - `invalidSyntax`: not the structure of a PATCH body.
     /// - `invalidValue`: no value where one is needed.
-    /// - `invalidPath`: a path that is malformed or names what there is not.
+    /// - `invalidPath`: a path that is malformed or refers to an unknown attribute.
     /// - `noTarget`: a remove without a path.
     /// - `mutability`: a path to what clients can't change.
     /// - `tooMany`: more than [`MAX_OPERATIONS`] or [`MAX_TERMS`].
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
         self.push(op, target, value, true)
     }
 
-    /// One operation for each member of an object that stands for a resource or an extension.
+    /// Adds one operation for each member of an object that represents a resource or an extension.
     fn members(
         &mut self,
         op: Op,
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
             .or_else(|| Target::parse(self.resource_type, &within.qualified(name)).ok())
     }
 
-    /// The schema whose URN this is.
+    /// Returns the schema with that URN.
     fn schema(&self, urn: &str) -> Option<Within<'a>> {
         let resource_type = self.resource_type;
         if resource_type.schema.id.eq_ignore_ascii_case(urn) {
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the members of an object are members of.
+/// The container to which the members of an object belong.
 #[derive(Clone, Copy)]
 enum Within<'a> {
     /// The resource: common and core attributes, and extensions by their URNs.
@@ -282,7 +282,7 @@ fn terms(filter: &Filter) -> usize {
     }
 }
 
-/// Notes the members of a complex value that its attribute does not have.
+/// Records the members of a complex value that its attribute does not define.
 fn note_unknown(attribute: &Attribute, value: &Value, target: &Target, unknown: &mut Vec<String>) {
     if attribute.kind != Type::Complex {
         return;

@@ -1,4 +1,4 @@
-//! What one operation changes.
+//! The target of an operation.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use crate::scim::path::Located;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::common::SCHEMAS;
 
-/// What one operation changes, in the schema's spelling.
+/// The target of an operation, in the schema's spelling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// The URN of the extension that the attribute belongs to; `None` for the base schema.
     pub extension: Option<String>,
     /// The top-level attribute.
     pub attribute: String,
-    /// Which elements of a multi-valued attribute; `None` for all.
+    /// The filter that selects elements of a multi-valued attribute; `None` for all.
     pub filter: Option<Filter>,
     /// The sub-attribute; `None` for the whole attribute or element.
     pub sub_attribute: Option<String>,
@@ -25,17 +25,17 @@ pub struct Target {
     described: Option<Map<String, Value>>,
 }
 
-/// The definitions that a target names.
+/// The definitions of a target.
 #[derive(Clone, Copy, Debug)]
 pub struct Definition<'a> {
-    /// Of the top-level attribute.
+    /// The definition of the top-level attribute.
     pub attribute: &'a Attribute,
-    /// Of its sub-attribute, if the target names one.
+    /// The definition of the sub-attribute, if the target names one.
     pub sub_attribute: Option<&'a Attribute>,
 }
 
 impl Definition<'_> {
-    /// Whether clients can't change it. `schemas` follows from the attributes that are there.
+    /// Whether clients can't change it. `schemas` is derived from the present attributes.
     pub fn is_read_only(&self) -> bool {
         let read_only = |attribute: &Attribute| attribute.mutability == Mutability::ReadOnly;
         read_only(self.attribute)
@@ -49,7 +49,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// A clause that says what is unknown or malformed, and where.
+    /// A clause with the unknown or malformed part and its position.
     pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
         let PatchPath { located, filter, literals } = PatchPath::parse(resource_type, text)?;
         let mut described = Map::new();
@@ -59,7 +59,7 @@ impl Target {
         Ok(Self { filter, described: describes.then_some(described), ..Self::at(&located) })
     }
 
-    /// The whole of an attribute.
+    /// Returns the target of a whole attribute.
     pub(super) fn whole(extension: Option<&str>, attribute: &Attribute) -> Self {
         Self::at(&Located { extension, attribute, sub_attribute: None })
     }
@@ -74,8 +74,8 @@ impl Target {
         }
     }
 
-    /// The definitions of what it names; `None` for a resource type that lacks them, which is not
-    /// the one that it was parsed for.
+    /// Returns the definitions of the target; `None` for a resource type other than the one for
+    /// which it was parsed.
     pub fn definition<'a>(&self, resource_type: &'a ResourceType) -> Option<Definition<'a>> {
         let attribute = match &self.extension {
             Some(urn) => resource_type.extension(urn)?.schema.attribute(&self.attribute)?,
@@ -88,19 +88,19 @@ impl Target {
         Some(Definition { attribute, sub_attribute })
     }
 
-    /// The element that its filter describes, if it asks for nothing but equality, as in
+    /// Returns the element that the filter describes, if the filter tests only for equality, as in
     /// `emails[type eq "work" and primary eq true]`.
     pub fn described(&self) -> Option<&Map<String, Value>> {
         self.described.as_ref()
     }
 
-    /// Whether it means this element, given in canonical form.
+    /// Whether the target selects this element, given in canonical form.
     pub fn selects(&self, element: &Value) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.matches_element(element))
     }
 }
 
-/// The path, without the words in its brackets.
+/// Writes the path, without the filter in its brackets.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(urn) = &self.extension {
@@ -117,7 +117,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Collects what a filter says that an element is, and tells whether it says nothing else.
+/// Collects the equalities of a filter, and returns whether it consists only of them.
 fn describe(
     filter: &Filter,
     literals: &mut impl Iterator<Item = String>,

@@ -1,4 +1,4 @@
-//! What scimd tells of an account's access, to those who ask for it by name.
+//! The access extension: effective access and managing connection, returned on request.
 
 use crate::scim::attribute::{Attribute, Mutability, Returned, Storage};
 use crate::scim::schema::{Extension, Schema};
@@ -10,7 +10,7 @@ pub const EFFECTIVE: &str = "effective";
 /// The name of the attribute that names the managing connection.
 pub const MANAGED_BY: &str = "managedBy";
 
-/// The extension. Nothing of it is in a record: it is worked out when it is read.
+/// Returns the extension. Its attributes are computed on read and never stored.
 pub fn extension() -> Extension {
     let computed = |attribute: Attribute| {
         attribute

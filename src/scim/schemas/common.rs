@@ -1,4 +1,5 @@
-//! Attributes that every resource has (RFC 7643, section 3.1), and shapes that recur.
+//! The common attributes of all resources (RFC 7643, section 3.1), and recurring attribute
+//! structures.
 
 use crate::scim::attribute::{Attribute, Mutability, Returned};
 

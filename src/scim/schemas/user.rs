@@ -15,7 +15,7 @@ pub const ROLES: &str = "roles";
 pub const ENTITLEMENTS: &str = "entitlements";
 /// The name of the enterprise extension's attribute for the department.
 pub const DEPARTMENT: &str = "department";
-/// The name of the attribute that says whether the account may be used.
+/// The name of the attribute that states whether the account is active.
 pub const ACTIVE: &str = "active";
 
 /// The attribute that names a user.
