@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::notes::Problem;
+use super::problems::Problem;
 use super::reader;
 use super::root::Config;
 use super::schema::SchemaLines;

@@ -14,12 +14,12 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::Problem;
-use super::notes::Notes;
+use super::problems::Problems;
 use crate::text::{InvalidText, duration, nearest};
 
 /// A table that is being read.
 pub(super) struct Section<'n, 't> {
-    notes: &'n mut Notes,
+    problems: &'n mut Problems,
     /// `None` where the table is not written, or is not a table.
     table: Option<&'t DeTable<'t>>,
     path: String,
@@ -36,35 +36,35 @@ pub(super) fn read<T>(
     text: &str,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> Result<T, Vec<Problem>> {
-    let (value, notes) = read_noting(text, build);
-    let problems = notes.into_problems();
+    let (value, problems) = read_collecting(text, build);
+    let problems = problems.into_problems();
     if problems.is_empty() { Ok(value) } else { Err(problems) }
 }
 
-/// Reads like [`read`], and keeps what was noted.
-pub(super) fn read_noting<T>(
+/// Reads like [`read`], and returns the value together with the problems.
+pub(super) fn read_collecting<T>(
     text: &str,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
-) -> (T, Notes) {
-    let mut notes = Notes::new(text);
+) -> (T, Problems) {
+    let mut problems = Problems::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        notes.syntax(text, error.span().unwrap_or_default(), error.message());
+        problems.syntax(text, error.span().unwrap_or_default(), error.message());
     }
-    let mut root = Section::new(&mut notes, Some(document.get_ref()), String::new(), 1);
+    let mut root = Section::new(&mut problems, Some(document.get_ref()), String::new(), 1);
     let value = build(&mut root);
     root.finish();
-    (value, notes)
+    (value, problems)
 }
 
 impl<'t> Section<'_, 't> {
     fn new<'n>(
-        notes: &'n mut Notes,
+        problems: &'n mut Problems,
         table: Option<&'t DeTable<'t>>,
         path: String,
         line: usize,
     ) -> Section<'n, 't> {
-        Section { notes, table, path, line, known: Vec::new() }
+        Section { problems, table, path, line, known: Vec::new() }
     }
 
     /// Reads a text through `T::from_str`.
@@ -83,7 +83,7 @@ impl<'t> Section<'_, 't> {
         self.text(key, "a string", T::from_str)
     }
 
-    /// Reads like [`Self::optional`], and notes an absent key as missing.
+    /// Reads like [`Self::optional`], and records an absent key as missing.
     pub(super) fn required<T>(&mut self, key: &'static str, expected: &str) -> Option<T>
     where
         T: FromStr<Err: fmt::Display>,
@@ -190,7 +190,7 @@ impl<'t> Section<'_, 't> {
             Some((line, value)) => (line, self.as_table(key, line, value)),
             None => (self.line, None),
         };
-        let mut section = Section::new(self.notes, table, join(&self.path, key), line);
+        let mut section = Section::new(self.problems, table, join(&self.path, key), line);
         let value = build(&mut section);
         section.finish();
         value
@@ -209,10 +209,10 @@ impl<'t> Section<'_, 't> {
         };
         let mut built = Vec::new();
         for item in items.iter() {
-            let line = self.notes.line(item.span().start);
+            let line = self.problems.line(item.span().start);
             if let Some(table) = self.as_table(key, line, item.get_ref()) {
                 let mut section =
-                    Section::new(self.notes, Some(table), join(&self.path, key), line);
+                    Section::new(self.problems, Some(table), join(&self.path, key), line);
                 built.push(build(&mut section));
                 section.finish();
             }
@@ -234,13 +234,13 @@ impl<'t> Section<'_, 't> {
             self.missing(key, &format!("empty; expected at least one [{path}.NAME]"));
         }
         for (name, item) in table.iter() {
-            let line = self.notes.line(name.span().start);
+            let line = self.problems.line(name.span().start);
             let path = join(&join(&self.path, key), name.get_ref());
             let DeValue::Table(table) = item.get_ref() else {
-                self.notes.problem(line, path, mismatch("a table", item.get_ref()));
+                self.problems.problem(line, path, mismatch("a table", item.get_ref()));
                 continue;
             };
-            let mut section = Section::new(self.notes, Some(table), path, line);
+            let mut section = Section::new(self.problems, Some(table), path, line);
             built.insert(name.get_ref().to_string(), build(name.get_ref(), &mut section));
             section.finish();
         }
@@ -260,24 +260,24 @@ impl<'t> Section<'_, 't> {
     /// Records a problem with the key's value.
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
         let line = self.key_line(key);
-        self.notes.problem(line, join(&self.path, key), message.into());
+        self.problems.problem(line, join(&self.path, key), message.into());
     }
 
     /// Records a problem with the section itself.
     pub(super) fn refuse(&mut self, message: impl Into<String>) {
-        self.notes.problem(self.line, self.path.clone(), message.into());
+        self.problems.problem(self.line, self.path.clone(), message.into());
     }
 
     /// Records that a key is missing, unless a syntax error may be hiding it.
     pub(super) fn missing(&mut self, key: &str, message: &str) {
-        if !self.notes.broken {
+        if !self.problems.broken {
             self.problem(key, message);
         }
     }
 
     /// Records each key that was not read as unknown.
     fn finish(self) {
-        let Some(table) = self.table.filter(|_| !self.notes.broken_header) else { return };
+        let Some(table) = self.table.filter(|_| !self.problems.broken_header) else { return };
         let unknown = table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
         for key in unknown {
             let path = join(&self.path, key.get_ref());
@@ -285,16 +285,16 @@ impl<'t> Section<'_, 't> {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("known keys are {}", self.known.join(", ")),
             };
-            let line = self.notes.line(key.span().start);
+            let line = self.problems.line(key.span().start);
             let message = format!("unknown key \"{path}\"; {hint}");
-            self.notes.problem(line, path, message);
+            self.problems.problem(line, path, message);
         }
     }
 
     /// Looks up a key, and marks it as known.
     fn value(&mut self, key: &'static str) -> Option<(usize, &'t DeValue<'t>)> {
         self.known.push(key);
-        self.notes.known.insert(join(&self.path, key));
+        self.problems.known.insert(join(&self.path, key));
         let value = self.table?.get(key)?.get_ref();
         Some((self.key_line(key), value))
     }
@@ -302,7 +302,7 @@ impl<'t> Section<'_, 't> {
     fn key_line(&self, key: &str) -> usize {
         self.table
             .and_then(|table| table.get_key_value(key))
-            .map_or(self.line, |(key, _)| self.notes.line(key.span().start))
+            .map_or(self.line, |(key, _)| self.problems.line(key.span().start))
     }
 
     fn text<T, E: fmt::Display>(
@@ -337,7 +337,7 @@ impl<'t> Section<'_, 't> {
         };
         let mut read = Vec::new();
         for item in items.iter() {
-            let line = self.notes.line(item.span().start);
+            let line = self.problems.line(item.span().start);
             if let DeValue::String(text) = item.get_ref() {
                 read.push(self.accepted(key, line, T::from_str(text)));
             } else {
@@ -368,13 +368,13 @@ impl<'t> Section<'_, 't> {
     ) -> Option<T> {
         result
             .map_err(|error| {
-                self.notes.problem(line, join(&self.path, key), error.to_string());
+                self.problems.problem(line, join(&self.path, key), error.to_string());
             })
             .ok()
     }
 
     fn mismatch(&mut self, key: &str, line: usize, expected: &str, found: &DeValue<'_>) {
-        self.notes.problem(line, join(&self.path, key), mismatch(expected, found));
+        self.problems.problem(line, join(&self.path, key), mismatch(expected, found));
     }
 }
 

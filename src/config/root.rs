@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_example_shows_every_key_once_with_a_comment() {
-        let (_, notes) = reader::read_noting(EXAMPLE, Config::read);
+        let (_, problems) = reader::read_collecting(EXAMPLE, Config::read);
         let mut shown = Vec::new();
         let mut table = String::new();
         for line in EXAMPLE.lines() {
@@ -292,7 +292,7 @@ mod tests {
             "schemas",
         ];
         let known: Vec<&str> =
-            notes.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
+            problems.known.iter().map(String::as_str).filter(|key| !tables.contains(key)).collect();
         shown.sort_unstable();
         assert_eq!(shown, known);
     }

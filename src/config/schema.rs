@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::notes::Problem;
+use super::problems::Problem;
 use super::reader::Section;
 use crate::scim::attribute::{Mutability, Returned, Type, Uniqueness};
 use crate::scim::custom::{AttributeSettings, SchemaProblem, SchemaSettings};

@@ -36,7 +36,7 @@ impl fmt::Display for Problem {
 
 /// The problems found in one text, with the keys that are known.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(super) struct Problems {
     /// Messages by line and key; the key is empty for a syntax error.
     problems: BTreeMap<(usize, String), String>,
     /// The dotted path of each key that was read, without array indices.
@@ -49,7 +49,7 @@ pub(super) struct Notes {
     pub(super) broken_header: bool,
 }
 
-impl Notes {
+impl Problems {
     /// Returns an empty list of problems for `text`.
     pub(super) fn new(text: &str) -> Self {
         let breaks = text.match_indices('\n').map(|(offset, _)| offset).collect();
