@@ -14,11 +14,8 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{LogEntry, Position};
+use super::position::{Hash, Position};
 use crate::event::Head;
-
-/// The SHA-256 of a frame's body; zeros before the first frame.
-pub type Hash = [u8; 32];
 
 /// How many bytes stand before a frame's body.
 pub(super) const PREFIX_BYTES: usize = 8;
@@ -42,6 +39,15 @@ impl Write {
     pub fn bytes(&self) -> usize {
         self.key.len() + self.value.as_ref().map_or(0, bytes::Bytes::len)
     }
+}
+
+/// One change to be appended.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Who, when and what.
+    pub head: Head,
+    /// The keys that it sets and removes.
+    pub writes: Vec<Write>,
 }
 
 /// One change as it was read back.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-use super::Hash;
+/// The SHA-256 of a frame's body; zeros before the first frame.
+pub type Hash = [u8; 32];
 
 /// A place in a journal: a change by its number, and its hash, which speaks for all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

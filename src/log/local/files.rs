@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::folder::sync_folder;
 use super::offsets::Offsets;
 use super::segment::Segment;
-use super::sync_folder;
 use crate::log::recent::RecentFrames;
 use crate::log::{ChainReport, Frame, LogError, LogStats, Position, ReadLog};
 use crate::metrics::Histogram;

@@ -4,13 +4,14 @@
 //! of a group does not have to change the size of the file.
 
 mod files;
+mod folder;
 mod offsets;
 mod read_only;
 mod reader;
 mod segment;
 mod verify;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -21,17 +22,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use files::LogFiles;
+use folder::create_folder;
 use offsets::{Mark, Offsets};
 pub use read_only::ReadOnlyLog;
-use segment::{Segment, Tail};
+use segment::{SEGMENT_BYTES, Segment, Tail};
 
 use super::{
     Append, ChainReport, Frame, Log, LogEntry, LogError, LogStats, Position, ReadLog, frame,
 };
 use crate::clock::Stopwatch;
 
-/// At which size a new file is begun.
-const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// How much space is laid out ahead at a time.
 const STEP_BYTES: u64 = 1024 * 1024;
 
@@ -300,17 +300,6 @@ impl Appender {
         }
         self.file.sync_all().map_err(LogError::io("sync", path))
     }
-}
-
-/// Makes the folder if it is missing, durably.
-fn create_folder(folder: &Path) -> Result<(), LogError> {
-    fs::create_dir_all(folder).map_err(LogError::io("create", folder))?;
-    folder.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes it durable which files a folder holds.
-fn sync_folder(folder: &Path) -> Result<(), LogError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io("sync", folder))
 }
 
 #[cfg(test)]

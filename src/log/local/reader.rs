@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
-use super::segment::Segment;
 use crate::log::LogError;
 use crate::log::frame::{self, Frame};
 
@@ -12,6 +12,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// A place in a file, and the bytes that were read ahead of it.
 pub(super) struct FrameReader {
+    path: PathBuf,
     file: File,
     /// Where in the file the buffer begins.
     begin: u64,
@@ -22,9 +23,9 @@ pub(super) struct FrameReader {
 
 impl FrameReader {
     /// Begins at a byte of a file.
-    pub(super) fn open(segment: &Segment, at: u64) -> Result<Self, LogError> {
-        let file = File::open(&segment.path).map_err(LogError::io("open", &segment.path))?;
-        Ok(Self { file, begin: at, buffer: Vec::new(), used: 0 })
+    pub(super) fn open(path: &Path, at: u64) -> Result<Self, LogError> {
+        let file = File::open(path).map_err(LogError::io("open", path))?;
+        Ok(Self { path: path.to_owned(), file, begin: at, buffer: Vec::new(), used: 0 })
     }
 
     /// At which byte of the file the next frame begins.
@@ -33,14 +34,10 @@ impl FrameReader {
     }
 
     /// The next frame, or a clause that says why there is none.
-    pub(super) fn next(
-        &mut self,
-        segment: &Segment,
-    ) -> Result<Result<Frame, &'static str>, LogError> {
-        let failed = || LogError::io("read", &segment.path);
-        self.fill(frame::PREFIX_BYTES).map_err(failed())?;
+    pub(super) fn next(&mut self) -> Result<Result<Frame, &'static str>, LogError> {
+        self.fill(frame::PREFIX_BYTES)?;
         if let Some(size) = frame::size(self.rest()) {
-            self.fill(size).map_err(failed())?;
+            self.fill(size)?;
         }
         Ok(frame::decode(self.rest()).map(|(frame, size)| {
             self.used += size;
@@ -53,7 +50,7 @@ impl FrameReader {
     }
 
     /// Reads on until so many bytes are ahead of the place, or the file ends.
-    fn fill(&mut self, wanted: usize) -> std::io::Result<()> {
+    fn fill(&mut self, wanted: usize) -> Result<(), LogError> {
         if self.rest().len() >= wanted {
             return Ok(());
         }
@@ -64,7 +61,8 @@ impl FrameReader {
             let have = self.buffer.len();
             self.buffer.resize(have + CHUNK.max(wanted - have), 0);
             let into = self.buffer.get_mut(have..).unwrap_or_default();
-            let read = self.file.read_at(into, self.begin + have as u64)?;
+            let read = self.file.read_at(into, self.begin + have as u64);
+            let read = read.map_err(LogError::io("read", &self.path))?;
             self.buffer.truncate(have + read);
             if read == 0 {
                 break;

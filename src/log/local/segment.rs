@@ -14,15 +14,17 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::folder::sync_folder;
 use super::offsets::{Mark, Offsets};
 use super::reader::FrameReader;
-use super::{SEGMENT_BYTES, sync_folder};
-use crate::log::frame::{self, Frame, Hash};
-use crate::log::{LogError, Position};
+use crate::log::frame::{self, Frame};
+use crate::log::{Hash, LogError, Position};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.
 pub(super) const HEADER_BYTES: u64 = 8 + 16 + 8 + 32 + 4;
+/// At which size a new file is begun.
+pub(super) const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const SUFFIX: &str = "journal";
 
 /// The name of the file whose first change has that number.
@@ -162,11 +164,11 @@ impl Segment {
         }
         let begin = Mark { at: HEADER_BYTES, before: self.before() };
         let mark = offsets.find(self.first, after.min(upto)).unwrap_or(begin);
-        let mut frames = FrameReader::open(self, mark.at)?;
+        let mut frames = FrameReader::open(&self.path, mark.at)?;
         let mut last = mark.before;
         while last.sequence < upto {
             let at = frames.at();
-            let decoded = frames.next(self)?.and_then(|frame| self.follows(&last, frame));
+            let decoded = frames.next()?.and_then(|frame| self.follows(&last, frame));
             let frame = decoded.map_err(|why| {
                 self.damaged_change(&End { at: at as usize, last, why: Some(why) }, why)
             })?;

@@ -1,0 +1,44 @@
+//! What can go wrong with the log.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The operating system refused.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// The file does not say what was written to it.
+    #[error("{} is damaged at byte {offset}: {reason}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The log does not take an entry, because it could not be read back. Nothing was written.
+    #[error("the change can't be written to the log: {0}")]
+    Refused(&'static str),
+    /// The log was opened for reading.
+    #[error("the log was opened for reading")]
+    ReadOnly,
+    /// An earlier error makes it unknown where the log ends; a restart finds out.
+    #[error("the log has stopped after an earlier error; restart scimd to recover")]
+    Stopped,
+}
+
+impl LogError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
