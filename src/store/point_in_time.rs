@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::StoreError;
-use super::local::LocalStore;
 use super::snapshot::{self, Snapshot};
 use crate::log::{ReadLog, Write, try_read};
 
@@ -37,17 +36,6 @@ pub trait PointInTime {
 
 /// Keys with their values.
 pub type Values = HashMap<Vec<u8>, Bytes>;
-
-impl PointInTime for LocalStore {
-    fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        last_before(self.log.as_ref(), moment)
-    }
-
-    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
-        past(self.log.as_ref(), snapshots, sequence, wanted)
-    }
-}
 
 /// [`PointInTime::last_before`] for a log.
 pub(super) fn last_before(log: &dyn ReadLog, moment: Timestamp) -> Result<u64, StoreError> {
@@ -146,7 +134,7 @@ mod tests {
     use crate::log::{Append, LogEntry};
     use crate::store::Store as _;
     use crate::store::folder::DataFolder;
-    use crate::store::local::StoreLimits;
+    use crate::store::local::{LocalStore, StoreLimits};
     use crate::store::maintenance::{Maintenance as _, RetentionPolicy};
 
     fn moment(second: i64) -> Timestamp {
@@ -166,7 +154,8 @@ mod tests {
         let set =
             |key: &[u8], value: Vec<u8>| Write { key: key.to_vec(), value: Some(value.into()) };
         let writes = vec![set(b"xa", second.to_string().into_bytes()), set(b"xbig", vec![7; size])];
-        let appended = store.log.append(vec![LogEntry { head, writes }], store.applied()).unwrap();
+        let appended =
+            store.log().append(vec![LogEntry { head, writes }], store.applied()).unwrap();
         let Append::Done(frames) = appended else { panic!("the log has moved") };
         store.apply(&frames).unwrap();
     }
@@ -202,7 +191,7 @@ mod tests {
         let keeping = RetentionPolicy { snapshots: 2, journal: Some(Duration::ZERO) };
         assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
 
-        let begin = store.log.start().unwrap().sequence;
+        let begin = store.log().start().unwrap().sequence;
         assert!((1..40).contains(&begin), "{begin}");
         assert_eq!(store.last_before(moment(44)).unwrap(), 43);
         for sequence in [40, 43, 45] {

@@ -1,35 +1,23 @@
-//! State in the data folder: the journal acknowledges, the database keeps, memory answers questions.
-//!
-//! ```text
-//! data folder/
-//!   lock        held while a process uses the folder
-//!   journal/    every change; the truth
-//!   snapshots/  the state as it was at some changes
-//!   state/      the database; can be rebuilt from journal and snapshots at any time
-//!   rebuild     there if a damaged record was met: the next start rebuilds the database
-//!   compact     there if the next start shall compact the database
-//! ```
+//! Opening the data folder: bringing the database up to the head of the log, or rebuilding it.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::disk_space::DiskSpace;
-use super::engine::Engine;
-use super::folder::DataFolder;
-use super::maintenance::Maintenance;
-use super::rebuild::{self, RebuildSource};
-use super::snapshots::Snapshots;
-use super::state::State;
-use super::stats::StoreStats;
-use super::{Read, Store, StoreError};
+use super::store::LocalStore;
 use crate::log::local::{HighWaterMark, LocalLog};
 use crate::log::{Frame, Log, Position, ReadLog, try_read};
+use crate::store::StoreError;
+use crate::store::database::Database;
+use crate::store::disk_space::DiskSpace;
+use crate::store::engine::Engine;
+use crate::store::folder::DataFolder;
+use crate::store::rebuild::{self, RebuildSource};
+use crate::store::snapshots::Snapshots;
+use crate::store::state::State;
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -48,21 +36,8 @@ pub struct StoreLimits {
     pub cache_mib: u32,
     /// Memory to hold state in, in MiB; 0: all is read from the database.
     pub memory_mib: u32,
-    /// DiskSpace on the disk that must be left for changes to be taken on, in MiB.
+    /// Space that must be left on the disk for changes to be accepted, in MiB.
     pub min_free_mib: u32,
-}
-
-/// State in the data folder that follows a log.
-pub struct LocalStore {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) state: State,
-    /// The position that the state has reached.
-    applied: Mutex<Position>,
-    /// Locked while a snapshot is taken: one at a time.
-    pub(super) snapshots: Mutex<Snapshots>,
-    stopped: AtomicBool,
-    pub(super) disk_space: DiskSpace,
-    pub(super) folder: DataFolder,
 }
 
 /// A state folder that does not follow a log yet.
@@ -175,16 +150,10 @@ impl UnattachedState {
         } else {
             engine
         };
-        let database = super::database::Database { engine, mark };
-        Ok(LocalStore {
-            log,
-            state: State::new(database, memory_mib as usize * MIB),
-            applied: Mutex::new(applied),
-            snapshots: Mutex::new(Snapshots::of(data)),
-            stopped: AtomicBool::new(false),
-            disk_space: DiskSpace::new(data, min_free_mib),
-            folder,
-        })
+        let database = Database { engine, mark };
+        let state = State::new(database, memory_mib as usize * MIB);
+        let disk_space = DiskSpace::new(data, min_free_mib);
+        Ok(LocalStore::new(log, state, applied, disk_space, folder))
     }
 }
 
@@ -196,6 +165,22 @@ impl UnattachedState {
 pub fn mark_for_compaction(data: &Path) -> Result<(), StoreError> {
     let mark = data.join(COMPACT_MARK);
     fs::write(&mark, "").map_err(StoreError::file("write", &mark))
+}
+
+impl LocalStore {
+    /// Opens the log and the state of a data folder; as [`open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`].
+    pub fn open(
+        folder: DataFolder,
+        limits: StoreLimits,
+        new_identity: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        open(folder, limits, new_identity, now).map(|(_, store)| store)
+    }
 }
 
 /// The identity of the journal that a database follows, and how far it has followed it.
@@ -290,110 +275,4 @@ fn replay(log: &dyn ReadLog, engine: &Engine) -> Result<Position, StoreError> {
         apply(&mut step, reached)?;
     }
     Ok(reached)
-}
-
-impl Read for LocalStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.state.get(key)
-    }
-
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        self.state.scan(prefix, after, visit)
-    }
-}
-
-impl Store for LocalStore {
-    fn applied(&self) -> Position {
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
-        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
-        if self.stopped.load(Ordering::SeqCst) {
-            return Err(StoreError::Stopped);
-        }
-        let applied = self.applied();
-        let outcome = if (first.sequence, first.previous) == (applied.sequence + 1, applied.hash) {
-            let writes = frames.iter().flat_map(|frame| &frame.writes);
-            self.state.apply(writes, self.log.identity(), last.sequence)
-        } else {
-            let reason = format!(
-                "change {} does not follow change {}, which the state has reached",
-                first.sequence, applied.sequence
-            );
-            Err(StoreError::Engine { action: "follow the log", reason })
-        };
-        match &outcome {
-            Ok(()) => {
-                *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position();
-            }
-            Err(_) => self.stopped.store(true, Ordering::SeqCst),
-        }
-        outcome
-    }
-
-    fn check_writable(&self) -> Result<(), StoreError> {
-        if self.has_stopped() {
-            return Err(StoreError::Stopped);
-        }
-        self.disk_space.check_for_change()
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.has_stopped() || self.disk_space.check(0).is_err()
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.read_stats()
-    }
-
-    fn warm_up(&self) -> bool {
-        !self.has_stopped() && self.state.load()
-    }
-
-    fn maintenance(&self) -> Option<&dyn Maintenance> {
-        Some(self)
-    }
-}
-
-impl LocalStore {
-    /// Opens the log and the state of a data folder; as [`open`].
-    ///
-    /// # Errors
-    ///
-    /// As [`open`].
-    pub fn open(
-        folder: DataFolder,
-        limits: StoreLimits,
-        new_identity: [u8; 16],
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        open(folder, limits, new_identity, now).map(|(_, store)| store)
-    }
-
-    /// The log that the state follows.
-    pub fn log(&self) -> Arc<dyn Log> {
-        Arc::clone(&self.log)
-    }
-
-    /// Whether an error has stopped the store or its log for good.
-    fn has_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || self.log.is_stopped()
-    }
-}
-
-impl Drop for LocalStore {
-    fn drop(&mut self) {
-        let engine = &self.state.database.engine;
-        let flushed = if self.has_stopped() { Err(StoreError::Stopped) } else { engine.flush() };
-        if let Err(error) = flushed {
-            tracing::error!(%error, "the database was not written out; the next start follows the journal");
-            engine.abandon();
-        }
-    }
 }

@@ -1,0 +1,89 @@
+//! Snapshots, checks, retention and past state of a data folder.
+
+use std::fs;
+use std::sync::PoisonError;
+
+use jiff::Timestamp;
+
+use super::open::mark_for_compaction;
+use super::store::LocalStore;
+use crate::store::check::{self, Check};
+use crate::store::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
+use crate::store::point_in_time::{self, KeyFilter, PointInTime, Values};
+use crate::store::snapshot::{self, Snapshot, VerifiedSnapshot};
+use crate::store::snapshots::Snapshots;
+use crate::store::{Read, StoreError};
+
+impl PointInTime for LocalStore {
+    fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        point_in_time::last_before(self.log.as_ref(), moment)
+    }
+
+    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
+        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted)
+    }
+}
+
+impl Maintenance for LocalStore {
+    fn at_rest(&self) -> &dyn Read {
+        &self.state.database
+    }
+
+    fn snapshot(&self, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(&snapshots, now)
+    }
+
+    fn compact_at_next_start(&self) -> Result<(), StoreError> {
+        mark_for_compaction(self.folder.path())
+    }
+
+    fn check(&self) -> Vec<Check> {
+        let of_snapshots = {
+            let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+            check::snapshots(&snapshots, self.log.as_ref())
+        };
+        vec![check::journal(self.log.as_ref()), of_snapshots, self.state.check()]
+    }
+
+    fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(snapshots.list()?.0.into_iter().next())
+    }
+
+    fn keep(
+        &self,
+        now: Timestamp,
+        keeping: RetentionPolicy,
+    ) -> Result<MaintenanceReport, StoreError> {
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.log.head();
+        let present = snapshots.list()?.0.into_iter().find(|snapshot| snapshot.position == end);
+        // Where nothing has changed, the last one will do, if it still is what was written.
+        let whole = match present.map(|snapshot| snapshot::load(&snapshot.path, |_| Ok(()))) {
+            Some(Ok(whole)) => whole,
+            _ => self.take(&snapshots, now)?,
+        };
+        let oldest = snapshots.retain(keeping.snapshots)?;
+        let mut trimmed = 0;
+        if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {
+            let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
+            trimmed = self.log.trim(oldest.position.sequence, made_before)?;
+        }
+        Ok(MaintenanceReport { snapshot: whole, trimmed })
+    }
+}
+
+impl LocalStore {
+    fn take(&self, snapshots: &Snapshots, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
+        let newest = snapshots.list()?.0.into_iter().next();
+        let bytes = match newest.map(|snapshot| fs::metadata(&snapshot.path)) {
+            Some(Ok(metadata)) => metadata.len(),
+            _ => self.state.database.engine.bytes(),
+        };
+        self.disk_space.check(bytes)?;
+        let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
+        snapshots.take(&self.state.database, self.log.as_ref(), applied, now)
+    }
+}

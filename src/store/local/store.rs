@@ -1,0 +1,157 @@
+//! The state of a data folder that follows a log.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::log::{Frame, Log, Position};
+use crate::store::disk_space::DiskSpace;
+use crate::store::folder::DataFolder;
+use crate::store::maintenance::Maintenance;
+use crate::store::snapshots::Snapshots;
+use crate::store::state::State;
+use crate::store::stats::StoreStats;
+use crate::store::{Read, Store, StoreError};
+
+/// State in the data folder that follows a log.
+pub struct LocalStore {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) state: State,
+    /// The position that the state has reached.
+    applied: Mutex<Position>,
+    /// Locked while a snapshot is taken: one at a time.
+    pub(super) snapshots: Mutex<Snapshots>,
+    stopped: AtomicBool,
+    pub(super) disk_space: DiskSpace,
+    pub(super) folder: DataFolder,
+}
+
+impl Read for LocalStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.state.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.state.scan(prefix, after, visit)
+    }
+}
+
+impl Store for LocalStore {
+    fn applied(&self) -> Position {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(StoreError::Stopped);
+        }
+        let applied = self.applied();
+        let outcome = if (first.sequence, first.previous) == (applied.sequence + 1, applied.hash) {
+            let writes = frames.iter().flat_map(|frame| &frame.writes);
+            self.state.apply(writes, self.log.identity(), last.sequence)
+        } else {
+            let reason = format!(
+                "change {} does not follow change {}, which the state has reached",
+                first.sequence, applied.sequence
+            );
+            Err(StoreError::Engine { action: "follow the log", reason })
+        };
+        match &outcome {
+            Ok(()) => {
+                *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position();
+            }
+            Err(_) => self.stopped.store(true, Ordering::SeqCst),
+        }
+        outcome
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        if self.has_stopped() {
+            return Err(StoreError::Stopped);
+        }
+        self.disk_space.check_for_change()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.has_stopped() || self.disk_space.check(0).is_err()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.read_stats()
+    }
+
+    fn warm_up(&self) -> bool {
+        !self.has_stopped() && self.state.load()
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        Some(self)
+    }
+}
+
+impl LocalStore {
+    /// A store whose state has reached `applied`, a position of `log`.
+    pub(super) fn new(
+        log: Arc<dyn Log>,
+        state: State,
+        applied: Position,
+        disk_space: DiskSpace,
+        folder: DataFolder,
+    ) -> Self {
+        Self {
+            log,
+            state,
+            applied: Mutex::new(applied),
+            snapshots: Mutex::new(Snapshots::of(folder.path())),
+            stopped: AtomicBool::new(false),
+            disk_space,
+            folder,
+        }
+    }
+
+    /// The log that the state follows.
+    pub fn log(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.log)
+    }
+
+    /// The figures. Files are looked at, none is read as a whole, and no lock is waited for that
+    /// somebody holds for long.
+    fn read_stats(&self) -> StoreStats {
+        let data = self.folder.path();
+        let log = self.log.stats();
+        let snapshots = Snapshots::of(data).list().map(|(snapshots, _)| snapshots);
+        StoreStats {
+            journal_sequence: self.log.head().sequence,
+            journal_bytes: log.bytes,
+            database_bytes: self.state.database.engine.bytes(),
+            held_bytes: self.state.held_bytes(),
+            free_bytes: self.disk_space.left().ok(),
+            snapshot: snapshots.ok().and_then(|snapshots| Some(snapshots.first()?.taken)),
+            syncs: log.syncs,
+        }
+    }
+
+    /// Whether an error has stopped the store or its log for good.
+    fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst) || self.log.is_stopped()
+    }
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        let engine = &self.state.database.engine;
+        let flushed = if self.has_stopped() { Err(StoreError::Stopped) } else { engine.flush() };
+        if let Err(error) = flushed {
+            tracing::error!(%error, "the database was not written out; the next start follows the journal");
+            engine.abandon();
+        }
+    }
+}
