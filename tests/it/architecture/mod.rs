@@ -88,10 +88,9 @@ const KNOWN_CYCLES: &[&str] = &[
     "config",
     "connection/setup",
     "http",
-    "log",
+    "logging",
     "operator",
     "scim",
-    "store",
 ];
 
 /// Type names that are still declared more than once.
