@@ -1,4 +1,4 @@
-//! `scimd serve`: serves until it is told to stop.
+//! `scimd serve`: runs the server until it is stopped.
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;

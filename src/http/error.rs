@@ -77,7 +77,7 @@ impl Failure {
         ))
     }
 
-    /// Logs what the client is not told.
+    /// Logs the details that the response omits.
     pub(super) fn log(&self, request: &str) {
         if let Self::Directory(DirectoryError::Storage(error)) = self {
             tracing::error!(request, %error, "storage failed");

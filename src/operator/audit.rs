@@ -148,7 +148,7 @@ pub enum AuditActor {
         /// Where it spoke from.
         address: String,
     },
-    /// Somebody at the command line.
+    /// An operator.
     Operator {
         /// The name of the Unix user; absent in what earlier versions recorded.
         #[serde(default, skip_serializing_if = "Option::is_none")]

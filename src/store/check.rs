@@ -1,4 +1,4 @@
-//! What a check of the data folder finds.
+//! The results of a check of the data directory.
 
 use std::error::Error;
 
@@ -10,10 +10,10 @@ use super::snapshots::Snapshots;
 use crate::log::{ChainReport, ReadLog};
 use crate::text::with_causes;
 
-/// How many faults of one kind are told in full.
+/// The maximum number of faults of one kind that are listed.
 const TOLD: usize = 20;
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What.
@@ -24,7 +24,7 @@ pub struct Check {
     pub faults: u64,
     /// The first faults, each a sentence.
     pub told: Vec<String>,
-    /// What else there is to say.
+    /// A note on the result.
     pub note: String,
 }
 

@@ -1,4 +1,4 @@
-//! DiskSpace on the disk.
+//! Free space on the disk of the data directory.
 //!
 //! A disk that is full is foreseen: changes are refused while little room is left, and are taken on
 //! again once there is more. Met by a write, it would end all writing until the next start, and sled
@@ -17,18 +17,18 @@ pub(super) struct DiskSpace {
     folder: PathBuf,
     /// How much must be left, in bytes.
     least: u64,
-    /// Whether the log has told that there is too little.
+    /// Whether a lack of space has been logged.
     told: AtomicBool,
 }
 
 impl DiskSpace {
-    /// The room of `folder`, of which so many mebibytes must be left.
+    /// Creates a check of the disk of `folder`, of which `least_mib` mebibytes must stay free.
     pub(super) fn new(folder: &Path, least_mib: u32) -> Self {
         let least = u64::from(least_mib) * MIB;
         Self { folder: folder.to_owned(), least, told: AtomicBool::new(false) }
     }
 
-    /// Checks that enough is left besides so many bytes that are about to be written.
+    /// Checks that enough space stays free after `bytes` more bytes are written.
     ///
     /// # Errors
     ///
@@ -41,7 +41,8 @@ impl DiskSpace {
         Err(StoreError::Full { left_mib: left / MIB, needed_mib: (self.least + bytes) / MIB })
     }
 
-    /// The same for a change; the log tells when changes come to be refused and to be taken on again.
+    /// Checks the space for a change, and logs when changes are first refused and when they are
+    /// accepted again.
     ///
     /// # Errors
     ///

@@ -41,7 +41,7 @@ fn failed(action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
 }
 
 impl Engine {
-    /// Opens the database in `folder`, with a cache of so many mebibytes.
+    /// Opens the database in `folder`, with a cache of `cache_mib` mebibytes.
     ///
     /// It is opened in a thread of its own: on a damaged file sled may panic rather than fail.
     pub(super) fn open(folder: &Path, cache_mib: u32) -> Result<Self, StoreError> {

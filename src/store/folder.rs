@@ -151,9 +151,9 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Insists that the folder is a real one, that nobody else may enter it, and that it and all in it belong
-/// to the user who runs this: it holds personal data, and what another user could put or replace there
-/// can't be trusted. One that holds no data yet is closed to others.
+/// Checks that the folder is a real one, that only its owner may enter it, and that it and its
+/// content belong to the user of this process: it holds personal data, and content that another
+/// user could place or replace is not trustworthy. A folder without data is closed to others.
 fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     let shown = path.display();
     let us = rustix::process::geteuid().as_raw();

@@ -57,7 +57,7 @@ pub const HELD: &[u8] = b"mheld.";
 /// What the keys of all index entries begin with.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
-/// What a key is there for.
+/// The kind of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It says where the state stands, which indexes are kept, or that a connection is held.
@@ -82,7 +82,7 @@ pub enum Kind {
     Renamed(ResourceId),
 }
 
-/// What a key is there for; `None` if no key is like that.
+/// Returns the kind of a key; `None` for an unknown key.
 pub fn kind(key: &[u8]) -> Option<Kind> {
     let (kind, rest) = key.split_first()?;
     let two_ids = || {

@@ -70,7 +70,7 @@ pub(super) enum Lookup {
 }
 
 impl Memory {
-    /// Holds nothing yet, and never more than so many bytes.
+    /// Creates an empty memory that holds at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         let upto = HeldUpTo::Key(Fence::new());
         Self { limit, held: RwLock::new(Held { leaves: BTreeMap::new(), upto, bytes: 0 }) }
@@ -130,7 +130,7 @@ impl Memory {
     /// Answers whether there was room for it.
     pub(super) fn apply<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
         let latest = writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
-        // Nobody else changes anything: between the two locks all stays as it is.
+        // Only this thread changes the memory: nothing changes between the two locks.
         let changed = self.read().change(latest);
         let mut held = self.write();
         for (lowest, leaves) in changed {

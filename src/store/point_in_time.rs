@@ -1,4 +1,4 @@
-//! State as it was: the newest snapshot that is old enough, and the journal behind it.
+//! The state at an earlier time: the newest older snapshot, and the log after it.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ const TELL: u64 = 250_000;
 /// Which keys are asked for.
 pub type KeyFilter<'a> = &'a dyn Fn(&[u8]) -> bool;
 
-/// Reading state as it was. Nobody has to wait for it.
+/// Reads the state at an earlier time, without blocking changes.
 pub trait PointInTime {
     /// The last change that was made before a moment, by the clock of then; 0 if there was none yet.
     ///

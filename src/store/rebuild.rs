@@ -1,7 +1,7 @@
-//! The database built anew: from a snapshot and the journal behind it, or from the journal alone.
+//! Rebuilding the database from a snapshot and the log after it, or from the log alone.
 //!
-//! It is built beside the old one and takes its place only when it is whole, so that a stop at any
-//! moment leaves either.
+//! The new database is built beside the old one and replaces it only when it is complete, so that
+//! one of them is intact after a crash.
 
 use std::fmt;
 use std::fs;
@@ -145,7 +145,7 @@ fn build(
     engine.close()
 }
 
-/// Writes the database anew, without what has gathered in its files; answers it open.
+/// Rewrites the database without obsolete data, and returns it open.
 ///
 /// # Errors
 ///
@@ -179,8 +179,8 @@ pub(super) fn compact(
     Ok(engine)
 }
 
-/// Lets the new database take the place of the one in `state`, which is renamed if somebody may
-/// want it.
+/// Replaces the database in `state` by the new one. The old one is renamed if it may still be
+/// needed.
 ///
 /// # Errors
 ///
@@ -202,7 +202,7 @@ pub(super) fn swap(
     sync_folder(data)
 }
 
-/// Removes a database that nobody needs.
+/// Removes an obsolete database.
 fn discard(folder: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

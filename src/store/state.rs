@@ -1,8 +1,8 @@
-//! State as it is read and changed: on disk in the database, and in memory as far as that is held.
+//! The state: on disk in the database, and partly in memory.
 //!
-//! Memory is loaded piece by piece, in the order of keys. Whoever changes the state loads it, too,
-//! between two changes: what is held is at any moment what the database has, and what a change replaces
-//! was allocated by the thread that takes its room.
+//! Memory is loaded piece by piece, in the order of keys, by the thread that changes the state,
+//! between two changes: memory always agrees with the database, and a value is replaced by the
+//! thread that allocated it.
 
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,15 +26,15 @@ const LOAD_BYTES: usize = 256 * 1024;
 pub(super) struct State {
     pub(super) database: Database,
     memory: Memory,
-    /// Held by whoever changes database or memory, or needs both as they are.
+    /// Held while database or memory change, or while both must stay unchanged.
     turn: Mutex<()>,
-    /// Whether the log has told that there is not enough memory.
+    /// Whether a lack of memory has been logged.
     told: AtomicBool,
     opened: Stopwatch,
 }
 
 impl State {
-    /// What a database has; so many bytes of it will be held in memory at most.
+    /// Creates the state of a database, of which at most `memory` bytes are held in memory.
     pub(super) fn new(database: Database, memory: usize) -> Self {
         Self {
             database,

@@ -116,7 +116,7 @@ fn tie(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option
     }
 }
 
-/// The name that tells a resource from others of its type.
+/// The name of a resource within its type.
 fn name(resource_type: &ResourceType, resource: &Resource) -> Option<String> {
     let unique = resource_type.name_attribute().and_then(|name| resource.get(&name.name)?.as_str());
     unique.or_else(|| resource.display(resource_type)).map(ToOwned::to_owned)

@@ -25,7 +25,7 @@ pub(crate) struct Cursors {
 pub(crate) enum CursorPosition {
     /// Behind this resource, in the order of creation.
     After(ResourceId),
-    /// Behind so many results.
+    /// After this number of results.
     Offset(u64),
 }
 

@@ -51,7 +51,7 @@ impl TokenTable {
             let id = String::from_utf8_lossy(id);
             match write.value.as_deref().map(serde_json::from_slice::<Token>) {
                 Some(Ok(token)) => self.write().insert(token),
-                // A token that can't be read authenticates nobody.
+                // A damaged token record authenticates no request.
                 Some(Err(error)) => {
                     tracing::error!(%error, token = %id, "a token in the log can't be read");
                     self.write().remove(&id);

@@ -147,7 +147,7 @@ impl<'a> Transaction<'a> {
         self.actor
     }
 
-    /// Whether the command has written at most so many bytes so far.
+    /// Whether the command has written at most this number of bytes so far.
     pub(crate) fn bytes_within(&self, most: usize) -> bool {
         self.budget.written() <= most as u64
     }

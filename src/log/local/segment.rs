@@ -37,7 +37,7 @@ fn file_name(first: u64) -> String {
 pub(super) struct Segment {
     /// Where it is.
     pub path: PathBuf,
-    /// What tells its journal from any other.
+    /// The identity of its log.
     pub identity: [u8; 16],
     /// The sequence of its first frame.
     pub first: u64,

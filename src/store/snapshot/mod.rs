@@ -11,9 +11,8 @@
 //! Numbers are little-endian. The first block is of kind 0, the last of kind 2. The writes in between,
 //! carried out in order, make the state as of that change.
 //!
-//! Nobody has to wait while a snapshot is taken: it holds every key as it was met while changes went
-//! on, and behind them whatever the journal says of those changes, which are absolute: carried out
-//! again, they change nothing.
+//! Taking a snapshot blocks nothing: it holds each key as it was read while changes continued,
+//! followed by the log of those changes, which are absolute: applying them again has no effect.
 
 mod read;
 mod write;
