@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::scim::exchange::Exchange;
 use crate::scim::json::parse_object;
 use crate::scim::resource::{Meta, Resource, ResourceId, Version};
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::registry::Registry;
+use crate::scim::schema::ResourceType;
 use crate::scim::validate::validate;
 
 /// A schema with every type and characteristic that the built-in ones lack.

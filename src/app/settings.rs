@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::Settings;
 use crate::operator::SiteInfo;
-use crate::scim::schema::Registry;
+use crate::scim::registry::Registry;
 
 /// The access catalogue and the resource types of a configuration.
 ///

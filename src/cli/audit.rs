@@ -22,8 +22,8 @@ use crate::operator::audit::{
 };
 use crate::operator::resource::ResourceKind;
 use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::Registry;
 
 /// The number of changes that are shown by default.
 const LIMIT: usize = 100;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::connection::Brake;
-use crate::scim::schema::Registry;
+use crate::scim::registry::Registry;
 use crate::store::Read;
 
 /// The settings of a directory. A request and a command go by one of them from beginning to end.

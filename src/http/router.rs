@@ -144,7 +144,7 @@ fn fit<'a>(template: &[PathSegment], path: &'a [Cow<'_, str>]) -> Option<(&'a st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::schema::Registry;
+    use crate::scim::registry::Registry;
 
     fn template_of(method: &Method, path: &str) -> &'static str {
         find(method, path).unwrap().route.template

@@ -14,8 +14,8 @@ use crate::clock::{Stopwatch, rfc3339};
 use crate::directory::{ChangeFilter, NameHistory};
 use crate::event::{Actor, Details, Head};
 use crate::log::{ChainReport, Frame, Log, LogError, Position, ReadLog};
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::Registry;
 use crate::store::StoreError;
 use crate::text::with_causes;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::attribute::{Attribute, Type};
 use super::bulk;
 use super::query::PageLimits;
-use super::schema::{Registry, ResourceType, Schema};
+use super::registry::Registry;
+use super::schema::{ResourceType, Schema};
 
 /// The URN of list responses.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";

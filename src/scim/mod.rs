@@ -16,6 +16,7 @@
 //! | `sort` | the order of results (RFC 7644, 3.4.2.3) |
 //! | `bulk` | bulk requests (RFC 7644, 3.7) |
 //! | `custom` | custom schemas and attributes |
+//! | `registry` | the resource types that are served |
 //! | `query` | query parameters: filter, order and page (RFC 7644, 3.4.2) |
 //! | `discovery` | ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644, 4) |
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
@@ -33,6 +34,7 @@ pub mod patch;
 pub mod path;
 pub mod projection;
 pub mod query;
+pub mod registry;
 pub mod resource;
 #[cfg(test)]
 mod sample;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::attribute::{Attribute, Returned, Storage, Type};
-use super::schema::{Extension, ResourceType};
+use super::schema::{Extension, IndexedAttribute, ResourceType};
 use crate::text::excerpt;
 
 /// The maximum number of characters of an unknown name in an error.
@@ -114,6 +114,16 @@ impl AttrPath {
 }
 
 /// Writes the path as in a filter.
+impl IndexedAttribute<'_> {
+    /// Whether this is the attribute at the end of a path.
+    pub fn is_at(&self, path: &AttrPath) -> bool {
+        self.extension == path.extension.as_deref()
+            && self.attribute.name == path.attribute
+            && self.sub_attribute.map(|attribute| attribute.name.as_str())
+                == path.sub_attribute.as_deref()
+    }
+}
+
 impl fmt::Display for AttrPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(urn) = &self.extension {

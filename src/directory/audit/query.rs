@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use crate::event::Verb;
 use crate::log::Frame;
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::scim::value::fold;
 use crate::store::keys::{self, Kind};
 

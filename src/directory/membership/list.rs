@@ -12,8 +12,9 @@ use memchr::memmem;
 
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::scim::value::{fold, moment};
 
 /// What stands between two names: a byte that no text in UTF-8 contains.

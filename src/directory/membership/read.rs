@@ -12,8 +12,9 @@ use crate::directory::membership::graph::ancestors;
 use crate::directory::membership::void::Voids;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::attribute::Storage;
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::store::{Read, StoreError, keys};
 
 /// A resource as another one refers to it: a member of a group, or a group that a resource belongs to.

@@ -12,7 +12,8 @@ use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::log::{Append, Log, LogEntry, Write};
 use crate::scim::attribute::Attribute;
 use crate::scim::canonical::MAX_INDEXED_BYTES;
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::registry::Registry;
+use crate::scim::schema::ResourceType;
 use crate::store::{Store, StoreError, follow, keys};
 
 /// The most index entries of one change.

@@ -23,8 +23,8 @@ use crate::directory::{
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
+use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::Registry;
 use crate::scim::validate::validate;
 use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};

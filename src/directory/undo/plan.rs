@@ -14,8 +14,9 @@ use crate::access::AccessNames;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
 use crate::directory::stored::{self, StoredResource};
+use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
-use crate::scim::schema::{Registry, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::store::StoreError;
 use crate::store::keys::{self, Kind};
 

@@ -251,7 +251,7 @@ mod tests {
     use crate::directory::{Directory, GenerateToken, RevokeToken, Settings};
     use crate::event::{Event, Verb};
     use crate::scim::error::{ScimError, ScimType};
-    use crate::scim::schema::Registry;
+    use crate::scim::registry::Registry;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
     use crate::store::local::{LocalStore, StoreLimits};

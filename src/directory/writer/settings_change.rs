@@ -86,7 +86,7 @@ mod tests {
     use crate::directory::Directory;
     use crate::directory::{GenerateToken, Pending};
     use crate::event::Actor;
-    use crate::scim::schema::Registry;
+    use crate::scim::registry::Registry;
     use crate::store::folder::DataFolder;
     use crate::store::local::{LocalStore, StoreLimits};
 

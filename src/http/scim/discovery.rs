@@ -9,7 +9,7 @@ use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
 use crate::scim::discovery;
 use crate::scim::query::PageLimits;
-use crate::scim::schema::Registry;
+use crate::scim::registry::Registry;
 use crate::text::excerpt;
 
 /// The bodies of all responses of the discovery endpoints.

@@ -15,9 +15,7 @@ use serde_json::Number;
 
 pub use needle::Needles;
 
-use super::error::ScimError;
 use super::path::{AttrPath, Located};
-use super::schema::ResourceType;
 
 /// The maximum size of a filter, in bytes.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -117,20 +115,6 @@ pub enum Literal {
     Null,
 }
 
-impl Filter {
-    /// Parses a filter for resources of the given type.
-    ///
-    /// # Errors
-    ///
-    /// `invalidFilter`, saying where: malformed, an unknown attribute, an operator that does not fit
-    /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`] or [`MAX_TERMS`].
-    pub fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, ScimError> {
-        parser::parse(resource_type, text).map_err(|problem| {
-            ScimError::invalid_filter(format!("The filter is not valid: {problem}."))
-        })
-    }
-}
-
 /// The path of a PATCH operation (RFC 7644, figure 7).
 #[derive(Debug)]
 pub(super) struct PatchPath<'a> {
@@ -140,15 +124,4 @@ pub(super) struct PatchPath<'a> {
     pub(super) filter: Option<Filter>,
     /// The literals of the filter as written, in the order of its comparisons.
     pub(super) literals: Vec<String>,
-}
-
-impl<'a> PatchPath<'a> {
-    /// Parses a path, within the limits of filters.
-    ///
-    /// # Errors
-    ///
-    /// A clause that says what is wrong and where.
-    pub(super) fn parse(resource_type: &'a ResourceType, text: &str) -> Result<Self, String> {
-        parser::parse_path(resource_type, text)
-    }
 }

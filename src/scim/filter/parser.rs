@@ -8,9 +8,38 @@ use serde_json::Number;
 use super::lexer::{FilterToken, PlacedToken, lex};
 use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS, PatchPath};
 use crate::scim::attribute::Type;
+use crate::scim::error::ScimError;
 use crate::scim::path::{self, AttrPath};
 use crate::scim::schema::ResourceType;
 use crate::scim::value::{fold, moment};
+
+impl Filter {
+    /// Parses a filter for resources of the given type.
+    ///
+    /// # Errors
+    ///
+    /// `invalidFilter`, saying where: malformed, an unknown attribute, an operator that does not fit
+    /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`] or [`MAX_TERMS`].
+    pub fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, ScimError> {
+        parse(resource_type, text).map_err(|problem| {
+            ScimError::invalid_filter(format!("The filter is not valid: {problem}."))
+        })
+    }
+}
+
+impl<'a> PatchPath<'a> {
+    /// Parses a path, within the limits of filters.
+    ///
+    /// # Errors
+    ///
+    /// A clause that says what is wrong and where.
+    pub(in crate::scim) fn parse(
+        resource_type: &'a ResourceType,
+        text: &str,
+    ) -> Result<Self, String> {
+        parse_path(resource_type, text)
+    }
+}
 
 /// Parses a whole filter; the error is a clause that says what is wrong and where.
 pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, String> {
@@ -22,10 +51,7 @@ pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, 
 }
 
 /// Parses the path of a PATCH operation; the error is a clause that says what is wrong and where.
-pub(super) fn parse_path<'a>(
-    resource_type: &'a ResourceType,
-    text: &str,
-) -> Result<PatchPath<'a>, String> {
+fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPath<'a>, String> {
     let tokens = words(text)?;
     let Some((_, FilterToken::Word(name))) = tokens.first() else {
         return Err("an attribute is expected at its beginning".to_owned());

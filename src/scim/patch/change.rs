@@ -1,10 +1,13 @@
 //! The effect of an operation on one value.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
-use super::{Op, elements};
+use super::Op;
+use super::list::{check_count, demote_others, from_list, identity, into_list, key};
 use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, InputObject, VALUE, is_blank, required};
+use crate::scim::canonical::{Canonical, InputObject, VALUE, is_blank, is_primary, required};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 
@@ -27,7 +30,7 @@ pub(super) fn whole(
         Incoming::Taken | Incoming::MustMatch => {
             guarded(attribute, op, path, present, |present| match (op, value) {
                 (Op::Remove, Some(listed)) if attribute.multi_valued && !listed.is_null() => {
-                    elements::remove_listed(attribute, listed, present, path)
+                    remove_listed(attribute, listed, present, path)
                 }
                 (Op::Remove, _) => Ok(None),
                 (Op::Add, value) => {
@@ -86,7 +89,7 @@ fn set(
     if attribute.multi_valued {
         let given = canonical().attribute(attribute, value, path)?;
         return match op {
-            Op::Add => elements::add(attribute, given, present, path),
+            Op::Add => add(attribute, given, present, path),
             Op::Replace | Op::Remove => Ok(given),
         };
     }
@@ -97,6 +100,75 @@ fn set(
         Some(object) if !object.is_empty() => merge_singular(attribute, op, object, present, path),
         _ => Ok(None),
     }
+}
+
+/// The elements after something was added (RFC 7644, section 3.5.2.1).
+///
+/// An element with the `value` and `type` of an existing one is the same element (RFC 7643, section
+/// 2.4), and adds the sub-attributes that the existing one lacks.
+fn add(
+    attribute: &Attribute,
+    given: Option<Value>,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let mut elements = into_list(present);
+    let count = elements.len();
+    let mut known: HashMap<String, usize> = HashMap::with_capacity(elements.len());
+    for (at, element) in elements.iter().enumerate() {
+        known.entry(identity(attribute, element)).or_insert(at);
+    }
+    let mut primary = None;
+    for element in into_list(given) {
+        let raised = is_primary(&element);
+        let at = *known.entry(identity(attribute, &element)).or_insert(elements.len());
+        match (elements.get_mut(at), element) {
+            (None, element) => elements.push(element),
+            (Some(there), Value::Object(object)) => {
+                let parts = into_object(Some(there.take()));
+                *there = Value::Object(merge(attribute, Op::Add, object, parts, path)?);
+            }
+            (Some(_), _) => {}
+        }
+        if raised {
+            primary = Some(at);
+        }
+    }
+    if elements.len() > count {
+        check_count(&elements, path)?;
+    }
+    if let Some(primary) = primary {
+        demote_others(&mut elements, primary);
+    }
+    Ok(from_list(elements))
+}
+
+/// The elements without those in a list (not in RFC 7644; Microsoft Entra removes members so).
+///
+/// A listed element with a `value` is matched by its `value`, any other by all its sub-attributes.
+fn remove_listed(
+    attribute: &Attribute,
+    listed: Value,
+    present: Option<Value>,
+    path: &str,
+) -> Result<Option<Value>, ScimError> {
+    let listed = into_list(Canonical::for_removal().attribute(attribute, listed, path)?);
+    let by_value =
+        |element: &Value| element.get(VALUE).map(|_| key(attribute, element, |name| name == VALUE));
+    let whole = |element: &Value| key(attribute, element, |_| true);
+    let (mut values, mut wholes) = (HashSet::new(), HashSet::new());
+    for element in &listed {
+        match by_value(element) {
+            Some(value) => values.insert(value),
+            None => wholes.insert(whole(element)),
+        };
+    }
+    let mut elements = into_list(present);
+    elements.retain(|element| {
+        let named = by_value(element).is_some_and(|value| values.contains(&value));
+        !named && (wholes.is_empty() || !wholes.contains(&whole(element)))
+    });
+    Ok(from_list(elements))
 }
 
 /// Applies an operation to one sub-attribute of a singular complex attribute.

@@ -1,16 +1,14 @@
 //! The effect of an operation on the elements of a multi-valued attribute.
 
-use std::collections::{HashMap, HashSet};
-
 use serde_json::{Map, Value};
 
 use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
-use super::{Definition, MAX_COPIED_BYTES, MAX_ELEMENTS, Op, PatchOperation, Target};
-use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, InputObject, PRIMARY, VALUE, is_blank, is_primary};
+use super::list::{check_count, demote_others, from_list, into_list};
+use super::{Definition, MAX_COPIED_BYTES, Op, PatchOperation, Target};
+use crate::scim::attribute::{Attribute, Mutability};
+use crate::scim::canonical::{InputObject, VALUE, is_blank, is_primary};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::ResourceType;
-use crate::scim::value::fold;
 
 impl PatchOperation {
     /// Returns the elements that the operation adds, sets or removes, in canonical form, for
@@ -29,75 +27,6 @@ impl PatchOperation {
         let given = canonical().attribute(definition.attribute, value, &path)?;
         Ok(Some(into_list(given)))
     }
-}
-
-/// The elements after something was added (RFC 7644, section 3.5.2.1).
-///
-/// An element with the `value` and `type` of an existing one is the same element (RFC 7643, section
-/// 2.4), and adds the sub-attributes that the existing one lacks.
-pub(super) fn add(
-    attribute: &Attribute,
-    given: Option<Value>,
-    present: Option<Value>,
-    path: &str,
-) -> Result<Option<Value>, ScimError> {
-    let mut elements = into_list(present);
-    let count = elements.len();
-    let mut known: HashMap<String, usize> = HashMap::with_capacity(elements.len());
-    for (at, element) in elements.iter().enumerate() {
-        known.entry(identity(attribute, element)).or_insert(at);
-    }
-    let mut primary = None;
-    for element in into_list(given) {
-        let raised = is_primary(&element);
-        let at = *known.entry(identity(attribute, &element)).or_insert(elements.len());
-        match (elements.get_mut(at), element) {
-            (None, element) => elements.push(element),
-            (Some(there), Value::Object(object)) => {
-                let parts = into_object(Some(there.take()));
-                *there = Value::Object(merge(attribute, Op::Add, object, parts, path)?);
-            }
-            (Some(_), _) => {}
-        }
-        if raised {
-            primary = Some(at);
-        }
-    }
-    if elements.len() > count {
-        check_count(&elements, path)?;
-    }
-    if let Some(primary) = primary {
-        demote_others(&mut elements, primary);
-    }
-    Ok(from_list(elements))
-}
-
-/// The elements without those in a list (not in RFC 7644; Microsoft Entra removes members so).
-///
-/// A listed element with a `value` is matched by its `value`, any other by all its sub-attributes.
-pub(super) fn remove_listed(
-    attribute: &Attribute,
-    listed: Value,
-    present: Option<Value>,
-    path: &str,
-) -> Result<Option<Value>, ScimError> {
-    let listed = into_list(Canonical::for_removal().attribute(attribute, listed, path)?);
-    let by_value =
-        |element: &Value| element.get(VALUE).map(|_| key(attribute, element, |name| name == VALUE));
-    let whole = |element: &Value| key(attribute, element, |_| true);
-    let (mut values, mut wholes) = (HashSet::new(), HashSet::new());
-    for element in &listed {
-        match by_value(element) {
-            Some(value) => values.insert(value),
-            None => wholes.insert(whole(element)),
-        };
-    }
-    let mut elements = into_list(present);
-    elements.retain(|element| {
-        let named = by_value(element).is_some_and(|value| values.contains(&value));
-        !named && (wholes.is_empty() || !wholes.contains(&whole(element)))
-    });
-    Ok(from_list(elements))
 }
 
 /// The elements after an operation on those that a target selects, or on one part of each.
@@ -257,19 +186,6 @@ fn check_immutable(
     Ok(())
 }
 
-fn check_count(elements: &[Value], path: &str) -> Result<(), ScimError> {
-    if elements.len() > MAX_ELEMENTS {
-        return Err(ScimError::new(
-            ScimType::TooMany,
-            format!(
-                "\"{path}\" would have {} values; at most {MAX_ELEMENTS} can be added to.",
-                elements.len()
-            ),
-        ));
-    }
-    Ok(())
-}
-
 /// Checks that a small body does not become a large resource.
 fn check_copies(value: Option<&Value>, copies: usize, path: &str) -> Result<(), ScimError> {
     let bytes = match value {
@@ -283,61 +199,4 @@ fn check_copies(value: Option<&Value>, copies: usize, path: &str) -> Result<(), 
         ));
     }
     Ok(())
-}
-
-/// Makes one element the only primary one (RFC 7644, section 3.5.2).
-fn demote_others(elements: &mut [Value], primary: usize) {
-    for (at, element) in elements.iter_mut().enumerate() {
-        if at != primary
-            && is_primary(element)
-            && let Value::Object(parts) = element
-        {
-            parts.insert(PRIMARY.to_owned(), Value::Bool(false));
-        }
-    }
-}
-
-/// Returns the identity of an element: its `value` and `type`, or all sub-attributes if it has no
-/// `value`. A value from a vocabulary is one item regardless of its type.
-fn identity(attribute: &Attribute, element: &Value) -> String {
-    let has_value = element.get(VALUE).is_some();
-    let value = attribute.sub_attribute(VALUE);
-    let by_type = value.is_none_or(|value| value.vocabulary.is_none());
-    key(attribute, element, |name| !has_value || name == VALUE || (by_type && name == "type"))
-}
-
-/// The named parts of an element as one text, equal for what is equal by the rules of the schema.
-fn key(attribute: &Attribute, element: &Value, named: impl Fn(&str) -> bool) -> String {
-    if attribute.kind != Type::Complex {
-        return comparable(attribute, element);
-    }
-    let mut key = String::new();
-    for part in attribute.sub_attributes.iter().filter(|part| named(&part.name)) {
-        if let Some(value) = element.get(&part.name) {
-            key.push_str(&part.name);
-            key.push('=');
-            key.push_str(&comparable(part, value));
-            key.push('\u{0}');
-        }
-    }
-    key
-}
-
-fn comparable(attribute: &Attribute, value: &Value) -> String {
-    match value.as_str() {
-        Some(text) if !attribute.case_exact => fold(text).into_owned(),
-        Some(text) => text.to_owned(),
-        None => value.to_string(),
-    }
-}
-
-fn into_list(value: Option<Value>) -> Vec<Value> {
-    match value {
-        Some(Value::Array(elements)) => elements,
-        _ => Vec::new(),
-    }
-}
-
-fn from_list(elements: Vec<Value>) -> Option<Value> {
-    (!elements.is_empty()).then_some(Value::Array(elements))
 }

@@ -7,6 +7,7 @@
 //! | `apply` | one operation on one resource |
 //! | `change` | the effect of an operation on one value |
 //! | `elements` | the effect of an operation on the elements of a multi-valued attribute |
+//! | `list` | lists of elements: which are the same, which is primary, how many |
 //! | `finish` | the checks after the last operation |
 //!
 //! A request is atomic: operations work on a copy, which replaces the resource only if all of them
@@ -20,6 +21,7 @@ mod elements;
 mod finish;
 #[cfg(test)]
 mod laws;
+mod list;
 mod request;
 mod target;
 
