@@ -15,10 +15,10 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 use jiff::Timestamp;
 
+use super::audience::{Audience, TokenScope};
 use super::denial::Denial;
 use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
-use super::routes::{Audience, TokenScope};
 use crate::access::DefaultAccess;
 use crate::config::Config;
 use crate::connection::method::ClientProfile;

@@ -4,6 +4,7 @@
 //! origin (`gate`), route (`router`), scope (`gate`), body (`body`), handler (`scim`). Each request gets
 //! exactly one response, and each authenticated request one line in the log. [`routes`] lists all routes.
 
+mod audience;
 mod body;
 mod context;
 mod denial;
@@ -23,7 +24,8 @@ mod scim;
 pub mod server;
 mod service;
 
-pub use routes::{Audience, TokenScope, routes};
+pub use audience::{Audience, TokenScope};
+pub use routes::routes;
 pub use service::ScimService;
 
 /// The path below which SCIM is served.

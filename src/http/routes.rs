@@ -7,6 +7,7 @@ use std::pin::Pin;
 
 use hyper::Method;
 
+use super::audience::{Audience, TokenScope};
 use super::error::Failure;
 use super::error_form::ErrorForm;
 use super::health::{self, Health};
@@ -23,34 +24,6 @@ pub(super) struct Route {
     pub(super) body: BodyKind,
     pub(super) errors: ErrorForm,
     pub(super) handler: Handler,
-}
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// Everyone. Credentials are not looked at.
-    Public,
-    /// Callers whose token has this scope.
-    Token(TokenScope),
-}
-
-/// What a token permits. The token of a connection has both scopes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenScope {
-    /// To read resources and discovery.
-    Read,
-    /// To change resources.
-    Write,
-}
-
-impl TokenScope {
-    /// The name of the scope.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
 }
 
 /// Which request body a route takes.

@@ -1,0 +1,29 @@
+//! The audience of a route: who may call it.
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone. Credentials are not looked at.
+    Public,
+    /// Callers whose token has this scope.
+    Token(TokenScope),
+}
+
+/// What a token permits. The token of a connection has both scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScope {
+    /// To read resources and discovery.
+    Read,
+    /// To change resources.
+    Write,
+}
+
+impl TokenScope {
+    /// The name of the scope.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
