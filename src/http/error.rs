@@ -9,8 +9,8 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
+use super::daily_quota::QuotaExceeded;
 use super::error_form::{self, ErrorForm};
-use super::gate::QuotaExceeded;
 use super::respond::{self, HttpResponse};
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;

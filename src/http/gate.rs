@@ -9,13 +9,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
 use jiff::Timestamp;
 
 use super::audience::{Audience, TokenScope};
+use super::daily_quota::QuotaExceeded;
 use super::denial::Denial;
 use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
@@ -29,9 +29,6 @@ use crate::event::{Actor, Reason};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
-
-/// Seconds in a day.
-const DAY: u64 = 24 * 60 * 60;
 
 /// What the token of a connection permits.
 const CONNECTION_SCOPES: &[TokenScope] = &[TokenScope::Read, TokenScope::Write];
@@ -86,20 +83,10 @@ impl Admitted {
     ///
     /// [`QuotaExceeded`]: the quota is used up.
     pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaExceeded> {
-        let Some(limit) = self.daily_requests else { return Ok(()) };
-        let second = now.as_second().max(0) as u64;
-        let number = self.requests.number_of_day((second / DAY) as u32);
-        if number <= limit {
-            return Ok(());
+        match self.daily_requests {
+            Some(limit) => self.requests.of_day.count(&self.connection, limit, now),
+            None => Ok(()),
         }
-        if number == limit + 1 {
-            tracing::warn!(
-                connection = self.connection,
-                daily_requests = limit,
-                "daily quota used up; its requests receive 429 until midnight UTC"
-            );
-        }
-        Err(QuotaExceeded { limit, left: Duration::from_secs(DAY - second % DAY) })
     }
 
     pub(super) fn into_actor(self) -> Actor {
@@ -112,15 +99,6 @@ impl Admitted {
 pub(super) struct TokenOwner {
     connection: String,
     token: String,
-}
-
-/// The daily quota of a connection is used up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct QuotaExceeded {
-    /// The quota.
-    pub limit: u32,
-    /// The time until the next day begins, in UTC.
-    pub left: Duration,
 }
 
 /// Why a request was denied; for log, metrics and audit trail, never for the client.

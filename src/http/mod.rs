@@ -7,6 +7,7 @@
 mod audience;
 mod body;
 mod context;
+mod daily_quota;
 mod denial;
 mod deny_limiter;
 mod error;

@@ -4,12 +4,12 @@
 //! A request adds to existing counters, and no client can create more of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
 
+use super::daily_quota::RequestsOfDay;
 use super::routes::ROUTES;
 use crate::metrics::{Counter, Histogram, HistogramSnapshot};
 
@@ -26,14 +26,14 @@ const CLASSES: usize = 5;
 pub(super) struct ConnectionMetrics {
     /// By route, with a last row for requests without a route, and by class of status.
     counts: Box<[[Counter; CLASSES]]>,
-    /// The requests of one day: the day since 1970 in the upper half, their number in the lower.
-    of_day: AtomicU64,
+    /// Its requests of today, which the daily quota limits.
+    pub(super) of_day: RequestsOfDay,
 }
 
 impl Default for ConnectionMetrics {
     fn default() -> Self {
         let counts = (0..=ROUTES.len()).map(|_| Default::default()).collect();
-        Self { counts, of_day: AtomicU64::new(0) }
+        Self { counts, of_day: RequestsOfDay::default() }
     }
 }
 
@@ -44,19 +44,6 @@ impl ConnectionMetrics {
         if let Some(count) = of_route.and_then(|of_route| of_route.get(class)) {
             count.add_one();
         }
-    }
-
-    /// Counts a request on `day`, in days since 1970. Returns its number on that day.
-    pub(super) fn number_of_day(&self, day: u32) -> u32 {
-        let next = |packed: u64| {
-            let (of, count) = ((packed >> 32) as u32, packed as u32);
-            let count = if of == day { count.saturating_add(1) } else { 1 };
-            Some(u64::from(day) << 32 | u64::from(count))
-        };
-        let (set, fetched) = (Ordering::Relaxed, Ordering::Relaxed);
-        // The function never answers `None`: both outcomes are what was there before.
-        let (Ok(before) | Err(before)) = self.of_day.fetch_update(set, fetched, next);
-        next(before).unwrap_or_default() as u32
     }
 
     /// The counts that are not zero, with their row in the route table and their class of status.
@@ -167,12 +154,5 @@ mod tests {
         let durations: Vec<HistogramSnapshot> = request_metrics.durations().collect();
         assert_eq!((durations[3].count, durations[3].sum), (3, 2_100));
         assert_eq!(durations.iter().map(|counts| counts.count).sum::<u64>(), 3);
-    }
-
-    #[test]
-    fn each_day_is_counted_from_one() {
-        let requests = ConnectionMetrics::default();
-        let numbers = [7, 7, 7, 8, 8, 7].map(|day| requests.number_of_day(day));
-        assert_eq!(numbers, [1, 2, 3, 1, 2, 1]);
     }
 }
