@@ -1,4 +1,4 @@
-//! Requests that the gate denies: how they are answered, counted and logged.
+//! Requests that the gate denies: why, and how they are answered, counted and logged.
 //!
 //! Clients that are denied too often receive 429 instead of 401, whatever the reason: the status says
 //! nothing about the token that was sent.
@@ -9,10 +9,9 @@ use hyper::StatusCode;
 
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
-use super::gate::DenyReason;
 use super::log_summary::{self, LogSummary, Suppressed};
 use crate::clock::Stopwatch;
-use crate::directory;
+use crate::directory::{self, InvalidToken};
 use crate::event::{Network, Reason};
 use crate::metrics::Counter;
 
@@ -36,6 +35,68 @@ impl Denial {
             connection: connection.map(ToOwned::to_owned),
             token: token.map(ToOwned::to_owned),
             address: self.address,
+        }
+    }
+}
+
+/// The owner of a token that exists.
+#[derive(Debug)]
+pub(super) struct TokenOwner {
+    pub(super) connection: String,
+    pub(super) token: String,
+}
+
+/// Why a request was denied; for log, metrics and audit trail, never for the client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DenyReason {
+    #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
+    ForwardedFor,
+    #[error("address {0} is on no connection's ip_allowlist")]
+    AddressOnNoAllowlist(IpAddr),
+    #[error("no bearer token was sent")]
+    NoToken,
+    #[error("several Authorization headers were sent")]
+    SeveralTokens,
+    #[error("what was sent is not a scimd token, or is mistyped")]
+    Malformed,
+    #[error("{0}")]
+    Token(#[from] InvalidToken),
+    #[error("the token's connection {} is not in the configuration", .0.connection)]
+    UnknownConnection(TokenOwner),
+    #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
+    Address(IpAddr, TokenOwner),
+    #[error("connection {} needs the header X-Request-Origin once, and it was sent {count} times", .0.connection, count = .1)]
+    OriginCount(TokenOwner, usize),
+    #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
+    Origin(TokenOwner),
+}
+
+impl DenyReason {
+    /// The code of the reason in metrics and audit trail.
+    pub(super) fn code(&self) -> Reason {
+        match self {
+            Self::ForwardedFor => Reason::ForwardedFor,
+            Self::AddressOnNoAllowlist(_) | Self::Address(..) => Reason::Address,
+            Self::NoToken => Reason::NoToken,
+            Self::SeveralTokens => Reason::SeveralTokens,
+            Self::Malformed => Reason::MalformedToken,
+            Self::Token(InvalidToken::Unknown) => Reason::UnknownToken,
+            Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
+            Self::UnknownConnection(_) => Reason::UnknownConnection,
+            Self::OriginCount(..) => Reason::OriginCount,
+            Self::Origin(_) => Reason::Origin,
+        }
+    }
+
+    /// The connection and the id of the token, if the token exists.
+    pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Token(InvalidToken::Expired { id, connection }) => Some((connection, id)),
+            Self::UnknownConnection(owner)
+            | Self::Address(_, owner)
+            | Self::OriginCount(owner, _)
+            | Self::Origin(owner) => Some((&owner.connection, &owner.token)),
+            _ => None,
         }
     }
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::audience::{Audience, TokenScope};
 use super::daily_quota::QuotaExceeded;
-use super::denial::Denial;
+use super::denial::{Denial, DenyReason, TokenOwner};
 use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
 use crate::access::DefaultAccess;
@@ -24,8 +24,8 @@ use crate::config::Config;
 use crate::connection::method::ClientProfile;
 use crate::connection::token::TokenSecret;
 use crate::connection::{AddressSet, Compat, Origin};
-use crate::directory::{self, Directory, InvalidToken};
-use crate::event::{Actor, Reason};
+use crate::directory::{self, Directory};
+use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
@@ -91,68 +91,6 @@ impl Admitted {
 
     pub(super) fn into_actor(self) -> Actor {
         Actor::Connection { name: self.connection, token: self.token, address: self.address }
-    }
-}
-
-/// The owner of a token that exists.
-#[derive(Debug)]
-pub(super) struct TokenOwner {
-    connection: String,
-    token: String,
-}
-
-/// Why a request was denied; for log, metrics and audit trail, never for the client.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DenyReason {
-    #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
-    ForwardedFor,
-    #[error("address {0} is on no connection's ip_allowlist")]
-    AddressOnNoAllowlist(IpAddr),
-    #[error("no bearer token was sent")]
-    NoToken,
-    #[error("several Authorization headers were sent")]
-    SeveralTokens,
-    #[error("what was sent is not a scimd token, or is mistyped")]
-    Malformed,
-    #[error("{0}")]
-    Token(#[from] InvalidToken),
-    #[error("the token's connection {} is not in the configuration", .0.connection)]
-    UnknownConnection(TokenOwner),
-    #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
-    Address(IpAddr, TokenOwner),
-    #[error("connection {} needs the header X-Request-Origin once, and it was sent {count} times", .0.connection, count = .1)]
-    OriginCount(TokenOwner, usize),
-    #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
-    Origin(TokenOwner),
-}
-
-impl DenyReason {
-    /// The code of the reason in metrics and audit trail.
-    pub(super) fn code(&self) -> Reason {
-        match self {
-            Self::ForwardedFor => Reason::ForwardedFor,
-            Self::AddressOnNoAllowlist(_) | Self::Address(..) => Reason::Address,
-            Self::NoToken => Reason::NoToken,
-            Self::SeveralTokens => Reason::SeveralTokens,
-            Self::Malformed => Reason::MalformedToken,
-            Self::Token(InvalidToken::Unknown) => Reason::UnknownToken,
-            Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
-            Self::UnknownConnection(_) => Reason::UnknownConnection,
-            Self::OriginCount(..) => Reason::OriginCount,
-            Self::Origin(_) => Reason::Origin,
-        }
-    }
-
-    /// The connection and the id of the token, if the token exists.
-    pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
-        match self {
-            Self::Token(InvalidToken::Expired { id, connection }) => Some((connection, id)),
-            Self::UnknownConnection(owner)
-            | Self::Address(_, owner)
-            | Self::OriginCount(owner, _)
-            | Self::Origin(owner) => Some((&owner.connection, &owner.token)),
-            _ => None,
-        }
     }
 }
 
