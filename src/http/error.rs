@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::daily_quota::QuotaExceeded;
 use super::error_form::{self, ErrorForm};
+use super::error_report::ErrorReport;
 use super::respond::{self, HttpResponse};
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
@@ -113,14 +114,14 @@ impl Failure {
                 "The request was refused. Check the bearer token, the X-Request-Origin header and the \
                  address that the request comes from; scimd's log has the reason.",
             )
-            .with(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
+            .with_header(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
             Self::TooManyDenials(wait) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many requests from this address were refused recently, and so is this one. Check the \
                  bearer token, the X-Request-Origin header and the address that the request comes from; \
                  scimd's log has the reason.",
             )
-            .with(RETRY_AFTER, &seconds(wait)),
+            .with_header(RETRY_AFTER, &seconds(wait)),
             Self::QuotaExceeded(QuotaExceeded { limit, left }) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 format!(
@@ -128,13 +129,13 @@ impl Failure {
                      taken from midnight UTC on."
                 ),
             )
-            .with(RETRY_AFTER, &seconds(left)),
+            .with_header(RETRY_AFTER, &seconds(left)),
             Self::NotFound(detail) => ErrorReport::new(StatusCode::NOT_FOUND, detail),
             Self::MethodNotAllowed(allow) => ErrorReport::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("This method is not for this path; allowed are {allow}."),
             )
-            .with(ALLOW, &allow),
+            .with_header(ALLOW, &allow),
             Self::NotImplemented(detail) => ErrorReport::new(StatusCode::NOT_IMPLEMENTED, detail),
             Self::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
             Self::BodyTooLarge(limit) => ErrorReport::new(
@@ -159,12 +160,12 @@ impl Failure {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The request took too long; a change that it asked for may or may not be made.",
             )
-            .with(RETRY_AFTER, "1"),
+            .with_header(RETRY_AFTER, "1"),
             Self::Internal | Self::Directory(DirectoryError::Internal) => ErrorReport::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("Something went wrong inside scimd; the request's id in its log is {request}."),
             ),
-            Self::Directory(error) => ErrorReport::of_directory(error, dialect),
+            Self::Directory(error) => report_directory_error(error, dialect),
         }
     }
 }
@@ -174,76 +175,58 @@ fn seconds(wait: Duration) -> String {
     wait.as_millis().div_ceil(1_000).max(1).to_string()
 }
 
-/// What the client learns of a failure, in whatever form.
-#[derive(Debug)]
-pub(super) struct ErrorReport {
-    pub(super) status: StatusCode,
-    /// The keyword of RFC 7644, table 9.
-    pub(super) scim_type: Option<ScimType>,
-    /// A sentence that says what was wrong.
-    pub(super) detail: String,
-    header: Option<(hyper::header::HeaderName, HeaderValue)>,
-}
-
-impl ErrorReport {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, scim_type: None, detail: detail.into(), header: None }
-    }
-
-    fn with(mut self, name: hyper::header::HeaderName, value: &str) -> Self {
-        self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
-        self
-    }
-
-    fn of_directory(error: DirectoryError, dialect: Dialect) -> Self {
-        match error {
-            DirectoryError::Taken { kind, attribute, value, is_name } => {
-                let detail = match (dialect, is_name) {
-                    (Dialect::Flat, true) => format!("{kind} already exists in the database."),
-                    _ => format!(
-                        "Another {kind} already has the {attribute} \"{}\".",
-                        value.escape_debug()
-                    ),
-                };
-                let scim_type = ScimType::Uniqueness;
-                Self { scim_type: Some(scim_type), ..Self::new(status_of(scim_type), detail) }
+/// What the client learns of an error of the directory.
+fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorReport {
+    match error {
+        DirectoryError::Taken { kind, attribute, value, is_name } => {
+            let detail = match (dialect, is_name) {
+                (Dialect::Flat, true) => format!("{kind} already exists in the database."),
+                _ => format!(
+                    "Another {kind} already has the {attribute} \"{}\".",
+                    value.escape_debug()
+                ),
+            };
+            let scim_type = ScimType::Uniqueness;
+            ErrorReport {
+                scim_type: Some(scim_type),
+                ..ErrorReport::new(status_of(scim_type), detail)
             }
-            DirectoryError::Invalid(ScimError { scim_type, detail }) => {
-                Self { scim_type: Some(scim_type), ..Self::new(status_of(scim_type), detail) }
-            }
-            DirectoryError::NotFound { kind, id } => Self::new(
-                StatusCode::NOT_FOUND,
-                format!("There is no {kind} with the id \"{id}\"."),
-            ),
-            DirectoryError::VersionMismatch { present } => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                format!("The resource has changed; it is now in version {present}."),
-            ),
-            DirectoryError::Forbidden(detail) => Self::new(StatusCode::FORBIDDEN, detail),
-            DirectoryError::Storage(_)
-            | DirectoryError::Internal
-            | DirectoryError::Unauthenticated
-            | DirectoryError::Stopped
-            | DirectoryError::AccessInUse(_)
-            | DirectoryError::Unfit(_) => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The directory can't be read or changed at the moment; scimd's log says why.",
-            )
-            .with(RETRY_AFTER, "30"),
-            DirectoryError::Held(detail) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(RETRY_AFTER, HELD_RETRY)
-            }
-            DirectoryError::Busy => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many changes are waiting; try again in a moment.",
-            )
-            .with(RETRY_AFTER, "1"),
-            DirectoryError::Superseded => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The configuration has just changed; try again.",
-            )
-            .with(RETRY_AFTER, "1"),
         }
+        DirectoryError::Invalid(ScimError { scim_type, detail }) => ErrorReport {
+            scim_type: Some(scim_type),
+            ..ErrorReport::new(status_of(scim_type), detail)
+        },
+        DirectoryError::NotFound { kind, id } => ErrorReport::new(
+            StatusCode::NOT_FOUND,
+            format!("There is no {kind} with the id \"{id}\"."),
+        ),
+        DirectoryError::VersionMismatch { present } => ErrorReport::new(
+            StatusCode::PRECONDITION_FAILED,
+            format!("The resource has changed; it is now in version {present}."),
+        ),
+        DirectoryError::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
+        DirectoryError::Storage(_)
+        | DirectoryError::Internal
+        | DirectoryError::Unauthenticated
+        | DirectoryError::Stopped
+        | DirectoryError::AccessInUse(_)
+        | DirectoryError::Unfit(_) => ErrorReport::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The directory can't be read or changed at the moment; scimd's log says why.",
+        )
+        .with_header(RETRY_AFTER, "30"),
+        DirectoryError::Held(detail) => ErrorReport::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, HELD_RETRY),
+        DirectoryError::Busy => ErrorReport::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many changes are waiting; try again in a moment.",
+        )
+        .with_header(RETRY_AFTER, "1"),
+        DirectoryError::Superseded => ErrorReport::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The configuration has just changed; try again.",
+        )
+        .with_header(RETRY_AFTER, "1"),
     }
 }
 

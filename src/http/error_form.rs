@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::error::ErrorReport;
+use super::error_report::ErrorReport;
 use super::respond::SCIM_JSON;
 use crate::connection::dialect::Dialect;
 use crate::scim::discovery::ERROR;

@@ -12,6 +12,7 @@ mod denial;
 mod deny_limiter;
 mod error;
 mod error_form;
+mod error_report;
 mod gate;
 mod health;
 mod log_summary;
