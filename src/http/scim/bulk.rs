@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::{Call, resources};
+use super::{Call, representation, resources};
 use crate::directory::{
     Bulk, BulkOperation, BulkOutcome, Create, Delete, DirectoryError, Patch, Replace,
 };
@@ -145,7 +145,8 @@ fn result(
     }
     match outcome {
         Ok(Some((resource_type, stored))) => {
-            let location = respond::location(&call.context.base_url, &resource_type, stored.id);
+            let location =
+                representation::location(&call.context.base_url, &resource_type, stored.id);
             add("location", json!(location));
             add("version", json!(stored.record.version.to_string()));
             add("status", json!(if created { "201" } else { "200" }));

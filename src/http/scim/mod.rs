@@ -4,6 +4,7 @@ pub(super) mod bulk;
 pub(super) mod discovery;
 pub(super) mod me;
 pub(super) mod offers;
+mod representation;
 pub(super) mod resources;
 pub(super) mod search;
 
@@ -15,7 +16,6 @@ use hyper::http::request::Parts;
 use super::context::HttpContext;
 use super::error::Failure;
 use super::gate::Admitted;
-use super::respond::ClientView;
 use super::router::RouteMatch;
 use crate::access::DefaultAccess;
 use crate::connection::Compat;
@@ -27,6 +27,7 @@ use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
 use crate::text::excerpt;
+use representation::ClientView;
 
 /// A request that the gate has admitted, with its route and body.
 pub(super) struct Call<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::{Call, representation};
 use crate::connection::dialect::ResourceForm;
 use crate::connection::method::PatchReply;
 use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
@@ -44,9 +44,9 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
             // The versions of groups follow when memberships are cleared.
             && !directory.is_clearing_memberships()?
         {
-            return Ok(respond::not_modified(&shown.stored));
+            return Ok(representation::not_modified(&shown.stored));
         }
-        respond::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
+        representation::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
     };
     if shows_members(&resource_type, &form) {
         call.context.work_limits.run_heavy(work).await
@@ -88,7 +88,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     let asked = query::asks_for_attributes(&call.parameters());
     if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
-        return Ok(respond::no_content(&stored));
+        return Ok(representation::no_content(&stored));
     }
     show(&call, StatusCode::OK, &resource_type, stored)
 }
@@ -116,7 +116,7 @@ fn show(
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let shown = call.context.directory.with_relations(resource_type, stored, &wanted)?;
-        respond::one(status, call.view(&form), resource_type, &shown)
+        representation::one(status, call.view(&form), resource_type, &shown)
     };
     if shows_members(resource_type, &form) { tokio::task::block_in_place(work) } else { work() }
 }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Call;
+use super::{Call, representation};
 use crate::connection::dialect::ResourceForm;
 use crate::directory::{Page, Search};
 use crate::http::error::Failure;
-use crate::http::respond::{self, HttpResponse};
+use crate::http::respond::HttpResponse;
 use crate::scim::json;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query};
@@ -106,11 +106,11 @@ async fn run(
         call.view(forms.get(&resource_type.name).unwrap_or(&everything))
     };
     if is_quick && is_short(&page) {
-        return respond::page(&page, view);
+        return representation::page(&page, view);
     }
     match permit {
-        Some(_permit) => tokio::task::block_in_place(|| respond::page(&page, view)),
-        None => call.context.work_limits.run_heavy(|| respond::page(&page, view)).await,
+        Some(_permit) => tokio::task::block_in_place(|| representation::page(&page, view)),
+        None => call.context.work_limits.run_heavy(|| representation::page(&page, view)).await,
     }
 }
 
