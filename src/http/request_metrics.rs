@@ -10,7 +10,6 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::daily_quota::RequestsOfDay;
-use super::routes::ROUTES;
 use crate::metrics::{Counter, Histogram, HistogramSnapshot};
 
 /// Bounds of the time that requests take, in microseconds.
@@ -24,32 +23,38 @@ const CLASSES: usize = 5;
 
 /// Counts of the requests of one connection, or of all requests without one.
 pub(super) struct ConnectionMetrics {
-    /// By route, with a last row for requests without a route, and by class of status.
-    counts: Box<[[Counter; CLASSES]]>,
+    /// By row of the route table, and by class of status.
+    by_route: Box<[[Counter; CLASSES]]>,
+    /// Requests without a route, by class of status.
+    without_route: [Counter; CLASSES],
     /// Its requests of today, which the daily quota limits.
     pub(super) of_day: RequestsOfDay,
 }
 
-impl Default for ConnectionMetrics {
-    fn default() -> Self {
-        let counts = (0..=ROUTES.len()).map(|_| Default::default()).collect();
-        Self { counts, of_day: RequestsOfDay::default() }
-    }
-}
-
 impl ConnectionMetrics {
+    fn new(routes: usize) -> Self {
+        Self {
+            by_route: (0..routes).map(|_| Default::default()).collect(),
+            without_route: Default::default(),
+            of_day: RequestsOfDay::default(),
+        }
+    }
+
     fn note(&self, row: Option<usize>, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        let of_route = self.counts.get(row.unwrap_or(ROUTES.len()));
-        if let Some(count) = of_route.and_then(|of_route| of_route.get(class)) {
+        let classes = match row {
+            Some(row) => self.by_route.get(row),
+            None => Some(&self.without_route),
+        };
+        if let Some(count) = classes.and_then(|classes| classes.get(class)) {
             count.add_one();
         }
     }
 
     /// The counts that are not zero, with their row in the route table and their class of status.
     pub(super) fn counts(&self) -> impl Iterator<Item = (Option<usize>, usize, u64)> {
-        self.counts.iter().enumerate().flat_map(|(row, classes)| {
-            let row = (row < ROUTES.len()).then_some(row);
+        let by_route = self.by_route.iter().enumerate().map(|(row, classes)| (Some(row), classes));
+        by_route.chain([(None, &self.without_route)]).flat_map(|(row, classes)| {
             let count = move |(class, count): (usize, &Counter)| (row, class + 1, count.value());
             classes.iter().enumerate().map(count).filter(|(.., count)| *count > 0)
         })
@@ -62,18 +67,19 @@ pub(super) struct RequestMetrics {
     connections: Mutex<BTreeMap<String, Arc<ConnectionMetrics>>>,
     /// Requests that were denied, or that need no credentials.
     unauthenticated: ConnectionMetrics,
-    /// By route.
+    /// By row of the route table.
     durations: Box<[Histogram]>,
     /// Requests beyond the daily quota of their connection.
     over_quota: Counter,
 }
 
 impl RequestMetrics {
-    pub(super) fn new() -> Self {
+    /// The metrics of a service whose route table has that many rows.
+    pub(super) fn new(routes: usize) -> Self {
         Self {
             connections: Mutex::default(),
-            unauthenticated: ConnectionMetrics::default(),
-            durations: ROUTES.iter().map(|_| Histogram::new(DURATIONS)).collect(),
+            unauthenticated: ConnectionMetrics::new(routes),
+            durations: (0..routes).map(|_| Histogram::new(DURATIONS)).collect(),
             over_quota: Counter::default(),
         }
     }
@@ -81,7 +87,8 @@ impl RequestMetrics {
     /// Returns the metrics of a connection; always the same ones for one name.
     pub(super) fn connection(&self, name: &str) -> Arc<ConnectionMetrics> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(connections.entry(name.to_owned()).or_default())
+        let new = || Arc::new(ConnectionMetrics::new(self.durations.len()));
+        Arc::clone(connections.entry(name.to_owned()).or_insert_with(new))
     }
 
     /// Counts an answered request. `of` is that of its connection, `row` that of its route.
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_route_and_class() {
-        let request_metrics = RequestMetrics::new();
+        let request_metrics = RequestMetrics::new(5);
         let of = request_metrics.connection("okta");
         let took = Duration::from_micros(700);
         for (row, status) in [(Some(3), 200), (Some(3), 201), (Some(3), 409), (None, 404)] {

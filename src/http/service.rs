@@ -25,7 +25,7 @@ use super::health::Health;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
 use super::respond::HttpResponse;
 use super::router;
-use super::routes::{BodyKind, Handler};
+use super::routes::{BodyKind, Handler, ROUTES};
 use super::scim::Call;
 use super::server::{self, ConnectionStats};
 use crate::clock::{Clock, Stopwatch};
@@ -55,7 +55,7 @@ impl ScimService {
     /// Creates the service of a directory. `boot` differs between starts of this appliance; request ids
     /// begin with it.
     pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
-        let request_metrics = RequestMetrics::new();
+        let request_metrics = RequestMetrics::new(ROUTES.len());
         let work_limits = Arc::new(WorkLimits::new());
         Self {
             context: ArcSwap::from_pointee(HttpContext::new(
