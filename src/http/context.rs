@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::BASE_PATH;
+use super::discovery_documents::DiscoveryDocuments;
 use super::error::Failure;
 use super::gate::Gate;
 use super::request_metrics::RequestMetrics;
-use super::scim::discovery::Discovery;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::ClientProfile;
@@ -53,7 +53,7 @@ pub(super) struct HttpContext {
     pub(super) gate: Gate,
     /// The dialect of error responses to clients whose connection is not known.
     pub(super) default_dialect: Dialect,
-    pub(super) discovery: Discovery,
+    pub(super) discovery_documents: DiscoveryDocuments,
     /// The URL below which resources are located.
     pub(super) base_url: String,
     pub(super) page_limits: PageLimits,
@@ -83,7 +83,11 @@ impl HttpContext {
         Self {
             gate: Gate::new(config, request_metrics),
             default_dialect: if all_flat { Dialect::Flat } else { Dialect::Rfc },
-            discovery: Discovery::new(&base_url, page_limits, directory.registry()),
+            discovery_documents: DiscoveryDocuments::new(
+                &base_url,
+                page_limits,
+                directory.registry(),
+            ),
             base_url,
             page_limits,
             work_limits,

@@ -10,6 +10,7 @@ mod context;
 mod daily_quota;
 mod denial;
 mod deny_limiter;
+mod discovery_documents;
 mod error;
 mod error_form;
 mod error_report;

@@ -1,0 +1,60 @@
+//! The documents that the discovery endpoints serve, written once for a configuration.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::scim::discovery;
+use crate::scim::query::PageLimits;
+use crate::scim::registry::Registry;
+
+/// The bodies of all responses of the discovery endpoints.
+pub(super) struct DiscoveryDocuments {
+    pub(super) service_provider_config: Bytes,
+    pub(super) resource_types: DocumentList,
+    pub(super) schemas: DocumentList,
+}
+
+/// The bodies for a list of documents and for each of them.
+pub(super) struct DocumentList {
+    pub(super) all: Bytes,
+    by_id: Vec<(String, Bytes)>,
+}
+
+impl DocumentList {
+    fn new(entries: &[Value]) -> Self {
+        let id =
+            |entry: &Value| entry.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            all: discovery::list_response(entries).to_string().into(),
+            by_id: entries.iter().map(|entry| (id(entry), entry.to_string().into())).collect(),
+        }
+    }
+
+    /// The document with that id, in upper or lower case.
+    pub(super) fn get(&self, id: &str) -> Option<Bytes> {
+        let found = self.by_id.iter().find(|(known, _)| known.eq_ignore_ascii_case(id));
+        found.map(|(_, entry)| entry.clone())
+    }
+}
+
+impl DiscoveryDocuments {
+    pub(super) fn new(base: &str, limits: PageLimits, registry: &Registry) -> Self {
+        let resource_types: Vec<Value> = registry
+            .resource_types()
+            .iter()
+            .chain(registry.offered())
+            .map(|resource_type| discovery::resource_type(base, resource_type))
+            .collect();
+        let schemas: Vec<Value> = discovery::schemas(registry)
+            .into_iter()
+            .map(|schema| discovery::schema(base, schema))
+            .collect();
+        Self {
+            service_provider_config: discovery::service_provider_config(base, limits)
+                .to_string()
+                .into(),
+            resource_types: DocumentList::new(&resource_types),
+            schemas: DocumentList::new(&schemas),
+        }
+    }
+}
