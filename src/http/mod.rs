@@ -18,6 +18,7 @@ mod gate;
 mod health;
 mod log_summary;
 pub mod metrics;
+mod path_parameters;
 mod precondition;
 mod request_metrics;
 mod respond;

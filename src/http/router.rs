@@ -8,6 +8,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::error::Failure;
+use super::path_parameters::PathParameters;
 use super::routes::{ROUTES, Route};
 
 /// The endpoints that `{offer}` stands for.
@@ -53,10 +54,7 @@ pub(super) struct RouteMatch {
     pub(super) route: &'static Route,
     /// The index of the route in [`ROUTES`].
     pub(super) row: usize,
-    /// The value of `{type}` or `{offer}`, else empty.
-    pub(super) endpoint: String,
-    /// The value of `{id}`, else empty.
-    pub(super) id: String,
+    pub(super) path: PathParameters,
 }
 
 /// Finds the route of a request. Slashes at the end of the path, or between the base URL and the rest,
@@ -75,8 +73,8 @@ pub(super) fn find(method: &Method, path: &str) -> Result<RouteMatch, Failure> {
         if route.method == method
             && let Some((endpoint, id)) = fit(template, &segments)
         {
-            let (endpoint, id) = (endpoint.to_owned(), id.to_owned());
-            return Ok(RouteMatch { route, row, endpoint, id });
+            let path = PathParameters { endpoint: endpoint.to_owned(), id: id.to_owned() };
+            return Ok(RouteMatch { route, row, path });
         }
     }
     let rows = ROUTES.iter().zip(TEMPLATES.iter());
@@ -153,7 +151,7 @@ mod tests {
     #[test]
     fn paths_find_their_route() {
         let found = find(&Method::GET, "/scim/v2/Users/a%20b/").unwrap();
-        assert_eq!((found.endpoint.as_str(), found.id.as_str()), ("Users", "a b"));
+        assert_eq!((found.path.endpoint.as_str(), found.path.id.as_str()), ("Users", "a b"));
         assert_eq!(
             (found.route.template, template(found.row)),
             ("/scim/v2/{type}/{id}", "/scim/v2/{type}/{id}")

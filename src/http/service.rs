@@ -135,7 +135,7 @@ impl ScimService {
             }
         };
         loop {
-            let call = Call::new(&context, parts, &found, body.clone(), admitted);
+            let call = Call::new(&context, parts, &found.path, body.clone(), admitted);
             match tokio::time::timeout(context.request_timeout, handler(call)).await {
                 // Nothing was done: the request is handled again, in the context of the new configuration.
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {

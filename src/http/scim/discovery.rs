@@ -46,7 +46,7 @@ fn answer(
             "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
         ));
     }
-    let id = &call.found.id;
+    let id = &call.path.id;
     match find(&call.context.discovery_documents, id) {
         Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
         None => {

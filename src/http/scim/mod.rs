@@ -16,7 +16,7 @@ use hyper::http::request::Parts;
 use super::context::HttpContext;
 use super::error::Failure;
 use super::gate::Admitted;
-use super::router::RouteMatch;
+use super::path_parameters::PathParameters;
 use crate::access::DefaultAccess;
 use crate::connection::Compat;
 use crate::connection::dialect::ResourceForm;
@@ -29,11 +29,11 @@ use crate::scim::schema::ResourceType;
 use crate::text::excerpt;
 use representation::ClientView;
 
-/// A request that the gate has admitted, with its route and body.
+/// A request that the gate has admitted, with the parameters of its path and its body.
 pub(super) struct Call<'a> {
     context: &'a HttpContext,
     parts: &'a Parts,
-    found: &'a RouteMatch,
+    path: &'a PathParameters,
     /// Empty for routes that take none.
     body: Bytes,
     manner: ClientProfile,
@@ -47,14 +47,14 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         context: &'a HttpContext,
         parts: &'a Parts,
-        found: &'a RouteMatch,
+        path: &'a PathParameters,
         body: Bytes,
         admitted: Admitted,
     ) -> Self {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { context, parts, found, body, manner, compat, rules, default_access, actor }
+        Self { context, parts, path, body, manner, compat, rules, default_access, actor }
     }
 
     /// Refuses or ignores attributes that no schema knows, as the connection is configured.
@@ -95,7 +95,7 @@ impl<'a> Call<'a> {
 
     /// The resource type that the path names.
     fn resource_type(&self) -> Result<Arc<ResourceType>, Failure> {
-        let known = self.context.directory.registry().by_endpoint(&self.found.endpoint);
+        let known = self.context.directory.registry().by_endpoint(&self.path.endpoint);
         known.map(Arc::clone).ok_or_else(|| Failure::no_route(self.parts.uri.path()))
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Fail
 
 /// `GET` of one entry.
 pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.retrieve(&call.found.id, &call.parameters()))
+    answer(&call, |listing| listing.retrieve(&call.path.id, &call.parameters()))
 }
 
 /// Runs work on the list that the path names. The runtime moves the other connections of this thread to
@@ -39,7 +39,7 @@ fn answer<'a>(
     work: impl FnOnce(Listing<'a>) -> Result<HttpResponse, Failure>,
 ) -> Result<HttpResponse, Failure> {
     let offered = call.context.directory.registry().offered();
-    let named = offered.iter().find(|offered| offered.endpoint == call.found.endpoint);
+    let named = offered.iter().find(|offered| offered.endpoint == call.path.endpoint);
     let resource_type = named.ok_or_else(|| Failure::no_route(call.parts.uri.path()))?;
     tokio::task::block_in_place(|| work(Listing { call, resource_type }))
 }

@@ -36,7 +36,7 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let directory = &call.context.directory;
-        let shown = directory.retrieve(&resource_type, &call.found.id, &wanted)?;
+        let shown = directory.retrieve(&resource_type, &call.path.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
         let of_record = shown.access.is_none();
         if of_record
@@ -68,7 +68,7 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
         )?,
         renaming,
         resource_type: Arc::clone(&resource_type),
-        id: call.found.id.clone(),
+        id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
@@ -82,7 +82,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
         request,
         rules: call.rules,
         resource_type: Arc::clone(&resource_type),
-        id: call.found.id.clone(),
+        id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
@@ -96,7 +96,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
 pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let command = Delete {
         resource_type: call.resource_type()?,
-        id: call.found.id.clone(),
+        id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
         rules: call.rules,
     };

@@ -81,7 +81,7 @@ async fn run(
     let search = Search {
         targets,
         page: PageRequest::parse(parameters, call.context.page_limits)?,
-        fingerprint: parameters.fingerprint(&call.found.endpoint),
+        fingerprint: parameters.fingerprint(&call.path.endpoint),
     };
     let forms = Arc::new(forms);
     let (directory, of_types) = (Arc::clone(&call.context.directory), Arc::clone(&forms));
