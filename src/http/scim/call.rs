@@ -1,0 +1,94 @@
+//! The request as handlers receive it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::http::request::Parts;
+
+use super::representation::ClientView;
+use crate::access::DefaultAccess;
+use crate::connection::Compat;
+use crate::connection::dialect::ResourceForm;
+use crate::connection::method::ClientProfile;
+use crate::directory::ConnectionRules;
+use crate::event::Actor;
+use crate::http::context::HttpContext;
+use crate::http::error::Failure;
+use crate::http::gate::Admitted;
+use crate::http::path_parameters::PathParameters;
+use crate::scim::error::ScimError;
+use crate::scim::query::Parameters;
+use crate::scim::schema::ResourceType;
+use crate::text::excerpt;
+
+/// A request that the gate has admitted, with the parameters of its path and its body.
+pub(in crate::http) struct Call<'a> {
+    pub(super) context: &'a HttpContext,
+    pub(super) parts: &'a Parts,
+    pub(super) path: &'a PathParameters,
+    /// Empty for routes that take none.
+    pub(super) body: Bytes,
+    pub(super) manner: ClientProfile,
+    compat: Compat,
+    pub(super) rules: ConnectionRules,
+    pub(super) default_access: Arc<DefaultAccess>,
+    pub(super) actor: Actor,
+}
+
+impl<'a> Call<'a> {
+    pub(in crate::http) fn new(
+        context: &'a HttpContext,
+        parts: &'a Parts,
+        path: &'a PathParameters,
+        body: Bytes,
+        admitted: Admitted,
+    ) -> Self {
+        let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
+        let default_access = Arc::clone(&admitted.default_access);
+        let actor = admitted.into_actor();
+        Self { context, parts, path, body, manner, compat, rules, default_access, actor }
+    }
+
+    /// Refuses or ignores attributes that no schema knows, as the connection is configured.
+    pub(super) fn check_unknown(&self, unknown: &[String]) -> Result<(), Failure> {
+        match (unknown.first(), self.compat) {
+            (None, _) => Ok(()),
+            (Some(_), Compat::Lenient) => {
+                tracing::debug!(count = unknown.len(), "unknown attributes were left out");
+                Ok(())
+            }
+            (Some(name), Compat::Strict) => Err(ScimError::invalid_syntax(format!(
+                "No schema knows the attribute \"{}\".",
+                excerpt(name, 200)
+            ))
+            .into()),
+        }
+    }
+
+    /// The form in which this client is shown resources of a type.
+    pub(super) fn form(
+        &self,
+        resource_type: &ResourceType,
+        parameters: &Parameters,
+    ) -> Result<ResourceForm, ScimError> {
+        self.manner.dialect_of(resource_type).form(resource_type, parameters)
+    }
+
+    /// How this client is shown resources in a form.
+    pub(super) fn view<'v>(&'v self, form: &'v ResourceForm) -> ClientView<'v> {
+        let catalogue = self.context.directory.catalogue();
+        ClientView { base_url: &self.context.base_url, catalogue, form }
+    }
+
+    /// The query parameters, decoded; `+` is a space.
+    pub(super) fn parameters(&self) -> Parameters {
+        let query = self.parts.uri.query().unwrap_or_default();
+        Parameters::new(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The resource type that the path names.
+    pub(super) fn resource_type(&self) -> Result<Arc<ResourceType>, Failure> {
+        let known = self.context.directory.registry().by_endpoint(&self.path.endpoint);
+        known.map(Arc::clone).ok_or_else(|| Failure::no_route(self.parts.uri.path()))
+    }
+}
