@@ -133,7 +133,10 @@ fn with_certificate(from: i32, to: i32) -> Server {
 #[test]
 fn a_certificate_out_of_its_time() {
     let expired = with_certificate(2001, 2002);
-    refuses(&expired, &["cert.pem was valid until 2002-01-01T00:00:00Z; put a newer one"]);
+    refuses(
+        &expired,
+        &["cert.pem was valid until 2002-01-01T00:00:00Z; replace it with a newer one"],
+    );
     let early = with_certificate(2200, 2201);
     refuses(
         &early,

@@ -78,7 +78,7 @@ const STEPS: &[SetupStage] = &[
             "Review the attribute mapping against the table. \"Default\" is what Entra has there already.",
             "For roles: select Show advanced options > Edit attribute list for customappsso, and add \
              \"roles\" with type String and Multi-Value. If the link is missing, open the portal with \
-             ?Microsoft_AAD_Connect_Provisioning_forceSchemaEditorEnabled=true. Then Add New AttributeMapping with \
+             ?Microsoft_AAD_Connect_Provisioning_forceSchemaEditorEnabled=true. Then Add New Mapping with \
              mapping type Expression.",
             "Save, and close the Attribute Mapping page. Provision Microsoft Entra ID Groups is fine as it \
              is; disable it if no groups are to come.",

@@ -224,7 +224,7 @@ fn expand(tree: &str) -> Vec<(Vec<String>, String)> {
         return vec![(parts, alias)];
     };
     let prefix = &tree[..brace];
-    let inner = tree[brace + 1..].strip_suffix('}').unwrap_or(&tree[brace + 1..]);
+    let inner = tree[brace + 1..].strip_suffix('}').unwrap_or_default();
     let (mut depth, mut begin, mut all) = (0, 0, Vec::new());
     for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
         match c {

@@ -5,7 +5,7 @@ mod refusal;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Raw, Reply, Server, USER, create, group};
+use crate::harness::{Reply, Server, USER, create, group};
 
 const CUSTOM: &str = "[connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n";
 
@@ -70,10 +70,6 @@ fn the_status_of_an_error_is_a_number() {
     error(&client.send("POST", "/Users", Some(b"{")), 400, Some("invalidSyntax"));
     error(&client.get("/Users?filter=x"), 400, Some("invalidFilter"));
     error(&server.stranger().get("/Users"), 401, None);
-    let mut raw = Raw::connect(&server);
-    raw.write("GET /a b HTTP/1.1\r\n\r\n");
-    let unparsed: Value = serde_json::from_slice(&raw.reply().body).unwrap();
-    assert_eq!(unparsed["status"], 400, "{unparsed}");
     let operation = json!({"method": "DELETE", "path": "/Users/none"});
     let answer = client.post("/Bulk", &json!({"Operations": [operation]})).expect(200).body;
     assert_eq!(answer["Operations"][0]["response"]["status"], 404, "{answer}");
