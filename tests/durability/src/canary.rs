@@ -13,7 +13,7 @@ use crate::base::Base;
 use crate::report::{Row, Tally};
 use crate::server;
 use crate::session::Session;
-use crate::{damage, powercut};
+use crate::{damage, log, powercut};
 
 /// Within how many cycles a sabotaged server must be found out.
 const CYCLES: usize = 50;
@@ -33,6 +33,13 @@ pub(crate) fn early_answer(session: &Session) -> Row {
         Ok(session) => cut_power(&session, "canary-early-answer", false, &tally),
         Err(error) => tally.broken(error),
     }
+    tally.row()
+}
+
+/// The same as [`no_sync`], for the log by itself.
+pub(crate) fn log_no_sync(session: &Session) -> Row {
+    let tally = session.tally("canary-log-no-sync", true);
+    log::run_cuts(session, "canary-log-no-sync", CYCLES, true, &tally);
     tally.row()
 }
 
@@ -72,6 +79,9 @@ fn sabotaged(session: &Session, patch: &str) -> Result<Session, String> {
     // Cargo.toml names the integration tests; they are not built, but must be there.
     fs::create_dir_all(copied.join("tests/it")).map_err(failed)?;
     fs::write(copied.join("tests/it/main.rs"), "").map_err(failed)?;
+    // It names the driver of the log, too.
+    let driver = "tests/durability/driver";
+    server::copy(&source.join(driver), &copied.join(driver)).map_err(failed)?;
     let file = source.join(format!("tests/durability/canaries/{patch}.patch"));
     let mut apply = Command::new("patch");
     apply.args(["--strip=1", "--forward", "--no-backup-if-mismatch", "--input"]).arg(&file);

@@ -126,8 +126,9 @@ impl Record {
                 "U" => Op::Unlink { path: below(rest) },
                 "Ms" => Op::Sent(number(words.next())? as usize),
                 "Ma" => Op::Acknowledged(number(words.next())? as usize),
-                // Promised nothing, failed, or made a folder: folders are there when files need them.
-                "s" | "X" | "F" | "D" => continue,
+                // Promised nothing, failed, made a folder (folders are there when files need them), or
+                // appended nothing to the log.
+                "s" | "X" | "F" | "D" | "Mm" => continue,
                 _ => return Err(format!("the log says {line:?}")),
             });
         }

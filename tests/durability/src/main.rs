@@ -19,6 +19,7 @@ mod history;
 mod image;
 mod journal;
 mod kill;
+mod log;
 mod model;
 mod oracle;
 mod perform;
@@ -55,12 +56,15 @@ const METHODS: &[Method] = &[
     Method { name: "every-call-first-boot", run: syscalls::every_of_first_boot },
     Method { name: "power-cut", run: powercut::cuts },
     Method { name: "power-cut-new-file", run: powercut::cuts_at_new_file },
+    Method { name: "log-every-call", run: log::every_call },
+    Method { name: "log-power-cut", run: log::cuts },
     Method { name: "ext4-shutdown", run: filesystem::shut_down },
     Method { name: "damage", run: damage::at_rest },
     Method { name: "disk-full", run: environment::full_disk },
     Method { name: "few-descriptors", run: environment::few_descriptors },
     Method { name: "clock-jumps", run: environment::jumping_clock },
     Method { name: "canary-no-sync", run: canary::no_sync },
+    Method { name: "canary-log-no-sync", run: canary::log_no_sync },
     Method { name: "canary-early-answer", run: canary::early_answer },
     Method { name: "canary-no-checksum", run: canary::no_checksum },
 ];
@@ -132,8 +136,12 @@ fn run(asked: &Asked, wanted: &[&Method]) -> Result<ExitCode, String> {
     let seed = asked.seed.unwrap_or(u64::from(now.subsec_nanos()) ^ now.as_secs());
     let target = path_in("DURABILITY_TARGET")?;
     let work = work_folder(&target)?;
-    let template =
-        Template::make(&path_in("DURABILITY_SCIMD")?, &path_in("DURABILITY_SHIM")?, &work)?;
+    let template = Template::make(
+        &path_in("DURABILITY_SCIMD")?,
+        &path_in("DURABILITY_DRIVER")?,
+        &path_in("DURABILITY_SHIM")?,
+        &work,
+    )?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
     println!("seed {seed}, {workers} servers at once, in {}", work.display());
     let session = Session {

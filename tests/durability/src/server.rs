@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Template {
     /// The binary that is tested.
     pub(crate) binary: PathBuf,
+    /// The program that drives the log of the library, built with it.
+    pub(crate) driver: PathBuf,
     /// What is loaded before it, to make the disk misbehave.
     pub(crate) shim: PathBuf,
     /// A data folder after its first boot, stopped in order.
@@ -34,9 +36,15 @@ pub(crate) struct Template {
 
 impl Template {
     /// Boots once below `work`.
-    pub(crate) fn make(binary: &Path, shim: &Path, work: &Path) -> Result<Self, String> {
+    pub(crate) fn make(
+        binary: &Path,
+        driver: &Path,
+        shim: &Path,
+        work: &Path,
+    ) -> Result<Self, String> {
         let mut template = Self {
             binary: binary.to_owned(),
+            driver: driver.to_owned(),
             shim: shim.to_owned(),
             data: PathBuf::new(),
             token: String::new(),
