@@ -19,7 +19,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            // With standard error closed, the exit code is all that is left.
+            let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
@@ -68,7 +69,7 @@ fn append(folder: &Path, marks: &Path, groups: &str) -> Outcome {
         let writer = || write_groups(&log, &marks, &attempts, groups);
         let writers = [scope.spawn(writer), scope.spawn(writer)];
         let follower = scope.spawn(|| follow(&log, &marks));
-        let outcomes = writers.map(|writer| writer.join());
+        let outcomes = writers.map(std::thread::ScopedJoinHandle::join);
         log.close();
         let followed = follower.join();
         for outcome in outcomes.into_iter().chain([followed]) {
@@ -122,11 +123,14 @@ fn read(folder: &Path) -> Outcome {
     };
     drop(log);
     let log = open(folder)?;
+    let mut lines = String::new();
     log.read(0, &mut |frame| {
-        println!("{}", line(&frame));
+        lines.push_str(&line(&frame));
+        lines.push('\n');
         ControlFlow::Continue(())
     })?;
-    log.verify(&[], &mut |fault| println!("fault {fault}"))?;
+    log.verify(&[], &mut |fault| lines.push_str(&format!("fault {fault}\n")))?;
+    io::stdout().write_all(lines.as_bytes())?;
     Ok(())
 }
 
