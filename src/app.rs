@@ -12,8 +12,8 @@ mod supervisor;
 
 pub use certificate::{Certificate, certificate, self_signed};
 pub use data_folder::{
-    change_log, check_exists, new_identity, open_directory, open_directory_read_only, verify,
-    verify_trail,
+    change_log, check_exists, new_identity, open_directory, open_directory_read_only,
+    start_directory, verify, verify_trail,
 };
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};

@@ -1,7 +1,7 @@
 //! The settings that effective access, validation and the form of events depend on.
 //!
 //! State and events are derived from them, so every node must work by the same ones: they travel as one
-//! value with one JSON form.
+//! value with one JSON form. A start and a reload put it into the log, and state is derived from that.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,9 @@ use crate::scim::custom::SchemaSettings;
 /// The JSON form is canonical: [`SharedSettings::to_json`] writes the fields in the order of their
 /// declaration, without spaces, so that equal settings are equal bytes. When it is read, unknown fields
 /// are ignored and missing ones have their defaults: settings written by other versions can be read.
+///
+/// The audit trail and every copy of the data folder hold them, so there must be no secret among them:
+/// nothing of connections, tokens, keys or certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SharedSettings {
@@ -72,5 +75,35 @@ mod tests {
              \"permission_sets\":[],\"roles\":[],\"grants\":[]},\"schemas\":[]}"
         );
         assert_eq!(SharedSettings::from_json(&json).unwrap(), SharedSettings::default());
+    }
+
+    #[test]
+    fn no_field_is_named_as_a_secret_would_be() {
+        let role = "{\"access\":{\"roles\":[{\"name\":\"R\",\"id\":\"r\",\"workspaces\":[{\"workspace\":\"W\",\
+                    \"teams\":[{\"team\":\"T\"}]}]}],\"permission_sets\":[{\"name\":\"P\",\"id\":\"p\"}],\
+                    \"grants\":[{\"group\":{\"display_name\":\"G\"}}]},\
+                    \"schemas\":[{\"attributes\":[{\"sub_attributes\":[{}]}]}]}";
+        let full = SharedSettings::from_json(role).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&full.to_json().unwrap()).unwrap();
+        let mut fields = Vec::new();
+        collect(&json, &mut fields);
+        assert!(fields.contains(&"sub_attributes") && fields.contains(&"group"), "{fields:?}");
+        for word in ["token", "secret", "password", "key", "digest", "certificate", "connection"] {
+            assert!(!fields.iter().any(|field| field.contains(word)), "{word} in {fields:?}");
+        }
+    }
+
+    /// Adds the names of all fields.
+    fn collect<'a>(value: &'a serde_json::Value, fields: &mut Vec<&'a str>) {
+        match value {
+            serde_json::Value::Object(parts) => parts.iter().for_each(|(name, part)| {
+                fields.push(name);
+                collect(part, fields);
+            }),
+            serde_json::Value::Array(elements) => {
+                elements.iter().for_each(|element| collect(element, fields));
+            }
+            _ => {}
+        }
     }
 }

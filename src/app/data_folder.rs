@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::settings::{settings, vocabulary};
+use super::settings::{local_settings, vocabulary};
 use crate::clock::Clock;
 use crate::config::{Config, StoreConfig};
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, UnknownAccess};
 use crate::log::Position;
 use crate::log::local::LogFiles;
 use crate::operator::audit::AuditVerification;
@@ -23,20 +23,43 @@ use crate::store::read_only::ReadOnlyStore;
 /// The page cache of the database, in MiB, if no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
 
-/// Opens the directory in the configured data folder for reading and changing, and holds at most
-/// `memory_mib` of its state in memory. Creates what is missing.
+/// Opens the directory in the configured data folder for a server, under the settings of the
+/// configuration: they are put into the log if they differ from those there. Creates what is missing.
+///
+/// # Errors
+///
+/// The folder can't be used or is in use; the journal is damaged. Accounts have access that the
+/// configuration does not know, unless `unknown` says to drop it; the schemas can't be added, or resources
+/// share a value that they make unique.
+pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Directory> {
+    // Names the lines of what is wrong.
+    vocabulary(config)?;
+    let store = open_store(config, config.store.memory_mib)?;
+    let (shared, local) = (config.shared_settings(), local_settings(config));
+    Ok(Directory::open(store.log(), Arc::new(store), &shared, unknown, local)?)
+}
+
+/// Opens the directory in the configured data folder for a change without a server, under the settings of
+/// its last start; under those of the configuration if there was none. Creates what is missing.
 ///
 /// # Errors
 ///
 /// The folder can't be used or is in use; the journal is damaged.
-pub fn open_directory(config: &Config, memory_mib: u32) -> Result<Directory> {
+pub fn open_directory(config: &Config) -> Result<Directory> {
+    vocabulary(config)?;
+    let store = open_store(config, 0)?;
+    let (shared, local) = (config.shared_settings(), local_settings(config));
+    Ok(Directory::open_as_saved(store.log(), Arc::new(store), &shared, local)?)
+}
+
+/// Opens the store in the data folder; holds at most `memory_mib` of its state in memory.
+fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
     let folder = DataFolder::open(&config.data_dir)?;
     let StoreConfig { min_free_mib, .. } = config.store;
     let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
-    let store = LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
-        .context("can't open the data folder")?;
-    Ok(Directory::open(store.log(), Arc::new(store), settings(config, None)?)?)
+    LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
+        .context("can't open the data folder")
 }
 
 /// The page cache of the database, in MiB; large enough for reading if reads go to the database.
@@ -46,15 +69,18 @@ fn cache(config: &Config, memory_mib: u32) -> u32 {
 }
 
 /// Opens the directory in the configured data folder for reading, without a server: nothing on disk is
-/// created or altered, and every change is refused.
+/// created or altered, and every change is refused. The settings are those of the last start, whatever the
+/// configuration says since.
 ///
 /// # Errors
 ///
 /// There is no data folder, it can't be read, or the journal is damaged.
 pub fn open_directory_read_only(config: &Config) -> Result<Directory> {
     check_exists(config)?;
+    vocabulary(config)?;
     let store = ReadOnlyStore::open(&config.data_dir)?;
-    Ok(Directory::open_read_only(store.log(), Arc::new(store), settings(config, None)?)?)
+    let (shared, local) = (config.shared_settings(), local_settings(config));
+    Ok(Directory::open_read_only(store.log(), Arc::new(store), &shared, local)?)
 }
 
 /// Checks the data folder without altering anything in it; no server may be using it.
@@ -68,7 +94,7 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
     Ok(match Inspection::open(folder, cache(config, 0)) {
         Ok(inspection) => {
             let mut checks = inspection.checks().to_vec();
-            checks.extend(directory::verify(&inspection, &vocabulary(config)?.1));
+            checks.extend(directory::verify_as_saved(&inspection, &config.shared_settings()));
             checks
         }
         Err(checks) => checks,

@@ -1,7 +1,7 @@
 //! Reload: replaces the configuration and the certificate while requests are answered.
 //!
 //! A new configuration is checked whole before any of it applies. Then the writer puts it in force between two changes
-//! (`directory/adopt.rs`), for the HTTP door and the admin socket at once: earlier requests finish under
+//! (`directory/writer/settings_change.rs`), for the HTTP door and the admin socket at once: earlier requests finish under
 //! the old one, later requests see only the new one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,12 @@ use tokio::signal::unix::Signal;
 use super::certificate::{Certificate, Stamps, certificate};
 use super::credential_warnings::warn_of_missing_tokens;
 use super::listen::server_limits;
-use super::settings::{settings, site_info, vocabulary};
+use super::settings::{local_settings, site_info, vocabulary};
 use super::supervisor;
+use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::directory::{Directory, Settings, UnknownAccess};
+use crate::directory::{Directory, UnknownAccess};
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
@@ -115,29 +116,29 @@ impl Reloader {
         let kept = keep_fixed(&mut config, &self.config);
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;
-        let wanted = settings(&config, None)?;
-        if let Some(name) = wanted.catalogue.taken_over(&before) {
+        let wanted = Catalogue::new(&config.access_settings());
+        if let Some(name) = wanted.taken_over(&before) {
             bail!(
                 "the name \"{name}\" now means another than before, and accounts that have it can't follow \
                  while requests are answered; restart scimd to apply"
             );
         }
-        let while_following = settings(&config, Some(&before))?;
-        let is_renamed = while_following.catalogue != wanted.catalogue;
-        let has_changed = wanted.catalogue.names() != before;
+        let is_renamed = wanted.clone().remembering(&before) != wanted;
+        let has_changed = wanted.names() != before;
 
         let request_timeout = self.config.limits.request_timeout;
-        let old_requests = self.put_in_force(config, certificate, while_following)?;
+        let old_requests = self.put_in_force(config, certificate, Some(&before))?;
         if has_changed && !self.follow(old_requests.as_ref(), request_timeout) {
             return Ok(kept);
         }
         if is_renamed {
-            let _ = self.put_in_force(self.config.clone(), self.certificate.clone(), wanted)?;
+            let _ = self.put_in_force(self.config.clone(), self.certificate.clone(), None)?;
         }
         Ok(kept)
     }
 
-    /// Puts a configuration in force at both doors and in the log. The result says whether requests under
+    /// Puts a configuration in force at both doors and in the log; `former` names of access are understood
+    /// as well. The result says whether requests under
     /// the previous one are still being answered.
     ///
     /// # Errors
@@ -147,17 +148,18 @@ impl Reloader {
         &mut self,
         config: Config,
         certificate: Option<Certificate>,
-        settings: Settings,
+        former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
         let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
-        self.directory.change_settings(settings, move |directory| {
+        let (shared, local) = (config.shared_settings(), local_settings(&config));
+        self.directory.change_settings(&shared, former, local, move |directory| {
             let directory = Arc::new(directory);
             let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
-            let context =
-                OperatorContext { directory: Arc::clone(&directory), site: site_info(&for_doors) };
+            let site = site_info(&for_doors, &directory);
+            let context = OperatorContext { directory: Arc::clone(&directory), site };
             live.context.store(Arc::new(context));
             live.listener.store(Arc::new(terms));
             let _ = tell.send((directory, old_requests));

@@ -106,7 +106,8 @@ async fn run(
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
-    let context = OperatorContext { directory: Arc::clone(&directory), site: site_info(&config) };
+    let context =
+        OperatorContext { directory: Arc::clone(&directory), site: site_info(&config, &directory) };
     let live = LiveConfig {
         door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
         context: Arc::new(ArcSwap::from_pointee(context)),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::access::{self, AccessNames, Catalogue};
+use crate::access::Catalogue;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
-use crate::directory::Settings;
+use crate::directory::{self, Directory, LocalSettings};
 use crate::operator::SiteInfo;
 use crate::scim::registry::Registry;
 
@@ -15,47 +15,30 @@ use crate::scim::registry::Registry;
 ///
 /// Schemas that can't be added, each with its line.
 pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
-    build(config, Catalogue::new(&config.access_settings()))
+    directory::vocabulary(&config.shared_settings())
+        .map_err(|problems| config.schema_error(problems))
 }
 
-fn build(config: &Config, catalogue: Catalogue) -> Result<(Arc<Catalogue>, Registry), ConfigError> {
-    let registry =
-        Registry::with(&config.schemas).map_err(|problems| config.schema_error(problems))?;
-    let catalogue = Arc::new(catalogue);
-    let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
-    Ok((catalogue, registry))
-}
-
-/// The settings of the directory under a configuration. `former` names of the catalogue are understood as
-/// well, for as long as accounts still have them.
-pub(super) fn settings(
-    config: &Config,
-    former: Option<&AccessNames>,
-) -> Result<Settings, ConfigError> {
-    let catalogue = Catalogue::new(&config.access_settings());
-    let catalogue = match former {
-        Some(former) => catalogue.remembering(former),
-        None => catalogue,
-    };
-    let (catalogue, registry) = build(config, catalogue)?;
+/// The settings of the directory that are this process's own.
+pub(super) fn local_settings(config: &Config) -> LocalSettings {
     let brakes = config.connections.iter();
     let brakes = brakes.map(|(name, connection)| (name.clone(), connection.brake.clone()));
-    Ok(Settings {
-        registry: Arc::new(registry),
-        catalogue,
+    LocalSettings {
         brakes: Arc::new(brakes.collect()),
         clock: Clock::System,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,
         max_search_time: config.limits.request_timeout,
-    })
+    }
 }
 
-/// The part of a configuration that the operator API needs.
-pub fn site_info(config: &Config) -> SiteInfo {
+/// What the operator API needs beside a directory: the connections of a configuration, and the base URL
+/// by the settings in force.
+pub fn site_info(config: &Config, directory: &Directory) -> SiteInfo {
+    let public_url = directory.public_url().unwrap_or(&config.public_url);
     SiteInfo {
         connections: config.connections.keys().cloned().collect(),
-        base_url: endpoint(config),
+        base_url: format!("{}{}", public_url.as_str(), crate::http::BASE_PATH),
     }
 }
 

@@ -57,9 +57,9 @@ impl<'a> OperatorClient<'a> {
             _ => {
                 let directory = match is_read_only {
                     true => app::open_directory_read_only(self.config)?,
-                    false => app::open_directory(self.config, 0)?,
+                    false => app::open_directory(self.config)?,
                 };
-                let site = app::site_info(self.config);
+                let site = app::site_info(self.config, &directory);
                 let context = OperatorContext { directory: Arc::new(directory), site };
                 Opened { context, is_read_only }
             }

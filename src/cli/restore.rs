@@ -22,7 +22,7 @@ impl RestoreArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let restored = store::backup::restore(&self.file, &config.data_dir, app::new_identity()?)?;
         let snapshot = &restored.whole.snapshot;
-        let directory = app::open_directory(config, 0)
+        let directory = app::open_directory(config)
             .context("the backup is in place, and the database could not be built from it")?;
         let sequence = snapshot.position.sequence;
         directory.submit(actor::offline(), Restored { sequence, taken: snapshot.taken }).wait()?;

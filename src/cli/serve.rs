@@ -34,11 +34,11 @@ impl ServeArgs {
         let Logging { levels, dropped_lines, flush: _flush } =
             logging::start(config.log.level, config.log.format).context("can't start logging")?;
         let extension = StartExtension::begin("reading the journal");
-        let directory = app::open_directory(config, config.store.memory_mib)?;
         let unknown = match self.drop_unknown_access {
             true => UnknownAccess::Drop,
             false => UnknownAccess::Refuse,
         };
+        let directory = app::start_directory(config, unknown)?;
         directory.migrate_accounts(unknown, &|| true)?;
         let certificate = app::certificate(config, None)?;
         drop(extension);

@@ -80,6 +80,6 @@ fn compact(config: &Config, served: bool) -> Result<()> {
         };
     }
     mark_for_compaction(&config.data_dir)?;
-    drop(app::open_directory(config, 0)?);
+    drop(app::open_directory(config)?);
     output::note("The database is compacted.")
 }

@@ -5,6 +5,7 @@
 //! are checked there, so that there is no race to be lost. A change is answered once it is on disk.
 
 mod access;
+mod adoption;
 mod audit;
 mod brake;
 mod core;
@@ -44,7 +45,7 @@ pub use resource::delete::Delete;
 pub use resource::patch::Patch;
 pub use resource::replace::Replace;
 pub use rules::ConnectionRules;
-pub use settings::Settings;
+pub use settings::{LocalSettings, vocabulary};
 pub use shown::ShownResource;
 pub use stats::DirectoryStats;
 pub use stored::StoredResource;
@@ -52,19 +53,21 @@ pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToke
 pub use token::table::InvalidToken;
 pub use transaction::{Command, Transaction};
 pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
-pub use verify::verify;
+pub use verify::{verify, verify_as_saved};
 pub use writer::pending::Pending;
 
-use crate::access::{Catalogue, Effective};
+use crate::access::{AccessNames, Catalogue, Effective};
+use crate::connection::PublicUrl;
 use crate::connection::token::{Token, TokenSecret};
 use crate::event::Actor;
 use crate::log::Log;
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
+use crate::settings::SharedSettings;
 use crate::store::Store;
 use core::DirectoryCore;
-use settings::DirectoryView;
+use settings::{DirectoryView, Settings, canonical_json};
 use writer::job::QueuedCommand;
 use writer::liveness::Ping;
 use writer::queue::{PushError, WriterMessage};
@@ -84,24 +87,48 @@ pub struct Directory {
 
 impl Directory {
     /// Opens the directory whose changes are in a log and whose state is in a store that follows the log,
-    /// and starts its writer.
+    /// for a server, and starts its writer. The wanted settings are put into the log, unless the state holds
+    /// the same ones already, and are in force from then on. Accounts still have to follow the catalogue:
+    /// [`Directory::migrate_accounts`].
     ///
     /// # Errors
     ///
-    /// [`DirectoryError::Storage`] if the tokens can't be read or no thread can be started, or if
-    /// resources share a value that the schemas make unique.
+    /// `AccessInUse` if accounts have access that the settings do not know, unless `unknown` says to drop
+    /// it. [`DirectoryError::Storage`] if the tokens can't be read, no thread can be started, or resources
+    /// share a value that the schemas make unique. Then the settings in force stay as they were.
     pub fn open(
         log: Arc<dyn Log>,
         store: Arc<dyn Store>,
-        settings: Settings,
+        wanted: &SharedSettings,
+        unknown: UnknownAccess,
+        local: LocalSettings,
     ) -> Result<Self, DirectoryError> {
-        let (registry, now) = (&settings.registry, settings.clock.now());
+        let next = Settings::new(canonical_json(wanted)?, None, local.clone())?;
+        adoption::adopt(log.as_ref(), store.as_ref(), &next, unknown)?;
+        let settings = Settings::of_state(store.as_ref(), wanted, local)?;
+        Self::start(log, store, settings)
+    }
+
+    /// Opens the directory for a change without a server, under the settings that the state holds, or under
+    /// `unless_saved` if it holds none. None are put into the log: that is for a server's start to do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::open`], less `AccessInUse`.
+    pub fn open_as_saved(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        unless_saved: &SharedSettings,
+        local: LocalSettings,
+    ) -> Result<Self, DirectoryError> {
+        let settings = Settings::of_state(store.as_ref(), unless_saved, local)?;
+        let (registry, now) = (&settings.registry, settings.local.clock.now());
         stored::reindex::follow_schemas(log.as_ref(), store.as_ref(), registry, now)?;
         Self::start(log, store, settings)
     }
 
-    /// Opens the directory that a store holds for reading: nothing is re-indexed, and the store refuses
-    /// every change. Indexes are those of the configuration with which a server last ran.
+    /// Opens the directory for reading, under the settings that the state holds, or under `unless_saved` if
+    /// it holds none. Nothing is re-indexed, and the store refuses every change.
     ///
     /// # Errors
     ///
@@ -109,8 +136,10 @@ impl Directory {
     pub fn open_read_only(
         log: Arc<dyn Log>,
         store: Arc<dyn Store>,
-        settings: Settings,
+        unless_saved: &SharedSettings,
+        local: LocalSettings,
     ) -> Result<Self, DirectoryError> {
+        let settings = Settings::of_state(store.as_ref(), unless_saved, local)?;
         Self::start(log, store, settings)
     }
 
@@ -166,7 +195,7 @@ impl Directory {
     /// Records that a request was denied. It is in the audit trail within a minute, usually within ten
     /// seconds, or when the directory is closed.
     pub fn record_denied(&self, request: DeniedRequest) {
-        self.shared.denied.note(request, self.settings.clock.now());
+        self.shared.denied.note(request, self.settings.local.clock.now());
     }
 
     /// Finds the valid token that a client presents, and notes its use.
@@ -175,7 +204,7 @@ impl Directory {
     ///
     /// [`InvalidToken`].
     pub fn authenticate(&self, presented: &TokenSecret) -> Result<Token, InvalidToken> {
-        self.shared.tokens.authenticate(presented, self.settings.clock.now())
+        self.shared.tokens.authenticate(presented, self.settings.local.clock.now())
     }
 
     /// Every token, oldest first.
@@ -185,7 +214,7 @@ impl Directory {
 
     /// The valid tokens of a connection, oldest first.
     pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
-        let now = self.settings.clock.now();
+        let now = self.settings.local.clock.now();
         let mut tokens = self.tokens();
         tokens.retain(|token| token.connection == connection && !token.is_expired(now));
         tokens
@@ -194,6 +223,11 @@ impl Directory {
     /// The access that accounts can have.
     pub fn catalogue(&self) -> &Catalogue {
         &self.settings.catalogue
+    }
+
+    /// The base of `meta.location` by the settings in force; `None` where it is not known.
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.settings.public_url.as_ref()
     }
 
     /// State under the settings of this directory.
@@ -299,7 +333,7 @@ impl Directory {
 
     /// An id for a resource that others refer to before it is created.
     pub fn new_id(&self) -> ResourceId {
-        resource::create::new_id(self.settings.clock.now())
+        resource::create::new_id(self.settings.local.clock.now())
     }
 
     /// Answers once the writer reaches it, so that the writer is neither stuck nor gone. It changes
@@ -308,20 +342,24 @@ impl Directory {
         self.submit(Actor::System, Ping)
     }
 
-    /// Replaces the settings; `publish` gets the directory under the new ones, on the writer's thread,
-    /// before any later change is made. Accounts still have to follow the catalogue:
+    /// Replaces the settings: puts the shared ones into the log, unless the state holds the same ones, and
+    /// gives the directory under the new ones to `publish`, on the writer's thread, before any later change
+    /// is made. `former` names of the catalogue are understood as well, until the next call. Accounts still have to follow the catalogue:
     /// [`Directory::migrate_accounts`].
     ///
     /// # Errors
     ///
     /// `AccessInUse` if accounts hold access that the new catalogue does not know: then all stays as it
-    /// is, and `publish` is not called. `Storage`, `Stopped`.
+    /// is, and `publish` is not called. `Storage`, also if schemas differ in what is indexed; `Stopped`.
     pub fn change_settings(
         &self,
-        settings: Settings,
+        wanted: &SharedSettings,
+        former: Option<&AccessNames>,
+        local: LocalSettings,
         publish: impl FnOnce(Self) + Send + 'static,
     ) -> Result<(), DirectoryError> {
         let (reply, answer) = oneshot::channel();
+        let settings = Settings::new(canonical_json(wanted)?, former, local)?;
         let next = Self {
             shared: Arc::clone(&self.shared),
             settings: Arc::new(settings),

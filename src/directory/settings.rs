@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::Catalogue;
+use crate::access::{self, AccessNames, Catalogue};
 use crate::clock::Clock;
-use crate::connection::Brake;
+use crate::connection::{Brake, PublicUrl};
+use crate::directory::error::DirectoryError;
+use crate::scim::custom::SchemaProblem;
 use crate::scim::registry::Registry;
-use crate::store::Read;
+use crate::settings::SharedSettings;
+use crate::store::{Read, StoreError, keys};
 
-/// The settings of a directory. A request and a command go by one of them from beginning to end.
+/// The settings of this process alone: neither state nor the form of events depends on them.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The resource types.
-    pub registry: Arc<Registry>,
-    /// The access that accounts can have.
-    pub catalogue: Arc<Catalogue>,
+pub struct LocalSettings {
     /// The brake of each connection.
     pub brakes: Arc<BTreeMap<String, Brake>>,
     /// The clock.
@@ -27,6 +26,118 @@ pub struct Settings {
     pub max_scan: usize,
     /// The longest time that a search takes.
     pub max_search_time: Duration,
+}
+
+/// The settings of a directory. A request and a command go by one of them from beginning to end.
+///
+/// Registry and catalogue are always built from JSON, in the form in which the state holds it: so every
+/// node, and every later start, builds the same ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The shared settings as canonical JSON.
+    pub(crate) json: String,
+    /// The base of `meta.location`; `None` where it is not known.
+    pub(crate) public_url: Option<PublicUrl>,
+    /// The resource types.
+    pub(crate) registry: Arc<Registry>,
+    /// The access that accounts can have.
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// The settings of this process.
+    pub(crate) local: LocalSettings,
+}
+
+impl Settings {
+    /// Builds settings from the canonical JSON of the shared ones. `former` names of the catalogue are
+    /// understood as well, for as long as accounts still have them.
+    ///
+    /// # Errors
+    ///
+    /// `Storage` if the text holds no settings, or schemas that this version can't add.
+    pub(crate) fn new(
+        json: String,
+        former: Option<&AccessNames>,
+        local: LocalSettings,
+    ) -> Result<Self, DirectoryError> {
+        let unusable = |reason: String| {
+            StoreError::Folder(format!(
+                "the settings in the log can't be used by this version of scimd: {reason}"
+            ))
+        };
+        let shared =
+            SharedSettings::from_json(&json).map_err(|error| unusable(error.to_string()))?;
+        let catalogue = Catalogue::new(&shared.access);
+        let catalogue = match former {
+            Some(former) => catalogue.remembering(former),
+            None => catalogue,
+        };
+        let (catalogue, registry) = build(&shared, catalogue).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            unusable(problems.join("; "))
+        })?;
+        let (registry, public_url) = (Arc::new(registry), shared.public_url);
+        Ok(Self { json, public_url, registry, catalogue, local })
+    }
+
+    /// Builds settings from those that the state holds, or from `unless_saved` if it holds none yet: data
+    /// folders of versions up to 0.1.0 have none until their next start.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::new`].
+    pub(crate) fn of_state(
+        state: &dyn Read,
+        unless_saved: &SharedSettings,
+        local: LocalSettings,
+    ) -> Result<Self, DirectoryError> {
+        let json = match saved_json(state)? {
+            Some(json) => json,
+            None => canonical_json(unless_saved)?,
+        };
+        Self::new(json, None, local)
+    }
+}
+
+/// The canonical JSON of shared settings.
+///
+/// # Errors
+///
+/// None in practice.
+pub(crate) fn canonical_json(shared: &SharedSettings) -> Result<String, StoreError> {
+    let unwritable = |error| StoreError::Folder(format!("the settings have no JSON form: {error}"));
+    shared.to_json().map_err(unwritable)
+}
+
+/// The shared settings that a state holds, as JSON; `None` before the first start that committed any.
+///
+/// # Errors
+///
+/// The state can't be read, or the value is not text.
+pub(crate) fn saved_json(state: &dyn Read) -> Result<Option<String>, StoreError> {
+    let Some(saved) = state.get(keys::SETTINGS)? else { return Ok(None) };
+    let json = String::from_utf8(saved.into())
+        .map_err(|error| StoreError::Folder(format!("the settings in the log: {error}")))?;
+    Ok(Some(json))
+}
+
+/// Builds the access catalogue and the resource types of shared settings.
+///
+/// # Errors
+///
+/// Schemas that can't be added.
+pub fn vocabulary(
+    shared: &SharedSettings,
+) -> Result<(Arc<Catalogue>, Registry), Vec<SchemaProblem>> {
+    build(shared, Catalogue::new(&shared.access))
+}
+
+fn build(
+    shared: &SharedSettings,
+    catalogue: Catalogue,
+) -> Result<(Arc<Catalogue>, Registry), Vec<SchemaProblem>> {
+    let registry = Registry::with(&shared.schemas)?;
+    let catalogue = Arc::new(catalogue);
+    let registry = registry.map(|resource_type| access::install(resource_type, &catalogue));
+    Ok((catalogue, registry))
 }
 
 /// State under one configuration, for reading.
@@ -42,5 +153,19 @@ impl<'a> DirectoryView<'a> {
     /// The resource types.
     pub(crate) fn registry(self) -> &'a Registry {
         &self.settings.registry
+    }
+}
+
+#[cfg(test)]
+impl LocalSettings {
+    /// Settings for tests: no brakes, and limits that are wide enough.
+    pub(crate) fn for_tests(clock: Clock) -> Self {
+        Self {
+            brakes: Arc::default(),
+            clock,
+            max_resource_bytes: 65_536,
+            max_scan: 1_000,
+            max_search_time: Duration::from_secs(60),
+        }
     }
 }

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use crate::connection::token::Token;
 use crate::directory::Directory;
 use crate::directory::membership::{Marker, Voids};
+use crate::directory::settings::{saved_json, vocabulary};
 use crate::directory::stored::reindex;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
+use crate::settings::SharedSettings;
 use crate::store::check::Check;
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
@@ -36,6 +38,17 @@ impl Directory {
             }
             None => verify(store.as_ref(), self.registry()),
         }
+    }
+}
+
+/// Checks all state against the schemas that it holds; against those of `unless_saved` if it holds none.
+pub fn verify_as_saved(state: &dyn Read, unless_saved: &SharedSettings) -> Vec<Check> {
+    let saved = saved_json(state).ok().flatten().map(|json| SharedSettings::from_json(&json));
+    // Settings that can't be read are a fault of their key.
+    let shared = saved.and_then(Result::ok);
+    match vocabulary(shared.as_ref().unwrap_or(unless_saved)) {
+        Ok((_, registry)) => verify(state, &registry),
+        Err(_) => verify(state, &Registry::built_in()),
     }
 }
 
@@ -95,7 +108,7 @@ impl Verification<'_> {
                 Some(Kind::Token) => &mut checks.tokens,
                 Some(Kind::Mark | Kind::Count(_)) => return ControlFlow::Continue(()),
                 Some(Kind::Void(_) | Kind::Renamed(_)) => &mut checks.members,
-                None => &mut checks.unknown,
+                Some(Kind::Settings) | None => &mut checks.unknown,
             };
             check.checked += 1;
             match self.settled(key, &value) {
@@ -148,6 +161,7 @@ impl Verification<'_> {
                 format!("{member} counts as a member of {group}, and {group} does not know it"),
             )?),
             Some(Kind::Token) => Ok(token(key, value)),
+            Some(Kind::Settings) => Ok(shared_settings(value)),
             Some(Kind::Void(_)) => Marker::decode(key, value).map(|_| Vec::new()),
             Some(Kind::Mark | Kind::Count(_) | Kind::Renamed(_)) => Ok(Vec::new()),
             None => Ok(vec![format!("{} is no key of this version", shown(key))]),
@@ -283,6 +297,16 @@ fn token(key: &[u8], value: &Bytes) -> Vec<String> {
     }
 }
 
+fn shared_settings(value: &Bytes) -> Vec<String> {
+    let read = std::str::from_utf8(value).map_err(|error| error.to_string());
+    let read =
+        read.and_then(|json| SharedSettings::from_json(json).map_err(|error| error.to_string()));
+    match read {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![format!("{} holds no settings: {error}", shown(keys::SETTINGS))],
+    }
+}
+
 /// A key as readable text; other bytes are escaped.
 fn shown(key: &[u8]) -> String {
     format!("the key \"{}\"", key.escape_ascii())
@@ -291,14 +315,12 @@ fn shown(key: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
-    use crate::directory::{ConnectionRules, Create, GenerateToken, Settings};
+    use crate::directory::{ConnectionRules, Create, GenerateToken, LocalSettings, UnknownAccess};
     use crate::event::Actor;
     use crate::scim::exchange::Exchange;
     use crate::scim::validate::validate;
@@ -312,16 +334,11 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = Arc::new(LocalStore::open(folder, limits, [7; 16], now).unwrap());
-        let settings = Settings {
-            registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
-            brakes: Arc::default(),
-            clock: Clock::System,
-            max_resource_bytes: 65_536,
-            max_scan: 100,
-            max_search_time: Duration::from_secs(1),
-        };
-        let directory = Directory::open(store.log(), store.clone(), settings).unwrap();
+        let (settings, local) =
+            (SharedSettings::default(), LocalSettings::for_tests(Clock::System));
+        let unknown = UnknownAccess::Refuse;
+        let directory =
+            Directory::open(store.log(), store.clone(), &settings, unknown, local).unwrap();
         let create = |endpoint: &str, body: Value| {
             let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
             let Value::Object(body) = body else { panic!("no object") };
@@ -364,7 +381,7 @@ mod tests {
         let (mut missing, mut altered) = (0, 0);
         for (key, value) in &keys {
             let kind = keys::kind(key).unwrap();
-            if !matches!(kind, Kind::Mark | Kind::Token) {
+            if !matches!(kind, Kind::Mark | Kind::Token | Kind::Settings) {
                 let mut state = Overlay::new(store.as_ref());
                 state.delete(key.clone());
                 assert!(faults(&state) > 0, "{} is not missed", shown(key));

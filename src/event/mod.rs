@@ -52,11 +52,13 @@ pub enum Verb {
     Refused,
     /// Memberships were cleared that an earlier change had ended or renamed.
     Cleared,
+    /// The settings that all nodes share were changed.
+    Changed,
 }
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 17] = [
+    pub const CATALOGUE: [(Self, &'static str); 18] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -74,6 +76,7 @@ impl Verb {
         (Self::Undone, "users, groups and memberships were put back as they were"),
         (Self::Refused, "requests were refused since that was last mentioned"),
         (Self::Cleared, "memberships were cleared that an earlier change had ended or renamed"),
+        (Self::Changed, "the settings that access, validation and events depend on were changed"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -96,6 +99,7 @@ impl Verb {
             Self::Undone => "undone",
             Self::Refused => "refused",
             Self::Cleared => "cleared",
+            Self::Changed => "changed",
         }
     }
 }
@@ -104,7 +108,7 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
-    /// `connection`, `directory`.
+    /// `connection`, `settings`, `directory`.
     pub kind: String,
     /// The change.
     pub verb: Verb,

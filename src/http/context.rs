@@ -72,7 +72,8 @@ impl HttpContext {
         work_limits: Arc<WorkLimits>,
         request_metrics: &RequestMetrics,
     ) -> Self {
-        let base_url = format!("{}{BASE_PATH}", config.public_url.as_str());
+        let public_url = directory.public_url().unwrap_or(&config.public_url);
+        let base_url = format!("{}{BASE_PATH}", public_url.as_str());
         let page_limits = PageLimits {
             default_count: config.limits.default_count,
             max_count: config.limits.max_count,

@@ -6,6 +6,7 @@
 //! | `m` `journal` | the identity of the journal that the state belongs to |
 //! | `m` `indexes` | which attributes the indexes below are kept for |
 //! | `m` `catalogue` | the names of the access catalogue that all accounts follow, as JSON |
+//! | `m` `settings` | the settings that all nodes share, as canonical JSON; see [`crate::settings`] |
 //! | `m` `held.` connection | why the changes of a connection are held, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
@@ -52,6 +53,8 @@ pub(super) fn is_position(key: &[u8]) -> bool {
 pub const INDEXES: &[u8] = b"mindexes";
 /// The access catalogue that all accounts follow.
 pub const CATALOGUE: &[u8] = b"mcatalogue";
+/// The settings that access, validation and events depend on.
+pub const SETTINGS: &[u8] = b"msettings";
 /// What the keys of connections begin with whose changes are held.
 pub const HELD: &[u8] = b"mheld.";
 /// What the keys of all index entries begin with.
@@ -62,6 +65,8 @@ pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 pub enum Kind {
     /// It says where the state stands, which indexes are kept, or that a connection is held.
     Mark,
+    /// The settings that all nodes share.
+    Settings,
     /// The record of a resource.
     Record(u8, ResourceId),
     /// The entry of a unique index; its value is the id.
@@ -94,6 +99,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (b'd', [b'v', id @ ..]) => Kind::Void(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
+        (b'm', _) if key == SETTINGS => Kind::Settings,
         (b'm', _) if key.starts_with(HELD) => Kind::Mark,
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
         (UNIQUE, [tag, ..]) => Kind::Unique(*tag),

@@ -479,3 +479,51 @@ fn the_document_lists_every_event_and_every_reason() {
         assert!(text.contains(&row), "{row}");
     }
 }
+
+/// The changes of settings that the trail tells of.
+fn settings_changes(server: &Server) -> Vec<Value> {
+    let mut changes = audit(server, &["--since", "1d"]);
+    changes.retain(|change| change["event"] == "settings.changed");
+    changes
+}
+
+#[test]
+fn a_change_of_settings_is_told_once_at_a_start_or_reload_and_an_edited_file_changes_nothing() {
+    const ROLE: &str = "[[roles]]\nname = \"Guest\"\n";
+    let access = "urn:scimd:scim:schemas:extension:access:1.0:User:effective";
+    let mut server = Server::start();
+    let first = settings_changes(&server);
+    let attributes = first[0]["changes"].as_array().unwrap().iter();
+    let attributes: Vec<&str> = attributes.map(|one| one["attribute"].as_str().unwrap()).collect();
+    assert!(attributes.contains(&"public_url") && attributes.contains(&"workspaces"));
+    assert_eq!(first.len(), 1, "{first:?}");
+    server.stop();
+    server.boot(&[]);
+    assert_eq!(settings_changes(&server).len(), 1, "the second start changes nothing");
+
+    server.reconfigure(|text| format!("{text}{ROLE}"));
+    let changes = settings_changes(&server);
+    assert_eq!(changes.len(), 2);
+    let told = &changes[1]["changes"];
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(told[0]["attribute"], "roles");
+    assert_eq!(told[0]["added"]["first"][0]["name"], "Guest");
+    assert_eq!(changes[1]["actor"], json!({"kind": "system"}));
+    let table = server.succeed(&["audit"]);
+    assert!(table.contains("settings.changed") && table.contains("Guest"), "{table}");
+
+    let mut ada = user("ada");
+    ada["roles"] = json!([{"value": "Guest"}]);
+    create(&server.client(), "/Users", &ada);
+    server.stop();
+    let shown = server.succeed(&["user", "show", "ada", "--access", "--json"]);
+    assert!(shown.contains(access.rsplit(':').next().unwrap()), "{shown}");
+    server.rewrite(|text| text.replace(ROLE, ""));
+    assert_eq!(server.succeed(&["user", "show", "ada", "--access", "--json"]), shown);
+    server.succeed(&["token", "generate"]);
+    server.succeed(&["verify"]);
+    assert_eq!(settings_changes(&server).len(), 2, "no start, no change");
+    let refused = server.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(1), "ada has the role");
+    assert_eq!(settings_changes(&server).len(), 2, "what is refused is not in the log");
+}

@@ -117,7 +117,13 @@ fn a_data_folder_of_each_version_opens_with_its_database_and_without() {
             // Before anything is changed, and without a server.
             let listed = server.succeed(&["user", "list", "--json"]);
             assert!(listed.contains("ada@example.com"), "{listed}");
+            let settings = |server: &Server| {
+                let trail = server.succeed(&["audit", "--since", "2000-01-01"]);
+                trail.matches("settings.changed").count()
+            };
+            assert_eq!(settings(&server), 0);
             server.boot(&[]);
+            assert_eq!(settings(&server), 1, "the first start puts them into the log");
             let tokens = server.succeed(&["token", "list", "--json"]);
             let tokens: Value = serde_json::from_str(&tokens).unwrap();
             assert_eq!(tokens.as_array().unwrap().len() as u64, version.expected()["tokens"]);

@@ -70,6 +70,11 @@ impl ChangeDetails {
         }
     }
 
+    /// Records what else was changed.
+    pub(crate) fn changed(&mut self, differences: Vec<Difference>) {
+        self.differences.extend(differences);
+    }
+
     /// Records how a resource differs from before. A resource that is new or deleted has all its values
     /// on one side.
     pub(crate) fn describe(

@@ -3,3 +3,4 @@
 pub(crate) mod denied;
 pub(crate) mod details;
 pub(crate) mod query;
+pub(crate) mod settings_details;

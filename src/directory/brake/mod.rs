@@ -84,7 +84,7 @@ impl Brakes {
         &self,
         view: DirectoryView<'_>,
     ) -> Result<Vec<BrakeStatus>, DirectoryError> {
-        let configured = &view.settings.brakes;
+        let configured = &view.settings.local.brakes;
         let mut holds = holds(view.state)?;
         let mut names: Vec<String> = configured.keys().cloned().collect();
         names.extend(holds.keys().filter(|name| !configured.contains_key(*name)).cloned());
@@ -121,7 +121,7 @@ impl Brakes {
             self.count_anew(&changes);
             return Ok(Judged::Pass(changes));
         };
-        let Some(brake) = settings.brakes.get(name) else { return Ok(Judged::Pass(changes)) };
+        let Some(brake) = settings.local.brakes.get(name) else { return Ok(Judged::Pass(changes)) };
         if brake.action == BrakeAction::Off || changes.is_empty() {
             return Ok(Judged::Pass(changes));
         }

@@ -11,10 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::list::MemberList;
 use super::{groups_of, is_pending, some_members};
-use crate::access::{AccessSettings, Catalogue};
 use crate::clock::Clock;
 use crate::directory::{
-    ConnectionRules, Create, Delete, Directory, Patch, Replace, Settings, verify,
+    ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, Replace, verify,
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
@@ -24,6 +23,7 @@ use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::validate;
+use crate::settings::SharedSettings;
 use crate::store::Read as _;
 use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};
@@ -77,16 +77,15 @@ struct World {
 }
 
 fn open(store: &Arc<LocalStore>) -> Directory {
-    let settings = Settings {
-        registry: Arc::new(Registry::built_in()),
-        catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
+    let settings = LocalSettings {
         brakes: Arc::default(),
         clock: Clock::System,
         max_resource_bytes: 65_536,
         max_scan: 1_000,
         max_search_time: Duration::from_secs(60),
     };
-    Directory::open(store.log(), store.clone(), settings).unwrap()
+    Directory::open_as_saved(store.log(), store.clone(), &SharedSettings::default(), settings)
+        .unwrap()
 }
 
 impl World {

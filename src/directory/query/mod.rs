@@ -6,6 +6,7 @@ pub(crate) mod plan;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference};
 use crate::directory::query::cursor::{CursorPosition, Cursors};
-use crate::directory::settings::{DirectoryView, Settings};
+use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::error::{ScimError, ScimType};
@@ -173,7 +174,7 @@ impl QueryRun<'_> {
     fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let mut hits = Vec::new();
-        let mut budget = SearchBudget::new(self.view.settings);
+        let mut budget = SearchBudget::new(&self.view.settings.local);
         for target in 0..search.targets.len() {
             self.find(search, target, &mut budget, &mut hits)?;
         }
@@ -294,17 +295,19 @@ impl QueryRun<'_> {
 /// The resources that a search may still read, and its deadline.
 struct SearchBudget {
     left: usize,
-    settings: Settings,
+    max_scan: usize,
+    max_time: Duration,
     since: Stopwatch,
 }
 
 impl SearchBudget {
-    fn new(settings: &Settings) -> Self {
-        Self { left: settings.max_scan, settings: settings.clone(), since: Stopwatch::start() }
+    fn new(settings: &LocalSettings) -> Self {
+        let LocalSettings { max_scan, max_search_time: max_time, .. } = *settings;
+        Self { left: max_scan, max_scan, max_time, since: Stopwatch::start() }
     }
 
     fn spend(&mut self, looks: usize) -> Result<(), DirectoryError> {
-        let too_long = |budget: &Self| budget.since.elapsed() > budget.settings.max_search_time;
+        let too_long = |budget: &Self| budget.since.elapsed() > budget.max_time;
         match self.left.checked_sub(looks) {
             // Reading the clock costs more than reading a resource: every 256th time is enough.
             Some(left) if left % 256 != 0 || !too_long(self) => {
@@ -315,7 +318,7 @@ impl SearchBudget {
                 let detail = format!(
                     "The search would look at more than {} resources or take too long; use a filter \
                      that an index answers, such as one with id and eq.",
-                    self.settings.max_scan
+                    self.max_scan
                 );
                 Err(ScimError::new(ScimType::TooMany, detail).into())
             }

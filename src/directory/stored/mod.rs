@@ -147,7 +147,7 @@ pub(crate) fn write(
     manager: Option<&str>,
 ) -> Result<StoredResource, DirectoryError> {
     let rendered = resource.render(resource_type, id, meta);
-    let limit = tx.settings().max_resource_bytes;
+    let limit = tx.settings().local.max_resource_bytes;
     // A resource that was larger already, under another configuration, may change if it does not grow.
     let grows = |previous: &Resource| {
         previous.render(resource_type, id, meta).json.len() < rendered.json.len()

@@ -12,20 +12,20 @@ use serde_json::{Value, json};
 
 use super::apply::{Apply, Outcome};
 use super::{Undo, UndoReport};
-use crate::access::{AccessSettings, Catalogue};
 use crate::clock::Clock;
 use crate::directory::GenerateToken;
 use crate::directory::membership::{Voids, ancestors, find_any};
 use crate::directory::stored;
 use crate::directory::{
-    ConnectionRules, Create, Delete, Directory, DirectoryError, Replace, Settings, UnknownAccess,
-    verify,
+    ConnectionRules, Create, Delete, Directory, DirectoryError, LocalSettings, Replace,
+    UnknownAccess, verify,
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::scim::validate::validate;
+use crate::settings::SharedSettings;
 use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};
 use crate::store::local::{LocalStore, StoreLimits};
@@ -100,16 +100,20 @@ impl World {
 
     /// The directory, at a moment.
     fn at(&self, second: i64) -> Directory {
-        let settings = Settings {
-            registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
+        let settings = LocalSettings {
             brakes: Arc::default(),
             clock: Clock::Fixed(moment(second)),
             max_resource_bytes: 65_536,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
         };
-        Directory::open(self.store.log(), self.store.clone(), settings).unwrap()
+        Directory::open_as_saved(
+            self.store.log(),
+            self.store.clone(),
+            &SharedSettings::default(),
+            settings,
+        )
+        .unwrap()
     }
 
     /// Tries changes at a moment, some through connection a and the others through b; those that

@@ -115,7 +115,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
             self.outcome = Some(Err(DirectoryError::Superseded));
             return Vec::new();
         }
-        let now = settings.clock.now();
+        let now = settings.local.clock.now();
         self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         // A command only fills an overlay: if it panics, the overlay goes, and nothing has happened. The
         // panic hook has logged where; this says what was asked.
@@ -137,7 +137,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
 
     fn answer(self: Box<Self>, shared: &DirectoryCore) {
         let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
-        let now = self.prepared.clock.now();
+        let now = self.prepared.local.clock.now();
         for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
             shared.denied.note(denied, now);
         }

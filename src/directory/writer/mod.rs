@@ -244,14 +244,13 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
     use crate::directory::transaction::Transaction;
     use crate::directory::transaction::budget::MAX_BYTES;
-    use crate::directory::{Directory, GenerateToken, RevokeToken, Settings};
+    use crate::directory::{Directory, GenerateToken, LocalSettings, RevokeToken};
     use crate::event::{Event, Verb};
     use crate::scim::error::{ScimError, ScimType};
-    use crate::scim::registry::Registry;
+    use crate::settings::SharedSettings;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
     use crate::store::local::{LocalStore, StoreLimits};
@@ -279,16 +278,14 @@ mod tests {
     }
 
     fn directory(store: Arc<LocalStore>) -> Directory {
-        let settings = Settings {
-            registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
+        let settings = LocalSettings {
             brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 1,
             max_scan: 1,
             max_search_time: Duration::from_secs(1),
         };
-        Directory::open(store.log(), store, settings).unwrap()
+        Directory::open_as_saved(store.log(), store, &SharedSettings::default(), settings).unwrap()
     }
 
     #[test]

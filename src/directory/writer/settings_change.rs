@@ -10,9 +10,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::directory::access::migrate::{self, UnknownAccess};
+use crate::directory::adoption::SaveSettings;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
+use crate::directory::stored::reindex;
 use crate::directory::transaction::{Command, Transaction};
+use crate::store::StoreError;
 
 /// New settings on their way to the writer.
 pub(crate) struct SettingsChange {
@@ -32,14 +35,14 @@ impl SettingsChange {
     }
 
     /// Checks the settings and puts them in force. `carry_out` commits, on the writer's thread, which
-    /// names accounts may hold from then on, before any account can hold a new one.
+    /// names accounts may hold from then on, before any account can hold a new one, and the settings.
     pub(crate) fn run(
         self,
         settings: &mut Arc<Settings>,
-        carry_out: impl FnOnce(SaveBothNames) -> Result<(), DirectoryError>,
+        carry_out: impl FnOnce(CheckAndSave) -> Result<(), DirectoryError>,
     ) {
         let Self { next, publish, reply } = self;
-        let outcome = carry_out(SaveBothNames { next: Arc::clone(&next) });
+        let outcome = carry_out(CheckAndSave { next: Arc::clone(&next) });
         if outcome.is_ok() {
             *settings = next;
             publish();
@@ -53,24 +56,31 @@ impl SettingsChange {
     }
 }
 
-/// Checks that no account holds access that the next settings do not know, and remembers the names that
-/// accounts may hold until all have followed. It is one command, so that nothing happens in between.
-pub(crate) struct SaveBothNames {
+/// Checks that no account holds access that the next settings do not know, and saves the names that
+/// accounts may hold until all are migrated, and the settings. It is one command, so that nothing happens
+/// in between.
+pub(crate) struct CheckAndSave {
     next: Arc<Settings>,
 }
 
-impl Command for SaveBothNames {
+impl Command for CheckAndSave {
     type Output = ();
 
     /// # Errors
     ///
-    /// `AccessInUse`; `Storage`.
+    /// `AccessInUse`; `Storage`, also if the schemas differ: indexes follow them only at a start.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
-        let outdated = migrate::check(tx, &self.next, UnknownAccess::Refuse)?;
-        match outdated.and_then(|outdated| outdated.either()) {
-            Some(save) => save.run(tx),
-            None => Ok(()),
+        if reindex::fingerprint(&self.next.registry)
+            != reindex::fingerprint(&tx.settings().registry)
+        {
+            let reason = "the schemas can't change while the directory is open";
+            return Err(StoreError::Folder(reason.to_owned()).into());
         }
+        let outdated = migrate::check(tx, &self.next, UnknownAccess::Refuse)?;
+        if let Some(save) = outdated.and_then(|outdated| outdated.either()) {
+            tx.nested(&save)?;
+        }
+        tx.nested(&SaveSettings { next: Arc::clone(&self.next) })
     }
 }
 
@@ -81,19 +91,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::access::{AccessSettings, Catalogue};
     use crate::clock::Clock;
     use crate::directory::Directory;
-    use crate::directory::{GenerateToken, Pending};
+    use crate::directory::{GenerateToken, LocalSettings, Pending};
     use crate::event::Actor;
-    use crate::scim::registry::Registry;
+    use crate::settings::SharedSettings;
     use crate::store::folder::DataFolder;
     use crate::store::local::{LocalStore, StoreLimits};
 
-    fn settings() -> Settings {
-        Settings {
-            registry: Arc::new(Registry::built_in()),
-            catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
+    fn settings() -> LocalSettings {
+        LocalSettings {
             brakes: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 65_536,
@@ -106,7 +113,13 @@ mod tests {
         let folder = DataFolder::open(folder).unwrap();
         let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let store = LocalStore::open(folder, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap();
-        Directory::open(store.log(), Arc::new(store), settings()).unwrap()
+        Directory::open_as_saved(
+            store.log(),
+            Arc::new(store),
+            &SharedSettings::default(),
+            settings(),
+        )
+        .unwrap()
     }
 
     /// Keeps the writer busy until it is told to go on.
@@ -146,10 +159,15 @@ mod tests {
         let (tell, told) = channel();
         std::thread::scope(|scope| {
             let adopting = scope.spawn(|| {
-                directory.change_settings(settings(), move |next| {
-                    // A change that comes while the settings change is already one too late for the old ones.
-                    tell.send(next).unwrap();
-                })
+                directory.change_settings(
+                    &SharedSettings::default(),
+                    None,
+                    settings(),
+                    move |next| {
+                        // A change that comes while the settings change is already one too late for the old ones.
+                        tell.send(next).unwrap();
+                    },
+                )
             });
             go_on.send(()).unwrap();
             adopting.join().unwrap().unwrap();

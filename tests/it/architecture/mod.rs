@@ -41,7 +41,7 @@ const EDGES: &[(&str, &str)] = &[
     ("clock", ""),
     ("config", "access connection logging scim settings text"),
     ("connection", "access scim secret text"),
-    ("directory", "access clock connection event log metrics scim store text"),
+    ("directory", "access clock connection event log metrics scim settings store text"),
     ("event", ""),
     ("http", "access clock config connection directory event logging metrics scim text"),
     ("log", "clock event metrics"),
@@ -58,6 +58,7 @@ const EDGES: &[(&str, &str)] = &[
 /// The same between the files and folders of `directory/`. Its `mod.rs` is the facade above all.
 const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("access", "error membership settings stored transaction"),
+    ("adoption", "access audit error settings stored transaction"),
     ("audit", ""),
     ("brake", "access error membership settings stored transaction"),
     ("core", "audit brake counters query token"),
@@ -69,15 +70,18 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("query", "error membership settings shown stored"),
     ("resource", "error membership rules stored transaction"),
     ("rules", "error stored transaction"),
-    ("settings", ""),
+    ("settings", "error"),
     ("shown", "access error membership settings stored"),
     ("stats", "mod stored"),
     ("stored", "error transaction"),
     ("token", "error transaction"),
     ("transaction", "audit error settings"),
     ("undo", "access audit error membership mod stored transaction"),
-    ("verify", "membership mod stored"),
-    ("writer", "access audit brake core error membership settings token transaction"),
+    ("verify", "membership mod settings stored"),
+    (
+        "writer",
+        "access adoption audit brake core error membership settings stored token transaction",
+    ),
 ];
 
 struct Source {

@@ -14,22 +14,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::access::{AccessSettings, Catalogue};
 use crate::clock::Clock;
 use crate::connection::token::Token;
 use crate::directory::{
     Bulk, BulkOperation, ConnectionRules, Create, Delete, Directory, DirectoryError, GenerateToken,
-    Patch, Pending, Replace, ResetTokens, RevokeToken, Settings,
+    LocalSettings, Patch, Pending, Replace, ResetTokens, RevokeToken,
 };
 use crate::event::{Actor, Verb};
 use crate::log::memory::MemoryLog;
 use crate::log::{Log, ReadLog as _};
 use crate::scim::exchange::{Exchange, Renaming};
 use crate::scim::patch::PatchRequest;
-use crate::scim::registry::Registry;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::validate;
+use crate::settings::SharedSettings;
 use crate::store::Store;
 use crate::store::folder::DataFolder;
 use crate::store::local::{StoreLimits, UnattachedState};
@@ -54,10 +53,8 @@ impl Random {
     }
 }
 
-fn settings() -> Settings {
-    Settings {
-        registry: Arc::new(Registry::built_in()),
-        catalogue: Arc::new(Catalogue::new(&AccessSettings::default())),
+fn settings() -> LocalSettings {
+    LocalSettings {
         brakes: Arc::default(),
         clock: Clock::Fixed(Timestamp::from_second(1_800_000_000).unwrap()),
         max_resource_bytes: 65_536,
@@ -315,7 +312,13 @@ fn play(seed: u64) -> u64 {
         .iter()
         .map(|store| {
             let log = Arc::clone(&log) as Arc<dyn Log>;
-            Directory::open(log, Arc::clone(store) as Arc<dyn Store>, settings()).unwrap()
+            Directory::open_as_saved(
+                log,
+                Arc::clone(store) as Arc<dyn Store>,
+                &SharedSettings::default(),
+                settings(),
+            )
+            .unwrap()
         })
         .collect();
     let known = Mutex::default();
@@ -395,7 +398,11 @@ fn a_state_folder_follows_any_log_from_where_it_was_left() {
         let state = UnattachedState::open(folder, limits).unwrap();
         let log = Arc::clone(&log) as Arc<dyn Log>;
         let store = Arc::new(state.follow(Arc::clone(&log), Timestamp::UNIX_EPOCH).unwrap());
-        (Directory::open(log, store.clone(), settings()).unwrap(), store)
+        (
+            Directory::open_as_saved(log, store.clone(), &SharedSettings::default(), settings())
+                .unwrap(),
+            store,
+        )
     };
     let generate = |directory: &Directory| {
         let generate = GenerateToken { connection: "c".to_owned(), valid_for: None };
