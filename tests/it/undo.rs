@@ -262,8 +262,11 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
     let file = server.folder().join("config.toml");
     let text = fs::read_to_string(&file).unwrap().replace("\"Clerk\"", "\"Officer\"");
     fs::write(&file, &text).unwrap();
+    // Only a start puts an edited file in force.
+    restart(&mut server);
     undone(&server, &["--since", &since, "--dry-run"]);
     fs::write(&file, text.replace("\"clerk\"", "\"other\"")).unwrap();
+    restart(&mut server);
     let told = server.fail(&["undo", "--since", &since], 1);
     assert!(
         told.contains("roles \"Clerk\" (1: ada)") && told.contains("--drop-unknown-access"),
@@ -271,7 +274,14 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
     );
     undone(&server, &["--since", &since, "--drop-unknown-access", "--dry-run"]);
     fs::write(&file, &text).unwrap();
+    restart(&mut server);
     undone(&server, &["--since", &since]);
     server.boot(&[]);
     assert_eq!(server.client().get(&path).expect(200).text("/roles/0/value"), "Officer");
+}
+
+/// Starts and stops the server, which puts an edited configuration in force.
+fn restart(server: &mut Server) {
+    server.boot(&[]);
+    server.stop();
 }
