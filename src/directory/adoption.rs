@@ -54,7 +54,17 @@ pub(crate) fn adopt(
         if store.applied() != checked {
             continue;
         }
-        store.check_writable()?;
+        // Nothing was written until here, so the indexes fit the settings that the state holds.
+        match store.check_writable() {
+            Err(error @ StoreError::Full { .. }) => {
+                tracing::error!(
+                    %error,
+                    "changed settings could not be saved: the previous ones stay in force until the next start"
+                );
+                return Ok(());
+            }
+            writable => writable?,
+        }
         let details = Details::of(None, differences(saved.as_deref(), &next.json));
         let head = Head { time: now, actor: Actor::System, event: event(), details };
         let write = Write { key: keys::SETTINGS.to_vec(), value: Some(next.json.clone().into()) };

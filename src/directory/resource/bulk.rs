@@ -12,6 +12,9 @@ use crate::directory::transaction::{Command, Transaction};
 use crate::scim::error::ScimError;
 use crate::scim::schema::ResourceType;
 
+/// After how many operations the time that the command takes is checked.
+const TIMED_EVERY: usize = 16;
+
 /// One operation of a bulk request, ready to run.
 pub enum BulkOperation {
     /// POST.
@@ -62,6 +65,9 @@ impl Command for Bulk {
             outcomes.push(outcome);
             // All operations share one budget: past it all of them fail.
             tx.budget().check()?;
+            if outcomes.len() % TIMED_EVERY == 0 {
+                tx.budget().check_time()?;
+            }
         }
         Ok(outcomes)
     }

@@ -14,6 +14,10 @@ use crate::scim::patch::{self, Op, PatchOperation, PatchRequest};
 use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
 
+/// After how many operations the time that the command takes is checked: a request of few operations never
+/// fails because the machine stalled.
+const TIMED_EVERY: usize = 16;
+
 /// Applies operations to a resource, all or none, and answers it as stored.
 ///
 /// Operations on members touch the members that they name and no others. A patch that changes nothing
@@ -48,17 +52,21 @@ impl Command for Patch {
         let mut patched = previous.clone();
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
-        let mut present_members = GroupMembers::new(tx, id)?;
-        for operation in &self.request.operations {
-            tx.budget().check_time()?;
-            if members == Some(operation.target.attribute.as_str()) {
-                changed |=
-                    patch_members(tx, resource_type, &mut present_members, operation, self.rules)?;
-            } else {
-                patch::apply(resource_type, &mut patched, operation)?;
+        let mut group = members.map(|_| GroupMembers::new(tx, id)).transpose()?;
+        for (number, operation) in self.request.operations.iter().enumerate() {
+            if number % TIMED_EVERY == TIMED_EVERY - 1 {
+                tx.budget().check_time()?;
+            }
+            match &mut group {
+                Some(group) if members == Some(operation.target.attribute.as_str()) => {
+                    changed |= patch_members(tx, resource_type, group, operation, self.rules)?;
+                }
+                _ => patch::apply(resource_type, &mut patched, operation)?,
             }
         }
-        present_members.finish(tx);
+        if let Some(group) = group {
+            group.finish(tx);
+        }
         patch::finish(resource_type, &previous, &mut patched)?;
         changed |= patched != previous;
         let stored = if changed {
@@ -92,7 +100,7 @@ fn patch_members(
         .into());
     }
     let elements = operation.elements(resource_type)?;
-    // Whoever is to be removed need not be there.
+    // Members that are removed need not exist.
     let unknown =
         if operation.op == Op::Remove { UnknownMembers::Ignore } else { rules.unknown_members };
     let named = membership::named(elements.as_deref().unwrap_or_default(), unknown)?;

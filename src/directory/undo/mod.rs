@@ -96,6 +96,13 @@ impl Directory {
     fn wait_for_clearing(&self) -> Result<(), DirectoryError> {
         let since = Stopwatch::start();
         while self.is_clearing_memberships()? {
+            if self.shared.store.check_writable().is_err() {
+                return Err(DirectoryError::Unfit(
+                    "an earlier change to very many memberships is not completed yet, and nothing can be \
+                     written now that completes it; start scimd, or make room on its disk, then try again"
+                        .to_owned(),
+                ));
+            }
             if since.elapsed() > CLEARING {
                 return Err(DirectoryError::Unfit(
                     "an earlier change to very many memberships is still being completed; try again in a minute"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use hyper::header::IF_NONE_MATCH;
 use serde_json::{Map, Value};
 
 use super::{Call, representation};
@@ -36,13 +37,16 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let directory = &call.context.directory;
+        // Versions of groups follow when memberships are cleared. This is looked at before the group is
+        // read: clearing that ends in between has given the group another version.
+        let may_be_known = call.parts.headers.contains_key(IF_NONE_MATCH)
+            && !directory.is_clearing_memberships()?;
         let shown = directory.retrieve(&resource_type, &call.path.id, &wanted)?;
         // Access changes with groups and grants, of which the version knows nothing.
         let of_record = shown.access.is_none();
-        if of_record
+        if may_be_known
+            && of_record
             && precondition::is_known(&call.parts.headers, shown.stored.record.version)
-            // The versions of groups follow when memberships are cleared.
-            && !directory.is_clearing_memberships()?
         {
             return Ok(representation::not_modified(&shown.stored));
         }
