@@ -22,7 +22,7 @@ use crate::scim::query::PageLimits;
 /// How many searches may look at many resources at once, and how many long answers be written.
 const MAX_AT_ONCE: usize = 4;
 
-/// WorkLimits at what takes long: a few requests at a time have one.
+/// Limits on long-running work: a few requests at a time.
 pub(super) struct WorkLimits {
     /// Permits for searches that look at many resources, held until their response is written.
     pub(super) scans: Arc<Semaphore>,

@@ -171,7 +171,7 @@ impl ScimService {
         }
     }
 
-    /// ConnectionStats a request against the daily quota of its connection.
+    /// Counts a request against the daily quota of its connection.
     fn count(&self, admitted: &Admitted) -> Result<(), Failure> {
         admitted.count(Clock::System.now()).map_err(|exceeded| {
             self.request_metrics.note_over_quota();

@@ -22,7 +22,7 @@ pub(super) const PREFIX_BYTES: usize = 8;
 /// How many bytes a body may have; a longer length is damage.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const FIXED_BYTES: usize = 8 + 8 + 32 + 4;
-/// How many bytes of a head are read where nobody checks them.
+/// The largest head that is read without checks, in bytes.
 const MAX_HEAD_BYTES: usize = 1024 * 1024;
 
 /// A key that a change sets, or removes if there is no value.

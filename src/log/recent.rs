@@ -8,7 +8,7 @@ use super::{Frame, Position};
 
 /// How many frames are held.
 const FRAMES: usize = 1_024;
-/// How many bytes of keys and values are held. Values are shared with whoever reads them.
+/// How many bytes of keys and values are held. Values are shared with readers.
 const BYTES: usize = 4 * 1024 * 1024;
 /// What a frame takes besides its keys and values, roughly.
 const FRAME_COST: usize = 512;

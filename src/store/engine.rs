@@ -165,7 +165,7 @@ impl Engine {
 }
 
 /// Wakes what waits within sled for a write that has failed: a failure that meets its own flushing at
-/// the wrong moment wakes nobody, and that holds the lock that every batch needs. Asking once more
+/// the wrong moment leaves its waiters asleep, and that holds the lock that every batch needs. Asking once more
 /// makes sled see the failure and wake all.
 fn rescue(database: &sled::Db) {
     let answer = database.flush();

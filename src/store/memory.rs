@@ -2,7 +2,7 @@
 //!
 //! Keys and values stand in leaves, each one run of bytes in the order of its keys. A leaf never
 //! changes: a change puts another in its place. So a reader needs the lock for as long as it takes to
-//! find a leaf, reads it as it was at one moment, and keeps nobody waiting, however long it reads.
+//! find a leaf, reads it as it was at one moment, and blocks no other thread, however long it reads.
 //!
 //! What is held is the front of the state, the keys below a mark that the loading moves up and that
 //! comes down again where more would be held than is allowed. Behind it the database answers.

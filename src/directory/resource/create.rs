@@ -22,13 +22,13 @@ use crate::scim::schemas::user::ACTIVE;
 
 /// Creates a resource and answers it as stored.
 pub struct Create {
-    /// Of which type.
+    /// The resource type.
     pub resource_type: Arc<ResourceType>,
     /// Its id, if others refer to it already; else a new one.
     pub id: Option<ResourceId>,
-    /// With which attributes.
+    /// The attributes.
     pub resource: Resource,
-    /// What the request is held to.
+    /// The rules of the connection.
     pub rules: ConnectionRules,
 }
 

@@ -13,13 +13,13 @@ use crate::scim::schema::ResourceType;
 
 /// Deletes a resource for good: its unique values are free again, and it is a member of nothing.
 pub struct Delete {
-    /// Of which type.
+    /// The resource type.
     pub resource_type: Arc<ResourceType>,
     /// The id, as the client gave it.
     pub id: String,
     /// The versions that the client accepts; `None` for any.
     pub expected: Option<Vec<Version>>,
-    /// What the request is held to.
+    /// The rules of the connection.
     pub rules: ConnectionRules,
 }
 

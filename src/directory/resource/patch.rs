@@ -23,15 +23,15 @@ const TIMED_EVERY: usize = 16;
 /// Operations on members touch the members that they name and no others. A patch that changes nothing
 /// leaves version and `lastModified` as they are.
 pub struct Patch {
-    /// Of which type.
+    /// The resource type.
     pub resource_type: Arc<ResourceType>,
     /// The id, as the client gave it.
     pub id: String,
     /// The versions that the client accepts; `None` for any.
     pub expected: Option<Vec<Version>>,
-    /// What to do.
+    /// The operations.
     pub request: PatchRequest,
-    /// What the request is held to.
+    /// The rules of the connection.
     pub rules: ConnectionRules,
 }
 

@@ -18,17 +18,17 @@ use crate::scim::validate::{check_immutable, keep_name};
 /// What the client leaves out is cleared, but for attributes that an omission keeps. A replacement
 /// that changes nothing leaves version and `lastModified` as they are.
 pub struct Replace {
-    /// Of which type.
+    /// The resource type.
     pub resource_type: Arc<ResourceType>,
     /// The id, as the client gave it.
     pub id: String,
     /// The versions that the client accepts; `None` for any.
     pub expected: Option<Vec<Version>>,
-    /// With which attributes.
+    /// The attributes.
     pub resource: Resource,
     /// Whether it may rename what it replaces.
     pub renaming: Renaming,
-    /// What the request is held to.
+    /// The rules of the connection.
     pub rules: ConnectionRules,
 }
 

@@ -125,7 +125,7 @@ impl Writer {
 }
 
 impl DirectoryCore {
-    /// Takes over committed frames, whoever appended them: applies them to the state, then to every cache.
+    /// Observes committed frames of any writer: applies them to the state, then to every cache.
     fn observe(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
         self.store.apply(frames)?;
         for frame in frames {
@@ -134,7 +134,8 @@ impl DirectoryCore {
         Ok(())
     }
 
-    /// Takes over what other writers have appended to the log.
+    /// Follows what other writers have appended to the log. A `settings.changed` frame among it changes the
+    /// state alone: the registry and catalogue of this process stay those of its last start or reload.
     fn follow(&self) -> Result<(), StoreError> {
         follow::read_on(self.log.as_ref(), self.store.as_ref(), &mut |frames| {
             self.observe(frames)?;

@@ -62,7 +62,7 @@ pub struct ConnectionLimits {
 pub struct ListenerConfig {
     /// Certificate and key; `None` for plain text.
     pub tls: Option<TlsConfig>,
-    /// ConnectionLimits on connections and on their time.
+    /// The limits on connections and on their time.
     pub limits: ConnectionLimits,
 }
 

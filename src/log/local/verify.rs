@@ -1,4 +1,4 @@
-//! Whether the chain is whole: every frame, every file, and the places that somebody took down.
+//! Whether the chain is whole: every frame, every file, and the anchors that operators kept.
 //!
 //! Each frame holds the hash of the one before it, so that a change which was altered, removed or
 //! inserted breaks the chain, unless everything behind it was written anew as well. That, and a tail
@@ -14,7 +14,7 @@ use super::segment::Segment;
 use crate::log::{ChainReport, LogError, Position, ReadLog as _};
 
 impl LogFiles {
-    /// Checks the journal in `folder`, which nobody writes to, without opening it for writing.
+    /// Checks the journal in `folder`, which no process writes to, without opening it for writing.
     ///
     /// # Errors
     ///

@@ -122,8 +122,8 @@ impl LocalStore {
         Arc::clone(&self.log)
     }
 
-    /// The figures. Files are looked at, none is read as a whole, and no lock is waited for that
-    /// somebody holds for long.
+    /// The statistics. It looks at files, reads none as a whole, and it waits for no lock
+    /// that is held for long.
     fn read_stats(&self) -> StoreStats {
         let data = self.folder.path();
         let log = self.log.stats();
