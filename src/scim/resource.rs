@@ -337,12 +337,12 @@ pub struct Rendered {
 }
 
 /// Appends a stored resource to `out` in its served form: with the attributes outside its record,
-/// which `ties` appends as `,"name":value`, and with its location in `meta`.
+/// which `relations` appends as `,"name":value`, and with its location in `meta`.
 pub fn serve(
     stored: &[u8],
     meta_at: usize,
     location: &str,
-    ties: impl FnOnce(&mut Vec<u8>),
+    relations: impl FnOnce(&mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     const CLOSING: &[u8] = b"}}";
@@ -350,7 +350,7 @@ pub fn serve(
     let (attributes, meta) = body.split_at_checked(meta_at).unwrap_or((body, &[]));
     out.reserve(stored.len() + location.len() + 16);
     out.extend_from_slice(attributes);
-    ties(out);
+    relations(out);
     out.extend_from_slice(meta);
     out.extend_from_slice(b",\"location\":\"");
     out.extend_from_slice(location.as_bytes());
@@ -387,8 +387,8 @@ mod tests {
         assert!(rendered.json[rendered.meta_at..].starts_with(b",\"meta\":{"));
 
         let mut served = Vec::new();
-        let ties = |out: &mut Vec<u8>| out.extend_from_slice(b",\"x\":[]");
-        serve(&rendered.json, rendered.meta_at, "https://x/Users/1", ties, &mut served);
+        let relations = |out: &mut Vec<u8>| out.extend_from_slice(b",\"x\":[]");
+        serve(&rendered.json, rendered.meta_at, "https://x/Users/1", relations, &mut served);
         let served: Value = serde_json::from_slice(&served).unwrap();
         assert_eq!(served["schemas"], json!([user::USER, user::ENTERPRISE_USER]));
         assert_eq!(served["id"], id.to_string());

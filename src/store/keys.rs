@@ -14,7 +14,7 @@
 //! | `c` type | how many resources of the type there are, u64 little-endian |
 //! | `t` token id | a token as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
-//! | `h` member id, group id | nothing: the same tie from its other end |
+//! | `h` member id, group id | nothing: the same membership, keyed by member |
 //! | `dv` id | a resource of which very many memberships are void, and not cleared yet: which |
 //! | `dn` id | a member whose new name its very many memberships do not show yet: how far they do |
 //!
@@ -77,9 +77,9 @@ pub enum Kind {
     Count(u8),
     /// A token.
     Token,
-    /// The tie from a group to a member.
+    /// A membership, keyed by group.
     Member(ResourceId, ResourceId),
-    /// The tie from a member to a group.
+    /// A membership, keyed by member.
     Membership(ResourceId, ResourceId),
     /// A marker that voids memberships of a resource.
     Void(ResourceId),
@@ -147,22 +147,22 @@ pub(super) fn counted(key: &[u8]) -> Option<u8> {
     }
 }
 
-/// The tie from a group to its member.
+/// The key of a membership, by group.
 pub fn member(group: ResourceId, member: ResourceId) -> Vec<u8> {
     [&members(group), member.as_bytes().as_slice()].concat()
 }
 
-/// What the ties from a group to its members begin with.
+/// The prefix of the memberships of a group.
 pub fn members(group: ResourceId) -> Vec<u8> {
     [&[MEMBER], group.as_bytes().as_slice()].concat()
 }
 
-/// The tie from a member to its group.
+/// The key of a membership, by member.
 pub fn membership(member: ResourceId, group: ResourceId) -> Vec<u8> {
     [&memberships(member), group.as_bytes().as_slice()].concat()
 }
 
-/// What the ties from a member to its groups begin with.
+/// The prefix of the memberships of a member.
 pub fn memberships(member: ResourceId) -> Vec<u8> {
     [&[MEMBERSHIP], member.as_bytes().as_slice()].concat()
 }

@@ -35,12 +35,12 @@ pub(crate) struct ChangeDetails {
 impl ChangeDetails {
     /// Records a member that was added; `display` is its name.
     pub(crate) fn member_added(&mut self, member: ResourceId, display: &str) {
-        tie(&mut self.added, member, || Some(display.to_owned()));
+        note(&mut self.added, member, || Some(display.to_owned()));
     }
 
     /// Records a member that was removed.
     pub(crate) fn member_removed(&mut self, member: ResourceId, display: Option<String>) {
-        tie(&mut self.removed, member, || display);
+        note(&mut self.removed, member, || display);
     }
 
     /// Whether the name of the next removed member is recorded; of further ones only the number is.
@@ -55,7 +55,7 @@ impl ChangeDetails {
 
     /// Records a group that the deleted subject was a member of.
     pub(crate) fn left_group(&mut self, group: ResourceId, display: Option<String>) {
-        tie(&mut self.left, group, || display);
+        note(&mut self.left, group, || display);
     }
 
     /// Records that a single value of the subject became another.
@@ -106,14 +106,14 @@ impl ChangeDetails {
     pub(crate) fn into_details(self) -> Details {
         let members = Difference::elements(MEMBERS, self.removed, self.added);
         let groups = Difference::elements(GROUPS, self.left, Elements::default());
-        let ties = [members, groups].into_iter();
-        let ties = ties.filter(|tie| !tie.removed.is_empty() || !tie.added.is_empty());
-        let details = Details::of(self.name, ties.chain(self.differences));
+        let relations = [members, groups].into_iter();
+        let relations = relations.filter(|one| !one.removed.is_empty() || !one.added.is_empty());
+        let details = Details::of(self.name, relations.chain(self.differences));
         Details { refusals: self.refusals, others: self.others, ..details }
     }
 }
 
-fn tie(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option<String>) {
+fn note(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option<String>) {
     if elements.has_room() {
         elements.note(&json!({"value": id.to_string(), "display": display()}));
     } else {

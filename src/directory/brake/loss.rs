@@ -43,8 +43,8 @@ pub(super) fn of(
         match keys::kind(key) {
             Some(Kind::Record(tag, id)) => losses.record(key, tag, id, value)?,
             Some(Kind::Member(group, member)) if value.is_none() => {
-                if let Some(tie) = state.get(&keys::member(group, member))? {
-                    losses.member(&tie, member)?;
+                if let Some(value) = state.get(&keys::member(group, member))? {
+                    losses.member(&value, member)?;
                 }
             }
             Some(Kind::Void(id)) => {
@@ -95,8 +95,8 @@ impl Losses<'_> {
     }
 
     /// A member that leaves its group.
-    fn member(&mut self, tie: &Bytes, member: ResourceId) -> Result<(), DirectoryError> {
-        let tag = tie.first().copied().unwrap_or_default();
+    fn member(&mut self, value: &Bytes, member: ResourceId) -> Result<(), DirectoryError> {
+        let tag = value.first().copied().unwrap_or_default();
         match self.settings.registry.by_tag(tag) {
             Some(resource_type) if resource_type.is_account => {
                 self.lost.insert(member);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::plan::{Plan, Planned, Tie};
+use super::plan::{Plan, Planned, PlannedMembership};
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
@@ -66,14 +66,14 @@ impl Command for Apply {
         if !taken.is_empty() {
             return Err(in_the_way(&taken));
         }
-        let without_end = tie_all(tx, &plan.ties, &mut touched)?;
+        let without_end = restore_memberships(tx, &plan.memberships, &mut touched)?;
         for planned in &plan.records {
             touched.remove(&planned.id);
         }
         for group in touched {
             membership::bump_version(tx, group)?;
         }
-        reject_cycles(tx, &plan.ties)?;
+        reject_cycles(tx, &plan.memberships)?;
         let bytes = tx.bytes();
         if bytes > self.most {
             return Ok(Outcome::TooLarge(bytes));
@@ -95,7 +95,7 @@ fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
             return Ok(false);
         }
     }
-    for Tie { group, member, is, .. } in &plan.ties {
+    for PlannedMembership { group, member, is, .. } in &plan.memberships {
         if state.get(&keys::member(*group, *member))? != *is {
             return Ok(false);
         }
@@ -103,7 +103,7 @@ fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// Removes a resource as it is; with its ties, if it does not come back.
+/// Removes a resource as it is; with its memberships, if it does not come back.
 fn take_out(
     tx: &mut Transaction<'_>,
     planned: &Planned,
@@ -193,14 +193,14 @@ fn in_the_way(taken: &[String]) -> DirectoryError {
 }
 
 /// Brings memberships back and ends them; answers how many lack an end.
-fn tie_all(
+fn restore_memberships(
     tx: &mut Transaction<'_>,
-    ties: &[Tie],
+    memberships: &[PlannedMembership],
     touched: &mut BTreeSet<ResourceId>,
 ) -> Result<u64, DirectoryError> {
     let mut without_end = 0;
-    for Tie { group, member, was, .. } in ties {
-        let (tie, back) = (keys::member(*group, *member), keys::membership(*member, *group));
+    for PlannedMembership { group, member, was, .. } in memberships {
+        let (forward, back) = (keys::member(*group, *member), keys::membership(*member, *group));
         match was {
             Some(value) => match end(tx, *group, *member, value)? {
                 Some((member_type, shown)) => {
@@ -210,7 +210,7 @@ fn tie_all(
                 None => without_end += 1,
             },
             None => {
-                tx.delete(tie);
+                tx.delete(forward);
                 tx.delete(back);
                 touched.insert(*group);
             }
@@ -219,14 +219,14 @@ fn tie_all(
     Ok(without_end)
 }
 
-/// The member of a tie, if both ends are there: its type, and the name that it has by now.
+/// The member of a membership, if both ends are there: its type, and the name that it has by now.
 fn end(
     tx: &Transaction<'_>,
     group: ResourceId,
     member: ResourceId,
-    tie: &Bytes,
+    value: &Bytes,
 ) -> Result<Option<(Arc<ResourceType>, String)>, DirectoryError> {
-    let tag = tie.first().copied().unwrap_or_default();
+    let tag = value.first().copied().unwrap_or_default();
     let registry = &tx.settings().registry;
     if membership::find_any(tx, registry, group, |one| one.members().is_some())?.is_none() {
         return Ok(None);
@@ -239,10 +239,13 @@ fn end(
 }
 
 /// Rejects cycles: other actors may have changed the memberships above meanwhile.
-fn reject_cycles(tx: &Transaction<'_>, ties: &[Tie]) -> Result<(), DirectoryError> {
+fn reject_cycles(
+    tx: &Transaction<'_>,
+    memberships: &[PlannedMembership],
+) -> Result<(), DirectoryError> {
     let registry = &tx.settings().registry;
-    for Tie { group, member, was, .. } in ties {
-        let tag = was.as_ref().and_then(|tie| tie.first().copied());
+    for PlannedMembership { group, member, was, .. } in memberships {
+        let tag = was.as_ref().and_then(|value| value.first().copied());
         let of_groups =
             tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
         if of_groups && membership::ancestors(tx, *group)?.iter().any(|(above, _)| above == member)

@@ -53,7 +53,7 @@ pub(super) struct ChangedItems {
     /// The records of users and groups that were written, by key.
     pub(super) records: BTreeMap<Vec<u8>, ChangedItem>,
     /// The memberships that were written, by the key from the group to the member.
-    pub(super) ties: BTreeMap<Vec<u8>, ChangedItem>,
+    pub(super) memberships: BTreeMap<Vec<u8>, ChangedItem>,
     /// The names of the catalogue at the moment, if they differed from the present ones.
     pub(super) names: Option<Bytes>,
     actors: Vec<String>,
@@ -71,74 +71,74 @@ impl ChangedItems {
         since: Timestamp,
     ) -> Result<Self, StoreError> {
         let before = past.last_before(since)?;
-        let mut trail = Self {
+        let mut changed = Self {
             before,
             upto: before,
             records: BTreeMap::new(),
-            ties: BTreeMap::new(),
+            memberships: BTreeMap::new(),
             names: None,
             actors: Vec::new(),
         };
         let mut catalogue = false;
         log.read(before, &mut |frame| {
-            trail.upto = frame.sequence;
+            changed.upto = frame.sequence;
             for write in &frame.writes {
                 catalogue |= write.key == keys::CATALOGUE;
-                if let Some(items) = trail.items(&write.key) {
+                if let Some(items) = changed.items(&write.key) {
                     items.entry(write.key.clone()).or_default();
                 }
             }
             ControlFlow::Continue(())
         })?;
         let wanted = |key: &[u8]| {
-            trail.records.contains_key(key)
-                || trail.ties.contains_key(key)
+            changed.records.contains_key(key)
+                || changed.memberships.contains_key(key)
                 || (catalogue && key == keys::CATALOGUE)
                 || key.starts_with(&keys::VOIDS)
         };
         let mut voids = Voids::default();
         for (key, value) in past.past(before, &wanted)? {
             if key == keys::CATALOGUE {
-                trail.names = Some(value);
+                changed.names = Some(value);
             } else if key.starts_with(&keys::VOIDS) {
                 voids.note(&key, &value)?;
-            } else if let Some(item) = trail.item(&key) {
+            } else if let Some(item) = changed.item(&key) {
                 item.note_version(Some(&value));
                 (item.was, item.is) = (Some(value.clone()), Some(value));
             }
         }
         // A membership that was void at the moment did not count: only its keys were still there.
-        for (key, item) in &mut trail.ties {
+        for (key, item) in &mut changed.memberships {
             if let Some(Kind::Member(group, member)) = keys::kind(key)
                 && voids.contain(group, member)
             {
                 (item.was, item.is) = (None, None);
             }
         }
-        for (key, item) in trail.records.iter_mut().chain(&mut trail.ties) {
+        for (key, item) in changed.records.iter_mut().chain(&mut changed.memberships) {
             let checksum = checksum(key, item.was.as_ref());
             item.prints.push(Print { checksum, time: since, by: 0 });
         }
         log.read(before, &mut |frame| {
-            if frame.sequence > trail.upto {
+            if frame.sequence > changed.upto {
                 return ControlFlow::Break(());
             }
             let undone = frame.head.event.verb == Verb::Undone;
-            let actor = trail.actor(&frame.head.actor);
+            let actor = changed.actor(&frame.head.actor);
             for write in &frame.writes {
-                if let Some(item) = trail.item(&write.key) {
+                if let Some(item) = changed.item(&write.key) {
                     item.note(&write.key, write.value.clone(), actor, undone, frame.head.time);
                 }
             }
             ControlFlow::Continue(())
         })?;
-        Ok(trail)
+        Ok(changed)
     }
 
     fn items(&mut self, key: &[u8]) -> Option<&mut BTreeMap<Vec<u8>, ChangedItem>> {
         match keys::kind(key) {
             Some(Kind::Record(..)) => Some(&mut self.records),
-            Some(Kind::Member(..)) => Some(&mut self.ties),
+            Some(Kind::Member(..)) => Some(&mut self.memberships),
             _ => None,
         }
     }

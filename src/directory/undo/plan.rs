@@ -25,16 +25,16 @@ const SHORT: usize = 40;
 /// The approximate size of the index entries of a record, in bytes.
 const INDEX_BYTES: usize = 600;
 /// The approximate size of the two keys of a membership, in bytes.
-const TIE_BYTES: usize = 80;
+const MEMBERSHIP_BYTES: usize = 80;
 /// The size of its two keys, in bytes.
-const TIE_KEYS: usize = 2 * 33;
+const MEMBERSHIP_KEYS: usize = 2 * 33;
 
 /// What an undo does, and the values that it relies on, since it is prepared while the writer goes on.
 pub(super) struct Plan {
     /// The users and groups that are written, restored or removed.
     pub(super) records: Vec<Planned>,
     /// The memberships that come back, end, or change the shown name.
-    pub(super) ties: Vec<Tie>,
+    pub(super) memberships: Vec<PlannedMembership>,
     /// The names of the catalogue at that moment.
     pub(super) names: AccessNames,
 }
@@ -51,7 +51,7 @@ pub(super) struct Planned {
 }
 
 /// A membership, as it was and as it is.
-pub(super) struct Tie {
+pub(super) struct PlannedMembership {
     pub(super) group: ResourceId,
     pub(super) member: ResourceId,
     pub(super) was: Option<Bytes>,
@@ -94,14 +94,18 @@ fn read(
 impl Plan {
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.ties.is_empty()
+        self.records.is_empty() && self.memberships.is_empty()
     }
 
     /// The size of its changes in bytes: at least, and approximately.
     pub(super) fn bytes(&self) -> (usize, usize) {
-        let values =
-            self.records.iter().map(|one| &one.was).chain(self.ties.iter().map(|one| &one.was));
-        let least = values.flatten().map(Bytes::len).sum::<usize>() + self.ties.len() * TIE_KEYS;
+        let values = self
+            .records
+            .iter()
+            .map(|one| &one.was)
+            .chain(self.memberships.iter().map(|one| &one.was));
+        let least = values.flatten().map(Bytes::len).sum::<usize>()
+            + self.memberships.len() * MEMBERSHIP_KEYS;
         let about = self.sizes().map(|(_, size)| size).sum();
         (least, about)
     }
@@ -111,8 +115,11 @@ impl Plan {
         let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
         let records =
             self.records.iter().map(move |one| (one.reached, size(&one.was) + INDEX_BYTES));
-        let ties = self.ties.iter().map(move |tie| (tie.reached, size(&tie.was) + TIE_BYTES));
-        records.chain(ties)
+        let memberships = self
+            .memberships
+            .iter()
+            .map(move |one| (one.reached, size(&one.was) + MEMBERSHIP_BYTES));
+        records.chain(memberships)
     }
 
     /// The earliest moment since which no more than a share of the plan was changed, by its size; `None`
@@ -152,12 +159,16 @@ pub(super) fn plan(
     let kept = changed.names.take().and_then(|names| serde_json::from_slice(&names).ok());
     let mut planner = Planner {
         asked,
-        plan: Plan { records: Vec::new(), ties: Vec::new(), names: kept.unwrap_or(present_names) },
+        plan: Plan {
+            records: Vec::new(),
+            memberships: Vec::new(),
+            names: kept.unwrap_or(present_names),
+        },
         rows: BTreeMap::new(),
         in_use: UnknownInUse::default(),
     };
     let records = std::mem::take(&mut changed.records);
-    let ties = std::mem::take(&mut changed.ties);
+    let memberships = std::mem::take(&mut changed.memberships);
     for (key, item) in &records {
         if let Some(Kind::Record(tag, id)) = keys::kind(key)
             && let Some(resource_type) = registry.by_tag(tag)
@@ -168,9 +179,9 @@ pub(super) fn plan(
     let groups: Vec<&Arc<ResourceType>> =
         registry.resource_types().iter().filter(|one| one.members().is_some()).collect();
     let mut back_and_out = [0, 0];
-    for (key, item) in ties {
+    for (key, item) in memberships {
         if let Some(Kind::Member(group, member)) = keys::kind(&key)
-            && let Some(back) = planner.tie(&changed, group, member, item)
+            && let Some(back) = planner.membership(&changed, group, member, item)
         {
             let [all_back, all_out] = &mut back_and_out;
             *if back { all_back } else { all_out } += 1;
@@ -271,7 +282,7 @@ impl Planner<'_> {
     }
 
     /// Whether a membership comes back or ends, if it does either.
-    fn tie(
+    fn membership(
         &mut self,
         changed: &ChangedItems,
         group: ResourceId,
@@ -299,7 +310,7 @@ impl Planner<'_> {
             }
         }
         let ChangedItem { was, is, reached, .. } = item;
-        self.plan.ties.push(Tie { group, member, was, is, reached });
+        self.plan.memberships.push(PlannedMembership { group, member, was, is, reached });
         if let Some(back) = back {
             let row = self.rows.entry(group).or_insert_with(|| unnamed(group, UndoAction::Revert));
             if row.action == UndoAction::Skip {
