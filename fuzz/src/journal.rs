@@ -5,19 +5,8 @@ mod frame;
 #[path = "../../src/log/position.rs"]
 mod position;
 
-pub use frame::{Frame, Hash, Write};
-pub use position::Position;
-
-use crate::event::Head;
-
-/// One change to be appended.
-#[derive(Clone, Debug)]
-pub struct LogEntry {
-    /// Who, when and what.
-    pub head: Head,
-    /// The keys that it sets and removes.
-    pub writes: Vec<Write>,
-}
+pub use frame::{Frame, LogEntry, Write};
+pub use position::{Hash, Position};
 
 /// The frame at the beginning of some bytes, and how many it takes.
 pub fn decode(bytes: &[u8]) -> Result<(Frame, usize), &'static str> {
