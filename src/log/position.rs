@@ -7,7 +7,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 /// The SHA-256 of a frame's body; zeros before the first frame.
 pub type Hash = [u8; 32];
 
-/// A place in a journal: a change by its number, and its hash, which speaks for all before it.
+/// A position in a log: the number and the hash of a change. The hash covers all changes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The change's number; 0 before the first.

@@ -43,7 +43,7 @@ impl RecentFrames {
         self.held().head
     }
 
-    /// Takes on frames that follow the head, and wakes those who wait for them.
+    /// Appends frames that follow the head, and wakes the readers that wait for them.
     pub(crate) fn push(&self, frames: &[Arc<Frame>]) {
         let Some(last) = frames.last() else { return };
         // Freed only after the lock is released: it may be much.

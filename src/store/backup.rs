@@ -50,7 +50,7 @@ pub fn save(data: &Path, name: &str, to: &Path) -> Result<VerifiedBackup, StoreE
     check(to)
 }
 
-/// Makes an empty data folder that of the appliance which the backup was taken of, as it was then.
+/// Restores a backup into an empty data folder.
 ///
 /// The journal continues the numbers and the chain of the one that the backup was taken from, under
 /// an identity of its own: nothing that knows what came after the backup fits it.

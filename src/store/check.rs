@@ -16,9 +16,9 @@ const TOLD: usize = 20;
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What.
+    /// What was checked.
     pub what: String,
-    /// How many of them.
+    /// The number of items.
     pub checked: u64,
     /// How many faults there are.
     pub faults: u64,

@@ -12,13 +12,13 @@ use super::{Read, StoreError, keys, record};
 /// The open database of a data folder.
 pub(super) struct Database {
     pub(super) engine: Engine,
-    /// The file that has the next start rebuild it.
+    /// The marker file: if it is present, the next start rebuilds the database.
     pub(super) mark: PathBuf,
 }
 
 impl Database {
-    /// A value, if it is none of a record that is damaged. That would be noted, so that the next start
-    /// rebuilds the database.
+    /// Returns a value, unless it is a damaged record. Damage is marked, so that the next start rebuilds
+    /// the database.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ use super::keys;
 use super::watchdog::Watchdog;
 use super::{Read, StoreError, Write};
 
-/// How long a batch may take before something is done about it.
+/// The time after which a batch counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often, and how long, sled's release of its file is waited for.

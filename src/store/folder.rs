@@ -1,4 +1,4 @@
-//! The data folder: ours alone, and one process at a time.
+//! The data folder: owned by this user alone, and locked by one process at a time.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
@@ -10,7 +10,7 @@ use super::StoreError;
 
 /// What may be in a data folder that holds no data yet, or to which a backup is restored.
 const NO_DATA: [&str; 3] = ["tls", "lock", LOST_AND_FOUND];
-/// What the root of a file system of its own has, and root alone may enter.
+/// A folder at the root of a mounted file system, which root alone may enter.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// The data folder, locked for this process until dropped.

@@ -1,4 +1,4 @@
-//! Every key on disk. What stands here is a promise to every later version.
+//! Every key on disk. Later versions must read these keys.
 //!
 //! | key | value |
 //! | --- | --- |
@@ -15,8 +15,8 @@
 //! | `t` token id | a token as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
 //! | `h` member id, group id | nothing: the same membership, keyed by member |
-//! | `dv` id | a resource of which very many memberships are void, and not cleared yet: which |
-//! | `dn` id | a member whose new name its very many memberships do not show yet: how far they do |
+//! | `dv` id | which memberships of a resource are void and not deleted yet |
+//! | `dn` id | how far a renamed member's memberships show its new name |
 //!
 //! `type` is the resource type's byte, `id` the 16 bytes of a resource id, `attribute` the path of an
 //! attribute. Values are folded where letter case does not matter; they hold no zero byte.
@@ -32,11 +32,11 @@ const COUNT: u8 = b'c';
 const TOKEN: u8 = b't';
 const MEMBER: u8 = b'g';
 const MEMBERSHIP: u8 = b'h';
-/// What the keys begin with of all that is left to be cleared.
+/// The prefix of all markers of pending work.
 pub const PENDING: [u8; 1] = [b'd'];
-/// What the keys of markers begin with that void memberships.
+/// The prefix of markers that void memberships.
 pub const VOIDS: [u8; 2] = *b"dv";
-/// What the keys of markers begin with of members that were renamed.
+/// The prefix of markers of renamed members.
 const RENAMED: [u8; 2] = *b"dn";
 
 /// How far the state has followed the journal.
@@ -55,9 +55,9 @@ pub const INDEXES: &[u8] = b"mindexes";
 pub const CATALOGUE: &[u8] = b"mcatalogue";
 /// The settings that access, validation and events depend on.
 pub const SETTINGS: &[u8] = b"msettings";
-/// What the keys of connections begin with whose changes are held.
+/// The prefix of holds; the name of the connection follows.
 pub const HELD: &[u8] = b"mheld.";
-/// What the keys of all index entries begin with.
+/// The prefixes of all index entries.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
 /// The kind of a key.
@@ -119,7 +119,7 @@ pub fn record(tag: u8, id: ResourceId) -> Vec<u8> {
     key
 }
 
-/// What the records of a type begin with.
+/// The prefix of the records of a type.
 pub fn records(tag: u8) -> [u8; 2] {
     [RECORD, tag]
 }
@@ -177,7 +177,7 @@ pub fn renamed(id: ResourceId) -> Vec<u8> {
     [RENAMED.as_slice(), id.as_bytes()].concat()
 }
 
-/// That the changes of a connection are held.
+/// The key of the hold of a connection.
 pub fn held(connection: &str) -> Vec<u8> {
     [HELD, connection.as_bytes()].concat()
 }
@@ -189,17 +189,17 @@ pub fn token(id: &str) -> Vec<u8> {
     key
 }
 
-/// What the keys of tokens begin with.
+/// The prefix of tokens.
 pub fn tokens() -> [u8; 1] {
     [TOKEN]
 }
 
-/// The entry of a unique index: who holds this value?
+/// The key of an entry of a unique index.
 pub fn unique(tag: u8, indexed: &IndexedAttribute<'_>, value: &str) -> Vec<u8> {
     entry(UNIQUE, tag, indexed, value)
 }
 
-/// What the entries of an index for one value begin with.
+/// The prefix of the entries of an index for one value.
 pub fn index_value(tag: u8, indexed: &IndexedAttribute<'_>, value: &str) -> Vec<u8> {
     let mut key = entry(INDEX, tag, indexed, value);
     key.push(0);

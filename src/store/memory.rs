@@ -115,8 +115,8 @@ impl Memory {
         self.read().bytes
     }
 
-    /// Takes on what follows what is held, in the order of keys, so that all is held up to `upto`;
-    /// whether there was room for it.
+    /// Appends the next entries in the order of keys, so that all keys up to `upto` are held; returns whether
+    /// they fit.
     pub(super) fn extend(&self, entries: &[(Bytes, Bytes)], upto: HeldUpTo) -> bool {
         let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
         let leaves = split(&entries);
@@ -192,7 +192,7 @@ impl Held {
         }
     }
 
-    /// Lets go of what is more than `limit` bytes, from the end; whether nothing was.
+    /// Evicts entries from the end down to `limit` bytes; returns whether nothing was evicted.
     fn shrink(&mut self, limit: usize) -> bool {
         let mut fits = true;
         while self.bytes > limit

@@ -23,7 +23,7 @@ const STEP: usize = 5_000;
 /// After how many writes the log says how far it is.
 const TELL: usize = 250_000;
 
-/// Where state comes from when the database gives it no more.
+/// The source of a rebuild.
 pub(super) enum RebuildSource {
     /// A snapshot, and the changes of the journal behind it.
     Snapshot(Snapshot),

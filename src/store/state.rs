@@ -107,7 +107,7 @@ impl State {
         false
     }
 
-    /// Loads what comes at the mark and behind; whether there was room for it.
+    /// Loads the next piece; returns whether it fit.
     ///
     /// # Errors
     ///

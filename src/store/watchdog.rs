@@ -1,4 +1,4 @@
-//! Notices a call that does not come back, and does something about it.
+//! Detects a call that hangs, and runs a rescue.
 
 use std::io;
 use std::sync::Arc;

@@ -128,7 +128,7 @@ impl GroupMembers {
         Ok(self.list.get_or_insert_default())
     }
 
-    /// Makes resources members; whether one of them was none before.
+    /// Adds members; returns whether any of them is new.
     ///
     /// # Errors
     ///

@@ -39,7 +39,7 @@ const GROUP: usize = 512;
 const GROUP_BYTES: usize = 32 * 1024 * 1024;
 /// How long commands run until their group is closed: each that runs longer is a group of its own.
 const GROUP_TIME: Duration = Duration::from_millis(100);
-/// After how many groups of commands a part of what is left to be cleared is cleared, however many wait.
+/// Clearing runs after this many groups of commands, even if more commands wait.
 const GROUPS_BETWEEN_CLEARING: u64 = 8;
 /// How often the last use of tokens is put on disk.
 const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
@@ -154,8 +154,8 @@ impl Writer {
         }
     }
 
-    /// Does what is asked first and what waits behind it, up to a change of the settings: what was asked
-    /// for before is done before, under the settings of that time.
+    /// Runs the first message and the messages queued after it, up to a change of the settings, so that earlier
+    /// commands run under the settings of their time.
     fn take(&mut self, first: WriterMessage) {
         let mut next = Some(first);
         let mut jobs = Vec::new();
@@ -198,10 +198,10 @@ impl Writer {
         self.carry_out_as(actor, clear).is_ok()
     }
 
-    /// What is not worth a sync of its own: when tokens were last used.
+    /// Records when tokens were last used.
     fn note_token_use(&self) {
         if let Some(used) = RecordTokenUse::from_table(&self.shared.tokens) {
-            // What goes wrong is told where it does.
+            // A failure is logged where it happens.
             let _ = self.carry_out(used);
         }
     }

@@ -1,8 +1,8 @@
 //! Whether the chain is whole: every frame, every file, and the anchors that operators kept.
 //!
 //! Each frame holds the hash of the one before it, so that a change which was altered, removed or
-//! inserted breaks the chain, unless everything behind it was written anew as well. That, and a tail
-//! that was cut off, only shows to those who took down a place behind it: an anchor.
+//! inserted breaks the chain, unless everything after it was rewritten as well. That, and a tail that was
+//! cut off, shows only against an anchor: a position that an operator kept.
 
 use std::cell::Cell;
 use std::path::Path;

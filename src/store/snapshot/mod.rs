@@ -37,7 +37,7 @@ const END_BYTES: usize = 1 + 8 + 32 + 8;
 /// The largest body: as large as a change in the journal may be.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a snapshot says of itself.
+/// The description in the first and the last block of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Where it is.

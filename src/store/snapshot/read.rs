@@ -17,12 +17,12 @@ use crate::store::StoreError;
 
 const HASH_BYTES: usize = 32;
 
-/// Reads a snapshot to its end, block by block, and hands on what it sets and removes. Only when this
-/// has returned is it known to be whole.
+/// Reads a snapshot to its end, block by block, and passes its writes to `visit`. The snapshot is verified
+/// only when this has returned.
 ///
 /// # Errors
 ///
-/// [`StoreError::Snapshot`] if one bit is not what was written; else whatever `visit` answers.
+/// [`StoreError::Snapshot`] if one bit is not what was written; else the error of `visit`.
 pub(in crate::store) fn load(
     path: &Path,
     mut visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
