@@ -2,7 +2,7 @@
 //!
 //! A request passes, in this order: connection limits and TLS (`server`), peer address, credential and
 //! origin (`gate`), route (`router`), scope (`gate`), body (`body`), handler (`scim`). Each request gets
-//! exactly one response, and each authenticated request one line in the log. [`routes`] lists all routes.
+//! exactly one response, and each authenticated request one line in the log. [`routes()`] lists all routes.
 
 mod audience;
 mod body;
