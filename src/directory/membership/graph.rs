@@ -18,6 +18,10 @@ pub(crate) fn ancestors(
     member: ResourceId,
 ) -> Result<Vec<(ResourceId, bool)>, StoreError> {
     let mut found = Vec::new();
+    // A page of resources that belong to no group reads no markers.
+    if stored_groups_of(state, member)?.is_empty() {
+        return Ok(found);
+    }
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
     // First the markers: read last, the marker of a membership that was read could be cleared by then.
