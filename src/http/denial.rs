@@ -127,7 +127,7 @@ impl Denials {
         self.limiter.set_limit(max_per_minute);
     }
 
-    /// Counts a denial, logs it if it begins a burst, and returns the failure that the client is told.
+    /// Counts a denial, logs it if it begins a burst, and returns the failure for the client.
     pub(super) fn record(&self, denial: &Denial, request: &str) -> Failure {
         let Denial { address, reason } = denial;
         let (network, now) = ((*address).into(), self.started.elapsed());

@@ -480,7 +480,7 @@ fn the_document_lists_every_event_and_every_reason() {
     }
 }
 
-/// The changes of settings that the trail tells of.
+/// The changes of settings in the audit trail.
 fn settings_changes(server: &Server) -> Vec<Value> {
     let mut changes = audit(server, &["--since", "1d"]);
     changes.retain(|change| change["event"] == "settings.changed");

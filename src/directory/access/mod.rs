@@ -1,4 +1,4 @@
-//! TODO-DOC access
+//! Access of accounts: the effective access, and the rewriting of stored access for another catalogue.
 
 pub(crate) mod effective;
 pub(crate) mod migrate;

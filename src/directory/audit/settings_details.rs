@@ -1,6 +1,6 @@
 //! The details of a change of the shared settings for the audit trail.
 //!
-//! Each setting is told under the name that it has in the configuration file, with what was removed and
+//! Each setting is recorded under the name that it has in the configuration file, with what was removed and
 //! added for lists, and before and after for the others. [`Details`](crate::event::Details) bounds the
 //! sizes.
 

@@ -102,7 +102,7 @@ impl Part {
     }
 }
 
-/// The ids at the ends of up to so many keys behind `after`.
+/// The trailing ids of at most `count` keys after `after`.
 fn some(
     tx: &Transaction<'_>,
     prefix: &[u8],

@@ -255,7 +255,7 @@ mod tests {
     use crate::store::folder::DataFolder;
     use crate::store::local::{LocalStore, StoreLimits};
 
-    /// Sets one key to so many bytes.
+    /// Sets one key to a value of this many bytes, the key included.
     struct Big(usize);
 
     const KEY: &[u8] = b"xbig";

@@ -122,7 +122,7 @@ mod tests {
         .unwrap()
     }
 
-    /// Keeps the writer busy until it is told to go on.
+    /// Keeps the writer busy until the channel says to continue.
     struct Busy(Mutex<Receiver<()>>);
 
     impl Command for Busy {

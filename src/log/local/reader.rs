@@ -49,7 +49,7 @@ impl FrameReader {
         self.buffer.get(self.used..).unwrap_or_default()
     }
 
-    /// Reads on until so many bytes are ahead of the place, or the file ends.
+    /// Reads until `wanted` bytes are available, or the file ends.
     fn fill(&mut self, wanted: usize) -> Result<(), LogError> {
         if self.rest().len() >= wanted {
             return Ok(());
