@@ -6,6 +6,11 @@ use std::sync::Arc;
 use super::error::ScimError;
 use crate::text::keyword::keyword;
 
+/// The sub-attribute that stands for the whole (RFC 7643, section 2.4).
+pub(super) const VALUE: &str = "value";
+/// The sub-attribute that is true in one element at most (RFC 7643, section 2.4).
+pub(super) const PRIMARY: &str = "primary";
+
 /// The data type of an attribute (RFC 7643, section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -359,6 +364,12 @@ impl Attribute {
     /// Returns the sub-attribute of that name, in any letter case (RFC 7643, section 2.1).
     pub fn sub_attribute(&self, name: &str) -> Option<&Self> {
         find(&self.sub_attributes, name)
+    }
+
+    /// Whether a name refers to the elements themselves: those of a list without sub-attributes have an
+    /// implied `value` (RFC 7643, section 2.4).
+    pub(super) fn is_value(&self, name: &str) -> bool {
+        self.multi_valued && self.kind != Type::Complex && name.eq_ignore_ascii_case(VALUE)
     }
 
     /// Whether at most one resource may have a given value.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::attribute::{Attribute, CanonicalValues, Index, Type};
+use super::attribute::{Attribute, CanonicalValues, Index, PRIMARY, Type, VALUE};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::json::describe;
@@ -18,11 +18,6 @@ use super::value::fold;
 
 /// The maximum size of a value of an indexed attribute, in bytes.
 pub(crate) const MAX_INDEXED_BYTES: usize = 512;
-
-/// The sub-attribute that stands for the whole (RFC 7643, section 2.4).
-pub(super) const VALUE: &str = "value";
-/// The sub-attribute that is true in one element at most (RFC 7643, section 2.4).
-pub(super) const PRIMARY: &str = "primary";
 
 /// The unread members of an object, which are found in any letter case.
 pub(crate) struct InputObject {

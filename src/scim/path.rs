@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::attribute::{Attribute, Returned, Storage, Type};
+use serde_json::Value;
+
+use super::attribute::{Attribute, Omitted, PRIMARY, Returned, Storage, Type, VALUE};
 use super::schema::{Extension, IndexedAttribute, ResourceType};
 use crate::text::excerpt;
 
@@ -16,12 +18,15 @@ pub struct AttrPath {
     pub extension: Option<String>,
     /// The top-level attribute.
     pub attribute: String,
-    /// The sub-attribute, if one is named or implied.
+    /// The sub-attribute, if one is named or implied; `None` for the `value` of an element that has no
+    /// sub-attributes.
     pub sub_attribute: Option<String>,
     /// The type of the attribute at the end of the path.
     pub kind: Type,
     /// Whether letter case matters when values at its end are compared.
     pub case_exact: bool,
+    /// Whether a missing value counts as `false`.
+    absent_is_false: bool,
 }
 
 impl AttrPath {
@@ -35,7 +40,7 @@ impl AttrPath {
     /// A sentence with the unknown name.
     pub fn resolve(resource_type: &ResourceType, text: &str) -> Result<Self, String> {
         let Located { extension, attribute, sub_attribute } = locate_anywhere(resource_type, text)?;
-        let meant = attribute.sub_attribute("value");
+        let meant = attribute.sub_attribute(VALUE);
         Ok(Self::new(extension, attribute, sub_attribute.or(meant)))
     }
 
@@ -97,23 +102,44 @@ impl AttrPath {
         self.extension.as_deref().unwrap_or(&self.attribute)
     }
 
+    /// The value at the end of the path in the value of its top-level attribute, or in one element of
+    /// it.
+    pub(super) fn end<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        match &self.sub_attribute {
+            Some(name) => value.get(name),
+            None => Some(value),
+        }
+    }
+
+    /// The value that a missing one counts as when it is compared or sorted: an element without
+    /// `primary` is not primary (RFC 7643, section 2.4), an account without `active` is not active.
+    pub(super) fn absent(&self) -> Option<&'static Value> {
+        static FALSE: Value = Value::Bool(false);
+        self.absent_is_false.then_some(&FALSE)
+    }
+
     fn new(
         extension: Option<&str>,
         attribute: &Attribute,
         sub_attribute: Option<&Attribute>,
     ) -> Self {
         let leaf = sub_attribute.unwrap_or(attribute);
+        let is_primary = |part: &Attribute| attribute.multi_valued && part.name == PRIMARY;
+        let may_be_false = match sub_attribute {
+            Some(part) => is_primary(part),
+            None => attribute.omitted == Omitted::TrueThenKept,
+        };
         Self {
             extension: extension.map(ToOwned::to_owned),
             attribute: attribute.name.clone(),
             sub_attribute: sub_attribute.map(|sub_attribute| sub_attribute.name.clone()),
             kind: leaf.kind,
             case_exact: leaf.case_exact,
+            absent_is_false: may_be_false && leaf.kind == Type::Boolean,
         }
     }
 }
 
-/// Writes the path as in a filter.
 impl IndexedAttribute<'_> {
     /// Whether this is the attribute at the end of a path.
     pub fn is_at(&self, path: &AttrPath) -> bool {
@@ -124,6 +150,7 @@ impl IndexedAttribute<'_> {
     }
 }
 
+/// Writes the path as in a filter.
 impl fmt::Display for AttrPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(urn) = &self.extension {
@@ -209,6 +236,7 @@ fn within<'a>(
     };
     let attribute = attribute(head)?;
     let sub_attribute = match tail {
+        Some(tail) if attribute.is_value(tail) => None,
         Some(tail) => Some(attribute.sub_attribute(tail)?),
         None => None,
     };
@@ -244,6 +272,7 @@ fn split_urn<'a, 'b>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::sample;
     use crate::scim::schemas::user;
 
     fn resolve(text: &str) -> Result<AttrPath, String> {
@@ -268,6 +297,16 @@ mod tests {
         let dotted = format!("{}.department", user::ENTERPRISE_USER);
         assert_eq!(resolve(&dotted), resolve(&department));
         assert_eq!(resolve("department"), resolve(&department), "clients leave the URN out");
+    }
+
+    #[test]
+    fn an_element_without_sub_attributes_is_its_value() {
+        let resolve = |text: &str| AttrPath::resolve(&sample::resource_type(), text);
+        assert_eq!(resolve("Labels.VALUE"), resolve("labels"));
+        assert_eq!(resolve("labels.value").unwrap().to_string(), "labels");
+        for unknown in ["labels.type", "name.value", "labels.value.value"] {
+            assert!(resolve(unknown).is_err(), "{unknown}");
+        }
     }
 
     #[test]

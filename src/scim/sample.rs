@@ -120,6 +120,9 @@ pub(super) const FIELDS: [SampleField; 21] = [
     ("meta.created", SampleType::Moment),
 ];
 
+/// Paths inside `labels[…]`, whose elements have no sub-attributes.
+pub(super) const LABEL_FIELDS: [SampleField; 1] = [("value", SampleType::Text)];
+
 /// Paths inside `ports[…]`.
 pub(super) const PORT_FIELDS: [SampleField; 4] = [
     ("value", SampleType::Text),
@@ -127,6 +130,9 @@ pub(super) const PORT_FIELDS: [SampleField; 4] = [
     ("number", SampleType::Number),
     ("primary", SampleType::Boolean),
 ];
+
+/// What an element without `primary` counts as.
+pub(super) static NOT_PRIMARY: Value = Value::Bool(false);
 
 /// Texts that are alike in many ways.
 pub(super) const TEXTS: [&str; 16] = [

@@ -73,13 +73,16 @@ impl SortBy {
 
     fn value<'a>(&self, resource: &'a Map<String, Value>) -> Option<&'a Value> {
         let owner = match &self.path.extension {
-            Some(urn) => resource.get(urn)?.as_object()?,
-            None => resource,
+            Some(urn) => resource.get(urn).and_then(Value::as_object),
+            None => Some(resource),
         };
-        let value = representative(owner.get(&self.path.attribute)?)?;
-        match &self.path.sub_attribute {
-            Some(name) => representative(value.get(name)?),
-            None => Some(value),
+        let value = owner.and_then(|owner| representative(owner.get(&self.path.attribute)?));
+        match value {
+            Some(value) => {
+                self.path.end(value).and_then(representative).or_else(|| self.path.absent())
+            }
+            // Without an element there is none whose sub-attribute could be absent.
+            None => self.path.absent().filter(|_| self.path.sub_attribute.is_none()),
         }
     }
 
@@ -218,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_absent_and_counts_as_false_is_sorted_as_such() {
+        let users = [
+            json!({"id": "1", "active": true, "emails": [{"value": "a", "primary": true}]}),
+            json!({"id": "2", "emails": [{"value": "a"}]}),
+            json!({"id": "3", "active": false, "emails": [{"value": "a", "primary": false}]}),
+            json!({"id": "4", "active": true}),
+        ];
+        assert_eq!(sorted("active", "ascending", &users), ["2", "3", "1", "4"]);
+        assert_eq!(sorted("emails.primary", "ascending", &users), ["2", "3", "1", "4"]);
+    }
+
+    #[test]
     fn moments_are_in_order_whatever_their_offset() {
         let created = |id: &str, created: &str| json!({"id": id, "meta": {"created": created}});
         let users = [
@@ -253,7 +268,9 @@ mod tests {
         };
         let ports = sample::values(resource, "ports");
         let primary = ports.iter().find(|port| port.get("primary") == Some(&json!(true)));
-        primary.or_else(|| ports.first())?.get(if part.is_empty() { "value" } else { part })
+        let port = primary.or_else(|| ports.first())?;
+        let absent = (part == "primary").then_some(&sample::NOT_PRIMARY);
+        port.get(if part.is_empty() { "value" } else { part }).or(absent)
     }
 
     proptest! {

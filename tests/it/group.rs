@@ -184,6 +184,28 @@ fn removing_what_cannot_be_a_member_changes_nothing() {
 }
 
 #[test]
+fn quotation_marks_of_both_kinds_name_a_member_and_others_are_refused() {
+    let server = Server::start();
+    let client = server.client();
+    let people = users(&client, &["a", "b"]);
+    let (path, _) = create(&client, "/Groups", &group("Team", &[&people[0], &people[1]]));
+    let remove = |value: &str| {
+        let path_in_group = format!("members[value eq {value}]");
+        client.patch(&path, &json!([{"op": "remove", "path": path_in_group}]))
+    };
+    for (open, close) in [("\u{2018}", "\u{2019}"), ("`", "`"), ("{", "}"), ("'", "\"")] {
+        remove(&format!("{open}{}{close}", people[0])).error(400, Some("invalidPath"));
+    }
+    let filter = |value: &str| format!("/Groups?filter={}", encode(&format!("members eq {value}")));
+    client.get(&filter(&format!("`{}`", people[0]))).error(400, Some("invalidFilter"));
+    assert_eq!(client.get(&filter(&format!("'{}'", people[0]))).body["totalResults"], 1);
+    let search = json!({"filter": format!("members[value eq '{}']", people[0])});
+    assert_eq!(client.post("/Groups/.search", &search).expect(200).body["totalResults"], 1);
+    assert_eq!(ids(&remove(&format!("'{}'", people[0])).expect(200).body["members"]), [&people[1]]);
+    assert_eq!(remove(&people[1]).expect(200).body.get("members"), None, "unquoted");
+}
+
+#[test]
 fn deleting_a_user_ends_its_memberships_and_changes_its_groups() {
     let server = Server::start();
     let client = server.client();

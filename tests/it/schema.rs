@@ -53,6 +53,10 @@ multi_valued = true
 name = "value"
 [[schemas.attributes.sub_attributes]]
 name = "type"
+[[schemas.attributes]]
+name = "cards"
+multi_valued = true
+uniqueness = "server"
 
 [[schemas]]
 id = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -241,6 +245,31 @@ fn only_canonical_values_are_taken() {
     let (path, _) = create(&client, "/Users", &staff("a", &json!({"kind": "staff"})));
     let change = json!([{"op": "replace", "path": format!("{HR}:kind"), "value": "pirate"}]);
     client.patch(&path, &change).error(400, Some("invalidValue"));
+}
+
+#[test]
+fn a_list_without_sub_attributes_is_searched_and_patched_by_value() {
+    let (_server, client) = start();
+    let (path, _) = create(&client, "/Users", &staff("a", &json!({"cards": ["A", "B", "a"]})));
+    create(&client, "/Users", &staff("b", &json!({"cards": ["C"]})));
+    for (filter, count) in [
+        ("cards[value eq \"a\"]", 1),
+        ("cards[value sw 'b']", 1),
+        ("cards.value eq \"c\"", 1),
+        ("cards[value eq \"x\"]", 0),
+        ("cards pr", 2),
+    ] {
+        let found = client.get(&format!("/Users?filter={}", encode(&format!("{HR}:{filter}"))));
+        assert_eq!(found.expect(200).body["totalResults"], count, "{filter}");
+    }
+    let change = json!([
+        {"op": "remove", "path": format!("{HR}:cards[value eq \"a\"]")},
+        {"op": "replace", "path": format!("{HR}:cards[value eq \"b\"]"), "value": "D"},
+        {"op": "add", "path": format!("{HR}:cards[value eq \"E\"]"), "value": "E"},
+    ]);
+    assert_eq!(client.patch(&path, &change).expect(200).body[HR]["cards"], json!(["D", "E"]));
+    let taken = json!([{"op": "add", "path": format!("{HR}:cards"), "value": ["c"]}]);
+    client.patch(&path, &taken).error(409, Some("uniqueness"));
 }
 
 #[test]

@@ -65,7 +65,8 @@ pub(super) fn update(
             continue;
         }
         if unique {
-            if tx.get(&key)?.is_some() {
+            // Two values of one list may be equal, or differ in letter case alone.
+            if tx.get(&key)?.is_some_and(|holder| holder != id.as_bytes()[..]) {
                 return Err(DirectoryError::Taken {
                     kind: resource_type.name.clone(),
                     attribute: indexed.leaf().name.clone(),

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{CompareOp, Filter};
 use crate::scim::sample::{
-    Dice, FIELDS, MOMENTS, NUMBERS, PORT_FIELDS, SampleField, SampleType, TEXTS, compare, plain,
-    resource, resource_type, values,
+    Dice, FIELDS, LABEL_FIELDS, MOMENTS, NOT_PRIMARY, NUMBERS, PORT_FIELDS, SampleField,
+    SampleType, TEXTS, compare, plain, resource, resource_type, values,
 };
 
 /// A filter as it was meant, before it became text.
@@ -18,21 +18,25 @@ enum Expr {
     Compare(SampleField, CompareOp, Value),
     Present(SampleField),
     Port(Box<Self>),
+    Label(Box<Self>),
 }
 
 fn expr(dice: &mut Dice<'_>, depth: usize, fields: &[SampleField]) -> Expr {
-    let sides = if depth == 0 { 4 } else { 9 };
+    let sides = if depth == 0 { 4 } else { 10 };
     match dice.roll(sides) {
         0..=2 => comparison(dice, fields),
         3 => Expr::Present(dice.pick(fields)),
         4 if fields.len() > PORT_FIELDS.len() => {
             Expr::Port(Box::new(expr(dice, depth - 1, &PORT_FIELDS)))
         }
-        4 | 5 => Expr::Not(Box::new(expr(dice, depth - 1, fields))),
+        5 if fields.len() > PORT_FIELDS.len() => {
+            Expr::Label(Box::new(expr(dice, depth - 1, &LABEL_FIELDS)))
+        }
+        4..=6 => Expr::Not(Box::new(expr(dice, depth - 1, fields))),
         side => {
             let count = 2 + dice.roll(2);
             let parts = (0..count).map(|_| expr(dice, depth - 1, fields)).collect();
-            if side == 6 { Expr::All(parts) } else { Expr::Any(parts) }
+            if side == 7 { Expr::All(parts) } else { Expr::Any(parts) }
         }
     }
 }
@@ -70,6 +74,7 @@ fn text(expr: &Expr, dice: &mut Dice<'_>) -> String {
         }
         Expr::Present((path, _)) => format!("{path} pr"),
         Expr::Port(inner) => format!("Ports[ {} ]", text(inner, dice)),
+        Expr::Label(inner) => format!("labels[{}]", text(inner, dice)),
     };
     let group = matches!(expr, Expr::All(_) | Expr::Any(_)) || dice.roll(4) == 1;
     if group { format!("({written})") } else { written }
@@ -89,13 +94,16 @@ fn matches(expr: &Expr, object: &Map<String, Value>) -> bool {
         Expr::Port(inner) => {
             values(object, "ports").iter().any(|port| matches(inner, port.as_object().unwrap()))
         }
+        Expr::Label(inner) => values(object, "labels")
+            .iter()
+            .any(|label| matches(inner, &Map::from_iter([("value".to_owned(), (*label).clone())]))),
         Expr::Compare((path, _), op, Value::Null) => {
             let present = values(object, path).into_iter().any(holds_something);
             present == (*op == CompareOp::Ne)
         }
         Expr::Compare((path, holds), op, wanted) => {
             let path = if *path == "ports" { "ports.value" } else { *path };
-            let found = values(object, path);
+            let found = compared(object, path);
             let any = |test: &dyn Fn(&Value) -> bool| found.iter().any(|value| test(value));
             match op {
                 CompareOp::Eq => any(&|value| compare(*holds, value, wanted).is_eq()),
@@ -115,6 +123,16 @@ fn matches(expr: &Expr, object: &Map<String, Value>) -> bool {
                 }
             }
         }
+    }
+}
+
+/// The values that a comparison sees: an element that does not say whether it is primary is not.
+fn compared<'a>(object: &'a Map<String, Value>, path: &str) -> Vec<&'a Value> {
+    let absent = |port: &'a Value| port.get("primary").unwrap_or(&NOT_PRIMARY);
+    match path {
+        "ports.primary" => values(object, "ports").into_iter().map(absent).collect(),
+        "primary" => vec![object.get("primary").unwrap_or(&NOT_PRIMARY)],
+        _ => values(object, path),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The lexer of filters.
 
+use std::borrow::Cow;
+
 /// A token of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FilterToken<'a> {
@@ -37,9 +39,9 @@ pub(super) fn lex(text: &str) -> Result<Vec<PlacedToken<'_>>, String> {
             ')' => (FilterToken::Close, 1),
             '[' => (FilterToken::OpenBracket, 1),
             ']' => (FilterToken::CloseBracket, 1),
-            '"' => quoted(rest, at)?,
+            '"' | '\'' => quoted(rest, first, at)?,
             _ => {
-                let length = rest.find(|c: char| c.is_whitespace() || "()[]\"".contains(c));
+                let length = rest.find(|c: char| c.is_whitespace() || "()[]\"'".contains(c));
                 let word = length.and_then(|length| rest.get(..length)).unwrap_or(rest);
                 (FilterToken::Word(word), word.len())
             }
@@ -49,19 +51,43 @@ pub(super) fn lex(text: &str) -> Result<Vec<PlacedToken<'_>>, String> {
     }
 }
 
-fn quoted(rest: &str, at: usize) -> Result<(FilterToken<'_>, usize), String> {
+/// Reads a quoted literal. Both kinds of quotation mark delimit the same escapes, those of a JSON string.
+fn quoted(rest: &str, mark: char, at: usize) -> Result<(FilterToken<'_>, usize), String> {
     let mut escaped = false;
-    let end = rest.bytes().enumerate().skip(1).find_map(|(index, byte)| {
-        let closes = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closes.then_some(index + 1)
+    let end = rest.char_indices().skip(1).find_map(|(index, c)| {
+        let closes = c == mark && !escaped;
+        escaped = c == '\\' && !escaped;
+        closes.then_some(index)
     });
-    let literal = end
-        .and_then(|end| rest.get(..end))
+    let inner = end
+        .and_then(|end| rest.get(1..end))
         .ok_or_else(|| format!("the quoted text at position {at} does not end"))?;
-    let text = serde_json::from_str(literal)
+    let json = match mark {
+        '\'' => Cow::Owned(in_double_quotes(inner)),
+        _ => Cow::Borrowed(rest.get(..inner.len() + 2).unwrap_or_default()),
+    };
+    let text = serde_json::from_str(&json)
         .map_err(|_| format!("the quoted text at position {at} is not a JSON string"))?;
-    Ok((FilterToken::Quoted(text), literal.len()))
+    Ok((FilterToken::Quoted(text), inner.len() + 2))
+}
+
+/// Returns the JSON string for the inner part of a literal in single quotes: `\'` is an apostrophe, and `"`
+/// needs no escape.
+fn in_double_quotes(inner: &str) -> String {
+    let mut json = String::with_capacity(inner.len() + 2);
+    json.push('"');
+    let mut escaped = false;
+    for c in inner.chars() {
+        match c {
+            '\'' if escaped => drop(json.pop()),
+            '"' if !escaped => json.push('\\'),
+            _ => {}
+        }
+        json.push(c);
+        escaped = c == '\\' && !escaped;
+    }
+    json.push('"');
+    json
 }
 
 #[cfg(test)]
@@ -87,6 +113,30 @@ mod tests {
                 (31, FilterToken::Close),
             ]
         );
+    }
+
+    #[test]
+    fn both_quotation_marks_delimit_a_literal() {
+        for (text, literal) in [
+            (r#"'a b'"#, "a b"),
+            (r#"'say "hi"'"#, "say \"hi\""),
+            (r#""it's""#, "it's"),
+            (r#"'it\'s'"#, "it's"),
+            (r#"'a\\'"#, "a\\"),
+            (r#"'\"\u0041\n'"#, "\"A\n"),
+            ("''", ""),
+            ("'\u{1f600}'", "\u{1f600}"),
+        ] {
+            assert_eq!(lex(text), Ok(vec![(0, FilterToken::Quoted(literal.to_owned()))]), "{text}");
+        }
+        let tokens = lex("a eq'b'").unwrap();
+        assert_eq!(
+            tokens[1..],
+            [(2, FilterToken::Word("eq")), (4, FilterToken::Quoted("b".into()))]
+        );
+        for text in ["'", "'a", "o'brien", "'a\"", "'a\\'", "'\\x'", "'a\nb'"] {
+            assert!(lex(text).is_err(), "{text}");
+        }
     }
 
     #[test]

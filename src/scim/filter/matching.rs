@@ -5,7 +5,8 @@
 //! a work address, and an attribute without a value is unequal to everything but null. RFC 7644
 //! leaves this open; read the other way, `ne` and `not (… eq …)` would differ.
 //!
-//! Null stands for no value: `eq null` is the negation of `pr`.
+//! Null stands for no value: `eq null` is the negation of `pr`. An absent `primary` or `active` is false when
+//! it is compared with a boolean, and is not present all the same.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -54,7 +55,7 @@ impl Filter {
             Self::Or(parts) => parts.iter().any(|part| part.holds(scope)),
             Self::Not(part) => !part.holds(scope),
             Self::Compare(comparison) => comparison.holds(scope),
-            Self::Present(path) => scope.any(path, is_assigned),
+            Self::Present(path) => scope.any_given(path, is_assigned),
             Self::Element(path, inner) => scope
                 .attribute(path)
                 .iter()
@@ -66,8 +67,8 @@ impl Filter {
 impl Comparison {
     fn holds(&self, scope: MatchScope<'_>) -> bool {
         match (self.op, &self.literal) {
-            (CompareOp::Eq, Literal::Null) => !scope.any(&self.path, is_assigned),
-            (CompareOp::Ne, Literal::Null) => scope.any(&self.path, is_assigned),
+            (CompareOp::Eq, Literal::Null) => !scope.any_given(&self.path, is_assigned),
+            (CompareOp::Ne, Literal::Null) => scope.any_given(&self.path, is_assigned),
             (CompareOp::Ne, _) => !scope.any(&self.path, |value| self.fits(CompareOp::Eq, value)),
             (op, _) => scope.any(&self.path, |value| self.fits(op, value)),
         }
@@ -145,11 +146,19 @@ impl<'a> MatchScope<'a> {
     }
 
     /// Whether any value at the end of the path passes.
+    fn any_given(self, path: &AttrPath, passes: impl Fn(&Value) -> bool) -> bool {
+        let passes = |value: &Value| elements(value).iter().any(&passes);
+        self.attribute(path).iter().any(|value| path.end(value).is_some_and(passes))
+    }
+
+    /// Whether any value at the end of the path passes, or what stands for one that is missing.
     fn any(self, path: &AttrPath, passes: impl Fn(&Value) -> bool) -> bool {
-        self.attribute(path).iter().any(|value| match &path.sub_attribute {
-            Some(name) => value.get(name).is_some_and(|value| elements(value).iter().any(&passes)),
-            None => passes(value),
-        })
+        let Some(absent) = path.absent() else { return self.any_given(path, passes) };
+        let values = match (self.attribute(path), &path.sub_attribute) {
+            ([], None) => std::slice::from_ref(absent),
+            (values, _) => values,
+        };
+        values.iter().any(|value| passes(path.end(value).unwrap_or(absent)))
     }
 }
 
@@ -234,6 +243,30 @@ mod tests {
             ("phoneNumbers.primary eq null", true),
             ("not (userName pr)", false),
         ]);
+    }
+
+    #[test]
+    fn what_is_absent_and_counts_as_false_is_found_as_such() {
+        check(&[
+            ("emails[type eq \"home\" and primary eq false]", true),
+            ("emails[type eq \"home\" and primary ne true]", true),
+            ("emails[type eq \"home\" and primary ne false]", false),
+            ("emails[type eq \"work\" and primary eq false]", false),
+            ("emails.primary eq false", true),
+            ("addresses.primary eq false", true),
+            ("phoneNumbers.primary eq false", false),
+            ("emails[type eq \"home\" and primary pr]", false),
+            ("emails[type eq \"home\" and primary eq null]", true),
+            ("active eq false", false),
+        ]);
+        let filter = |text: &str| Filter::parse(&user::resource_type(), text).unwrap();
+        let without = Map::new();
+        assert!(filter("active eq false").matches(&without));
+        assert!(filter("not (active eq true)").matches(&without));
+        assert!(!filter("active ne false").matches(&without));
+        assert!(
+            !filter("active pr").matches(&without) && filter("active eq null").matches(&without)
+        );
     }
 
     #[test]

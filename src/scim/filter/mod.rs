@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod laws;
 mod lexer;
+mod literal;
 mod matching;
 mod needle;
 mod parser;

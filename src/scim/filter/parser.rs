@@ -3,15 +3,12 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use serde_json::Number;
-
 use super::lexer::{FilterToken, PlacedToken, lex};
+use super::literal::{literal, unquoted};
 use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS, PatchPath};
-use crate::scim::attribute::Type;
 use crate::scim::error::ScimError;
 use crate::scim::path::{self, AttrPath};
 use crate::scim::schema::ResourceType;
-use crate::scim::value::{fold, moment};
 
 impl Filter {
     /// Parses a filter for resources of the given type.
@@ -69,12 +66,14 @@ fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPa
         }
         filter = Some(parser.brackets(&outer)?);
         if let Some(FilterToken::Word(word)) = parser.peek() {
+            let attribute = located.attribute;
             let sub_attribute = word.strip_prefix('.').and_then(|name| {
                 parser.rest.next();
-                located.attribute.sub_attribute(name)
+                let named = attribute.sub_attribute(name);
+                if attribute.is_value(name) { Some(None) } else { named.map(Some) }
             });
             let whole = || path::unknown(resource_type, &format!("{outer}[…]{word}"));
-            located.sub_attribute = Some(sub_attribute.ok_or_else(whole)?);
+            located.sub_attribute = sub_attribute.ok_or_else(whole)?;
         }
     }
     parser.end()?;
@@ -233,7 +232,7 @@ impl<'a> Parser<'a> {
         let mut path = self.resolve(name)?;
         let op: CompareOp = word.parse()?;
         let (text, quoted) = match self.rest.next() {
-            Some((_, FilterToken::Word(word))) => (*word, false),
+            Some((at, FilterToken::Word(word))) => (unquoted(word, *at)?, false),
             Some((_, FilterToken::Quoted(text))) => (text.as_str(), true),
             _ => return Err(format!("a value is missing after \"{name} {word}\"")),
         };
@@ -347,47 +346,6 @@ impl FromStr for CompareOp {
     }
 }
 
-/// Parses the literal in the type of the attribute. Unquoted texts are accepted, since clients send
-/// them (`externalId eq jyoung`).
-fn literal(path: &AttrPath, op: CompareOp, text: &str, quoted: bool) -> Result<Literal, String> {
-    let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
-    let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);
-    let unfit = |what: &str| Err(format!("\"{path}\" can't be compared so: {what}"));
-    if !quoted && text.eq_ignore_ascii_case("null") {
-        return match op {
-            CompareOp::Eq | CompareOp::Ne => Ok(Literal::Null),
-            CompareOp::Co | CompareOp::Sw | CompareOp::Ew => unfit("null contains nothing"),
-            CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le => {
-                unfit("null has no order")
-            }
-        };
-    }
-    match path.kind {
-        Type::Complex => unfit("it is complex; name one of its sub-attributes"),
-        Type::Boolean if substring || ordered => unfit("it is a boolean, which has no order"),
-        Type::Boolean if text.eq_ignore_ascii_case("true") => Ok(Literal::Boolean(true)),
-        Type::Boolean if text.eq_ignore_ascii_case("false") => Ok(Literal::Boolean(false)),
-        Type::Boolean => unfit("true or false is expected"),
-        Type::Integer | Type::Decimal if substring => unfit("it is a number, not a text"),
-        Type::Integer | Type::Decimal => match text.parse::<Number>() {
-            Ok(number) => Ok(Literal::Number(number)),
-            Err(_) => unfit("a number is expected"),
-        },
-        Type::DateTime if !substring => match moment(text) {
-            Some(moment) => Ok(Literal::Moment(moment)),
-            None => unfit("a moment such as \"2026-03-01T08:15:00Z\" is expected"),
-        },
-        Type::Binary if ordered => unfit("it is binary, which has no order"),
-        Type::String | Type::Reference | Type::Binary | Type::DateTime => {
-            Ok(Literal::Text(if path.case_exact {
-                text.to_owned()
-            } else {
-                fold(text).into_owned()
-            }))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,6 +401,34 @@ mod tests {
         assert!(matches!(*inner, Filter::And(_)));
         assert!(problem("emails[userName eq \"a\"]").contains("no attribute \"emails.userName\""));
         assert!(problem("emails[type[value pr]]").contains("inside other brackets"));
+    }
+
+    #[test]
+    fn quotation_marks_of_both_kinds_are_alike_and_unquoted_values_are_plain() {
+        for (single, double) in [
+            ("userName eq 'a@b.c'", "userName eq \"a@b.c\""),
+            (
+                "emails[type eq 'work' and value eq 'a b']",
+                "emails[type eq \"work\" and value eq \"a b\"]",
+            ),
+            ("active eq 'True'", "active eq \"True\""),
+            ("title eq 'null'", "title eq \"null\""),
+            ("title eq 'it\\'s'", "title eq \"it's\""),
+        ] {
+            assert_eq!(parse(single), parse(double), "{single}");
+        }
+        for plain in ["jyoung", "\u{e9}va-1_2.3:4", "a+b@c.d", "-1.5"] {
+            assert!(parse(&format!("title eq {plain}")).is_ok(), "{plain}");
+        }
+        for other in
+            ["{}", "a;b", "\u{2018}a\u{2019}", "`a`", "a,b", "a=b", "a%20b", "\\", "*", "a/b"]
+        {
+            let problem = problem(&format!("title eq {other}"));
+            assert!(problem.contains("must be in double quotes"), "{other}: {problem}");
+        }
+        for broken in ["o'brien", "'a'b", "'a''b'", "'a'\"b\"", "'a", "a'"] {
+            assert!(parse(&format!("title eq {broken}")).is_err(), "{broken}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Comparison, Filter, Literal};
+use crate::scim::attribute::VALUE;
 use crate::scim::path::AttrPath;
 
 /// Writes the filter in one spelling that parses back to an equal filter.
@@ -78,6 +79,7 @@ fn join(
 fn write_path(path: &AttrPath, f: &mut fmt::Formatter<'_>, place: Place) -> fmt::Result {
     match (place, &path.sub_attribute) {
         (Place::Element, Some(name)) => f.write_str(name),
+        (Place::Element, None) => f.write_str(VALUE),
         _ => write!(f, "{path}"),
     }
 }

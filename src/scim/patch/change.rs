@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::Op;
 use super::list::{check_count, demote_others, from_list, identity, into_list, key};
-use crate::scim::attribute::{Attribute, Mutability, Type};
-use crate::scim::canonical::{Canonical, InputObject, VALUE, is_blank, is_primary, required};
+use crate::scim::attribute::{Attribute, Mutability, Type, VALUE};
+use crate::scim::canonical::{Canonical, InputObject, is_blank, is_primary, required};
 use crate::scim::error::ScimError;
 use crate::scim::exchange::{Exchange, Incoming};
 

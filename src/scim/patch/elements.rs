@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::change::{canonical, from_object, into_object, is_nothing, merge, set_once, set_part};
 use super::list::{check_count, demote_others, from_list, into_list};
 use super::{Definition, MAX_COPIED_BYTES, Op, PatchOperation, Target};
-use crate::scim::attribute::{Attribute, Mutability};
-use crate::scim::canonical::{InputObject, VALUE, is_blank, is_primary};
+use crate::scim::attribute::{Attribute, Mutability, Type, VALUE};
+use crate::scim::canonical::{InputObject, is_blank, is_primary};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::ResourceType;
 
@@ -60,7 +60,7 @@ pub(super) fn change(
     for at in selected {
         let Some(element) = elements.get_mut(at) else { continue };
         let was_primary = is_primary(element);
-        let present = into_object(Some(element.take()));
+        let present = element.take();
         *element = change_one(definition, op, value.clone(), present, &path)?.unwrap_or_default();
         if is_primary(element) {
             primaries += 1;
@@ -97,10 +97,19 @@ fn change_one(
     definition: Definition<'_>,
     op: Op,
     value: Option<Value>,
-    present: Map<String, Value>,
+    present: Value,
     path: &str,
 ) -> Result<Option<Value>, ScimError> {
     let Definition { attribute, sub_attribute } = definition;
+    if attribute.kind != Type::Complex {
+        let value = value.unwrap_or_default();
+        return match op {
+            Op::Remove => Ok(None),
+            Op::Add if is_nothing(&value) => Ok(Some(present)),
+            Op::Add | Op::Replace => canonical().single(attribute, value, path),
+        };
+    }
+    let present = into_object(Some(present));
     let Some(sub_attribute) = sub_attribute else {
         let value = value.unwrap_or_default();
         return match op {
@@ -150,6 +159,10 @@ fn create(
             )));
         }
     };
+    let place = path.split_once("[…]").map_or(path, |(path, _)| path);
+    if attribute.kind != Type::Complex {
+        return canonical().single(attribute, value, place);
+    }
     match sub_attribute {
         Some(sub_attribute) => {
             object.insert(sub_attribute.name.clone(), value);
@@ -164,8 +177,7 @@ fn create(
             }
         }
     }
-    let path = path.split_once("[…]").map_or(path, |(path, _)| path);
-    canonical().single(attribute, Value::Object(object), path)
+    canonical().single(attribute, Value::Object(object), place)
 }
 
 /// Checks that what replaces an element leaves its immutable parts as they are.
@@ -199,4 +211,76 @@ fn check_copies(value: Option<&Value>, copies: usize, path: &str) -> Result<(), 
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::scim::error::{ScimError, ScimType};
+    use crate::scim::patch::PatchRequest;
+    use crate::scim::resource::Resource;
+    use crate::scim::sample;
+
+    fn patch(before: Value, op: &str, path: &str, value: &Value) -> Result<Value, ScimError> {
+        let resource_type = sample::resource_type();
+        let Value::Object(body) = json!({"Operations": [{"op": op, "path": path, "value": value}]})
+        else {
+            unreachable!("an object")
+        };
+        let Value::Object(before) = before else { panic!("an object") };
+        let request = PatchRequest::parse(&resource_type, body)?;
+        let mut after = request.apply_all(&resource_type, &Resource::from_canonical(before))?;
+        Ok(Value::Object(after.attributes_mut().clone()))
+    }
+
+    #[test]
+    fn an_element_without_sub_attributes_is_selected_by_its_value() {
+        let labels = |labels: &[&str]| match labels {
+            [] => json!({}),
+            _ => json!({"labels": labels}),
+        };
+        for (op, path, value, after) in [
+            ("remove", "labels[value eq \"A\"]", json!(null), labels(&["b"])),
+            ("remove", "labels[value eq 'a'].value", json!(null), labels(&["b"])),
+            ("remove", "labels[value eq \"c\"]", json!(null), labels(&["a", "b"])),
+            ("remove", "labels[value pr]", json!(null), labels(&[])),
+            ("replace", "labels[value eq \"a\"]", json!("c"), labels(&["c", "b"])),
+            ("replace", "labels[value sw \"a\"].value", json!(["c"]), labels(&["c", "b"])),
+            ("replace", "labels[value eq \"a\"]", json!(null), labels(&["b"])),
+            ("replace", "labels[value eq \"c\"]", json!("c"), labels(&["a", "b", "c"])),
+            ("replace", "labels.value", json!(["c"]), labels(&["c"])),
+            ("add", "labels[value eq \"a\"]", json!("c"), labels(&["c", "b"])),
+            ("add", "labels[value eq \"a\"]", json!(null), labels(&["a", "b"])),
+            ("add", "labels[value eq \"c\"]", json!("c"), labels(&["a", "b", "c"])),
+            ("add", "labels.value", json!("c"), labels(&["a", "b", "c"])),
+        ] {
+            assert_eq!(patch(labels(&["a", "b"]), op, path, &value), Ok(after), "{op} {path}");
+        }
+        let refused = |op: &str, path: &str, value: &Value| {
+            patch(labels(&["a"]), op, path, value).expect_err("must be refused").scim_type
+        };
+        assert_eq!(refused("add", "labels[value sw \"c\"]", &json!("c")), ScimType::NoTarget);
+        assert_eq!(
+            refused("replace", "labels[value eq \"a\"]", &json!(5)),
+            ScimType::InvalidSyntax
+        );
+        for path in ["labels[type eq \"a\"]", "labels[value eq \"a\"].type", "name[value pr]"] {
+            assert_eq!(refused("remove", path, &json!(null)), ScimType::InvalidPath, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_element_that_does_not_say_whether_it_is_primary_is_not() {
+        let ports =
+            json!({"ports": [{"value": "a", "primary": true}, {"value": "b", "type": "usb"}]});
+        let path = "ports[primary eq false].type";
+        let after = patch(ports.clone(), "replace", path, &json!("x")).unwrap();
+        assert_eq!(after["ports"][1], json!({"value": "b", "type": "x"}));
+        let after = patch(ports, "remove", "ports[primary eq \"False\"]", &json!(null)).unwrap();
+        assert_eq!(after["ports"], json!([{"value": "a", "primary": true}]));
+        let ports = json!({"ports": [{"type": "usb"}, {"type": "hdmi", "primary": false}]});
+        let listed = json!([{"type": "usb", "primary": false}, {"type": "hdmi"}]);
+        assert_eq!(patch(ports, "remove", "ports", &listed), Ok(json!({})));
+    }
 }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::MAX_ELEMENTS;
-use crate::scim::attribute::{Attribute, Type};
-use crate::scim::canonical::{PRIMARY, VALUE, is_primary};
+use crate::scim::attribute::{Attribute, PRIMARY, Type, VALUE};
+use crate::scim::canonical::is_primary;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::value::fold;
 
@@ -42,14 +42,16 @@ pub(super) fn identity(attribute: &Attribute, element: &Value) -> String {
     key(attribute, element, |name| !has_value || name == VALUE || (by_type && name == "type"))
 }
 
-/// The named parts of an element as one text, equal for what is equal by the rules of the schema.
+/// The named parts of an element as one text, equal for what is equal by the rules of the schema. An
+/// element that is not primary is equal to one that does not say so (RFC 7643, section 2.4).
 pub(super) fn key(attribute: &Attribute, element: &Value, named: impl Fn(&str) -> bool) -> String {
     if attribute.kind != Type::Complex {
         return comparable(attribute, element);
     }
     let mut key = String::new();
     for part in attribute.sub_attributes.iter().filter(|part| named(&part.name)) {
-        if let Some(value) = element.get(&part.name) {
+        let says = |value: &&Value| part.name != PRIMARY || **value != Value::Bool(false);
+        if let Some(value) = element.get(&part.name).filter(says) {
             key.push_str(&part.name);
             key.push('=');
             key.push_str(&comparable(part, value));

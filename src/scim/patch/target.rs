@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::scim::attribute::{Attribute, Mutability};
+use crate::scim::attribute::{Attribute, Mutability, VALUE};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal, PatchPath};
 use crate::scim::path::Located;
 use crate::scim::schema::ResourceType;
@@ -133,9 +133,10 @@ fn describe(
                 Literal::Boolean(flag) => Some(Value::Bool(*flag)),
                 Literal::Null => return true,
             };
-            let (Some(value), Some(name)) = (value, &path.sub_attribute) else { return false };
+            let Some(value) = value else { return false };
+            let name = path.sub_attribute.as_deref().unwrap_or(VALUE);
             // Two values for one sub-attribute describe no element.
-            element.insert(name.clone(), value).is_none()
+            element.insert(name.to_owned(), value).is_none()
         }
         _ => false,
     }
