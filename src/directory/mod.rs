@@ -38,6 +38,7 @@ pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 pub use error::DirectoryError;
 pub use maintenance::Restored;
 pub use membership::Reference;
+use membership::Voids;
 pub use query::{Page, Search};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;
@@ -303,7 +304,8 @@ impl Directory {
         resource_type: &ResourceType,
         stored: &StoredResource,
     ) -> Result<Effective, DirectoryError> {
-        self.view().access(resource_type, stored)
+        let view = self.view();
+        view.access(&Voids::load(view.state)?, resource_type, stored)
     }
 
     /// Whether memberships wait to be cleared, or to show a new name: groups may have changed in a way that
@@ -328,7 +330,14 @@ impl Directory {
         count: usize,
     ) -> Result<Vec<Reference>, DirectoryError> {
         let state = self.shared.store.as_ref();
-        Ok(membership::some_members(state, self.registry(), group, after, count)?)
+        Ok(membership::some_members(
+            state,
+            self.registry(),
+            &Voids::load(state)?,
+            group,
+            after,
+            count,
+        )?)
     }
 
     /// An id for a resource that others refer to before it is created.

@@ -3,7 +3,7 @@
 use crate::access::Effective;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference};
+use crate::directory::membership::{self, Reference, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::serve;
@@ -99,22 +99,23 @@ impl DirectoryView<'_> {
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<ShownResource, DirectoryError> {
         let mut shown = ShownResource::new(stored);
-        self.attach_relations(resource_type, &mut shown, wanted)?;
+        self.attach_relations(&Voids::load(self.state)?, resource_type, &mut shown, wanted)?;
         Ok(shown)
     }
 
     /// Looks up the relations of a resource, and its effective access, as far as they are wanted.
     pub(crate) fn attach_relations(
         self,
+        voids: &Voids,
         resource_type: &ResourceType,
         shown: &mut ShownResource,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<(), DirectoryError> {
         let id = shown.stored.id;
         shown.references =
-            membership::references(self.state, self.registry(), resource_type, id, wanted)?;
+            membership::references(self.state, self.registry(), voids, resource_type, id, wanted)?;
         if resource_type.is_account && wanted(ACCESS) {
-            shown.access = Some(self.access(resource_type, &shown.stored)?);
+            shown.access = Some(self.access(voids, resource_type, &shown.stored)?);
         }
         Ok(())
     }

@@ -34,6 +34,11 @@ impl<'a> Overlay<'a> {
         matches!(self.writes.get(key), Some(None))
     }
 
+    /// Whether a key was set or removed here.
+    pub fn changes(&self, key: &[u8]) -> bool {
+        self.writes.contains_key(key)
+    }
+
     /// How many bytes were set and removed.
     pub fn bytes(&self) -> usize {
         let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);

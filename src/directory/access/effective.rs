@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::access::{Direct, Effective, GroupOfAccount};
 use crate::directory::error::DirectoryError;
-use crate::directory::membership;
+use crate::directory::membership::{self, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored;
 use crate::directory::stored::StoredResource;
@@ -26,6 +26,7 @@ impl DirectoryView<'_> {
     /// `Storage`.
     pub(crate) fn access(
         self,
+        voids: &Voids,
         resource_type: &ResourceType,
         stored: &StoredResource,
     ) -> Result<Effective, DirectoryError> {
@@ -37,15 +38,20 @@ impl DirectoryView<'_> {
         }
         let catalogue = &self.settings.catalogue;
         let direct = Direct::of(catalogue, attributes.get(ROLES), attributes.get(ENTITLEMENTS));
-        let groups = if catalogue.grants.is_empty() { Vec::new() } else { self.groups_of(stored)? };
+        let groups =
+            if catalogue.grants.is_empty() { Vec::new() } else { self.groups_of(voids, stored)? };
         Ok(Effective::new(catalogue, &direct, &groups))
     }
 
     /// The groups that an account belongs to, directly or through other groups.
-    fn groups_of(self, stored: &StoredResource) -> Result<Vec<GroupOfAccount>, DirectoryError> {
+    fn groups_of(
+        self,
+        voids: &Voids,
+        stored: &StoredResource,
+    ) -> Result<Vec<GroupOfAccount>, DirectoryError> {
         let state = self.state;
         let mut groups = Vec::new();
-        for (id, _) in membership::ancestors(state, stored.id)? {
+        for (id, _) in membership::ancestors(state, voids, stored.id)? {
             let found =
                 membership::find_any(state, self.registry(), id, |one| one.members().is_some())?;
             let Some((group_type, group)) = found else { continue };

@@ -12,22 +12,18 @@ use crate::store::{Read, StoreError, keys};
 /// How many groups may stand between a member and the topmost group that it belongs to, all paths together.
 const MAX_ANCESTORS: usize = 10_000;
 
-/// Every group above a resource, nearest first, and whether it is directly above.
+/// Every group above a resource, nearest first, and whether it is directly above. The markers were read
+/// before: read last, the marker of a membership that was read could be cleared by then.
 pub(crate) fn ancestors(
     state: &dyn Read,
+    voids: &Voids,
     member: ResourceId,
 ) -> Result<Vec<(ResourceId, bool)>, StoreError> {
     let mut found = Vec::new();
-    // A page of resources that belong to no group reads no markers.
-    if stored_groups_of(state, member)?.is_empty() {
-        return Ok(found);
-    }
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
-    // First the markers: read last, the marker of a membership that was read could be cleared by then.
-    let voids = Voids::load(state)?;
     while let Some((below, direct)) = waiting.pop_front() {
-        for group in valid(stored_groups_of(state, below)?, below, &voids) {
+        for group in valid(stored_groups_of(state, below)?, below, voids) {
             if seen.len() < MAX_ANCESTORS && seen.insert(group) {
                 found.push((group, direct));
                 waiting.push_back((group, false));
@@ -75,7 +71,7 @@ pub(super) fn above_and_itself(
     state: &dyn Read,
     group: ResourceId,
 ) -> Result<HashSet<ResourceId>, DirectoryError> {
-    let above = ancestors(state, group)?;
+    let above = ancestors(state, &Voids::load(state)?, group)?;
     if above.len() >= MAX_ANCESTORS {
         return Err(ScimError::new(
             ScimType::TooMany,

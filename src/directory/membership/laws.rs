@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::list::MemberList;
-use super::{groups_of, is_pending, some_members};
+use super::{Voids, groups_of, is_pending, some_members};
 use crate::clock::Clock;
 use crate::directory::{
     ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, Replace, verify,
@@ -253,7 +253,15 @@ impl World {
         let state = self.store.as_ref();
         let registry = self.directory().registry();
         for group in &self.groups {
-            let members = some_members(state, registry, *group, None, usize::MAX).unwrap();
+            let members = some_members(
+                state,
+                registry,
+                &Voids::load(state).unwrap(),
+                *group,
+                None,
+                usize::MAX,
+            )
+            .unwrap();
             let members: BTreeSet<_> = members.iter().map(|member| member.id).collect();
             assert_eq!(members, self.members.get(group).cloned().unwrap_or_default());
         }

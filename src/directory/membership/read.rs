@@ -81,10 +81,12 @@ impl Reference {
     }
 }
 
-/// The references that a resource has, for those relations that are wanted.
+/// The references that a resource has, for those relations that are wanted. The markers are read once for a
+/// page, before its memberships.
 pub(crate) fn references(
     state: &dyn Read,
     registry: &Registry,
+    voids: &Voids,
     resource_type: &ResourceType,
     id: ResourceId,
     wanted: &dyn Fn(&str) -> bool,
@@ -92,8 +94,8 @@ pub(crate) fn references(
     let mut all = Vec::new();
     for attribute in resource_type.relations().filter(|attribute| wanted(&attribute.name)) {
         let references = match attribute.storage {
-            Storage::Members => some_members(state, registry, id, None, usize::MAX)?,
-            Storage::Memberships => groups(state, registry, id)?,
+            Storage::Members => some_members(state, registry, voids, id, None, usize::MAX)?,
+            Storage::Memberships => groups(state, registry, voids, id)?,
             Storage::Record | Storage::Computed => Vec::new(),
         };
         if !references.is_empty() {
@@ -107,13 +109,13 @@ pub(crate) fn references(
 pub(crate) fn some_members(
     state: &dyn Read,
     registry: &Registry,
+    voids: &Voids,
     group: ResourceId,
     after: Option<ResourceId>,
     count: usize,
 ) -> Result<Vec<Reference>, StoreError> {
-    let voids = Voids::load(state)?;
     let mut members = Vec::new();
-    visit_members(state, &voids, group, after, &mut |id, value| {
+    visit_members(state, voids, group, after, &mut |id, value| {
         if members.len() == count {
             return ControlFlow::Break(());
         }
@@ -152,10 +154,11 @@ pub(crate) fn visit_members(
 fn groups(
     state: &dyn Read,
     registry: &Registry,
+    voids: &Voids,
     member: ResourceId,
 ) -> Result<Vec<Reference>, DirectoryError> {
     let mut found = Vec::new();
-    for (group, direct) in ancestors(state, member)? {
+    for (group, direct) in ancestors(state, voids, member)? {
         let Some((group_type, stored)) =
             find_any(state, registry, group, |resource_type| resource_type.members().is_some())?
         else {

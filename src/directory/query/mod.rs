@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference};
+use crate::directory::membership::{self, Reference, Voids};
 use crate::directory::query::cursor::{CursorPosition, Cursors};
 use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
@@ -101,10 +101,11 @@ impl QueryRun<'_> {
             }
             _ => self.select(search)?,
         };
+        let voids = Voids::load(self.view.state)?;
         let mut shown = 0;
         for (resource_type, resource) in &mut page.resources {
             let wanted = |name: &str| wanted(resource_type, name);
-            self.view.attach_relations(resource_type, resource, &wanted)?;
+            self.view.attach_relations(&voids, resource_type, resource, &wanted)?;
             shown += resource.references.iter().map(|(_, list)| list.len()).sum::<usize>();
             shown += resource.access.as_ref().map_or(0, |access| access.pieces.len());
             if shown > MAX_REFERENCES {
@@ -223,6 +224,7 @@ impl QueryRun<'_> {
             None => (Candidates::All, true),
         };
         let look = Look::new(resource_type, query, exact);
+        let voids = Voids::load(state)?;
         let inexact = query.filter.as_ref().filter(|_| !exact);
         let mut needles = inexact.and_then(|filter| filter.needles(resource_type));
         let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
@@ -231,7 +233,7 @@ impl QueryRun<'_> {
             if needles.as_mut().is_some_and(|needles| !needles.may_match(stored)) {
                 return Ok(());
             }
-            let attributes = look.read(self.view, id, record, budget)?;
+            let attributes = look.read(self.view, &voids, id, record, budget)?;
             if inexact.is_none_or(|filter| filter.matches(&attributes)) {
                 let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
                 hits.push(Hit { key, target, id });
@@ -343,6 +345,7 @@ impl<'a> Look<'a> {
     fn read(
         &self,
         view: DirectoryView<'_>,
+        voids: &Voids,
         id: ResourceId,
         record: &Record,
         budget: &mut SearchBudget,
@@ -353,9 +356,14 @@ impl<'a> Look<'a> {
         let mut attributes = pick(&record.json, &self.names)
             .map_err(|_| StoreError::damaged(&keys::record(self.resource_type.tag, id)))?;
         let wanted = |name: &str| self.names.contains(name);
-        for (name, references) in
-            membership::references(view.state, view.registry(), self.resource_type, id, &wanted)?
-        {
+        for (name, references) in membership::references(
+            view.state,
+            view.registry(),
+            voids,
+            self.resource_type,
+            id,
+            &wanted,
+        )? {
             budget.spend(references.len())?;
             attributes.insert(name, references.iter().map(Reference::plain).collect());
         }

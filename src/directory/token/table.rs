@@ -136,6 +136,13 @@ impl TokenTable {
         Ok(live.token.clone())
     }
 
+    /// Whether there is a token with this id that has not expired.
+    pub(crate) fn is_valid(&self, id: &str, now: Timestamp) -> bool {
+        let tokens = self.read();
+        let live = tokens.digests.get(id).and_then(|digest| tokens.by_digest.get(digest));
+        live.is_some_and(|live| !live.token.is_expired(now))
+    }
+
     /// Every token with its last use, oldest first.
     pub(crate) fn list(&self) -> Vec<Token> {
         let mut tokens: Vec<Token> = self

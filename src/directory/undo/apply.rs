@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::plan::{Plan, Planned, PlannedMembership};
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership;
+use crate::directory::membership::{self, Voids};
 use crate::directory::stored;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
@@ -248,7 +248,10 @@ fn reject_cycles(
         let tag = was.as_ref().and_then(|value| value.first().copied());
         let of_groups =
             tag.and_then(|tag| registry.by_tag(tag)).is_some_and(|one| one.members().is_some());
-        if of_groups && membership::ancestors(tx, *group)?.iter().any(|(above, _)| above == member)
+        if of_groups
+            && membership::ancestors(tx, &Voids::load(tx)?, *group)?
+                .iter()
+                .any(|(above, _)| above == member)
         {
             return Err(DirectoryError::Unfit(format!(
                 "nothing was undone: the group {member} would be in {group} again, which is in it by now; \

@@ -270,7 +270,7 @@ impl World {
                 let attributes = stored::attributes(&member_type, &stored).unwrap();
                 let shown = attributes.display(&member_type).unwrap_or_default();
                 faults += u64::from(value[1..] != *shown.as_bytes());
-                let above = ancestors(state, group).unwrap();
+                let above = ancestors(state, &Voids::load(state).unwrap(), group).unwrap();
                 faults += u64::from(above.iter().any(|(above, _)| *above == group));
                 ControlFlow::Continue(())
             })

@@ -68,7 +68,7 @@ impl<C: Command> QueuedCommand<C> {
     ) -> (Result<C::Output, DirectoryError>, Vec<PendingChange>) {
         let admitted = match C::IS_CLEANUP {
             true => Ok(()),
-            false => validity::check(pending, &self.actor, now)
+            false => validity::check(pending, &shared.tokens, &self.actor, now)
                 .and_then(|()| brake::check(pending, &self.actor)),
         };
         let ran = admitted.and_then(|()| {
