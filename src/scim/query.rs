@@ -29,26 +29,73 @@ pub struct PageLimits {
     pub max_body_bytes: usize,
 }
 
+/// Every parameter of a query, and what a second occurrence of it means.
+const PARAMETERS: [(&str, Repeated); 8] = [
+    (ATTRIBUTES, Repeated::Joined),
+    (EXCLUDED_ATTRIBUTES, Repeated::Joined),
+    ("filter", Repeated::Refused),
+    ("sortBy", Repeated::Refused),
+    ("sortOrder", Repeated::Refused),
+    ("startIndex", Repeated::Refused),
+    ("count", Repeated::Refused),
+    ("cursor", Repeated::Refused),
+];
+
+/// The meaning of a parameter that a URI repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeated {
+    /// It is a list, which goes on.
+    Joined,
+    /// It has one value, so it contradicts itself.
+    Refused,
+}
+
 /// The parameters of a query, from a URI or from the body of a search request.
 ///
-/// Names are case-insensitive. Unknown ones are ignored, since clients add their own. The first
-/// occurrence of a repeated parameter counts.
+/// Names are case-insensitive. Unknown ones are dropped, since clients add their own.
 #[derive(Clone, Debug, Default)]
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
     /// Creates the parameters from the decoded query of a URI.
-    pub fn new(pairs: Vec<(String, String)>) -> Self {
-        Self(pairs)
+    ///
+    /// # Errors
+    ///
+    /// `invalidValue` for a repeated parameter that is not a list.
+    pub fn new(given: impl Iterator<Item = (String, String)>) -> Result<Self, ScimError> {
+        let mut parameters = Self::default();
+        for (name, value) in given {
+            parameters.add(&name, value)?;
+        }
+        Ok(parameters)
+    }
+
+    fn add(&mut self, name: &str, value: String) -> Result<(), ScimError> {
+        let known = PARAMETERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let Some(&(name, repeated)) = known else { return Ok(()) };
+        match self.0.iter_mut().find(|(given, _)| *given == name) {
+            None => self.0.push((name, value)),
+            Some((_, list)) if repeated == Repeated::Joined => {
+                list.push(',');
+                list.push_str(&value);
+            }
+            Some(_) => {
+                return Err(ScimError::invalid_value(format!(
+                    "\"{name}\" is given more than once. Send it once."
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the members of a search request (RFC 7644, section 3.4.3). Lists are joined by commas.
     ///
     /// # Errors
     ///
-    /// `invalidSyntax` naming a member that is neither text, number nor a list of texts.
+    /// `invalidSyntax` naming a member that is neither text, number nor a list of texts; otherwise as
+    /// [`Parameters::new`].
     pub fn from_search_request(body: &Map<String, Value>) -> Result<Self, ScimError> {
-        let mut pairs = Vec::new();
+        let mut parameters = Self::default();
         for (name, value) in body.iter().filter(|(_, value)| !value.is_null()) {
             let text = match value {
                 Value::String(text) => Some(text.clone()),
@@ -66,9 +113,9 @@ impl Parameters {
                     describe(value)
                 ))
             })?;
-            pairs.push((name.clone(), text));
+            parameters.add(name, text)?;
         }
-        Ok(Self(pairs))
+        Ok(parameters)
     }
 
     /// The value of a parameter.
@@ -204,7 +251,7 @@ mod tests {
     fn page(pairs: &[(&str, &str)]) -> Result<PageRequest, ScimError> {
         let pairs = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
         let limits = PageLimits { default_count: 100, max_count: 1_000, max_body_bytes: 1 };
-        PageRequest::parse(&Parameters::new(pairs.collect()), limits)
+        PageRequest::parse(&Parameters::new(pairs).unwrap(), limits)
     }
 
     fn index(start: usize, count: usize) -> PageRequest {
@@ -230,6 +277,22 @@ mod tests {
             assert!(error.detail.contains("\"startIndex\" must be a whole number"), "{text}");
             let error = page(&[("count", text), ("cursor", "")]).unwrap_err();
             assert_eq!(error.scim_type, ScimType::InvalidCount);
+        }
+    }
+
+    #[test]
+    fn a_repeated_list_is_joined_and_what_is_no_list_is_refused() {
+        let parameters = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+            Parameters::new(pairs)
+        };
+        for (name, repeated) in PARAMETERS {
+            let twice =
+                parameters(&[(name, "a"), ("x", "1"), (&name.to_uppercase(), "b"), ("x", "2")]);
+            match repeated {
+                Repeated::Joined => assert_eq!(twice.unwrap().get(name), Some("a,b")),
+                Repeated::Refused => assert!(twice.unwrap_err().detail.contains(name)),
+            }
         }
     }
 

@@ -261,6 +261,30 @@ fn an_answer_carries_what_is_wanted_whatever_the_method() {
 }
 
 #[test]
+fn a_repeated_parameter_is_joined_if_it_is_a_list_and_refused_if_not() {
+    let (_server, client) = start();
+    let one = |query: &str| client.get(&format!("/Users?count=1&{query}")).expect(200).body;
+    let twice = one("attributes=title&Attributes=userName");
+    assert_eq!(twice, one("attributes=title,userName"));
+    assert!(twice["Resources"][0]["userName"].is_string());
+    let without = one("excludedAttributes=title&excludedAttributes=userName");
+    assert_eq!(without, one("excludedAttributes=title,userName"));
+    assert_eq!(one("x=1&x=2"), one("x=1"));
+    for pair in
+        ["filter=title%20pr", "sortBy=title", "sortOrder=ascending", "startIndex=1", "cursor="]
+    {
+        let name = pair.split('=').next().unwrap();
+        for path in ["/Users", "/", "/Roles"] {
+            let refused = client.get(&format!("{path}?{pair}&{}", pair.to_uppercase()));
+            assert!(refused.error(400, Some("invalidValue")).contains(name), "{path} {pair}");
+        }
+    }
+    let dora = json!({"userName": "dora"});
+    client.post("/Users?count=1&count=2", &dora).error(400, Some("invalidValue"));
+    client.post("/Users", &dora).expect(201);
+}
+
+#[test]
 fn searches_are_posted_at_the_root_and_below_each_type() {
     let (_server, client) = start();
     let body = json!({"schemas": [SEARCH], "filter": "userName ne \"bob\"", "attributes": ["userName"],

@@ -81,9 +81,9 @@ impl<'a> Call<'a> {
     }
 
     /// The query parameters, decoded; `+` is a space.
-    pub(super) fn parameters(&self) -> Parameters {
+    pub(super) fn parameters(&self) -> Result<Parameters, ScimError> {
         let query = self.parts.uri.query().unwrap_or_default();
-        Parameters::new(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Parameters::new(form_urlencoded::parse(query.as_bytes()).into_owned())
     }
 
     /// The resource type that the path names.

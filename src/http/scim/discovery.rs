@@ -41,7 +41,7 @@ fn answer(
     call: &Call<'_>,
     find: impl FnOnce(&DiscoveryDocuments, &str) -> Option<Bytes>,
 ) -> Result<HttpResponse, Failure> {
-    if call.parameters().get("filter").is_some() {
+    if call.parameters()?.get("filter").is_some() {
         return Err(Failure::Forbidden(
             "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
         ));

@@ -19,7 +19,7 @@ use crate::text::excerpt;
 
 /// `GET` of a list.
 pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.query(&call.parameters()))
+    answer(&call, |listing| listing.query(&call.parameters()?))
 }
 
 /// `POST` of a search.
@@ -29,7 +29,7 @@ pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Fail
 
 /// `GET` of one entry.
 pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.retrieve(&call.path.id, &call.parameters()))
+    answer(&call, |listing| listing.retrieve(&call.path.id, &call.parameters()?))
 }
 
 /// Runs work on the list that the path names. The runtime moves the other connections of this thread to

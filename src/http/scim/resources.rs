@@ -23,17 +23,18 @@ use crate::scim::validate::Validated;
 
 pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
+    let form = call.form(&resource_type, &call.parameters()?)?;
     let resource =
         resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::CREATED, &resource_type, stored)
+    show(&call, &form, StatusCode::CREATED, &resource_type, stored)
 }
 
 pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
-    let form = call.form(&resource_type, &call.parameters())?;
+    let form = call.form(&resource_type, &call.parameters()?)?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let directory = &call.context.directory;
@@ -61,6 +62,7 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
 
 pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
+    let form = call.form(&resource_type, &call.parameters()?)?;
     let renaming = call.manner.dialect_of(&resource_type).renaming();
     let command = Replace {
         rules: call.rules,
@@ -76,11 +78,13 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
-    show(&call, StatusCode::OK, &resource_type, stored)
+    show(&call, &form, StatusCode::OK, &resource_type, stored)
 }
 
 pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
+    let parameters = call.parameters()?;
+    let form = call.form(&resource_type, &parameters)?;
     let request = patch_request(&call, &resource_type, json::parse_object(&call.body)?)?;
     let command = Patch {
         request,
@@ -90,11 +94,11 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
         expected: precondition::if_match(&call.parts.headers),
     };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
-    let asked = query::asks_for_attributes(&call.parameters());
+    let asked = query::asks_for_attributes(&parameters);
     if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
         return Ok(representation::no_content(&stored));
     }
-    show(&call, StatusCode::OK, &resource_type, stored)
+    show(&call, &form, StatusCode::OK, &resource_type, stored)
 }
 
 pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -108,21 +112,21 @@ pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Fail
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
-/// Shows a resource after a change, with the attributes that the client wants. The change is made, so the
-/// response waits for no permit.
+/// Shows a resource after a change, in the form that the client wants. The change is made, so the
+/// response waits for no permit, and nothing of the request is checked here.
 fn show(
     call: &Call<'_>,
+    form: &ResourceForm,
     status: StatusCode,
     resource_type: &ResourceType,
     stored: StoredResource,
 ) -> Result<HttpResponse, Failure> {
-    let form = call.form(resource_type, &call.parameters())?;
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let shown = call.context.directory.with_relations(resource_type, stored, &wanted)?;
-        representation::one(status, call.view(&form), resource_type, &shown)
+        representation::one(status, call.view(form), resource_type, &shown)
     };
-    if shows_members(resource_type, &form) { tokio::task::block_in_place(work) } else { work() }
+    if shows_members(resource_type, form) { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Whether an answer may take long: it shows all members, and there may be very many.

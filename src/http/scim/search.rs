@@ -19,7 +19,7 @@ const SHORT_PAGE: usize = 32;
 
 /// `GET` of a list of one resource type.
 pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    let parameters = call.parameters();
+    let parameters = call.parameters()?;
     one_type(&call, &parameters).await
 }
 
@@ -31,7 +31,7 @@ pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Fail
 
 /// `GET` of a list of all resource types.
 pub(in crate::http) async fn query_all_types(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    let parameters = call.parameters();
+    let parameters = call.parameters()?;
     all_types(&call, &parameters).await
 }
 
