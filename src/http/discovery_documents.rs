@@ -45,16 +45,12 @@ impl DiscoveryDocuments {
             .chain(registry.offered())
             .map(|resource_type| discovery::resource_type(base, resource_type))
             .collect();
-        let schemas: Vec<Value> = discovery::schemas(registry)
-            .into_iter()
-            .map(|schema| discovery::schema(base, schema))
-            .collect();
         Self {
             service_provider_config: discovery::service_provider_config(base, limits)
                 .to_string()
                 .into(),
             resource_types: DocumentList::new(&resource_types),
-            schemas: DocumentList::new(&schemas),
+            schemas: DocumentList::new(&discovery::schemas(base, registry)),
         }
     }
 }

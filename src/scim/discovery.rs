@@ -1,6 +1,8 @@
 //! The discovery documents of the service provider (RFC 7644, section 4; RFC 7643, sections 5 to
 //! 7).
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::attribute::{Attribute, Type};
@@ -8,15 +10,12 @@ use super::bulk;
 use super::query::PageLimits;
 use super::registry::Registry;
 use super::schema::{ResourceType, Schema};
+use super::schemas::discovery::{self, RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
 
 /// The URN of list responses.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 /// The URN of errors.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
-
-const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
-const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
-const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 
 /// Returns the service provider's configuration, with the features that it supports.
 ///
@@ -77,22 +76,22 @@ pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
     })
 }
 
-/// Returns every schema of every resource type, without duplicates.
-pub fn schemas(registry: &Registry) -> Vec<&Schema> {
+/// Returns every entry of `/Schemas`: the schemas of all resource types without duplicates, and those
+/// of the discovery documents.
+pub fn schemas(base: &str, registry: &Registry) -> Vec<Value> {
+    let own = discovery::all();
     let mut schemas: Vec<&Schema> = Vec::new();
     for resource_type in registry.resource_types().iter().chain(registry.offered()) {
         let extensions = resource_type.extensions.iter().map(|extension| &extension.schema);
-        for schema in std::iter::once(&resource_type.schema).chain(extensions) {
-            if !schemas.iter().any(|known| known.id == schema.id) {
-                schemas.push(schema);
-            }
-        }
+        schemas.extend(std::iter::once(&resource_type.schema).chain(extensions));
     }
-    schemas
+    schemas.extend(&own);
+    let mut known = HashSet::new();
+    schemas.retain(|schema| known.insert(schema.id.as_str()));
+    schemas.into_iter().map(|one| schema(base, one)).collect()
 }
 
-/// Returns one entry of `/Schemas`.
-pub fn schema(base: &str, schema: &Schema) -> Value {
+fn schema(base: &str, schema: &Schema) -> Value {
     json!({
         "schemas": [SCHEMA],
         "id": schema.id,

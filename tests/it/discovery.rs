@@ -68,7 +68,7 @@ fn every_entry_is_served_by_its_id_in_any_case_and_at_its_location() {
         }
         client.get(&format!("{path}/nothing")).error(404, None);
     }
-    assert_eq!(all.len(), 11, "itself, four resource types and six schemas");
+    assert_eq!(all.len(), 14, "itself, four resource types and nine schemas");
     for entry in all {
         let location = entry["meta"]["location"].as_str().unwrap();
         let path = location.strip_prefix(&base).unwrap_or_else(|| panic!("{location}"));
@@ -122,6 +122,61 @@ fn head_answers_as_get_does_without_the_body() {
         assert_eq!(head.head, get.head, "{path}");
         assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
     }
+}
+
+#[test]
+fn every_document_has_a_schema_that_describes_all_of_it() {
+    fn check(value: &Value, attributes: &Value, place: &str) {
+        let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        for (name, part) in values.iter().filter_map(Value::as_object).flatten() {
+            // Sub-attributes have none themselves, but in the schema of schemas.
+            if name == "subAttributes" && name == place {
+                continue;
+            }
+            let known = attributes.as_array().unwrap().iter();
+            let attribute = known.clone().find(|attribute| attribute["name"] == name.as_str());
+            let attribute = attribute.unwrap_or_else(|| panic!("{place}.{name}"));
+            assert_eq!(attribute["multiValued"], part.is_array(), "{place}.{name}");
+            assert_eq!(attribute["mutability"], "readOnly", "{place}.{name}");
+            check(part, &attribute["subAttributes"], name);
+        }
+    }
+    let server = Server::start();
+    let client = server.client();
+    let mut documents = vec![client.get("/ServiceProviderConfig").expect(200).body];
+    documents.extend(entries(&client, "/ResourceTypes"));
+    documents.extend(entries(&client, "/Schemas"));
+    for mut document in documents {
+        let urn = document["schemas"][0].as_str().unwrap().to_owned();
+        let schema = client.get(&format!("/Schemas/{urn}")).expect(200).body;
+        document.as_object_mut().unwrap().retain(|name, _| name != "schemas" && name != "meta");
+        check(&document, &schema["attributes"], &urn);
+    }
+}
+
+#[test]
+fn the_schemas_of_the_rfc_are_described_in_its_words() {
+    fn descriptions(attributes: &Value, prefix: &str, found: &mut Map<String, Value>) {
+        for attribute in attributes.as_array().into_iter().flatten() {
+            let path = format!("{prefix}{}", attribute["name"].as_str().unwrap());
+            found.insert(path.clone(), attribute["description"].clone());
+            descriptions(&attribute["subAttributes"], &format!("{path}."), found);
+        }
+    }
+    let rfc: Map<String, Value> = serde_json::from_str(include_str!("rfc7643.json")).unwrap();
+    let server = Server::start();
+    let client = server.client();
+    for (urn, expected) in &rfc {
+        let served = client.get(&format!("/Schemas/{urn}")).expect(200).body;
+        assert_eq!(served["name"], expected["name"]);
+        assert_eq!(served["description"], expected["description"]);
+        let mut found = Map::new();
+        descriptions(&served["attributes"], "", &mut found);
+        for (path, description) in expected["attributes"].as_object().unwrap() {
+            assert_eq!(found.get(path), Some(description), "{urn}: {path}");
+        }
+    }
+    assert_eq!(rfc.len(), 6);
 }
 
 /// A value as an attribute's definition asks for it.

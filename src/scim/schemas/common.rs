@@ -1,7 +1,7 @@
 //! The common attributes of all resources (RFC 7643, section 3.1), and recurring attribute
 //! structures.
 
-use crate::scim::attribute::{Attribute, Mutability, Returned};
+use crate::scim::attribute::{Attribute, Mutability, PRIMARY, Returned};
 
 /// The name of the attribute that lists a resource's schemas.
 pub const SCHEMAS: &str = "schemas";
@@ -46,23 +46,45 @@ fn read_only(attribute: Attribute) -> Attribute {
     attribute.mutability(Mutability::ReadOnly)
 }
 
+/// The description of every `display` (RFC 7643, section 8.7.1).
+pub(super) const DISPLAY_DESCRIPTION: &str =
+    "A human-readable name, primarily used for display purposes. READ-ONLY.";
+
 /// A multi-valued attribute with `value`, `display`, `type` and `primary`
-/// (RFC 7643, section 2.4).
+/// (RFC 7643, section 2.4). `types_clause` and `primary_clause` are the parts of their descriptions
+/// that differ between attributes.
 pub(super) fn plural(
     name: &str,
     description: &str,
     value: Attribute,
+    types_clause: &str,
     canonical_types: &[&str],
+    primary_clause: &str,
 ) -> Attribute {
     Attribute::complex(
         name,
         description,
         vec![
             value,
-            Attribute::string("display", "A name for people"),
-            Attribute::string("type", "What this value is for").suggested(canonical_types),
-            Attribute::boolean("primary", "Whether this is the preferred value; one at most"),
+            Attribute::string("display", DISPLAY_DESCRIPTION),
+            label(types_clause, canonical_types),
+            primary(primary_clause),
         ],
     )
     .multi_valued()
+}
+
+/// The sub-attribute `type`; the clause gives examples.
+pub(super) fn label(clause: &str, canonical_types: &[&str]) -> Attribute {
+    let description = format!("A label indicating the attribute's function{clause}.");
+    Attribute::string("type", &description).suggested(canonical_types)
+}
+
+/// The sub-attribute `primary`; the clause gives examples.
+pub(super) fn primary(clause: &str) -> Attribute {
+    let description = format!(
+        "A Boolean value indicating the 'primary' or preferred attribute value for this \
+         attribute{clause}. The primary attribute value 'true' MUST appear no more than once."
+    );
+    Attribute::boolean(PRIMARY, &description)
 }

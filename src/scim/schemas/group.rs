@@ -15,7 +15,7 @@ pub fn resource_type() -> ResourceType {
     ResourceType {
         name: "Group".to_owned(),
         endpoint: "Groups".to_owned(),
-        description: "A group of accounts and of other groups".to_owned(),
+        description: "Group".to_owned(),
         display: &[DISPLAY_NAME],
         tag: 2,
         is_account: false,
@@ -31,21 +31,31 @@ fn schema() -> Schema {
         id: GROUP.to_owned(),
         aliases: &[],
         name: "Group".to_owned(),
-        description: "A group of accounts and of other groups".to_owned(),
+        description: "Group".to_owned(),
         attributes: vec![
             // Identity providers find their groups by this name, so it names one group.
-            Attribute::string(DISPLAY_NAME, "The group's name")
+            Attribute::string(DISPLAY_NAME, "A human-readable name for the Group. REQUIRED.")
                 .required()
                 .uniqueness(Uniqueness::Server),
             Attribute::complex(
                 "members",
-                "Who belongs to the group",
+                "A list of members of the Group.",
                 vec![
-                    immutable(Attribute::string("value", "The member's id").required())
-                        .case_exact(),
-                    immutable(Attribute::reference("$ref", &["User", "Group"], "The member's URI")),
-                    immutable(Attribute::string("type", "What the member is"))
-                        .suggested(&["User", "Group"]),
+                    immutable(
+                        Attribute::string("value", "Identifier of the member of this Group.")
+                            .required(),
+                    )
+                    .case_exact(),
+                    immutable(Attribute::reference(
+                        "$ref",
+                        &["User", "Group"],
+                        "The URI corresponding to a SCIM resource that is a member of this Group.",
+                    )),
+                    immutable(Attribute::string(
+                        "type",
+                        "A label indicating the type of resource, e.g., 'User' or 'Group'.",
+                    ))
+                    .suggested(&["User", "Group"]),
                     immutable(Attribute::string(
                         "display",
                         "The member's name; if the client gives none, the one that it has here",

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod common;
+pub mod discovery;
 pub mod group;
 pub mod offer;
 pub mod user;
