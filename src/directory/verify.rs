@@ -100,18 +100,29 @@ impl Verification<'_> {
                 "not compared: the schemas have changed, and indexes follow at the next start"
                     .to_owned();
         }
+        // The markers, as they were when the first membership of this group was looked at.
+        let mut voids = (None, Voids::default());
         self.state.scan(&[], None, &mut |key, value| {
-            let check = match keys::kind(key) {
+            let kind = keys::kind(key);
+            let check = match kind {
                 Some(Kind::Record(..)) => &mut checks.records,
                 Some(Kind::Unique(_) | Kind::Index(..)) => &mut checks.indexes,
                 Some(Kind::Member(..) | Kind::Membership(..)) => &mut checks.members,
                 Some(Kind::Token) => &mut checks.tokens,
                 Some(Kind::Mark | Kind::Count(_)) => return ControlFlow::Continue(()),
-                Some(Kind::Void(_) | Kind::Renamed(_)) => &mut checks.members,
+                Some(Kind::Void(_) | Kind::Cleared(_) | Kind::Renamed(_)) => &mut checks.members,
                 Some(Kind::Settings) | None => &mut checks.unknown,
             };
             check.checked += 1;
-            match self.settled(key, &value) {
+            if let Some(Kind::Member(group, _)) = kind
+                && voids.0 != Some(group)
+            {
+                match Voids::load(self.state) {
+                    Ok(loaded) => voids = (Some(group), loaded),
+                    Err(error) => check.error(&error),
+                }
+            }
+            match self.settled(key, &value, &voids.1) {
                 Ok(faults) => faults.into_iter().for_each(|fault| check.fault(fault)),
                 Err(error) => check.error(&error),
             }
@@ -129,15 +140,15 @@ impl Verification<'_> {
     }
 
     /// The faults of a key, checked between two changes.
-    fn settled(&self, key: &[u8], value: &Bytes) -> Faults {
-        let mut faults = self.look(key, value);
+    fn settled(&self, key: &[u8], value: &Bytes, voids: &Voids) -> Faults {
+        let mut faults = self.look(key, value, voids);
         for _ in 0..ATTEMPTS {
             if faults.as_ref().is_ok_and(Vec::is_empty) {
                 break;
             }
             let before = self.reached()?;
             faults = match self.state.get(key)? {
-                Some(value) => self.look(key, &value),
+                Some(value) => self.look(key, &value, &Voids::load(self.state)?),
                 None => Ok(Vec::new()),
             };
             if self.reached()? == before {
@@ -147,7 +158,7 @@ impl Verification<'_> {
         faults
     }
 
-    fn look(&self, key: &[u8], value: &Bytes) -> Faults {
+    fn look(&self, key: &[u8], value: &Bytes, voids: &Voids) -> Faults {
         match keys::kind(key) {
             Some(Kind::Record(tag, id)) => self.record(key, value, tag, id),
             Some(Kind::Unique(tag)) => match value.as_ref().try_into() {
@@ -155,7 +166,7 @@ impl Verification<'_> {
                 Err(_) => Ok(vec![format!("{} holds no id", shown(key))]),
             },
             Some(Kind::Index(tag, id)) => self.index_entry(key, tag, id),
-            Some(Kind::Member(group, member)) => self.member(value, group, member),
+            Some(Kind::Member(group, member)) => self.member(value, group, member, voids),
             Some(Kind::Membership(member, group)) => Ok(self.twin(
                 &keys::member(group, member),
                 format!("{member} counts as a member of {group}, and {group} does not know it"),
@@ -163,6 +174,12 @@ impl Verification<'_> {
             Some(Kind::Token) => Ok(token(key, value)),
             Some(Kind::Settings) => Ok(shared_settings(value)),
             Some(Kind::Void(_)) => Marker::decode(key, value).map(|_| Vec::new()),
+            Some(Kind::Cleared(_)) if value.len() != 16 => {
+                Ok(vec![format!("{} holds no id", shown(key))])
+            }
+            Some(Kind::Cleared(id)) => {
+                self.twin(&keys::void(id), format!("memberships of {id} are cleared for no reason"))
+            }
             Some(Kind::Mark | Kind::Count(_) | Kind::Renamed(_)) => Ok(Vec::new()),
             None => Ok(vec![format!("{} is no key of this version", shown(key))]),
         }
@@ -224,13 +241,19 @@ impl Verification<'_> {
     }
 
     /// A membership must lead from a group to a member of that type, and have both its keys.
-    fn member(&self, value: &Bytes, group: ResourceId, member: ResourceId) -> Faults {
+    fn member(
+        &self,
+        value: &Bytes,
+        group: ResourceId,
+        member: ResourceId,
+        voids: &Voids,
+    ) -> Faults {
         let mut faults = self.twin(
             &keys::membership(member, group),
             format!("{group} has the member {member}, which does not know it"),
         )?;
         // A void membership waits to be cleared: its ends may be gone.
-        if Voids::load(self.state)?.contain(group, member) {
+        if voids.contain(group, member, value) {
             return Ok(faults);
         }
         let types = self.registry.resource_types().iter();

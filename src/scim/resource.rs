@@ -42,7 +42,7 @@ impl ResourceId {
     }
 
     /// Returns the id in a key.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 }

@@ -15,6 +15,7 @@
 //! | `t` token id | a token as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
 //! | `h` member id, group id | nothing: the same membership, keyed by member |
+//! | `dc` id | up to which member the void memberships of a resource are deleted |
 //! | `dv` id | which memberships of a resource are void and not deleted yet |
 //! | `dn` id | how far a renamed member's memberships show its new name |
 //!
@@ -38,6 +39,8 @@ pub const PENDING: [u8; 1] = [b'd'];
 pub const VOIDS: [u8; 2] = *b"dv";
 /// The prefix of markers of renamed members.
 const RENAMED: [u8; 2] = *b"dn";
+/// The prefix of what tells how far void memberships are cleared.
+const CLEARED: [u8; 2] = *b"dc";
 
 /// How far the state has followed the journal.
 pub const APPLIED: &[u8] = b"mapplied";
@@ -83,6 +86,8 @@ pub enum Kind {
     Membership(ResourceId, ResourceId),
     /// A marker that voids memberships of a resource.
     Void(ResourceId),
+    /// How far the void memberships of a resource are cleared.
+    Cleared(ResourceId),
     /// A marker of a member that was renamed.
     Renamed(ResourceId),
 }
@@ -97,6 +102,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
     };
     Some(match (*kind, rest) {
         (b'd', [b'v', id @ ..]) => Kind::Void(ResourceId::from_bytes(id.try_into().ok()?)),
+        (b'd', [b'c', id @ ..]) => Kind::Cleared(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key == SETTINGS => Kind::Settings,
@@ -170,6 +176,11 @@ pub fn memberships(member: ResourceId) -> Vec<u8> {
 /// The marker that voids memberships of a resource.
 pub fn void(id: ResourceId) -> Vec<u8> {
     [VOIDS.as_slice(), id.as_bytes()].concat()
+}
+
+/// How far the void memberships of a resource are cleared.
+pub fn cleared(id: ResourceId) -> Vec<u8> {
+    [CLEARED.as_slice(), id.as_bytes()].concat()
 }
 
 /// The marker of a member that was renamed.

@@ -153,6 +153,27 @@ fn the_brake_counts_the_members_of_a_large_group_that_is_deleted_or_emptied() {
 }
 
 #[test]
+fn the_brake_does_not_count_members_that_the_same_request_adds_again() {
+    let config = CONFIG.replace("action = \"off\"", "action = \"hold\"\npercent = 10");
+    let server = Server::start_with(&config);
+    let client = server.client();
+    let (path, ids) = large(&client, MEMBERS);
+    let members: Vec<Value> = ids[..1_200].iter().map(|id| json!({"value": id})).collect();
+    let operation = |op: &str| {
+        let schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"];
+        let operations = [json!({"op": op, "path": "members", "value": members})];
+        let data = json!({"schemas": schemas, "Operations": operations});
+        json!({"method": "PATCH", "path": path, "data": data})
+    };
+    let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+    let body = json!({"schemas": [schema], "Operations": [operation("remove"), operation("add")]});
+    client.post("/Bulk", &body).expect(200);
+    let shown = client.get(&path).expect(200).body;
+    assert_eq!(shown["members"].as_array().unwrap().len(), MEMBERS);
+    server.succeed(&["verify"]);
+}
+
+#[test]
 fn a_thousand_filters_on_members_hold_up_nobody() {
     let server = Server::start_with(CONFIG);
     let client = server.client();

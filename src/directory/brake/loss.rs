@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::access::{GroupOfAccount, loses_grant};
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{Marker, Voids, visit_members};
+use crate::directory::membership::{Extent, Marker, Voids, visit_members};
 use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
@@ -38,8 +38,8 @@ pub(super) fn of(
     let last: BTreeMap<&[u8], Option<&Bytes>> =
         writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
     let voids = Voids::load(state)?;
-    let mut losses = Losses { state, settings, voids, enough, lost: HashSet::new() };
-    for (key, value) in last {
+    let mut losses = Losses { state, settings, last: &last, voids, enough, lost: HashSet::new() };
+    for (&key, &value) in &last {
         match keys::kind(key) {
             Some(Kind::Record(tag, id)) => losses.record(key, tag, id, value)?,
             Some(Kind::Member(group, member)) if value.is_none() => {
@@ -61,6 +61,8 @@ pub(super) fn of(
 struct Losses<'a> {
     state: &'a dyn Read,
     settings: &'a Settings,
+    /// What the changes set and remove, in the end.
+    last: &'a BTreeMap<&'a [u8], Option<&'a Bytes>>,
     /// Memberships that were void before: their end takes nothing.
     voids: Voids,
     enough: u64,
@@ -106,23 +108,39 @@ impl Losses<'_> {
         }
     }
 
-    /// The members of a group whose memberships a marker voids.
+    /// The members of a group whose memberships a new marker voids, and that are not added again.
     fn voided(&mut self, group: ResourceId, marker: &Marker) -> Result<(), DirectoryError> {
         let mut groups = Vec::new();
-        visit_members(self.state, &self.voids, group, None, &mut |member, value| {
-            if marker.keeps(member) {
+        let (last, lost) = (self.last, &mut self.lost);
+        let mut note = |member, before: &Bytes| {
+            let key = keys::member(group, member);
+            let present = last.get(key.as_slice()).copied().flatten().unwrap_or(before);
+            if !marker.voids(member, present) {
                 return ControlFlow::Continue(());
             }
-            if is_account(self.settings, &value) {
-                self.lost.insert(member);
+            if is_account(self.settings, before) {
+                lost.insert(member);
             } else {
                 groups.push(member);
             }
-            if self.lost.len() as u64 > self.enough {
-                return ControlFlow::Break(());
+            match lost.len() as u64 > self.enough {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
-        })?;
+        };
+        if marker.extent == Extent::Only {
+            for member in marker.listed() {
+                let before = self.state.get(&keys::member(group, member))?;
+                let before = before.filter(|value| !self.voids.contain(group, member, value));
+                if before.is_some_and(|before| note(member, &before).is_break()) {
+                    break;
+                }
+            }
+        } else {
+            visit_members(self.state, &self.voids, group, None, &mut |member, before| {
+                note(member, &before)
+            })?;
+        }
         for group in groups {
             self.below(group)?;
         }

@@ -8,24 +8,20 @@ use serde_json::Value;
 
 use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::graph::{
-    above_and_itself, groups_of, reject_cycle, stored_groups_of,
-};
+use crate::directory::membership::graph::{above_and_itself, reject_cycle};
 use crate::directory::membership::list::MemberList;
-use crate::directory::membership::read::{display, find_any, visit_members};
-use crate::directory::membership::void::{Extent, INLINE, Marker, Rename, Voids};
+use crate::directory::membership::read::{find_any, visit_members};
+use crate::directory::membership::value::{self, Stamp, display};
+use crate::directory::membership::void::{Extent, IN_PLACE, Marker, Voids};
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored;
 use crate::directory::transaction::Transaction;
 use crate::scim::error::ScimError;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
-use crate::scim::resource::{Resource, ResourceId};
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::store::{Read, keys};
 use crate::text::excerpt;
-
-/// How many characters of a member's name are stored with the membership.
-const MAX_DISPLAY: usize = 256;
 
 /// A member that a request names.
 #[derive(Clone, Debug)]
@@ -75,26 +71,22 @@ pub(crate) struct GroupMembers {
     /// The group and those above it. New members change nothing above it.
     above: Option<HashSet<ResourceId>>,
     voids: Voids,
-    /// What is kept of the members, if a marker voids the others, and whether that is to be written.
-    kept: Option<HashSet<ResourceId>>,
-    marker_changed: bool,
-    /// Whether the marker is a new one, which keeps nothing but that.
-    is_new: bool,
+    /// How many memberships may still be ended without a marker.
+    in_place: usize,
+    /// What is removed by a marker that is not written yet; then there is a list.
+    removal: Option<Removal>,
+}
+
+/// Members that a marker is to void.
+struct Removal {
+    stamp: Stamp,
+    members: Vec<ResourceId>,
 }
 
 impl GroupMembers {
     pub(crate) fn new(tx: &Transaction<'_>, group: ResourceId) -> Result<Self, DirectoryError> {
         let voids = Voids::load(tx)?;
-        let kept = voids.get(group).map(|marker| marker.kept().collect());
-        Ok(Self {
-            group,
-            list: None,
-            above: None,
-            voids,
-            kept,
-            marker_changed: false,
-            is_new: false,
-        })
+        Ok(Self { group, list: None, above: None, voids, in_place: IN_PLACE, removal: None })
     }
 
     /// Whether a resource is a member.
@@ -103,12 +95,7 @@ impl GroupMembers {
             return Ok(list.contains(member));
         }
         let stored = tx.get(&keys::membership(member, self.group))?.is_some();
-        Ok(stored && !self.is_void(member))
-    }
-
-    fn is_void(&self, member: ResourceId) -> bool {
-        let kept = self.kept.as_ref().is_some_and(|kept| kept.contains(&member));
-        !kept && self.voids.contain(self.group, member)
+        Ok(stored && !self.voids.contain_stored(tx, self.group, member)?)
     }
 
     fn list(&mut self, tx: &Transaction<'_>) -> Result<&mut MemberList, DirectoryError> {
@@ -116,16 +103,20 @@ impl GroupMembers {
             let registry = &tx.settings().registry;
             let mut list = MemberList::default();
             // What takes away never fails for size: reading the list is not charged.
-            let all = Voids::default();
-            visit_members(tx.unmetered(), &all, self.group, None, &mut |member, value| {
-                if !self.is_void(member) {
-                    list.push(registry, member, value);
-                }
+            let state = tx.unmetered();
+            visit_members(state, &self.voids, self.group, None, &mut |member, value| {
+                list.push(registry, member, value);
                 ControlFlow::Continue(())
             })?;
             self.list = Some(list);
         }
         Ok(self.list.get_or_insert_default())
+    }
+
+    /// What memberships have to carry from now on.
+    fn stamp(&self) -> Option<Stamp> {
+        let removal = self.removal.as_ref().map(|removal| removal.stamp);
+        removal.or_else(|| self.voids.stamp(self.group))
     }
 
     /// Adds members; returns whether any of them is new.
@@ -164,12 +155,9 @@ impl GroupMembers {
             let attributes = stored::attributes(&member_type, &stored)?;
             let display = member.display.as_deref().or_else(|| attributes.display(&member_type));
             let display = display.unwrap_or_default();
-            let value = link(tx, self.group, member.id, &member_type, display);
+            let value = link(tx, self.group, member.id, &member_type, display, self.stamp());
             if let Some(list) = &mut self.list {
                 list.push(registry, member.id, value);
-            }
-            if let Some(kept) = &mut self.kept {
-                self.marker_changed |= kept.insert(member.id);
             }
             tx.details().member_added(member.id, display);
             changed = true;
@@ -183,6 +171,14 @@ impl GroupMembers {
         tx: &mut Transaction<'_>,
         members: impl IntoIterator<Item = ResourceId>,
     ) -> Result<bool, DirectoryError> {
+        let mut members: Vec<_> = members.into_iter().collect();
+        if members.len() > self.in_place {
+            let list = self.list(tx)?;
+            members.sort_unstable();
+            members.dedup();
+            members.retain(|member| list.contains(*member));
+            return self.remove_known(tx, &members);
+        }
         let mut changed = false;
         for member in members {
             if self.contains(tx, member)? {
@@ -201,14 +197,15 @@ impl GroupMembers {
         let display = match (tx.details().names_removed(), &self.list) {
             (false, _) => None,
             (true, Some(list)) => list.display(member).map(ToOwned::to_owned),
-            (true, None) => tx.get(&keys::member(self.group, member))?.as_deref().map(display),
+            (true, None) => {
+                let value = tx.get(&keys::member(self.group, member))?;
+                value.as_deref().map(|value| display(value).to_owned())
+            }
         };
         unlink(tx, self.group, member);
+        self.in_place = self.in_place.saturating_sub(1);
         if let Some(list) = &mut self.list {
             list.remove(member);
-        }
-        if let Some(kept) = &mut self.kept {
-            self.marker_changed |= kept.remove(&member);
         }
         tx.details().member_removed(member, display);
         Ok(())
@@ -227,8 +224,12 @@ impl GroupMembers {
         }
         let Some(attribute) = group_type.members() else { return Ok(false) };
         let budget = tx.budget();
+        let is_timed = budget.begin_search();
         let list = self.list(tx)?;
-        let members = list.matching(&attribute.name, filter, || budget.check_time())?;
+        let members = list.matching(&attribute.name, filter, || match is_timed {
+            true => budget.check_time(),
+            false => Ok(()),
+        })?;
         self.remove_known(tx, &members)
     }
 
@@ -251,20 +252,19 @@ impl GroupMembers {
         Ok(self.add(tx, members, rules)? || removed)
     }
 
-    /// Ends memberships that are in the list. If they are very many, and most of all, a marker voids them.
+    /// Ends memberships that are in the list. If they are very many, a marker voids them.
     fn remove_known(
         &mut self,
         tx: &mut Transaction<'_>,
         members: &[ResourceId],
     ) -> Result<bool, DirectoryError> {
-        let all = self.list(tx)?.len();
-        if members.len() <= INLINE || members.len() * 2 < all {
+        if members.len() <= self.in_place {
             for member in members {
                 self.remove_one(tx, *member)?;
             }
             return Ok(!members.is_empty());
         }
-        let list = self.list.get_or_insert_default();
+        let list = self.list(tx)?;
         for member in members {
             let display = match tx.details().names_removed() {
                 true => list.display(*member).map(ToOwned::to_owned),
@@ -273,35 +273,42 @@ impl GroupMembers {
             tx.details().member_removed(*member, display);
             list.remove(*member);
         }
-        self.kept = Some(list.ids().collect());
-        (self.marker_changed, self.is_new) = (true, true);
+        // Members that were added before may be among these: they carry the stamp of before.
+        let stamp = Stamp::unique(tx.now());
+        let removal = self.removal.get_or_insert(Removal { stamp, members: Vec::new() });
+        removal.stamp = stamp;
+        removal.members.extend(members);
         Ok(true)
     }
 
     /// Writes what is not written yet.
     pub(crate) fn finish(self, tx: &mut Transaction<'_>) {
-        if let Some(kept) = self.kept.filter(|_| self.marker_changed) {
-            // A new marker has nothing cleared, whatever was under an earlier one.
-            let earlier = self.voids.get(self.group).filter(|_| !self.is_new);
-            let marker = match earlier {
-                Some(earlier) => earlier.keeping(kept),
-                None => Marker::new(Extent::Members, tx.actor(), kept),
-            };
-            tx.put(keys::void(self.group), marker.encode());
-        }
+        let (Some(Removal { stamp, mut members }), Some(list)) = (self.removal, self.list) else {
+            return;
+        };
+        // What an earlier marker voids may be there still: the new one takes its place.
+        let earlier = self.voids.get(self.group);
+        let lists_void = earlier.is_none_or(|marker| marker.extent == Extent::Only);
+        members.extend(earlier.into_iter().filter(|_| lists_void).flat_map(Marker::listed));
+        members.retain(|member| !list.contains(*member));
+        let marker = match lists_void && members.len() <= list.len() {
+            true => Marker::new(Extent::Only, stamp, tx.actor(), members),
+            false => Marker::new(Extent::AllBut, stamp, tx.actor(), list.ids()),
+        };
+        marker.put(tx, self.group);
     }
 }
 
-/// Stores a membership; its value.
+/// Stores a membership, with the stamp of its group's marker if there is one; its value.
 pub(crate) fn link(
     tx: &mut Transaction<'_>,
     group: ResourceId,
     member: ResourceId,
     member_type: &ResourceType,
     display: &str,
+    stamp: Option<Stamp>,
 ) -> Bytes {
-    let display: String = display.chars().take(MAX_DISPLAY).collect();
-    let value = Bytes::from([&[member_type.tag], display.as_bytes()].concat());
+    let value = value::encode(member_type.tag, display, stamp);
     tx.put(keys::member(group, member), value.clone());
     tx.put(keys::membership(member, group), Bytes::new());
     value
@@ -328,134 +335,4 @@ fn named_by(filter: &Filter) -> Option<&str> {
         }
         _ => None,
     }
-}
-
-/// Ends every membership of a resource that is deleted; the versions of its groups follow. If they are
-/// very many, a marker voids them.
-pub(crate) fn leave_all(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryError> {
-    let voids = Voids::load(tx)?;
-    forget_rename(tx, id)?;
-    // What takes away never fails for size: reading is not charged.
-    let mut members = Vec::new();
-    visit_members(tx.unmetered(), &voids, id, None, &mut |member, value| {
-        members.push((member, value));
-        ControlFlow::Continue(())
-    })?;
-    let mut groups = stored_groups_of(tx.unmetered(), id)?;
-    groups.retain(|group| !voids.contain(*group, id));
-    let by_marker = members.len() + groups.len() > INLINE || voids.get(id).is_some();
-    for (member, value) in &members {
-        let name = tx.details().names_removed().then(|| display(value));
-        tx.details().member_removed(*member, name);
-        if !by_marker {
-            unlink(tx, id, *member);
-        }
-    }
-    for group in groups {
-        let name = if by_marker {
-            // The versions follow when the memberships are cleared.
-            match tx.details().names_left() {
-                true => group_name(tx, group)?,
-                false => None,
-            }
-        } else {
-            unlink(tx, group, id);
-            bump_version(tx, group)?
-        };
-        tx.details().left_group(group, name);
-    }
-    if by_marker {
-        let marker = Marker::new(Extent::All, tx.actor(), []);
-        tx.put(keys::void(id), marker.encode());
-    }
-    Ok(())
-}
-
-fn group_name(tx: &Transaction<'_>, group: ResourceId) -> Result<Option<String>, DirectoryError> {
-    let registry = &tx.settings().registry;
-    let found = find_any(tx, registry, group, |one| one.members().is_some())?;
-    let Some((group_type, stored)) = found else { return Ok(None) };
-    let attributes = stored::attributes(&group_type, &stored)?;
-    Ok(attributes.display(&group_type).map(ToOwned::to_owned))
-}
-
-/// Deletes every membership of a resource, however many; answers the groups that it was a member of.
-pub(crate) fn unlink_all(
-    tx: &mut Transaction<'_>,
-    id: ResourceId,
-) -> Result<Vec<ResourceId>, DirectoryError> {
-    let mut members = Vec::new();
-    visit_members(tx, &Voids::default(), id, None, &mut |member, _| {
-        members.push(member);
-        ControlFlow::Continue(())
-    })?;
-    for member in members {
-        unlink(tx, id, member);
-    }
-    let groups = stored_groups_of(tx, id)?;
-    for group in &groups {
-        unlink(tx, *group, id);
-    }
-    Ok(groups)
-}
-
-/// Shows a member under its new name in all its groups, whose versions follow. If they are very many, a
-/// marker has it done later.
-pub(crate) fn rename(
-    tx: &mut Transaction<'_>,
-    member_type: &ResourceType,
-    id: ResourceId,
-    previous: &Resource,
-    present: &Resource,
-) -> Result<(), DirectoryError> {
-    let display = present.display(member_type);
-    if previous.display(member_type) == display {
-        return Ok(());
-    }
-    if groups_of(tx.unmetered(), id)?.len() > INLINE {
-        let marker = Rename::new(tx.actor());
-        tx.put(keys::renamed(id), marker.encode());
-        return Ok(());
-    }
-    forget_rename(tx, id)?;
-    for group in show_as(tx, member_type, id, display.unwrap_or_default())? {
-        bump_version(tx, group)?;
-    }
-    Ok(())
-}
-
-/// Removes the marker of an earlier rename, if there is one.
-fn forget_rename(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryError> {
-    let key = keys::renamed(id);
-    if tx.get(&key)?.is_some() {
-        tx.delete(key);
-    }
-    Ok(())
-}
-
-/// Shows a member under a name in all its groups, which are answered.
-pub(crate) fn show_as(
-    tx: &mut Transaction<'_>,
-    member_type: &ResourceType,
-    id: ResourceId,
-    display: &str,
-) -> Result<Vec<ResourceId>, DirectoryError> {
-    let groups = groups_of(tx, id)?;
-    for group in &groups {
-        link(tx, *group, id, member_type, display);
-    }
-    Ok(groups)
-}
-
-/// Writes a group in its next version, if it is there: its members have changed. Answers its name.
-pub(crate) fn bump_version(
-    tx: &mut Transaction<'_>,
-    group: ResourceId,
-) -> Result<Option<String>, DirectoryError> {
-    let registry = &tx.settings().registry;
-    let found = find_any(tx, registry, group, |one| one.members().is_some())?;
-    let Some((group_type, stored)) = found else { return Ok(None) };
-    let attributes = stored::attributes(&group_type, &stored)?;
-    stored::touch(tx, &group_type, &stored, &attributes)?;
-    Ok(attributes.display(&group_type).map(ToOwned::to_owned))
 }

@@ -6,16 +6,20 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::change::{bump_version, link, unlink};
+use crate::directory::membership::change::{link, unlink};
+use crate::directory::membership::follow::bump_version;
 use crate::directory::membership::read::find_any;
 use crate::directory::membership::void::{Extent, Marker, Rename, Voids};
 use crate::directory::stored;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Actor, Event, Verb};
 use crate::scim::resource::ResourceId;
-use crate::store::{Read, StoreError, keys};
+use crate::store::keys::{self, Kind};
+use crate::store::{Read, StoreError};
 
 /// How many memberships one command clears. Unit tests have few members, and want several commands.
 const AT_ONCE: usize = if cfg!(test) { 3 } else { 2_000 };
@@ -41,12 +45,14 @@ impl Clear {
     pub(crate) fn next(state: &dyn Read) -> Result<Option<(Actor, Self)>, StoreError> {
         let mut next = Ok(None);
         state.scan(&keys::PENDING, None, &mut |key, value| {
-            let Some(id) = keys::trailing_id(key) else { return ControlFlow::Continue(()) };
-            next = match key.starts_with(&keys::VOIDS) {
-                true => Marker::decode(key, &value).map(|one| Some((one.actor(), Self::Void(id)))),
-                false => {
+            next = match keys::kind(key) {
+                Some(Kind::Void(id)) => {
+                    Marker::decode(key, &value).map(|one| Some((one.actor(), Self::Void(id))))
+                }
+                Some(Kind::Renamed(id)) => {
                     Rename::decode(key, &value).map(|one| Some((one.actor, Self::Renamed(id))))
                 }
+                _ => return ControlFlow::Continue(()),
             };
             ControlFlow::Break(())
         })?;
@@ -102,19 +108,19 @@ impl Part {
     }
 }
 
-/// The trailing ids of at most `count` keys after `after`.
+/// At most `count` keys after `after`: their trailing ids, and their values.
 fn some(
     tx: &Transaction<'_>,
     prefix: &[u8],
     after: Option<&[u8]>,
     count: usize,
-) -> Result<Vec<ResourceId>, StoreError> {
-    let mut ids = Vec::new();
-    tx.scan(prefix, after, &mut |key, _| {
-        ids.extend(keys::trailing_id(key));
-        if ids.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+) -> Result<Vec<(ResourceId, Bytes)>, StoreError> {
+    let mut found = Vec::new();
+    tx.scan(prefix, after, &mut |key, value| {
+        found.extend(keys::trailing_id(key).map(|id| (id, value)));
+        if found.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(ids)
+    Ok(found)
 }
 
 /// Deletes a part of the memberships that the marker of a resource voids; with the last of them the marker.
@@ -122,42 +128,80 @@ fn void(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryError> 
     let mut voids = Voids::load(tx)?;
     let Some(marker) = voids.remove(id) else { return Ok(()) };
     let mut part = Part::new();
-    let after = keys::member(id, marker.cursor);
-    let mut cursor = marker.cursor;
-    for member in some(tx, &keys::members(id), Some(&after), AT_ONCE)? {
-        if !part.take(tx) {
-            break;
-        }
-        if !marker.keeps(member) {
-            unlink(tx, id, member);
-        }
-        cursor = member;
-    }
-    let behind = keys::member(id, cursor);
-    let more = !some(tx, &keys::members(id), Some(&behind), 1)?.is_empty();
-    if more && marker.extent == Extent::Members {
-        tx.put(keys::void(id), marker.cleared_up_to(cursor).encode());
-    }
-    if more {
+    if !void_members(tx, id, &marker, &mut part)?
+        || (marker.extent == Extent::All && !void_groups(tx, id, &voids, &mut part)?)
+    {
         return Ok(());
     }
-    if marker.extent == Extent::All {
-        for group in some(tx, &keys::memberships(id), None, AT_ONCE)? {
-            if !part.take(tx) {
-                return Ok(());
-            }
-            unlink(tx, group, id);
-            // A membership that was void before has changed the group's version then.
-            if !voids.contain(group, id) {
-                bump_version(tx, group)?;
-            }
+    tx.delete(keys::void(id));
+    tx.delete(keys::cleared(id));
+    Ok(())
+}
+
+/// Deletes a part of the void memberships of a group; whether none is left.
+fn void_members(
+    tx: &mut Transaction<'_>,
+    group: ResourceId,
+    marker: &Marker,
+    part: &mut Part,
+) -> Result<bool, DirectoryError> {
+    let key = keys::cleared(group);
+    let cursor = match tx.get(&key)? {
+        Some(cursor) => keys::trailing_id(&cursor).ok_or_else(|| StoreError::damaged(&key))?,
+        None => ResourceId::from_bytes([0; 16]),
+    };
+    let members: Vec<(ResourceId, Option<Bytes>)> = match marker.extent {
+        Extent::Only => {
+            let listed = marker.listed_after(cursor).take(AT_ONCE);
+            let value = |member| tx.get(&keys::member(group, member));
+            listed.map(|member| Ok((member, value(member)?))).collect::<Result<_, StoreError>>()?
         }
-        if !some(tx, &keys::memberships(id), None, 1)?.is_empty() {
-            return Ok(());
+        Extent::All | Extent::AllBut => {
+            let after = keys::member(group, cursor);
+            let members = some(tx, &keys::members(group), Some(&after), AT_ONCE)?;
+            members.into_iter().map(|(member, value)| (member, Some(value))).collect()
+        }
+    };
+    let mut reached = None;
+    let mut whole = members.len() < AT_ONCE;
+    for (member, value) in members {
+        if !part.take(tx) {
+            whole = false;
+            break;
+        }
+        if value.is_some_and(|value| marker.voids(member, &value)) {
+            unlink(tx, group, member);
+        }
+        reached = Some(member);
+    }
+    if let Some(reached) = reached {
+        tx.put(key, Bytes::copy_from_slice(reached.as_bytes()));
+    }
+    Ok(whole)
+}
+
+/// Deletes a part of the memberships of a resource that was deleted, whose groups get a new version; whether
+/// none is left.
+fn void_groups(
+    tx: &mut Transaction<'_>,
+    member: ResourceId,
+    voids: &Voids,
+    part: &mut Part,
+) -> Result<bool, DirectoryError> {
+    let groups = some(tx, &keys::memberships(member), None, AT_ONCE)?;
+    let whole = groups.len() < AT_ONCE;
+    for (group, _) in groups {
+        if !part.take(tx) {
+            return Ok(false);
+        }
+        // A membership that was void before has changed the group's version then.
+        let counted = !voids.contain_stored(tx, group, member)?;
+        unlink(tx, group, member);
+        if counted {
+            bump_version(tx, group)?;
         }
     }
-    tx.delete(keys::void(id));
-    Ok(())
+    Ok(whole)
 }
 
 /// Shows a member under its present name in a part of its groups, whose versions follow.
@@ -177,13 +221,13 @@ fn renamed(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), DirectoryErro
     let after = keys::membership(id, marker.cursor);
     let groups = some(tx, &keys::memberships(id), Some(&after), AT_ONCE)?;
     let whole = groups.len() < AT_ONCE;
-    for group in groups {
+    for (group, _) in groups {
         if !part.take(tx) {
             tx.put(key, marker.encode());
             return Ok(());
         }
-        if !voids.contain(group, id) {
-            link(tx, group, id, &member_type, display);
+        if !voids.contain_stored(tx, group, id)? {
+            link(tx, group, id, &member_type, display, voids.stamp(group));
             bump_version(tx, group)?;
         }
         marker.cursor = group;

@@ -23,7 +23,7 @@ pub(crate) fn ancestors(
     let mut seen = HashSet::new();
     let mut waiting = VecDeque::from([(member, true)]);
     while let Some((below, direct)) = waiting.pop_front() {
-        for group in valid(stored_groups_of(state, below)?, below, voids) {
+        for group in valid(state, stored_groups_of(state, below)?, below, voids)? {
             if seen.len() < MAX_ANCESTORS && seen.insert(group) {
                 found.push((group, direct));
                 waiting.push_back((group, false));
@@ -40,13 +40,23 @@ pub(crate) fn groups_of(
 ) -> Result<Vec<ResourceId>, StoreError> {
     // First the markers: read last, the marker of a membership that was read could be cleared by then.
     let voids = Voids::load(state)?;
-    Ok(valid(stored_groups_of(state, member)?, member, &voids))
+    valid(state, stored_groups_of(state, member)?, member, &voids)
 }
 
 /// Those groups in which a membership counts.
-fn valid(mut groups: Vec<ResourceId>, member: ResourceId, voids: &Voids) -> Vec<ResourceId> {
-    groups.retain(|group| !voids.contain(*group, member));
-    groups
+pub(super) fn valid(
+    state: &dyn Read,
+    groups: Vec<ResourceId>,
+    member: ResourceId,
+    voids: &Voids,
+) -> Result<Vec<ResourceId>, StoreError> {
+    let mut valid = Vec::with_capacity(groups.len());
+    for group in groups {
+        if !voids.contain_stored(state, group, member)? {
+            valid.push(group);
+        }
+    }
+    Ok(valid)
 }
 
 /// The groups to which a resource has memberships, void or not.

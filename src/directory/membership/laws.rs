@@ -10,10 +10,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::list::MemberList;
-use super::{Voids, groups_of, is_pending, some_members};
+use super::{Voids, display, groups_of, is_pending, some_members};
 use crate::clock::Clock;
 use crate::directory::{
-    ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, Replace, verify,
+    Command, ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, Pending, Replace,
+    verify,
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
@@ -29,27 +30,58 @@ use crate::store::folder::DataFolder;
 use crate::store::keys::{self, Kind};
 use crate::store::local::{LocalStore, StoreLimits};
 
-const USERS: usize = 8;
+pub(super) const USERS: usize = 8;
 const GROUPS: usize = 3;
 
 /// A change; those to groups and users that are gone fail.
 #[derive(Clone, Debug)]
-enum Step {
-    Add { group: usize, members: Vec<usize> },
-    Remove { group: usize, members: Vec<usize> },
-    RemoveNamed { group: usize, text: String },
-    RemoveAll { group: usize },
-    Set { group: usize, members: Vec<usize> },
-    Put { group: usize, members: Vec<usize> },
-    Rename { user: usize, name: u8 },
-    DeleteUser { user: usize },
-    DeleteGroup { group: usize },
+pub(super) enum Step {
+    Add {
+        group: usize,
+        members: Vec<usize>,
+    },
+    Remove {
+        group: usize,
+        members: Vec<usize>,
+    },
+    RemoveNamed {
+        group: usize,
+        text: String,
+    },
+    RemoveAll {
+        group: usize,
+    },
+    Set {
+        group: usize,
+        members: Vec<usize>,
+    },
+    Put {
+        group: usize,
+        members: Vec<usize>,
+    },
+    /// Additions (`true`) and removals: in one PATCH, or in several that wait together.
+    Several {
+        group: usize,
+        parts: Vec<(bool, Vec<usize>)>,
+        in_one: bool,
+    },
+    Rename {
+        user: usize,
+        name: u8,
+    },
+    DeleteUser {
+        user: usize,
+    },
+    DeleteGroup {
+        group: usize,
+    },
     Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let (group, user) = (0..GROUPS, 0..USERS);
     let members = proptest::collection::vec(0..USERS, 0..USERS);
+    let parts = proptest::collection::vec((any::<bool>(), members.clone()), 2..6);
     prop_oneof![
         6 => (group.clone(), members.clone()).prop_map(|(group, members)| Step::Add { group, members }),
         2 => (group.clone(), members.clone()).prop_map(|(group, members)| Step::Remove { group, members }),
@@ -57,6 +89,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => group.clone().prop_map(|group| Step::RemoveAll { group }),
         2 => (group.clone(), members.clone()).prop_map(|(group, members)| Step::Set { group, members }),
         2 => (group.clone(), members).prop_map(|(group, members)| Step::Put { group, members }),
+        6 => (group.clone(), parts, any::<bool>())
+            .prop_map(|(group, parts, in_one)| Step::Several { group, parts, in_one }),
         2 => (user.clone(), any::<u8>()).prop_map(|(user, name)| Step::Rename { user, name }),
         1 => user.prop_map(|user| Step::DeleteUser { user }),
         1 => group.prop_map(|group| Step::DeleteGroup { group }),
@@ -65,15 +99,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A directory, and what it should hold.
-struct World {
-    store: Arc<LocalStore>,
+pub(super) struct World {
+    pub(super) store: Arc<LocalStore>,
     directory: Option<Directory>,
-    users: Vec<ResourceId>,
-    groups: Vec<ResourceId>,
+    pub(super) users: Vec<ResourceId>,
+    pub(super) groups: Vec<ResourceId>,
     /// The name of each user that is there.
     names: BTreeMap<ResourceId, String>,
     /// The members of each group that is there.
-    members: BTreeMap<ResourceId, BTreeSet<ResourceId>>,
+    pub(super) members: BTreeMap<ResourceId, BTreeSet<ResourceId>>,
 }
 
 fn open(store: &Arc<LocalStore>) -> Directory {
@@ -89,7 +123,7 @@ fn open(store: &Arc<LocalStore>) -> Directory {
 }
 
 impl World {
-    fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         let folder = DataFolder::open(folder).unwrap();
         let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
         let now = jiff::Timestamp::UNIX_EPOCH;
@@ -116,6 +150,10 @@ impl World {
         self.directory.as_ref().unwrap()
     }
 
+    pub(super) fn submit<C: Command>(&self, command: C) -> Pending<C::Output> {
+        self.directory().submit(Actor::System, command)
+    }
+
     fn resource_type(&self, endpoint: &str) -> Arc<ResourceType> {
         self.directory().registry().by_endpoint(endpoint).unwrap().clone()
     }
@@ -126,19 +164,23 @@ impl World {
         let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
         let rules = ConnectionRules::default();
         let create = Create { resource_type, id: None, resource, rules };
-        self.directory().submit(Actor::System, create).wait().unwrap().id
+        self.submit(create).wait().unwrap().id
     }
 
     /// Whether a PATCH of a resource succeeded.
     fn patch(&self, endpoint: &str, id: ResourceId, operation: &Value) -> bool {
+        let patch = self.patch_of(endpoint, id, std::slice::from_ref(operation));
+        self.submit(patch).wait().is_ok()
+    }
+
+    fn patch_of(&self, endpoint: &str, id: ResourceId, operations: &[Value]) -> Patch {
         let resource_type = self.resource_type(endpoint);
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-            "Operations": [operation]});
+            "Operations": operations});
         let Value::Object(body) = body else { unreachable!() };
         let request = PatchRequest::parse(&resource_type, body).unwrap();
         let (id, rules) = (id.to_string(), ConnectionRules::default());
-        let patch = Patch { resource_type, id, expected: None, request, rules };
-        self.directory().submit(Actor::System, patch).wait().is_ok()
+        Patch { resource_type, id, expected: None, request, rules }
     }
 
     fn put(&self, id: ResourceId, members: &[Value]) -> bool {
@@ -150,17 +192,17 @@ impl World {
             validate(&resource_type, Exchange::Replace(renaming), body).unwrap().resource;
         let (id, rules) = (id.to_string(), ConnectionRules::default());
         let replace = Replace { resource_type, id, expected: None, resource, renaming, rules };
-        self.directory().submit(Actor::System, replace).wait().is_ok()
+        self.submit(replace).wait().is_ok()
     }
 
     fn delete(&self, endpoint: &str, id: ResourceId) -> bool {
         let resource_type = self.resource_type(endpoint);
         let (id, rules) = (id.to_string(), ConnectionRules::default());
         let delete = Delete { resource_type, id, expected: None, rules };
-        self.directory().submit(Actor::System, delete).wait().is_ok()
+        self.submit(delete).wait().is_ok()
     }
 
-    fn take(&mut self, step: &Step) {
+    pub(super) fn take(&mut self, step: &Step) {
         let ids = |places: &[usize]| -> BTreeSet<ResourceId> {
             let ids = places.iter().map(|place| self.users[*place]);
             ids.filter(|id| self.names.contains_key(id)).collect()
@@ -213,6 +255,28 @@ impl World {
                     self.members.insert(group, ids);
                 }
             }
+            Step::Several { group, parts, in_one } => {
+                let group = self.groups[*group];
+                let parts: Vec<_> = parts.iter().map(|(add, users)| (*add, ids(users))).collect();
+                let operation = |(add, ids): &(bool, BTreeSet<ResourceId>)| {
+                    let op = if *add { "add" } else { "remove" };
+                    json!({"op": op, "path": "members", "value": values(ids)})
+                };
+                let operations: Vec<Value> = parts.iter().map(operation).collect();
+                let at_once = if *in_one { operations.len() } else { 1 };
+                let patches = operations.chunks(at_once);
+                let submit = |some| self.submit(self.patch_of("Groups", group, some));
+                let waiting: Vec<_> = patches.map(submit).collect();
+                let done = waiting.into_iter().all(|patch| patch.wait().is_ok());
+                let Some(members) = self.members.get_mut(&group) else { return assert!(!done) };
+                assert!(done);
+                for (add, ids) in parts {
+                    match add {
+                        true => members.extend(ids),
+                        false => members.retain(|id| !ids.contains(id)),
+                    }
+                }
+            }
             Step::Rename { user, name } => {
                 let (id, name) = (self.users[*user], format!("a{name}"));
                 let operation = json!({"op": "replace", "path": "displayName", "value": name});
@@ -242,14 +306,14 @@ impl World {
         }
     }
 
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         while is_pending(self.store.as_ref()).unwrap() {
             std::thread::yield_now();
         }
     }
 
     /// Whether all reads are as they should be, whatever is still to be cleared.
-    fn check(&self) {
+    pub(super) fn check(&self) {
         let state = self.store.as_ref();
         let registry = self.directory().registry();
         for group in &self.groups {
@@ -274,7 +338,7 @@ impl World {
     }
 
     /// Whether all keys are as they should be, once all is cleared.
-    fn check_cleared(&self) {
+    pub(super) fn check_cleared(&self) {
         self.settle();
         let mut stored = BTreeSet::new();
         let mut other = 0;
@@ -283,7 +347,7 @@ impl World {
                 match keys::kind(key) {
                     Some(Kind::Member(group, member)) => {
                         let name = &self.names[&member];
-                        assert_eq!(&value[1..], name.as_bytes());
+                        assert_eq!(display(&value), name);
                         stored.insert((group, member));
                     }
                     Some(Kind::Membership(..)) => other += 1,

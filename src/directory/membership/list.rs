@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use memchr::memmem;
 
+use crate::directory::membership::value;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::path::AttrPath;
 use crate::scim::registry::Registry;
@@ -32,7 +33,7 @@ pub(crate) struct MemberList {
 struct Entry {
     id: ResourceId,
     resource_type: Arc<ResourceType>,
-    /// The type's byte and the name, as stored.
+    /// As stored.
     value: Bytes,
     is_member: bool,
 }
@@ -46,8 +47,7 @@ struct Names {
 
 impl Entry {
     fn display(&self) -> &str {
-        // What is stored was a text.
-        std::str::from_utf8(self.value.get(1..).unwrap_or_default()).unwrap_or_default()
+        value::display(&self.value)
     }
 }
 

@@ -6,19 +6,25 @@
 
 mod change;
 mod clear;
+mod follow;
 mod graph;
 mod list;
 mod read;
+mod value;
 mod void;
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use change::{
-    GroupMembers, bump_version, ids, leave_all, link, named, rename, show_as, unlink_all,
-};
+pub(crate) use change::{GroupMembers, ids, link, named};
 pub(crate) use clear::Clear;
+pub(crate) use follow::{bump_version, leave_all, rename, show_as, unlink_all};
 pub(crate) use graph::{ancestors, groups_of};
 pub use read::Reference;
 pub(crate) use read::{find_any, references, some_members, visit_members};
-pub(crate) use void::{Marker, Voids, is_pending};
+#[cfg(test)]
+pub(crate) use value::display;
+pub(crate) use value::unstamped;
+pub(crate) use void::{Extent, Marker, Voids, is_pending};

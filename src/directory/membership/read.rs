@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::graph::ancestors;
+use crate::directory::membership::value::display;
 use crate::directory::membership::void::Voids;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::attribute::Storage;
@@ -124,7 +125,7 @@ pub(crate) fn some_members(
                 id,
                 resource_type: Arc::clone(resource_type),
                 relation: Relation::Member,
-                display: display(&value),
+                display: display(&value).to_owned(),
             });
         }
         ControlFlow::Continue(())
@@ -145,7 +146,7 @@ pub(crate) fn visit_members(
     state.scan(&keys::members(group), after.as_deref(), &mut |key, value| match keys::trailing_id(
         key,
     ) {
-        Some(member) if !voids.contain(group, member) => visit(member, value),
+        Some(member) if !voids.contain(group, member, &value) => visit(member, value),
         _ => ControlFlow::Continue(()),
     })
 }
@@ -190,9 +191,4 @@ pub(crate) fn find_any(
         }
     }
     Ok(None)
-}
-
-/// The name that is stored with a membership.
-pub(super) fn display(value: &[u8]) -> String {
-    String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned()
 }

@@ -5,7 +5,7 @@
 //! share its budget. Past it every read fails, and so does the command, whatever it makes of that error.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
@@ -63,6 +63,8 @@ pub(crate) struct Budget {
     elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
     keys: AtomicU64,
     bytes: AtomicU64,
+    /// Whether it has searched for members.
+    searched: AtomicBool,
     /// Of what the command needed too much, as a sentence for the client.
     exceeded: OnceLock<String>,
 }
@@ -79,7 +81,8 @@ impl Budget {
         elapsed: impl Fn() -> Duration + Send + Sync + 'static,
     ) -> Self {
         let (keys, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { limits, elapsed: Box::new(elapsed), keys, bytes, exceeded: OnceLock::new() }
+        let (searched, exceeded) = (AtomicBool::new(false), OnceLock::new());
+        Self { limits, elapsed: Box::new(elapsed), keys, bytes, searched, exceeded }
     }
 
     /// Charges keys that are read.
@@ -122,6 +125,12 @@ impl Budget {
             self.exceed(&format!("run for longer than {} ms", self.limits.time.as_millis()));
         }
         self.check()
+    }
+
+    /// Notes that a search for members begins, to take them away; whether it is timed. The first of a command is
+    /// not: what takes access away never fails for size.
+    pub(crate) fn begin_search(&self) -> bool {
+        self.searched.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the command has stayed within its budget until now.
@@ -204,6 +213,12 @@ mod tests {
         (0..500).for_each(|_| budget.read(1).unwrap());
         let more = (0..=CLOCK_EVERY).take_while(|_| budget.read(1).is_ok()).count() as u64;
         assert!(more < CLOCK_EVERY, "{more}");
+    }
+
+    #[test]
+    fn only_the_first_search_for_members_is_not_timed() {
+        let budget = Budget::timed_by(LIMITS, || Duration::ZERO);
+        assert_eq!([(); 3].map(|()| budget.begin_search()), [false, true, true]);
     }
 
     #[test]

@@ -204,7 +204,7 @@ fn restore_memberships(
         match was {
             Some(value) => match end(tx, *group, *member, value)? {
                 Some((member_type, shown)) => {
-                    membership::link(tx, *group, *member, &member_type, &shown);
+                    membership::link(tx, *group, *member, &member_type, &shown, None);
                     touched.insert(*group);
                 }
                 None => without_end += 1,

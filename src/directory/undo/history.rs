@@ -4,15 +4,16 @@
 //! were changed, then up to the moment to learn their values at that time, then again to learn which actor
 //! changed what. Memory holds the changed keys with two values each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::directory::membership::Voids;
+use crate::directory::membership::{Extent, Marker, Voids};
 use crate::event::{Actor, Verb};
-use crate::log::ReadLog;
+use crate::log::{ReadLog, Write, try_read};
+use crate::scim::resource::ResourceId;
 use crate::store::keys::{self, Kind};
 use crate::store::point_in_time::PointInTime;
 use crate::store::{StoreError, record};
@@ -43,6 +44,18 @@ struct Print {
     /// The number of actors that had changed it by then: the first of [`ChangedItem::by`].
     by: usize,
 }
+
+/// The change that an item is noted for.
+#[derive(Clone, Copy)]
+struct Change {
+    actor: usize,
+    /// Whether it was an undo.
+    undone: bool,
+    time: Timestamp,
+}
+
+/// The keys of memberships by member, for the resources that had a marker.
+type ByMember = HashMap<ResourceId, Vec<Vec<u8>>>;
 
 /// The changes of the directory since a moment.
 pub(super) struct ChangedItems {
@@ -80,10 +93,14 @@ impl ChangedItems {
             actors: Vec::new(),
         };
         let mut catalogue = false;
+        let mut by_member = ByMember::new();
         log.read(before, &mut |frame| {
             changed.upto = frame.sequence;
             for write in &frame.writes {
                 catalogue |= write.key == keys::CATALOGUE;
+                if let Some(Kind::Void(id)) = keys::kind(&write.key) {
+                    by_member.entry(id).or_default();
+                }
                 if let Some(items) = changed.items(&write.key) {
                     items.entry(write.key.clone()).or_default();
                 }
@@ -110,27 +127,39 @@ impl ChangedItems {
         // A membership that was void at the moment did not count: only its keys were still there.
         for (key, item) in &mut changed.memberships {
             if let Some(Kind::Member(group, member)) = keys::kind(key)
-                && voids.contain(group, member)
+                && item.was.as_ref().is_some_and(|value| voids.contain(group, member, value))
             {
                 (item.was, item.is) = (None, None);
+            }
+        }
+        for key in changed.memberships.keys() {
+            if let Some(keys) = keys::trailing_id(key).and_then(|id| by_member.get_mut(&id)) {
+                keys.push(key.clone());
             }
         }
         for (key, item) in changed.records.iter_mut().chain(&mut changed.memberships) {
             let checksum = checksum(key, item.was.as_ref());
             item.prints.push(Print { checksum, time: since, by: 0 });
         }
-        log.read(before, &mut |frame| {
+        try_read(log, before, |frame| {
             if frame.sequence > changed.upto {
-                return ControlFlow::Break(());
+                return Ok(ControlFlow::Break(()));
             }
             let undone = frame.head.event.verb == Verb::Undone;
-            let actor = changed.actor(&frame.head.actor);
-            for write in &frame.writes {
-                if let Some(item) = changed.item(&write.key) {
-                    item.note(&write.key, write.value.clone(), actor, undone, frame.head.time);
+            let change =
+                Change { actor: changed.actor(&frame.head.actor), undone, time: frame.head.time };
+            for Write { key, value } in &frame.writes {
+                if let Some(item) = changed.item(key) {
+                    item.note(key, value.clone(), change);
                 }
             }
-            ControlFlow::Continue(())
+            // Last, because a marker also voids memberships that the same change had added before.
+            for Write { key, value } in &frame.writes {
+                if let (Some(Kind::Void(id)), Some(value)) = (keys::kind(key), value) {
+                    changed.note_void(id, &Marker::decode(key, value)?, &by_member, change);
+                }
+            }
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
         })?;
         Ok(changed)
     }
@@ -145,6 +174,24 @@ impl ChangedItems {
 
     fn item(&mut self, key: &[u8]) -> Option<&mut ChangedItem> {
         self.items(key)?.get_mut(key)
+    }
+
+    /// Notes that memberships became void: from there on they do not count, whenever their keys are deleted.
+    fn note_void(&mut self, id: ResourceId, marker: &Marker, by_member: &ByMember, change: Change) {
+        let members = keys::members(id);
+        let of_group = self.memberships.range_mut(members.clone()..);
+        for (key, item) in of_group.take_while(|(key, _)| key.starts_with(&members)) {
+            let Some(member) = keys::trailing_id(key) else { continue };
+            if item.is.as_ref().is_some_and(|value| marker.voids(member, value)) {
+                item.note(key, None, change);
+            }
+        }
+        let as_member = by_member.get(&id).filter(|_| marker.extent == Extent::All);
+        for key in as_member.into_iter().flatten() {
+            if let Some(item) = self.memberships.get_mut(key).filter(|item| item.is.is_some()) {
+                item.note(key, None, change);
+            }
+        }
     }
 
     /// The index of an actor.
@@ -179,14 +226,8 @@ impl ChangedItems {
 }
 
 impl ChangedItem {
-    fn note(
-        &mut self,
-        key: &[u8],
-        value: Option<Bytes>,
-        actor: usize,
-        undone: bool,
-        time: Timestamp,
-    ) {
+    fn note(&mut self, key: &[u8], value: Option<Bytes>, change: Change) {
+        let Change { actor, undone, time } = change;
         let changes = if keys::is_record(key) {
             self.note_version(value.as_ref());
             content(self.is.as_ref()) != content(value.as_ref())

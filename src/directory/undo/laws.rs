@@ -14,7 +14,7 @@ use super::apply::{Apply, Outcome};
 use super::{Undo, UndoReport};
 use crate::clock::Clock;
 use crate::directory::GenerateToken;
-use crate::directory::membership::{Voids, ancestors, find_any};
+use crate::directory::membership::{Voids, ancestors, display, find_any};
 use crate::directory::stored;
 use crate::directory::{
     ConnectionRules, Create, Delete, Directory, DirectoryError, LocalSettings, Replace,
@@ -227,10 +227,15 @@ impl World {
                         let record = record::decode(&value).unwrap();
                         Some(record.json[..record.meta_at].to_vec())
                     }
-                    Kind::Mark | Kind::Token | Kind::Void(_) | Kind::Renamed(_) => None,
+                    Kind::Mark | Kind::Token => None,
+                    Kind::Void(_) | Kind::Cleared(_) | Kind::Renamed(_) => None,
                     // What is void does not count, and names may be on their way: `faults` looks at those.
-                    Kind::Member(group, member) if voids.contain(group, member) => None,
-                    Kind::Membership(member, group) if voids.contain(group, member) => None,
+                    Kind::Member(group, member) if voids.contain(group, member, &value) => None,
+                    Kind::Membership(member, group)
+                        if voids.contain_stored(self.store.as_ref(), group, member).unwrap() =>
+                    {
+                        None
+                    }
                     Kind::Member(..) => Some(value[..1].to_vec()),
                     // None of a type, and not yet any of it.
                     Kind::Count(_) if value == [0; 8][..] => None,
@@ -269,7 +274,7 @@ impl World {
                     find_any(state, &registry, member, |_| true).unwrap().unwrap();
                 let attributes = stored::attributes(&member_type, &stored).unwrap();
                 let shown = attributes.display(&member_type).unwrap_or_default();
-                faults += u64::from(value[1..] != *shown.as_bytes());
+                faults += u64::from(display(&value) != shown);
                 let above = ancestors(state, &Voids::load(state).unwrap(), group).unwrap();
                 faults += u64::from(above.iter().any(|(above, _)| *above == group));
                 ControlFlow::Continue(())

@@ -13,6 +13,7 @@ use super::request::Undo;
 use crate::access::AccessNames;
 use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
+use crate::directory::membership::unstamped;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
@@ -289,7 +290,7 @@ impl Planner<'_> {
         member: ResourceId,
         item: ChangedItem,
     ) -> Option<bool> {
-        if item.was == item.is {
+        if item.was.as_ref().map(unstamped) == item.is.as_ref().map(unstamped) {
             return None;
         }
         let back = (item.was.is_some() != item.is.is_some()).then_some(item.was.is_some());

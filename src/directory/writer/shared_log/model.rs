@@ -173,7 +173,7 @@ impl Model {
                 Kind::Member(group, member) => {
                     let other_end = keys::membership(member, group);
                     assert!(self.keys.contains_key(&other_end), "one end, change {sequence}");
-                    if !voids.contain(group, member) {
+                    if !voids.contain(group, member, value) {
                         below.entry(group).or_default().push(member);
                     }
                 }

@@ -1,0 +1,106 @@
+//! What large removals write, and markers that an earlier version has left.
+
+use std::ops::ControlFlow;
+
+use super::laws::{Step, USERS, World};
+use super::{Voids, groups_of, link};
+use crate::directory::error::DirectoryError;
+use crate::directory::transaction::{Command, Transaction};
+use crate::event::{Actor, Event, Verb};
+use crate::scim::resource::ResourceId;
+use crate::store::{Read as _, keys};
+
+/// A world whose first group has all users as members.
+fn world(folder: &tempfile::TempDir) -> World {
+    let mut world = World::new(folder.path());
+    world.take(&Step::Add { group: 0, members: (0..USERS).collect() });
+    world
+}
+
+/// The values that a key was set to.
+fn written(world: &World, key: &[u8]) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    let log = world.store.log();
+    log.read(0, &mut |frame| {
+        let writes = frame.writes.iter().filter(|write| write.key == key);
+        sizes.extend(writes.filter_map(|write| write.value.as_ref()).map(bytes::Bytes::len));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    sizes
+}
+
+#[test]
+fn a_marker_is_written_once_and_clearing_notes_where_it_is() {
+    for members in [4, USERS] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = world(&folder);
+        world.take(&Step::Remove { group: 0, members: (0..members).collect() });
+        world.check_cleared();
+        let group = world.groups[0];
+        assert_eq!(written(&world, &keys::void(group)).len(), 1, "{members}");
+        let cursors = written(&world, &keys::cleared(group));
+        assert!(!cursors.is_empty() && cursors.iter().all(|bytes| *bytes == 16), "{cursors:?}");
+        assert_eq!(world.store.get(&keys::cleared(group)).unwrap(), None);
+    }
+}
+
+#[test]
+fn the_smaller_part_of_a_group_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(&folder);
+    let group = world.groups[0];
+    let remove = |world: &mut World, members: Vec<usize>| {
+        world.take(&Step::Remove { group: 0, members });
+        written(world, &keys::void(group)).last().copied().unwrap()
+    };
+    let three_are_void = remove(&mut world, vec![0, 1, 2]);
+    world.settle();
+    let two_are_kept = remove(&mut world, vec![3, 4, 5]);
+    assert_eq!(three_are_void, two_are_kept + 16);
+    world.check_cleared();
+}
+
+/// Does what an earlier version did: removes all members of a group but the fifth and the last. It has
+/// cleared up to the third, and since then the first is a member again.
+struct LeaveHalfCleared {
+    group: ResourceId,
+    members: Vec<ResourceId>,
+}
+
+impl Command for LeaveHalfCleared {
+    type Output = ();
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let Self { group, members } = self;
+        for member in &members[1..3] {
+            tx.delete(keys::member(*group, *member));
+            tx.delete(keys::membership(*member, *group));
+        }
+        let actor = serde_json::to_vec(&Actor::System).unwrap();
+        let length = u32::try_from(actor.len()).unwrap().to_le_bytes();
+        let (cursor, kept) = (members[2].as_bytes().as_slice(), [members[4], members[USERS - 1]]);
+        let kept: Vec<u8> = kept.iter().flat_map(|id| *id.as_bytes()).collect();
+        tx.put(keys::void(*group), [&[1], length.as_slice(), cursor, &actor, &kept].concat());
+        // A client adds the fourth again.
+        let user = tx.settings().registry.by_endpoint("Users").unwrap().clone();
+        let stamp = Voids::load(tx)?.stamp(*group);
+        link(tx, *group, members[3], &user, "user3", stamp);
+        let (kind, subject) = ("test".to_owned(), String::new());
+        tx.record(Event { kind, verb: Verb::Replaced, subject });
+        Ok(())
+    }
+}
+
+#[test]
+fn what_an_earlier_version_has_left_half_cleared_is_cleared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(&folder);
+    let (group, members) = (world.groups[0], world.users.clone());
+    let left = [0, 3, 4, USERS - 1].map(|user| members[user]);
+    world.members.insert(group, left.into());
+    world.submit(LeaveHalfCleared { group, members }).wait().unwrap();
+    world.check();
+    world.check_cleared();
+    assert_eq!(groups_of(world.store.as_ref(), left[0]).unwrap(), [group]);
+}
