@@ -86,9 +86,11 @@ impl BulkRequest {
     pub fn parse(mut body: Map<String, Value>) -> Result<Self, ScimError> {
         let fail_on_errors = match take_member(&mut body, "failOnErrors") {
             None => None,
+            // 0 stands for no limit.
             Some(value) => Some(count(&value).ok_or_else(|| {
-                ScimError::invalid_value("\"failOnErrors\" must be a whole number above 0.")
-            })?),
+                ScimError::invalid_value("\"failOnErrors\" must be a whole number, 0 or more.")
+            })?)
+            .filter(|limit| *limit > 0),
         };
         let Some(Value::Array(operations)) = take_member(&mut body, "Operations") else {
             return Err(ScimError::invalid_syntax("\"Operations\" must be an array."));
@@ -116,7 +118,7 @@ impl BulkRequest {
 }
 
 fn count(value: &Value) -> Option<usize> {
-    value.as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0)
+    value.as_u64().and_then(|count| usize::try_from(count).ok())
 }
 
 impl BulkRequestOperation {
@@ -310,7 +312,9 @@ mod tests {
         assert!(detail(json!({"method": "DELETE", "path": "/Users"})).contains("/Users/ID"));
         assert!(detail(json!({"method": "PUT", "path": "/Users/1"})).contains("\"data\""));
         assert!(parse(&json!({"Operations": {}})).is_err());
-        assert!(parse(&json!({"Operations": [], "failOnErrors": 0})).is_err());
+        assert!(parse(&json!({"Operations": [], "failOnErrors": -1})).is_err());
+        let unlimited = parse(&json!({"Operations": [], "failOnErrors": 0})).unwrap();
+        assert_eq!(unlimited.fail_on_errors, None);
         let many = vec![json!({"method": "DELETE", "path": "/Users/1"}); MAX_OPERATIONS + 1];
         assert_eq!(parse(&json!({"Operations": many})).unwrap_err().scim_type, ScimType::TooMany);
     }
