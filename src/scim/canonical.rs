@@ -1,9 +1,7 @@
 //! Canonicalization: the conversion of a client's value to the stored form.
 //!
-//! Only this module knows the variants that clients send for a value. Unambiguous ones are
-//! accepted: booleans as words, a single object for a list of objects, a bare text for an object
-//! with a `value` (`manager`, `"roles": ["Analyst"]`), and a list of one element for a single
-//! value.
+//! Values come in the shape of their attributes, which [`super::shape`] gives them; a value in
+//! another shape is refused.
 
 use std::collections::HashSet;
 
@@ -125,7 +123,6 @@ impl Canonical {
         let elements = match value {
             Value::Null => return Ok(None),
             Value::Array(elements) => elements,
-            one if one.is_object() || self.exchange == Exchange::Patch => vec![one],
             other => return Err(wrong_type(path, "an array", &other)),
         };
         let mut canonical = Vec::with_capacity(elements.len());
@@ -173,29 +170,12 @@ impl Canonical {
         value: Value,
         path: &str,
     ) -> Result<Option<Map<String, Value>>, ScimError> {
-        let stands_for_all = attribute.sub_attribute(VALUE);
-        let value = match value {
-            Value::Array(mut elements)
-                if !attribute.multi_valued && stands_for_all.is_some() && elements.len() <= 1 =>
-            {
-                elements.pop().unwrap_or_default()
-            }
-            other => other,
-        };
-        match (value, stands_for_all) {
-            (Value::Null, _) => Ok(None),
-            (Value::Object(object), Some(_))
-                if !attribute.multi_valued && object.iter().any(is_blank_value) =>
-            {
-                Ok(None)
-            }
-            (Value::Object(object), _) => Ok(Some(object)),
-            (Value::String(text), Some(sub_attribute)) => {
-                let given = [(sub_attribute.name.clone(), Value::String(text))];
-                Ok((!given.iter().any(|(name, value)| is_blank_value((name, value))))
-                    .then(|| given.into_iter().collect()))
-            }
-            (other, _) => Err(wrong_type(path, "an object", &other)),
+        let is_single = !attribute.multi_valued && attribute.sub_attribute(VALUE).is_some();
+        match value {
+            Value::Null => Ok(None),
+            Value::Object(object) if is_single && object.iter().any(is_blank_value) => Ok(None),
+            Value::Object(object) => Ok(Some(object)),
+            other => Err(wrong_type(path, "an object", &other)),
         }
     }
 }
@@ -252,13 +232,6 @@ fn simple(
     match (attribute.kind, value) {
         (_, Value::Null) => Ok(None),
         (Type::Boolean, Value::Bool(flag)) => Ok(Some(Value::Bool(flag))),
-        // Some clients send booleans as words.
-        (Type::Boolean, Value::String(word)) if word.eq_ignore_ascii_case("true") => {
-            Ok(Some(Value::Bool(true)))
-        }
-        (Type::Boolean, Value::String(word)) if word.eq_ignore_ascii_case("false") => {
-            Ok(Some(Value::Bool(false)))
-        }
         (Type::Boolean, other) => Err(wrong_type(path, "a boolean", &other)),
         (Type::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => {
             Ok(Some(Value::Number(number)))
@@ -330,15 +303,15 @@ fn is_base64(text: &str) -> bool {
         && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte))
 }
 
-/// `schemas` must be a list of texts. Which ones is not enforced: clients send outdated URNs, and
-/// the endpoint already says what the body is.
+/// `schemas` must be a text or a list of texts. Which ones is not enforced: clients send outdated
+/// URNs, and the endpoint already says what the body is.
 ///
 /// # Errors
 ///
 /// `invalidSyntax`.
 pub(super) fn check_schemas(value: Option<Value>) -> Result<(), ScimError> {
     match value {
-        None | Some(Value::Null) => Ok(()),
+        None | Some(Value::Null | Value::String(_)) => Ok(()),
         Some(Value::Array(urns)) => match urns.iter().find(|urn| !urn.is_string()) {
             None => Ok(()),
             Some(other) => Err(wrong_type("schemas", "an array of strings", other)),

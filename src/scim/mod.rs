@@ -5,6 +5,7 @@
 //! | `attribute`, `schema`, `schemas/` | RFC 7643: characteristics, schemas, resource types, as data |
 //! | `json` | JSON parsing: depth, duplicate names, error texts |
 //! | `exchange` | the attributes that each request may carry (RFC 7643, 2.2; RFC 7644, 3) |
+//! | `shape` | the variants that clients send for a name or a value |
 //! | `canonical` | the conversion of a client's value to the stored form |
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
@@ -40,6 +41,7 @@ pub mod resource;
 mod sample;
 pub mod schema;
 pub mod schemas;
+pub(crate) mod shape;
 pub mod sort;
 pub mod validate;
 pub mod value;

@@ -46,6 +46,7 @@ mod reload;
 mod route;
 mod schema;
 mod setup;
+mod shape;
 mod slow;
 mod snapshot;
 mod start;

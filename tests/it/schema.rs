@@ -120,17 +120,14 @@ fn every_type_is_kept_and_a_wrong_one_is_named() {
         ("hired", json!("yesterday")),
         ("grade", json!("x")),
         ("grade", json!(1.5)),
-        ("rate", json!([1])),
+        ("rate", json!([1, 2])),
         ("remote", json!("perhaps")),
-        ("desks", json!("x")),
+        ("desks", json!(7)),
         ("badge", json!(5)),
     ] {
         let reply = client.post("/Users", &staff("b", &json!({name: value})));
         assert_eq!(reply.status, 400, "{name} {value}: {}", reply.body);
         assert!(reply.text("/detail").contains(name), "{}", reply.body);
-        if name == "desks" {
-            continue; // A PATCH takes one element for a list of one.
-        }
         let change = json!([{"op": "replace", "path": format!("{HR}:{name}"), "value": value}]);
         assert_eq!(client.patch(&path, &change).status, 400, "{name} {value}");
     }

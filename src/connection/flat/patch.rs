@@ -11,6 +11,7 @@ use crate::scim::json::{member, member_mut, take_member};
 use crate::scim::patch::{Op, PatchRequest};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER};
+use crate::scim::shape;
 use crate::text::excerpt;
 
 /// Reads the body of a PATCH.
@@ -67,8 +68,10 @@ impl Translator<'_> {
         } else if !path.is_empty() && !path.eq_ignore_ascii_case(USER) {
             return Ok(());
         }
-        match member_mut(operation, "value") {
-            Some(Value::Object(attributes)) => self.attributes(attributes),
+        let Some(value) = member_mut(operation, "value") else { return Ok(()) };
+        *value = shape::single(value.take());
+        match value {
+            Value::Object(attributes) => self.attributes(attributes),
             _ => Ok(()),
         }
     }

@@ -8,10 +8,11 @@ use crate::access::Catalogue;
 use crate::scim::error::ScimError;
 use crate::scim::exchange::Exchange;
 use crate::scim::json::{member, take_member};
-use crate::scim::schema::{ResourceType, Schema};
+use crate::scim::schema::ResourceType;
 use crate::scim::schemas::common::SCHEMAS;
 use crate::scim::schemas::user::{DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES};
-use crate::scim::validate::{Validated, validate};
+use crate::scim::shape;
+use crate::scim::validate::{Validated, validate_shaped};
 use crate::scim::value::is_assigned;
 use crate::text::excerpt;
 
@@ -19,19 +20,20 @@ use crate::text::excerpt;
 ///
 /// # Errors
 ///
-/// As [`validate`]; also `invalidValue` for a POST that lacks what the dialect requires, and for access
+/// As [`crate::scim::validate::validate`]; also `invalidValue` for a POST that lacks what the dialect requires, and for access
 /// or a department that the catalogue does not know.
 pub fn read(
     catalogue: &Catalogue,
     resource_type: &ResourceType,
     exchange: Exchange,
-    mut body: Map<String, Value>,
+    body: Map<String, Value>,
 ) -> Result<Validated, ScimError> {
+    let mut body = shape::body(resource_type, body)?;
     if exchange == Exchange::Create {
         check_new(&body)?;
     }
     let unknown = translate(catalogue, resource_type, &mut body)?;
-    let mut validated = validate(resource_type, exchange, body)?;
+    let mut validated = validate_shaped(resource_type, exchange, body)?;
     validated.unknown.extend(unknown);
     Ok(validated)
 }
@@ -64,9 +66,9 @@ fn is_address(text: &str) -> bool {
     })
 }
 
-/// Translates a body to RFC 7643, and returns the paths of members that the dialect does not
-/// define.
-pub(super) fn translate(
+/// Translates a body, whose values are in shape, to RFC 7643, and returns the paths of members that
+/// the dialect does not define.
+fn translate(
     catalogue: &Catalogue,
     resource_type: &ResourceType,
     body: &mut Map<String, Value>,
@@ -93,8 +95,11 @@ fn department(
 ) -> Result<(), ScimError> {
     let given = take_member(body, DEPARTMENT);
     let schema = resource_type.extension(ENTERPRISE_USER).map(|extension| &extension.schema);
-    let mut urns = schema.into_iter().flat_map(Schema::urns);
-    let mut extension = match urns.find_map(|urn| take_member(body, urn)) {
+    let given = match (given, schema.and_then(|schema| schema.attribute(DEPARTMENT))) {
+        (Some(given), Some(attribute)) => Some(shape::value(attribute, given)),
+        (given, _) => given,
+    };
+    let mut extension = match take_member(body, ENTERPRISE_USER) {
         None => Map::new(),
         Some(Value::Object(extension)) => extension,
         // Left unchanged: validation reports it.

@@ -81,11 +81,9 @@ pub(super) fn change(
     Ok(from_list(elements))
 }
 
-/// Returns the single element of a value that is one element or a list of one; `None` for a blank
-/// `value`.
+/// Returns the value that an operation gives; `None` for a blank `value`.
 fn unwrapped(definition: Definition<'_>, value: Option<Value>) -> Option<Value> {
     match (definition.sub_attribute, value) {
-        (None, Some(Value::Array(mut elements))) if elements.len() == 1 => elements.pop(),
         (Some(sub_attribute), Some(value)) if sub_attribute.name == VALUE && is_blank(&value) => {
             None
         }

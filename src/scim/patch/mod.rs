@@ -74,7 +74,7 @@ pub struct PatchOperation {
     pub op: Op,
     /// The target.
     pub target: Target,
-    /// The value as it was sent; always present for add and replace.
+    /// The value in the shape of its target; always present for add and replace.
     pub value: Option<Value>,
     /// Whether a path names the target, rather than a member of an object.
     pub explicit: bool,

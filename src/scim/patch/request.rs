@@ -4,14 +4,17 @@
 //! the members of such an object are spelled: as names, as paths (`name.givenName`,
 //! `emails[type eq "work"].value`), with or below URNs.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
-use super::{MAX_OPERATIONS, MAX_TERMS, Op, PatchOperation, PatchRequest, Target};
+use super::{Definition, MAX_OPERATIONS, MAX_TERMS, Op, PatchOperation, PatchRequest, Target};
 use crate::scim::attribute::{Attribute, Type};
 use crate::scim::canonical::{InputObject, check_schemas, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::Filter;
 use crate::scim::schema::{Extension, ResourceType};
+use crate::scim::shape::{self, named_twice};
 
 impl PatchRequest {
     /// Reads a PATCH body.
@@ -52,8 +55,7 @@ impl PatchRequest {
                 ),
             ));
         }
-        let mut reader =
-            Reader { resource_type, operations: Vec::new(), unknown: Vec::new(), terms: 0 };
+        let mut reader = Reader::new(resource_type);
         for (index, operation) in given.into_iter().enumerate() {
             reader.operation(operation, &format!("Operations[{index}]"))?;
         }
@@ -69,6 +71,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn new(resource_type: &'a ResourceType) -> Self {
+        let (operations, unknown) = (Vec::new(), Vec::new());
+        Self { resource_type, operations, unknown, terms: 0 }
+    }
+
     fn operation(&mut self, operation: Value, place: &str) -> Result<(), ScimError> {
         let Value::Object(operation) = operation else {
             return Err(wrong_type(place, "an object", &operation));
@@ -94,7 +101,9 @@ impl<'a> Reader<'a> {
             }
             None => {
                 let object = object(value.unwrap_or_default(), &format!("{place}.value"))?;
-                self.members(op, object, Within::Resource)
+                let start = self.operations.len();
+                self.members(op, object, Within::Resource)?;
+                self.check_repeated(start)
             }
         }
     }
@@ -118,17 +127,17 @@ impl<'a> Reader<'a> {
                 }
                 (_, within, value) => {
                     let object = object(value.unwrap_or_default(), &format!("{place}.value"))?;
-                    self.members(op, object, within)
+                    let start = self.operations.len();
+                    self.members(op, object, within)?;
+                    self.check_repeated(start)
                 }
             };
         }
         let target = Target::parse(self.resource_type, path).map_err(|problem| {
             ScimError::invalid_path(format!("\"{place}.path\" is not valid: {problem}."))
         })?;
-        let read_only = target
-            .definition(self.resource_type)
-            .is_none_or(|definition| definition.is_read_only());
-        if read_only {
+        let definition = target.definition(self.resource_type);
+        if definition.is_none_or(|definition| definition.is_read_only()) {
             return Err(ScimError::mutability(format!("\"{target}\" is read-only.")));
         }
         self.push(op, target, value, true)
@@ -194,6 +203,31 @@ impl<'a> Reader<'a> {
         resource_type.extension(urn).map(Within::Extension)
     }
 
+    /// Checks that the members of one object name no attribute twice.
+    fn check_repeated(&self, start: usize) -> Result<(), ScimError> {
+        let operations = self.operations.get(start..).unwrap_or_default();
+        if operations.len() < 2 {
+            return Ok(());
+        }
+        let mut seen = HashSet::new();
+        for PatchOperation { target, value, .. } in operations {
+            let filter = target.filter.as_ref().map(ToString::to_string);
+            let mut names = vec![target.to_string()];
+            // An object names its sub-attributes too.
+            if let (Some(Value::Object(object)), None, None) =
+                (value, &target.sub_attribute, &filter)
+            {
+                names.extend(object.keys().map(|part| format!("{target}.{part}")));
+            }
+            for name in names {
+                if !seen.insert((name.to_ascii_lowercase(), filter.clone())) {
+                    return Err(named_twice(&name));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes every attribute of an extension.
     fn clear(&mut self, extension: &Extension) {
         for attribute in &extension.schema.attributes {
@@ -220,13 +254,25 @@ impl<'a> Reader<'a> {
                 format!("The paths make more than {MAX_TERMS} comparisons; send fewer operations."),
             ));
         }
-        if let (Some(definition), Some(value), None) =
-            (target.definition(self.resource_type), &value, &target.sub_attribute)
-        {
+        let definition = target.definition(self.resource_type);
+        let value = match (value, definition) {
+            (Some(value), Some(definition)) => Some(shaped(definition, &target, value)),
+            (value, _) => value,
+        };
+        if let (Some(definition), Some(value), None) = (definition, &value, &target.sub_attribute) {
             note_unknown(definition.attribute, value, &target, &mut self.unknown);
         }
         self.operations.push(PatchOperation { op, target, value, explicit });
         Ok(())
+    }
+}
+
+/// Returns the value of an operation in the shape of what its target selects.
+fn shaped(definition: Definition<'_>, target: &Target, value: Value) -> Value {
+    match (definition.sub_attribute, &target.filter) {
+        (Some(sub_attribute), _) => shape::value(sub_attribute, value),
+        (None, Some(_)) => shape::element(definition.attribute, value),
+        (None, None) => shape::value(definition.attribute, value),
     }
 }
 
@@ -242,10 +288,12 @@ enum Within<'a> {
 }
 
 impl Within<'_> {
+    /// Returns the path of a member, which may have a URN of its own.
     fn qualified(self, name: &str) -> String {
+        let has_urn = name.split('[').next().is_some_and(|attribute| attribute.contains(':'));
         match self {
-            Self::Resource | Self::Core => name.to_owned(),
-            Self::Extension(extension) => format!("{}:{name}", extension.schema.id),
+            Self::Extension(extension) if !has_urn => format!("{}:{name}", extension.schema.id),
+            Self::Resource | Self::Core | Self::Extension(_) => name.to_owned(),
         }
     }
 }
@@ -268,7 +316,7 @@ fn op(given: Option<Value>, place: &str) -> Result<Op, ScimError> {
 }
 
 fn object(value: Value, place: &str) -> Result<Map<String, Value>, ScimError> {
-    match value {
+    match shape::single(value) {
         Value::Object(object) => Ok(object),
         other => Err(wrong_type(place, "an object of attributes", &other)),
     }

@@ -141,6 +141,33 @@ fn names_and_keys_are_taken_in_any_letter_case_and_by_id() {
 }
 
 #[test]
+fn the_attributes_of_the_dialect_are_taken_in_any_shape() {
+    let server = server();
+    let client = server.client();
+    let mut body = user("ada@example.com");
+    body["department"] = json!(["finance"]);
+    body[format!("{USER}:active")] = json!("False");
+    let (path, _) = create(&client, "/Users", &body);
+    let is = |department: &str| {
+        let shown = client.get(&path).expect(200).body;
+        assert_eq!((&shown["department"], &shown["active"]), (&json!(department), &json!(false)));
+    };
+    is("finance");
+    body["department"] = json!({"value": "bi", "$ref": null});
+    client.put(&path, &body).expect(200);
+    is("bi");
+    let with_path = json!([{"op": "replace", "path": "department", "value": ["pm"]}]);
+    client.patch(&path, &with_path).expect(200);
+    is("pm");
+    let without = json!([{"op": "replace", "value": [{"department": {"value": "agency"}}]}]);
+    client.patch(&path, &without).expect(200);
+    is("agency");
+    let both = json!({"department": "bi", ENTERPRISE: {"department": "finance"}});
+    let patched = client.patch(&path, &json!([{"op": "add", "value": both}]));
+    error(&patched, 400, Some("invalidSyntax"));
+}
+
+#[test]
 fn a_put_can_leave_out_the_name_and_not_change_it() {
     let server = server();
     let client = server.client();
