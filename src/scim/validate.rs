@@ -6,14 +6,16 @@
 use serde_json::{Map, Value};
 
 use super::attribute::Attribute;
-use super::canonical::{Canonical, InputObject, check_schemas, wrong_type};
+use super::canonical::{Canonical, InputObject, check_schemas, is_blank, wrong_type};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming, Renaming};
+use super::json::{describe, take_member};
 use super::resource::Resource;
 use super::schema::ResourceType;
-use super::schemas::common::SCHEMAS;
+use super::schemas::common::{ID, SCHEMAS};
 use super::shape;
 use super::value::fold;
+use crate::text::excerpt;
 
 /// A validated request body.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Validated {
     pub resource: Resource,
     /// Ignored names, which no schema of the resource type defines.
     pub unknown: Vec<String>,
+    /// The `id` in the body, if there is one that counts.
+    pub id: Option<Value>,
 }
 
 /// Checks a body against the schemas of its resource type.
@@ -48,9 +52,10 @@ pub fn validate(
 pub(crate) fn validate_shaped(
     resource_type: &ResourceType,
     exchange: Exchange,
-    body: Map<String, Value>,
+    mut body: Map<String, Value>,
 ) -> Result<Validated, ScimError> {
     let mut run = Canonical::new(exchange);
+    let id = take_member(&mut body, ID).filter(|_| is_id_checked(resource_type));
     let mut given = InputObject::new(body);
     let mut attributes = Map::new();
 
@@ -90,7 +95,7 @@ pub(crate) fn validate_shaped(
         }
     }
     run.unknown.extend(given.names(""));
-    Ok(Validated { resource: Resource::from_canonical(attributes), unknown: run.unknown })
+    Ok(Validated { resource: Resource::from_canonical(attributes), unknown: run.unknown, id })
 }
 
 fn check_set_once(
@@ -131,6 +136,38 @@ pub fn check_immutable(
         }
     }
     Ok(())
+}
+
+/// Whether an `id` in the body of a PUT or PATCH counts: that of an account is ignored like every
+/// read-only attribute (RFC 7644, section 3.5.1), unless a PATCH path names it.
+pub(super) fn is_id_checked(resource_type: &ResourceType) -> bool {
+    !resource_type.is_account
+}
+
+/// Checks that the `id` in a body, if there is one, is that of the resource that the request
+/// changes.
+///
+/// # Errors
+///
+/// `mutability`.
+pub fn check_id<'a>(named: impl IntoIterator<Item = &'a Value>, id: &str) -> Result<(), ScimError> {
+    let is_other = |named: &&Value| match named {
+        Value::Null => false,
+        Value::String(text) => text != id && !is_blank(named),
+        _ => true,
+    };
+    match named.into_iter().find(is_other) {
+        None => Ok(()),
+        Some(other) => {
+            let other = match other {
+                Value::String(text) => format!("\"{}\"", excerpt(text, 100)),
+                other => describe(other).to_owned(),
+            };
+            Err(ScimError::mutability(format!(
+                "\"{ID}\" can't be changed to {other}; leave it out, or send that of the resource."
+            )))
+        }
+    }
 }
 
 /// Keeps the current name in a replacement, in its stored spelling.

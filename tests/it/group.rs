@@ -382,3 +382,57 @@ fn of_10_000_members_that_64_clients_add_at_once_none_is_lost() {
     people.sort_unstable();
     assert!(members == people, "{} of 10,000", members.len());
 }
+
+/// Operations that give a resource an id: with a path, and in an object.
+fn identified(id: &Value) -> [Value; 3] {
+    [
+        json!({"op": "replace", "path": "id", "value": id}),
+        json!({"op": "replace", "value": {"id": id, "externalId": "x"}}),
+        json!({"op": "add", "value": {"ID": [id]}}),
+    ]
+}
+
+#[test]
+fn a_request_may_repeat_the_id_of_its_group_and_name_no_other() {
+    let server = Server::start();
+    let client = server.client();
+    let (_, other) = create(&client, "/Groups", &group("Other", &[]));
+    let (path, id) = create(&client, "/Groups", &group("Team", &[]));
+    let mut body = group("Team", &[]);
+    body["id"] = json!(id);
+    client.put(&path, &body).expect(200);
+    for operation in identified(&json!(id)) {
+        client.patch(&path, &json!([operation])).expect(200);
+    }
+    let before = client.get(&path).expect(200).body;
+    for wrong in [json!(other), json!("x"), json!(5)] {
+        body["id"] = wrong.clone();
+        let detail = client.put(&path, &body);
+        assert!(detail.error(400, Some("mutability")).contains("\"id\" can't be changed"));
+        let mut bulk = vec![json!({"method": "PUT", "path": path, "data": body})];
+        for operation in identified(&wrong) {
+            client.patch(&path, &json!([operation])).error(400, Some("mutability"));
+            let data = json!({"Operations": [operation]});
+            bulk.push(json!({"method": "PATCH", "path": path, "data": data}));
+        }
+        let answer = client.post("/Bulk", &json!({"Operations": bulk})).expect(200).body;
+        for result in answer["Operations"].as_array().unwrap() {
+            assert_eq!(result["response"]["scimType"], "mutability", "{result}");
+        }
+    }
+    assert_eq!(client.get(&path).expect(200).body, before);
+}
+
+#[test]
+fn the_id_of_an_account_is_ignored_but_as_a_path() {
+    let server = Server::start();
+    let client = server.client();
+    let (path, id) = create(&client, "/Users", &user("a"));
+    let [own, ..] = identified(&json!(id));
+    client.patch(&path, &json!([own])).expect(200);
+    let [at_path, within, added] = identified(&json!("x"));
+    client.patch(&path, &json!([at_path])).error(400, Some("mutability"));
+    client.patch(&path, &json!([within, added])).expect(200);
+    client.put(&path, &json!({"userName": "a", "id": "x"})).expect(200);
+    assert_eq!(client.get(&path).expect(200).body["id"], json!(id));
+}

@@ -95,7 +95,7 @@ fn try_prepare(
         BulkMethod::Post => BulkOperation::Create(Create {
             rules: call.rules,
             id: operation.bulk_id.as_ref().and_then(|name| created.get(name)).copied(),
-            resource: resources::resource(call, &resource_type, Exchange::Create, data)?,
+            resource: resources::resource(call, &resource_type, Exchange::Create, data, None)?,
             resource_type,
         }),
         BulkMethod::Put => {
@@ -103,7 +103,7 @@ fn try_prepare(
             let exchange = Exchange::Replace(renaming);
             BulkOperation::Replace(Replace {
                 rules: call.rules,
-                resource: resources::resource(call, &resource_type, exchange, data)?,
+                resource: resources::resource(call, &resource_type, exchange, data, Some(&id))?,
                 renaming,
                 resource_type,
                 id,
@@ -111,7 +111,7 @@ fn try_prepare(
             })
         }
         BulkMethod::Patch => {
-            let request = resources::patch_request(call, &resource_type, data)?;
+            let request = resources::patch_request(call, &resource_type, data, &id)?;
             BulkOperation::Patch(Patch { request, rules: call.rules, resource_type, id, expected })
         }
         BulkMethod::Delete => {

@@ -19,13 +19,13 @@ use crate::scim::patch::PatchRequest;
 use crate::scim::query;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
-use crate::scim::validate::Validated;
+use crate::scim::validate::{Validated, check_id};
 
 pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Failure> {
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters()?)?;
     let resource =
-        resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?)?;
+        resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?, None)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
@@ -71,6 +71,7 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
             &resource_type,
             Exchange::Replace(renaming),
             json::parse_object(&call.body)?,
+            Some(&call.path.id),
         )?,
         renaming,
         resource_type: Arc::clone(&resource_type),
@@ -85,7 +86,8 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
     let resource_type = call.resource_type()?;
     let parameters = call.parameters()?;
     let form = call.form(&resource_type, &parameters)?;
-    let request = patch_request(&call, &resource_type, json::parse_object(&call.body)?)?;
+    let body = json::parse_object(&call.body)?;
+    let request = patch_request(&call, &resource_type, body, &call.path.id)?;
     let command = Patch {
         request,
         rules: call.rules,
@@ -134,30 +136,36 @@ fn shows_members(resource_type: &ResourceType, form: &ResourceForm) -> bool {
     resource_type.members().is_some_and(|members| form.wants(&members.name))
 }
 
-/// The resource that the body of a POST or PUT means.
+/// The resource that the body of a POST, or of a PUT to the resource `id`, means.
 pub(super) fn resource(
     call: &Call<'_>,
     resource_type: &ResourceType,
     exchange: Exchange,
     body: Map<String, Value>,
+    id: Option<&str>,
 ) -> Result<Resource, Failure> {
     let dialect = call.manner.dialect_of(resource_type);
     let catalogue = call.context.directory.catalogue();
-    let Validated { mut resource, unknown } =
-        dialect.read(catalogue, resource_type, exchange, body)?;
+    let read = dialect.read(catalogue, resource_type, exchange, body)?;
+    let Validated { mut resource, unknown, id: named } = read;
+    if let Some(id) = id {
+        check_id(&named, id)?;
+    }
     call.check_unknown(&unknown)?;
     call.default_access.assign(catalogue, resource_type, &mut resource);
     Ok(resource)
 }
 
-/// What the body of a PATCH means.
+/// What the body of a PATCH to the resource `id` means.
 pub(super) fn patch_request(
     call: &Call<'_>,
     resource_type: &ResourceType,
     body: Map<String, Value>,
+    id: &str,
 ) -> Result<PatchRequest, Failure> {
     let dialect = call.manner.dialect_of(resource_type);
     let read = dialect.read_patch(call.context.directory.catalogue(), resource_type, body)?;
+    check_id(&read.ids, id)?;
     call.check_unknown(&read.unknown)?;
     Ok(read)
 }

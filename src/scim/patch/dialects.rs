@@ -324,7 +324,7 @@ fn what_is_wrong_is_named() {
         (json!({"op": "remove"}), NoTarget),
         (json!({"op": "remove", "value": {"title": 1}}), NoTarget),
         (json!({"op": "remove", "path": USER}), NoTarget),
-        (json!({"op": "replace", "path": "id", "value": "x"}), Mutability),
+        (json!({"op": "remove", "path": "id"}), Mutability),
         (json!({"op": "remove", "path": "meta.created"}), Mutability),
         (json!({"op": "add", "path": "schemas", "value": ["x"]}), Mutability),
         (json!({"op": "add", "path": "groups", "value": []}), Mutability),

@@ -85,6 +85,8 @@ pub struct PatchOperation {
 pub struct PatchRequest {
     /// Every change, in order.
     pub operations: Vec<PatchOperation>,
+    /// Every `id` that the body gives the resource and that counts.
+    pub ids: Vec<Value>,
     /// Ignored names, which no schema of the resource type defines.
     pub unknown: Vec<String>,
 }

@@ -14,7 +14,9 @@ use crate::scim::canonical::{InputObject, check_schemas, wrong_type};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::Filter;
 use crate::scim::schema::{Extension, ResourceType};
+use crate::scim::schemas::common::ID;
 use crate::scim::shape::{self, named_twice};
+use crate::scim::validate::is_id_checked;
 
 impl PatchRequest {
     /// Reads a PATCH body.
@@ -59,21 +61,22 @@ impl PatchRequest {
         for (index, operation) in given.into_iter().enumerate() {
             reader.operation(operation, &format!("Operations[{index}]"))?;
         }
-        Ok(Self { operations: reader.operations, unknown: reader.unknown })
+        Ok(Self { operations: reader.operations, ids: reader.ids, unknown: reader.unknown })
     }
 }
 
 struct Reader<'a> {
     resource_type: &'a ResourceType,
     operations: Vec<PatchOperation>,
+    ids: Vec<Value>,
     unknown: Vec<String>,
     terms: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(resource_type: &'a ResourceType) -> Self {
-        let (operations, unknown) = (Vec::new(), Vec::new());
-        Self { resource_type, operations, unknown, terms: 0 }
+        let (operations, ids, unknown) = (Vec::new(), Vec::new(), Vec::new());
+        Self { resource_type, operations, ids, unknown, terms: 0 }
     }
 
     fn operation(&mut self, operation: Value, place: &str) -> Result<(), ScimError> {
@@ -138,6 +141,11 @@ impl<'a> Reader<'a> {
         })?;
         let definition = target.definition(self.resource_type);
         if definition.is_none_or(|definition| definition.is_read_only()) {
+            let id = value.filter(|value| is_id(&target) && op != Op::Remove && !value.is_null());
+            if let Some(id) = id {
+                self.ids.push(shape::single(id));
+                return Ok(());
+            }
             return Err(ScimError::mutability(format!("\"{target}\" is read-only.")));
         }
         self.push(op, target, value, true)
@@ -172,6 +180,8 @@ impl<'a> Reader<'a> {
                         let definition = target.definition(self.resource_type);
                         if definition.is_some_and(|definition| !definition.is_read_only()) {
                             self.push(op, target, Some(value), false)?;
+                        } else if is_id(&target) && is_id_checked(self.resource_type) {
+                            self.ids.push(shape::single(value));
                         }
                     }
                 },
@@ -274,6 +284,11 @@ fn shaped(definition: Definition<'_>, target: &Target, value: Value) -> Value {
         (None, Some(_)) => shape::element(definition.attribute, value),
         (None, None) => shape::value(definition.attribute, value),
     }
+}
+
+/// Whether a target is the identifier of the resource, which a request may repeat.
+fn is_id(target: &Target) -> bool {
+    target.extension.is_none() && target.attribute == ID && target.sub_attribute.is_none()
 }
 
 /// The container to which the members of an object belong.
