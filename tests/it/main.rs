@@ -36,6 +36,7 @@ mod life;
 mod limits;
 mod log;
 mod manual;
+mod many_groups;
 mod method;
 mod metrics;
 mod patch;

@@ -105,7 +105,7 @@ pub(super) struct World {
     pub(super) users: Vec<ResourceId>,
     pub(super) groups: Vec<ResourceId>,
     /// The name of each user that is there.
-    names: BTreeMap<ResourceId, String>,
+    pub(super) names: BTreeMap<ResourceId, String>,
     /// The members of each group that is there.
     pub(super) members: BTreeMap<ResourceId, BTreeSet<ResourceId>>,
 }
@@ -173,7 +173,7 @@ impl World {
         self.submit(patch).wait().is_ok()
     }
 
-    fn patch_of(&self, endpoint: &str, id: ResourceId, operations: &[Value]) -> Patch {
+    pub(super) fn patch_of(&self, endpoint: &str, id: ResourceId, operations: &[Value]) -> Patch {
         let resource_type = self.resource_type(endpoint);
         let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
             "Operations": operations});
@@ -196,10 +196,13 @@ impl World {
     }
 
     fn delete(&self, endpoint: &str, id: ResourceId) -> bool {
+        self.submit(self.delete_of(endpoint, id)).wait().is_ok()
+    }
+
+    pub(super) fn delete_of(&self, endpoint: &str, id: ResourceId) -> Delete {
         let resource_type = self.resource_type(endpoint);
         let (id, rules) = (id.to_string(), ConnectionRules::default());
-        let delete = Delete { resource_type, id, expected: None, rules };
-        self.submit(delete).wait().is_ok()
+        Delete { resource_type, id, expected: None, rules }
     }
 
     pub(super) fn take(&mut self, step: &Step) {

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use serde_json::json;
+
 use super::laws::{Step, USERS, World};
 use super::{Voids, groups_of, link};
 use crate::directory::error::DirectoryError;
@@ -59,6 +61,49 @@ fn the_smaller_part_of_a_group_is_listed() {
     let two_are_kept = remove(&mut world, vec![3, 4, 5]);
     assert_eq!(three_are_void, two_are_kept + 16);
     world.check_cleared();
+}
+
+/// A command that has written much before it comes to what it does.
+struct AfterMuch<C>(C);
+
+impl<C: Command> Command for AfterMuch<C> {
+    type Output = C::Output;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<C::Output, DirectoryError> {
+        tx.put(b"xmuch".to_vec(), vec![7; 5_000]);
+        tx.delete(b"xmuch".to_vec());
+        self.0.run(tx)
+    }
+}
+
+#[test]
+fn a_user_is_renamed_and_deleted_by_a_marker_once_much_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(&folder);
+    let user = world.users[0];
+    let rename = |name: &str| json!({"op": "replace", "path": "displayName", "value": name});
+    for (name, much) in [("little", false), ("much", true)] {
+        let patch = world.patch_of("Users", user, &[rename(name)]);
+        match much {
+            true => world.submit(AfterMuch(patch)).wait().map(drop).unwrap(),
+            false => world.submit(patch).wait().map(drop).unwrap(),
+        }
+        world.names.insert(user, name.to_owned());
+        world.check_cleared();
+        assert_eq!(written(&world, &keys::renamed(user)).len(), usize::from(much));
+    }
+    for (user, much) in [(world.users[1], false), (user, true)] {
+        let delete = world.delete_of("Users", user);
+        match much {
+            true => world.submit(AfterMuch(delete)).wait().unwrap(),
+            false => world.submit(delete).wait().unwrap(),
+        }
+        world.names.remove(&user);
+        world.members.get_mut(&world.groups[0]).unwrap().remove(&user);
+        world.check();
+        world.check_cleared();
+        assert_eq!(written(&world, &keys::void(user)).len(), usize::from(much));
+    }
 }
 
 /// Does what an earlier version did: removes all members of a group but the fifth and the last. It has
