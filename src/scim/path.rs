@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value;
 
 use super::attribute::{Attribute, Omitted, PRIMARY, Returned, Storage, Type, VALUE};
-use super::schema::{Extension, IndexedAttribute, ResourceType};
+use super::schema::{EqualityIndex, Extension, IndexedAttribute, ResourceType};
+use super::schemas::common::ID;
 use crate::text::excerpt;
 
 /// The maximum number of characters of an unknown name in an error.
@@ -147,6 +148,22 @@ impl IndexedAttribute<'_> {
             && self.attribute.name == path.attribute
             && self.sub_attribute.map(|attribute| attribute.name.as_str())
                 == path.sub_attribute.as_deref()
+    }
+}
+
+impl ResourceType {
+    /// The index that answers `eq` at a path, if there is one.
+    pub fn equality_index(&self, path: &AttrPath) -> Option<EqualityIndex<'_>> {
+        if path.extension.is_none() && path.attribute == ID {
+            return Some(EqualityIndex::Id);
+        }
+        let of_members = self.members().is_some_and(|members| {
+            members.storage == Storage::Members && members.name == path.attribute
+        });
+        if of_members && path.extension.is_none() && path.sub_attribute.as_deref() == Some(VALUE) {
+            return Some(EqualityIndex::Members);
+        }
+        self.indexed().find(|indexed| indexed.is_at(path)).map(EqualityIndex::Attribute)
     }
 }
 

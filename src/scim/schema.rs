@@ -150,6 +150,16 @@ pub struct IndexedAttribute<'a> {
     pub sub_attribute: Option<&'a Attribute>,
 }
 
+/// What answers `eq` without a scan.
+pub enum EqualityIndex<'a> {
+    /// The id: it is the key of the record.
+    Id,
+    /// The groups of a member.
+    Members,
+    /// The index of an attribute.
+    Attribute(IndexedAttribute<'a>),
+}
+
 impl<'a> IndexedAttribute<'a> {
     /// The attribute whose values are indexed.
     pub fn leaf(&self) -> &'a Attribute {

@@ -1,5 +1,6 @@
 //! Reading memberships: the members of a group, and the groups of a resource. Void ones do not count.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -120,17 +121,37 @@ pub(crate) fn some_members(
         if members.len() == count {
             return ControlFlow::Break(());
         }
-        if let Some(resource_type) = value.first().and_then(|tag| registry.by_tag(*tag)) {
-            members.push(Reference {
-                id,
-                resource_type: Arc::clone(resource_type),
-                relation: Relation::Member,
-                display: display(&value).to_owned(),
-            });
-        }
+        members.extend(member(registry, id, &value));
         ControlFlow::Continue(())
     })?;
     Ok(members)
+}
+
+/// Those of some resources that are members of a group.
+pub(crate) fn members_among(
+    state: &dyn Read,
+    registry: &Registry,
+    voids: &Voids,
+    group: ResourceId,
+    ids: &BTreeSet<ResourceId>,
+) -> Result<Vec<Reference>, StoreError> {
+    let mut members = Vec::new();
+    for id in ids {
+        let value = state.get(&keys::member(group, *id))?;
+        let value = value.filter(|value| !voids.contain(group, *id, value));
+        members.extend(value.and_then(|value| member(registry, *id, &value)));
+    }
+    Ok(members)
+}
+
+/// A member as a group refers to it; `None` if its type is no longer configured.
+fn member(registry: &Registry, id: ResourceId, value: &[u8]) -> Option<Reference> {
+    Some(Reference {
+        id,
+        resource_type: Arc::clone(registry.by_tag(*value.first()?)?),
+        relation: Relation::Member,
+        display: display(value).to_owned(),
+    })
 }
 
 /// Visits the members of a group in the order of their ids, those behind `after` if it is given, each with

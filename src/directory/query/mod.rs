@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use self::plan::Candidates;
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference, Voids};
@@ -19,6 +18,7 @@ use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::error::{ScimError, ScimType};
+use crate::scim::filter::{Filter, MAX_TERMS};
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
@@ -42,8 +42,10 @@ pub struct Search {
 impl Search {
     /// Whether an index answers the search, so that it reads few resources.
     pub fn is_quick(&self) -> bool {
-        self.targets.iter().all(|(resource_type, query)| {
-            query.filter.as_ref().is_some_and(|filter| plan::is_indexed(resource_type, filter))
+        self.targets.iter().all(|(resource_type, query)| match &query.filter {
+            Some(Filter::Or(parts)) if parts.len() > MAX_TERMS => false,
+            Some(filter) => plan::is_indexed(resource_type, filter),
+            None => false,
         })
     }
 }
@@ -219,52 +221,52 @@ impl QueryRun<'_> {
     ) -> Result<(), DirectoryError> {
         let Some((resource_type, query)) = search.targets.get(target) else { return Ok(()) };
         let state = self.view.state;
-        let (candidates, exact) = match &query.filter {
+        let candidates = match &query.filter {
             Some(filter) => plan::candidates(state, resource_type, filter)?,
-            None => (Candidates::All, true),
+            None => None,
         };
-        let look = Look::new(resource_type, query, exact);
+        let look = Look::new(resource_type, query);
         let voids = Voids::load(state)?;
-        let inexact = query.filter.as_ref().filter(|_| !exact);
-        let mut needles = inexact.and_then(|filter| filter.needles(resource_type));
-        let mut consider = |id: ResourceId, record: &Record| -> Result<(), DirectoryError> {
-            budget.spend(1)?;
-            let stored = record.json.get(..record.meta_at).unwrap_or(&record.json);
-            if needles.as_mut().is_some_and(|needles| !needles.may_match(stored)) {
-                return Ok(());
-            }
+        let hit = |id, record: &Record, filter: Option<&Filter>, budget: &mut SearchBudget| {
             let attributes = look.read(self.view, &voids, id, record, budget)?;
-            if inexact.is_none_or(|filter| filter.matches(&attributes)) {
-                let key = query.sort.as_ref().map(|sort| sort.key(&attributes));
-                hits.push(Hit { key, target, id });
-            }
-            Ok(())
+            let matches = filter.is_none_or(|filter| filter.matches(&attributes));
+            let key = || query.sort.as_ref().map(|sort| sort.key(&attributes));
+            Ok::<_, DirectoryError>(matches.then(|| Hit { key: key(), target, id }))
         };
-        match candidates {
-            Candidates::These(ids) => {
-                for id in ids {
-                    match stored::find(state, resource_type, id) {
-                        Ok(stored) => consider(id, &stored.record)?,
-                        Err(DirectoryError::NotFound { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(())
+        let Some(candidates) = candidates else {
+            let filter = query.filter.as_ref();
+            let mut needles = filter.and_then(|filter| filter.needles(resource_type));
+            let mut problem = Ok(());
+            state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
+                problem = stored::decode_scanned(state, key, &value)
+                    .map_err(DirectoryError::from)
+                    .and_then(|record| {
+                        budget.spend(1)?;
+                        let stored = record.json.get(..record.meta_at).unwrap_or(&record.json);
+                        if needles.as_mut().is_some_and(|needles| !needles.may_match(stored)) {
+                            return Ok(());
+                        }
+                        if let Some(id) = keys::trailing_id(key) {
+                            hits.extend(hit(id, &record, filter, budget)?);
+                        }
+                        Ok(())
+                    });
+                if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            return problem;
+        };
+        for (id, filter) in candidates {
+            if hits.last().is_some_and(|hit| hit.target == target && hit.id == id) {
+                continue;
             }
-            Candidates::All => {
-                let mut problem = Ok(());
-                state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-                    problem = stored::decode_scanned(state, key, &value)
-                        .map_err(DirectoryError::from)
-                        .and_then(|record| match keys::trailing_id(key) {
-                            Some(id) => consider(id, &record),
-                            None => Ok(()),
-                        });
-                    if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-                })?;
-                problem
+            budget.spend(1)?;
+            match stored::find(state, resource_type, id) {
+                Ok(stored) => hits.extend(hit(id, &stored.record, Some(filter), budget)?),
+                Err(DirectoryError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 
     /// The beginning of the wanted page.
@@ -332,14 +334,22 @@ impl SearchBudget {
 struct Look<'a> {
     resource_type: &'a ResourceType,
     names: BTreeSet<&'a str>,
+    /// The members of groups to look for, if the others need not be read.
+    named_members: Option<BTreeSet<ResourceId>>,
 }
 
 impl<'a> Look<'a> {
-    fn new(resource_type: &'a ResourceType, query: &'a Query, exact: bool) -> Self {
-        let filter = query.filter.as_ref().filter(|_| !exact);
+    fn new(resource_type: &'a ResourceType, query: &'a Query) -> Self {
+        let filter = query.filter.as_ref();
         let mut names = filter.map(|filter| filter.mentions()).unwrap_or_default();
-        names.extend(query.sort.as_ref().map(|sort| sort.path.top_level()));
-        Self { resource_type, names }
+        let sort = query.sort.as_ref().map(|sort| sort.path.top_level());
+        let is_sorted_by_members =
+            resource_type.members().is_some_and(|members| sort == Some(members.name.as_str()));
+        names.extend(sort);
+        let named_members = filter
+            .filter(|_| !is_sorted_by_members)
+            .and_then(|filter| plan::named_members(resource_type, filter));
+        Self { resource_type, names, named_members }
     }
 
     fn read(
@@ -353,20 +363,114 @@ impl<'a> Look<'a> {
         if self.names.is_empty() {
             return Ok(Map::new());
         }
+        let (state, registry) = (view.state, view.registry());
         let mut attributes = pick(&record.json, &self.names)
             .map_err(|_| StoreError::damaged(&keys::record(self.resource_type.tag, id)))?;
-        let wanted = |name: &str| self.names.contains(name);
-        for (name, references) in membership::references(
-            view.state,
-            view.registry(),
-            voids,
-            self.resource_type,
-            id,
-            &wanted,
-        )? {
+        let named = self.named_members.as_ref().zip(self.resource_type.members());
+        let wanted = |name: &str| {
+            self.names.contains(name) && named.is_none_or(|(_, members)| members.name != name)
+        };
+        let mut all =
+            membership::references(state, registry, voids, self.resource_type, id, &wanted)?;
+        if let Some((ids, members)) = named.filter(|(ids, _)| !ids.is_empty()) {
+            let found = membership::members_among(state, registry, voids, id, ids)?;
+            all.push((members.name.clone(), found));
+        }
+        for (name, references) in all {
             budget.spend(references.len())?;
             attributes.insert(name, references.iter().map(Reference::plain).collect());
         }
         Ok(attributes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::{ConnectionRules, Create, Directory};
+    use crate::event::Actor;
+    use crate::scim::exchange::Exchange;
+    use crate::scim::filter::Filter;
+    use crate::scim::validate::validate;
+    use crate::settings::SharedSettings;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::{LocalStore, StoreLimits};
+    use crate::store::overlay::Overlay;
+
+    fn create(directory: &Directory, endpoint: &str, body: Value) -> ResourceId {
+        let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
+        let Value::Object(body) = body else { panic!("no object") };
+        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
+        let create =
+            Create { resource_type, id: None, resource, rules: ConnectionRules::default() };
+        directory.submit(Actor::System, create).wait().unwrap().id
+    }
+
+    /// What a filter finds in a state.
+    fn found(
+        directory: &Directory,
+        state: &Overlay<'_>,
+        endpoint: &str,
+        filter: &str,
+    ) -> Vec<ResourceId> {
+        let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
+        let filter = Some(Filter::parse(&resource_type, filter).unwrap());
+        let page = PageRequest { start: Start::Index(1), count: 100 };
+        let targets = vec![(resource_type, Query { filter, sort: None })];
+        let search = Search { targets, page, fingerprint: String::new() };
+        assert!(search.is_quick());
+        let view = DirectoryView { state, ..directory.view() };
+        let page = run(view, &directory.shared.cursors, &search, &|_, _| false).unwrap();
+        page.resources.iter().map(|(_, shown)| shown.stored.id).collect()
+    }
+
+    #[test]
+    fn an_index_entry_that_leads_to_another_resource_finds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let opened = DataFolder::open(folder.path()).unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let store = Arc::new(LocalStore::open(opened, limits, [7; 16], now).unwrap());
+        let local = LocalSettings::for_tests(Clock::System);
+        let shared = SharedSettings::default();
+        let directory =
+            Directory::open_as_saved(store.log(), store.clone(), &shared, local).unwrap();
+        let ada = create(&directory, "Users", json!({"userName": "ada", "externalId": "A"}));
+        let bob = create(&directory, "Users", json!({"userName": "bob", "externalId": "B"}));
+        let members = json!([{"value": ada.to_string()}]);
+        let group = create(&directory, "Groups", json!({"displayName": "G", "members": members}));
+
+        let user = directory.registry().by_endpoint("Users").unwrap();
+        let mut state = Overlay::new(store.as_ref());
+        for indexed in user.indexed() {
+            match indexed.leaf().name.as_str() {
+                "userName" => {
+                    let key = keys::unique(user.tag, &indexed, "cyd");
+                    state.put(key, ada.as_bytes().to_vec().into());
+                }
+                "externalId" => {
+                    state.put(keys::index(user.tag, &indexed, "A", bob), bytes::Bytes::new());
+                }
+                _ => {}
+            }
+        }
+        state.put(keys::membership(bob, group), bytes::Bytes::new());
+        for (endpoint, filter, expected) in [
+            ("Users", "userName eq \"cyd\"".to_owned(), vec![]),
+            ("Users", "userName eq \"ADA\"".to_owned(), vec![ada]),
+            ("Users", "externalId eq \"A\"".to_owned(), vec![ada]),
+            ("Users", "userName eq \"cyd\" or externalId eq \"A\"".to_owned(), vec![ada]),
+            ("Groups", format!("members.value eq \"{ada}\""), vec![group]),
+            ("Groups", format!("members eq \"{bob}\""), vec![]),
+            ("Groups", format!("members[value eq \"{bob}\"] or id eq \"{group}\""), vec![group]),
+            ("Groups", format!("id eq \"{group}\" and not (members eq \"{bob}\")"), vec![group]),
+            ("Groups", format!("id eq \"{group}\" and members.value ne \"{bob}\""), vec![group]),
+            ("Groups", format!("id eq \"{group}\" and members.display co \"ad\""), vec![group]),
+        ] {
+            assert_eq!(found(&directory, &state, endpoint, &filter), expected, "{filter}");
+        }
     }
 }

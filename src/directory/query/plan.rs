@@ -1,72 +1,66 @@
 //! The query plan: a filter is answered from an index where one helps, else by reading every resource.
 
+use std::collections::BTreeSet;
+
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
 use crate::directory::stored::index;
-use crate::scim::attribute::Storage;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
-use crate::scim::path::AttrPath;
 use crate::scim::resource::ResourceId;
-use crate::scim::schema::{IndexedAttribute, ResourceType};
-use crate::scim::schemas::common::ID;
+use crate::scim::schema::{EqualityIndex, ResourceType};
 use crate::store::{Read, StoreError};
 
-/// A set of resources that contains all matches.
-pub(crate) enum Candidates {
-    /// These, in the order of creation.
-    These(Vec<ResourceId>),
-    /// All of the type.
-    All,
-}
+/// A resource that an index leads to, and the part of the filter that it must match.
+pub(crate) type Candidate<'a> = (ResourceId, &'a Filter);
 
-/// An index entry that answers a comparison.
-enum IndexLookup<'a> {
-    Id(&'a str),
-    Index(IndexedAttribute<'a>, &'a str),
-    Member(&'a str),
-}
-
-/// The candidates of a filter, and whether every candidate matches.
-pub(crate) fn candidates(
+/// The resources to which an index leads, in the order of creation; `None` if no index helps.
+///
+/// A resource matches the filter if and only if it is a candidate and matches what stands beside it: an
+/// index says where to look, not what is there. A resource is several candidates if several parts of an
+/// `or` lead to it.
+pub(crate) fn candidates<'a>(
     state: &dyn Read,
     resource_type: &ResourceType,
-    filter: &Filter,
-) -> Result<(Candidates, bool), DirectoryError> {
-    if let Some(lookup) = lookup(resource_type, filter) {
-        return Ok((Candidates::These(found(state, resource_type, &lookup)?), true));
-    }
+    filter: &'a Filter,
+) -> Result<Option<Vec<Candidate<'a>>>, DirectoryError> {
     if !is_indexed(resource_type, filter) {
-        return Ok((Candidates::All, false));
+        return Ok(None);
     }
-    let ids = match filter {
+    let mut found = Vec::new();
+    collect(state, resource_type, filter, &mut found)?;
+    found.sort_by_key(|(id, _)| *id);
+    Ok(Some(found))
+}
+
+/// Adds the candidates of a filter for which an index helps.
+fn collect<'a>(
+    state: &dyn Read,
+    resource_type: &ResourceType,
+    filter: &'a Filter,
+    found: &mut Vec<Candidate<'a>>,
+) -> Result<(), DirectoryError> {
+    if let Filter::Or(parts) = filter {
+        return parts.iter().try_for_each(|part| collect(state, resource_type, part, found));
+    }
+    let lookup = match filter {
         Filter::And(parts) => {
-            let part = parts.iter().find(|part| is_indexed(resource_type, part));
-            match part.map(|part| candidates(state, resource_type, part)).transpose()? {
-                Some((Candidates::These(ids), _)) => ids,
-                _ => return Ok((Candidates::All, false)),
-            }
+            let Some(part) = parts.iter().find(|part| is_indexed(resource_type, part)) else {
+                return Ok(());
+            };
+            let mut of_part = Vec::new();
+            collect(state, resource_type, part, &mut of_part)?;
+            of_part.dedup_by_key(|(id, _)| *id);
+            found.extend(of_part.into_iter().map(|(id, _)| (id, filter)));
+            return Ok(());
         }
-        Filter::Or(parts) => {
-            let mut union = Vec::new();
-            for part in parts {
-                match candidates(state, resource_type, part)?.0 {
-                    Candidates::These(ids) => union.extend(ids),
-                    Candidates::All => return Ok((Candidates::All, false)),
-                }
-            }
-            union.sort_unstable();
-            union.dedup();
-            union
-        }
-        Filter::Element(_, inner) => match element_lookup(resource_type, inner) {
-            Some(lookup) => found(state, resource_type, &lookup)?,
-            None => return Ok((Candidates::All, false)),
-        },
-        Filter::Not(_) | Filter::Compare(_) | Filter::Present(_) => {
-            return Ok((Candidates::All, false));
-        }
+        Filter::Element(_, inner) => element_lookup(resource_type, inner),
+        _ => lookup(resource_type, filter),
     };
-    Ok((Candidates::These(ids), false))
+    if let Some((index, value)) = lookup {
+        let ids = holders(state, resource_type, &index, value)?;
+        found.extend(ids.into_iter().map(|id| (id, filter)));
+    }
+    Ok(())
 }
 
 /// Whether an index narrows down the candidates of a filter.
@@ -80,28 +74,24 @@ pub(crate) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool 
     }
 }
 
-/// The index entry that answers a comparison exactly.
-fn lookup<'a>(resource_type: &'a ResourceType, filter: &'a Filter) -> Option<IndexLookup<'a>> {
+/// The index that answers a comparison, and the value to look for.
+fn lookup<'a>(
+    resource_type: &'a ResourceType,
+    filter: &'a Filter,
+) -> Option<(EqualityIndex<'a>, &'a str)> {
     let Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(value) }) =
         filter
     else {
         return None;
     };
-    if path.extension.is_none() && path.attribute == ID {
-        return Some(IndexLookup::Id(value));
-    }
-    if is_member_value(resource_type, path) {
-        return Some(IndexLookup::Member(value));
-    }
-    let indexed = resource_type.indexed().find(|indexed| indexed.is_at(path))?;
-    Some(IndexLookup::Index(indexed, value))
+    Some((resource_type.equality_index(path)?, value))
 }
 
-/// An index entry that an element filter needs, as `value` in `emails[type eq "work" and value eq …]`.
+/// The index that an element filter needs, as that of `value` in `emails[type eq "work" and value eq …]`.
 fn element_lookup<'a>(
     resource_type: &'a ResourceType,
     inner: &'a Filter,
-) -> Option<IndexLookup<'a>> {
+) -> Option<(EqualityIndex<'a>, &'a str)> {
     match inner {
         Filter::And(parts) => parts.iter().find_map(|part| element_lookup(resource_type, part)),
         Filter::Compare(_) => lookup(resource_type, inner),
@@ -109,25 +99,56 @@ fn element_lookup<'a>(
     }
 }
 
-fn is_member_value(resource_type: &ResourceType, path: &AttrPath) -> bool {
-    let of_members = resource_type.members().is_some_and(|members| {
-        members.storage == Storage::Members && members.name == path.attribute
-    });
-    of_members && path.extension.is_none() && path.sub_attribute.as_deref() == Some("value")
-}
-
 /// The ids that an index entry leads to, in the order of creation.
-fn found(
+fn holders(
     state: &dyn Read,
     resource_type: &ResourceType,
-    lookup: &IndexLookup<'_>,
+    index: &EqualityIndex<'_>,
+    value: &str,
 ) -> Result<Vec<ResourceId>, StoreError> {
-    match lookup {
-        IndexLookup::Id(id) => Ok(ResourceId::parse(id).into_iter().collect()),
-        IndexLookup::Member(id) => match ResourceId::parse(id) {
+    match index {
+        EqualityIndex::Id => Ok(ResourceId::parse(value).into_iter().collect()),
+        EqualityIndex::Members => match ResourceId::parse(value) {
             Some(id) => membership::groups_of(state, id),
             None => Ok(Vec::new()),
         },
-        IndexLookup::Index(indexed, value) => index::holders(state, resource_type, indexed, value),
+        EqualityIndex::Attribute(indexed) => index::holders(state, resource_type, indexed, value),
     }
+}
+
+/// The members that a filter on groups asks for by their ids, if the others can't make a difference to it:
+/// then the rest of a large group need not be read.
+pub(crate) fn named_members(
+    resource_type: &ResourceType,
+    filter: &Filter,
+) -> Option<BTreeSet<ResourceId>> {
+    let members = resource_type.members()?;
+    let mut named = BTreeSet::new();
+    let mut waiting = vec![filter];
+    while let Some(filter) = waiting.pop() {
+        let lookup = match filter {
+            Filter::And(parts) | Filter::Or(parts) => {
+                waiting.extend(parts);
+                continue;
+            }
+            Filter::Not(part) => {
+                waiting.push(part);
+                continue;
+            }
+            Filter::Present(path) | Filter::Compare(Comparison { path, .. })
+                if path.top_level() != members.name =>
+            {
+                continue;
+            }
+            Filter::Element(path, _) if path.top_level() != members.name => continue,
+            Filter::Present(_) => return None,
+            Filter::Compare(_) => lookup(resource_type, filter),
+            Filter::Element(_, inner) => element_lookup(resource_type, inner),
+        };
+        match lookup {
+            Some((EqualityIndex::Members, value)) => named.extend(ResourceId::parse(value)),
+            _ => return None,
+        }
+    }
+    Some(named)
 }

@@ -19,11 +19,15 @@ pub use needle::Needles;
 use super::path::{AttrPath, Located};
 
 /// The maximum size of a filter, in bytes.
-pub const MAX_BYTES: usize = 8 * 1024;
+pub const MAX_BYTES: usize = 128 * 1024;
+/// The maximum size of the path of a PATCH operation, in bytes.
+pub(super) const MAX_PATH_BYTES: usize = 8 * 1024;
 /// The maximum nesting depth of parentheses and brackets.
 pub const MAX_DEPTH: usize = 32;
-/// The maximum number of comparisons in a filter.
+/// The maximum number of comparisons in a filter, but for those that [`MAX_ALTERNATIVES`] bounds.
 pub const MAX_TERMS: usize = 64;
+/// The maximum number of comparisons in a filter that is an `or` of equalities on one indexed attribute.
+pub const MAX_ALTERNATIVES: usize = 1_000;
 
 /// A filter whose every attribute is known to the schema it was parsed for.
 ///

@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use super::lexer::{FilterToken, PlacedToken, lex};
 use super::literal::{literal, unquoted};
-use super::{CompareOp, Comparison, Filter, Literal, MAX_BYTES, MAX_DEPTH, MAX_TERMS, PatchPath};
+use super::{
+    CompareOp, Comparison, Filter, Literal, MAX_ALTERNATIVES, MAX_BYTES, MAX_DEPTH, MAX_PATH_BYTES,
+    MAX_TERMS, PatchPath,
+};
 use crate::scim::error::ScimError;
 use crate::scim::path::{self, AttrPath};
 use crate::scim::schema::ResourceType;
@@ -16,7 +19,8 @@ impl Filter {
     /// # Errors
     ///
     /// `invalidFilter`, saying where: malformed, an unknown attribute, an operator that does not fit
-    /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`] or [`MAX_TERMS`].
+    /// the attribute's type, or more than [`MAX_BYTES`], [`MAX_DEPTH`], [`MAX_TERMS`] or
+    /// [`MAX_ALTERNATIVES`].
     pub fn parse(resource_type: &ResourceType, text: &str) -> Result<Self, ScimError> {
         parse(resource_type, text).map_err(|problem| {
             ScimError::invalid_filter(format!("The filter is not valid: {problem}."))
@@ -40,22 +44,43 @@ impl<'a> PatchPath<'a> {
 
 /// Parses a whole filter; the error is a clause that says what is wrong and where.
 pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, String> {
-    let tokens = words(text)?;
-    let mut parser = Parser::new(resource_type, text, &tokens);
+    let tokens = words(text, MAX_BYTES)?;
+    let mut parser = Parser::new(resource_type, text, &tokens, MAX_ALTERNATIVES);
     let filter = parser.or()?;
     parser.end()?;
+    if parser.terms > MAX_TERMS && !is_one_of_many(resource_type, &filter) {
+        return Err(format!(
+            "it makes {} comparisons; more than {MAX_TERMS}, up to {MAX_ALTERNATIVES}, are read only \
+             if all are eq on one indexed attribute, joined by or, as in id eq \"…\" or id eq \"…\"",
+            parser.terms
+        ));
+    }
     Ok(filter)
+}
+
+/// Whether a filter asks whether an indexed attribute equals one of many values.
+fn is_one_of_many(resource_type: &ResourceType, filter: &Filter) -> bool {
+    let Filter::Or(parts) = filter else { return false };
+    let mut paths = parts.iter().map(|part| match part {
+        Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(_) }) => {
+            Some(path)
+        }
+        _ => None,
+    });
+    let first = paths.next().flatten();
+    first.is_some_and(|path| resource_type.equality_index(path).is_some())
+        && paths.all(|path| path == first)
 }
 
 /// Parses the path of a PATCH operation; the error is a clause that says what is wrong and where.
 fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPath<'a>, String> {
-    let tokens = words(text)?;
+    let tokens = words(text, MAX_PATH_BYTES)?;
     let Some((_, FilterToken::Word(name))) = tokens.first() else {
         return Err("an attribute is expected at its beginning".to_owned());
     };
     let mut located = path::locate_anywhere(resource_type, name)?;
     let outer = located.qualified();
-    let mut parser = Parser::new(resource_type, text, &tokens);
+    let mut parser = Parser::new(resource_type, text, &tokens, MAX_TERMS);
     parser.rest.next();
     let mut filter = None;
     if parser.peek() == Some(&FilterToken::OpenBracket) {
@@ -80,9 +105,9 @@ fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPa
     Ok(PatchPath { located, filter, literals: parser.literals })
 }
 
-fn words(text: &str) -> Result<Vec<PlacedToken<'_>>, String> {
-    if text.len() > MAX_BYTES {
-        return Err(format!("it has {} bytes; at most {MAX_BYTES} are read", text.len()));
+fn words(text: &str, max_bytes: usize) -> Result<Vec<PlacedToken<'_>>, String> {
+    if text.len() > max_bytes {
+        return Err(format!("it has {} bytes; at most {max_bytes} are read", text.len()));
     }
     lex(text)
 }
@@ -95,12 +120,18 @@ struct Parser<'a> {
     inside: Option<&'a str>,
     depth: usize,
     terms: usize,
+    max_terms: usize,
     /// The literals as written, in the order of the comparisons.
     literals: Vec<String>,
 }
 
 impl<'a> Parser<'a> {
-    fn new(resource_type: &'a ResourceType, text: &str, tokens: &'a [PlacedToken<'a>]) -> Self {
+    fn new(
+        resource_type: &'a ResourceType,
+        text: &str,
+        tokens: &'a [PlacedToken<'a>],
+        max_terms: usize,
+    ) -> Self {
         Self {
             resource_type,
             rest: tokens.iter(),
@@ -108,6 +139,7 @@ impl<'a> Parser<'a> {
             inside: None,
             depth: 0,
             terms: 0,
+            max_terms,
             literals: Vec::new(),
         }
     }
@@ -147,11 +179,17 @@ impl<'a> Parser<'a> {
     }
 
     fn or(&mut self) -> Result<Filter, String> {
-        let mut parts = vec![self.and()?];
-        while self.keyword("or") {
-            parts.push(self.and()?);
+        let mut parts = vec![];
+        loop {
+            match self.and()? {
+                // `a or (b or c)` is `a or b or c`.
+                Filter::Or(inner) => parts.extend(inner),
+                other => parts.push(other),
+            }
+            if !self.keyword("or") {
+                return Ok(one_or(parts, Filter::Or));
+            }
         }
-        Ok(one_or(parts, Filter::Or))
     }
 
     fn and(&mut self) -> Result<Filter, String> {
@@ -193,8 +231,8 @@ impl<'a> Parser<'a> {
 
     fn term(&mut self) -> Result<Filter, String> {
         self.terms += 1;
-        if self.terms > MAX_TERMS {
-            return Err(format!("it makes more than {MAX_TERMS} comparisons"));
+        if self.terms > self.max_terms {
+            return Err(format!("it makes more than {} comparisons", self.max_terms));
         }
         let at = self.position();
         let name: &'a str = match self.rest.next() {
@@ -439,10 +477,31 @@ mod tests {
         assert!(problem(&"not (".repeat(1_600)).contains("32 levels"));
         let terms = |count: usize| vec!["title pr"; count].join(" or ");
         assert!(parse(&terms(MAX_TERMS)).is_ok());
-        assert!(problem(&terms(MAX_TERMS + 1)).contains("more than 64"));
+        assert!(problem(&terms(MAX_TERMS + 1)).contains("65 comparisons; more than 64"));
         let long = |bytes: usize| format!("title eq \"{}\"", "a".repeat(bytes - 11));
         assert!(parse(&long(MAX_BYTES)).is_ok());
-        assert!(problem(&long(MAX_BYTES + 1)).contains("8193 bytes"));
+        assert!(problem(&long(MAX_BYTES + 1)).contains("131073 bytes"));
+    }
+
+    #[test]
+    fn one_of_many_values_of_an_indexed_attribute_may_be_asked_for() {
+        let many = |path: &str, count: usize| vec![format!("{path} eq \"a\""); count].join(" or ");
+        for path in ["id", "userName", "externalId", "emails.value"] {
+            assert!(parse(&many(path, MAX_ALTERNATIVES)).is_ok(), "{path}");
+            assert!(problem(&many(path, MAX_ALTERNATIVES + 1)).contains("more than 1000"));
+        }
+        assert!(parse(&format!("({}) or ({})", many("id", 40), many("id", 40))).is_ok());
+        for other in [
+            many("title", 65),
+            many("id", 64) + " or userName eq \"a\"",
+            many("id", 64) + " or id ne \"a\"",
+            many("id", 64) + " or id eq null",
+            format!("not ({})", many("id", 65)),
+            format!("({}) and active eq true", many("id", 64)),
+            format!("emails[{}]", many("value", 65)),
+        ] {
+            assert!(problem(&other).contains("joined by or"), "{other:.60}");
+        }
     }
 
     #[test]
