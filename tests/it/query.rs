@@ -477,8 +477,12 @@ fn a_search_that_would_look_at_too_much_is_refused() {
 fn a_thousand_ids_are_asked_for_at_once() {
     let (_server, client) = start();
     let all = client.get("/Users?attributes=id").body;
-    let ids: Vec<&str> =
-        all["Resources"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = all["Resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
     let unknown = "00000000-0000-7000-8000-000000000000";
     let asked = |count: usize| {
         let mut terms = vec![format!("id eq \"{unknown}\""); count - ids.len()];
@@ -486,7 +490,10 @@ fn a_thousand_ids_are_asked_for_at_once() {
         json!({"schemas": [SEARCH], "filter": terms.join(" or ")})
     };
     let answer = client.post("/Users/.search", &asked(1_000)).expect(200).body;
-    assert_eq!((&answer["totalResults"], &answer["Resources"][0]["id"]), (&json!(3), &json!(ids[0])));
+    assert_eq!(
+        (&answer["totalResults"], &answer["Resources"][0]["id"]),
+        (&json!(3), &json!(ids[0]))
+    );
     client.post("/Users/.search", &asked(1_001)).error(400, Some("invalidFilter"));
     let in_a_uri = asked(200)["filter"].as_str().unwrap().replace('"', "'");
     assert_eq!(names(&client, &format!("/Users?filter={}", encode(&in_a_uri))).len(), 3);
