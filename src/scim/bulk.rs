@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::error::{ScimError, ScimType};
+use super::filter::literal_texts;
 use super::json::take_member;
 
 /// The URN of bulk responses.
@@ -14,6 +15,8 @@ pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRespo
 pub const MAX_OPERATIONS: usize = 1_000;
 
 const REFERENCE: &str = "bulkId:";
+/// The member of a PATCH operation that may have literals in brackets.
+const PATH: &str = "path";
 
 /// The HTTP method of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +165,7 @@ impl BulkRequestOperation {
 
     /// Returns the temporary names to which this operation refers.
     pub fn references(&self) -> Vec<String> {
+        let is_patch = self.method == BulkMethod::Patch;
         let mut found: Vec<String> =
             reference(&self.id).map(ToOwned::to_owned).into_iter().collect();
         let mut waiting: Vec<&Value> = self.data.values().collect();
@@ -169,14 +173,26 @@ impl BulkRequestOperation {
             match value {
                 Value::String(text) => found.extend(reference(text).map(ToOwned::to_owned)),
                 Value::Array(items) => waiting.extend(items),
-                Value::Object(members) => waiting.extend(members.values()),
+                Value::Object(members) => {
+                    for (name, value) in members {
+                        match value {
+                            Value::String(path) if is_patch && name.eq_ignore_ascii_case(PATH) => {
+                                let texts = literal_texts(path);
+                                let names = texts.iter().filter_map(|(_, text)| reference(text));
+                                found.extend(names.map(ToOwned::to_owned));
+                            }
+                            other => waiting.push(other),
+                        }
+                    }
+                }
                 Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }
         found
     }
 
-    /// Replaces the client's temporary names by ids.
+    /// Replaces the client's temporary names by ids: in the path of the operation, in every text of its
+    /// data that is a name alone, and in the literals of the paths of a PATCH.
     ///
     /// # Errors
     ///
@@ -194,6 +210,7 @@ impl BulkRequestOperation {
         if let Some(id) = id(&self.id)? {
             self.id.clone_from(id);
         }
+        let is_patch = self.method == BulkMethod::Patch;
         let mut waiting: Vec<&mut Value> = self.data.values_mut().collect();
         while let Some(value) = waiting.pop() {
             match value {
@@ -203,7 +220,21 @@ impl BulkRequestOperation {
                     }
                 }
                 Value::Array(items) => waiting.extend(items),
-                Value::Object(members) => waiting.extend(members.values_mut()),
+                Value::Object(members) => {
+                    for (name, value) in members {
+                        match value {
+                            Value::String(path) if is_patch && name.eq_ignore_ascii_case(PATH) => {
+                                // From the end, so that the places before stay where they are.
+                                for (place, text) in literal_texts(path).into_iter().rev() {
+                                    if let Some(id) = id(&text)? {
+                                        path.replace_range(place, &format!("\"{id}\""));
+                                    }
+                                }
+                            }
+                            other => waiting.push(other),
+                        }
+                    }
+                }
                 Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }

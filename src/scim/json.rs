@@ -4,7 +4,7 @@
 //! name, of which one reader would use the first and another the last. Such an object is refused,
 //! as is nesting deeper than any schema needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -161,6 +161,25 @@ impl<'de> Visitor<'de> for AnyValue {
             object.insert(name, entries.next_value_seed(inner)?);
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// Replaces the texts of a value that stand in a table, wherever they are in it.
+pub(super) fn rename_texts(value: &mut Value, names: &HashMap<String, String>) {
+    match value {
+        Value::String(text) => rename(text, names),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_texts(item, names)),
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| rename_texts(member, names));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Replaces a text that stands in a table.
+pub fn rename(text: &mut String, names: &HashMap<String, String>) {
+    if let Some(name) = names.get(text.as_str()) {
+        text.clone_from(name);
     }
 }
 

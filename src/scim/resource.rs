@@ -4,7 +4,7 @@
 //! the configured URL. `meta` comes last, so that the location can be inserted near the end without
 //! parsing the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use uuid::{ContextV7, Uuid};
 
 use super::attribute::{Mutability, Omitted};
+use super::json::rename_texts;
 use super::schema::{IndexedAttribute, ResourceType};
 use super::schemas::common::{ID, META, SCHEMAS};
 use super::schemas::user::ACTIVE;
@@ -172,6 +173,11 @@ impl Resource {
     /// Returns the name of this resource for people.
     pub fn display(&self, resource_type: &ResourceType) -> Option<&str> {
         resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
+    }
+
+    /// Replaces the ids that stand in a table, wherever they are in it.
+    pub fn rename_ids(&mut self, ids: &HashMap<String, String>) {
+        self.attributes.values_mut().for_each(|value| rename_texts(value, ids));
     }
 
     /// Removes and returns the members, which are not stored in the record.

@@ -238,3 +238,75 @@ fn what_was_answered_survives_sigkill() {
     server.boot(&[]);
     assert_eq!(total(&server.client()), 50);
 }
+
+#[test]
+fn references_lead_to_the_account_that_a_post_opens_again() {
+    let server = Server::start_with("[connections.default]\non_inactive_create = \"reactivate\"");
+    let client = server.client();
+    let (path, id) = create(&client, "/Users", &user("a"));
+    let close = json!([{"op": "replace", "path": "active", "value": false}]);
+    client.patch(&path, &close).expect(200);
+    let (g, _) = create(&client, "/Groups", &group("g", &[]));
+    let (h, _) = create(&client, "/Groups", &group("h", &[&id]));
+    let patch = |path: &str, operations: Value| json!({"method": "PATCH", "path": path, "data": {"Operations": operations}});
+    let manager = json!({"value": "bulkId:u"});
+    let results = bulk(
+        &client,
+        &json!([
+            post("k", &json!({"displayName": "k", "members": [{"value": "bulkId:u"}]})),
+            patch(&g, json!([{"op": "add", "path": "members", "value": [{"value": "bulkId:u"}]}])),
+            patch(&h, json!([{"op": "remove", "path": "members[value eq \"bulkId:u\"]"}])),
+            patch("/Users/bulkId:u", json!([{"op": "add", "path": "title", "value": "t"}])),
+            post("u", &user("a")),
+            {"method": "PUT", "path": "/Users/bulkId:v", "data": {"userName": "v", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"manager": manager}}},
+            post("v", &user("v")),
+            {"method": "PATCH", "path": "/Users/bulkId:u", "version": "W/\"77\"", "data": {"Operations": []}},
+        ]),
+    );
+    assert_eq!(statuses(&results), ["201", "200", "200", "200", "201", "200", "201", "412"], "{results:?}");
+    for place in [3, 4, 7] {
+        assert!(results[place]["location"].as_str().unwrap().ends_with(&path), "{}", results[place]);
+    }
+    let read = client.get(&path).expect(200).body;
+    assert_eq!((&read["active"], &read["title"]), (&json!(true), &json!("t")));
+    let mut groups: Vec<&str> =
+        read["groups"].as_array().unwrap().iter().map(|group| group["display"].as_str().unwrap()).collect();
+    groups.sort_unstable();
+    assert_eq!(groups, ["g", "k"]);
+    let v = client.get("/Users?filter=userName%20eq%20%22v%22").body;
+    let extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    assert_eq!(v["Resources"][0][extension]["manager"]["value"], json!(id));
+}
+
+#[test]
+fn references_in_brackets_are_resolved_or_refused() {
+    let server = Server::start();
+    let client = server.client();
+    let remove = |literal: &str| {
+        let path = format!("members[value eq {literal}]");
+        json!({"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"Operations": [{"op": "remove", "path": path}]}})
+    };
+    let add = json!([{"op": "add", "path": "members", "value": [
+        {"value": "bulkId:a"}, {"value": "bulkId:B c"}, {"value": "bulkId:d"}, {"value": "bulkId:e"},
+    ]}]);
+    let results = bulk(
+        &client,
+        &json!([
+            {"method": "PATCH", "path": "/Groups/bulkId:g", "data": {"Operations": add}},
+            remove("\"bulkId:a\""),
+            remove("'bulkId:B c'"),
+            remove("bulkId:d"),
+            remove("\"bulkId:nobody\""),
+            post("g", &group("g", &[])),
+            post("a", &user("a")),
+            post("B c", &user("b")),
+            post("d", &user("d")),
+            post("e", &user("e")),
+        ]),
+    );
+    assert_eq!(statuses(&results)[..5], ["200", "200", "200", "200", "400"], "{results:?}");
+    assert_eq!(results[4]["response"]["scimType"], "invalidValue");
+    let members = client.get("/Groups").body["Resources"][0]["members"].clone();
+    assert_eq!(members.as_array().unwrap().len(), 1, "{members}");
+    assert_eq!(members[0]["display"], "e");
+}

@@ -1,5 +1,6 @@
 //! Bulk (RFC 7644, section 3.7): many operations, one request, one sync.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::directory::error::DirectoryError;
@@ -10,12 +11,14 @@ use crate::directory::resource::replace::Replace;
 use crate::directory::stored::StoredResource;
 use crate::directory::transaction::{Command, Transaction};
 use crate::scim::error::ScimError;
+use crate::scim::json;
 use crate::scim::schema::ResourceType;
 
 /// After how many operations the time that the command takes is checked.
 const TIMED_EVERY: usize = 16;
 
 /// One operation of a bulk request, ready to run.
+#[derive(Clone)]
 pub enum BulkOperation {
     /// POST.
     Create(Create),
@@ -50,11 +53,25 @@ impl Command for Bulk {
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<BulkOutcome>, DirectoryError> {
         let mut outcomes = Vec::new();
         let mut failures = 0;
+        // The ids that were foreseen for resources, and those of the accounts that were opened instead.
+        let mut reopened: HashMap<String, String> = HashMap::new();
         for operation in &self.operations {
             if self.fail_on_errors.is_some_and(|limit| failures >= limit) {
                 break;
             }
-            let outcome = run(tx, operation);
+            let outcome = if reopened.is_empty() {
+                run(tx, operation)
+            } else {
+                let mut renamed = operation.clone();
+                renamed.rename_ids(&reopened);
+                run(tx, &renamed)
+            };
+            if let (BulkOperation::Create(Create { id: Some(foreseen), .. }), Ok(Some((_, stored)))) =
+                (operation, &outcome)
+                && stored.id != *foreseen
+            {
+                reopened.insert(foreseen.to_string(), stored.id.to_string());
+            }
             match outcome {
                 Err(error @ (DirectoryError::Storage(_) | DirectoryError::Stopped)) => {
                     return Err(error);
@@ -70,6 +87,25 @@ impl Command for Bulk {
             }
         }
         Ok(outcomes)
+    }
+}
+
+impl BulkOperation {
+    /// Replaces the ids that stand in a table, wherever the operation refers to them.
+    fn rename_ids(&mut self, ids: &HashMap<String, String>) {
+        match self {
+            Self::Create(create) => create.resource.rename_ids(ids),
+            Self::Replace(replace) => {
+                json::rename(&mut replace.id, ids);
+                replace.resource.rename_ids(ids);
+            }
+            Self::Patch(patch) => {
+                json::rename(&mut patch.id, ids);
+                patch.request.rename_ids(ids);
+            }
+            Self::Delete(delete) => json::rename(&mut delete.id, ids),
+            Self::Refused(_) => {}
+        }
     }
 }
 

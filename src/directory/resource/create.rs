@@ -21,6 +21,7 @@ use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::ACTIVE;
 
 /// Creates a resource and answers it as stored.
+#[derive(Clone)]
 pub struct Create {
     /// The resource type.
     pub resource_type: Arc<ResourceType>,

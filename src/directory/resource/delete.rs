@@ -12,6 +12,7 @@ use crate::scim::resource::Version;
 use crate::scim::schema::ResourceType;
 
 /// Deletes a resource for good: its unique values are free again, and it is a member of nothing.
+#[derive(Clone)]
 pub struct Delete {
     /// The resource type.
     pub resource_type: Arc<ResourceType>,

@@ -22,6 +22,7 @@ const TIMED_EVERY: usize = 16;
 ///
 /// Operations on members touch the members that they name and no others. A patch that changes nothing
 /// leaves version and `lastModified` as they are.
+#[derive(Clone)]
 pub struct Patch {
     /// The resource type.
     pub resource_type: Arc<ResourceType>,

@@ -17,6 +17,7 @@ use crate::scim::validate::{check_immutable, keep_name};
 ///
 /// What the client leaves out is cleared, but for attributes that an omission keeps. A replacement
 /// that changes nothing leaves version and `lastModified` as they are.
+#[derive(Clone)]
 pub struct Replace {
     /// The resource type.
     pub resource_type: Arc<ResourceType>,

@@ -41,7 +41,8 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
             .into());
         }
     }
-    let ids = created.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
+    let ids: HashMap<String, String> =
+        created.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
     let mut operations = Vec::with_capacity(order.len());
     for index in &order {
         operations.extend(request.operations.get_mut(*index).map(|operation| match operation {
@@ -51,6 +52,20 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     }
     let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
     let outcomes = call.context.directory.submit(call.actor.clone(), command).await?;
+    // A POST may have opened an account that was there, under its own id.
+    let mut reopened = HashMap::new();
+    for (index, outcome) in order.iter().zip(&outcomes) {
+        let operation = request.operations.get(*index).and_then(|operation| operation.as_ref().ok());
+        let foreseen = operation
+            .filter(|operation| operation.method == BulkMethod::Post)
+            .and_then(|operation| ids.get(operation.bulk_id.as_ref()?));
+        if let (Some(foreseen), Ok(Some((_, stored)))) = (foreseen, outcome) {
+            reopened.insert(foreseen.clone(), stored.id.to_string());
+        }
+    }
+    for operation in request.operations.iter_mut().flatten() {
+        json::rename(&mut operation.id, &reopened);
+    }
     let mut results: Vec<(usize, Value)> = order
         .into_iter()
         .zip(outcomes)

@@ -1,6 +1,7 @@
 //! The lexer of filters.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A token of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +89,23 @@ fn in_double_quotes(inner: &str) -> String {
     }
     json.push('"');
     json
+}
+
+/// The texts that may be literals of a filter or a path, and where they stand: quoted ones, and words. None
+/// if it is malformed.
+pub(in crate::scim) fn literal_texts(text: &str) -> Vec<(Range<usize>, String)> {
+    let tokens = lex(text).unwrap_or_default();
+    let ends = tokens.iter().skip(1).map(|(at, _)| *at).chain([text.len()]);
+    let texts = tokens.iter().zip(ends).filter_map(|((at, token), end)| {
+        let length = text.get(*at..end)?.trim_end().len();
+        let read = match token {
+            FilterToken::Word(word) => (*word).to_owned(),
+            FilterToken::Quoted(text) => text.clone(),
+            _ => return None,
+        };
+        Some((*at..at + length, read))
+    });
+    texts.collect()
 }
 
 #[cfg(test)]

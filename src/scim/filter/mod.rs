@@ -11,11 +11,15 @@ mod parser;
 mod peer;
 mod print;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::Number;
 
+pub(super) use lexer::literal_texts;
 pub use needle::Needles;
 
+use super::json::rename;
 use super::path::{AttrPath, Located};
 
 /// The maximum size of a filter, in bytes.
@@ -118,6 +122,20 @@ pub enum Literal {
     Moment(Timestamp),
     /// `null`: no value.
     Null,
+}
+
+impl Filter {
+    /// Replaces the literals that are ids of a table.
+    pub fn rename_ids(&mut self, ids: &HashMap<String, String>) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter_mut().for_each(|part| part.rename_ids(ids));
+            }
+            Self::Not(part) | Self::Element(_, part) => part.rename_ids(ids),
+            Self::Compare(Comparison { literal: Literal::Text(text), .. }) => rename(text, ids),
+            Self::Compare(_) | Self::Present(_) => {}
+        }
+    }
 }
 
 /// The path of a PATCH operation (RFC 7644, figure 7).

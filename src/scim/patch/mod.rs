@@ -25,9 +25,12 @@ mod list;
 mod request;
 mod target;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::error::ScimError;
+use super::json::rename_texts;
 use super::resource::Resource;
 use super::schema::ResourceType;
 
@@ -108,5 +111,15 @@ impl PatchRequest {
         }
         finish(resource_type, resource, &mut patched)?;
         Ok(patched)
+    }
+
+    /// Replaces the ids that stand in a table, in values and in paths.
+    pub fn rename_ids(&mut self, ids: &HashMap<String, String>) {
+        for operation in &mut self.operations {
+            operation.target.rename_ids(ids);
+            if let Some(value) = &mut operation.value {
+                rename_texts(value, ids);
+            }
+        }
     }
 }

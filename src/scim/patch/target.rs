@@ -1,11 +1,13 @@
 //! The target of an operation.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::scim::attribute::{Attribute, Mutability, VALUE};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal, PatchPath};
+use crate::scim::json::rename_texts;
 use crate::scim::path::Located;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::common::SCHEMAS;
@@ -92,6 +94,16 @@ impl Target {
     /// `emails[type eq "work" and primary eq true]`.
     pub fn described(&self) -> Option<&Map<String, Value>> {
         self.described.as_ref()
+    }
+
+    /// Replaces the literals of its filter that are ids of a table.
+    pub(super) fn rename_ids(&mut self, ids: &HashMap<String, String>) {
+        if let Some(filter) = &mut self.filter {
+            filter.rename_ids(ids);
+        }
+        if let Some(described) = &mut self.described {
+            described.values_mut().for_each(|value| rename_texts(value, ids));
+        }
     }
 
     /// Whether the target selects this element, given in canonical form.
