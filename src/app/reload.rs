@@ -21,7 +21,7 @@ use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
 use crate::config::Config;
-use crate::directory::{Directory, UnknownAccess};
+use crate::directory::Directory;
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
@@ -185,7 +185,7 @@ impl Reloader {
         while old_requests() && go_on() && watch.elapsed() < request_timeout + OLD_REQUESTS_GRACE {
             std::thread::sleep(OLD_REQUESTS_EVERY);
         }
-        match self.directory.migrate_accounts(UnknownAccess::Refuse, &go_on) {
+        match self.directory.migrate_accounts(&go_on) {
             Ok(()) => go_on(),
             Err(error) => {
                 tracing::error!(

@@ -39,7 +39,7 @@ impl ServeArgs {
             false => UnknownAccess::Refuse,
         };
         let directory = app::start_directory(config, unknown)?;
-        directory.migrate_accounts(unknown, &|| true)?;
+        directory.migrate_accounts(&|| true)?;
         let certificate = app::certificate(config, None)?;
         drop(extension);
         let config = config.clone();

@@ -106,12 +106,16 @@ fn event() -> Event {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::access::{AccessSettings, Role};
     use crate::clock::Clock;
     use crate::directory::settings::{LocalSettings, canonical_json};
-    use crate::directory::{Directory, DirectoryError};
+    use crate::directory::{ConnectionRules, Create, Directory, DirectoryError, stored};
     use crate::scim::attribute::Uniqueness;
+    use crate::scim::exchange::Exchange;
+    use crate::scim::validate::validate;
     use crate::scim::custom::{AttributeSettings, SchemaSettings};
     use crate::settings::SharedSettings;
     use crate::store::Read as _;
@@ -208,6 +212,42 @@ mod tests {
             open(&store, &with_role("B")).change_settings(&changed, None, local(), |_| {});
         assert!(matches!(refused, Err(DirectoryError::Storage(_))));
         assert_eq!(saved(&store), Some(with_role("B").to_json().unwrap()));
+    }
+
+    #[test]
+    fn a_crash_before_accounts_are_migrated_is_completed_without_asking_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = open(&store, &with_role("A"));
+        directory.migrate_accounts(&|| true).unwrap();
+        let resource_type = directory.registry().by_endpoint("Users").unwrap().clone();
+        let body = json!({"userName": "ada", "roles": [{"value": "A"}]});
+        let Value::Object(body) = body else { panic!("no object") };
+        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
+        let rules = ConnectionRules::default();
+        let create = Create { resource_type, id: None, resource, rules };
+        let id = directory.submit(Actor::System, create).wait().unwrap().id;
+        drop(directory);
+        let roles = |directory: &Directory| {
+            let resource_type = directory.registry().by_endpoint("Users").unwrap();
+            let found = stored::find(store.as_ref(), resource_type, id).unwrap();
+            stored::attributes(resource_type, &found).unwrap().get("roles").cloned()
+        };
+        let next = with_role("B");
+        let refused = Directory::open(
+            store.log(),
+            store.clone(),
+            &next,
+            UnknownAccess::Refuse,
+            local(),
+        );
+        assert!(matches!(refused, Err(DirectoryError::AccessInUse(_))));
+        let dropping = UnknownAccess::Drop;
+        let crashed = Directory::open(store.log(), store.clone(), &next, dropping, local());
+        assert!(roles(&crashed.unwrap()).is_some(), "not migrated yet");
+        let directory = open(&store, &next);
+        directory.migrate_accounts(&|| true).unwrap();
+        assert_eq!(roles(&directory), None);
     }
 
     #[test]

@@ -28,19 +28,16 @@ impl Directory {
         Ok(kept.unwrap_or_else(|| self.catalogue().names()))
     }
 
-    /// Brings the access of all accounts in line with the catalogue, if the catalogue has changed. It asks
-    /// `go_on` between two steps; the next call migrates the accounts that are left.
+    /// Brings the access of all accounts in line with the catalogue, if the catalogue has changed, and takes
+    /// access that it does not know from them: that this may happen was decided when the settings were
+    /// adopted. It asks `go_on` between two steps; the next call migrates the accounts that are left.
     ///
     /// # Errors
     ///
-    /// `AccessInUse`, naming what is unknown and who has it; then nothing has changed. `Storage`.
-    pub fn migrate_accounts(
-        &self,
-        unknown: UnknownAccess,
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<(), DirectoryError> {
+    /// `Storage`.
+    pub fn migrate_accounts(&self, go_on: &dyn Fn() -> bool) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
-        let Some(outdated) = check(state, &self.settings, unknown)? else { return Ok(()) };
+        let Some(outdated) = check(state, &self.settings, UnknownAccess::Drop)? else { return Ok(()) };
         // From here on it is on record what accounts may hold, whatever happens.
         if let Some(either) = outdated.either() {
             self.submit_in_turn(Actor::System, either).wait()?;

@@ -109,14 +109,12 @@ fn filters_in_a_uri_are_refused_or_the_uri_is() {
     let client = server.client();
     for shape in shapes() {
         let encoded = encode(&shape);
-        let Ok(reply) = client.try_send("GET", &format!("/Users?filter={encoded}"), None) else {
-            assert!(encoded.len() > 16_000);
-            continue;
-        };
-        match reply.status {
-            400 => assert_eq!(reply.body["scimType"], "invalidFilter", "{}", reply.body),
-            414 | 431 => assert!(encoded.len() > 8_000),
-            other => panic!("{other} for {shape:.60}: {}", reply.body),
+        // The head of a request has 16,384 bytes; some of them are not the filter's.
+        if encoded.len() < 16_000 {
+            let reply = client.send("GET", &format!("/Users?filter={encoded}"), None);
+            reply.error(400, Some("invalidFilter"));
+        } else if let Ok(reply) = client.try_send("GET", &format!("/Users?filter={encoded}"), None) {
+            assert_eq!(reply.status, 431, "{shape:.60}");
         }
     }
     client.get("/Users").expect(200);
