@@ -114,9 +114,9 @@ mod tests {
     use crate::directory::settings::{LocalSettings, canonical_json};
     use crate::directory::{ConnectionRules, Create, Directory, DirectoryError, stored};
     use crate::scim::attribute::Uniqueness;
+    use crate::scim::custom::{AttributeSettings, SchemaSettings};
     use crate::scim::exchange::Exchange;
     use crate::scim::validate::validate;
-    use crate::scim::custom::{AttributeSettings, SchemaSettings};
     use crate::settings::SharedSettings;
     use crate::store::Read as _;
     use crate::store::folder::DataFolder;
@@ -234,13 +234,8 @@ mod tests {
             stored::attributes(resource_type, &found).unwrap().get("roles").cloned()
         };
         let next = with_role("B");
-        let refused = Directory::open(
-            store.log(),
-            store.clone(),
-            &next,
-            UnknownAccess::Refuse,
-            local(),
-        );
+        let refused =
+            Directory::open(store.log(), store.clone(), &next, UnknownAccess::Refuse, local());
         assert!(matches!(refused, Err(DirectoryError::AccessInUse(_))));
         let dropping = UnknownAccess::Drop;
         let crashed = Directory::open(store.log(), store.clone(), &next, dropping, local());

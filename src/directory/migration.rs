@@ -37,7 +37,9 @@ impl Directory {
     /// `Storage`.
     pub fn migrate_accounts(&self, go_on: &dyn Fn() -> bool) -> Result<(), DirectoryError> {
         let state = self.shared.store.as_ref();
-        let Some(outdated) = check(state, &self.settings, UnknownAccess::Drop)? else { return Ok(()) };
+        let Some(outdated) = check(state, &self.settings, UnknownAccess::Drop)? else {
+            return Ok(());
+        };
         // From here on it is on record what accounts may hold, whatever happens.
         if let Some(either) = outdated.either() {
             self.submit_in_turn(Actor::System, either).wait()?;

@@ -263,14 +263,26 @@ fn references_lead_to_the_account_that_a_post_opens_again() {
             {"method": "PATCH", "path": "/Users/bulkId:u", "version": "W/\"77\"", "data": {"Operations": []}},
         ]),
     );
-    assert_eq!(statuses(&results), ["201", "200", "200", "200", "201", "200", "201", "412"], "{results:?}");
+    assert_eq!(
+        statuses(&results),
+        ["201", "200", "200", "200", "201", "200", "201", "412"],
+        "{results:?}"
+    );
     for place in [3, 4, 7] {
-        assert!(results[place]["location"].as_str().unwrap().ends_with(&path), "{}", results[place]);
+        assert!(
+            results[place]["location"].as_str().unwrap().ends_with(&path),
+            "{}",
+            results[place]
+        );
     }
     let read = client.get(&path).expect(200).body;
     assert_eq!((&read["active"], &read["title"]), (&json!(true), &json!("t")));
-    let mut groups: Vec<&str> =
-        read["groups"].as_array().unwrap().iter().map(|group| group["display"].as_str().unwrap()).collect();
+    let mut groups: Vec<&str> = read["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["display"].as_str().unwrap())
+        .collect();
     groups.sort_unstable();
     assert_eq!(groups, ["g", "k"]);
     let v = client.get("/Users?filter=userName%20eq%20%22v%22").body;

@@ -113,7 +113,8 @@ fn filters_in_a_uri_are_refused_or_the_uri_is() {
         if encoded.len() < 16_000 {
             let reply = client.send("GET", &format!("/Users?filter={encoded}"), None);
             reply.error(400, Some("invalidFilter"));
-        } else if let Ok(reply) = client.try_send("GET", &format!("/Users?filter={encoded}"), None) {
+        } else if let Ok(reply) = client.try_send("GET", &format!("/Users?filter={encoded}"), None)
+        {
             assert_eq!(reply.status, 431, "{shape:.60}");
         }
     }

@@ -55,7 +55,8 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     // A POST may have opened an account that was there, under its own id.
     let mut reopened = HashMap::new();
     for (index, outcome) in order.iter().zip(&outcomes) {
-        let operation = request.operations.get(*index).and_then(|operation| operation.as_ref().ok());
+        let operation =
+            request.operations.get(*index).and_then(|operation| operation.as_ref().ok());
         let foreseen = operation
             .filter(|operation| operation.method == BulkMethod::Post)
             .and_then(|operation| ids.get(operation.bulk_id.as_ref()?));

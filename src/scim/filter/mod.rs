@@ -10,6 +10,8 @@ mod parser;
 #[cfg(test)]
 mod peer;
 mod print;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
