@@ -241,7 +241,9 @@ fn what_was_answered_survives_sigkill() {
 
 #[test]
 fn references_lead_to_the_account_that_a_post_opens_again() {
-    let server = Server::start_with("[connections.default]\non_inactive_create = \"reactivate\"");
+    let server = Server::start_with(
+        "[connections.default]\nmethod = \"okta\"\non_inactive_create = \"reactivate\"",
+    );
     let client = server.client();
     let (path, id) = create(&client, "/Users", &user("a"));
     let close = json!([{"op": "replace", "path": "active", "value": false}]);
@@ -260,7 +262,7 @@ fn references_lead_to_the_account_that_a_post_opens_again() {
             post("u", &user("a")),
             {"method": "PUT", "path": "/Users/bulkId:v", "data": {"userName": "v", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"manager": manager}}},
             post("v", &user("v")),
-            {"method": "PATCH", "path": "/Users/bulkId:u", "version": "W/\"77\"", "data": {"Operations": []}},
+            {"method": "PATCH", "path": "/Users/bulkId:u", "version": "W/\"77\"", "data": {"Operations": [{"op": "add", "path": "title", "value": "x"}]}},
         ]),
     );
     assert_eq!(
