@@ -148,8 +148,11 @@ fn plain_names(
     let is_qualified = |name: &str| name.contains([':', '.']);
     let is_plain = |name: &str, value: &Value| {
         let is_extension = || resource_type.extensions.iter().any(|one| one.schema.id == name);
-        let plain_inside =
-            || value.as_object().is_none_or(|inner| !inner.keys().any(|name| is_qualified(name)));
+        let plain_inside = || match value {
+            Value::Object(inner) => !inner.keys().any(|name| is_qualified(name)),
+            Value::Array(_) => false,
+            _ => true,
+        };
         !is_qualified(name) || (is_extension() && plain_inside())
     };
     if body.iter().all(|(name, value)| is_plain(name, value)) {

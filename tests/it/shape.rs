@@ -366,6 +366,7 @@ fn an_attribute_named_by_its_urn_is_that_attribute() {
     let title = At(None, "title", None);
     let given_name = At(None, "name", Some("givenName"));
     let department = At(Some(ENTERPRISE), "department", None);
+    let manager = At(Some(ENTERPRISE), "manager", None);
     for (members, at, kept) in [
         (json!({format!("{USER}:active"): false}), At(None, "active", None), json!(false)),
         (json!({format!("{USER}:active"): "False"}), At(None, "active", None), json!(false)),
@@ -377,6 +378,12 @@ fn an_attribute_named_by_its_urn_is_that_attribute() {
         (json!({"name": {"familyName": "B"}, "name.givenName": "A"}), given_name, json!("A")),
         (json!({format!("{ENTERPRISE}:department"): "bi"}), department, json!("bi")),
         (json!({ENTERPRISE: {format!("{ENTERPRISE}:department"): "bi"}}), department, json!("bi")),
+        (
+            json!({ENTERPRISE: [{format!("{ENTERPRISE}:department"): "bi"}]}),
+            department,
+            json!("bi"),
+        ),
+        (json!({ENTERPRISE: [{"manager.value": "M"}]}), manager, json!({"value": "M"})),
         (
             json!({ENTERPRISE: {"division": "v"}, format!("{ENTERPRISE}:department"): "bi"}),
             department,
