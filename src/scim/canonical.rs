@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::attribute::{Attribute, CanonicalValues, Index, PRIMARY, Type, VALUE};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming};
 use super::json::describe;
+use super::moment::Moment;
 use super::value::fold;
 
 /// The maximum size of a value of an indexed attribute, in bytes.
@@ -271,7 +271,7 @@ fn check_text(attribute: &Attribute, text: &str, path: &str) -> Result<(), ScimE
             text.len()
         )));
     }
-    if attribute.kind == Type::DateTime && text.parse::<Timestamp>().is_err() {
+    if attribute.kind == Type::DateTime && Moment::parse(text).is_none() {
         return Err(ScimError::invalid_value(format!(
             "\"{path}\" is not a moment such as \"2026-03-01T08:15:00Z\"."
         )));

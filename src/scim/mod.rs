@@ -10,6 +10,7 @@
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
 //! | `value` | comparing values: letter case, Unicode, numbers, presence |
+//! | `moment` | values of type dateTime, as points in time |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
 //! | `patch/` | PATCH (RFC 7644, 3.5.2) |
@@ -31,6 +32,7 @@ pub mod error;
 pub mod exchange;
 pub mod filter;
 pub mod json;
+pub mod moment;
 pub mod patch;
 pub mod path;
 pub mod projection;

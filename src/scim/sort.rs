@@ -2,11 +2,11 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use super::attribute::Type;
 use super::error::{ScimError, ScimType};
+use super::moment::Moment;
 use super::path::AttrPath;
 use super::schema::ResourceType;
 use super::value::{compare_numbers, fold, moment};
@@ -146,7 +146,7 @@ enum Directed {
 enum Rank {
     Boolean(bool),
     Number(Exact),
-    Moment(Timestamp),
+    Moment(Moment),
     Text(String),
     None,
 }

@@ -7,6 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Number, Value};
 
+use super::moment::Moment;
 pub use crate::text::fold;
 
 /// Compares two numbers by their exact values, whole or not: 2⁵³ + 1 is greater than 2⁵³ as a
@@ -36,12 +37,14 @@ fn compare_whole(whole: i128, decimal: f64) -> Ordering {
         .then_with(|| 0.0.partial_cmp(&decimal.fract()).unwrap_or(Ordering::Equal))
 }
 
-/// Parses a timestamp; one without an offset is in UTC.
-pub fn moment(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| {
-        let civil: DateTime = text.parse().ok()?;
-        TimeZone::UTC.to_timestamp(civil).ok()
-    })
+/// Parses a moment to compare with: an `xsd:dateTime`, or one of the other forms that clients put into
+/// filters, as a date alone. Without an offset it is in UTC.
+pub fn moment(text: &str) -> Option<Moment> {
+    let lenient = || {
+        let timestamp = text.parse::<Timestamp>().ok();
+        timestamp.or_else(|| TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok())
+    };
+    Moment::parse(text).or_else(|| lenient().map(Moment::from))
 }
 
 /// Whether a value counts as assigned: it is not null, not an empty text, and not a list or object

@@ -110,6 +110,45 @@ fn they_are_described_as_they_were_configured() {
 }
 
 #[test]
+fn a_date_time_without_an_offset_or_at_the_end_of_time_is_kept_as_sent_and_compared_in_utc() {
+    let (_server, client) = start();
+    let ascending = [
+        "2026-03-01T09:15:00+01:30",
+        "2026-03-01T08:15:00",
+        "2026-03-01T08:15:00.5Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-08:00",
+    ];
+    for (number, moment) in ascending.into_iter().enumerate().rev() {
+        let user = staff(&number.to_string(), &json!({"hired": moment}));
+        let (path, _) = create(&client, "/Users", &user);
+        assert_eq!(client.get(&path).expect(200).body[HR]["hired"], moment);
+    }
+    let names = |query: &str| {
+        let found = client.get(&format!("/Users?{query}")).expect(200).body;
+        let found = found["Resources"].as_array().unwrap().iter();
+        found.map(|user| user["userName"].as_str().unwrap().to_owned()).collect::<String>()
+    };
+    let hired = encode(&format!("{HR}:hired"));
+    assert_eq!(names(&format!("sortBy={hired}")), "01234");
+    for (filter, expected) in [
+        ("eq \"2026-03-01T08:15:00Z\"", "1"),
+        ("lt \"2026-03-01T08:15:00\"", "0"),
+        ("ge \"9999-12-31T23:59:59Z\"", "34"),
+        ("gt 9999-12-31T23:59:59+00:00", "4"),
+    ] {
+        let query = format!("sortBy=userName&filter={hired}{}", encode(&format!(" {filter}")));
+        assert_eq!(names(&query), expected, "{filter}");
+    }
+    for wrong in
+        ["2026-03-01T08:15:00+0000", "2026-03-01", "2026-02-29T08:15:00Z", "2026-03-01 08:15:00"]
+    {
+        let reply = client.post("/Users", &staff("x", &json!({"hired": wrong})));
+        assert!(reply.error(400, Some("invalidValue")).contains("hired"), "{wrong}");
+    }
+}
+
+#[test]
 fn every_type_is_kept_and_a_wrong_one_is_named() {
     let (_server, client) = start();
     let hr = json!({"hired": "2026-01-01T00:00:00Z", "grade": 7, "rate": 1.5, "remote": true,

@@ -15,13 +15,13 @@ mod tests;
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
 use serde_json::Number;
 
 pub(super) use lexer::literal_texts;
 pub use needle::Needles;
 
 use super::json::rename;
+use super::moment::Moment;
 use super::path::{AttrPath, Located};
 
 /// The maximum size of a filter, in bytes.
@@ -121,7 +121,7 @@ pub enum Literal {
     /// A boolean.
     Boolean(bool),
     /// A moment.
-    Moment(Timestamp),
+    Moment(Moment),
     /// `null`: no value.
     Null,
 }

@@ -134,6 +134,11 @@ mod tests {
                 "meta.created gt 2026-03-01T09:15:00+01:00",
                 "meta.created gt \"2026-03-01T08:15:00Z\"",
             ),
+            ("meta.created gt 2026-03-01", "meta.created gt \"2026-03-01T00:00:00Z\""),
+            (
+                "meta.created lt 9999-12-31T23:59:59-01:00",
+                "meta.created lt \"9999-12-31T10:59:59-14:00\"",
+            ),
             (
                 "URN:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager[Value pr]",
                 "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager[value pr]",

@@ -31,7 +31,7 @@ fn a_comparison_takes_the_type_and_case_of_its_attribute() {
     let filter = parse("active ne False").unwrap();
     assert_eq!(compare(&filter), ("active", CompareOp::Ne, &Literal::Boolean(false)));
     let filter = parse("meta.lastModified ge 2026-03-01T08:15:00+01:00").unwrap();
-    let moment = "2026-03-01T07:15:00Z".parse().unwrap();
+    let moment = crate::scim::value::moment("2026-03-01T07:15:00Z").unwrap();
     assert_eq!(compare(&filter), ("meta", CompareOp::Ge, &Literal::Moment(moment)));
     let filter = parse("title eq null").unwrap();
     assert_eq!(compare(&filter), ("title", CompareOp::Eq, &Literal::Null));
