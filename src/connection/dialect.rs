@@ -100,6 +100,15 @@ impl ResourceForm {
         }
     }
 
+    /// Whether it shows what the access catalogue says of roles and permission sets, which changes with
+    /// the configuration.
+    pub fn shows_catalogue(&self) -> bool {
+        match self {
+            Self::Rfc(_) => false,
+            Self::Flat(form) => form.shows_permissions(),
+        }
+    }
+
     /// Whether this is the form in which resources of the type are stored.
     pub fn is_stored(&self, resource_type: &ResourceType) -> bool {
         match self {

@@ -6,7 +6,7 @@ use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, Reference, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored::{self, StoredResource};
-use crate::scim::resource::serve;
+use crate::scim::resource::{EntityTag, serve};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
 use crate::store::keys;
@@ -20,19 +20,23 @@ pub struct ShownResource {
     pub references: Vec<(String, Vec<Reference>)>,
     /// Its effective access, if that is wanted.
     pub access: Option<Effective>,
+    /// Its entity tag, which changes with the groups that it shows.
+    pub tag: EntityTag,
 }
 
 impl ShownResource {
     /// A resource whose relations are not looked up yet.
     pub(crate) fn new(stored: StoredResource) -> Self {
-        Self { stored, references: Vec::new(), access: None }
+        let tag = stored.record.version.into();
+        Self { stored, references: Vec::new(), access: None, tag }
     }
 
     /// Appends its JSON, as it is served below a URL.
     pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
         let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.stored.id);
         let relations = |out: &mut Vec<u8>| self.serve_relations(base_url, out);
-        serve(&self.stored.record.json, self.stored.record.meta_at, &location, relations, out);
+        let (record, related) = (&self.stored.record, self.tag.related);
+        serve(&record.json, record.meta_at, related, &location, relations, out);
     }
 
     fn serve_relations(&self, base_url: &str, out: &mut Vec<u8>) {
@@ -114,6 +118,7 @@ impl DirectoryView<'_> {
         let id = shown.stored.id;
         shown.references =
             membership::references(self.state, self.registry(), voids, resource_type, id, wanted)?;
+        shown.tag.related = membership::digest_of_groups(&shown.references);
         if resource_type.is_account && wanted(ACCESS) {
             shown.access = Some(self.access(voids, resource_type, &shown.stored)?);
         }

@@ -3,22 +3,23 @@
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
-use crate::scim::resource::Version;
+use crate::scim::resource::{EntityTag, Version};
 
-/// The versions that If-Match names; `None` if any will do.
+/// The versions that If-Match names; `None` if any will do. What a resource shows of its groups does not
+/// count: a change of theirs is no reason to refuse a change of the resource.
 pub(super) fn if_match(headers: &HeaderMap) -> Option<Vec<Version>> {
-    versions(headers, &IF_MATCH)
+    tags(headers, &IF_MATCH).map(|tags| tags.into_iter().map(|tag| tag.version).collect())
 }
 
-/// Whether If-None-Match names this version: the client has it already.
-pub(super) fn is_known(headers: &HeaderMap, present: Version) -> bool {
+/// Whether If-None-Match names this tag: the client has what it stands for.
+pub(super) fn is_known(headers: &HeaderMap, present: EntityTag) -> bool {
     headers.contains_key(IF_NONE_MATCH)
-        && versions(headers, &IF_NONE_MATCH).is_none_or(|versions| versions.contains(&present))
+        && tags(headers, &IF_NONE_MATCH).is_none_or(|tags| tags.contains(&present))
 }
 
-/// The versions that a header names, without those that are none of ours; `None` for `*` and if the
+/// The tags that a header names, without those that are none of ours; `None` for `*` and if the
 /// header is not there. SCIM compares weakly: `W/"3"` and `"3"` are one.
-fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<Version>> {
+fn tags(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<EntityTag>> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;
     let tags: Vec<&str> = lines
@@ -28,17 +29,17 @@ fn versions(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<Version>> {
     if tags.contains(&"*") {
         return None;
     }
-    Some(tags.into_iter().filter_map(version).collect())
+    Some(tags.into_iter().filter_map(tag).collect())
 }
 
 /// The versions that an entity tag outside of a header names.
 pub(super) fn versions_of(tag: &str) -> Vec<Version> {
-    version(tag.trim()).into_iter().collect()
+    self::tag(tag.trim()).map(|tag| tag.version).into_iter().collect()
 }
 
-fn version(tag: &str) -> Option<Version> {
-    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
-    quoted.strip_prefix('"')?.strip_suffix('"')?.parse().ok().map(Version)
+fn tag(text: &str) -> Option<EntityTag> {
+    let quoted = text.strip_prefix("W/").unwrap_or(text);
+    EntityTag::parse(quoted.strip_prefix('"')?.strip_suffix('"')?)
 }
 
 #[cfg(test)]
@@ -57,6 +58,7 @@ mod tests {
         let three = Some(vec![Version(3)]);
         assert_eq!(if_match(&headers(&["W/\"3\""])), three);
         assert_eq!(if_match(&headers(&["\"3\""])), three);
+        assert_eq!(if_match(&headers(&["W/\"3.ff\""])), three, "groups do not count");
         let several = Some(vec![Version(1), Version(2), Version(3)]);
         assert_eq!(if_match(&headers(&["W/\"1\", \"2\"", "\"3\""])), several);
         assert_eq!(if_match(&headers(&["\"abc\", 3, "])), Some(Vec::new()), "matches nothing");

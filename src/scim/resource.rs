@@ -54,8 +54,7 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// The version of a resource: the number of times it was written, and its entity tag (RFC 7644,
-/// section 3.14).
+/// The version of a resource: the number of times it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u64);
 
@@ -70,9 +69,47 @@ impl Version {
 }
 
 impl fmt::Display for Version {
-    /// The weak entity tag, as in `W/"3"`.
+    /// The entity tag of the record alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "W/\"{}\"", self.0)
+        EntityTag::from(*self).fmt(f)
+    }
+}
+
+/// The entity tag of a resource as it is shown (RFC 7644, section 3.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    /// The version of the record.
+    pub version: Version,
+    /// The digest of what is shown from other records; `None` if there is nothing.
+    pub related: Option<u64>,
+}
+
+impl EntityTag {
+    /// Parses the text between the quotation marks, as in `3` or `3.00000000000000ff`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (version, related) = match text.split_once('.') {
+            Some((version, related)) => (version, Some(u64::from_str_radix(related, 16).ok()?)),
+            None => (text, None),
+        };
+        Some(Self { version: Version(version.parse().ok()?), related })
+    }
+
+    /// The part of the tag that follows the version of the record.
+    fn suffix(related: Option<u64>) -> String {
+        related.map_or_else(String::new, |digest| format!(".{digest:016x}"))
+    }
+}
+
+impl From<Version> for EntityTag {
+    fn from(version: Version) -> Self {
+        Self { version, related: None }
+    }
+}
+
+impl fmt::Display for EntityTag {
+    /// The weak tag, as in `W/"3"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "W/\"{}{}\"", self.version.0, Self::suffix(self.related))
     }
 }
 
@@ -343,22 +380,26 @@ pub struct Rendered {
 }
 
 /// Appends a stored resource to `out` in its served form: with the attributes outside its record,
-/// which `relations` appends as `,"name":value`, and with its location in `meta`.
+/// which `relations` appends as `,"name":value`, and with its location and the digest of related
+/// records in `meta`.
 pub fn serve(
     stored: &[u8],
     meta_at: usize,
+    related: Option<u64>,
     location: &str,
     relations: impl FnOnce(&mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
-    const CLOSING: &[u8] = b"}}";
+    // The version stands last, so that the digest can be inserted behind it.
+    const CLOSING: &[u8] = b"\\\"\"}}";
     let body = stored.strip_suffix(CLOSING).unwrap_or(stored);
     let (attributes, meta) = body.split_at_checked(meta_at).unwrap_or((body, &[]));
     out.reserve(stored.len() + location.len() + 16);
     out.extend_from_slice(attributes);
     relations(out);
     out.extend_from_slice(meta);
-    out.extend_from_slice(b",\"location\":\"");
+    out.extend_from_slice(EntityTag::suffix(related).as_bytes());
+    out.extend_from_slice(b"\\\"\",\"location\":\"");
     out.extend_from_slice(location.as_bytes());
     out.extend_from_slice(b"\"}}");
 }
@@ -394,7 +435,8 @@ mod tests {
 
         let mut served = Vec::new();
         let relations = |out: &mut Vec<u8>| out.extend_from_slice(b",\"x\":[]");
-        serve(&rendered.json, rendered.meta_at, "https://x/Users/1", relations, &mut served);
+        let (json, meta_at) = (&rendered.json, rendered.meta_at);
+        serve(json, meta_at, Some(0xab), "https://x/Users/1", relations, &mut served);
         let served: Value = serde_json::from_slice(&served).unwrap();
         assert_eq!(served["schemas"], json!([user::USER, user::ENTERPRISE_USER]));
         assert_eq!(served["id"], id.to_string());
@@ -402,7 +444,7 @@ mod tests {
         assert_eq!(
             served["meta"],
             json!({"resourceType": "User", "created": "2026-03-01T08:15:00.000Z",
-                   "lastModified": "2026-03-01T08:15:00.000Z", "version": "W/\"3\"",
+                   "lastModified": "2026-03-01T08:15:00.000Z", "version": "W/\"3.00000000000000ab\"",
                    "location": "https://x/Users/1"})
         );
     }
@@ -420,6 +462,19 @@ mod tests {
         let mut replaced = resource(json!({"userName": "b"}));
         replaced.complete(&user_type, Some(&resource(json!({"userName": "a"}))));
         assert_eq!(replaced.get("active"), None, "what a PATCH took away does not come back");
+    }
+
+    #[test]
+    fn entity_tags_are_read_as_they_are_written() {
+        for related in [None, Some(0), Some(u64::MAX)] {
+            let tag = EntityTag { version: Version(7), related };
+            let written = tag.to_string();
+            let text = written.strip_prefix("W/\"").unwrap().strip_suffix('"').unwrap();
+            assert_eq!(EntityTag::parse(text), Some(tag));
+        }
+        for text in ["", "x", ".", "7.", ".7", "7.x", "7.1.2", "7.10000000000000000"] {
+            assert_eq!(EntityTag::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn the_sheet_of_a_user_tells_what_matters_one_value_on_a_line() {
     let [created, changed, version] = lines[expected.len()..] else { panic!("{sheet}") };
     assert!(created.starts_with("Created       20") && created.ends_with(" UTC"), "{created}");
     assert!(changed.starts_with("Changed       20") && changed.ends_with(" UTC"), "{changed}");
-    assert_eq!(version, "Version       W/\"2\"");
+    assert!(version.starts_with("Version       W/\"2."), "{version}");
 }
 
 #[test]

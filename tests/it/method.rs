@@ -33,12 +33,13 @@ fn patch_answers_as_the_method_is_used_to() {
             [(&user, "title", "Countess", of_user), (&team, "displayName", "Engineers", of_group)];
         for (path, attribute, value, status) in changes {
             let reply = retitle(&client, path, attribute, value).expect(status);
-            assert_eq!(reply.header("etag"), "W/\"2\"", "{method} {path}");
+            let tag = reply.header("etag");
+            assert!(["W/\"2\"", "W/\"2."].iter().any(|start| tag.starts_with(start)), "{tag}");
             assert_eq!(reply.body.is_null(), status == 204, "{method} {path}");
             let now = client.get(path).expect(200);
             assert_eq!(now.body[attribute], value, "{method} {path}");
             if status == 200 {
-                assert_eq!(reply.body, now.body, "{method} {path}");
+                assert_eq!((tag, &reply.body), (now.header("etag"), &now.body), "{method} {path}");
             }
         }
     }

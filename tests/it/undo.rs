@@ -41,7 +41,8 @@ fn versions(client: &Client) -> BTreeMap<String, u64> {
         let endpoint = if resource.get("userName").is_some() { "Users" } else { "Groups" };
         let tag =
             client.get(&format!("/{endpoint}/{id}")).expect(200).text("/meta/version").to_owned();
-        tag.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+        let number = tag.split_once('"').unwrap().1.split(['.', '"']).next().unwrap();
+        number.parse().unwrap()
     };
     state(client).iter().map(|(id, resource)| (id.clone(), of(id, resource))).collect()
 }

@@ -73,6 +73,41 @@ fn a_member_under_a_new_name_makes_a_new_version_of_its_group() {
 }
 
 #[test]
+fn the_tag_of_a_user_follows_its_groups_and_is_the_same_in_lists() {
+    let server = Server::start();
+    let client = server.client();
+    let (path, id) = create(&client, "/Users", &user("a"));
+    let (inner, inner_id) = create(&client, "/Groups", &group("inner", &[]));
+    let (outer, _) = create(&client, "/Groups", &group("outer", &[]));
+    let add = |id: &str| json!([{"op": "add", "path": "members", "value": [{"value": id}]}]);
+    let rename = |name: &str| json!([{"op": "replace", "path": "displayName", "value": name}]);
+    let mut known = client.get(&path).expect(200).header("etag").to_owned();
+    assert_eq!(known, "W/\"1\"", "without groups there is nothing to follow");
+    for (changed, change) in [
+        (&inner, add(&id)),
+        (&outer, add(&inner_id)),
+        (&outer, rename("renamed outer")),
+        (&inner, rename("renamed inner")),
+    ] {
+        client.patch(changed, &change).expect(200);
+        let knows = server.client().header("If-None-Match", &known);
+        let read = knows.get(&path).expect(200);
+        known = read.header("etag").to_owned();
+        assert_eq!(read.body["meta"]["version"], known);
+        assert_eq!(client.get("/Users").expect(200).body["Resources"][0], read.body);
+        let knows = server.client().header("If-None-Match", &known);
+        assert_eq!(knows.get(&path).expect(304).header("etag"), known);
+    }
+    let (title, old) = (json!({"userName": "a", "title": "b"}), "W/\"1\"");
+    server.client().header("If-Match", old).put(&path, &title).expect(200);
+    server.client().header("If-Match", &known).put(&path, &title).error(412, None);
+    let plain = client.get(&format!("{path}?excludedAttributes=groups")).expect(200);
+    assert_eq!((plain.header("etag"), plain.text("/meta/version")), ("W/\"2\"", "W/\"2\""));
+    client.patch(&inner, &json!([{"op": "remove", "path": "members"}])).expect(200);
+    assert_eq!(client.get(&path).expect(200).header("etag"), "W/\"2\"");
+}
+
+#[test]
 fn of_32_writers_with_one_version_exactly_one_succeeds() {
     let server = Server::start();
     let (path, _) = create(&server.client(), "/Users", &user("a"));

@@ -59,6 +59,11 @@ impl FlatForm {
         self.projection.wants(name)
     }
 
+    /// Whether `permissions` are returned.
+    pub fn shows_permissions(&self) -> bool {
+        self.wants(ROLES) || self.wants(ENTITLEMENTS)
+    }
+
     /// Returns a whole resource in this form.
     pub fn apply(
         &self,
@@ -89,7 +94,7 @@ impl FlatForm {
             // Users do not sign in to scimd.
             flat.insert(LAST_SIGN_IN_AT.to_owned(), moment(None).into());
         }
-        if self.wants(ROLES) || self.wants(ENTITLEMENTS) {
+        if self.shows_permissions() {
             let permissions = self.permissions(catalogue, roles.as_ref(), entitlements.as_ref());
             flat.insert(PERMISSIONS.to_owned(), permissions);
         }

@@ -1,6 +1,7 @@
 //! Reading memberships: the members of a group, and the groups of a resource. Void ones do not count.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub struct ServedReference<'a> {
 }
 
 /// How a resource stands to the one that refers to it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Relation {
     /// It is a member.
     Member,
@@ -105,6 +106,24 @@ pub(crate) fn references(
         }
     }
     Ok(all)
+}
+
+/// The digest of the groups that a resource shows, as it shows them: they change without its record. `None` if
+/// there are none. Members do not count: the version of a group follows them.
+///
+/// Another build may have another digest for the same groups. A client then reads again what it knows.
+pub(crate) fn digest_of_groups(references: &[(String, Vec<Reference>)]) -> Option<u64> {
+    let mut groups = references
+        .iter()
+        .flat_map(|(_, references)| references)
+        .filter(|reference| matches!(reference.relation, Relation::Group { .. }))
+        .peekable();
+    groups.peek()?;
+    let mut digest = DefaultHasher::new();
+    for group in groups {
+        (group.id, group.relation, &group.display).hash(&mut digest);
+    }
+    Some(digest.finish())
 }
 
 /// A part of a group's members, in the order of their ids: those behind a member, or the first.

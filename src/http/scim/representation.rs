@@ -10,7 +10,7 @@ use crate::directory::{Page, ShownResource, StoredResource};
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
 use crate::scim::discovery::LIST_RESPONSE;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{EntityTag, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::common::SCHEMAS;
@@ -66,7 +66,7 @@ pub(super) fn one(
     let mut body = Vec::new();
     view.show(resource_type, resource, &mut body)?;
     let mut answer = respond::json_body(status, body);
-    tag(&mut answer, &resource.stored);
+    tag(&mut answer, resource.tag);
     let location = location(view.base_url, resource_type, resource.stored.id);
     if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
         answer.headers_mut().insert(LOCATION, location);
@@ -74,22 +74,22 @@ pub(super) fn one(
     Ok(answer)
 }
 
-/// 304: the client has this version.
-pub(super) fn not_modified(stored: &StoredResource) -> HttpResponse {
+/// 304: the client has what this tag stands for.
+pub(super) fn not_modified(known: EntityTag) -> HttpResponse {
     let mut answer = respond::empty(StatusCode::NOT_MODIFIED);
-    tag(&mut answer, stored);
+    tag(&mut answer, known);
     answer
 }
 
-/// 204, with the version of the resource.
+/// 204, with the version of the resource. Its groups are not read for this.
 pub(super) fn no_content(stored: &StoredResource) -> HttpResponse {
     let mut answer = respond::empty(StatusCode::NO_CONTENT);
-    tag(&mut answer, stored);
+    tag(&mut answer, stored.record.version.into());
     answer
 }
 
-fn tag(answer: &mut HttpResponse, stored: &StoredResource) {
-    if let Ok(tag) = HeaderValue::from_str(&stored.record.version.to_string()) {
+fn tag(answer: &mut HttpResponse, tag: EntityTag) {
+    if let Ok(tag) = HeaderValue::from_str(&tag.to_string()) {
         answer.headers_mut().insert(ETAG, tag);
     }
 }

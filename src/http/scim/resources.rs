@@ -43,13 +43,10 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
         let may_be_known = call.parts.headers.contains_key(IF_NONE_MATCH)
             && !directory.is_clearing_memberships()?;
         let shown = directory.retrieve(&resource_type, &call.path.id, &wanted)?;
-        // Access changes with groups and grants, of which the version knows nothing.
-        let of_record = shown.access.is_none();
-        if may_be_known
-            && of_record
-            && precondition::is_known(&call.parts.headers, shown.stored.record.version)
-        {
-            return Ok(representation::not_modified(&shown.stored));
+        // Access changes with grants and with the configuration, of which the tag knows nothing.
+        let is_tagged = shown.access.is_none() && !form.shows_catalogue();
+        if may_be_known && is_tagged && precondition::is_known(&call.parts.headers, shown.tag) {
+            return Ok(representation::not_modified(shown.tag));
         }
         representation::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
     };

@@ -50,7 +50,8 @@ impl Reply {
 /// The version in a resource's metadata; 0 if there is none.
 pub(crate) fn version(resource: &Value) -> u64 {
     let tag = resource.pointer("/meta/version").and_then(Value::as_str).unwrap_or_default();
-    tag.trim_start_matches("W/").trim_matches('"').parse().unwrap_or(0)
+    let number = tag.trim_start_matches("W/").trim_matches('"').split('.').next();
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl Client {
