@@ -14,8 +14,15 @@ use super::json::describe;
 use super::moment::Moment;
 use super::value::fold;
 
-/// The maximum size of a value of an indexed attribute, in bytes.
-pub(crate) const MAX_INDEXED_BYTES: usize = 512;
+/// The maximum length of a value of an indexed attribute, in characters.
+pub(crate) const MAX_INDEXED_CHARS: usize = 512;
+
+/// The number of characters of a value that is too long for an index.
+pub(crate) fn too_long_for_index(value: &str) -> Option<usize> {
+    // A text has no more characters than bytes.
+    let count = if value.len() > MAX_INDEXED_CHARS { value.chars().count() } else { 0 };
+    (count > MAX_INDEXED_CHARS).then_some(count)
+}
 
 /// The unread members of an object, which are found in any letter case.
 pub(crate) struct InputObject {
@@ -265,10 +272,9 @@ fn check_text(attribute: &Attribute, text: &str, path: &str) -> Result<(), ScimE
             u32::from(control)
         )));
     }
-    if indexed && text.len() > MAX_INDEXED_BYTES {
+    if let Some(count) = too_long_for_index(text).filter(|_| indexed) {
         return Err(ScimError::invalid_value(format!(
-            "\"{path}\" has {} bytes; at most {MAX_INDEXED_BYTES} are kept.",
-            text.len()
+            "\"{path}\" has {count} characters; at most {MAX_INDEXED_CHARS} are kept."
         )));
     }
     if attribute.kind == Type::DateTime && Moment::parse(text).is_none() {

@@ -200,7 +200,7 @@ pub fn keep_name(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::canonical::MAX_INDEXED_BYTES;
+    use crate::scim::canonical::MAX_INDEXED_CHARS;
     use crate::scim::schemas::user;
     use jiff::Timestamp;
     use serde_json::json;
@@ -282,9 +282,11 @@ mod tests {
 
     #[test]
     fn indexed_values_have_a_limit() {
-        assert!(check(json!({"userName": "a".repeat(MAX_INDEXED_BYTES)})).is_ok());
-        let long = detail(json!({"userName": "a".repeat(MAX_INDEXED_BYTES + 1)}));
-        assert!(long.contains("513 bytes; at most 512"));
+        for character in ["a", "\u{e9}", "\u{1d11e}"] {
+            assert!(check(json!({"userName": character.repeat(MAX_INDEXED_CHARS)})).is_ok());
+        }
+        let long = detail(json!({"userName": "a".repeat(MAX_INDEXED_CHARS + 1)}));
+        assert!(long.contains("513 characters; at most 512"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::directory::stored::{self, StoredResource};
 use crate::event::{Actor, Details, Event, Head, Verb};
 use crate::log::{Append, Log, LogEntry, Write};
 use crate::scim::attribute::Attribute;
-use crate::scim::canonical::MAX_INDEXED_BYTES;
+use crate::scim::canonical::{MAX_INDEXED_CHARS, too_long_for_index};
 use crate::scim::registry::Registry;
 use crate::scim::schema::ResourceType;
 use crate::store::{Store, StoreError, follow, keys};
@@ -152,13 +152,12 @@ fn collect_one(
     let attributes = stored::attributes(resource_type, &stored)?;
     for indexed in resource_type.indexed() {
         for value in attributes.indexed_values(&indexed) {
-            if value.len() > MAX_INDEXED_BYTES {
+            if let Some(count) = too_long_for_index(value) {
                 return Err(StoreError::Folder(format!(
-                    "the configuration has {} indexed, and the value of {id} in {} has {} bytes; at most \
-                     {MAX_INDEXED_BYTES} can be indexed: change it first",
+                    "the configuration has {} indexed, and the value of {id} in {} has {count} \
+                     characters; at most {MAX_INDEXED_CHARS} can be indexed: change it first",
                     indexed.leaf().name,
                     resource_type.endpoint,
-                    value.len()
                 ))
                 .into());
             }
