@@ -15,6 +15,7 @@
 //! | `filter/` | the filter language (RFC 7644, 3.4.2.2) |
 //! | `patch/` | PATCH (RFC 7644, 3.5.2) |
 //! | `projection` | the attributes that a response includes (RFC 7644, 3.9) |
+//! | `attribute_list` | the names in `attributes` and `excludedAttributes` |
 //! | `sort` | the order of results (RFC 7644, 3.4.2.3) |
 //! | `bulk` | bulk requests (RFC 7644, 3.7) |
 //! | `custom` | custom schemas and attributes |
@@ -24,6 +25,7 @@
 //! | `error` | `scimType` keywords (RFC 7644, 3.12) |
 
 pub mod attribute;
+pub mod attribute_list;
 pub mod bulk;
 pub(crate) mod canonical;
 pub mod custom;

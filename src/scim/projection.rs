@@ -11,17 +11,15 @@
 //! The table applies to the sub-attributes of a kept attribute too. An attribute that is named as a
 //! whole keeps its default sub-attributes.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::attribute::{Attribute, Returned};
+use super::attribute_list::{AttributeNames, NO_NAMES, split};
 use super::error::ScimError;
-use super::path::AttrPath;
 use super::schema::ResourceType;
 
 /// The selection of attributes that a response includes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Projection {
     selection: Selection,
     names: AttributeNames,
@@ -39,50 +37,6 @@ enum Selection {
     Without,
 }
 
-/// The names in a request, in the schema's spelling: a tree of URNs, attributes and sub-attributes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct AttributeNames {
-    /// Whether the node itself was named, and not only a part of it.
-    whole: bool,
-    parts: BTreeMap<String, Self>,
-}
-
-static NO_NAMES: AttributeNames = AttributeNames { whole: false, parts: BTreeMap::new() };
-
-impl AttributeNames {
-    fn read(resource_type: &ResourceType, text: &str) -> Self {
-        let mut names = Self::default();
-        for name in text.split(',').map(str::trim) {
-            if let Some(extension) = resource_type.extension(name) {
-                names.part(&extension.schema.id).whole = true;
-            } else if let Ok(path) = AttrPath::resolve_whole(resource_type, name) {
-                let mut node = &mut names;
-                for step in [path.extension.as_ref(), Some(&path.attribute)].into_iter().flatten() {
-                    node = node.part(step);
-                }
-                if let Some(step) = &path.sub_attribute {
-                    node = node.part(step);
-                }
-                node.whole = true;
-            }
-        }
-        names
-    }
-
-    fn part(&mut self, name: &str) -> &mut Self {
-        self.parts.entry(name.to_owned()).or_default()
-    }
-
-    fn get(&self, name: &str) -> &Self {
-        self.parts.get(name).unwrap_or(&NO_NAMES)
-    }
-
-    /// Whether the node or a part of it was named.
-    fn named(&self) -> bool {
-        self.whole || !self.parts.is_empty()
-    }
-}
-
 impl Projection {
     /// Returns the default projection.
     pub fn everything() -> Self {
@@ -93,7 +47,8 @@ impl Projection {
         }
     }
 
-    /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case.
+    /// Reads `attributes` and `excludedAttributes`: names separated by commas, in any letter case. Of a
+    /// list, a name may select elements, as in `emails[type eq "work"]`.
     ///
     /// An unknown name is ignored, since a client may name attributes of several types; but
     /// `attributes` with only unknown names still excludes the others. A parameter without names
@@ -102,19 +57,19 @@ impl Projection {
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `tooMany` for too many comparisons in filters that select elements.
     pub fn parse(
         resource_type: &ResourceType,
         attributes: Option<&str>,
         excluded: Option<&str>,
     ) -> Result<Self, ScimError> {
-        let given = |text: &&str| text.split(',').any(|name| !name.trim().is_empty());
+        let given = |text: &&str| split(text).next().is_some();
         let mut projection = Self::everything();
         if let Some(text) = attributes.filter(given) {
             projection.selection = Selection::Only;
-            projection.names = AttributeNames::read(resource_type, text);
+            projection.names = AttributeNames::read(resource_type, text)?;
         } else if let Some(text) = excluded.filter(given) {
-            projection.names = AttributeNames::read(resource_type, text);
+            projection.names = AttributeNames::read(resource_type, text)?;
             if projection.names.named() {
                 projection.selection = Selection::Without;
             }
@@ -193,6 +148,30 @@ impl Projection {
     }
 }
 
+impl Selection {
+    /// Returns the view of a part of which these names were named; `None` if nothing of it is returned.
+    fn part(self, returned: Returned, names: &AttributeNames) -> Option<View<'_>> {
+        let whole = Some(View { selection: Self::Default, names: &NO_NAMES });
+        match (self, returned) {
+            (_, Returned::Never) => None,
+            (Self::Default | Self::Only, _) if names.whole => {
+                Some(View { selection: Self::Default, names })
+            }
+            (Self::Default, Returned::Request) => {
+                names.named().then_some(View { selection: Self::Only, names })
+            }
+            (Self::Default, _) => Some(View { selection: Self::Default, names }),
+            (Self::Only, _) if names.named() => Some(View { selection: Self::Only, names }),
+            (Self::Only, Returned::Always) => whole,
+            (Self::Only, _) | (Self::Without, Returned::Request) => None,
+            (Self::Without, Returned::Always) if names.whole => whole,
+            (Self::Without, _) => {
+                (!names.whole).then_some(View { selection: Self::Without, names })
+            }
+        }
+    }
+}
+
 /// The projection of one object.
 #[derive(Clone, Copy)]
 struct View<'a> {
@@ -203,27 +182,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     /// Returns the view of a part; `None` if no part of it is returned.
     fn inner(self, returned: Returned, name: &str) -> Option<Self> {
-        let names = self.names.get(name);
-        let whole = Some(View { selection: Selection::Default, names: &NO_NAMES });
-        match (self.selection, returned) {
-            (_, Returned::Never) => None,
-            (Selection::Default | Selection::Only, _) if names.whole => {
-                Some(View { selection: Selection::Default, names })
-            }
-            (Selection::Default, Returned::Request) => {
-                names.named().then_some(View { selection: Selection::Only, names })
-            }
-            (Selection::Default, _) => Some(View { selection: Selection::Default, names }),
-            (Selection::Only, _) if names.named() => {
-                Some(View { selection: Selection::Only, names })
-            }
-            (Selection::Only, Returned::Always) => whole,
-            (Selection::Only, _) | (Selection::Without, Returned::Request) => None,
-            (Selection::Without, Returned::Always) if names.whole => whole,
-            (Selection::Without, _) => {
-                (!names.whole).then_some(View { selection: Selection::Without, names })
-            }
-        }
+        self.selection.part(returned, self.names.get(name))
     }
 
     /// Returns the view of an extension. Its always-returned attributes are returned whether or not
@@ -242,10 +201,27 @@ impl<'a> View<'a> {
 
     fn attribute(self, known: Option<&Attribute>, name: &str, value: Value) -> Option<Value> {
         let returned = known.map_or(Returned::Default, |attribute| attribute.returned);
-        let inner = self.inner(returned, name)?;
+        let names = self.names.get(name);
+        match value {
+            Value::Array(elements) if names.selects_elements() => {
+                let left: Vec<Value> = elements
+                    .into_iter()
+                    .filter_map(|element| {
+                        let names = names.of_element(&element);
+                        self.selection.part(returned, &names)?.kept(known, element)
+                    })
+                    .collect();
+                (!left.is_empty()).then_some(Value::Array(left))
+            }
+            value => self.selection.part(returned, names)?.kept(known, value),
+        }
+    }
+
+    /// Returns the remaining part of an attribute's value.
+    fn kept(self, known: Option<&Attribute>, value: Value) -> Option<Value> {
         match known {
             Some(attribute) if !attribute.sub_attributes.is_empty() => {
-                inner.value(&attribute.sub_attributes, value)
+                self.value(&attribute.sub_attributes, value)
             }
             _ => Some(value),
         }
@@ -425,6 +401,52 @@ mod tests {
         assert!(projection(None, Some("ports.value")).wants("ports"));
         assert!(projection(None, Some("id")).wants("id"));
         assert!(projection(None, Some("ports")).wants("x"));
+    }
+
+    #[test]
+    fn brackets_select_elements_of_a_list() {
+        let a = json!({"value": "a", "type": "usb", "number": 1});
+        let (b, c) = (json!({"value": "b", "number": 2}), json!({"number": 3}));
+        for (names, shown) in [
+            ("ports[type eq \"usb\"]", json!([a])),
+            ("PORTS[Number gt 1 and value pr].VALUE", json!([{"value": "b"}])),
+            ("ports[value eq 'x,y]'],ports[number eq 3]", json!([c])),
+            (
+                "ports.number,ports[type pr].value",
+                json!([
+                    {"value": "a", "number": 1}, {"number": 2}, {"number": 3},
+                ]),
+            ),
+            ("ports[type pr],ports", json!([a, b, c])),
+        ] {
+            assert_eq!(only(names), always_and(&json!({"ports": shown})), "{names}");
+        }
+        for none in ["ports[value eq \"z\"]", "ports[", "ports[x eq 1]", "name[x eq 1]"] {
+            assert_eq!(only(none), always_and(&json!({})), "{none}");
+        }
+        for (names, left) in [
+            ("ports[type eq \"usb\"]", json!([b, c])),
+            (
+                "ports[not (value pr)],ports[type pr].number",
+                json!([{"value": "a", "type": "usb"}, b]),
+            ),
+            ("ports[value eq \"z\"]", json!([a, b, c])),
+        ] {
+            assert_eq!(without(names)["ports"], left, "{names}");
+        }
+        assert!(without("ports[number gt 0]").get("ports").is_none());
+        let labels = json!({"labels": ["x", "y"]}).as_object().unwrap().clone();
+        let projection = projection(Some("labels[value eq \"Y\"]"), None);
+        let served = projection.apply(&sample::resource_type(), labels);
+        assert_eq!(Value::Object(served), json!({"labels": ["y"]}));
+    }
+
+    #[test]
+    fn filters_that_select_elements_make_a_limited_number_of_comparisons() {
+        let list = |count: usize| vec!["ports[type pr]"; count].join(",");
+        let parse = |list: &str| Projection::parse(&sample::resource_type(), Some(list), None);
+        assert!(parse(&list(64)).is_ok());
+        assert!(parse(&list(65)).unwrap_err().detail.contains("more than 64"));
     }
 
     #[test]

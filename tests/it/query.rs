@@ -261,6 +261,43 @@ fn an_answer_carries_what_is_wanted_whatever_the_method() {
 }
 
 #[test]
+fn a_filter_in_brackets_shows_or_hides_elements() {
+    let (_server, client) = start();
+    let ada = |names: &str| {
+        let (name, list) = names.split_once('=').unwrap();
+        let query = format!("filter=userName%20eq%20%22ada%22&{name}={}", encode(list));
+        let found = client.get(&format!("/Users?{query}")).expect(200).body;
+        let posted = json!({"schemas": [SEARCH], "filter": "userName eq \"ada\"", name: [list]});
+        let again = client.post("/Users/.search", &posted).expect(200).body;
+        assert_eq!(found["Resources"], again["Resources"], "{names}");
+        found["Resources"][0].clone()
+    };
+    let work = json!({"value": "ada@work.org", "type": "work", "primary": true});
+    let home = json!({"value": "ada@home.org", "type": "home"});
+    for (names, emails, title) in [
+        ("attributes=emails[type eq \"work\"]", json!([work]), false),
+        (
+            "attributes=title,emails[type eq 'home'].value,x",
+            json!([{"value": "ada@home.org"}]),
+            true,
+        ),
+        (
+            "excludedAttributes=emails[value eq \"x,y\" or type eq \"home\"],title",
+            json!([work]),
+            false,
+        ),
+        ("excludedAttributes=emails[type eq \"work\"]", json!([home]), true),
+    ] {
+        let shown = ada(names);
+        assert_eq!((&shown["emails"], shown.get("title").is_some()), (&emails, title), "{names}");
+    }
+    let many = vec!["emails[type pr]"; 65].join(",");
+    client.get(&format!("/Users?attributes={}", encode(&many))).error(400, Some("tooMany"));
+    let groups = ada("attributes=groups[display eq \"Staff\"].display");
+    assert_eq!(groups["groups"], json!([{"display": "Staff"}]));
+}
+
+#[test]
 fn a_repeated_parameter_is_joined_if_it_is_a_list_and_refused_if_not() {
     let (_server, client) = start();
     let one = |query: &str| client.get(&format!("/Users?count=1&{query}")).expect(200).body;

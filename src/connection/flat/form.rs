@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{CREATED_AT, LAST_SIGN_IN_AT, PERMISSIONS, leads_to, local};
 use crate::access::{Catalogue, Direct};
 use crate::access::{TeamAccess, WorkspaceAccess};
+use crate::scim::attribute_list;
 use crate::scim::error::ScimError;
 use crate::scim::projection::Projection;
 use crate::scim::query::{ATTRIBUTES, EXCLUDED_ATTRIBUTES, Parameters};
@@ -43,7 +44,7 @@ impl FlatForm {
         };
         let attributes: Vec<_> = named.iter().map(|name| stored(name)).collect();
         // An attribute that is returned whole is excluded whole or not at all.
-        let is_part = |name: &&str| local(name).contains('.') && stored(name) != *name;
+        let is_part = |name: &&str| local(name).contains(['.', '[']) && stored(name) != *name;
         let without: Vec<_> =
             excluded.iter().filter(|name| !is_part(name)).map(|name| stored(name)).collect();
         let (attributes, without) = (attributes.join(","), without.join(","));
@@ -133,8 +134,7 @@ impl FlatForm {
 
 /// Splits a comma-separated list of names.
 fn names(list: Option<&str>) -> Vec<&str> {
-    let names = list.unwrap_or_default().split(',').map(str::trim);
-    names.filter(|name| !name.is_empty()).collect()
+    attribute_list::split(list.unwrap_or_default()).collect()
 }
 
 /// Returns the stored attributes, separated by commas, to which a name of this dialect refers.
@@ -226,6 +226,7 @@ mod tests {
             ("permissions.roles", "roles,entitlements"),
             (&format!("{urn}:permissions"), "roles,entitlements"),
             ("ROLES.value", "roles"),
+            ("entitlements[value eq \"a,b\"]", "entitlements"),
             (&format!("{urn}:title"), &format!("{urn}:title")),
             ("name.givenName", "name.givenName"),
             ("rolesX", "rolesX"),

@@ -56,6 +56,17 @@ pub enum Filter {
     Element(AttrPath, Box<Self>),
 }
 
+impl Filter {
+    /// The number of comparisons.
+    pub(super) fn terms(&self) -> usize {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().map(Self::terms).sum(),
+            Self::Not(part) | Self::Element(_, part) => part.terms(),
+            Self::Compare(_) | Self::Present(_) => 1,
+        }
+    }
+}
+
 /// A comparison of an attribute with a literal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {

@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
         value: Option<Value>,
         explicit: bool,
     ) -> Result<(), ScimError> {
-        self.terms += target.filter.as_ref().map_or(0, terms);
+        self.terms += target.filter.as_ref().map_or(0, Filter::terms);
         if self.terms > MAX_TERMS {
             return Err(ScimError::new(
                 ScimType::TooMany,
@@ -334,14 +334,6 @@ fn object(value: Value, place: &str) -> Result<Map<String, Value>, ScimError> {
     match shape::single(value) {
         Value::Object(object) => Ok(object),
         other => Err(wrong_type(place, "an object of attributes", &other)),
-    }
-}
-
-fn terms(filter: &Filter) -> usize {
-    match filter {
-        Filter::And(parts) | Filter::Or(parts) => parts.iter().map(terms).sum(),
-        Filter::Not(part) | Filter::Element(_, part) => terms(part),
-        Filter::Compare(_) | Filter::Present(_) => 1,
     }
 }
 
