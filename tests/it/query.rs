@@ -1,5 +1,8 @@
 //! Queries: which resources, in which order, which part of them, and what of each.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::harness::{Client, GROUP, Server, USER, create, encode, group, user};
@@ -23,8 +26,11 @@ fn start() -> (Server, Client) {
         "emails": [{"value": "bob@home.org", "type": "home"}],
     });
     let cyd = json!({"userName": "cyd", "title": "clerk", "name": {"familyName": "Charisse"}});
-    let ids: Vec<String> =
-        [ada, bob, cyd].iter().map(|body| create(&client, "/Users", body).1).collect();
+    let ids = [ada, bob, cyd].map(|body| {
+        // Moments are told apart by the millisecond.
+        sleep(Duration::from_millis(2));
+        create(&client, "/Users", &body).1
+    });
     create(&client, "/Groups", &group("Staff", &[&ids[0], &ids[1]]));
     create(&client, "/Groups", &group("Empty", &[]));
     (server, client)
