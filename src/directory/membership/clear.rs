@@ -3,6 +3,7 @@
 //! The writer runs them when no client waits, and now and then while clients do. Each is a change of the
 //! actor who left it to be done. Markers are state, so clearing goes on after a restart.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const BYTES_AT_ONCE: usize = 1024 * 1024;
 const TIME_AT_ONCE: Duration = Duration::from_millis(30);
 
 /// A bounded part of what is to be cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Clear {
     /// Deletes memberships that a marker voids.
     Void(ResourceId),
@@ -37,26 +39,54 @@ pub(crate) enum Clear {
 }
 
 impl Clear {
-    /// What is to be done next, and whose change it is; `None` if nothing is.
+    /// What is to be done next, except for these; `None` if nothing is.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    pub(crate) fn next(state: &dyn Read) -> Result<Option<(Actor, Self)>, StoreError> {
-        let mut next = Ok(None);
-        state.scan(&keys::PENDING, None, &mut |key, value| {
+    pub(crate) fn next(
+        state: &dyn Read,
+        except: &BTreeSet<Self>,
+    ) -> Result<Option<Self>, StoreError> {
+        let mut next = None;
+        state.scan(&keys::PENDING, None, &mut |key, _| {
             next = match keys::kind(key) {
-                Some(Kind::Void(id)) => {
-                    Marker::decode(key, &value).map(|one| Some((one.actor(), Self::Void(id))))
-                }
-                Some(Kind::Renamed(id)) => {
-                    Rename::decode(key, &value).map(|one| Some((one.actor, Self::Renamed(id))))
-                }
-                _ => return ControlFlow::Continue(()),
+                Some(Kind::Void(id)) => Some(Self::Void(id)),
+                Some(Kind::Renamed(id)) => Some(Self::Renamed(id)),
+                _ => None,
             };
-            ControlFlow::Break(())
+            next = next.filter(|next| !except.contains(next));
+            if next.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        next
+        Ok(next)
+    }
+
+    /// Whose change it is: that of the actor who left it to be done.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if the marker is damaged.
+    pub(crate) fn actor(self, state: &dyn Read) -> Result<Actor, StoreError> {
+        let key = self.marker();
+        let Some(value) = state.get(&key)? else { return Ok(Actor::System) };
+        match self {
+            Self::Void(_) => Marker::decode(&key, &value).map(|marker| marker.actor()),
+            Self::Renamed(_) => Rename::decode(&key, &value).map(|marker| marker.actor),
+        }
+    }
+
+    /// The resource whose memberships are cleared.
+    pub(crate) fn resource(self) -> ResourceId {
+        match self {
+            Self::Void(id) | Self::Renamed(id) => id,
+        }
+    }
+
+    fn marker(self) -> Vec<u8> {
+        match self {
+            Self::Void(id) => keys::void(id),
+            Self::Renamed(id) => keys::renamed(id),
+        }
     }
 }
 
@@ -70,18 +100,14 @@ impl Command for Clear {
     /// `Storage`.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         // Another writer of the log may have cleared it meanwhile.
-        let (id, marker) = match *self {
-            Self::Void(id) => (id, keys::void(id)),
-            Self::Renamed(id) => (id, keys::renamed(id)),
-        };
-        if tx.get(&marker)?.is_none() {
+        if tx.get(&self.marker())?.is_none() {
             return Ok(());
         }
         match *self {
             Self::Void(id) => void(tx, id)?,
             Self::Renamed(id) => renamed(tx, id)?,
         }
-        let (kind, subject) = ("membership".to_owned(), id.to_string());
+        let (kind, subject) = ("membership".to_owned(), self.resource().to_string());
         tx.record(Event { kind, verb: Verb::Cleared, subject });
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! What large removals write, and markers that an earlier version has left.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::laws::{Step, USERS, World};
+use super::void::Rename;
 use super::{Voids, groups_of, link};
+use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Actor, Event, Verb};
@@ -104,6 +107,38 @@ fn a_user_is_renamed_and_deleted_by_a_marker_once_much_is_written() {
         world.check_cleared();
         assert_eq!(written(&world, &keys::void(user)).len(), usize::from(much));
     }
+}
+
+/// Sets a key.
+struct Put(Vec<u8>, Vec<u8>);
+
+impl Command for Put {
+    type Output = ();
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        tx.put(self.0.clone(), self.1.clone());
+        let (kind, subject) = ("test".to_owned(), String::new());
+        tx.record(Event { kind, verb: Verb::Replaced, subject });
+        Ok(())
+    }
+}
+
+#[test]
+fn a_marker_that_cannot_be_cleared_holds_up_no_other_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(&folder);
+    let damaged = keys::renamed(world.users[0]);
+    world.submit(Put(damaged.clone(), b"damaged".to_vec())).wait().unwrap();
+    world.take(&Step::RemoveAll { group: 0 });
+    let void = keys::void(world.groups[0]);
+    let since = Stopwatch::start();
+    while world.store.get(&void).unwrap().is_some() {
+        assert!(since.elapsed() < Duration::from_secs(30), "it is held up");
+        std::thread::yield_now();
+    }
+    assert!(world.store.get(&damaged).unwrap().is_some());
+    world.submit(Put(damaged, Rename::new(&Actor::System).encode())).wait().unwrap();
+    world.check_cleared();
 }
 
 /// Does what an earlier version did: removes all members of a group but the fifth and the last. It has

@@ -3,6 +3,7 @@
 //! It takes what waits, runs each command against state with all earlier ones in place, commits the
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
+mod clearing;
 mod commit;
 pub(crate) mod job;
 pub(crate) mod liveness;
@@ -23,10 +24,10 @@ use tokio::sync::oneshot;
 use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Clear};
 use crate::directory::settings::Settings;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
+use crate::directory::writer::clearing::Clearing;
 use crate::directory::writer::job::{QueuedCommand, QueuedJob};
 use crate::directory::writer::queue::{Popped, PushError, Queue, WriterMessage};
 use crate::directory::writer::record_denied::RecordDenied;
@@ -84,6 +85,7 @@ pub(crate) struct Writer {
     shared: Arc<DirectoryCore>,
     settings: Arc<Settings>,
     queue: Arc<Queue>,
+    clearing: Clearing,
 }
 
 impl Writer {
@@ -93,7 +95,8 @@ impl Writer {
         settings: Arc<Settings>,
     ) -> Result<WriterHandle, DirectoryError> {
         let queue = Arc::new(Queue::new());
-        let mut writer = Self { shared, settings, queue: Arc::clone(&queue) };
+        let clearing = Clearing::new();
+        let mut writer = Self { shared, settings, queue: Arc::clone(&queue), clearing };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -116,26 +119,24 @@ impl Writer {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
         let mut pause = RecordDenied::pause(None);
         let mut warming = true;
-        // A start may find memberships that are left to be cleared.
-        let (mut clearing, mut groups) = (true, 0_u64);
+        let mut groups = 0_u64;
         loop {
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
-            let until =
-                if warming || clearing { Duration::ZERO } else { until_note.min(until_report) };
+            let until = match warming {
+                true => Duration::ZERO,
+                false => until_note.min(until_report).min(self.clearing.due_in()),
+            };
             match self.queue.pop_within(until) {
                 Popped::Message(first) => {
                     self.take(first);
                     groups += 1;
+                    self.clearing.look(self.shared.store.as_ref());
                     if groups.is_multiple_of(GROUPS_BETWEEN_CLEARING) {
-                        clearing = self.clear_memberships();
-                    } else {
-                        clearing = clearing
-                            || membership::is_pending(self.shared.store.as_ref()).unwrap_or(false);
+                        self.clear_memberships();
                     }
                 }
-                Popped::Nothing if clearing => clearing = self.clear_memberships(),
-                Popped::Nothing => {}
+                Popped::Nothing => self.clear_memberships(),
                 Popped::Closed => {
                     self.note_token_use();
                     self.record_denied();
@@ -190,12 +191,14 @@ impl Writer {
         jobs
     }
 
-    /// Clears a part of the memberships that a change has left to be cleared; whether there may be more.
-    fn clear_memberships(&self) -> bool {
-        let next = Clear::next(self.shared.store.as_ref());
-        // An error is logged where it happens; the next change, or the next start, is another try.
-        let Ok(Some((actor, clear))) = next else { return false };
-        self.carry_out_as(actor, clear).is_ok()
+    /// Clears a part of the memberships that a change has left to be cleared, if there is any.
+    fn clear_memberships(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let store = shared.store.as_ref();
+        let Some(clear) = self.clearing.next(store) else { return };
+        let actor = clear.actor(store).map_err(DirectoryError::from);
+        let outcome = actor.and_then(|actor| self.carry_out_as(actor, clear));
+        self.clearing.done(clear, outcome, store);
     }
 
     /// Records when tokens were last used.
