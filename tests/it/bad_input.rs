@@ -338,8 +338,13 @@ fn unknown_paths_are_named_in_a_scim_error() {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             let body = matches!(method, "POST" | "PUT").then_some(&b"{\"userName\":\"x\"}"[..]);
             let reply = client.send(method, path, body);
-            assert!(matches!(reply.status, 404 | 405), "{method} {path}: {}", reply.status);
-            reply.error(reply.status, None);
+            // One name has the route of a resource type, which takes GET and POST.
+            let names_a_type =
+                ["/groups", "/users", "/ServiceProviderConfigs", "/Users%2f"].contains(path);
+            let is_of_one = matches!(method, "PUT" | "DELETE");
+            let status = if names_a_type && is_of_one { 405 } else { 404 };
+            assert_eq!(reply.status, status, "{method} {path}");
+            reply.error(status, None);
         }
         client.get(path).error(404, None);
     }
