@@ -8,14 +8,30 @@ use scimd::clock::Stopwatch;
 
 use crate::harness::{Raw, Server, total, user};
 
-const SHORT: &str = "[limits]\nhandshake_timeout = \"1s\"\nheader_timeout = \"1s\"\nbody_timeout = \"1s\"\n\
-                     idle_timeout = \"1s\"\ndrain_timeout = \"1s\"";
+/// The limits of time, each with the most that may be configured: more than a test waits for anything.
+const TIMES: [(&str, &str); 5] = [
+    ("handshake_timeout", "5m"),
+    ("header_timeout", "5m"),
+    ("body_timeout", "10m"),
+    ("idle_timeout", "1h"),
+    ("drain_timeout", "10m"),
+];
 
-/// Insists that something took one second and not much more.
+/// A configuration in which one limit is so short that none but it can be what ends a connection.
+fn short(limit: &str) -> String {
+    assert!(TIMES.iter().any(|(name, _)| *name == limit));
+    let lines = TIMES
+        .iter()
+        .map(|(name, most)| format!("{name} = \"{}\"\n", if *name == limit { "1s" } else { most }));
+    std::iter::once("[limits]\n".to_owned()).chain(lines).collect()
+}
+
+/// Insists that a limit of a second did not end something too soon. That it did end it is in the test: no
+/// other limit would have, and a busy machine may take longer.
 #[track_caller]
-fn about_a_second(watch: &Stopwatch) {
+fn not_too_soon(watch: &Stopwatch) {
     let took = watch.elapsed();
-    assert!(took > Duration::from_millis(800) && took < Duration::from_secs(5), "{took:?}");
+    assert!(took > Duration::from_millis(800), "{took:?}");
 }
 
 /// The head of a create request with a body of so many bytes.
@@ -38,40 +54,40 @@ fn fill(server: &Server, seats: usize) -> Vec<Raw> {
 
 #[test]
 fn a_connection_that_shakes_no_hands_is_closed() {
-    let server = Server::start_with(SHORT);
+    let server = Server::start_with(&short("handshake_timeout"));
     let watch = Stopwatch::start();
     let mut socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert!(matches!(socket.read(&mut [0; 16]), Ok(0) | Err(_)));
-    about_a_second(&watch);
+    not_too_soon(&watch);
 }
 
 #[test]
 fn a_connection_that_asks_nothing_is_closed() {
-    let server = Server::start_with(SHORT);
+    let server = Server::start_with(&short("header_timeout"));
     let mut raw = Raw::connect(&server);
     let watch = Stopwatch::start();
     assert_eq!(raw.rest(), "");
-    about_a_second(&watch);
+    not_too_soon(&watch);
 }
 
 #[test]
 fn a_head_that_trickles_is_cut_however_many_bytes_come() {
-    let server = Server::start_with(SHORT);
+    let server = Server::start_with(&short("header_timeout"));
     let mut raw = Raw::connect(&server);
     let watch = Stopwatch::start();
     let mut head = "GET /healthz HTTP/1.1\r\nX: ".bytes().chain(std::iter::repeat(b'x'));
-    while watch.elapsed() < Duration::from_secs(8) && raw.try_write([head.next().unwrap()]).is_ok()
+    while watch.elapsed() < Duration::from_secs(60) && raw.try_write([head.next().unwrap()]).is_ok()
     {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(raw.rest(), "");
-    about_a_second(&watch);
+    not_too_soon(&watch);
 }
 
 #[test]
 fn a_body_that_trickles_is_answered_with_408() {
-    let server = Server::start_with(SHORT);
+    let server = Server::start_with(&short("body_timeout"));
     let mut raw = Raw::connect(&server);
     let watch = Stopwatch::start();
     raw.write(create(&server, 100));
@@ -80,14 +96,14 @@ fn a_body_that_trickles_is_answered_with_408() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(raw.reply().detail(408).contains("within 1s"));
-    about_a_second(&watch);
+    not_too_soon(&watch);
     assert_eq!(raw.rest(), "", "the connection ends");
     assert_eq!(total(&server.client()), 0);
 }
 
 #[test]
 fn a_connection_may_be_idle_for_so_long() {
-    let server = Server::start_with(SHORT);
+    let server = Server::start_with(&short("idle_timeout"));
     let mut raw = Raw::connect(&server);
     for _ in 0..5 {
         assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
@@ -96,7 +112,7 @@ fn a_connection_may_be_idle_for_so_long() {
     let watch = Stopwatch::start();
     assert_eq!(raw.ask::<&str>("GET", "/healthz", &[]).status, 200);
     assert_eq!(raw.rest(), "");
-    about_a_second(&watch);
+    not_too_soon(&watch);
 }
 
 #[test]
@@ -161,7 +177,9 @@ fn a_hundred_headers_are_taken_and_one_more_is_431() {
 
 #[test]
 fn who_takes_time_within_the_limits_is_served() {
-    let server = Server::start_with(&SHORT.replace("1s", "8s"));
+    let server = Server::start_with(
+        "[limits]\nhandshake_timeout = \"8s\"\nheader_timeout = \"8s\"\nbody_timeout = \"8s\"\nidle_timeout = \"8s\"",
+    );
     let pause = || std::thread::sleep(Duration::from_millis(600));
     let socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     pause();
@@ -243,9 +261,8 @@ fn every_request_that_was_sent_before_sigterm_is_answered_and_kept() {
 
 #[test]
 fn idle_connections_do_not_hold_up_the_stop_and_new_ones_are_not_taken() {
-    let mut server = Server::start();
+    let mut server = Server::start_with("[limits]\ndrain_timeout = \"10m\"\nidle_timeout = \"1h\"");
     let mut idle = fill(&server, 20);
-    let watch = Stopwatch::start();
     server.terminate();
     for raw in &mut idle {
         assert_eq!(raw.rest(), "");
@@ -254,18 +271,17 @@ fn idle_connections_do_not_hold_up_the_stop_and_new_ones_are_not_taken() {
         TcpStream::connect(("127.0.0.1", server.port())).is_err()
     });
     server.ended();
-    assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
 }
 
 #[test]
 fn what_does_not_end_in_time_is_cut_and_the_stop_is_still_a_good_one() {
-    let mut server = Server::start_with("[limits]\ndrain_timeout = \"1s\"");
+    let mut server = Server::start_with(&short("drain_timeout"));
     let mut raw = Raw::connect(&server);
     raw.write(create(&server, 100));
     assert_eq!(total(&server.client()), 0);
     let watch = Stopwatch::start();
     let log = server.stop();
-    about_a_second(&watch);
+    not_too_soon(&watch);
     assert!(log.contains("some connections did not end in time and were cut"), "{log}");
     assert!(log.contains("connections=1"), "{log}");
 }
