@@ -310,7 +310,7 @@ fn references_in_brackets_are_resolved_or_refused() {
             remove("\"bulkId:a\""),
             remove("'bulkId:B c'"),
             remove("bulkId:d"),
-            remove("\"bulkId:nobody\""),
+            remove("\"bulkId:unknown\""),
             post("g", &group("g", &[])),
             post("a", &user("a")),
             post("B c", &user("b")),

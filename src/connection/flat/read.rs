@@ -20,8 +20,8 @@ use crate::text::excerpt;
 ///
 /// # Errors
 ///
-/// As [`crate::scim::validate::validate`]; also `invalidValue` for a POST that lacks what the dialect requires, and for access
-/// or a department that the catalogue does not know.
+/// As [`crate::scim::validate::validate`]; also `invalidValue` for a POST that lacks what the dialect
+/// requires, and for access or a department that the catalogue does not know.
 pub fn read(
     catalogue: &Catalogue,
     resource_type: &ResourceType,
