@@ -43,8 +43,10 @@ struct Marks {
 impl Marks {
     fn read(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let mut marks = Self::default();
-        for line in String::from_utf8_lossy(&bytes).lines() {
+        // A kill may have cut off the last mark, which then says nothing.
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let words: Vec<&str> = line.split(' ').collect();
             let number = |word: &str| word.parse().unwrap_or(usize::MAX);
             match words[..] {
