@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use hyper::http::request::Parts;
@@ -27,6 +27,9 @@ pub(super) const REFUSED: BodyLimits =
 /// Like [`REFUSED`], for the body of an authenticated client that is too large or of the wrong kind.
 const TOO_LARGE: BodyLimits = BodyLimits { bytes: 16 * 1024 * 1024, time: Duration::from_secs(5) };
 
+/// How many bytes of an announced body are allocated before any of it has come.
+const INITIAL_CAPACITY: usize = 16 * 1024;
+
 /// Reads the body of a request that must carry JSON.
 ///
 /// # Errors
@@ -48,15 +51,26 @@ pub(super) async fn read_json(
         discard(parts, body, TOO_LARGE).await;
         return Err(Failure::BodyTooLarge(limits.bytes));
     }
-    let mut body = Limited::new(body, limits.bytes);
-    match tokio::time::timeout(limits.time, (&mut body).collect()).await {
+    let capacity = announced.map_or(0, |length| length as usize).min(INITIAL_CAPACITY);
+    match tokio::time::timeout(limits.time, collect(body, limits.bytes, capacity)).await {
         Err(_) => Err(Failure::BodyTooSlow(limits.time)),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Failure::BodyTooLarge(limits.bytes))
-        }
-        Ok(Err(_)) => Err(Failure::BodyBroken),
+        Ok(read) => read,
     }
+}
+
+/// Copies the frames of a body into one buffer. A frame is dropped once it is copied: each refers to a read
+/// buffer of its connection, so that keeping a million chunks of one byte would take forty times their size.
+async fn collect(mut body: Incoming, limit: usize, capacity: usize) -> Result<Bytes, Failure> {
+    let mut whole = Vec::with_capacity(capacity);
+    while let Some(frame) = body.frame().await {
+        // Trailers are read and dropped.
+        let Ok(data) = frame.map_err(|_| Failure::BodyBroken)?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Failure::BodyTooLarge(limit));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
 }
 
 /// Reads and discards a body, within limits. A client that waits for `100 Continue` gets none.

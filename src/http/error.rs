@@ -31,6 +31,8 @@ pub(super) enum Failure {
     TooManyDenials(Duration),
     /// The connection has used its quota of the day.
     QuotaExceeded(QuotaExceeded),
+    /// The head of the request is ambiguous or malformed.
+    MalformedHead(String),
     /// The path has no route.
     NotFound(String),
     /// The path has routes for these methods only.
@@ -130,6 +132,7 @@ impl Failure {
                 ),
             )
             .with_header(RETRY_AFTER, &seconds(left)),
+            Self::MalformedHead(detail) => ErrorReport::new(StatusCode::BAD_REQUEST, detail),
             Self::NotFound(detail) => ErrorReport::new(StatusCode::NOT_FOUND, detail),
             Self::MethodNotAllowed(allow) => ErrorReport::new(
                 StatusCode::METHOD_NOT_ALLOWED,

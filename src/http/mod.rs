@@ -14,6 +14,7 @@ mod discovery_documents;
 mod error;
 mod error_form;
 mod error_report;
+mod framing;
 mod gate;
 mod health;
 mod log_summary;

@@ -1,6 +1,5 @@
 //! The SCIM service: takes a request through gate, route, body and handler, and counts and logs it.
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use super::context::{HttpContext, WorkLimits};
 use super::denial::Denials;
 use super::error::Failure;
 use super::error_form::ErrorForm;
+use super::framing;
 use super::gate::{self, Admitted};
 use super::health::Health;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
@@ -27,7 +27,7 @@ use super::respond::HttpResponse;
 use super::router;
 use super::routes::{BodyKind, Handler, ROUTES};
 use super::scim::Call;
-use super::server::{self, ConnectionStats};
+use super::server::{self, ConnectionStats, Peer};
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
@@ -94,11 +94,16 @@ impl ScimService {
 
     async fn handle(
         &self,
-        peer: IpAddr,
+        peer: &Peer,
         parts: &Parts,
         body: Incoming,
         record: &mut RequestRecord,
     ) -> Result<HttpResponse, Failure> {
+        if let Err(failure) = framing::check(parts) {
+            peer.refused();
+            body::discard(parts, body, body::REFUSED).await;
+            return Err(failure);
+        }
         let mut context = self.context.load_full();
         let found = match router::find(&parts.method, parts.uri.path()) {
             Ok(found) => match found.route.handler {
@@ -153,18 +158,20 @@ impl ScimService {
     fn authenticate(
         &self,
         context: &HttpContext,
-        peer: IpAddr,
+        peer: &Peer,
         parts: &Parts,
         record: &mut RequestRecord,
     ) -> Result<Admitted, Failure> {
-        match context.gate.authenticate(peer, &parts.headers, &context.directory) {
+        match context.gate.authenticate(peer.address(), &parts.headers, &context.directory) {
             Ok(admitted) => {
+                peer.authenticated();
                 record.connection.clone_from(&admitted.connection);
                 record.dialect = admitted.manner.dialect();
                 record.requests = Some(Arc::clone(&admitted.requests));
                 Ok(admitted)
             }
             Err(denial) => {
+                peer.refused();
                 context.directory.record_denied(denial.for_audit());
                 Err(self.denials.record(&denial, &record.id))
             }
@@ -203,7 +210,7 @@ impl server::Service for ScimService {
         &self.connections
     }
 
-    async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let mut record = RequestRecord::new(

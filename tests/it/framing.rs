@@ -81,6 +81,45 @@ fn bytes_that_are_no_request_get_an_answer_and_the_end_of_the_connection() {
 }
 
 #[test]
+fn a_head_that_can_be_read_in_two_ways_is_refused_before_the_gate() {
+    let (server, client, present) = start("");
+    for (head, status) in [
+        ("HTTP/1.1\r\n", 400),
+        ("HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("HTTP/1.1\r\nHost: a, b\r\n", 400),
+        ("HTTP/1.1\r\nHost: a/b\r\n", 400),
+        ("HTTP/1.1\r\nHost: user@a\r\n", 400),
+        ("HTTP/1.1\r\nHost: a:99999\r\n", 400),
+        ("HTTP/1.1\r\nHost:\r\n", 400),
+        ("HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
+        ("HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+        ("HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n", 501),
+        ("HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501),
+        ("HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n", 501),
+    ] {
+        let credentials = headers(&server, "").replacen("Host: x\r\n", "", 1);
+        for (path, others) in [("/scim/v2/Users", credentials.as_str()), ("/healthz", "\r\n")] {
+            let mut raw = Raw::connect(&server);
+            raw.write(format!("POST {path} {head}{others}"));
+            let reply = raw.reply();
+            reply.detail(status);
+            assert_eq!(reply.header("connection"), Some("close"), "{head:?}");
+            assert_eq!(raw.rest(), "", "{head:?}");
+        }
+    }
+    unchanged(&client, &present);
+    for head in [
+        "GET /healthz HTTP/1.0\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nhost: [::1]:8443\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut raw = Raw::connect(&server);
+        raw.write(head);
+        assert_eq!(raw.reply().status, 200, "{head:?}");
+    }
+}
+
+#[test]
 fn a_request_can_not_be_hidden_in_the_body_of_another() {
     let (server, client, present) = start("[limits]\nidle_timeout = \"1s\"");
     let id = present["id"].as_str().unwrap();

@@ -317,7 +317,7 @@ fn health_needs_nothing_and_says_nothing() {
         assert_eq!((reply.status, reply.body.len()), (200, 0), "{method}");
         let headers: Vec<_> = reply.head.lines().skip(1).collect();
         let told = if method == "HEAD" { &[][..] } else { &["content-length: 0"] };
-        assert_eq!(headers, told, "{method}");
+        assert_eq!(headers, [&["connection: close"], told].concat(), "{method}");
     }
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
         assert_eq!(raw.ask::<&str>(method, "/healthz", &[]).status, 401, "{method}");

@@ -48,6 +48,7 @@ mod route;
 mod schema;
 mod setup;
 mod shape;
+mod share;
 mod slow;
 mod snapshot;
 mod start;

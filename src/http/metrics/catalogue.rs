@@ -58,6 +58,8 @@ catalogue! {
         "Connections that were accepted and kept.";
     CONNECTIONS_REFUSED = Counter "scimd_connections_refused_total"
         "Connections that were closed at once, by the limit in the configuration.";
+    CONNECTIONS_DISPLACED = Counter "scimd_connections_displaced_total"
+        "Connections without an authenticated request that were closed to admit another.";
     HANDSHAKES_FAILED = Counter "scimd_tls_handshakes_failed_total"
         "TLS handshakes that came to nothing: an error, or no end in time.";
     WRITER_WAITING = Gauge "scimd_writer_waiting"

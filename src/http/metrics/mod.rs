@@ -7,7 +7,6 @@
 mod catalogue;
 mod exposition;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,7 +20,7 @@ use jiff::Timestamp;
 use super::context::HttpContext;
 use super::respond::HttpResponse;
 use super::routes::ROUTES;
-use super::server::{self, ConnectionStats};
+use super::server::{self, ConnectionStats, Peer};
 use super::{ScimService, health, respond};
 use crate::connection::token::Token;
 use crate::directory::DirectoryStats;
@@ -168,7 +167,9 @@ impl server::Service for Arc<MetricsService> {
         &self.connections
     }
 
-    async fn call(&self, _: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        // Its listener is for this machine alone, and asks for no credentials.
+        peer.authenticated();
         self.answer(&request).await
     }
 }
@@ -196,6 +197,7 @@ fn connections(stats: &ConnectionStats, text: &mut Exposition) {
     ] {
         text.sample(catalogue::CONNECTIONS_REFUSED.name, &[("limit", limit)], count.value());
     }
+    text.single(&catalogue::CONNECTIONS_DISPLACED, Some(stats.displaced.value()));
     text.family(&catalogue::HANDSHAKES_FAILED);
     for (reason, count) in
         [("error", &stats.handshakes_failed), ("timeout", &stats.handshakes_too_slow)]

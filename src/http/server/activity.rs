@@ -17,7 +17,7 @@
 //! | phase | means | ends the connection after |
 //! | --- | --- | --- |
 //! | Handshake | TLS is not up | (limited by its caller) |
-//! | Fresh | no byte of a first request | `header_timeout` from the handshake's end |
+//! | Fresh | no byte of a first request | 5 s from the handshake's end, or `header_timeout` if that is shorter |
 //! | Head | part of a head has come | `header_timeout` from its first byte; from Fresh, that clock goes on |
 //! | Service | the service has the request | never: the service has its own limits |
 //! | Responding | a response is being written | (see below) |
@@ -47,6 +47,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::ConnectionLimits;
+
+/// How long a new connection may take for the first byte of a request: it belongs to a stranger.
+const FIRST_BYTE: Duration = Duration::from_secs(5);
 
 /// How long a draining server waits for the first request of a connection it has accepted: the
 /// client has just connected and is about to speak.
@@ -138,7 +141,11 @@ impl Activity {
         let since = self.since.load(Relaxed);
         let (deadline, over) = match self.phase.load(Relaxed) {
             FRESH => (
-                self.graced(self.at(since, limits.header_timeout), since, FRESH_GRACE),
+                self.graced(
+                    self.at(since, limits.header_timeout.min(FIRST_BYTE)),
+                    since,
+                    FRESH_GRACE,
+                ),
                 Verdict::Quiet("no request came"),
             ),
             IDLE => (
@@ -322,7 +329,7 @@ mod tests {
         let activity = Arc::new(Activity::new());
         assert_eq!(remaining(&activity), None);
         activity.begin();
-        assert_eq!(remaining(&activity), Some(10));
+        assert_eq!(remaining(&activity), Some(5));
         activity.received();
         assert_eq!(remaining(&activity), Some(10));
         let call = activity.call();

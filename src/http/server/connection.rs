@@ -7,7 +7,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -25,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
-use super::{ConnectionLimits, ListenerConfig, Service};
+use super::{ConnectionLimits, ListenerConfig, Peer, Service};
 
 /// The smallest buffer that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -44,17 +43,18 @@ pub(super) struct ConnectionContext<S> {
 /// Serves one accepted socket until it is closed; `stopping` turns true when the server stops.
 pub(super) async fn run<S: Service>(
     stream: TcpStream,
-    peer: IpAddr,
+    client: Peer,
     context: Arc<ConnectionContext<S>>,
     stopping: watch::Receiver<bool>,
 ) {
-    let activity = Arc::new(Activity::new());
+    let (activity, peer) = (Arc::new(Activity::new()), client.address());
     let socket = Watched::new(stream, Arc::clone(&activity));
     let config = context.config.load_full();
     let (limits, service) = (&config.limits, &context.service);
     let Some(tls) = &config.tls else {
         activity.begin();
-        if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
+        if let Some(socket) = converse(socket, &client, limits, service, &activity, stopping).await
+        {
             linger(socket.into_inner()).await;
         }
         return;
@@ -72,7 +72,7 @@ pub(super) async fn run<S: Service>(
         }
     };
     activity.begin();
-    if let Some(socket) = converse(socket, peer, limits, service, &activity, stopping).await {
+    if let Some(socket) = converse(socket, &client, limits, service, &activity, stopping).await {
         linger(socket.into_inner().0.into_inner()).await;
     }
 }
@@ -80,17 +80,18 @@ pub(super) async fn run<S: Service>(
 /// Exchanges requests and responses. Returns the socket if its peer may still be sending.
 async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     socket: IO,
-    peer: IpAddr,
+    client: &Peer,
     limits: &ConnectionLimits,
     service: &Arc<S>,
     activity: &Arc<Activity>,
     mut stopping: watch::Receiver<bool>,
 ) -> Option<IO> {
+    let peer = client.address();
     let handler = service_fn(|request| {
         let call = activity.call();
         async move {
-            let mut response = service.call(peer, request).await;
-            if call.is_last() {
+            let mut response = service.call(client, request).await;
+            if call.is_last() || client.must_leave() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)

@@ -1,7 +1,7 @@
 //! A server over a real socket, and what its clients do.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use super::connection::ConnectionContext;
 use super::listener::Listener;
 use super::permits::ConnectionPermits;
 use super::{
-    ConnectionLimits, ConnectionStats, Drained, ListenerConfig, Service, TlsConfig, self_signed,
+    ConnectionLimits, ConnectionStats, Drained, ListenerConfig, Peer, Service, TlsConfig,
+    self_signed,
 };
 
 /// What `/big` answers: more than two socket buffers hold.
@@ -41,7 +42,8 @@ pub(crate) fn limits() -> ConnectionLimits {
     }
 }
 
-/// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all.
+/// Answers by path: `/sleep` after 300 ms, `/big` with many bytes, `/panic` not at all. A request is
+/// authenticated if its path is not `/stranger`.
 #[derive(Default)]
 pub(crate) struct Paths(Arc<ConnectionStats>);
 
@@ -50,8 +52,11 @@ impl Service for Paths {
         &self.0
     }
 
-    async fn call(&self, peer: IpAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        assert!(peer.is_loopback() && peer.is_ipv4());
+    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        assert!(peer.address().is_loopback() && peer.address().is_ipv4());
+        if request.uri().path() != "/stranger" {
+            peer.authenticated();
+        }
         let body = match request.uri().path() {
             "/sleep" => {
                 tokio::time::sleep(Duration::from_millis(300)).await;

@@ -18,7 +18,7 @@ use tracing::{debug, error, warn};
 use super::super::log_summary::{self, LogSummary, Suppressed};
 use super::connection::{self, ConnectionContext};
 use super::permits::ConnectionPermits;
-use super::{Drained, ListenerConfig, Service};
+use super::{Drained, ListenerConfig, Peer, Service};
 use crate::clock::Stopwatch;
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
@@ -47,6 +47,8 @@ enum Kind {
     AcceptFailed,
     /// A connection was closed, for this reason.
     Refused(&'static str),
+    /// A connection without an authenticated request was closed to admit another.
+    Displaced,
 }
 
 /// The accept loop's state.
@@ -120,15 +122,20 @@ impl<S: Service> Listener<S> {
                 return;
             }
         };
+        if let Some(displaced) = permit.displaced() {
+            debug!(%displaced, %peer, "connection closed to admit another");
+            if self.summary.note(Kind::Displaced, self.started.elapsed()) {
+                warn!(%displaced, "connections without an authenticated request closed to admit others");
+            }
+        }
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "TCP_NODELAY not set");
         }
-        let connection =
-            connection::run(stream, peer, Arc::clone(&self.context), self.stopping.subscribe());
-        self.connections.spawn(async move {
-            let _permit = permit;
-            connection.await;
-        });
+        let (number, context) = (permit.number(), Arc::clone(&self.context));
+        let client = Peer::new(peer, permit);
+        let connection = connection::run(stream, client, context, self.stopping.subscribe());
+        let abort = self.connections.spawn(connection);
+        self.permits.closes_by(number, abort);
     }
 
     /// When to accept again after an error.
@@ -204,6 +211,9 @@ fn log(summaries: Vec<Suppressed<Kind>>) {
                 error!(count, seconds, "connections still cannot be accepted");
             }
             Some(Kind::Refused(why)) => warn!(count, seconds, "connections refused again: {why}"),
+            Some(Kind::Displaced) => {
+                warn!(count, seconds, "connections closed again to admit others");
+            }
             None => {}
         }
     }

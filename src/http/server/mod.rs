@@ -2,6 +2,7 @@
 //!
 //! - `listener`: accepts connections, stops;
 //! - `permits`: how many connections may be open;
+//! - `peer`: the client at the other end, and whether it is known;
 //! - `tls`: certificate and key;
 //! - `self_signed`: the certificate that scimd makes itself;
 //! - `connection`: one connection, from handshake to last byte;
@@ -16,12 +17,12 @@ mod connection;
 #[cfg(test)]
 mod harness;
 mod listener;
+mod peer;
 mod permits;
 pub mod self_signed;
 pub mod tls;
 mod validity;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,20 +33,22 @@ use hyper::{Request, Response};
 
 use crate::metrics::{Counter, Gauge};
 pub use listener::serve;
+pub use peer::Peer;
 pub use tls::{TlsConfig, TlsError};
 pub use validity::Validity;
 
 /// The limits on connections, and on the time that each phase of one may take.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// Open connections in all; one more is closed as soon as it is accepted.
+    /// Open connections in all. One more takes the place of one without an authenticated request, or is
+    /// closed as soon as it is accepted.
     pub max_connections: usize,
     /// Open connections from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a request's head (on a new connection: from the handshake's end)
-    /// to its last.
+    /// to its last. The first byte of a new connection must come within 5 seconds.
     pub header_timeout: Duration,
     /// Between a response and the first byte of the next request.
     pub idle_timeout: Duration,
@@ -72,10 +75,11 @@ pub struct ListenerConfig {
 /// drops a call when the peer closes its side, and when draining takes too long: work that must finish
 /// belongs in a task or thread of its own. A panic closes the connection.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one request. `peer` is the socket's address, IPv4-mapped IPv6 canonicalised.
+    /// Answers one request. The connection ends with the answer unless a request of `peer` has been
+    /// authenticated.
     fn call(
         &self,
-        peer: IpAddr,
+        peer: &Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 
@@ -92,6 +96,8 @@ pub struct ConnectionStats {
     pub accepted: Counter,
     /// Connections closed at once because of `max_connections`.
     pub refused_in_all: Counter,
+    /// Connections without an authenticated request, closed to admit another.
+    pub displaced: Counter,
     /// Connections closed at once because of `max_connections_per_address`.
     pub refused_by_address: Counter,
     /// TLS handshakes that failed.

@@ -16,9 +16,12 @@ use super::Server;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One TLS connection.
+/// One TLS connection at a time.
 pub(crate) struct Raw {
     stream: StreamOwned<ClientConnection, TcpStream>,
+    config: Arc<ClientConfig>,
+    /// The last answer said that the connection ends with it.
+    is_over: bool,
     /// What was read and belongs to the next answer.
     ahead: Vec<u8>,
 }
@@ -43,8 +46,17 @@ impl Raw {
         Self::over(server, TcpStream::connect(("127.0.0.1", server.port()))?)
     }
 
+    /// Connects, and has a request authenticated, so that the connection stays open.
+    pub(crate) fn known(server: &Server) -> Self {
+        let mut raw = Self::connect(server);
+        let bearer = format!("Bearer {}", server.token());
+        let headers = [("Authorization", bearer.as_str()), ("X-Request-Origin", "localhost")];
+        assert_eq!(raw.ask("GET", "/scim/v2/Users?count=0", &headers).status, 200);
+        raw
+    }
+
     /// Shakes hands over a connection that stands.
-    pub(crate) fn over(server: &Server, mut socket: TcpStream) -> io::Result<Self> {
+    pub(crate) fn over(server: &Server, socket: TcpStream) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         let pem = fs::read(server.certificate()).unwrap();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -54,15 +66,20 @@ impl Raw {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        Self::shake_hands(Arc::new(config), socket)
+    }
+
+    fn shake_hands(config: Arc<ClientConfig>, mut socket: TcpStream) -> io::Result<Self> {
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut tls = ClientConnection::new(Arc::clone(&config), name).unwrap();
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut socket)?;
         }
-        Ok(Self { stream: StreamOwned::new(tls, socket), ahead: Vec::new() })
+        let stream = StreamOwned::new(tls, socket);
+        Ok(Self { stream, config, is_over: false, ahead: Vec::new() })
     }
 
     /// Sends bytes.
@@ -76,13 +93,18 @@ impl Raw {
         self.stream.flush()
     }
 
-    /// Sends a request without a body, and reads the answer.
+    /// Sends a request without a body, and reads the answer; over another connection if the last answer
+    /// ended the one before.
     pub(crate) fn ask<V: AsRef<[u8]>>(
         &mut self,
         method: &str,
         path: &str,
         headers: &[(&str, V)],
     ) -> RawReply {
+        if self.is_over {
+            let socket = TcpStream::connect(self.stream.sock.peer_addr().unwrap()).unwrap();
+            *self = Self::shake_hands(Arc::clone(&self.config), socket).unwrap();
+        }
         self.write(head(method, path, headers));
         self.read(method == "HEAD").unwrap()
     }
@@ -112,6 +134,7 @@ impl Raw {
         let reply = RawReply { status: text[9..12].parse().unwrap(), head, body: Vec::new() };
         let length = reply.header("content-length").map_or(0, |value| value.parse().unwrap());
         let length = if to_head { 0 } else { length };
+        self.is_over = reply.header("connection") == Some("close");
         while self.ahead.len() < length {
             self.more()?;
         }
