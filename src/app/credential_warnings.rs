@@ -6,7 +6,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::http::server;
@@ -23,8 +22,11 @@ pub(super) async fn run(
     listener: Arc<ArcSwap<server::ListenerConfig>>,
 ) {
     loop {
-        let soon = Clock::System.now().saturating_add(SOON).unwrap_or(Timestamp::MAX);
-        warn_of_tokens(&context.load(), soon);
+        let context = context.load();
+        let now = context.directory.time_for_expiry();
+        let soon = now.saturating_add(SOON).unwrap_or(Timestamp::MAX);
+        warn_of_tokens(&context, soon);
+        drop(context);
         let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
             tracing::warn!(%valid_until, "the certificate ends soon: put a newer one in its place");

@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod backup;
 mod brake;
+mod clock;
 mod completions;
 mod config;
 mod exit;
@@ -73,6 +74,8 @@ enum CliCommand {
     Verify(verify::VerifyArgs),
     /// Show, hold and release connections that change too many accounts
     Brake(brake::BrakeArgs),
+    /// Show whether the clock is believed, and accept it after an alarm
+    Clock(clock::ClockArgs),
     /// Restore users, groups and memberships to an earlier point in time
     Undo(undo::UndoArgs),
     /// Check the configuration
@@ -105,6 +108,7 @@ impl Cli {
             CliCommand::Restore(restore) => restore.run(&configuration.load()?),
             CliCommand::Verify(verify) => verify.run(&configuration.load()?),
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
+            CliCommand::Clock(clock) => clock.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
             CliCommand::Completions(completions) => completions.run(Self::command()),

@@ -13,6 +13,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::directory::access::migrate::{self, UnknownAccess};
 use crate::directory::audit::settings_details::differences;
 use crate::directory::error::DirectoryError;
@@ -26,7 +28,7 @@ use crate::store::{Store, StoreError, follow, keys};
 /// The number of attempts when another writer of the log is faster.
 const ATTEMPTS: usize = 64;
 
-/// Commits the settings at a start, unless the state holds the same ones, and brings the indexes in line.
+/// Commits the settings at a start, at the moment `now`, unless the state holds the same ones, and brings the indexes in line.
 ///
 /// # Errors
 ///
@@ -37,8 +39,8 @@ pub(crate) fn adopt(
     store: &dyn Store,
     next: &Settings,
     unknown: UnknownAccess,
+    now: Timestamp,
 ) -> Result<(), DirectoryError> {
-    let now = next.local.clock.now();
     for _ in 0..ATTEMPTS {
         let checked = store.applied();
         let saved = saved_json(store)?;
@@ -125,7 +127,7 @@ mod tests {
     fn store(folder: &std::path::Path) -> Arc<LocalStore> {
         let folder = DataFolder::open(folder).unwrap();
         let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
-        Arc::new(LocalStore::open(folder, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap())
+        Arc::new(LocalStore::open(folder, limits, [7; 16], Timestamp::UNIX_EPOCH).unwrap())
     }
 
     fn local() -> LocalSettings {

@@ -7,6 +7,7 @@ use crate::directory::brake::Brakes;
 use crate::directory::counters::WriterCounters;
 use crate::directory::query::cursor::Cursors;
 use crate::directory::token::table::TokenTable;
+use crate::directory::trusted_time::TrustedTime;
 use crate::log::Log;
 use crate::store::{Store, StoreError};
 
@@ -19,6 +20,7 @@ pub(crate) struct DirectoryCore {
     pub(crate) cursors: Cursors,
     pub(crate) brakes: Brakes,
     pub(crate) counters: WriterCounters,
+    pub(crate) time: TrustedTime,
 }
 
 impl DirectoryCore {
@@ -27,13 +29,18 @@ impl DirectoryCore {
     /// # Errors
     ///
     /// [`StoreError`] if the tokens can't be read.
-    pub(crate) fn load(log: Arc<dyn Log>, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub(crate) fn load(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        time: TrustedTime,
+    ) -> Result<Self, StoreError> {
         Ok(Self {
             tokens: TokenTable::load(store.as_ref())?,
             denied: DeniedLog::default(),
             cursors: Cursors::new(&log.identity()),
             brakes: Brakes::new(),
             counters: WriterCounters::new(),
+            time,
             log,
             store,
         })

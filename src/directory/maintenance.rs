@@ -24,7 +24,7 @@ impl Directory {
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn snapshot(&self) -> Result<VerifiedSnapshot, StoreError> {
-        self.local_maintenance()?.snapshot(self.settings.local.clock.now())
+        self.local_maintenance()?.snapshot(self.now())
     }
 
     /// Has the next start compact the database.
@@ -36,13 +36,13 @@ impl Directory {
         self.local_maintenance()?.compact_at_next_start()
     }
 
-    /// The time since the newest snapshot was taken, by the wall clock; `None` if there is none.
+    /// The time since the newest snapshot was taken, by the time of records; `None` if there is none.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     pub fn since_snapshot(&self) -> Result<Option<Duration>, StoreError> {
-        let now = self.settings.local.clock.now();
+        let now = self.now();
         let newest = self.local_maintenance()?.newest_snapshot()?;
         Ok(newest.map(|snapshot| now.duration_since(snapshot.taken).try_into().unwrap_or_default()))
     }
@@ -53,7 +53,7 @@ impl Directory {
     ///
     /// [`StoreError`]; it harms nothing else.
     pub fn keep(&self, keeping: RetentionPolicy) -> Result<MaintenanceReport, StoreError> {
-        self.local_maintenance()?.keep(self.settings.local.clock.now(), keeping)
+        self.local_maintenance()?.keep(self.now(), keeping)
     }
 }
 

@@ -8,6 +8,7 @@ mod access;
 mod adoption;
 mod audit;
 mod brake;
+mod clock;
 mod core;
 mod counters;
 mod error;
@@ -23,18 +24,21 @@ mod stats;
 mod stored;
 mod token;
 mod transaction;
+mod trusted_time;
 mod undo;
 mod verify;
 mod writer;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
+use clock::AcceptClock;
 pub use error::DirectoryError;
 pub use maintenance::Restored;
 pub use membership::Reference;
@@ -53,6 +57,7 @@ pub use stored::StoredResource;
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
 pub use token::table::InvalidToken;
 pub use transaction::{Command, Transaction};
+pub use trusted_time::ClockStatus;
 pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
 pub use verify::{verify, verify_as_saved};
 pub use writer::pending::Pending;
@@ -66,9 +71,10 @@ use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::settings::SharedSettings;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use core::DirectoryCore;
 use settings::{DirectoryView, Settings, canonical_json};
+use trusted_time::TrustedTime;
 use writer::job::QueuedCommand;
 use writer::liveness::Ping;
 use writer::queue::{PushError, WriterMessage};
@@ -105,9 +111,11 @@ impl Directory {
         local: LocalSettings,
     ) -> Result<Self, DirectoryError> {
         let next = Settings::new(canonical_json(wanted)?, None, local.clone())?;
-        adoption::adopt(log.as_ref(), store.as_ref(), &next, unknown)?;
+        let time = trusted_time(log.as_ref(), &next)?;
+        let now = time.for_records(next.local.clock);
+        adoption::adopt(log.as_ref(), store.as_ref(), &next, unknown, now)?;
         let settings = Settings::of_state(store.as_ref(), wanted, local)?;
-        Self::start(log, store, settings)
+        Self::start(log, store, settings, time)
     }
 
     /// Opens the directory for a change without a server, under the settings that the state holds, or under
@@ -123,9 +131,10 @@ impl Directory {
         local: LocalSettings,
     ) -> Result<Self, DirectoryError> {
         let settings = Settings::of_state(store.as_ref(), unless_saved, local)?;
-        let (registry, now) = (&settings.registry, settings.local.clock.now());
+        let time = trusted_time(log.as_ref(), &settings)?;
+        let (registry, now) = (&settings.registry, time.for_records(settings.local.clock));
         stored::reindex::follow_schemas(log.as_ref(), store.as_ref(), registry, now)?;
-        Self::start(log, store, settings)
+        Self::start(log, store, settings, time)
     }
 
     /// Opens the directory for reading, under the settings that the state holds, or under `unless_saved` if
@@ -141,15 +150,17 @@ impl Directory {
         local: LocalSettings,
     ) -> Result<Self, DirectoryError> {
         let settings = Settings::of_state(store.as_ref(), unless_saved, local)?;
-        Self::start(log, store, settings)
+        let time = trusted_time(log.as_ref(), &settings)?;
+        Self::start(log, store, settings, time)
     }
 
     fn start(
         log: Arc<dyn Log>,
         store: Arc<dyn Store>,
         settings: Settings,
+        time: TrustedTime,
     ) -> Result<Self, DirectoryError> {
-        let shared = Arc::new(DirectoryCore::load(log, store)?);
+        let shared = Arc::new(DirectoryCore::load(log, store, time)?);
         let settings = Arc::new(settings);
         let writer = Arc::new(Writer::start(Arc::clone(&shared), Arc::clone(&settings))?);
         Ok(Self { shared, settings, writer })
@@ -193,10 +204,38 @@ impl Directory {
         order.fail(error);
     }
 
+    /// The time, as records have it: never before the last record, and never that of a clock that is not
+    /// believed.
+    pub fn now(&self) -> Timestamp {
+        self.shared.time.for_records(self.settings.local.clock)
+    }
+
+    /// The time by which expiry is judged: the later of the clock and [`Directory::now`].
+    pub fn time_for_expiry(&self) -> Timestamp {
+        self.shared.time.for_expiry(self.settings.local.clock)
+    }
+
+    /// The clock, held against the log and the time that has passed.
+    pub fn clock_status(&self) -> ClockStatus {
+        self.shared.time.status(self.settings.local.clock)
+    }
+
+    /// Believes the clock as it stands from now on, and records it. Returns what the clock was held against
+    /// until then.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn accept_clock(&self, actor: Actor) -> Result<ClockStatus, DirectoryError> {
+        let before = self.clock_status();
+        self.submit(actor, AcceptClock { before }).wait()?;
+        Ok(before)
+    }
+
     /// Records that a request was denied. It is in the audit trail within a minute, usually within ten
     /// seconds, or when the directory is closed.
     pub fn record_denied(&self, request: DeniedRequest) {
-        self.shared.denied.note(request, self.settings.local.clock.now());
+        self.shared.denied.note(request, self.now());
     }
 
     /// Finds the valid token that a client presents, and notes its use.
@@ -205,7 +244,7 @@ impl Directory {
     ///
     /// [`InvalidToken`].
     pub fn authenticate(&self, presented: &TokenSecret) -> Result<Token, InvalidToken> {
-        self.shared.tokens.authenticate(presented, self.settings.local.clock.now())
+        self.shared.tokens.authenticate(presented, self.time_for_expiry())
     }
 
     /// Every token, oldest first.
@@ -215,7 +254,7 @@ impl Directory {
 
     /// The valid tokens of a connection, oldest first.
     pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
-        let now = self.settings.local.clock.now();
+        let now = self.time_for_expiry();
         let mut tokens = self.tokens();
         tokens.retain(|token| token.connection == connection && !token.is_expired(now));
         tokens
@@ -342,7 +381,7 @@ impl Directory {
 
     /// An id for a resource that others refer to before it is created.
     pub fn new_id(&self) -> ResourceId {
-        resource::create::new_id(self.settings.local.clock.now())
+        resource::create::new_id(self.now())
     }
 
     /// Answers once the writer reaches it, so that the writer is neither stuck nor gone. It changes
@@ -400,4 +439,8 @@ impl Directory {
     pub fn is_writable(&self) -> bool {
         self.writer.is_running() && !self.shared.store.is_stopped()
     }
+}
+
+fn trusted_time(log: &dyn Log, settings: &Settings) -> Result<TrustedTime, DirectoryError> {
+    Ok(TrustedTime::of(log, settings.local.clock).map_err(StoreError::from)?)
 }

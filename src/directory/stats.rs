@@ -2,6 +2,7 @@
 
 use crate::directory::Directory;
 use crate::directory::stored;
+use crate::directory::trusted_time::ClockStatus;
 use crate::metrics::HistogramSnapshot;
 use crate::store::stats::StoreStats;
 
@@ -17,6 +18,8 @@ pub struct DirectoryStats {
     /// How many resources there are, by the endpoint of their type; those that can't be counted are
     /// left out.
     pub resources: Vec<(String, u64)>,
+    /// The clock, held against the log and the time that has passed.
+    pub clock: ClockStatus,
     /// Those of the store.
     pub store: StoreStats,
 }
@@ -35,6 +38,7 @@ impl Directory {
             waiting: self.shared.counters.waiting.value(),
             groups: self.shared.counters.groups.counts(),
             resources: resources.collect(),
+            clock: self.clock_status(),
             store: state.stats(),
         }
     }

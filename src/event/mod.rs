@@ -40,8 +40,10 @@ pub enum Verb {
     Restored,
     /// Tokens were used. Recorded at most once a minute.
     Used,
-    /// A connection exceeded the limit of its brake.
+    /// A connection exceeded the limit of its brake, or the clock is not believed.
     Alarmed,
+    /// The clock was accepted as it stands.
+    Accepted,
     /// The brake of a connection was engaged: its changes are held.
     Held,
     /// The brake of a connection was released.
@@ -58,7 +60,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 18] = [
+    pub const CATALOGUE: [(Self, &'static str); 19] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -70,7 +72,11 @@ impl Verb {
         (Self::Revoked, "a token was revoked"),
         (Self::Restored, "everything was put back to what a backup holds"),
         (Self::Used, "tokens were used since they were last mentioned"),
-        (Self::Alarmed, "a connection took something from more accounts than its brake allows"),
+        (
+            Self::Alarmed,
+            "a connection took something from more accounts than its brake allows, or the clock is not believed",
+        ),
+        (Self::Accepted, "an operator accepted the clock as it stands"),
         (Self::Held, "the changes of a connection are held from now on"),
         (Self::Released, "the changes of a connection are no longer held"),
         (Self::Undone, "users, groups and memberships were put back as they were"),
@@ -94,6 +100,7 @@ impl Verb {
             Self::Restored => "restored",
             Self::Used => "used",
             Self::Alarmed => "alarmed",
+            Self::Accepted => "accepted",
             Self::Held => "held",
             Self::Released => "released",
             Self::Undone => "undone",
@@ -108,7 +115,7 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
-    /// `connection`, `settings`, `directory`.
+    /// `connection`, `settings`, `clock`, `directory`.
     pub kind: String,
     /// The change.
     pub verb: Verb,

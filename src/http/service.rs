@@ -28,7 +28,7 @@ use super::router;
 use super::routes::{BodyKind, Handler, ROUTES};
 use super::scim::Call;
 use super::server::{self, ConnectionStats, Peer};
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::directory::{Directory, DirectoryError};
@@ -117,7 +117,7 @@ impl ScimService {
             Err(failure) => Err(failure),
         };
         let admission = self.authenticate(&context, peer, parts, record).and_then(|admitted| {
-            self.count(&admitted)?;
+            self.count(&context, &admitted)?;
             let (found, handler) = found?;
             record.row = Some(found.row);
             record.errors = found.route.errors;
@@ -179,8 +179,8 @@ impl ScimService {
     }
 
     /// Counts a request against the daily quota of its connection.
-    fn count(&self, admitted: &Admitted) -> Result<(), Failure> {
-        admitted.count(Clock::System.now()).map_err(|exceeded| {
+    fn count(&self, context: &HttpContext, admitted: &Admitted) -> Result<(), Failure> {
+        admitted.count(context.directory.now()).map_err(|exceeded| {
             self.request_metrics.note_over_quota();
             Failure::QuotaExceeded(exceeded)
         })

@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod audit;
 mod brake;
+mod clock;
 mod maintenance;
 mod reply;
 mod request;
@@ -14,7 +15,7 @@ mod token;
 
 use std::sync::Arc;
 
-pub use reply::{AccessPiece, BrakeInfo, OperatorReply, ResourceView, TokenInfo};
+pub use reply::{AccessPiece, BrakeInfo, ClockInfo, OperatorReply, ResourceView, TokenInfo};
 pub use request::OperatorRequest;
 
 use crate::directory::{Directory, DirectoryError};
@@ -81,6 +82,8 @@ fn try_execute(
         Request::ShowBrakes => brake::show(directory),
         Request::HoldBrake { connection } => brake::hold(directory, actor, connection),
         Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
+        Request::ShowClock => Ok(clock::show(directory)),
+        Request::AcceptClock => clock::accept(directory, actor),
         Request::Undo { since, connection, drop_unknown_access, dry_run } => {
             maintenance::undo(directory, &actor, since, connection, drop_unknown_access, dry_run)
         }

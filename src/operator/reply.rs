@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use crate::connection::token::Token;
-use crate::directory::{BrakeStatus, Hold, UndoReport};
+use crate::directory::{BrakeStatus, ClockStatus, Hold, UndoReport};
 use crate::store::check::Check;
 
 /// The reply to an [`OperatorRequest`](super::OperatorRequest). It has no `Debug`: it may carry a new
@@ -69,6 +69,13 @@ pub enum OperatorReply {
         connection: String,
         /// Since when it was held, and why.
         hold: Hold,
+    },
+    /// The clock, held against the log.
+    Clock(ClockInfo),
+    /// The clock is believed as it stands.
+    ClockAccepted {
+        /// The clock before.
+        before: ClockInfo,
     },
     /// What was undone, or would be.
     Undone(UndoReport),
@@ -142,5 +149,25 @@ impl From<BrakeStatus> for BrakeInfo {
         let BrakeStatus { connection, action, hold, counted, alarms } = status;
         let action = action.map(|action| action.as_str().to_owned());
         Self { connection, action, counted, alarms, hold }
+    }
+}
+
+/// The clock, held against the log and the time that has passed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockInfo {
+    /// What the clock says.
+    pub clock: Timestamp,
+    /// What it should say, by the last record and the time that has passed.
+    pub expected: Timestamp,
+    /// The time that records are given.
+    pub records: Timestamp,
+    /// Whether the clock is believed.
+    pub trusted: bool,
+}
+
+impl From<ClockStatus> for ClockInfo {
+    fn from(status: ClockStatus) -> Self {
+        let ClockStatus { clock, expected, records, is_trusted } = status;
+        Self { clock, expected, records, trusted: is_trusted }
     }
 }

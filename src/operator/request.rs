@@ -79,6 +79,10 @@ pub enum OperatorRequest {
         /// The connection to release; `None` for the only one that is held.
         connection: Option<String>,
     },
+    /// Show the clock, held against the log. Reads.
+    ShowClock,
+    /// Believe the clock as it stands. Changes.
+    AcceptClock,
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
     /// or snapshots that reach back to `since`.
     Undo {
@@ -106,6 +110,7 @@ impl OperatorRequest {
             | Self::ListMembers { .. }
             | Self::Verify
             | Self::ShowBrakes
+            | Self::ShowClock
             | Self::Undo { dry_run: true, .. }
             | Self::Audit(_) => true,
             Self::GenerateToken { .. }
@@ -115,6 +120,7 @@ impl OperatorRequest {
             | Self::Compact
             | Self::HoldBrake { .. }
             | Self::ReleaseBrake { .. }
+            | Self::AcceptClock
             | Self::Undo { dry_run: false, .. } => false,
         }
     }

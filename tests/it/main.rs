@@ -21,6 +21,7 @@ mod bad_input;
 mod brake;
 mod bulk;
 mod cli;
+mod clock;
 mod connection;
 mod discovery;
 mod first_boot;

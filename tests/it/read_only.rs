@@ -17,6 +17,7 @@ const READS: [(&[&str], &str); 14] = [
     (&["group", "show", "Engineers"], "1 member"),
     (&["token", "list"], "default"),
     (&["brake"], "default"),
+    (&["clock"], "Expected"),
     (&["export"], "\"ada\""),
     (&["audit"], "user.created"),
     (&["audit", "--user", "ada", "--json"], "user.created"),

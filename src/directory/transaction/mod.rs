@@ -30,6 +30,9 @@ pub trait Command: Send + 'static {
     /// actor's token and connection since: the change was accepted.
     const IS_CLEANUP: bool = false;
 
+    /// Whether an operator accepts the clock by it: then the writer believes the clock before it runs.
+    const ACCEPTS_CLOCK: bool = false;
+
     /// Reads, checks, and says through `tx` what is to change. It is run again if another writer of the
     /// same log was faster, so it changes nothing else.
     ///

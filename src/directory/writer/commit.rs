@@ -130,6 +130,7 @@ impl DirectoryCore {
         self.store.apply(frames)?;
         for frame in frames {
             self.tokens.observe(frame);
+            self.time.observe(frame);
         }
         Ok(())
     }

@@ -68,8 +68,11 @@ impl<C: Command> QueuedCommand<C> {
     ) -> (Result<C::Output, DirectoryError>, Vec<PendingChange>) {
         let admitted = match C::IS_CLEANUP {
             true => Ok(()),
-            false => validity::check(pending, &shared.tokens, &self.actor, now)
-                .and_then(|()| brake::check(pending, &self.actor)),
+            false => {
+                let now = shared.time.for_expiry(settings.local.clock);
+                validity::check(pending, &shared.tokens, &self.actor, now)
+                    .and_then(|()| brake::check(pending, &self.actor))
+            }
         };
         let ran = admitted.and_then(|()| {
             let budget = Budget::new(BudgetLimits::of(&self.actor, C::IS_CLEANUP));
@@ -115,7 +118,11 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
             self.outcome = Some(Err(DirectoryError::Superseded));
             return Vec::new();
         }
-        let now = settings.local.clock.now();
+        let clock = settings.local.clock;
+        if C::ACCEPTS_CLOCK {
+            shared.time.accept(clock);
+        }
+        let now = shared.time.for_records(clock);
         self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         // A command only fills an overlay: if it panics, the overlay goes, and nothing has happened. The
         // panic hook has logged where; this says what was asked.
@@ -137,7 +144,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
 
     fn answer(self: Box<Self>, shared: &DirectoryCore) {
         let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
-        let now = self.prepared.local.clock.now();
+        let now = shared.time.for_records(self.prepared.local.clock);
         for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
             shared.denied.note(denied, now);
         }

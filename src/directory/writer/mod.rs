@@ -4,6 +4,7 @@
 //! changes as one group, and answers. While a group is being synced the next one gathers.
 
 mod clearing;
+mod clock;
 mod commit;
 pub(crate) mod job;
 pub(crate) mod liveness;
@@ -121,6 +122,7 @@ impl Writer {
         let mut warming = true;
         let mut groups = 0_u64;
         loop {
+            self.watch_clock();
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
             let until = match warming {

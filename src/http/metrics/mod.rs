@@ -219,6 +219,7 @@ fn storage(figures: &DirectoryStats, text: &mut Exposition) {
     text.single(&catalogue::DISK_FREE, figures.store.free_bytes);
     text.single(&catalogue::SNAPSHOT, figures.store.snapshot.map(moment));
     text.single(&catalogue::WRITABLE, Some(u8::from(figures.writable)));
+    text.single(&catalogue::CLOCK_ALARM, Some(u8::from(!figures.clock.is_trusted)));
     text.family(&catalogue::RESOURCES);
     for (kind, count) in &figures.resources {
         text.sample(catalogue::RESOURCES.name, &[("type", kind)], count);

@@ -61,7 +61,8 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("adoption", "access audit error settings stored transaction"),
     ("audit", ""),
     ("brake", "access error membership settings stored transaction"),
-    ("core", "audit brake counters query token"),
+    ("clock", "error transaction trusted_time"),
+    ("core", "audit brake counters query token trusted_time"),
     ("counters", ""),
     ("error", ""),
     ("maintenance", "error mod transaction"),
@@ -72,15 +73,16 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("rules", "error stored transaction"),
     ("settings", "error"),
     ("shown", "access error membership settings stored"),
-    ("stats", "mod stored"),
+    ("stats", "mod stored trusted_time"),
     ("stored", "error transaction"),
     ("token", "error transaction"),
     ("transaction", "audit error settings"),
+    ("trusted_time", ""),
     ("undo", "access audit error membership mod stored transaction"),
     ("verify", "membership mod settings stored"),
     (
         "writer",
-        "access adoption audit brake core error membership settings stored token transaction",
+        "access adoption audit brake clock core error membership settings stored token transaction trusted_time",
     ),
 ];
 
