@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Server, create, group, user};
 
 /// Every command that only reads, with what its output must contain.
-const READS: [(&[&str], &str); 14] = [
+const READS: [(&[&str], &str); 15] = [
     (&["user", "list"], "ada"),
     (&["user", "list", "--json"], "\"ada\""),
     (&["user", "show", "ada"], "Username"),
