@@ -376,6 +376,14 @@ impl Attribute {
     pub fn is_unique(&self) -> bool {
         self.uniqueness != Uniqueness::None
     }
+
+    /// Whether values of this attribute, or parts of them, are stored and never returned. Whether a write changes
+    /// such a value must not show: it counts as a change in any case.
+    pub fn is_stored_unseen(&self) -> bool {
+        let is_stored = matches!(self.mutability, Mutability::ReadWrite | Mutability::Immutable);
+        (is_stored && self.returned == Returned::Never)
+            || self.sub_attributes.iter().any(Self::is_stored_unseen)
+    }
 }
 
 /// Returns the attribute of that name, in any letter case.

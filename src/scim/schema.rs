@@ -127,10 +127,8 @@ impl ResourceType {
             let in_record =
                 attributes.iter().filter(|attribute| attribute.storage == Storage::Record);
             in_record.clone().all(|attribute| {
-                let kept_unseen = attribute.returned == Returned::Never
-                    && attribute.mutability != Mutability::WriteOnly;
                 attribute.returned != Returned::Request
-                    && !kept_unseen
+                    && !attribute.is_stored_unseen()
                     && plain(&attribute.sub_attributes)
             })
         }

@@ -274,6 +274,34 @@ fn what_is_never_served_is_not_found_out_by_filters_or_order() {
 }
 
 #[test]
+fn what_is_never_served_is_not_found_out_by_versions() {
+    let (_server, client) = start();
+    let (path, _) = create(&client, "/Users", &staff("a", &json!({"secret": "9234", "pin": "1"})));
+    let version = || client.get(&path).expect(200).body["meta"]["version"].clone();
+    let mut last = version();
+    let mut moves = |expected: bool| {
+        let now = version();
+        assert_eq!(now != last, expected, "{last} {now}");
+        last = now;
+    };
+    for guess in ["1111", "1111", "9234", "9234"] {
+        let operation = json!([{"op": "replace", "path": format!("{HR}:secret"), "value": guess}]);
+        client.patch(&path, &operation).expect(200);
+        moves(true);
+        let operation = json!([{"op": "replace", "value": {HR: {"secret": guess}}}]);
+        client.patch(&path, &operation).expect(200);
+        moves(true);
+        client.put(&path, &staff("a", &json!({"secret": guess}))).expect(200);
+        moves(true);
+    }
+    // What is not even kept has nothing to find out.
+    client
+        .patch(&path, &json!([{"op": "replace", "path": format!("{HR}:pin"), "value": "2"}]))
+        .expect(200);
+    moves(false);
+}
+
+#[test]
 fn only_canonical_values_are_taken() {
     let (_server, client) = start();
     let refused = client.post("/Users", &staff("a", &json!({"kind": "pirate"})));

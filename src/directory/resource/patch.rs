@@ -21,7 +21,7 @@ const TIMED_EVERY: usize = 16;
 /// Applies operations to a resource, all or none, and answers it as stored.
 ///
 /// Operations on members touch the members that they name and no others. A patch that changes nothing
-/// leaves version and `lastModified` as they are.
+/// leaves version and `lastModified` as they are, unless it writes what is never returned.
 #[derive(Clone)]
 pub struct Patch {
     /// The resource type.
@@ -62,7 +62,7 @@ impl Command for Patch {
                 Some(group) if members == Some(operation.target.attribute.as_str()) => {
                     changed |= patch_members(tx, resource_type, group, operation, self.rules)?;
                 }
-                _ => patch::apply(resource_type, &mut patched, operation)?,
+                _ => changed |= patch::apply(resource_type, &mut patched, operation)?,
             }
         }
         if let Some(group) = group {

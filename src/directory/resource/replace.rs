@@ -16,7 +16,7 @@ use crate::scim::validate::{check_immutable, keep_name};
 /// Puts a resource in the place of another, and answers it as stored.
 ///
 /// What the client leaves out is cleared, but for attributes that an omission keeps. A replacement
-/// that changes nothing leaves version and `lastModified` as they are.
+/// that changes nothing leaves version and `lastModified` as they are, unless it writes what is never returned.
 #[derive(Clone)]
 pub struct Replace {
     /// The resource type.
@@ -69,8 +69,9 @@ pub(crate) fn put(
     let previous = stored::attributes(resource_type, &present)?;
     let members = replacement.take_members(resource_type);
     check_immutable(resource_type, &previous, &replacement)?;
+    let writes_unseen = has_unseen_value(&replacement, resource_type);
     replacement.complete(resource_type, Some(&previous));
-    let mut changed = replacement != previous;
+    let mut changed = writes_unseen || replacement != previous;
     if resource_type.members().is_some() {
         let members = membership::named(&members, rules.unknown_members)?;
         let mut present = GroupMembers::new(tx, id)?;
@@ -85,4 +86,12 @@ pub(crate) fn put(
     tx.details().describe(resource_type, Some(&previous), Some(&replacement));
     tx.record(stored::event(resource_type, Verb::Replaced, id));
     stored::write(tx, resource_type, id, &meta, &replacement, Some(&previous), manager)
+}
+
+/// Whether a resource has a value that is stored and never returned.
+fn has_unseen_value(resource: &Resource, resource_type: &ResourceType) -> bool {
+    let mut own = resource_type.own_attributes();
+    own.any(|(extension, attribute)| {
+        attribute.is_stored_unseen() && resource.value(extension, &attribute.name).is_some()
+    })
 }

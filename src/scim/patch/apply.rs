@@ -8,7 +8,8 @@ use crate::scim::error::ScimError;
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
 
-/// Carries out one operation.
+/// Carries out one operation; returns whether its target has, or may have, parts that are stored and never
+/// returned. Whether it changed those must not show.
 ///
 /// An operation that fails leaves the resource between two states: work on a copy.
 ///
@@ -22,7 +23,7 @@ pub fn apply(
     resource_type: &ResourceType,
     resource: &mut Resource,
     operation: &PatchOperation,
-) -> Result<(), ScimError> {
+) -> Result<bool, ScimError> {
     let target = &operation.target;
     let Some(definition) = target.definition(resource_type) else {
         return Err(ScimError::no_target(format!(
@@ -34,12 +35,14 @@ pub fn apply(
         return if operation.explicit {
             Err(ScimError::mutability(format!("\"{target}\" is read-only.")))
         } else {
-            Ok(())
+            Ok(false)
         };
     }
+    let is_stored_unseen = definition.is_stored_unseen();
     let attributes = resource.attributes_mut();
     let Some(urn) = &target.extension else {
-        return change_member(attributes, definition, operation);
+        change_member(attributes, definition, operation)?;
+        return Ok(is_stored_unseen);
     };
     let extension = attributes.entry(urn.as_str()).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(extended) = extension {
@@ -48,7 +51,7 @@ pub fn apply(
             attributes.shift_remove(urn);
         }
     }
-    Ok(())
+    Ok(is_stored_unseen)
 }
 
 fn change_member(

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::scim::attribute::{Attribute, Mutability, VALUE};
+use crate::scim::attribute::{Attribute, Mutability, Returned, VALUE};
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal, PatchPath};
 use crate::scim::json::rename_texts;
 use crate::scim::path::Located;
@@ -43,6 +43,12 @@ impl Definition<'_> {
         read_only(self.attribute)
             || self.sub_attribute.is_some_and(read_only)
             || self.attribute.name == SCHEMAS
+    }
+
+    /// Whether the target has, or may have, a part that is stored and never returned.
+    pub fn is_stored_unseen(&self) -> bool {
+        self.sub_attribute.unwrap_or(self.attribute).is_stored_unseen()
+            || self.attribute.returned == Returned::Never && self.attribute.is_stored_unseen()
     }
 }
 
