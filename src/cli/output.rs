@@ -11,6 +11,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::exit::UsageError;
+use crate::text::is_unseen;
 
 /// Prints a line of a result on standard output.
 pub(super) fn line(text: &str) -> Result<()> {
@@ -102,11 +103,10 @@ pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     Ok(())
 }
 
-/// A client's text on one line, with everything escaped that a terminal would obey: control characters,
-/// and those that change the direction of text or have no width.
+/// A text that is not ours on one line, with everything escaped that a terminal would obey or a reader would not
+/// see: control characters, those that change the direction of text, and those that have no width.
 pub(super) fn sanitize(text: &str) -> String {
-    let unseen = |character: char| matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let escaped = |character: char| match character.is_control() || unseen(character) {
+    let escaped = |character: char| match character.is_control() || is_unseen(character) {
         true => character.escape_default().collect(),
         false => character.to_string(),
     };
@@ -141,6 +141,17 @@ pub(super) fn moment(moment: Option<Timestamp>, absent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_escaped() {
+        for unseen in
+            "\u{ad}\u{34f}\u{115f}\u{180e}\u{3164}\u{fe0f}\u{e0041}\u{202e}\u{1b}\n".chars()
+        {
+            let shown = sanitize(&format!("a{unseen}b"));
+            assert_eq!(shown, format!("a{}b", unseen.escape_default()));
+        }
+        assert_eq!(sanitize("Jos\u{e9} \u{1f600}"), "Jos\u{e9} \u{1f600}");
+    }
 
     #[test]
     fn columns_are_as_wide_as_a_terminal_shows_them() {

@@ -15,7 +15,7 @@ use crate::directory::stored::reindex;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
-use crate::scim::schema::ResourceType;
+use crate::scim::schema::{IndexedAttribute, ResourceType};
 use crate::settings::SharedSettings;
 use crate::store::check::Check;
 use crate::store::keys::{self, Kind};
@@ -83,6 +83,20 @@ struct Verification<'a> {
     registry: &'a Registry,
     /// Whether the indexes are those of the present schemas.
     indexed: bool,
+}
+
+/// The entries that keep others from taking values that look like those of a resource.
+fn look_alikes(resource_type: &ResourceType, attributes: &Resource) -> Vec<Vec<u8>> {
+    let key = |indexed: &IndexedAttribute<'_>, value: &str| {
+        stored::index::look_alike(resource_type, indexed, value)
+    };
+    resource_type
+        .indexed()
+        .flat_map(|indexed| {
+            let values = attributes.indexed_values(&indexed).into_iter();
+            values.filter_map(|value| key(&indexed, value)).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// The faults of one key; empty if it is intact.
@@ -230,10 +244,11 @@ impl Verification<'_> {
             return Ok(Vec::new());
         }
         let needed = match self.resource(tag, id)? {
-            Some((resource_type, attributes)) => self
-                .index_keys(resource_type, id, &attributes)
-                .iter()
-                .any(|(needed, _)| needed == key),
+            Some((resource_type, attributes)) => {
+                let mut needed = self.index_keys(resource_type, id, &attributes).into_iter();
+                needed.any(|(needed, _)| needed == key)
+                    || look_alikes(resource_type, &attributes).contains(&key.to_vec())
+            }
             None => false,
         };
         let fault = || format!("{} leads to {id}, which does not have that value", shown(key));

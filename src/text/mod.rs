@@ -8,6 +8,7 @@
 //! | `keyword` | closed lists of words: parsing, and serde for enums written as one word |
 //! | `invalid` | why a text is not a valid value |
 //! | `duration` | lengths of time as operators write them |
+//! | `unseen` | characters that no reader sees |
 //! | `causes` | an error together with the errors that caused it |
 
 mod causes;
@@ -17,9 +18,11 @@ mod fold;
 mod invalid;
 pub mod keyword;
 mod nearest;
+mod unseen;
 
 pub use causes::{causes, with_causes};
 pub use excerpt::{Excerpt, excerpt, shorten};
 pub use fold::fold;
 pub use invalid::InvalidText;
 pub use nearest::nearest;
+pub use unseen::{as_seen, is_unseen};

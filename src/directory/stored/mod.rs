@@ -4,6 +4,7 @@ pub(crate) mod index;
 pub(crate) mod reindex;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::Transaction;
@@ -13,7 +14,7 @@ use crate::scim::resource::{Meta, Resource, ResourceId, Version};
 use crate::scim::schema::ResourceType;
 use crate::store::record::{self, Record};
 use crate::store::{Read, StoreError, keys};
-use crate::text::excerpt;
+use crate::text::{excerpt, is_unseen};
 
 /// A resource as it is stored.
 #[derive(Clone, Debug)]
@@ -146,6 +147,7 @@ pub(crate) fn write(
     previous: Option<&Resource>,
     manager: Option<&str>,
 ) -> Result<StoredResource, DirectoryError> {
+    check_new_name(resource_type, resource, previous)?;
     let rendered = resource.render(resource_type, id, meta);
     let limit = tx.settings().local.max_resource_bytes;
     // A resource that was larger already, under another configuration, may change if it does not grow.
@@ -162,6 +164,40 @@ pub(crate) fn write(
     }
     let value = record::encode(meta.version, &rendered, manager);
     place(tx, resource_type, id, resource, previous, value)
+}
+
+/// Checks that the name of an account, unless it had it before, is as its readers see it.
+///
+/// # Errors
+///
+/// `invalidValue`.
+fn check_new_name(
+    resource_type: &ResourceType,
+    resource: &Resource,
+    previous: Option<&Resource>,
+) -> Result<(), ScimError> {
+    let Some(attribute) = resource_type.name_attribute().filter(|_| resource_type.is_account)
+    else {
+        return Ok(());
+    };
+    let Some(new) = resource.get(&attribute.name).and_then(Value::as_str) else { return Ok(()) };
+    let old = previous.and_then(|previous| previous.get(&attribute.name)?.as_str());
+    if old == Some(new) {
+        return Ok(());
+    }
+    let attribute = &attribute.name;
+    if let Some(unseen) = new.chars().find(|character| is_unseen(*character)) {
+        let code = u32::from(unseen);
+        return Err(ScimError::invalid_value(format!(
+            "\"{attribute}\" contains U+{code:04X}, a character that is not seen; leave it out."
+        )));
+    }
+    if new.trim() != new {
+        return Err(ScimError::invalid_value(format!(
+            "\"{attribute}\" begins or ends with a blank; leave it out."
+        )));
+    }
+    Ok(())
 }
 
 /// Writes a resource that existed before, whatever its size.
@@ -233,4 +269,28 @@ pub(crate) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u6
 /// The event of a change to a resource.
 pub(crate) fn event(resource_type: &ResourceType, verb: Verb, id: ResourceId) -> Event {
     Event { kind: resource_type.name.to_ascii_lowercase(), verb, subject: id.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schemas::{group, user};
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_was_stored_before_it_was_refused_stays() {
+        let named = |name: &str| {
+            let attributes = json!({"userName": name, "displayName": name});
+            Resource::from_stored(attributes.to_string().as_bytes()).unwrap()
+        };
+        let check = |new: &str, old: Option<&str>| {
+            let old = old.map(named);
+            check_new_name(&user::resource_type(), &named(new), old.as_ref()).is_ok()
+        };
+        for unseen in [" ada", "a\u{200b}da"] {
+            assert!(check(unseen, Some(unseen)) && !check(unseen, None));
+            assert!(!check(unseen, Some("ada")) && check("ada", Some(unseen)));
+            assert!(check_new_name(&group::resource_type(), &named(unseen), None).is_ok());
+        }
+    }
 }

@@ -59,9 +59,13 @@ fn reindex(
     wanted: String,
     now: Timestamp,
 ) -> Result<bool, DirectoryError> {
-    let mut entries = BTreeMap::new();
+    let (mut entries, mut look_alikes) = (BTreeMap::new(), BTreeMap::new());
     for resource_type in registry.resource_types() {
-        collect(store, resource_type, &mut entries)?;
+        collect(store, resource_type, &mut entries, &mut look_alikes)?;
+    }
+    // A value itself goes before what only looks like it.
+    for (key, holder) in look_alikes {
+        entries.entry(key).or_insert(holder);
     }
     let mut writes = Vec::new();
     for kind in keys::INDEX_KINDS {
@@ -126,15 +130,19 @@ pub(crate) fn fingerprint(registry: &Registry) -> String {
     lines.join("\n")
 }
 
+/// Index entries by their keys.
+type Entries = BTreeMap<Vec<u8>, Bytes>;
+
 /// Every index entry that the resources of a type need.
 fn collect(
     store: &dyn Store,
     resource_type: &ResourceType,
-    entries: &mut BTreeMap<Vec<u8>, Bytes>,
+    entries: &mut Entries,
+    look_alikes: &mut Entries,
 ) -> Result<(), DirectoryError> {
     let mut problem = Ok(());
     store.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
-        problem = collect_one(store, resource_type, key, &value, entries);
+        problem = collect_one(store, resource_type, key, &value, entries, look_alikes);
         if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     problem
@@ -145,7 +153,8 @@ fn collect_one(
     resource_type: &ResourceType,
     key: &[u8],
     value: &Bytes,
-    entries: &mut BTreeMap<Vec<u8>, Bytes>,
+    entries: &mut Entries,
+    look_alikes: &mut Entries,
 ) -> Result<(), DirectoryError> {
     let Some(id) = keys::trailing_id(key) else { return Ok(()) };
     let stored = StoredResource::new(id, stored::decode_scanned(store, key, value)?);
@@ -160,6 +169,9 @@ fn collect_one(
                     resource_type.endpoint,
                 ))
                 .into());
+            }
+            if let Some(key) = stored::index::look_alike(resource_type, &indexed, value) {
+                look_alikes.entry(key).or_insert_with(|| Bytes::copy_from_slice(id.as_bytes()));
             }
             let key = stored::index::index_key(resource_type, &indexed, id, value);
             let entry = if indexed.leaf().is_unique() {

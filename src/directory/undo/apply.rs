@@ -167,7 +167,13 @@ fn holders(
     let mut found = Vec::new();
     for indexed in resource_type.indexed().filter(|indexed| indexed.leaf().is_unique()) {
         for value in target.indexed_values(&indexed) {
-            let holder = tx.get(&keys::unique(resource_type.tag, &indexed, value))?;
+            let holder = match tx.get(&keys::unique(resource_type.tag, &indexed, value))? {
+                None => match stored::index::look_alike(resource_type, &indexed, value) {
+                    Some(key) => tx.get(&key)?,
+                    None => None,
+                },
+                holder => holder,
+            };
             if let Some(holder) = holder.as_deref().and_then(keys::trailing_id) {
                 let (kind, name) = (resource_type.name.to_lowercase(), &indexed.leaf().name);
                 found.push(format!(
