@@ -357,7 +357,8 @@ impl Directory {
         Ok(membership::is_pending(self.shared.store.as_ref())?)
     }
 
-    /// A part of a group's members, in the order of their ids: those after a member, or the first.
+    /// A part of a group's members, in the order of their ids: those after a member, or the first. Each is shown
+    /// by the name that the directory has for it, whatever a client called it.
     ///
     /// # Errors
     ///
@@ -369,14 +370,12 @@ impl Directory {
         count: usize,
     ) -> Result<Vec<Reference>, DirectoryError> {
         let state = self.shared.store.as_ref();
-        Ok(membership::some_members(
-            state,
-            self.registry(),
-            &Voids::load(state)?,
-            group,
-            after,
-            count,
-        )?)
+        let (registry, voids) = (self.registry(), Voids::load(state)?);
+        let mut members = membership::some_members(state, registry, &voids, group, after, count)?;
+        for member in &mut members {
+            member.display = membership::name_of(state, registry, member.id)?.unwrap_or_default();
+        }
+        Ok(members)
     }
 
     /// An id for a resource that others refer to before it is created.

@@ -212,6 +212,13 @@ impl Resource {
         resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
     }
 
+    /// Returns the name that no other resource of the type has or, without one, the name for people.
+    pub fn name(&self, resource_type: &ResourceType) -> Option<&str> {
+        let unique = resource_type.name_attribute();
+        let unique = unique.and_then(|name| self.attributes.get(&name.name)?.as_str());
+        unique.or_else(|| self.display(resource_type))
+    }
+
     /// Replaces the ids that stand in a table, wherever they are in it.
     pub fn rename_ids(&mut self, ids: &HashMap<String, String>) {
         self.attributes.values_mut().for_each(|value| rename_texts(value, ids));

@@ -55,6 +55,31 @@ fn printed_by(command: &str, args: &[&str]) -> String {
 }
 
 #[test]
+fn a_member_is_named_as_the_directory_knows_it_whatever_the_client_calls_it() {
+    let server = Server::start();
+    let client = server.client();
+    let mallory = json!({"userName": "mallory", "displayName": "ceo@example.com"});
+    let (_, id) = create(&client, "/Users", &mallory);
+    let (path, group_id) = create(&client, "/Groups", &group("Board", &[]));
+    let member = json!([{"value": id, "display": "ceo@example.com"}]);
+    client.patch(&path, &json!([{"op": "add", "path": "members", "value": member}])).expect(200);
+    let shown = server.succeed(&["group", "show", "Board"]);
+    assert!(shown.contains(&format!("{id}  User  mallory")), "{shown}");
+    client.patch(&path, &json!([{"op": "remove", "path": "members", "value": member}])).expect(200);
+    client.put(&path, &json!({"displayName": "Board", "members": member})).expect(200);
+    client.delete(&path).expect(204);
+    let mut changes = audit(&server, &[]);
+    changes.retain(|change| change["subject"] == *group_id);
+    let member = json!([{"value": id, "display": "mallory"}]);
+    let told = |number: usize, side: &str| changes[number]["changes"][0][side]["first"].clone();
+    assert_eq!([told(1, "added"), told(2, "removed")], [member.clone(), member.clone()]);
+    assert_eq!([told(3, "added"), told(4, "removed")], [member.clone(), member]);
+    let table = server.succeed(&["audit"]);
+    assert_eq!(table.matches(&format!("(mallory ({id}))")).count(), 4, "{table}");
+    assert_eq!(table.matches("ceo@").count(), 1, "the name that she has herself: {table}");
+}
+
+#[test]
 fn a_change_by_an_operator_carries_the_name_of_the_user_who_ran_the_command() {
     let mut server = Server::start();
     let (name, uid) = (printed_by("id", &["-un"]), printed_by("id", &["-u"]));
@@ -324,7 +349,8 @@ fn the_newest_changes_stand_last_and_a_moment_says_from_when_on() {
 fn the_table_is_for_people_and_obeys_nobody() {
     let server = Server::start();
     let client = server.client();
-    let mut ada = user("ada\u{202e}gnp");
+    create(&client, "/Groups", &group("ada\u{202e}gnp", &[]));
+    let mut ada = user("ada");
     ada["title"] = json!("a\r\nb");
     let (path, id) = create(&client, "/Users", &ada);
     replace(&client, &path, "active", &json!(false));
@@ -337,7 +363,8 @@ fn the_table_is_for_people_and_obeys_nobody() {
     let closed = lines[lines.len() - 1];
     assert!(closed.contains("  default (token "), "{closed}");
     assert!(closed.contains("  127.0.0.1  user.patched  "), "{closed}");
-    assert!(closed.contains(&format!("  ada\\u{{202e}}gnp ({id})  ")), "{closed}");
+    assert!(closed.contains(&format!("  ada ({id})  ")), "{closed}");
+    assert!(has("  group.created  ") && has("  ada\\u{202e}gnp ("), "{told}");
     assert!(closed.ends_with("  active: true → false"), "{closed}");
     assert!(told.chars().all(|character| character == '\n' || !character.is_control()), "{told}");
 }

@@ -60,13 +60,16 @@ fn changes(change: &AuditEntry) -> String {
 }
 
 /// One attribute: `active: true → false`, `title: "Countess"` for one that had no value,
-/// `members: +2 (ada, bob) -1 (eve)`.
+/// `members: +1 (ada (ID)) -1 (eve (ID))`.
 fn difference(difference: &Difference) -> String {
     // Of an attribute of an extension the URN is left out.
     let name = difference.attribute.rsplit(':').next().unwrap_or_default();
     let list = |sign: &str, elements: &Elements| match elements.count {
         0 => None,
-        count => Some(format!("{sign}{count} ({})", labels(elements))),
+        count => Some(format!(
+            "{sign}{count} ({})",
+            labels(elements, is_relation(&difference.attribute))
+        )),
     };
     if difference.hidden {
         return format!("{name}: not shown");
@@ -84,12 +87,21 @@ fn difference(difference: &Difference) -> String {
     }
 }
 
-/// The first elements of a list, each by what people know it by.
-fn labels(elements: &Elements) -> String {
+/// Whether the elements of a list are resources, recorded by id and by the name that the directory has.
+fn is_relation(attribute: &str) -> bool {
+    matches!(attribute, "members" | "groups")
+}
+
+/// The first elements of a list: resources by name and id, others by their value. What else a client calls them
+/// does not count.
+fn labels(elements: &Elements, are_resources: bool) -> String {
     let label = |element: &Value| {
         let part = |name: &str| element.get(name).and_then(Value::as_str);
-        let known = part("display").or_else(|| part("value")).or_else(|| element.as_str());
-        known.map_or_else(|| element.to_string(), ToOwned::to_owned)
+        match (part("value").or_else(|| element.as_str()), part("display")) {
+            (Some(id), Some(name)) if are_resources => format!("{name} ({id})"),
+            (Some(value), _) => value.to_owned(),
+            (None, _) => element.to_string(),
+        }
     };
     let mut labels: Vec<String> = elements.first.iter().map(label).collect();
     if elements.count > elements.first.len() as u64 {
@@ -185,7 +197,7 @@ mod tests {
         assert_eq!(
             row[5],
             "active: true → false; title: \"Countess\"; department: \"bi\" → none; \
-             members: +3 (bob, …) -1 (3); pin: not shown; emails: other order; 3 more"
+             members: +3 (bob (2), …) -1 (3); pin: not shown; emails: other order; 3 more"
         );
     }
 

@@ -33,14 +33,14 @@ pub(crate) struct ChangeDetails {
 }
 
 impl ChangeDetails {
-    /// Records a member that was added; `display` is its name.
-    pub(crate) fn member_added(&mut self, member: ResourceId, display: &str) {
-        note(&mut self.added, member, || Some(display.to_owned()));
+    /// Records a member that was added; `name` is the one that the directory has for it.
+    pub(crate) fn member_added(&mut self, member: ResourceId, name: Option<&str>) {
+        note(&mut self.added, member, || name.map(ToOwned::to_owned));
     }
 
-    /// Records a member that was removed.
-    pub(crate) fn member_removed(&mut self, member: ResourceId, display: Option<String>) {
-        note(&mut self.removed, member, || display);
+    /// Records a member that was removed; `name` is the one that the directory has for it.
+    pub(crate) fn member_removed(&mut self, member: ResourceId, name: Option<String>) {
+        note(&mut self.removed, member, || name);
     }
 
     /// Whether the name of the next removed member is recorded; of further ones only the number is.
@@ -54,8 +54,8 @@ impl ChangeDetails {
     }
 
     /// Records a group that the deleted subject was a member of.
-    pub(crate) fn left_group(&mut self, group: ResourceId, display: Option<String>) {
-        note(&mut self.left, group, || display);
+    pub(crate) fn left_group(&mut self, group: ResourceId, name: Option<String>) {
+        note(&mut self.left, group, || name);
     }
 
     /// Records that a single value of the subject became another.
@@ -83,7 +83,8 @@ impl ChangeDetails {
         before: Option<&Resource>,
         after: Option<&Resource>,
     ) {
-        self.name = after.or(before).and_then(|resource| name(resource_type, resource));
+        let name = after.or(before).and_then(|resource| resource.name(resource_type));
+        self.name = name.map(ToOwned::to_owned);
         let common = resource_type.common.iter().map(|attribute| (None, attribute));
         for (extension, attribute) in common.chain(resource_type.own_attributes()) {
             let old = before.and_then(|before| before.value(extension, &attribute.name));
@@ -113,18 +114,12 @@ impl ChangeDetails {
     }
 }
 
-fn note(elements: &mut Elements, id: ResourceId, display: impl FnOnce() -> Option<String>) {
+fn note(elements: &mut Elements, id: ResourceId, name: impl FnOnce() -> Option<String>) {
     if elements.has_room() {
-        elements.note(&json!({"value": id.to_string(), "display": display()}));
+        elements.note(&json!({"value": id.to_string(), "display": name()}));
     } else {
         elements.count();
     }
-}
-
-/// The name of a resource within its type.
-fn name(resource_type: &ResourceType, resource: &Resource) -> Option<String> {
-    let unique = resource_type.name_attribute().and_then(|name| resource.get(&name.name)?.as_str());
-    unique.or_else(|| resource.display(resource_type)).map(ToOwned::to_owned)
 }
 
 fn compare(

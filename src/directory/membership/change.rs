@@ -10,8 +10,8 @@ use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::graph::{above_and_itself, reject_cycle};
 use crate::directory::membership::list::MemberList;
-use crate::directory::membership::read::{find_any, visit_members};
-use crate::directory::membership::value::{self, Stamp, display};
+use crate::directory::membership::read::{find_any, name_of, visit_members};
+use crate::directory::membership::value::{self, Stamp};
 use crate::directory::membership::void::{Extent, IN_PLACE, Marker, Voids};
 use crate::directory::rules::ConnectionRules;
 use crate::directory::stored;
@@ -159,7 +159,7 @@ impl GroupMembers {
             if let Some(list) = &mut self.list {
                 list.push(registry, member.id, value);
             }
-            tx.details().member_added(member.id, display);
+            tx.details().member_added(member.id, attributes.name(&member_type));
             changed = true;
         }
         Ok(changed)
@@ -194,20 +194,12 @@ impl GroupMembers {
         tx: &mut Transaction<'_>,
         member: ResourceId,
     ) -> Result<(), DirectoryError> {
-        let display = match (tx.details().names_removed(), &self.list) {
-            (false, _) => None,
-            (true, Some(list)) => list.display(member).map(ToOwned::to_owned),
-            (true, None) => {
-                let value = tx.get(&keys::member(self.group, member))?;
-                value.as_deref().map(|value| display(value).to_owned())
-            }
-        };
+        note_removed(tx, member)?;
         unlink(tx, self.group, member);
         self.in_place = self.in_place.saturating_sub(1);
         if let Some(list) = &mut self.list {
             list.remove(member);
         }
-        tx.details().member_removed(member, display);
         Ok(())
     }
 
@@ -266,11 +258,7 @@ impl GroupMembers {
         }
         let list = self.list(tx)?;
         for member in members {
-            let display = match tx.details().names_removed() {
-                true => list.display(*member).map(ToOwned::to_owned),
-                false => None,
-            };
-            tx.details().member_removed(*member, display);
+            note_removed(tx, *member)?;
             list.remove(*member);
         }
         // Members that were added before may be among these: they carry the stamp of before.
@@ -312,6 +300,20 @@ pub(crate) fn link(
     tx.put(keys::member(group, member), value.clone());
     tx.put(keys::membership(member, group), Bytes::new());
     value
+}
+
+/// Describes a removed member, by the name that the directory has for it, whatever the client called it.
+pub(super) fn note_removed(
+    tx: &mut Transaction<'_>,
+    member: ResourceId,
+) -> Result<(), DirectoryError> {
+    let name = match tx.details().names_removed() {
+        // What takes away never fails for size: reading the name is not charged.
+        true => name_of(tx.unmetered(), &tx.settings().registry, member)?,
+        false => None,
+    };
+    tx.details().member_removed(member, name);
+    Ok(())
 }
 
 /// Deletes a membership.

@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::change::{link, unlink};
+use crate::directory::membership::change::{link, note_removed, unlink};
 use crate::directory::membership::graph::{stored_groups_of, valid};
-use crate::directory::membership::read::{find_any, visit_members};
-use crate::directory::membership::value::display;
+use crate::directory::membership::read::{find_any, name_of, visit_members};
 use crate::directory::membership::void::{IN_PLACE, Marker, Rename, Voids};
 use crate::directory::stored;
 use crate::directory::transaction::Transaction;
@@ -25,17 +24,16 @@ pub(crate) fn leave_all(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), 
     forget_rename(tx, id)?;
     // What takes away never fails for size: reading is not charged.
     let mut members = Vec::new();
-    visit_members(tx.unmetered(), &voids, id, None, &mut |member, value| {
-        members.push((member, value));
+    visit_members(tx.unmetered(), &voids, id, None, &mut |member, _| {
+        members.push(member);
         ControlFlow::Continue(())
     })?;
     let groups = stored_groups_of(tx.unmetered(), id)?;
     let groups = valid(tx.unmetered(), groups, id, &voids)?;
     // What an earlier marker voids may be there still. A marker does the rest, however much was done before.
     let mut by_marker = voids.get(id).is_some() || !fits_in_place(tx, members.len() + groups.len());
-    for (member, value) in &members {
-        let name = tx.details().names_removed().then(|| display(value).to_owned());
-        tx.details().member_removed(*member, name);
+    for member in &members {
+        note_removed(tx, *member)?;
         if !by_marker {
             unlink(tx, id, *member);
         }
@@ -45,7 +43,7 @@ pub(crate) fn leave_all(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), 
         let name = if by_marker {
             // The versions follow when the memberships are cleared.
             match tx.details().names_left() {
-                true => group_name(tx, group)?,
+                true => name_of(tx, &tx.settings().registry, group)?,
                 false => None,
             }
         } else {
@@ -63,14 +61,6 @@ pub(crate) fn leave_all(tx: &mut Transaction<'_>, id: ResourceId) -> Result<(), 
 /// Whether a command ends or renames so many more memberships itself, rather than by a marker.
 fn fits_in_place(tx: &Transaction<'_>, count: usize) -> bool {
     count <= IN_PLACE && tx.bytes_within(IN_PLACE_BYTES)
-}
-
-fn group_name(tx: &Transaction<'_>, group: ResourceId) -> Result<Option<String>, DirectoryError> {
-    let registry = &tx.settings().registry;
-    let found = find_any(tx, registry, group, |one| one.members().is_some())?;
-    let Some((group_type, stored)) = found else { return Ok(None) };
-    let attributes = stored::attributes(&group_type, &stored)?;
-    Ok(attributes.display(&group_type).map(ToOwned::to_owned))
 }
 
 /// Deletes every membership of a resource, however many; answers the groups that it was a member of.
@@ -159,5 +149,5 @@ pub(crate) fn bump_version(
     let Some((group_type, stored)) = found else { return Ok(None) };
     let attributes = stored::attributes(&group_type, &stored)?;
     stored::touch(tx, &group_type, &stored, &attributes)?;
-    Ok(attributes.display(&group_type).map(ToOwned::to_owned))
+    Ok(attributes.name(&group_type).map(ToOwned::to_owned))
 }

@@ -96,11 +96,6 @@ impl MemberList {
         self.entries.iter().filter(|entry| entry.is_member).map(|entry| entry.id)
     }
 
-    /// The name that is shown for a member.
-    pub(crate) fn display(&self, id: ResourceId) -> Option<&str> {
-        self.entries.get(*self.places.get(&id)?).map(Entry::display)
-    }
-
     /// The members that a filter on the elements of `attribute` selects. `check` is asked now and then
     /// whether to go on.
     pub(crate) fn matching<E>(

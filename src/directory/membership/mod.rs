@@ -24,7 +24,7 @@ pub(crate) use follow::{bump_version, leave_all, rename, show_as, unlink_all};
 pub(crate) use graph::{ancestors, groups_of};
 pub use read::Reference;
 pub(crate) use read::{
-    digest_of_groups, find_any, members_among, references, some_members, visit_members,
+    digest_of_groups, find_any, members_among, name_of, references, some_members, visit_members,
 };
 #[cfg(test)]
 pub(crate) use value::display;

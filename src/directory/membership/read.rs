@@ -216,6 +216,19 @@ fn groups(
     Ok(found)
 }
 
+/// The name that the directory has for a resource: the unique one of its type.
+pub(crate) fn name_of(
+    state: &dyn Read,
+    registry: &Registry,
+    id: ResourceId,
+) -> Result<Option<String>, DirectoryError> {
+    let Some((resource_type, stored)) = find_any(state, registry, id, |_| true)? else {
+        return Ok(None);
+    };
+    let attributes = stored::attributes(&resource_type, &stored)?;
+    Ok(attributes.name(&resource_type).map(ToOwned::to_owned))
+}
+
 /// Finds a resource whose type is not known, among the types that will do.
 pub(crate) fn find_any(
     state: &dyn Read,

@@ -271,7 +271,7 @@ impl Planner<'_> {
         }
         (row.action, row.changes) = (action, changes);
         if let Some((_, attributes, gone)) = &target {
-            let name = attributes.display(resource_type).unwrap_or_default();
+            let name = attributes.name(resource_type).unwrap_or_default();
             gone.iter().for_each(|piece| self.in_use.note(piece, name));
         }
         // Without the access that the catalogue no longer has, nothing differs.
