@@ -3,6 +3,7 @@
 mod certificate;
 mod credential_warnings;
 mod data_folder;
+mod head_signatures;
 mod listen;
 mod maintenance_task;
 mod reload;

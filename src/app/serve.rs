@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::certificate::Certificate;
+use super::head_signatures::HeadSignatures;
 use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
 use super::settings::{endpoint, site_info};
@@ -79,10 +80,12 @@ pub fn serve(
     parts: ServerParts,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    runtime.block_on(run(parts, hangup, ready))?;
+    let signatures = HeadSignatures::open(&parts.config.data_dir, &parts.directory)?;
+    runtime.block_on(run(parts, hangup, Arc::clone(&signatures), ready))?;
     // Tasks that still run hold the directory. They end with the runtime, and the last one to drop the
     // directory closes it in order.
     drop(runtime);
+    signatures.sign();
     tracing::info!("stopped");
     Ok(())
 }
@@ -90,6 +93,7 @@ pub fn serve(
 async fn run(
     parts: ServerParts,
     hangup: Signal,
+    signatures: Arc<HeadSignatures>,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
     let ServerParts { config, directory, certificate, socket, levels, dropped_lines } = parts;
@@ -155,6 +159,7 @@ async fn run(
         () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
         () = reload::keep_up(reloader, hangup) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
+        () = signatures.run() => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     door.flush_denials();

@@ -3,6 +3,7 @@
 mod show;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,8 @@ use crate::operator::resource::ResourceKind;
 use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
+use crate::store::signatures::{self, SignatureReport};
+use crate::store::signing::VerifyingKey;
 
 /// The number of changes that are shown by default.
 const LIMIT: usize = 100;
@@ -55,6 +58,9 @@ pub(super) struct AuditArgs {
     /// With --verify: a head that was printed earlier and must be in the chain; may be repeated
     #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "verify")]
     anchor: Vec<Position>,
+    /// With --verify: the public key of the signatures [default: that of the data folder]
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    key: Option<PathBuf>,
     /// Print the head of the chain as SEQUENCE:HASH, to keep on another machine
     #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow", "verify", "json"])]
     head: bool,
@@ -78,7 +84,7 @@ impl AuditArgs {
             };
         }
         if self.verify {
-            let verified = reader.verify(&self.anchor)?;
+            let verified = reader.verify(&self.anchor, self.key.as_deref())?;
             return report(&verified, self.anchor.len(), self.json);
         }
         let accounts = match &self.user {
@@ -261,13 +267,30 @@ impl<'a> AuditReader<'a> {
         }
     }
 
-    fn verify(&mut self, anchors: &[Position]) -> Result<AuditVerification> {
-        let asked = anchors.iter().map(ToString::to_string).collect();
-        match self.ask_server(AuditQuery::Verify { anchors: asked })? {
-            Some(AuditReply::Verified(verified)) => Ok(verified),
-            Some(_) => unexpected(),
-            None => app::verify_trail(self.config, anchors),
+    /// Checks the signatures, then that the chain passes through the newest signed head and the anchors.
+    fn verify(&mut self, anchors: &[Position], key: Option<&Path>) -> Result<AuditVerification> {
+        let data = &self.config.data_dir;
+        let known = match key {
+            Some(file) => Some(VerifyingKey::read(file)?),
+            None => VerifyingKey::of_folder(data)?,
+        };
+        let mut signed = match &known {
+            Some(known) => signatures::check(data, known)?,
+            None => SignatureReport::default(),
+        };
+        if key.is_some() && signed.newest.is_none() {
+            signed.faults.push("there is no signature of the key".to_owned());
         }
+        let newest = signed.newest.as_ref().map(|newest| newest.position);
+        let anchors: Vec<Position> = anchors.iter().copied().chain(newest).collect();
+        let asked = anchors.iter().map(ToString::to_string).collect();
+        let mut verified = match self.ask_server(AuditQuery::Verify { anchors: asked })? {
+            Some(AuditReply::Verified(verified)) => verified,
+            Some(_) => return unexpected(),
+            None => app::verify_trail(self.config, &anchors)?,
+        };
+        verified.signatures(signed);
+        Ok(verified)
     }
 }
 

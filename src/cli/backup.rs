@@ -8,6 +8,7 @@ use clap::Args;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest};
 use crate::store::backup::{self, VerifiedBackup as Saved};
@@ -37,7 +38,8 @@ impl BackupArgs {
         else {
             return unexpected();
         };
-        let saved = backup::save(&config.data_dir, &name, &self.file)?;
+        let now = Clock::System.now();
+        let saved = backup::save(&config.data_dir, &name, &sha256, &self.file, now)?;
         if saved.whole.sha256 != sha256 {
             bail!("the copy of {name} is not what was written; check the disks, then try again");
         }
@@ -59,5 +61,10 @@ pub(super) fn describe(config: &Config, title: &str, backup: &Saved) -> Result<(
         output::line(&format!("{:<10} {count}", resource_type.endpoint))?;
     }
     output::line(&format!("Bytes      {}", backup.whole.bytes))?;
-    output::line(&format!("SHA-256    {}", backup.whole.sha256))
+    let signed = match backup.whole.signature {
+        Some(_) => "yes",
+        None => "no",
+    };
+    output::line(&format!("SHA-256    {}", backup.whole.file_sha256))?;
+    output::line(&format!("Signed     {signed}"))
 }

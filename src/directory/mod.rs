@@ -434,6 +434,11 @@ impl Directory {
         self.shared.log.as_ref()
     }
 
+    /// The log, for who outlives the directory.
+    pub fn log_handle(&self) -> Arc<dyn Log> {
+        Arc::clone(&self.shared.log)
+    }
+
     /// Whether changes can be made.
     pub fn is_writable(&self) -> bool {
         self.writer.is_running() && !self.shared.store.is_stopped()

@@ -17,6 +17,7 @@ use crate::log::{ChainReport, Frame, Log, LogError, Position, ReadLog};
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::store::StoreError;
+use crate::store::signatures::SignatureReport;
 use crate::text::with_causes;
 
 /// The number of changes in one part.
@@ -206,6 +207,15 @@ pub struct AuditVerification {
     pub files: u64,
     /// The number of bytes after the last change that belong to a write that was never acknowledged.
     pub torn_bytes: u64,
+    /// The number of signatures that were checked.
+    #[serde(default)]
+    pub signatures: u64,
+    /// The newest signed head, as [`Position`] displays it; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<String>,
+    /// When it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Timestamp>,
     /// The number of faults.
     pub faults: u64,
     /// The first faults, each a sentence, in the order of the log.
@@ -216,9 +226,21 @@ pub struct AuditVerification {
 impl AuditVerification {
     /// Records a fault.
     pub fn fault(&mut self, error: &LogError) {
+        self.note(with_causes(error));
+    }
+
+    /// Records what a check of the signatures found.
+    pub fn signatures(&mut self, report: SignatureReport) {
+        self.signatures = report.count;
+        self.signed = report.newest.as_ref().map(|newest| newest.position.to_string());
+        self.signed_at = report.newest.map(|newest| newest.time);
+        report.faults.into_iter().for_each(|fault| self.note(fault));
+    }
+
+    fn note(&mut self, fault: String) {
         self.faults += 1;
         if self.first_faults.len() < FAULTS {
-            self.first_faults.push(with_causes(error));
+            self.first_faults.push(fault);
         }
     }
 

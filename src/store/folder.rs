@@ -7,9 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::signing::{KEY_FILE, PUBLIC_FILE};
 
 /// What may be in a data folder that holds no data yet, or to which a backup is restored.
-const NO_DATA: [&str; 3] = ["tls", "lock", LOST_AND_FOUND];
+const NO_DATA: [&str; 5] = ["tls", "lock", LOST_AND_FOUND, KEY_FILE, PUBLIC_FILE];
 /// A folder at the root of a mounted file system, which root alone may enter.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -190,7 +191,7 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     insist_on_own_files(path, us, true)
 }
 
-/// The name of something in the folder that is no certificate, and not the lock of an earlier attempt.
+/// The name of something in the folder that is no certificate or key, and not the lock of an earlier attempt.
 pub(super) fn data_in(path: &Path) -> Result<Option<OsString>, StoreError> {
     for entry in fs::read_dir(path).map_err(StoreError::file("read", path))? {
         let name = entry.map_err(StoreError::file("read", path))?.file_name();

@@ -26,10 +26,13 @@ mod read;
 pub mod read_only;
 mod rebuild;
 pub mod record;
+pub mod signatures;
+pub mod signing;
 pub mod snapshot;
 mod snapshots;
 mod state;
 pub mod stats;
+mod sync;
 mod watchdog;
 
 pub use crate::log::Write;

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use super::StoreError;
 use super::engine::Engine;
 use super::snapshot::{self, Snapshot};
-use super::snapshots::{Snapshots, sync_folder};
+use super::snapshots::Snapshots;
+use super::sync::sync_folder;
 use crate::log::{Position, ReadLog, Write};
 use crate::text::causes;
 

@@ -1,13 +1,14 @@
 //! The snapshots in the data folder, named by the change whose state they hold.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::snapshot::{self, Snapshot, VerifiedSnapshot};
+use super::sync::sync_folder;
 use super::{Read, StoreError};
 use crate::log::ReadLog;
 
@@ -73,16 +74,16 @@ impl Snapshots {
         self.finish(&unfinished, position.sequence)
     }
 
-    /// Takes over a snapshot from elsewhere.
+    /// Takes over a snapshot from elsewhere, without a signature.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; then the snapshots are those that were there before.
-    pub(super) fn adopt(&self, from: &Snapshot) -> Result<VerifiedSnapshot, StoreError> {
+    pub(super) fn adopt(&self, from: &VerifiedSnapshot) -> Result<VerifiedSnapshot, StoreError> {
         self.create()?;
         let unfinished = self.path(UNFINISHED);
-        copy(&from.path, &unfinished)?;
-        self.finish(&unfinished, from.position.sequence)
+        copy(&from.snapshot.path, from.bytes, &unfinished)?;
+        self.finish(&unfinished, from.snapshot.position.sequence)
     }
 
     fn create(&self) -> Result<(), StoreError> {
@@ -115,28 +116,18 @@ impl Snapshots {
     }
 }
 
-/// Copies a file to one that only its owner may read, durably.
+/// Copies the first bytes of a file to one that only its owner may read, durably.
 ///
 /// # Errors
 ///
 /// [`StoreError::File`].
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let mut source = File::open(from).map_err(StoreError::file("open", from))?;
+pub(super) fn copy(from: &Path, bytes: u64, to: &Path) -> Result<(), StoreError> {
+    let source = File::open(from).map_err(StoreError::file("open", from))?;
+    let mut source = source.take(bytes);
     let mut options = File::options();
     let target = options.create(true).truncate(true).write(true).mode(0o600).open(to);
     let mut target = target.map_err(StoreError::file("create", to))?;
     io::copy(&mut source, &mut target)
         .and_then(|_| target.sync_all())
         .map_err(StoreError::file("write", to))
-}
-
-/// Makes it durable which files a folder holds.
-///
-/// # Errors
-///
-/// [`StoreError::File`].
-pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder)
-        .and_then(|opened| opened.sync_all())
-        .map_err(StoreError::file("sync", folder))
 }

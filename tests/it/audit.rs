@@ -490,6 +490,8 @@ fn an_altered_record_is_named_and_a_cut_tail_shows_with_an_anchor() {
     let mut cut = whole.clone();
     cut[find("canary18").unwrap()..].fill(0);
     fs::write(&path, &cut).unwrap();
+    assert_eq!(verify(&server, &[]).0, 1, "the signature tells");
+    fs::remove_file(server.data().join("signatures")).unwrap();
     assert_eq!(verify(&server, &[]).0, 0, "alone the chain can't tell");
     let (code, told) = verify(&server, &[&head]);
     assert!(code == 1 && told.contains("its tail was cut off"), "{told}");

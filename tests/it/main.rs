@@ -49,6 +49,7 @@ mod route;
 mod schema;
 mod setup;
 mod shape;
+mod signature;
 mod share;
 mod slow;
 mod snapshot;

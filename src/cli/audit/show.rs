@@ -153,6 +153,14 @@ pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<(
         return Ok(());
     }
     output::line(&format!("The chain is whole. Its head is {head}"))?;
+    if let (Some(signed), Some(at)) = (&verified.signed, verified.signed_at) {
+        let change = signed.split(':').next().unwrap_or_default();
+        output::line(&format!(
+            "It passes through the newest of {} signed heads: change {change}, signed on {}.",
+            verified.signatures,
+            output::moment(Some(at), "")
+        ))?;
+    }
     match anchors {
         0 => output::line(
             "Whether its tail was cut off or written anew can't be told without an anchor: keep what \

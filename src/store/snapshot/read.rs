@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{
-    BEGIN, BEGIN_BYTES, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, Snapshot,
-    VerifiedSnapshot, WRITES,
+    BEGIN, BEGIN_BYTES, BackupSignature, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES,
+    SIGNATURE_BLOCK_BYTES, SIGNATURE_MAGIC, Snapshot, VerifiedSnapshot, WRITES,
 };
 use crate::log::{Position, Write, decode_writes};
 use crate::store::StoreError;
@@ -44,8 +44,7 @@ pub(in crate::store) fn load(
     if snapshot.writes != writes {
         return Err(damaged(path, "it holds more or less than it says"));
     }
-    let (bytes, sha256) = reader.end(path)?;
-    Ok(VerifiedSnapshot { snapshot, bytes, sha256 })
+    reader.end(path, snapshot)
 }
 
 /// What a snapshot says of itself in its first and its last block; the rest is not looked at.
@@ -143,19 +142,30 @@ impl Reader {
         }
     }
 
-    /// Checks the hash over all, and that nothing follows it; answers the size of the file and its hash.
-    fn end(mut self, path: &Path) -> Result<(u64, String), StoreError> {
+    /// Checks the hash over all, and that nothing follows it but the signature of a backup.
+    fn end(mut self, path: &Path, snapshot: Snapshot) -> Result<VerifiedSnapshot, StoreError> {
         let expected = self.hash.clone().finalize();
         let mut hash = [0; HASH_BYTES];
         self.fill(path, &mut hash)?;
         if hash[..] != expected[..] {
             return Err(damaged(path, "its SHA-256 does not match"));
         }
-        let more = self.file.read(&mut [0]).map_err(StoreError::file("read", path))?;
-        if more > 0 {
-            return Err(damaged(path, "something follows its end"));
-        }
-        let hex = HEXLOWER.encode(&self.hash.finalize());
-        Ok((self.bytes, hex))
+        let sha256 = HEXLOWER.encode(&self.hash.clone().finalize());
+        let mut rest = Vec::new();
+        let mut file = self.file.take(SIGNATURE_BLOCK_BYTES as u64 + 1);
+        file.read_to_end(&mut rest).map_err(StoreError::file("read", path))?;
+        self.hash.update(&rest);
+        let signature = match rest.len() {
+            0 => None,
+            length if length < SIGNATURE_BLOCK_BYTES && rest.starts_with(&SIGNATURE_MAGIC) => {
+                return Err(damaged(path, "it is cut short"));
+            }
+            _ => match BackupSignature::decode(&rest) {
+                None => return Err(damaged(path, "something follows its end")),
+                signature => signature,
+            },
+        };
+        let file_sha256 = HEXLOWER.encode(&self.hash.finalize());
+        Ok(VerifiedSnapshot { snapshot, bytes: self.bytes, sha256, signature, file_sha256 })
     }
 }

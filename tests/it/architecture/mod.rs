@@ -33,7 +33,7 @@ const FLOORS: &[(&str, u8)] = &[
 const EDGES: &[(&str, &str)] = &[
     ("access", "scim text"),
     ("admin", "operator"),
-    ("app", "access admin clock config directory http log logging metrics operator scim store"),
+    ("app", "access admin clock config directory http log logging metrics operator scim store text"),
     (
         "cli",
         "access admin app clock config connection directory event log logging operator scim store text",
