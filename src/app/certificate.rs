@@ -1,5 +1,6 @@
 //! The certificate of the server: found, checked, and read again when its files change.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::server::{TlsConfig, TlsError, self_signed, tls};
+use crate::http::server::{ClientCas, TlsConfig, TlsError, self_signed, tls};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
@@ -25,13 +26,15 @@ pub struct Certificate {
     pub self_signed: bool,
     pub(super) tls: TlsConfig,
     key: PathBuf,
+    /// The PEM files with the CAs of clients, by connection.
+    client_cas: BTreeMap<String, PathBuf>,
     /// The state of the files when they were read.
     stamps: Stamps,
     not_after: Timestamp,
 }
 
-/// The state of the two files: inode, size and modification time; `None` for a file that does not exist.
-pub(super) type Stamps = [Option<(u64, u64, i64, i64)>; 2];
+/// The state of the files: inode, size and modification time; `None` for a file that does not exist.
+pub(super) type Stamps = Vec<Option<(u64, u64, i64, i64)>>;
 
 impl Certificate {
     /// SHA-256 of the certificate, as browsers and openssl show it.
@@ -43,10 +46,15 @@ impl Certificate {
         Ok(tls::fingerprint(&self.path)?)
     }
 
-    fn read(path: PathBuf, key: PathBuf, self_signed: bool) -> Result<Self, TlsError> {
+    fn read(
+        path: PathBuf,
+        key: PathBuf,
+        client_cas: BTreeMap<String, PathBuf>,
+        self_signed: bool,
+    ) -> Result<Self, TlsError> {
         // Before the files are read: what changes while they are shows at the next look.
-        let stamps = stamps(&path, &key);
-        let tls = tls::load(&path, &key)?;
+        let stamps = stamps(&path, &key, &client_cas);
+        let tls = tls::load(&path, &key, ClientCas::load(&client_cas)?)?;
         let validity = tls::validity(&path, Clock::System.now())?;
         if self_signed {
             // The data folder keeps others from what is in it.
@@ -54,7 +62,8 @@ impl Certificate {
         } else {
             tls::check_key_mode(&key)?;
         }
-        Ok(Self { path, self_signed, tls, key, stamps, not_after: validity.not_after })
+        let not_after = validity.not_after;
+        Ok(Self { path, self_signed, tls, key, client_cas, stamps, not_after })
     }
 
     /// Reads the certificate again from its files.
@@ -63,23 +72,24 @@ impl Certificate {
     ///
     /// As for [`certificate`].
     pub(super) fn again(&self) -> Result<Self, TlsError> {
-        Self::read(self.path.clone(), self.key.clone(), self.self_signed)
+        let client_cas = self.client_cas.clone();
+        Self::read(self.path.clone(), self.key.clone(), client_cas, self.self_signed)
     }
 
     /// The state of its files, if they have changed since they were read.
     pub(super) fn changed(&self) -> Option<Stamps> {
-        let now = stamps(&self.path, &self.key);
+        let now = stamps(&self.path, &self.key, &self.client_cas);
         (now != self.stamps).then_some(now)
     }
 
     /// Whether both were read from the same files in the same state.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.is_in(&other.path, &other.key) && self.stamps == other.stamps
+        self.is_in(&other.path, &other.key, &other.client_cas) && self.stamps == other.stamps
     }
 
     /// Whether it was read from these files.
-    fn is_in(&self, path: &Path, key: &Path) -> bool {
-        self.path == path && self.key == key
+    fn is_in(&self, path: &Path, key: &Path, client_cas: &BTreeMap<String, PathBuf>) -> bool {
+        self.path == path && self.key == key && self.client_cas == *client_cas
     }
 
     /// Logs until when it is valid.
@@ -93,14 +103,16 @@ impl Certificate {
     }
 }
 
-fn stamps(path: &Path, key: &Path) -> Stamps {
-    [path, key].map(|file| {
+fn stamps(path: &Path, key: &Path, client_cas: &BTreeMap<String, PathBuf>) -> Stamps {
+    let files = [path, key].into_iter().chain(client_cas.values().map(PathBuf::as_path));
+    let stamp = |file: &Path| {
         let found = fs::metadata(file).ok()?;
         Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
-    })
+    };
+    files.map(stamp).collect()
 }
 
-/// Loads the configured certificate, or makes a self-signed one; `None` if TLS is off. One that is in use
+/// Loads the configured certificate, or makes a self-signed one, and the CAs of clients; `None` if TLS is off. One that is in use
 /// and has not changed is kept.
 ///
 /// # Errors
@@ -124,13 +136,18 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
             (path, key)
         }
     };
+    let client_cas: BTreeMap<String, PathBuf> = config
+        .connections
+        .iter()
+        .filter_map(|(name, connection)| Some((name.clone(), connection.client_ca.clone()?)))
+        .collect();
     if let Some(certificate) = in_use
-        && certificate.is_in(&path, &key)
+        && certificate.is_in(&path, &key, &client_cas)
         && certificate.changed().is_none()
     {
         return Ok(Some(certificate.clone()));
     }
-    Ok(Some(Certificate::read(path, key, configured.is_none())?))
+    Ok(Some(Certificate::read(path, key, client_cas, configured.is_none())?))
 }
 
 /// Where the self-signed certificate is, or will be, if clients are shown that one: not where the

@@ -64,7 +64,7 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
         };
         let never = std::future::pending();
         let terms = Arc::new(ArcSwap::from_pointee(server::ListenerConfig { tls: None, limits }));
-        let _ = server::serve(listener, terms, Arc::new(monitor), never).await;
+        let _ = server::serve(listener, None, terms, Arc::new(monitor), never).await;
     }
     std::future::pending::<()>().await;
 }

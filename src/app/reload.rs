@@ -202,7 +202,7 @@ impl Reloader {
     fn renew_certificate(&mut self, refused: Option<Stamps>) -> Option<Stamps> {
         let present = self.certificate.as_ref()?;
         let found = present.changed()?;
-        if refused == Some(found) {
+        if refused.as_ref() == Some(&found) {
             return refused;
         }
         match present.again() {
@@ -243,6 +243,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     };
     keep("data_dir", wanted.data_dir != present.data_dir);
     keep("listen.address", wanted.listen.address != present.listen.address);
+    keep("listen.unix", wanted.listen.unix != present.listen.unix);
     keep("listen.tls", wanted.listen.tls != present.listen.tls);
     keep("log.format", wanted.log.format != present.log.format);
     keep("metrics", wanted.metrics != present.metrics);
@@ -251,6 +252,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     wanted.data_dir.clone_from(&present.data_dir);
     wanted.listen.address = present.listen.address;
     wanted.listen.tls = present.listen.tls;
+    wanted.listen.unix.clone_from(&present.listen.unix);
     wanted.log.format = present.log.format;
     wanted.metrics = present.metrics.clone();
     wanted.store = present.store.clone();

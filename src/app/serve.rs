@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::http::ScimService;
 use crate::http::metrics::MetricsService;
-use crate::http::server::{self, Drained};
+use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::LevelSwitch;
 use crate::metrics::Counter;
 use crate::operator::OperatorContext;
@@ -102,6 +102,7 @@ async fn run(
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
     let listener = listen(&config, socket).await?;
     let address = listener.local_addr()?;
+    let local = config.listen.unix.as_deref().map(LocalListener::bind).transpose()?;
     let metrics = match config.metrics.listen {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -117,6 +118,9 @@ async fn run(
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
     };
+    if let Some(path) = &config.listen.unix {
+        tracing::info!(path = %path.display(), "taking PROXY connections on a Unix socket");
+    }
     tracing::info!(%address, endpoint = endpoint(&config), "listening");
     if let Some(certificate) = &certificate {
         certificate.tell("the certificate is shown");
@@ -152,7 +156,7 @@ async fn run(
     let monitor =
         MetricsService::new(Arc::clone(&door), started, Arc::clone(&listening), dropped_lines);
     let drained = tokio::select! {
-        drained = server::serve(listener, listening, Arc::clone(&door), stop) => drained,
+        drained = server::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
         () = door.log_denials() => Drained::Complete,
         () = serve_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,

@@ -45,6 +45,7 @@ impl ConnectionSettings {
                 "allows no address; expected at least one, or no ip_allowlist to allow any",
             );
         }
+        let client_ca = section.path("client_ca");
         let compat = section.parsed("compat", Compat::default());
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
         let scope = section.parsed("scope", Scope::default());
@@ -58,6 +59,7 @@ impl ConnectionSettings {
             default_permissions,
             service_origin,
             ip_allowlist,
+            client_ca,
             compat,
             unknown_members,
             scope,

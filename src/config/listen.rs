@@ -21,6 +21,8 @@ pub struct ListenConfig {
     pub private_key: Option<PathBuf>,
     /// The peers whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: AddressSet,
+    /// The Unix socket for a proxy on this machine that sends PROXY headers; `None` for no such socket.
+    pub unix: Option<PathBuf>,
 }
 
 impl Default for ListenConfig {
@@ -31,6 +33,7 @@ impl Default for ListenConfig {
             certificate: None,
             private_key: None,
             trusted_proxies: AddressSet::default(),
+            unix: None,
         }
     }
 }
@@ -49,6 +52,7 @@ impl ListenConfig {
             certificate: section.path("certificate"),
             private_key: section.path("private_key"),
             trusted_proxies: section.list("trusted_proxies").unwrap_or_default(),
+            unix: section.path("unix"),
         };
         if !listen.tls && !listen.address.ip().to_canonical().is_loopback() {
             section.problem(

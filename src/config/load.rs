@@ -111,8 +111,12 @@ impl Config {
             .map_err(|problems| ConfigError::Invalid { file: file.to_owned(), problems })?;
         let folder = file.parent().unwrap_or_else(|| Path::new(""));
         config.data_dir = folder.join(config.data_dir);
-        for path in [&mut config.listen.certificate, &mut config.listen.private_key] {
+        let listen = &mut config.listen;
+        for path in [&mut listen.certificate, &mut listen.private_key, &mut listen.unix] {
             *path = path.take().map(|path| folder.join(path));
+        }
+        for connection in config.connections.values_mut() {
+            connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
         }
         config.file = Some(file.to_owned());
         Ok(config)

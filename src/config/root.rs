@@ -136,6 +136,7 @@ impl Config {
         let (grants, _) =
             complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
         let connections = read_connections(root, &workspaces, known);
+        check_client_cas(root, &listen, &connections);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", MetricsConfig::read);
@@ -230,6 +231,28 @@ fn read_connections(
             BTreeMap::from([("default".to_owned(), connection)])
         }
     }
+}
+
+/// Records a problem if client certificates are asked for where they can't be checked.
+fn check_client_cas(
+    root: &mut Section<'_, '_>,
+    listen: &ListenConfig,
+    connections: &BTreeMap<String, ConnectionSettings>,
+) {
+    let mut asked = connections.iter().filter(|(_, connection)| connection.client_ca.is_some());
+    let Some((name, _)) = asked.next() else { return };
+    let why = if !listen.tls {
+        "listen.tls is false"
+    } else if !listen.trusted_proxies.is_empty() {
+        "a proxy of listen.trusted_proxies ends the TLS of clients"
+    } else {
+        return;
+    };
+    let message = format!(
+        "connection {name} has a client_ca, and {why}, so that client certificates can't be checked; \
+         expected TLS from the client to scimd and no trusted_proxies, or no client_ca"
+    );
+    root.problem("connections", message);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The settings of a connection.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::address_set::AddressSet;
 use super::brake::Brake;
@@ -21,6 +22,8 @@ pub struct ConnectionSettings {
     pub service_origin: Option<Origin>,
     /// The addresses that requests may come from; `None` means any.
     pub ip_allowlist: Option<AddressSet>,
+    /// The PEM file with the CA of client certificates; `None` if clients need none.
+    pub client_ca: Option<PathBuf>,
     /// The handling of attributes that no schema defines.
     pub compat: Compat,
     /// The handling of members that are not in the directory.
@@ -180,6 +183,7 @@ impl Default for ConnectionSettings {
             default_permissions: Vec::new(),
             service_origin: Some(Origin::localhost()),
             ip_allowlist: Some(AddressSet::loopback()),
+            client_ca: None,
             compat: Compat::default(),
             unknown_members: UnknownMembers::default(),
             scope: Scope::default(),

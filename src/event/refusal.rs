@@ -29,13 +29,15 @@ pub enum Reason {
     OriginCount,
     /// X-Request-Origin differs from the configured origin.
     Origin,
+    /// The client certificate is missing, or does not fit the CA of the connection.
+    ClientCertificate,
     /// The scope of the connection does not cover the resource.
     Scope,
 }
 
 impl Reason {
     /// Every reason with its description.
-    pub const CATALOGUE: [(Self, &'static str); 11] = [
+    pub const CATALOGUE: [(Self, &'static str); 12] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),
@@ -46,6 +48,10 @@ impl Reason {
         (Self::UnknownConnection, "the token's connection is not in the configuration"),
         (Self::OriginCount, "X-Request-Origin is missing, or was sent several times"),
         (Self::Origin, "X-Request-Origin is not the service_origin"),
+        (
+            Self::ClientCertificate,
+            "no client certificate was sent, or it does not fit the client_ca",
+        ),
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
     ];
 
@@ -62,6 +68,7 @@ impl Reason {
             Self::UnknownConnection => "unknown_connection",
             Self::OriginCount => "origin_count",
             Self::Origin => "origin",
+            Self::ClientCertificate => "client_certificate",
             Self::Scope => "scope",
         }
     }

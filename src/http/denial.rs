@@ -10,6 +10,7 @@ use hyper::StatusCode;
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
 use super::log_summary::{self, LogSummary, Suppressed};
+use super::server::BadClientCertificate;
 use crate::clock::Stopwatch;
 use crate::directory::{self, InvalidToken};
 use crate::event::{Network, Reason};
@@ -69,6 +70,8 @@ pub(super) enum DenyReason {
     OriginCount(TokenOwner, usize),
     #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
     Origin(TokenOwner),
+    #[error("the client certificate does not fit client_ca of connection {}: {problem}", .0.connection, problem = .1)]
+    ClientCertificate(TokenOwner, BadClientCertificate),
 }
 
 impl DenyReason {
@@ -85,6 +88,7 @@ impl DenyReason {
             Self::UnknownConnection(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
             Self::Origin(_) => Reason::Origin,
+            Self::ClientCertificate(..) => Reason::ClientCertificate,
         }
     }
 
@@ -95,6 +99,7 @@ impl DenyReason {
             Self::UnknownConnection(owner)
             | Self::Address(_, owner)
             | Self::OriginCount(owner, _)
+            | Self::ClientCertificate(owner, _)
             | Self::Origin(owner) => Some((&owner.connection, &owner.token)),
             _ => None,
         }

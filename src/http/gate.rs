@@ -1,7 +1,7 @@
 //! The gate: authenticates and authorizes every request before a handler sees it.
 //!
-//! Checks run from cheap to expensive: peer address, credential, the connection's own allowlist, origin;
-//! then, once the route is known, scope. All denials before the route look the same to the client, so
+//! Checks run from cheap to expensive: peer address, credential, the connection's own allowlist, client
+//! certificate, origin; then, once the route is known, scope. All denials before the route look the same to the client, so
 //! that a stranger cannot tell a wrong token from a wrong address; log and audit trail have the reason.
 //!
 //! The client chooses the origin header: it catches mistakes, and stops no attacker.
@@ -19,6 +19,7 @@ use super::daily_quota::QuotaExceeded;
 use super::denial::{Denial, DenyReason, TokenOwner};
 use super::error::Failure;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
+use super::server::Peer;
 use crate::access::DefaultAccess;
 use crate::config::Config;
 use crate::connection::method::ClientProfile;
@@ -46,6 +47,8 @@ pub(super) struct Gate {
 struct ConnectionPolicy {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
+    /// Whether clients must present a certificate of the connection's CA.
+    needs_certificate: bool,
     manner: ClientProfile,
     compat: Compat,
     rules: directory::ConnectionRules,
@@ -106,6 +109,7 @@ impl Gate {
                     let policy = ConnectionPolicy {
                         allowlist: connection.ip_allowlist.clone(),
                         origin: connection.service_origin.clone(),
+                        needs_certificate: connection.client_ca.is_some(),
                         manner: ClientProfile::of(connection.method),
                         compat: connection.compat,
                         rules: connection.into(),
@@ -138,17 +142,19 @@ impl Gate {
     /// The denial, for log and audit trail.
     pub(super) fn authenticate(
         &self,
-        peer: IpAddr,
+        peer: &Peer,
         headers: &HeaderMap,
         directory: &Directory,
     ) -> Result<Admitted, Denial> {
-        let address =
-            self.address(peer, headers).map_err(|reason| Denial { address: peer, reason })?;
-        self.check(address, headers, directory).map_err(|reason| Denial { address, reason })
+        let address = self
+            .address(peer.address(), headers)
+            .map_err(|reason| Denial { address: peer.address(), reason })?;
+        self.check(peer, address, headers, directory).map_err(|reason| Denial { address, reason })
     }
 
     fn check(
         &self,
+        peer: &Peer,
         address: IpAddr,
         headers: &HeaderMap,
         directory: &Directory,
@@ -163,6 +169,11 @@ impl Gate {
         };
         if policy.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
             return Err(DenyReason::Address(address, owner()));
+        }
+        if policy.needs_certificate {
+            let now = directory.time_for_expiry();
+            peer.check_certificate(&token.connection, now)
+                .map_err(|problem| DenyReason::ClientCertificate(owner(), problem))?;
         }
         if let Some(origin) = &policy.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();

@@ -162,7 +162,7 @@ impl ScimService {
         parts: &Parts,
         record: &mut RequestRecord,
     ) -> Result<Admitted, Failure> {
-        match context.gate.authenticate(peer.address(), &parts.headers, &context.directory) {
+        match context.gate.authenticate(peer, &parts.headers, &context.directory) {
             Ok(admitted) => {
                 peer.authenticated();
                 record.connection.clone_from(&admitted.connection);

@@ -18,7 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -40,10 +39,15 @@ pub(super) struct ConnectionContext<S> {
     pub(super) service: Arc<S>,
 }
 
+/// A stream of bytes to a client or its proxy.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Socket for T {}
+
 /// Serves one accepted socket until it is closed; `stopping` turns true when the server stops.
 pub(super) async fn run<S: Service>(
-    stream: TcpStream,
-    client: Peer,
+    stream: impl Socket,
+    mut client: Peer,
     context: Arc<ConnectionContext<S>>,
     stopping: watch::Receiver<bool>,
 ) {
@@ -71,6 +75,8 @@ pub(super) async fn run<S: Service>(
             return debug!(%peer, "TLS handshake took too long");
         }
     };
+    let presented = socket.get_ref().1.peer_certificates();
+    client.presents(presented.unwrap_or_default(), Arc::clone(&context.config));
     activity.begin();
     if let Some(socket) = converse(socket, &client, limits, service, &activity, stopping).await {
         linger(socket.into_inner().0.into_inner()).await;
@@ -169,7 +175,7 @@ enum End {
 }
 
 /// Reads until the peer closes its side too, within limits; our side is closed already.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + Unpin) {
     let drain = async {
         let mut buffer = vec![0; MIN_BUFFER_BYTES];
         let mut total = 0;
@@ -188,12 +194,13 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
+    use tokio::net::TcpStream;
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
-    use super::super::Drained;
     use super::super::harness::{BIG, Running, answer, ask, limits, rest};
     use super::super::self_signed;
     use super::super::tls::{TlsConfig, load};
+    use super::super::{ClientCas, Drained};
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
@@ -213,7 +220,7 @@ mod tests {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let server = load(&cert, &key).unwrap();
+        let server = load(&cert, &key, ClientCas::default()).unwrap();
         std::fs::remove_dir_all(&dir).unwrap();
         (server, TlsConnector::from(Arc::new(client)))
     }

@@ -4,19 +4,20 @@
 //! accepted first, then the port is closed, then every connection finishes what it has begun.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
 use super::super::log_summary::{self, LogSummary, Suppressed};
-use super::connection::{self, ConnectionContext};
+use super::connection::{self, ConnectionContext, Socket};
+use super::local::LocalListener;
 use super::permits::ConnectionPermits;
 use super::{Drained, ListenerConfig, Peer, Service};
 use crate::clock::Stopwatch;
@@ -27,17 +28,18 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// How long an aborted connection may take to let go of its resources.
 const ABORT: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` resolves, then answers every accepted request within the drain timeout. A
+/// Serves a port, and clients of a proxy on a Unix socket, until `stop` resolves, then answers every accepted request within the drain timeout. A
 /// configuration that is stored meanwhile applies to connections accepted after that.
 pub async fn serve<S: Service>(
     listener: TcpListener,
+    local: Option<LocalListener>,
     config: Arc<ArcSwap<ListenerConfig>>,
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
     let permits = ConnectionPermits::new(Arc::clone(service.stats()));
     let context = Arc::new(ConnectionContext { config, service });
-    Listener::new(permits, context).serve(listener, stop).await
+    Listener { local, ..Listener::new(permits, context) }.serve(listener, stop).await
 }
 
 /// What the log may have to report often.
@@ -55,6 +57,7 @@ enum Kind {
 pub(super) struct Listener<S> {
     context: Arc<ConnectionContext<S>>,
     permits: Arc<ConnectionPermits>,
+    local: Option<LocalListener>,
     connections: JoinSet<()>,
     stopping: watch::Sender<bool>,
     started: Stopwatch,
@@ -66,6 +69,7 @@ impl<S: Service> Listener<S> {
         Self {
             context,
             permits,
+            local: None,
             connections: JoinSet::new(),
             stopping: watch::Sender::new(false),
             started: Stopwatch::start(),
@@ -79,7 +83,7 @@ impl<S: Service> Listener<S> {
         stop: impl Future<Output = ()>,
     ) -> Drained {
         let mut stop = std::pin::pin!(stop);
-        let mut resume = None;
+        let (mut resume, mut resume_local) = (None, None);
         let mut summary_due = tokio::time::interval(log_summary::CHECK_EVERY);
         loop {
             let accept = async {
@@ -88,6 +92,8 @@ impl<S: Service> Listener<S> {
                 }
                 listener.accept().await
             };
+            let (patience, most) = self.local_limits();
+            let accept_local = accept_local(&mut self.local, resume_local, patience, most);
             tokio::select! {
                 biased;
                 () = &mut stop => break,
@@ -96,21 +102,42 @@ impl<S: Service> Listener<S> {
                 accepted = accept => match accepted {
                     Ok((stream, peer)) => {
                         resume = None;
-                        self.admit(stream, peer);
+                        self.admit_tcp(stream, peer);
                     }
                     Err(error) => resume = self.accept_failed(&error),
                 },
+                accepted = accept_local => match accepted {
+                    Ok((stream, client)) => {
+                        resume_local = None;
+                        self.admit(stream, client);
+                    }
+                    Err(error) => resume_local = self.accept_failed(&error),
+                },
             }
         }
+        // A proxy connects again, to the next start.
+        self.local = None;
         self.take_waiting(listener);
         log(self.summary.rest(self.started.elapsed()));
         self.stopping.send_replace(true);
         self.drain().await
     }
 
+    /// How long a PROXY header may take, and how many may be waited for at once.
+    fn local_limits(&self) -> (Duration, usize) {
+        let config = self.context.config.load();
+        (config.limits.handshake_timeout, config.limits.max_connections)
+    }
+
+    fn admit_tcp(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%peer, %error, "TCP_NODELAY not set");
+        }
+        self.admit(stream, peer.ip().to_canonical());
+    }
+
     /// Gives a connection its task, or closes it when there is no permit.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let peer = peer.ip().to_canonical();
+    fn admit(&mut self, stream: impl Socket, peer: IpAddr) {
         let config = self.context.config.load();
         let permit = match self.permits.take(peer.into(), &config.limits) {
             Ok(permit) => permit,
@@ -127,9 +154,6 @@ impl<S: Service> Listener<S> {
             if self.summary.note(Kind::Displaced, self.started.elapsed()) {
                 warn!(%displaced, "connections without an authenticated request closed to admit others");
             }
-        }
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%peer, %error, "TCP_NODELAY not set");
         }
         let (number, context) = (permit.number(), Arc::clone(&self.context));
         let client = Peer::new(peer, permit);
@@ -166,7 +190,7 @@ impl<S: Service> Listener<S> {
                     let stream =
                         stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                     match stream {
-                        Ok(stream) => self.admit(stream, peer),
+                        Ok(stream) => self.admit_tcp(stream, peer),
                         Err(error) => debug!(%peer, %error, "waiting connection not taken"),
                     }
                 }
@@ -193,6 +217,22 @@ impl<S: Service> Listener<S> {
         let _ = timeout(ABORT, finish(connections)).await;
         connections.detach_all();
         if cut == 0 { Drained::Complete } else { Drained::Cut(cut) }
+    }
+}
+
+/// The next client of the Unix socket; waits for ever without one.
+async fn accept_local(
+    local: &mut Option<LocalListener>,
+    resume: Option<Instant>,
+    patience: Duration,
+    most: usize,
+) -> io::Result<(UnixStream, IpAddr)> {
+    if let Some(resume) = resume {
+        sleep_until(resume).await;
+    }
+    match local {
+        Some(local) => local.accept(patience, most).await,
+        None => std::future::pending().await,
     }
 }
 

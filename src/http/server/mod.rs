@@ -1,9 +1,12 @@
 //! The HTTP server: sockets, TLS, HTTP/1.1 framing, and their limits.
 //!
 //! - `listener`: accepts connections, stops;
+//! - `local`, `proxy_header`: a Unix socket for a proxy on this machine;
+//! - `pem`: files with certificates and keys;
 //! - `permits`: how many connections may be open;
 //! - `peer`: the client at the other end, and whether it is known;
 //! - `tls`: certificate and key;
+//! - `client_ca`: certificates of clients;
 //! - `self_signed`: the certificate that scimd makes itself;
 //! - `connection`: one connection, from handshake to last byte;
 //! - `validity`: the dates of a certificate;
@@ -13,12 +16,16 @@
 //! is silent, trickles, floods or never reads loses its own connection and harms no other.
 
 mod activity;
+pub mod client_ca;
 mod connection;
 #[cfg(test)]
 mod harness;
 mod listener;
+mod local;
 mod peer;
+mod pem;
 mod permits;
+mod proxy_header;
 pub mod self_signed;
 pub mod tls;
 mod validity;
@@ -32,9 +39,12 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use crate::metrics::{Counter, Gauge};
+pub use client_ca::{BadClientCertificate, ClientCas};
 pub use listener::serve;
+pub use local::LocalListener;
 pub use peer::Peer;
-pub use tls::{TlsConfig, TlsError};
+pub use pem::TlsError;
+pub use tls::TlsConfig;
 pub use validity::Validity;
 
 /// The limits on connections, and on the time that each phase of one may take.

@@ -21,7 +21,7 @@ use rustls::pki_types::{DnsName, ServerName, UnixTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-use super::tls::{TlsError, certificates, read};
+use super::pem::{TlsError, certificates, read};
 use super::validity::Validity;
 
 /// The file name of the certificate.
@@ -188,6 +188,7 @@ mod tests {
 
     use jiff::Timestamp;
 
+    use super::super::ClientCas;
     use super::super::harness::{Folder, output};
     use super::super::tls::{fingerprint, load, validity};
     use super::*;
@@ -200,7 +201,7 @@ mod tests {
         std::fs::remove_file(&cert).unwrap();
         assert_eq!(folder.pair("one"), (cert.clone(), key.clone()));
         assert_eq!(std::fs::read(&key).unwrap(), kept);
-        assert!(load(&cert, &key).is_ok());
+        assert!(load(&cert, &key, ClientCas::default()).is_ok());
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
         let whole = std::fs::read(&cert).unwrap();
         let leaf = certificates(&cert).unwrap();
         let usable = || {
-            load(&cert, &key)?;
+            load(&cert, &key, ClientCas::default())?;
             check_undamaged(&cert, validity(&cert, now)?)
         };
         usable().unwrap();

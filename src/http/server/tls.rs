@@ -1,24 +1,24 @@
 //! TLS settings: certificate and key, loaded from PEM files and checked.
 //!
-//! TLS 1.2 and 1.3 through aws-lc-rs, ALPN `http/1.1` only, no client certificates, no early data
+//! TLS 1.2 and 1.3 through aws-lc-rs, ALPN `http/1.1` only, no early data
 //! (it can be replayed). Sessions resume by ticket: identity providers open many short connections.
 
-use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use data_encoding::HEXUPPER;
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerConfig;
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
+use super::client_ca::ClientCas;
+use super::pem::{TlsError, certificates, read};
 use super::validity::Validity;
 
 /// The certificate and key of a listener. Cloning is cheap and shares sessions and ticket keys.
@@ -26,11 +26,17 @@ use super::validity::Validity;
 pub struct TlsConfig {
     config: Arc<ServerConfig>,
     not_after: Option<Timestamp>,
+    client_cas: Arc<ClientCas>,
 }
 
 impl TlsConfig {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// The CAs of clients that present a certificate.
+    pub(super) fn client_cas(&self) -> &ClientCas {
+        &self.client_cas
     }
 
     /// The last second in which the certificate is valid, if it can be read.
@@ -39,70 +45,13 @@ impl TlsConfig {
     }
 }
 
-/// Why TLS cannot be set up. Each message names the file and the remedy.
-#[derive(Debug, Error)]
-#[expect(missing_docs, reason = "each message says what its variant and fields are")]
-pub enum TlsError {
-    #[error("cannot read {path}: {reason}; check the path, and that this user may read it")]
-    Read { path: PathBuf, reason: io::Error },
-    #[error(
-        "{path} holds no certificate; give a PEM file with the server's certificate first, then its chain"
-    )]
-    NoCertificate { path: PathBuf },
-    #[error("the certificate in {path} is damaged ({reason}); copy the file again from its source")]
-    BadCertificate { path: PathBuf, reason: String },
-    #[error(
-        "{path} holds no private key that can be used; give an unencrypted PEM file (PKCS#8, PKCS#1 or SEC1)"
-    )]
-    NoPrivateKey { path: PathBuf },
-    #[error(
-        "the private key in {path} cannot be used; give an RSA key of at least 2048 bits, an ECDSA or an Ed25519 key"
-    )]
-    BadPrivateKey { path: PathBuf },
-    #[error(
-        "the private key in {key} does not belong to the certificate in {certificate}; give the pair that was issued together"
-    )]
-    Mismatch { certificate: PathBuf, key: PathBuf },
-    #[error(
-        "the certificate in {path} was valid until {until}; replace it with a newer one; if scimd made it, remove it and its key, and scimd makes both again"
-    )]
-    Expired { path: PathBuf, until: Timestamp },
-    #[error(
-        "the certificate in {path} is not valid before {from}; check this machine's clock, or give one that is valid now"
-    )]
-    NotYetValid { path: PathBuf, from: Timestamp },
-    #[error(
-        "the certificate in {path}, which scimd signed itself, is damaged: {reason}; restore it from a copy, or remove it and its key, so that scimd makes both again, and give the new certificate to the clients that trust it"
-    )]
-    Damaged { path: PathBuf, reason: String },
-    #[error(
-        "others may read the private key {path} (mode {mode:03o}); run `chmod 600 {path}`, and replace the key if another user may have read it (a key that belongs to root may be readable by a group: 640)"
-    )]
-    OpenKey { path: PathBuf, mode: u32 },
-    #[error(
-        "{present} is there but {missing} is not; restore the missing file, or remove the other one, so that scimd makes both again"
-    )]
-    HalfPair { present: PathBuf, missing: PathBuf },
-    #[error(
-        "{host:?} is neither a host name nor an IP address; correct it, because the certificate must name it"
-    )]
-    Host { host: String },
-    #[error(
-        "cannot write {path}: {reason}; check that there is space, and that this user may write there"
-    )]
-    Write { path: PathBuf, reason: io::Error },
-    #[error("cannot make a certificate for {path}: {reason}; give one made elsewhere")]
-    Create { path: PathBuf, reason: rcgen::Error },
-    #[error("cannot set up TLS with {path}: {reason}; give another certificate")]
-    Setup { path: PathBuf, reason: rustls::Error },
-}
-
-/// Loads a certificate chain (leaf first) and its private key from PEM files.
+/// Loads a certificate chain (leaf first) and its private key from PEM files; clients are asked for a
+/// certificate if some connection has a CA for that.
 ///
 /// # Errors
 ///
 /// When a file is missing or holds something else, or the two do not belong together.
-pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
+pub fn load(cert_pem: &Path, key_pem: &Path, clients: ClientCas) -> Result<TlsConfig, TlsError> {
     let chain = certificates(cert_pem)?;
     let leaf = chain.first().and_then(|leaf| Validity::of(leaf));
     let not_after = leaf.map(|validity| validity.not_after);
@@ -114,27 +63,26 @@ pub fn load(cert_pem: &Path, key_pem: &Path) -> Result<TlsConfig, TlsError> {
         return Err(TlsError::BadPrivateKey { path: key_pem.to_owned() });
     }
     let setup = |reason| TlsError::Setup { path: cert_pem.to_owned(), reason };
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(setup)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|reason| {
-            if matches!(reason, rustls::Error::InconsistentKeys(_)) {
-                TlsError::Mismatch { certificate: cert_pem.to_owned(), key: key_pem.to_owned() }
-            } else if let rustls::Error::InvalidCertificate(reason) = reason {
-                TlsError::BadCertificate {
-                    path: cert_pem.to_owned(),
-                    reason: format!("{reason:?}"),
-                }
-            } else {
-                setup(reason)
-            }
-        })?;
+        .map_err(setup)?;
+    let builder = match clients.at_handshake() {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key).map_err(|reason| {
+        if matches!(reason, rustls::Error::InconsistentKeys(_)) {
+            TlsError::Mismatch { certificate: cert_pem.to_owned(), key: key_pem.to_owned() }
+        } else if let rustls::Error::InvalidCertificate(reason) = reason {
+            TlsError::BadCertificate { path: cert_pem.to_owned(), reason: format!("{reason:?}") }
+        } else {
+            setup(reason)
+        }
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.max_early_data_size = 0;
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(setup)?;
-    Ok(TlsConfig { config: Arc::new(config), not_after })
+    Ok(TlsConfig { config: Arc::new(config), not_after, client_cas: Arc::new(clients) })
 }
 
 /// Reads the validity of the certificate in a PEM file, and checks that it is valid at `now`.
@@ -191,27 +139,15 @@ pub fn fingerprint(cert_pem: &Path) -> Result<String, TlsError> {
     Ok(pairs.join(":"))
 }
 
-/// The certificates of a PEM file, at least one.
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain =
-        CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>().map_err(
-            |reason| TlsError::BadCertificate { path: path.to_owned(), reason: reason.to_string() },
-        )?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.to_owned() });
-    }
-    Ok(chain)
-}
-
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::harness::{Folder, Running, limits, output};
     use super::super::self_signed;
     use super::*;
+
+    fn load(cert: &Path, key: &Path) -> Result<TlsConfig, TlsError> {
+        super::load(cert, key, ClientCas::default())
+    }
 
     fn error(result: Result<TlsConfig, TlsError>) -> String {
         result.err().expect("an error").to_string()

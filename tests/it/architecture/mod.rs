@@ -33,7 +33,10 @@ const FLOORS: &[(&str, u8)] = &[
 const EDGES: &[(&str, &str)] = &[
     ("access", "scim text"),
     ("admin", "operator"),
-    ("app", "access admin clock config directory http log logging metrics operator scim store text"),
+    (
+        "app",
+        "access admin clock config directory http log logging metrics operator scim store text",
+    ),
     (
         "cli",
         "access admin app clock config connection directory event log logging operator scim store text",

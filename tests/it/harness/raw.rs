@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
@@ -15,6 +15,9 @@ use super::Server;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a client presents: certificates, leaf first, and the key.
+pub(crate) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// One TLS connection at a time.
 pub(crate) struct Raw {
@@ -55,8 +58,22 @@ impl Raw {
         raw
     }
 
+    /// Connects and shakes hands with a certificate and its key.
+    pub(crate) fn connect_as(server: &Server, identity: &Identity) -> Self {
+        let socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        Self::over_as(server, socket, Some(identity)).unwrap()
+    }
+
     /// Shakes hands over a connection that stands.
     pub(crate) fn over(server: &Server, socket: TcpStream) -> io::Result<Self> {
+        Self::over_as(server, socket, None)
+    }
+
+    fn over_as(
+        server: &Server,
+        socket: TcpStream,
+        identity: Option<&Identity>,
+    ) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         let pem = fs::read(server.certificate()).unwrap();
         roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
@@ -64,8 +81,13 @@ impl Raw {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match identity {
+            Some((chain, key)) => {
+                config.with_client_auth_cert(chain.clone(), key.clone_key()).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
         Self::shake_hands(Arc::new(config), socket)
     }
 
