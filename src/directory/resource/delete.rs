@@ -27,6 +27,10 @@ pub struct Delete {
 impl Command for Delete {
     type Output = ();
 
+    fn takes_away(&self) -> bool {
+        true
+    }
+
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`.

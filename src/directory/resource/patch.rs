@@ -39,6 +39,10 @@ pub struct Patch {
 impl Command for Patch {
     type Output = StoredResource;
 
+    fn takes_away(&self) -> bool {
+        self.request.operations.iter().all(PatchOperation::takes_away)
+    }
+
     /// # Errors
     ///
     /// `NotFound`; `VersionMismatch`; `Invalid` with the keyword of RFC 7644, section 3.5.2, that says

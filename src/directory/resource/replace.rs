@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, GroupMembers};
 use crate::directory::rules::ConnectionRules;
@@ -11,6 +13,7 @@ use crate::event::Verb;
 use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::user::ACTIVE;
 use crate::scim::validate::{check_immutable, keep_name};
 
 /// Puts a resource in the place of another, and answers it as stored.
@@ -35,6 +38,10 @@ pub struct Replace {
 
 impl Command for Replace {
     type Output = StoredResource;
+
+    fn takes_away(&self) -> bool {
+        self.resource.get(ACTIVE) == Some(&Value::Bool(false))
+    }
 
     /// # Errors
     ///

@@ -33,6 +33,12 @@ pub trait Command: Send + 'static {
     /// Whether an operator accepts the clock by it: then the writer believes the clock before it runs.
     const ACCEPTS_CLOCK: bool = false;
 
+    /// Whether it takes access away, and gives none: then it finds a place among what waits for the writer
+    /// also where there is no other.
+    fn takes_away(&self) -> bool {
+        false
+    }
+
     /// Reads, checks, and says through `tx` what is to change. It is run again if another writer of the
     /// same log was faster, so it changes nothing else.
     ///

@@ -21,8 +21,10 @@ use crate::store::overlay::Overlay;
 
 /// A command that waits, whatever it answers.
 pub(crate) trait QueuedJob: Send {
-    /// Whether it goes ahead of the commands of clients.
-    fn goes_first(&self) -> bool;
+    /// The connection of the client that waits; `None` for what goes ahead of clients.
+    fn connection(&self) -> Option<&str>;
+    /// Whether it takes access away, and gives none.
+    fn takes_away(&self) -> bool;
     /// Runs the command, perhaps not for the first time; returns what it wants changed, in order.
     fn run(
         &mut self,
@@ -100,8 +102,15 @@ impl<C: Command> QueuedCommand<C> {
 }
 
 impl<C: Command> QueuedJob for QueuedCommand<C> {
-    fn goes_first(&self) -> bool {
-        !matches!(self.actor, Actor::Connection { .. })
+    fn connection(&self) -> Option<&str> {
+        match &self.actor {
+            Actor::Connection { name, .. } => Some(name),
+            Actor::Operator { .. } | Actor::System => None,
+        }
+    }
+
+    fn takes_away(&self) -> bool {
+        self.command.takes_away()
     }
 
     fn run(
@@ -111,7 +120,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         settings: &Arc<Settings>,
     ) -> Vec<LogEntry> {
         // A client that is gone waits for no answer. What ran before may be on disk already.
-        if self.outcome.is_none() && !self.goes_first() && self.reply.is_closed() {
+        if self.outcome.is_none() && self.connection().is_some() && self.reply.is_closed() {
             return Vec::new();
         }
         if !C::OUTLASTS_SETTINGS && !Arc::ptr_eq(&self.prepared, settings) {

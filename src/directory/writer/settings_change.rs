@@ -153,9 +153,17 @@ mod tests {
     fn what_was_prepared_before_is_done_before_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(folder.path());
+        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
+        let token = directory.submit(Actor::System, token).wait().unwrap().token.id;
+        let client = || Actor::Connection {
+            name: "default".to_owned(),
+            token: token.clone(),
+            address: [127, 0, 0, 1].into(),
+        };
         let (go_on, wait) = channel();
         let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
-        let before = directory.submit(Actor::System, Nothing);
+        let mut before = vec![directory.submit(Actor::System, Nothing)];
+        before.extend((0..3).map(|_| directory.submit(client(), Nothing)));
         let (tell, told) = channel();
         std::thread::scope(|scope| {
             let adopting = scope.spawn(|| {
@@ -173,14 +181,17 @@ mod tests {
             adopting.join().unwrap().unwrap();
         });
         busy.wait().unwrap();
-        before.wait().unwrap();
+        for before in before {
+            before.wait().unwrap();
+        }
         let next = told.recv().unwrap();
         assert!(is_superseded(directory.submit(Actor::System, Nothing)));
         next.submit(Actor::System, Nothing).wait().unwrap();
+        next.submit(client(), Nothing).wait().unwrap();
         let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
         directory.submit(Actor::System, token).wait().unwrap();
         directory.ping_writer().wait().unwrap();
-        assert_eq!(next.tokens().len(), 1, "both are one directory");
+        assert_eq!(next.tokens().len(), 2, "both are one directory");
     }
 
     #[test]

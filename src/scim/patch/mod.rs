@@ -33,6 +33,7 @@ use super::error::ScimError;
 use super::json::rename_texts;
 use super::resource::Resource;
 use super::schema::ResourceType;
+use super::schemas::user::ACTIVE;
 
 pub use apply::apply;
 pub use finish::finish;
@@ -81,6 +82,15 @@ pub struct PatchOperation {
     pub value: Option<Value>,
     /// Whether a path names the target, rather than a member of an object.
     pub explicit: bool,
+}
+
+impl PatchOperation {
+    /// Whether it can only remove values, or closes an account: it sets `active` to false.
+    pub fn takes_away(&self) -> bool {
+        let Target { extension, attribute, .. } = &self.target;
+        self.op == Op::Remove
+            || extension.is_none() && attribute == ACTIVE && self.value == Some(Value::Bool(false))
+    }
 }
 
 /// A PATCH body, parsed for one resource type.
