@@ -69,6 +69,8 @@ struct Hit {
     key: Option<SortKey>,
     target: usize,
     id: ResourceId,
+    /// The resource as it was read, if an index led to it and it can stand on the page.
+    read: Option<StoredResource>,
 }
 
 /// Runs a search.
@@ -189,9 +191,10 @@ impl QueryRun<'_> {
             CursorPosition::After(id) => hits.partition_point(|hit| hit.id <= id),
         };
         let mut resources = Vec::new();
-        for hit in hits.iter().skip(offset).take(search.page.count) {
+        for hit in hits.iter_mut().skip(offset).take(search.page.count) {
             let Some((resource_type, _)) = search.targets.get(hit.target) else { continue };
-            match stored::find(state, resource_type, hit.id) {
+            let read = hit.read.take();
+            match read.map_or_else(|| stored::find(state, resource_type, hit.id), Ok) {
                 Ok(stored) => {
                     resources.push((Arc::clone(resource_type), ShownResource::new(stored)));
                 }
@@ -231,7 +234,7 @@ impl QueryRun<'_> {
             let attributes = look.read(self.view, &voids, id, record, budget)?;
             let matches = filter.is_none_or(|filter| filter.matches(&attributes));
             let key = || query.sort.as_ref().map(|sort| sort.key(&attributes));
-            Ok::<_, DirectoryError>(matches.then(|| Hit { key: key(), target, id }))
+            Ok::<_, DirectoryError>(matches.then(|| Hit { key: key(), target, id, read: None }))
         };
         let Some(candidates) = candidates else {
             let filter = query.filter.as_ref();
@@ -261,7 +264,12 @@ impl QueryRun<'_> {
             }
             budget.spend(1)?;
             match stored::find(state, resource_type, id) {
-                Ok(stored) => hits.extend(hit(id, &stored.record, Some(filter), budget)?),
+                Ok(stored) => {
+                    let found = hit(id, &stored.record, Some(filter), budget)?;
+                    // Not all of them are kept: there may be more than stand on a page.
+                    let read = (hits.len() < search.page.count).then_some(stored);
+                    hits.extend(found.map(|found| Hit { read, ..found }));
+                }
                 Err(DirectoryError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
