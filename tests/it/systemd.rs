@@ -1,5 +1,6 @@
 //! What systemd is told, and the socket that it passes.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -33,7 +34,13 @@ impl Systemd {
     /// The next message, line by line.
     fn next(&self) -> Vec<String> {
         let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("a message");
+        // A process that is stopped and goes on is interrupted in a wait that has an end.
+        let length = loop {
+            match self.socket.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("a message"),
+            }
+        };
         let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
         text.lines().map(ToOwned::to_owned).collect()
     }

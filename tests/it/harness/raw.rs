@@ -98,7 +98,7 @@ impl Raw {
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket)?;
+            uninterrupted(|| tls.complete_io(&mut socket))?;
         }
         let stream = StreamOwned::new(tls, socket);
         Ok(Self { stream, config, is_over: false, ahead: Vec::new() })
@@ -165,7 +165,7 @@ impl Raw {
 
     fn more(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer)? {
+        match uninterrupted(|| self.stream.read(&mut buffer))? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
                 self.ahead.extend_from_slice(&buffer[..read]);
@@ -218,4 +218,15 @@ pub(crate) fn head<V: AsRef<[u8]>>(method: &str, path: &str, headers: &[(&str, V
     }
     bytes.extend_from_slice(b"\r\n");
     bytes
+}
+
+/// Does again what a signal interrupted: also a process that is stopped and goes on is interrupted, in a wait
+/// that has an end.
+fn uninterrupted<T>(mut action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match action() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
 }
