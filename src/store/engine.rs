@@ -1,8 +1,8 @@
 //! The embedded database: current state, and the only file that names sled.
 //!
-//! Everything is in one tree, and a group of changes is one batch, which sled applies as a whole or
-//! not at all. What was applied last may be lost in a crash; the key [`keys::APPLIED`], set in every
-//! batch, says from where the journal has to be followed again.
+//! Everything is in one tree, and changes are made in batches, each of which sled applies as a whole or
+//! not at all. What was applied last may be lost in a crash; the key [`keys::APPLIED`], set in the last
+//! batch of a group of changes, says from where the journal has to be followed again.
 //!
 //! Batches alone write. sled 0.34 is known to hang when single inserts run beside reads; a batch
 //! takes its process-wide lock, so that no read runs beside it.
@@ -22,6 +22,10 @@ use super::{Read, StoreError, Write};
 
 /// The time after which a batch counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many writes are a batch where nobody reads the database meanwhile: until a batch is done, sled keeps each
+/// page that it changes, as often as it changes it.
+pub(super) const PART: usize = 500;
 
 /// How often, and how long, sled's release of its file is waited for.
 const RELEASE_TRIES: u32 = 3_000;
@@ -99,22 +103,35 @@ impl Engine {
         self.database.apply_batch(batch).map_err(failed("write"))
     }
 
-    /// Applies writes that bring the state to `sequence` of the journal `identity`.
+    /// Applies writes that bring the state to `sequence` of the journal `identity`, in batches of at most `part`
+    /// writes. Where it stands is written with the last one: after a crash between two of them all writes are
+    /// made again.
     pub(super) fn apply<'a>(
         &self,
         writes: impl Iterator<Item = &'a Write>,
+        part: usize,
         identity: [u8; 16],
         sequence: u64,
     ) -> Result<(), StoreError> {
         let mut batch = sled::Batch::default();
+        let mut in_batch = 0;
         for write in writes {
+            if in_batch == part {
+                self.apply_batch(std::mem::take(&mut batch))?;
+                in_batch = 0;
+            }
             match &write.value {
                 Some(value) => batch.insert(write.key.as_slice(), value.as_ref()),
                 None => batch.remove(write.key.as_slice()),
             }
+            in_batch += 1;
         }
         batch.insert(keys::JOURNAL, &identity);
         batch.insert(keys::APPLIED, &sequence.to_le_bytes());
+        self.apply_batch(batch)
+    }
+
+    fn apply_batch(&self, batch: sled::Batch) -> Result<(), StoreError> {
         let applied = self.watchdog.watch(|| self.database.apply_batch(batch));
         if applied.is_err() {
             self.half_written.store(true, Ordering::SeqCst);

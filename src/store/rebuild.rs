@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::StoreError;
-use super::engine::Engine;
+use super::engine::{Engine, PART};
 use super::snapshot::{self, Snapshot};
 use super::snapshots::Snapshots;
 use super::sync::sync_folder;
@@ -142,7 +142,7 @@ fn build(
     })?;
     // Only the last batch says where this stands: without it the database counts as empty.
     engine.put(step.drain(..))?;
-    engine.apply(std::iter::empty(), log.identity(), snapshot.position.sequence)?;
+    engine.apply(std::iter::empty(), PART, log.identity(), snapshot.position.sequence)?;
     engine.close()
 }
 

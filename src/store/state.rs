@@ -14,6 +14,7 @@ use data_encoding::HEXLOWER;
 
 use super::check::Check;
 use super::database::Database;
+use super::engine::PART;
 use super::memory::{Fence, HeldUpTo, Lookup, Memory};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
@@ -57,7 +58,12 @@ impl State {
         sequence: u64,
     ) -> Result<(), StoreError> {
         let _turn = self.turn();
-        self.database.engine.apply(writes.clone(), identity, sequence)?;
+        let part = match self.memory.upto() {
+            HeldUpTo::End => PART,
+            // The database is read as well: there changes have to come as a whole.
+            HeldUpTo::Key(_) => usize::MAX,
+        };
+        self.database.engine.apply(writes.clone(), part, identity, sequence)?;
         if !self.memory.apply(writes) {
             self.tell_of_little_room();
         }

@@ -13,7 +13,7 @@ use crate::log::{Frame, Log, Position, ReadLog, try_read};
 use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::disk_space::DiskSpace;
-use crate::store::engine::Engine;
+use crate::store::engine::{Engine, PART};
 use crate::store::folder::DataFolder;
 use crate::store::rebuild::{self, RebuildSource};
 use crate::store::snapshots::Snapshots;
@@ -251,7 +251,7 @@ fn replay(log: &dyn ReadLog, engine: &Engine) -> Result<Position, StoreError> {
     let mut frames = 0;
     let apply = |step: &mut Vec<Arc<Frame>>, at: Position| {
         let writes = step.iter().flat_map(|frame| &frame.writes);
-        engine.apply(writes, log.identity(), at.sequence)?;
+        engine.apply(writes, PART, log.identity(), at.sequence)?;
         step.clear();
         Ok::<_, StoreError>(())
     };
