@@ -39,6 +39,7 @@ mod limits;
 mod log;
 mod manual;
 mod many_groups;
+mod memory;
 mod method;
 mod metrics;
 mod patch;
