@@ -4,6 +4,7 @@
 //! name, of which one reader would use the first and another the last. Such an object is refused,
 //! as is nesting deeper than any schema needs.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -14,6 +15,11 @@ use super::error::ScimError;
 
 /// The maximum nesting depth of objects and arrays.
 pub const MAX_DEPTH: usize = 32;
+
+/// How many values any body may have, and for how many bytes it may have one more. A value takes far more memory
+/// than the two bytes that it can be written in.
+const FREE_VALUES: usize = 1_024;
+const BYTES_PER_VALUE: usize = 8;
 
 /// Takes a member out of an object, in any letter case; `None` if it is missing or null.
 pub(crate) fn take_member(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
@@ -39,7 +45,8 @@ pub(crate) fn member_mut<'a>(
 /// # Errors
 ///
 /// `invalidSyntax`, with line and column: not UTF-8, not JSON, not an object, nested more than
-/// [`MAX_DEPTH`] deep, or with a name given twice in one object.
+/// [`MAX_DEPTH`] deep, with a name given twice in one object, or with more values than 1,024 and one for
+/// every eight bytes.
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         ScimError::invalid_syntax(format!(
@@ -56,7 +63,8 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
         return Err(ScimError::invalid_syntax("The body is empty; a JSON object is expected."));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = AnyValue { depth: 0 }
+    let left = Cell::new(FREE_VALUES + body.len() / BYTES_PER_VALUE);
+    let value = AnyValue { depth: 0, left: &left }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| ScimError::invalid_syntax(format!("The body is not valid: {error}.")))?;
@@ -82,28 +90,36 @@ pub fn describe(value: &Value) -> &'static str {
 }
 
 #[derive(Clone, Copy)]
-struct AnyValue {
+struct AnyValue<'a> {
     depth: usize,
+    /// How many more values the body may have.
+    left: &'a Cell<usize>,
 }
 
-impl AnyValue {
+impl AnyValue<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
             return Err(E::custom(format!("nested more than {MAX_DEPTH} levels deep")));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for AnyValue {
+impl<'de> DeserializeSeed<'de> for AnyValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(D::Error::custom(format!(
+                "more than {FREE_VALUES} values and one for every {BYTES_PER_VALUE} bytes"
+            )));
+        };
+        self.left.set(left);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> Visitor<'de> for AnyValue<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +205,20 @@ mod tests {
 
     fn detail(body: &[u8]) -> String {
         parse_object(body).expect_err("must be refused").detail
+    }
+
+    #[test]
+    fn a_body_has_at_most_so_many_values_for_its_size() {
+        let body = |values: usize, text: usize| {
+            format!("{{\"a\":[{}],\"b\":\"{}\"}}", vec!["1"; values].join(","), "x".repeat(text))
+        };
+        for text in [0, 8_000] {
+            // With the object, the list and the text.
+            let allowed = |values: usize| 3 + values <= FREE_VALUES + body(values, text).len() / 8;
+            let first = (0..).find(|values| !allowed(*values)).unwrap();
+            assert!(parse_object(body(first - 1, text).as_bytes()).is_ok());
+            assert!(detail(body(first, text).as_bytes()).contains("one for every 8 bytes"));
+        }
     }
 
     #[test]

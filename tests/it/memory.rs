@@ -33,8 +33,9 @@ fn hostile(
     name: &'static str,
     method: &'static str,
     path: impl Into<String>,
-    body: Value,
+    body: impl Into<Value>,
 ) -> Hostile {
+    let body: Value = body.into();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     Hostile { name, method, path: path.into(), body }
 }
@@ -43,7 +44,8 @@ fn bulk(operations: impl Iterator<Item = Value>) -> Value {
     json!({"schemas": [BULK], "Operations": operations.collect::<Vec<_>>()})
 }
 
-fn patch(operations: Value) -> Value {
+fn patch(operations: impl Into<Value>) -> Value {
+    let operations: Value = operations.into();
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
