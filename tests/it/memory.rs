@@ -29,13 +29,13 @@ struct Hostile {
     body: String,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is made where it is passed")]
 fn hostile(
     name: &'static str,
     method: &'static str,
     path: impl Into<String>,
-    body: impl Into<Value>,
+    body: Value,
 ) -> Hostile {
-    let body: Value = body.into();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     Hostile { name, method, path: path.into(), body }
 }
@@ -44,8 +44,8 @@ fn bulk(operations: impl Iterator<Item = Value>) -> Value {
     json!({"schemas": [BULK], "Operations": operations.collect::<Vec<_>>()})
 }
 
-fn patch(operations: impl Into<Value>) -> Value {
-    let operations: Value = operations.into();
+#[expect(clippy::needless_pass_by_value, reason = "they are made where they are passed")]
+fn patch(operations: Value) -> Value {
     json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations})
 }
 
