@@ -211,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn the_public_key_follows_another_private_key() {
+        let (folder, key) = signed();
+        let (private, public) =
+            (folder.path().join("signing.key"), folder.path().join("signing.pub"));
+        fs::write(folder.path().join("signing.key.unfinished"), "cut").unwrap();
+        fs::remove_file(&private).unwrap();
+        HeadSigner::open(folder.path()).unwrap().sign(position(9), Timestamp::UNIX_EPOCH).unwrap();
+        let now = VerifyingKey::read(&public).unwrap();
+        let newest = |key| check(folder.path(), key).unwrap().newest.unwrap().position;
+        assert_eq!((newest(&now), newest(&key)), (position(9), position(7)));
+    }
+
+    #[test]
     fn a_line_that_a_crash_has_cut_short_harms_no_later_one() {
         let (folder, key) = signed();
         let path = folder.path().join(FILE);

@@ -45,12 +45,11 @@ impl SigningKey {
                 key
             }
         };
-        let public = data.join(PUBLIC_FILE);
-        if !public.exists() {
-            let der: PublicKeyX509Der<'_> =
-                key.0.public_key().as_der().map_err(|_| failed("encode"))?;
-            write(&public, &pem("PUBLIC KEY", der.as_ref()))?;
-            sync_folder(data)?;
+        let der: PublicKeyX509Der<'_> =
+            key.0.public_key().as_der().map_err(|_| failed("encode"))?;
+        let (public, text) = (data.join(PUBLIC_FILE), pem("PUBLIC KEY", der.as_ref()));
+        if fs::read_to_string(&public).ok().as_ref() != Some(&text) {
+            write(&public, &text)?;
         }
         Ok(key)
     }
@@ -139,13 +138,17 @@ fn no_key(path: &Path, kind: &str) -> StoreError {
     StoreError::Folder(format!("{} is no {kind} Ed25519 key in PEM", path.display()))
 }
 
-/// Writes a new file that only its owner may read, durably.
+/// Writes a file that only its owner may read, durably: after a crash it is whole or as it was before.
 fn write(path: &Path, text: &str) -> Result<(), StoreError> {
-    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(StoreError::file("create", path))?;
+    let unfinished = path.with_added_extension("unfinished");
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished);
+    let mut file = file.map_err(StoreError::file("create", &unfinished))?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(StoreError::file("write", path))
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(StoreError::file("write", path))?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

@@ -109,6 +109,17 @@ fn a_certificate_opens_the_connection_of_its_own_ca_alone() {
 }
 
 #[test]
+fn a_session_that_is_resumed_keeps_its_certificate() {
+    let (server, [ca_one, _], [one, ..]) = start();
+    let mut raw = Raw::connect_as(&server, &ca_one.good());
+    let bearer = format!("Bearer {one}");
+    let headers = [("Authorization", bearer.as_str()), ("Connection", "close")];
+    for _ in 0..3 {
+        assert_eq!(raw.ask("GET", "/scim/v2/Users?count=0", &headers).status, 200);
+    }
+}
+
+#[test]
 fn a_reload_takes_over_another_ca_and_refuses_one_that_is_none() {
     let (mut server, [ca_one, _], [one, _, open]) = start();
     let (before, next) = (ca_one.good(), Ca::new("next"));

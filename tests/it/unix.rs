@@ -8,9 +8,11 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
 
-use crate::harness::Server;
+use crate::harness::{Server, client_config};
 
 const CONFIG: &str = "[listen]\ntls = false\nunix = \"scim.sock\"\n\
     [connections.okta]\nmethod = \"okta\"\nip_allowlist = \"192.0.2.0/24\"\n\
@@ -77,6 +79,22 @@ fn the_client_that_the_header_names_is_the_one_that_counts() {
         records.filter_map(|record| record["refusals"].as_array().cloned()).flatten().collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(refused[0]["address"], "198.51.100.1");
+}
+
+#[test]
+fn tls_that_the_proxy_passes_through_begins_behind_the_header() {
+    let mut server = Server::configure(&CONFIG.replace("tls = false\n", ""));
+    let token = server.succeed(&["token", "generate"]).trim().to_owned();
+    server.boot(&[]);
+    let mut stream = connect(&server);
+    stream.write_all(&header(CLIENT)).unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let tls = ClientConnection::new(client_config(&server, None), name).unwrap();
+    let mut tls = StreamOwned::new(tls, stream);
+    tls.write_all(&request(&token, "close")).unwrap();
+    let mut first = [0; 12];
+    tls.read_exact(&mut first).unwrap();
+    assert_eq!(&first[9..], b"200");
 }
 
 #[test]

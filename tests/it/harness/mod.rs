@@ -5,7 +5,7 @@ mod raw;
 mod server;
 
 pub(crate) use client::{Client, Reply};
-pub(crate) use raw::{Identity, Raw, RawReply, head};
+pub(crate) use raw::{Identity, Raw, RawReply, client_config, head};
 pub(crate) use server::{Server, free_port, scimd};
 
 use std::fs;

@@ -74,21 +74,7 @@ impl Raw {
         socket: TcpStream,
         identity: Option<&Identity>,
     ) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        let pem = fs::read(server.certificate()).unwrap();
-        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = match identity {
-            Some((chain, key)) => {
-                config.with_client_auth_cert(chain.clone(), key.clone_key()).unwrap()
-            }
-            None => config.with_no_client_auth(),
-        };
-        Self::shake_hands(Arc::new(config), socket)
+        Self::shake_hands(client_config(server, identity), socket)
     }
 
     fn shake_hands(config: Arc<ClientConfig>, mut socket: TcpStream) -> io::Result<Self> {
@@ -205,6 +191,23 @@ impl RawReply {
         assert_eq!(body["status"], status.to_string());
         body["detail"].as_str().unwrap().to_owned()
     }
+}
+
+/// A TLS client that trusts the certificate of a server, and may present one of its own.
+pub(crate) fn client_config(server: &Server, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let pem = fs::read(server.certificate()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match identity {
+        Some((chain, key)) => config.with_client_auth_cert(chain.clone(), key.clone_key()).unwrap(),
+        None => config.with_no_client_auth(),
+    };
+    Arc::new(config)
 }
 
 /// The head of a request.
