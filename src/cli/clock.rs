@@ -1,4 +1,4 @@
-//! `scimd clock`: whether the clock is believed, and accepting it.
+//! `scimd clock`: whether the clock is trusted, and accepting it.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -16,7 +16,7 @@ pub(super) struct ClockArgs {
 
 #[derive(Subcommand)]
 enum ClockCommand {
-    /// Show the clock, the time that is expected, and whether the clock is believed (the default)
+    /// Show the clock, the time that is expected, and whether the clock is trusted (the default)
     Status {
         /// Print JSON
         #[arg(long)]
@@ -49,8 +49,8 @@ impl ClockArgs {
 
 fn print(clock: &ClockInfo) -> Result<()> {
     let state = match clock.trusted {
-        true => "believed",
-        false => "not believed: set it right, or, if it is right, run `scimd clock accept`",
+        true => "trusted",
+        false => "not trusted: set it right, or, if it is right, run `scimd clock accept`",
     };
     output::key_values(&[
         ("Clock", vec![output::moment(Some(clock.clock), "")]),

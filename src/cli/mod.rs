@@ -74,7 +74,7 @@ enum CliCommand {
     Verify(verify::VerifyArgs),
     /// Show, hold and release connections that change too many accounts
     Brake(brake::BrakeArgs),
-    /// Show whether the clock is believed, and accept it after an alarm
+    /// Show whether the clock is trusted, and accept it after an alarm
     Clock(clock::ClockArgs),
     /// Restore users, groups and memberships to an earlier point in time
     Undo(undo::UndoArgs),

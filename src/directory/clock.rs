@@ -7,7 +7,7 @@ use crate::directory::transaction::{Command, Transaction};
 use crate::directory::trusted_time::ClockStatus;
 use crate::event::{Event, Verb};
 
-/// Records that an operator believes the clock; before it runs, the writer does.
+/// Records that an operator trusts the clock; before it runs, the writer does.
 pub(crate) struct AcceptClock {
     /// What the clock was held against until then.
     pub(crate) before: ClockStatus,
@@ -26,7 +26,7 @@ impl Command for AcceptClock {
     }
 }
 
-/// Records that the clock is no longer believed.
+/// Records that the clock is no longer trusted.
 pub(crate) struct RecordClockAlarm {
     /// The clock when it was found out of step.
     pub(crate) status: ClockStatus,

@@ -205,7 +205,7 @@ impl Directory {
     }
 
     /// The time, as records have it: never before the last record, and never that of a clock that is not
-    /// believed.
+    /// trusted.
     pub fn now(&self) -> Timestamp {
         self.shared.time.for_records(self.settings.local.clock)
     }
@@ -220,7 +220,7 @@ impl Directory {
         self.shared.time.status(self.settings.local.clock)
     }
 
-    /// Believes the clock as it stands from now on, and records it. Returns what the clock was held against
+    /// Trusts the clock as it stands from now on, and records it. Returns what the clock was held against
     /// until then.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! The time that the directory goes by, from a wall clock that may be wrong.
 //!
 //! The time of the last record is a mark that a clock which is set back can't undo: expiry is judged by the
-//! later of the two. A clock that is far from where it should be is not believed for records, so that it
+//! later of the two. A clock that is far from where it should be is not trusted for records, so that it
 //! moves no mark: until it is right again, or an operator accepts it, records carry the time by which it was
-//! last believed, and what has passed since by the monotonic clock. Expiry still follows a clock that is
+//! last trusted, and what has passed since by the monotonic clock. Expiry still follows a clock that is
 //! ahead, and so ends with it: nothing expires for good by a clock that was wrong for an hour.
 
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::clock::{Clock, Stopwatch};
 use crate::log::{Frame, Log, LogError, ReadLog};
 
-/// How far the clock may be from the time that has passed since it was believed.
+/// How far the clock may be from the time that has passed since it was trusted.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
 /// How far the clock may be after the last record at a start: a machine may have been off.
 const LONGEST_REST: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -24,9 +24,9 @@ pub(crate) struct TrustedTime {
     since: Stopwatch,
     /// The time of the last record, in milliseconds since 1970; `i64::MIN` if there is none.
     mark: AtomicI64,
-    /// The time at which `since` began, by the clock when it was last believed, else by the mark.
+    /// The time at which `since` began, by the clock when it was last trusted, else by the mark.
     base: AtomicI64,
-    /// Whether the clock was believed since the start: before that, the rule for a start holds.
+    /// Whether the clock was trusted since the start: before that, the rule for a start holds.
     anchored: AtomicBool,
     /// Whether the last look found the clock out of step.
     alarmed: AtomicBool,
@@ -41,15 +41,15 @@ pub struct ClockStatus {
     pub expected: Timestamp,
     /// The time that records are given.
     pub records: Timestamp,
-    /// Whether the clock is believed.
+    /// Whether the clock is trusted.
     pub is_trusted: bool,
 }
 
 /// What a look at the clock found that is new.
 pub(crate) enum ClockChange {
-    /// The clock is no longer believed.
+    /// The clock is no longer trusted.
     Alarm(ClockStatus),
-    /// The clock is believed again.
+    /// The clock is trusted again.
     Trusted,
 }
 
@@ -74,7 +74,7 @@ impl TrustedTime {
         }
     }
 
-    /// The time for a record: never before the last one, and never that of a clock that is not believed.
+    /// The time for a record: never before the last one, and never that of a clock that is not trusted.
     pub(crate) fn for_records(&self, clock: Clock) -> Timestamp {
         self.at(clock.now(), self.elapsed()).records
     }
@@ -95,7 +95,7 @@ impl TrustedTime {
         self.look_at(clock.now(), self.elapsed())
     }
 
-    /// Believes the clock as it stands, also if it is before the last record.
+    /// Trusts the clock as it stands, also if it is before the last record.
     pub(crate) fn accept(&self, clock: Clock) {
         self.accept_at(clock.now(), self.elapsed());
     }
@@ -223,7 +223,7 @@ mod tests {
         let alarm = time.look_at(moment(MARK + 3_650 * DAY), 5 * SECOND);
         assert!(matches!(alarm, Some(ClockChange::Alarm(_))));
         assert!(time.look_at(moment(MARK + 3_650 * DAY), 6 * SECOND).is_none());
-        // Set right, it is believed again.
+        // Set right, it is trusted again.
         let again = time.look_at(moment(MARK + 8 * SECOND), 7 * SECOND);
         assert!(matches!(again, Some(ClockChange::Trusted)));
         assert_eq!(records(&time, 8 * SECOND, 7 * SECOND), 8 * SECOND);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_accepted_is_believed_in_either_direction() {
+    fn a_clock_that_was_accepted_is_trusted_in_either_direction() {
         for offset in [3_650 * DAY, -3_650 * DAY] {
             let time = started(offset);
             assert!(!trusts(&time, offset, 0));

@@ -72,7 +72,7 @@ pub enum OperatorReply {
     },
     /// The clock, held against the log.
     Clock(ClockInfo),
-    /// The clock is believed as it stands.
+    /// The clock is trusted as it stands.
     ClockAccepted {
         /// The clock before.
         before: ClockInfo,
@@ -161,7 +161,7 @@ pub struct ClockInfo {
     pub expected: Timestamp,
     /// The time that records are given.
     pub records: Timestamp,
-    /// Whether the clock is believed.
+    /// Whether the clock is trusted.
     pub trusted: bool,
 }
 

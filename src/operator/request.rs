@@ -81,7 +81,7 @@ pub enum OperatorRequest {
     },
     /// Show the clock, held against the log. Reads.
     ShowClock,
-    /// Believe the clock as it stands. Changes.
+    /// Trust the clock as it stands. Changes.
     AcceptClock,
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
     /// or snapshots that reach back to `since`.

@@ -53,7 +53,7 @@ fn a_clock_that_is_set_back_revives_no_token_until_it_is_accepted() {
     append_record(&server, 2 * DAY);
     server.boot(&[]);
     server.until("the alarm is logged", |server| {
-        server.stderr().contains("the clock is not believed")
+        server.stderr().contains("the clock is not trusted")
     });
     let ended = server.client_with(short.trim());
     assert_eq!(ended.get("/Users").status, 401);
@@ -112,5 +112,5 @@ fn a_rest_of_89_days_is_no_alarm_and_the_clock_is_accepted_without_a_server_too(
     assert_eq!(status(&server)["trusted"], true);
     server.boot(&[]);
     assert_eq!(status(&server)["trusted"], true);
-    assert!(!server.stderr().contains("not believed"), "{}", server.stderr());
+    assert!(!server.stderr().contains("not trusted"), "{}", server.stderr());
 }

@@ -30,7 +30,7 @@ pub trait Command: Send + 'static {
     /// actor's token and connection since: the change was accepted.
     const IS_CLEANUP: bool = false;
 
-    /// Whether an operator accepts the clock by it: then the writer believes the clock before it runs.
+    /// Whether an operator accepts the clock by it: then the writer trusts the clock before it runs.
     const ACCEPTS_CLOCK: bool = false;
 
     /// Whether it takes access away, and gives none: then it finds a place among what waits for the writer

@@ -6,20 +6,20 @@ use crate::directory::clock::RecordClockAlarm;
 use crate::directory::trusted_time::ClockChange;
 
 impl Writer {
-    /// Looks at the clock, and reports if it is no longer believed, or believed again.
+    /// Looks at the clock, and reports if it is no longer trusted, or trusted again.
     pub(super) fn watch_clock(&self) {
         match self.shared.time.look(self.settings.local.clock) {
             Some(ClockChange::Alarm(status)) => {
                 tracing::warn!(
                     clock = rfc3339(status.clock),
                     expected = rfc3339(status.expected),
-                    "the clock is not believed: records are given the expected time, and expiry is judged by the \
+                    "the clock is not trusted: records are given the expected time, and expiry is judged by the \
                      later of the two; set the clock right, or, if it is right, run `scimd clock accept`"
                 );
                 // A failure is logged where it happens.
                 let _ = self.carry_out(RecordClockAlarm { status });
             }
-            Some(ClockChange::Trusted) => tracing::info!("the clock is believed again"),
+            Some(ClockChange::Trusted) => tracing::info!("the clock is trusted again"),
             None => {}
         }
     }

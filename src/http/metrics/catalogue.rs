@@ -83,7 +83,7 @@ catalogue! {
     WRITABLE = Gauge "scimd_writable"
         "1 while changes can be made, else 0.";
     CLOCK_ALARM = Gauge "scimd_clock_alarm"
-        "1 while the clock is not believed, else 0.";
+        "1 while the clock is not trusted, else 0.";
     RESOURCES = Gauge "scimd_resources"
         "Resources in the directory, by the endpoint of their type.";
     BRAKE_ALARMS = Counter "scimd_brake_alarms_total"
