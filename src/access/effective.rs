@@ -148,6 +148,17 @@ pub fn loses_grant(catalogue: &Catalogue, before: &GroupOfAccount, after: &Group
     catalogue.grants.iter().any(|grant| is_for(grant, before) && !is_for(grant, after))
 }
 
+/// Whether a group gives its members permissions in the company after a change that it did not give before.
+pub fn gains_company_permissions(
+    catalogue: &Catalogue,
+    before: Option<&GroupOfAccount>,
+    after: &GroupOfAccount,
+) -> bool {
+    let gives = |grant: &Grant| !grant.company_permissions.is_empty() && is_for(grant, after);
+    let gave = |grant: &Grant| before.is_some_and(|before| is_for(grant, before));
+    catalogue.grants.iter().any(|grant| gives(grant) && !gave(grant))
+}
+
 fn is_for(grant: &Grant, group: &GroupOfAccount) -> bool {
     match &grant.group {
         GroupName::DisplayName(name) => fold(name) == fold(&group.display_name),

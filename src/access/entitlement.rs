@@ -63,6 +63,11 @@ pub enum Entitlement {
 }
 
 impl Entitlement {
+    /// Whether an entitlement, as it is stored, is a permission in the company.
+    pub fn is_for_company(text: &str) -> bool {
+        text.starts_with("company:")
+    }
+
     /// Parses an entitlement. Keywords are accepted in any letter case.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ mod vocabulary;
 pub use catalogue::{Catalogue, Team, Workspace};
 pub use change::{AccessNames, followed};
 pub use direct::{DefaultAccess, Direct};
-pub use effective::{Effective, GroupOfAccount, Source, loses_grant};
+pub use effective::{Effective, GroupOfAccount, Source, gains_company_permissions, loses_grant};
 pub use entitlement::Entitlement;
 pub use offer::Offer;
 pub use settings::{

@@ -1,4 +1,4 @@
-//! `scimd brake`: connections that take too much from too many.
+//! `scimd brake`: connections that take something from, or give something to, too many accounts.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -74,11 +74,11 @@ impl BrakeArgs {
 }
 
 fn print(brakes: &[BrakeInfo]) -> Result<()> {
-    let rows: Vec<[String; 5]> = brakes.iter().map(row).collect();
-    output::table(["CONNECTION", "ACTION", "COUNTED", "ALARMS", "STATE"], &rows)
+    let rows: Vec<[String; 6]> = brakes.iter().map(row).collect();
+    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATE"], &rows)
 }
 
-fn row(brake: &BrakeInfo) -> [String; 5] {
+fn row(brake: &BrakeInfo) -> [String; 6] {
     let state = match &brake.hold {
         Some(hold) => {
             format!("held since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
@@ -89,7 +89,8 @@ fn row(brake: &BrakeInfo) -> [String; 5] {
         brake.connection.clone(),
         brake.action.clone().unwrap_or_else(|| "not configured".to_owned()),
         brake.counted.to_string(),
-        brake.alarms.to_string(),
+        brake.gained.to_string(),
+        (brake.alarms + brake.gain_alarms).to_string(),
         state,
     ]
 }

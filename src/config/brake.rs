@@ -1,4 +1,4 @@
-//! `[connections.NAME.brake]`: the limit on removals by one connection.
+//! `[connections.NAME.brake]`: the limits on accounts that one connection affects.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ impl Brake {
             action: section.parsed("action", default.action),
             percent: section.integer("percent", 1..=100, default.percent),
             minimum: section.integer("minimum", 1..=1_000_000, default.minimum),
+            max_gains: section.integer("max_gains", 1..=1_000_000, default.max_gains),
             window: section.duration("window", window, default.window),
         }
     }

@@ -1,10 +1,11 @@
-//! The brake: the limit on the number of accounts from which a connection may remove access.
+//! The brake: limits on the number of accounts from which a connection may remove access, and to which it may
+//! give the access that does most harm.
 
 use std::time::Duration;
 
 use crate::text::keyword::keyword;
 
-/// The limit on the number of accounts that may lose something, and the action beyond it.
+/// The limits on the number of accounts that may lose or gain something, and the action beyond them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brake {
     /// The action when the limit is exceeded.
@@ -13,11 +14,13 @@ pub struct Brake {
     pub percent: u32,
     /// The number of accounts that is always allowed, whatever their share; 1 to 1000000.
     pub minimum: usize,
+    /// The number of accounts that may be reactivated or given company permissions; 1 to 1000000.
+    pub max_gains: usize,
     /// The time window in which accounts are counted; 1s to 1d.
     pub window: Duration,
 }
 
-/// The action when a connection exceeds its limit.
+/// The action when a connection exceeds one of its limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BrakeAction {
     /// An alarm is raised in the log, the audit trail and a metric.
@@ -51,13 +54,14 @@ impl Default for Brake {
             action: BrakeAction::default(),
             percent: 20,
             minimum: 10,
+            max_gains: 10,
             window: Duration::from_secs(10 * 60),
         }
     }
 }
 
 impl Brake {
-    /// Returns the limit for a directory of `accounts` accounts.
+    /// Returns the limit on the accounts that may lose something, in a directory of `accounts` accounts.
     pub fn limit(&self, accounts: u64) -> u64 {
         let share = accounts.saturating_mul(u64::from(self.percent)) / 100;
         share.max(self.minimum as u64)

@@ -40,7 +40,7 @@ pub enum Verb {
     Restored,
     /// Tokens were used. Recorded at most once a minute.
     Used,
-    /// A connection exceeded the limit of its brake, or the clock is not trusted.
+    /// A connection exceeded a limit of its brake, or the clock is not trusted.
     Alarmed,
     /// The clock was accepted as it stands.
     Accepted,
@@ -74,7 +74,7 @@ impl Verb {
         (Self::Used, "tokens were used since they were last mentioned"),
         (
             Self::Alarmed,
-            "a connection took something from more accounts than its brake allows, or the clock is not trusted",
+            "a connection took from, or gave to, more accounts than its brake allows, or the clock is not trusted",
         ),
         (Self::Accepted, "an operator accepted the clock as it stands"),
         (Self::Held, "the changes of a connection are held from now on"),

@@ -138,17 +138,22 @@ pub struct BrakeInfo {
     pub action: Option<String>,
     /// The number of accounts that the connection has taken something from, within the window.
     pub counted: u64,
-    /// How often the connection exceeded its limit since the start.
+    /// How often the connection exceeded this limit since the start.
     pub alarms: u64,
+    /// The number of accounts that the connection has reactivated or given company permissions, within the
+    /// window.
+    pub gained: u64,
+    /// How often the connection exceeded this limit since the start.
+    pub gain_alarms: u64,
     /// Since when and why its changes are held, if they are.
     pub hold: Option<Hold>,
 }
 
 impl From<BrakeStatus> for BrakeInfo {
     fn from(status: BrakeStatus) -> Self {
-        let BrakeStatus { connection, action, hold, counted, alarms } = status;
+        let BrakeStatus { connection, action, hold, counted, alarms, gained, gain_alarms } = status;
         let action = action.map(|action| action.as_str().to_owned());
-        Self { connection, action, counted, alarms, hold }
+        Self { connection, action, counted, alarms, gained, gain_alarms, hold }
     }
 }
 

@@ -6,9 +6,13 @@ use crate::harness::{Client, Server, create, files_with, group, user};
 
 /// A configuration whose default connection has this brake.
 fn config(action: &str) -> String {
+    config_with(action, 1_000)
+}
+
+fn config_with(action: &str, max_gains: usize) -> String {
     format!(
         "[connections.default]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
-         [connections.default.brake]\naction = \"{action}\"\npercent = 10\nminimum = 3\nwindow = \"1h\"\n\
+         [connections.default.brake]\naction = \"{action}\"\npercent = 10\nminimum = 3\nwindow = \"1h\"\nmax_gains = {max_gains}\n\
          [connections.other]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
          [[grants]]\ngroup = \"Inner\"\ncompany_permissions = [\"admin\"]\n"
     )
@@ -17,6 +21,37 @@ fn config(action: &str) -> String {
 /// A server whose token is that of the default connection.
 fn server(action: &str) -> Server {
     Server::start_with(&config(action))
+}
+
+/// A client of the other connection.
+fn other(server: &Server) -> Client {
+    let token = server.succeed(&["token", "generate", "--connection", "other"]);
+    server.client_with(token.trim())
+}
+
+/// A bulk request with one operation for each.
+fn bulk(method: &str, operations: impl IntoIterator<Item = (String, Value)>) -> Value {
+    let operations = operations.into_iter().enumerate().map(|(number, (path, data))| {
+        let mut operation = json!({"method": method, "path": path});
+        if method == "POST" {
+            operation["bulkId"] = format!("b{number}").into();
+        }
+        if !data.is_null() {
+            operation["data"] = data;
+        }
+        operation
+    });
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "Operations": operations.collect::<Vec<_>>(),
+    })
+}
+
+fn patches(users: &[(String, String)], operations: impl Fn(usize) -> Value) -> Value {
+    let patch = |(number, (path, _)): (usize, &(String, String))| {
+        (path.clone(), json!({"Operations": operations(number)}))
+    };
+    bulk("PATCH", users.iter().enumerate().map(patch))
 }
 
 /// Users, each with its path and id.
@@ -90,30 +125,20 @@ fn what_many_lose_at_once_is_held_however_it_is_asked_for() {
         client.patch(path, &entitled).expect(200);
     }
     let clear = json!([{"op": "remove", "path": "members"}]);
-    let bulk = |method: &str, data: &Value| {
-        let operations = users.iter().map(|(path, _)| {
-            let mut operation = json!({"method": method, "path": path});
-            if !data.is_null() {
-                operation["data"] = json!({"Operations": data});
-            }
-            operation
-        });
-        json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
-            "Operations": operations.collect::<Vec<_>>(),
-        })
-    };
+    let deletions = bulk("DELETE", users.iter().map(|(path, _)| (path.clone(), Value::Null)));
     let stripped = json!([{"op": "remove", "path": "entitlements"}]);
     let renamed = json!([{"op": "replace", "path": "displayName", "value": "Other"}]);
-    let asks: [(&str, &dyn Fn() -> u16); 8] = [
+    let named = |number: usize| json!([{"op": "replace", "path": "userName", "value": format!("x{number}")}]);
+    let asks: [(&str, &dyn Fn() -> u16); 9] = [
+        ("all have another name", &|| client.post("/Bulk", &patches(&users, named)).status),
         ("the grant is for it no more", &|| client.patch(&inner, &renamed).status),
         ("members leave", &|| client.patch(&inner, &clear).status),
         ("a group with members leaves", &|| client.patch(&outer, &clear).status),
         ("the group is deleted", &|| client.delete(&inner).status),
         ("the group is replaced", &|| client.put(&inner, &group("Inner", &[])).status),
-        ("deactivated", &|| client.post("/Bulk", &bulk("PATCH", &deactivation())).status),
-        ("deleted", &|| client.post("/Bulk", &bulk("DELETE", &Value::Null)).status),
-        ("stripped", &|| client.post("/Bulk", &bulk("PATCH", &stripped)).status),
+        ("deactivated", &|| client.post("/Bulk", &patches(&users, |_| deactivation())).status),
+        ("deleted", &|| client.post("/Bulk", &deletions).status),
+        ("stripped", &|| client.post("/Bulk", &patches(&users, |_| stripped.clone())).status),
     ];
     for (what, ask) in asks {
         assert_eq!(ask(), 503, "{what}");
@@ -132,6 +157,120 @@ fn what_many_lose_at_once_is_held_however_it_is_asked_for() {
     client.patch(&inner, &json!([{"op": "remove", "path": "members", "value": three}])).expect(200);
     // And what gives something is never too much.
     client.patch(&inner, &json!([{"op": "add", "path": "members", "value": three}])).expect(200);
+}
+
+#[test]
+fn accounts_that_a_connection_has_just_created_do_not_raise_its_limit() {
+    let server = server("hold");
+    let (client, other) = (server.client(), other(&server));
+    let users = users(&other, 40);
+    let padding = (0..200).map(|number| ("/Users".to_owned(), user(&format!("padding{number}"))));
+    client.post("/Bulk", &bulk("POST", padding)).expect(200);
+    // A tenth of the 40 that were there before: as without the padding.
+    for (path, _) in &users[..4] {
+        client.patch(path, &deactivation()).expect(200);
+    }
+    let held = client.patch(&users[4].0, &deactivation());
+    let detail = held.error(503, None);
+    assert!(detail.contains("5 of 240 accounts within 1h"), "{detail}");
+    assert!(detail.contains("created 200 accounts itself"), "{detail}");
+    assert!(is_active(&client, &users[4].0));
+}
+
+#[test]
+fn a_name_in_other_letters_takes_nothing_and_another_name_does() {
+    let server = server("hold");
+    let (client, other) = (server.client(), other(&server));
+    let users = users(&other, 20);
+    let name = |name: &str| json!([{"op": "replace", "path": "userName", "value": name}]);
+    for (number, (path, _)) in users.iter().enumerate() {
+        client.patch(path, &name(&format!("USER{number}"))).expect(200);
+    }
+    assert_eq!(status(&server)[0]["counted"], 0);
+    for number in 0..3 {
+        client.patch(&users[number].0, &name(&format!("x{number}"))).expect(200);
+    }
+    client.patch(&users[3].0, &name("x3")).error(503, None);
+    assert_eq!(client.get(&users[3].0).expect(200).body["userName"], "USER3");
+}
+
+#[test]
+fn reactivations_and_company_permissions_beyond_a_number_are_held() {
+    let server = Server::start_with(&config_with("hold", 3));
+    let (client, other) = (server.client(), other(&server));
+    let users = users(&other, 20);
+    for (path, _) in &users[..8] {
+        other.patch(path, &deactivation()).expect(200);
+        server.succeed(&["brake", "release", "--connection", "other"]);
+    }
+    let ids: Vec<&str> = users.iter().map(|(_, id)| id.as_str()).collect();
+    let (inner, _) = create(&other, "/Groups", &group("Inner", &[]));
+    let (nested, nested_id) = create(&other, "/Groups", &group("Nested", &ids[10..14]));
+    let (named, _) = create(&other, "/Groups", &group("Named", &ids[10..14]));
+    let member = |ids: &[&str]| {
+        let value: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
+        json!([{"op": "add", "path": "members", "value": value}])
+    };
+    let admin =
+        json!([{"op": "add", "path": "entitlements", "value": [{"value": "company:admin"}]}]);
+    let opened = json!([{"op": "replace", "path": "active", "value": true}]);
+    let mut new = user("new");
+    new["entitlements"] = json!([{"value": "company:admin"}]);
+    let news = (0..4).map(|number| {
+        let mut new = new.clone();
+        new["userName"] = format!("new{number}").into();
+        ("/Users".to_owned(), new)
+    });
+    let news = bulk("POST", news);
+    let asks: [(&str, &dyn Fn() -> u16); 7] = [
+        ("reactivated", &|| client.post("/Bulk", &patches(&users[..4], |_| opened.clone())).status),
+        ("permissions", &|| {
+            client.post("/Bulk", &patches(&users[10..14], |_| admin.clone())).status
+        }),
+        ("new", &|| client.post("/Bulk", &news).status),
+        ("members of a group with a grant", &|| client.patch(&inner, &member(&ids[10..14])).status),
+        ("members of a group in it", &|| client.patch(&inner, &member(&[&nested_id])).status),
+        ("a group of such a name", &|| {
+            client.post("/Groups", &group("INNER", &ids[10..14])).status
+        }),
+        ("a group that is renamed so", &|| {
+            client.delete(&inner);
+            let name = json!([{"op": "replace", "path": "displayName", "value": "Inner"}]);
+            client.patch(&named, &name).status
+        }),
+    ];
+    for (what, ask) in asks {
+        let expected = if what == "a group of such a name" { 409 } else { 503 };
+        assert_eq!(ask(), expected, "{what}");
+        if expected == 503 {
+            let reason = status(&server)[0]["hold"]["reason"].as_str().unwrap().to_owned();
+            assert!(reason.contains("4 accounts within 1h (max_gains = 3)"), "{what}: {reason}");
+            server.succeed(&["brake", "release"]);
+        }
+    }
+    // Up to the number, and what gives nothing of the kind, it is as always.
+    client.post("/Bulk", &patches(&users[..3], |_| opened.clone())).expect(200);
+    client.patch(&nested, &member(&ids[14..20])).expect(200);
+    assert_eq!(status(&server)[0]["gained"], 3);
+}
+
+#[test]
+fn many_gains_raise_an_alarm_of_their_own() {
+    let mut server = Server::start_with(&config_with("alarm", 3));
+    let client = server.client();
+    let users = users(&client, 8);
+    let admin =
+        json!([{"op": "add", "path": "entitlements", "value": [{"value": "company:admin"}]}]);
+    client.post("/Bulk", &patches(&users, |_| admin.clone())).expect(200);
+    let status = status(&server);
+    assert_eq!((&status[0]["gain_alarms"], &status[0]["alarms"]), (&json!(1), &json!(0)));
+    let audit = server.succeed(&["audit", "--json"]);
+    let alarm = audit.lines().find(|line| line.contains("connection.alarmed")).unwrap_or(&audit);
+    assert!(alarm.contains("gives company permissions to"), "{alarm}");
+    let log = server.stop();
+    let told = log.lines().filter(|line| line.contains("max_gains = 3")).collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("WARN"), "{log}");
 }
 
 #[test]

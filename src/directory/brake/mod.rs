@@ -1,10 +1,11 @@
-//! The brake: raises an alarm for, or holds, a connection that takes access from too many accounts.
+//! The brake: raises an alarm for, or holds, a connection that takes access from too many accounts, or gives
+//! too many accounts access that does harm in the wrong hands.
 //!
-//! Only the writer knows which accounts lose something by a change, so it counts there: each account once
-//! within a moving window. The counts are in memory. A hold is state like any other and survives a
+//! Only the writer knows which accounts lose or gain something by a change, so it counts there: each account
+//! once within a moving window. The counts are in memory. A hold is state like any other and survives a
 //! restart.
 
-mod loss;
+mod effects;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -15,16 +16,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stopwatch;
-use crate::connection::BrakeAction;
+use crate::connection::{Brake, BrakeAction};
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{DirectoryView, Settings};
 use crate::directory::stored;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
-use crate::event::{Actor, Details, Event, Verb};
+use crate::event::{Actor, Details, Difference, Event, Verb};
 use crate::log::Frame;
 use crate::store::{Read, StoreError, Write, keys};
 use crate::text::duration;
-use tally::{Counting, Tally};
+use effects::{Effects, Enough};
+use tally::{Accounts, ConnectionTally, Excess, Noted};
 
 /// Why the changes of a connection are held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,16 +48,20 @@ pub struct BrakeStatus {
     pub hold: Option<Hold>,
     /// The number of accounts that lost something within the window.
     pub counted: u64,
-    /// The number of alarms since the start.
+    /// The number of alarms about these since the start.
     pub alarms: u64,
+    /// The number of accounts that were reactivated or given company permissions within the window.
+    pub gained: u64,
+    /// The number of alarms about these since the start.
+    pub gain_alarms: u64,
 }
 
 /// The tally of each connection.
 pub(crate) struct Brakes {
     clock: Stopwatch,
-    tallies: Mutex<BTreeMap<String, Tally>>,
-    /// The counts of commands whose changes are not committed yet, oldest first.
-    uncommitted: Mutex<Vec<(String, Counting)>>,
+    tallies: Mutex<BTreeMap<String, ConnectionTally>>,
+    /// What was noted of commands whose changes are not committed yet, oldest first.
+    uncommitted: Mutex<Vec<(String, Noted)>>,
 }
 
 /// The brake's verdict on the changes of a command.
@@ -71,7 +77,7 @@ impl Brakes {
         Self { clock: Stopwatch::start(), tallies: Mutex::default(), uncommitted: Mutex::default() }
     }
 
-    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tally>> {
+    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, ConnectionTally>> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,17 +100,19 @@ impl Brakes {
             let brake = configured.get(&connection);
             let (action, window) = brake.map(|brake| (brake.action, brake.window)).unzip();
             let window = window.unwrap_or_default();
-            let (counted, alarms) = match tallies.get_mut(&connection) {
-                Some(tally) => (tally.counted(now, window), tally.alarms()),
-                None => (0, 0),
+            let [(counted, alarms), (gained, gain_alarms)] = match tallies.get_mut(&connection) {
+                Some(ConnectionTally { lost, gained, .. }) => {
+                    [lost, gained].map(|tally| (tally.counted(now, window), tally.alarms()))
+                }
+                None => [(0, 0); 2],
             };
             let hold = holds.remove(&connection);
-            BrakeStatus { connection, action, hold, counted, alarms }
+            BrakeStatus { connection, action, hold, counted, alarms, gained, gain_alarms }
         };
         Ok(names.into_iter().map(status).collect())
     }
 
-    /// Counts the accounts that lose something by the changes of a command, and judges the changes.
+    /// Counts the accounts that lose or gain something by the changes of a command, and judges the changes.
     ///
     /// # Errors
     ///
@@ -125,47 +133,130 @@ impl Brakes {
         if brake.action == BrakeAction::Off || changes.is_empty() {
             return Ok(Judged::Pass(changes));
         }
-        let accounts = accounts(state, settings)?;
-        let began = self.tallies().get(name).and_then(Tally::accounts).unwrap_or(accounts);
-        let enough = brake.limit(accounts.max(began));
-        let lost = loss::of(state, settings, &changes, enough)?;
-        if lost.is_empty() {
-            return Ok(Judged::Pass(changes));
-        }
-        // Accounts beyond the limit were not looked for.
-        let least = if lost.len() as u64 > enough { "at least " } else { "" };
-        let mut tallies = self.tallies();
-        let tally = tallies.entry(name.clone()).or_default();
-        let (excess, counting) = tally.note(self.clock.elapsed(), brake, accounts, lost);
-        self.uncommitted().push((name.clone(), counting));
-        let Some(excess) = excess else {
-            return Ok(Judged::Pass(changes));
-        };
-        let reason = format!(
-            "it takes something from {least}{} of {} accounts within {}",
-            excess.lost,
-            excess.accounts,
-            duration::display(brake.window)
-        );
-        if brake.action == BrakeAction::Hold {
-            tracing::error!(
+        let (accounts, began) = self.base(name, brake, accounts(state, settings)?);
+        let lost = brake.limit(accounts.counted().max(began.counted()));
+        let enough = Enough { lost, gained: brake.max_gains as u64 };
+        let effects = effects::of(state, settings, &changes, enough)?;
+        for excess in self.count(name, brake, accounts, enough, effects) {
+            let reason = excess.reason(brake);
+            if brake.action == BrakeAction::Hold {
+                tracing::error!(
+                    connection = name, %reason,
+                    "a connection changes too many accounts: its changes are held and answered with 503; see \
+                     whether it is meant, then `scimd brake release --connection {name}`"
+                );
+                let hold = Hold { since: now, reason };
+                let error = held(name, &hold);
+                let details = details(&hold.reason);
+                let change = PendingChange { details, ..change(name, Some(&hold)) };
+                return Ok(Judged::Held(vec![change], error));
+            }
+            tracing::warn!(
                 connection = name, %reason,
-                "a connection takes too much: its changes are held and answered with 503; see whether it \
-                 is meant, then `scimd brake release --connection {name}`"
+                "a connection changes many accounts at once: if it is not meant, `scimd brake hold --connection \
+                 {name}` holds its changes, and `scimd undo --dry-run` shows what can be put back"
             );
-            let hold = Hold { since: now, reason };
-            let error = held(name, &hold);
-            return Ok(Judged::Held(vec![change(name, Some(&hold))], error));
+            let (event, details) = (event(name, Verb::Alarmed), details(&reason));
+            changes.push(PendingChange { event, details, writes: Vec::new() });
         }
-        tracing::warn!(
-            connection = name, %reason,
-            "a connection takes much at once: if it is not meant, `scimd brake hold --connection {name}` \
-             holds its changes, and `scimd undo --dry-run` shows what can be put back"
-        );
-        let event = event(name, Verb::Alarmed);
-        changes.push(PendingChange { event, details: Details::default(), writes: Vec::new() });
         Ok(Judged::Pass(changes))
     }
+
+    /// The accounts that there are, and those that there were when the first that counts lost something.
+    fn base(&self, connection: &str, brake: &Brake, all: u64) -> (Accounts, Accounts) {
+        let mut tallies = self.tallies();
+        let Some(tally) = tallies.get_mut(connection) else {
+            let accounts = Accounts { all, new: 0 };
+            return (accounts, accounts);
+        };
+        let new = tally.created.within(self.clock.elapsed(), brake.window);
+        let accounts = Accounts { all, new };
+        (accounts, tally.lost.accounts().unwrap_or(accounts))
+    }
+
+    /// Counts what a command does; what exceeds a limit. What is not made, because more is lost than the brake
+    /// allows, is not counted as gained or created.
+    fn count(
+        &self,
+        connection: &str,
+        brake: &Brake,
+        accounts: Accounts,
+        enough: Enough,
+        effects: Effects,
+    ) -> Vec<AccountExcess> {
+        let Effects { lost, gained, created } = effects;
+        let mut exceeded = Vec::new();
+        if lost.is_empty() && gained.is_empty() && created == 0 {
+            return exceeded;
+        }
+        let now = self.clock.elapsed();
+        let (mut tallies, mut uncommitted) = (self.tallies(), self.uncommitted());
+        let tally = tallies.entry(connection.to_owned()).or_default();
+        let mut keep = |noted| uncommitted.push((connection.to_owned(), noted));
+        if !lost.is_empty() {
+            // Accounts beyond the limit were not looked for.
+            let at_least = lost.len() as u64 > enough.lost;
+            let limit = |accounts: Accounts| brake.limit(accounts.counted());
+            let (excess, counting) = tally.lost.note(now, brake, limit, accounts, lost);
+            keep(Noted::Lost(counting));
+            exceeded.extend(excess.map(|excess| AccountExcess::Lost { excess, at_least }));
+            if brake.action == BrakeAction::Hold && !exceeded.is_empty() {
+                return exceeded;
+            }
+        }
+        if !gained.is_empty() {
+            let at_least = gained.len() as u64 > enough.gained;
+            let (excess, counting) =
+                tally.gained.note(now, brake, |_| enough.gained, accounts, gained);
+            keep(Noted::Gained(counting));
+            exceeded.extend(excess.map(|excess| AccountExcess::Gained { excess, at_least }));
+            if brake.action == BrakeAction::Hold && !exceeded.is_empty() {
+                return exceeded;
+            }
+        }
+        if created > 0 {
+            tally.created.note(now, brake.window, created);
+            keep(Noted::Created(created));
+        }
+        exceeded
+    }
+}
+
+/// The limit that a change exceeds, and whether more accounts may be affected than were counted.
+enum AccountExcess {
+    Lost { excess: Excess, at_least: bool },
+    Gained { excess: Excess, at_least: bool },
+}
+
+impl AccountExcess {
+    /// Says what is exceeded, as a clause.
+    fn reason(&self, brake: &Brake) -> String {
+        let window = duration::display(brake.window);
+        let (Self::Lost { excess, at_least } | Self::Gained { excess, at_least }) = self;
+        let at_least = if *at_least { "at least " } else { "" };
+        let Excess { affected, accounts: Accounts { all, new } } = excess;
+        match self {
+            Self::Lost { .. } if *new == 0 => {
+                format!(
+                    "it takes something from {at_least}{affected} of {all} accounts within {window}"
+                )
+            }
+            Self::Lost { .. } => format!(
+                "it takes something from {at_least}{affected} of {all} accounts within {window}, and created \
+                 {new} accounts itself within that time, which do not count for the limit"
+            ),
+            Self::Gained { .. } => format!(
+                "it reactivates, or gives company permissions to, {at_least}{affected} accounts within \
+                 {window} (max_gains = {})",
+                brake.max_gains
+            ),
+        }
+    }
+}
+
+/// The details of an alarm or a hold.
+fn details(reason: &str) -> Details {
+    Details::of(None, [Difference::values("reason", None, Some(&reason.into()))])
 }
 
 impl Brakes {
@@ -174,8 +265,8 @@ impl Brakes {
         let released = |change: &&PendingChange| change.event.verb == Verb::Released;
         for PendingChange { event, .. } in changes.iter().filter(released) {
             if let Some(tally) = self.tallies().get_mut(&event.subject) {
-                let counting = tally.restart();
-                self.uncommitted().push((event.subject.clone(), counting));
+                let noted = tally.restart().map(|noted| (event.subject.clone(), noted));
+                self.uncommitted().extend(noted);
             }
         }
     }
@@ -188,9 +279,9 @@ impl Brakes {
     /// Takes back the counts since the last [`Brakes::commit`]: none of the changes has happened.
     pub(crate) fn roll_back(&self) {
         let mut tallies = self.tallies();
-        for (name, counting) in self.uncommitted().drain(..).rev() {
+        for (name, noted) in self.uncommitted().drain(..).rev() {
             if let Some(tally) = tallies.get_mut(&name) {
-                tally.take_back(counting);
+                tally.take_back(noted);
             }
         }
     }
@@ -205,7 +296,7 @@ impl Brakes {
         }
     }
 
-    fn uncommitted(&self) -> MutexGuard<'_, Vec<(String, Counting)>> {
+    fn uncommitted(&self) -> MutexGuard<'_, Vec<(String, Noted)>> {
         self.uncommitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

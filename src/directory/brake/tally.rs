@@ -1,4 +1,5 @@
-//! The accounts that lost something through a connection within a moving window.
+//! The accounts to which a connection did something within a moving window: the lost and the gained, and how
+//! many it created.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -6,7 +7,75 @@ use std::time::Duration;
 use crate::connection::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
-/// The accounts that lost something through one connection within the window.
+/// How long a span of [`Creations`] is, as a part of the window.
+const SPANS: u32 = 64;
+
+/// What one connection did to accounts within the window.
+#[derive(Default)]
+pub(super) struct ConnectionTally {
+    pub(super) lost: Tally,
+    pub(super) gained: Tally,
+    pub(super) created: Creations,
+}
+
+/// What one change added to the tally of a connection.
+pub(super) enum Noted {
+    Lost(Counting),
+    Gained(Counting),
+    Created(u64),
+}
+
+impl ConnectionTally {
+    /// Takes back what was noted last.
+    pub(super) fn take_back(&mut self, noted: Noted) {
+        match noted {
+            Noted::Lost(counting) => self.lost.take_back(counting),
+            Noted::Gained(counting) => self.gained.take_back(counting),
+            Noted::Created(count) => self.created.take_back(count),
+        }
+    }
+
+    /// Restarts the counts of accounts that lost or gained something. Those that are new stay so.
+    pub(super) fn restart(&mut self) -> [Noted; 2] {
+        [Noted::Lost(self.lost.restart()), Noted::Gained(self.gained.restart())]
+    }
+}
+
+/// How many accounts a connection created within the window, in a few spans of time.
+///
+/// An account may count as new for up to 1/64 of the window longer than it is.
+#[derive(Default)]
+pub(super) struct Creations(VecDeque<(Duration, u64)>);
+
+impl Creations {
+    /// Adds accounts that are created at a moment.
+    pub(super) fn note(&mut self, now: Duration, window: Duration, count: u64) {
+        match self.0.back_mut() {
+            Some((began, sum)) if now < began.saturating_add(window / SPANS) => *sum += count,
+            _ => self.0.push_back((now, count)),
+        }
+        self.forget(now, window);
+    }
+
+    /// How many accounts were created within the window.
+    pub(super) fn within(&mut self, now: Duration, window: Duration) -> u64 {
+        self.forget(now, window);
+        self.0.iter().map(|(_, count)| count).sum()
+    }
+
+    fn forget(&mut self, now: Duration, window: Duration) {
+        let kept = window.saturating_add(window / SPANS);
+        while self.0.pop_front_if(|(began, _)| began.saturating_add(kept) <= now).is_some() {}
+    }
+
+    fn take_back(&mut self, count: u64) {
+        if let Some((_, sum)) = self.0.back_mut() {
+            *sum = sum.saturating_sub(count);
+        }
+    }
+}
+
+/// The accounts that lost, or gained, something through one connection within the window.
 ///
 /// It holds at most the accounts within the limit, and those of the changes that exceed it.
 #[derive(Default)]
@@ -22,8 +91,24 @@ pub(super) struct Tally {
 pub(super) struct Counted {
     at: Duration,
     id: ResourceId,
-    /// The number of accounts just before.
-    accounts: u64,
+    /// The accounts just before.
+    accounts: Accounts,
+}
+
+/// The accounts of the directory at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accounts {
+    /// The number of all.
+    pub(super) all: u64,
+    /// The number of those that the connection itself created within the window.
+    pub(super) new: u64,
+}
+
+impl Accounts {
+    /// The number of accounts of which the limit is a share: those that the connection did not just create.
+    pub(super) fn counted(self) -> u64 {
+        self.all.saturating_sub(self.new)
+    }
 }
 
 /// What one change added to a tally, so that it can be taken back.
@@ -39,22 +124,24 @@ pub(super) struct Counting {
 /// The limit is exceeded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Excess {
-    /// The number of accounts that lost something.
-    pub(super) lost: u64,
-    /// The number of accounts when the window began.
-    pub(super) accounts: u64,
+    /// The number of accounts that lost, or gained, something.
+    pub(super) affected: u64,
+    /// The accounts when the window began.
+    pub(super) accounts: Accounts,
 }
 
 impl Tally {
-    /// Counts accounts that lose something at a moment, and returns the excess if they are more than the limit.
+    /// Counts accounts that lose, or gain, something at a moment, and returns the excess if they are more than
+    /// the limit for those that are there.
     /// If the action is to alarm only, the tally restarts then, and nothing is counted for a window. Otherwise
     /// the tally is kept until the connection is released, since the hold may not have been committed.
     pub(super) fn note(
         &mut self,
         now: Duration,
         brake: &Brake,
-        accounts: u64,
-        lost: HashSet<ResourceId>,
+        limit: impl FnOnce(Accounts) -> u64,
+        accounts: Accounts,
+        affected: HashSet<ResourceId>,
     ) -> (Option<Excess>, Counting) {
         let (quiet_until, alarms) = (self.quiet_until, self.alarms);
         let mut counting = Counting { added: 0, dropped: None, quiet_until, alarms };
@@ -62,15 +149,15 @@ impl Tally {
             return (None, counting);
         }
         self.forget(now, brake.window);
-        for id in lost {
+        for id in affected {
             if self.members.insert(id) {
                 self.order.push_back(Counted { at: now, id, accounts });
                 counting.added += 1;
             }
         }
         let accounts = self.accounts().unwrap_or(accounts);
-        let lost = self.order.len() as u64;
-        if lost <= brake.limit(accounts) {
+        let affected = self.order.len() as u64;
+        if affected <= limit(accounts) {
             return (None, counting);
         }
         self.alarms += 1;
@@ -78,7 +165,7 @@ impl Tally {
             counting.dropped = self.restart().dropped;
             self.quiet_until = now.saturating_add(brake.window);
         }
-        (Some(Excess { lost, accounts }), counting)
+        (Some(Excess { affected, accounts }), counting)
     }
 
     /// Restarts the count.
@@ -103,12 +190,12 @@ impl Tally {
         }
     }
 
-    /// The number of accounts when the first counted one lost something.
-    pub(super) fn accounts(&self) -> Option<u64> {
+    /// The accounts when the first counted one lost, or gained, something.
+    pub(super) fn accounts(&self) -> Option<Accounts> {
         self.order.front().map(|first| first.accounts)
     }
 
-    /// The number of accounts that lost something within the window.
+    /// The number of accounts that lost, or gained, something within the window.
     pub(super) fn counted(&mut self, now: Duration, window: Duration) -> u64 {
         self.forget(now, window);
         self.order.len() as u64
@@ -133,7 +220,13 @@ mod tests {
     use super::*;
 
     fn brake(action: BrakeAction) -> Brake {
-        Brake { action, percent: 10, minimum: 2, window: Duration::from_secs(60) }
+        Brake {
+            action,
+            percent: 10,
+            minimum: 2,
+            window: Duration::from_secs(60),
+            ..Brake::default()
+        }
     }
 
     fn note(
@@ -143,7 +236,22 @@ mod tests {
         accounts: u64,
         lost: HashSet<ResourceId>,
     ) -> Option<Excess> {
-        tally.note(now, brake, accounts, lost).0
+        note_counting(tally, now, brake, accounts, lost).0
+    }
+
+    fn note_counting(
+        tally: &mut Tally,
+        now: Duration,
+        brake: &Brake,
+        accounts: u64,
+        lost: HashSet<ResourceId>,
+    ) -> (Option<Excess>, Counting) {
+        let limit = |accounts: Accounts| brake.limit(accounts.counted());
+        tally.note(now, brake, limit, Accounts { all: accounts, new: 0 }, lost)
+    }
+
+    fn excess(affected: u64, accounts: u64) -> Option<Excess> {
+        Some(Excess { affected, accounts: Accounts { all: accounts, new: 0 } })
     }
 
     fn ids(numbers: std::ops::Range<u8>) -> HashSet<ResourceId> {
@@ -162,8 +270,7 @@ mod tests {
         assert_eq!(tally.counted(at(59), brake.window), 5);
         assert_eq!(tally.counted(at(60), brake.window), 2);
         assert_eq!(note(&mut tally, at(60), &brake, 50, ids(10..13)), None);
-        let excess = note(&mut tally, at(60), &brake, 50, ids(13..14));
-        assert_eq!(excess, Some(Excess { lost: 6, accounts: 50 }));
+        assert_eq!(note(&mut tally, at(60), &brake, 50, ids(13..14)), excess(6, 50));
         assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (6, 1));
         // It may be that it could not be held.
         assert!(note(&mut tally, at(60), &brake, 50, ids(13..14)).is_some());
@@ -178,8 +285,7 @@ mod tests {
             let lost = ids(number..number + 1);
             assert_eq!(note(&mut tally, at(0), &brake, accounts, lost), None, "{number}");
         }
-        let excess = note(&mut tally, at(0), &brake, 90, ids(10..11));
-        assert_eq!(excess, Some(Excess { lost: 11, accounts: 100 }));
+        assert_eq!(note(&mut tally, at(0), &brake, 90, ids(10..11)), excess(11, 100));
     }
 
     #[test]
@@ -204,8 +310,8 @@ mod tests {
                 (tally.counted(at(1), brake.window), tally.alarms(), tally.quiet_until)
             };
             let before = state(&mut tally);
-            let few = tally.note(at(1), &brake, 50, ids(2..5)).1;
-            let (excess, many) = tally.note(at(1), &brake, 50, ids(4..9));
+            let few = note_counting(&mut tally, at(1), &brake, 50, ids(2..5)).1;
+            let (excess, many) = note_counting(&mut tally, at(1), &brake, 50, ids(4..9));
             assert!(excess.is_some());
             let restart = tally.restart();
             for counting in [restart, many, few] {
@@ -216,5 +322,24 @@ mod tests {
             assert_eq!(note(&mut tally, at(1), &brake, 50, ids(2..5)), None);
             assert!(note(&mut tally, at(1), &brake, 50, ids(4..9)).is_some());
         }
+    }
+
+    #[test]
+    fn created_accounts_are_new_for_a_window_and_no_share_is_of_them() {
+        let window = Duration::from_secs(64);
+        let mut created = Creations::default();
+        created.note(at(0), window, 3);
+        created.note(at(10), window, 4);
+        assert_eq!(created.within(at(64), window), 7);
+        assert_eq!(created.within(at(65), window), 4);
+        created.note(at(66), window, 5);
+        created.take_back(5);
+        assert_eq!(created.within(at(66), window), 4);
+        assert_eq!(created.within(at(75), window), 0);
+        for second in 0..1_000 {
+            created.note(at(100) + Duration::from_millis(100 * second), window, 1);
+        }
+        assert!(created.0.len() <= SPANS as usize + 2, "the spans are few");
+        assert_eq!(Accounts { all: 550, new: 450 }.counted(), 100);
     }
 }

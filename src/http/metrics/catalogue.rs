@@ -88,6 +88,8 @@ catalogue! {
         "Resources in the directory, by the endpoint of their type.";
     BRAKE_ALARMS = Counter "scimd_brake_alarms_total"
         "How often a connection took something from more accounts than its brake allows.";
+    BRAKE_GAIN_ALARMS = Counter "scimd_brake_gain_alarms_total"
+        "How often a connection reactivated, or gave company permissions to, more accounts than its brake allows.";
     HELD = Gauge "scimd_connection_held"
         "1 while the changes of a connection are held, else 0.";
     TOKENS_VALID = Gauge "scimd_tokens_valid"

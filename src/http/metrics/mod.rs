@@ -233,6 +233,11 @@ fn brakes(context: &HttpContext, text: &mut Exposition) {
         let labels = [("connection", brake.connection.as_str())];
         text.sample(catalogue::BRAKE_ALARMS.name, &labels, brake.alarms);
     }
+    text.family(&catalogue::BRAKE_GAIN_ALARMS);
+    for brake in &brakes {
+        let labels = [("connection", brake.connection.as_str())];
+        text.sample(catalogue::BRAKE_GAIN_ALARMS.name, &labels, brake.gain_alarms);
+    }
     text.family(&catalogue::HELD);
     for brake in &brakes {
         let labels = [("connection", brake.connection.as_str())];
