@@ -6,7 +6,10 @@ use std::fmt;
 use super::catalogue::Catalogue;
 use super::direct::Direct;
 use super::entitlement::Entitlement;
-use super::settings::{Grant, GroupName, WorkspaceAccess};
+use super::settings::{Grant, GroupName, NO_CONNECTION, WorkspaceAccess};
+use crate::scim::resource::Resource;
+use crate::scim::schema::ResourceType;
+use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::value::fold;
 
 /// A group that an account belongs to, directly or through other groups.
@@ -16,6 +19,20 @@ pub struct GroupOfAccount {
     pub display_name: String,
     /// The group's `externalId`.
     pub external_id: Option<String>,
+    /// The connection that manages the group.
+    pub manager: Option<String>,
+}
+
+impl GroupOfAccount {
+    /// Returns what grants need to know of a group with these attributes.
+    pub fn new(resource_type: &ResourceType, attributes: &Resource, manager: Option<&str>) -> Self {
+        let external_id = attributes.get(EXTERNAL_ID).and_then(|id| id.as_str());
+        Self {
+            display_name: attributes.display(resource_type).unwrap_or_default().to_owned(),
+            external_id: external_id.map(ToOwned::to_owned),
+            manager: manager.map(ToOwned::to_owned),
+        }
+    }
 }
 
 /// The source of a piece of access: group, role and permission set, outermost first. All are `None`
@@ -154,14 +171,34 @@ pub fn gains_company_permissions(
     before: Option<&GroupOfAccount>,
     after: &GroupOfAccount,
 ) -> bool {
-    let gives = |grant: &Grant| !grant.company_permissions.is_empty() && is_for(grant, after);
-    let gave = |grant: &Grant| before.is_some_and(|before| is_for(grant, before));
-    catalogue.grants.iter().any(|grant| gives(grant) && !gave(grant))
+    gains_grants(catalogue, before, after).any(|grant| !grant.company_permissions.is_empty())
 }
 
+/// The grants that apply to a group after a change and did not before.
+pub fn gains_grants<'a>(
+    catalogue: &'a Catalogue,
+    before: Option<&'a GroupOfAccount>,
+    after: &'a GroupOfAccount,
+) -> impl Iterator<Item = &'a Grant> {
+    let gave = move |grant: &Grant| before.is_some_and(|before| is_for(grant, before));
+    catalogue.grants.iter().filter(move |grant| is_for(grant, after) && !gave(grant))
+}
+
+/// The grants that apply to a group.
+pub fn grants_of<'a>(
+    catalogue: &'a Catalogue,
+    group: &'a GroupOfAccount,
+) -> impl Iterator<Item = &'a Grant> {
+    gains_grants(catalogue, None, group)
+}
+
+/// Whether a grant is for a group: by its name, and by whose group it is.
 fn is_for(grant: &Grant, group: &GroupOfAccount) -> bool {
-    match &grant.group {
+    let is_called = match &grant.group {
         GroupName::DisplayName(name) => fold(name) == fold(&group.display_name),
         GroupName::ExternalId(id) => group.external_id.as_ref() == Some(id),
-    }
+    };
+    let manager = group.manager.as_deref().unwrap_or(NO_CONNECTION);
+    is_called
+        && grant.managers.as_ref().is_none_or(|managers| managers.iter().any(|one| one == manager))
 }

@@ -14,6 +14,7 @@
 use std::fmt;
 
 use super::catalogue::Catalogue;
+use super::settings::{TeamAccess, WorkspaceAccess};
 use crate::scim::error::ScimError;
 use crate::text::excerpt;
 
@@ -106,6 +107,26 @@ impl Entitlement {
             }
             _ => Err(malformed(text)),
         }
+    }
+
+    /// Returns what access to a workspace consists of, permission sets as such.
+    pub fn of_workspace(access: &WorkspaceAccess) -> Vec<Self> {
+        let workspace = || access.workspace.clone();
+        let mut pieces = vec![Self::Workspace { workspace: workspace() }];
+        for permission in access.permissions.iter().cloned() {
+            pieces.push(Self::Permission { workspace: workspace(), permission });
+        }
+        for set in access.permission_sets.iter().cloned() {
+            pieces.push(Self::PermissionSet { workspace: workspace(), set });
+        }
+        for TeamAccess { team, permissions } in &access.teams {
+            pieces.push(Self::Team { workspace: workspace(), team: team.clone() });
+            for permission in permissions.iter().cloned() {
+                let team = team.clone();
+                pieces.push(Self::TeamPermission { workspace: workspace(), team, permission });
+            }
+        }
+        pieces
     }
 
     /// Returns the workspace of the entitlement.

@@ -25,11 +25,14 @@ mod vocabulary;
 pub use catalogue::{Catalogue, Team, Workspace};
 pub use change::{AccessNames, followed};
 pub use direct::{DefaultAccess, Direct};
-pub use effective::{Effective, GroupOfAccount, Source, gains_company_permissions, loses_grant};
+pub use effective::{
+    Effective, GroupOfAccount, Source, gains_company_permissions, gains_grants, grants_of,
+    loses_grant,
+};
 pub use entitlement::Entitlement;
 pub use offer::Offer;
 pub use settings::{
-    AccessSettings, AccessWords, Grant, GroupName, PermissionSet, Role, TeamAccess,
+    AccessSettings, AccessWords, Grant, GroupName, NO_CONNECTION, PermissionSet, Role, TeamAccess,
     UnknownDepartments, WorkspaceAccess, WorkspaceSettings,
 };
 pub use vocabulary::install;

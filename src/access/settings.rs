@@ -215,11 +215,17 @@ impl Named for String {
     }
 }
 
+/// The manager in a grant that stands for groups without a connection. No connection has this name.
+pub const NO_CONNECTION: &str = "operator";
+
 /// The access of every member of a group, for as long as the membership lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The group.
     pub group: GroupName,
+    /// Whose group it must be: names of connections, or [`NO_CONNECTION`]; `None` for anyone's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managers: Option<Vec<String>>,
     /// Permissions in the company.
     #[serde(default)]
     pub company_permissions: Vec<String>,

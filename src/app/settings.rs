@@ -23,8 +23,13 @@ pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigE
 pub(super) fn local_settings(config: &Config) -> LocalSettings {
     let brakes = config.connections.iter();
     let brakes = brakes.map(|(name, connection)| (name.clone(), connection.brake.clone()));
+    let may_grant = config
+        .connections
+        .iter()
+        .filter_map(|(name, connection)| Some((name.clone(), connection.may_grant.clone()?)));
     LocalSettings {
         brakes: Arc::new(brakes.collect()),
+        may_grant: Arc::new(may_grant.collect()),
         clock: Clock::System,
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,

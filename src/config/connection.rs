@@ -3,9 +3,10 @@
 use super::name;
 use super::reader::Section;
 use super::role::Known;
+use crate::access::{Catalogue, NO_CONNECTION};
 use crate::connection::{
-    AddressSet, Brake, Compat, ConnectionMethod, ConnectionSettings, OnInactiveCreate, Scope,
-    UnknownMembers,
+    AddressSet, Brake, Compat, ConnectionMethod, ConnectionSettings, MayGrant, OnInactiveCreate,
+    Scope, UnknownMembers,
 };
 
 impl ConnectionSettings {
@@ -14,11 +15,17 @@ impl ConnectionSettings {
         name: &str,
         section: &mut Section<'_, '_>,
         known: Known<'_>,
+        catalogue: Option<&Catalogue>,
     ) -> Option<Self> {
         if !is_name(name) {
             section.refuse(format!(
                 "connection name {name:?} is wrong; expected 1 to 32 of the characters a-z, 0-9, _ \
                  and -"
+            ));
+        }
+        if name == NO_CONNECTION {
+            section.refuse(format!(
+                "connection name {name:?} is taken: in a grant it stands for groups without a connection"
             ));
         }
         let methods: Vec<&str> =
@@ -50,6 +57,10 @@ impl ConnectionSettings {
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
         let scope = section.parsed("scope", Scope::default());
         let on_inactive_create = section.parsed("on_inactive_create", OnInactiveCreate::default());
+        let mut may_grant = read_may_grant(section, catalogue);
+        if let Some(may_grant) = &mut may_grant {
+            may_grant.allow_defaults(&default_workspace, &default_permissions);
+        }
         let brake = section.table("brake", Brake::read);
         let daily_requests = section.integer("daily_requests", 1..=1_000_000_000, u32::MAX);
         let limited = section.is_written("daily_requests");
@@ -64,10 +75,33 @@ impl ConnectionSettings {
             unknown_members,
             scope,
             on_inactive_create,
+            may_grant,
             brake,
             daily_requests: limited.then_some(daily_requests),
         })
     }
+}
+
+/// Reads what a connection may give. Without a complete catalogue the entries are not looked up.
+fn read_may_grant(
+    section: &mut Section<'_, '_>,
+    catalogue: Option<&Catalogue>,
+) -> Option<MayGrant> {
+    let entries: Vec<String> = section.array("may_grant")?;
+    let mut may_grant = MayGrant::default();
+    for entry in &entries {
+        if let Some(Err(error)) = catalogue.map(|catalogue| may_grant.allow(catalogue, entry)) {
+            section.problem(
+                "may_grant",
+                format!(
+                    "{entry:?} is no role or entitlement: {}; expected such as \"role:*\", \"company:admin\" or \
+                     \"workspace:Main\"",
+                    error.detail.trim_end_matches('.')
+                ),
+            );
+        }
+    }
+    Some(may_grant)
 }
 
 fn is_name(name: &str) -> bool {

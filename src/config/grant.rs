@@ -1,9 +1,13 @@
 //! `[[grants]]`: access that comes with membership of a group.
 
+use std::convert::Infallible;
+use std::str::FromStr;
+
 use super::name;
 use super::reader::Section;
 use super::role::Known;
-use crate::access::{Grant, GroupName, Role, WorkspaceAccess};
+use crate::access::{Grant, GroupName, NO_CONNECTION, Role, WorkspaceAccess};
+use crate::text::nearest;
 
 impl Grant {
     /// Reads one grant; `None` if it names no group.
@@ -11,6 +15,7 @@ impl Grant {
         section: &mut Section<'_, '_>,
         known: Known<'_>,
         roles: Option<&[Role]>,
+        connections: Option<&[&str]>,
     ) -> Option<Self> {
         let display_name: Option<String> = section.optional("group");
         let external_id: Option<String> = section.optional("external_id");
@@ -26,11 +31,71 @@ impl Grant {
                 None
             }
         };
+        let managers = read_managers(section, connections);
         let company_permissions =
             name::permissions(section, "company_permissions", &known.access.company_permissions);
         let named: Vec<String> = section.array("roles").unwrap_or_default();
         let roles = named.iter().map(|role| name::resolve(section, "roles", role, roles)).collect();
         let workspaces = WorkspaceAccess::read_all(section, known);
-        Some(Self { group: group?, company_permissions, roles, workspaces })
+        Some(Self { group: group?, managers, company_permissions, roles, workspaces })
+    }
+}
+
+/// Reads whose groups a grant is for. Where several connections may write groups, each could give its own
+/// group the name: then it must be said.
+fn read_managers(
+    section: &mut Section<'_, '_>,
+    connections: Option<&[&str]>,
+) -> Option<Vec<String>> {
+    let named = section.list("connection").map(|ConnectionNames(named)| named);
+    let connections = connections?;
+    match &named {
+        None if connections.len() > 1 && !section.is_written("connection") => {
+            let lines: Vec<String> =
+                connections.iter().map(|name| format!("connection = {name:?}")).collect();
+            let all: Vec<String> = connections.iter().map(|name| format!("{name:?}")).collect();
+            section.missing(
+                "connection",
+                &format!(
+                    "missing; several connections may write groups: add the line {}, whichever manages this \
+                     group, or connection = [{}, {NO_CONNECTION:?}] for a group of any of them, or of none",
+                    lines.join(" or "),
+                    all.join(", ")
+                ),
+            );
+        }
+        None => {}
+        Some(named) if named.is_empty() => {
+            section.problem("connection", "names no connection; expected at least one");
+        }
+        Some(named) => {
+            for name in named.iter().filter(|name| *name != NO_CONNECTION) {
+                if !connections.contains(&name.as_str()) {
+                    let hint = match nearest(name, connections.iter().copied()) {
+                        Some(near) => format!("did you mean {near:?}?"),
+                        None => format!("known are {}, {NO_CONNECTION}", connections.join(", ")),
+                    };
+                    section.problem("connection", format!("unknown connection {name:?}; {hint}"));
+                }
+            }
+        }
+    }
+    named
+}
+
+/// The names of connections, written as one text or as an array.
+struct ConnectionNames(Vec<String>);
+
+impl FromStr for ConnectionNames {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(vec![text.to_owned()]))
+    }
+}
+
+impl FromIterator<Self> for ConnectionNames {
+    fn from_iter<I: IntoIterator<Item = Self>>(lists: I) -> Self {
+        Self(lists.into_iter().flat_map(|Self(list)| list).collect())
     }
 }

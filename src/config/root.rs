@@ -12,7 +12,9 @@ use super::reader::Section;
 use super::role::Known;
 use super::schema::SchemaLines;
 use super::store::StoreConfig;
-use crate::access::{AccessSettings, AccessWords, Grant, PermissionSet, Role, WorkspaceSettings};
+use crate::access::{
+    AccessSettings, AccessWords, Catalogue, Grant, PermissionSet, Role, WorkspaceSettings,
+};
 use crate::connection::{ConnectionSettings, PublicUrl};
 use crate::scim::custom::SchemaSettings;
 use crate::settings::SharedSettings;
@@ -133,9 +135,20 @@ impl Config {
         };
         check_size(root, &access, &workspaces, &permission_sets);
         let known_roles = roles_complete.then_some(roles.as_slice());
-        let (grants, _) =
-            complete_tables(root, "grants", |section| Grant::read(section, known, known_roles));
-        let connections = read_connections(root, &workspaces, known);
+        let catalogue = (complete && sets_complete && roles_complete).then(|| {
+            Catalogue::new(&AccessSettings {
+                words: access.clone(),
+                workspaces: workspaces.clone(),
+                permission_sets: permission_sets.clone(),
+                roles: roles.clone(),
+                grants: Vec::new(),
+            })
+        });
+        let (connections, named) = read_connections(root, &workspaces, known, catalogue.as_ref());
+        let named = named.then(|| connections.keys().map(String::as_str).collect::<Vec<_>>());
+        let (grants, _) = complete_tables(root, "grants", |section| {
+            Grant::read(section, known, known_roles, named.as_deref())
+        });
         check_client_cas(root, &listen, &connections);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
@@ -211,24 +224,29 @@ fn complete_tables<T>(
     (written.into_iter().flatten().flatten().collect(), complete)
 }
 
+/// Reads the connections, and returns whether each could be read.
 fn read_connections(
     root: &mut Section<'_, '_>,
     workspaces: &[WorkspaceSettings],
     known: Known<'_>,
-) -> BTreeMap<String, ConnectionSettings> {
+    catalogue: Option<&Catalogue>,
+) -> (BTreeMap<String, ConnectionSettings>, bool) {
     let written = root.named_tables("connections", |name, section| {
-        ConnectionSettings::read(name, section, known)
+        ConnectionSettings::read(name, section, known, catalogue)
     });
     match written {
         Some(written) => {
-            written.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect()
+            let complete = written.iter().all(|(_, connection)| connection.is_some());
+            let read = written.into_iter();
+            (read.filter_map(|(name, connection)| Some((name, connection?))).collect(), complete)
         }
         None => {
             let mut connection = ConnectionSettings::default();
             if let Some(first) = workspaces.first() {
                 connection.default_workspace.clone_from(&first.name);
             }
-            BTreeMap::from([("default".to_owned(), connection)])
+            let complete = !root.is_written("connections");
+            (BTreeMap::from([("default".to_owned(), connection)]), complete)
         }
     }
 }
@@ -398,6 +416,23 @@ mod tests {
     }
 
     #[test]
+    fn the_connections_of_a_grant_are_one_or_a_list() {
+        let two = "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n";
+        for (line, managers) in [
+            ("connection = 'b'", vec!["b"]),
+            ("connection = ['a', 'operator']", vec!["a", "operator"]),
+        ] {
+            let grants = parse(&format!("{two}[[grants]]\ngroup = 'g'\n{line}")).grants;
+            assert_eq!(grants[0].managers.as_deref().unwrap(), managers);
+        }
+        let one = parse("[connections.a]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'");
+        assert_eq!(
+            one.grants[0].managers, None,
+            "all groups are of the one connection, or of none"
+        );
+    }
+
+    #[test]
     fn rules_across_keys() {
         let workspaces = "[[workspaces]]\nname = 'Main'\n[[workspaces]]\n";
         for (text, words) in [
@@ -429,6 +464,24 @@ mod tests {
             (
                 "[connections.a]\nmethod = 'okta'\n[connections.a.brake]\npercent = 0",
                 "4: connections.a.brake.percent: 0 is out of range; expected 1 to 100",
+            ),
+            (
+                "[connections.a]\nmethod = 'okta'\nmay_grant = ['company:king']",
+                "3: connections.a.may_grant: \"company:king\" is no role or entitlement",
+            ),
+            ("[connections.operator]\nmethod = 'okta'", "\"operator\" is taken"),
+            (
+                "[[grants]]\ngroup = 'g'\nconnection = 'x'",
+                "3: grants.connection: unknown connection",
+            ),
+            (
+                "[[grants]]\ngroup = 'g'\nconnection = []",
+                "3: grants.connection: names no connection",
+            ),
+            (
+                "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'",
+                "5: grants.connection: missing; several connections may write groups: add the line \
+                 connection = \"a\" or connection = \"b\"",
             ),
             (&format!("{workspaces}name = 'MAIN'"), "4: workspaces.name: \"MAIN\" appears twice"),
             (&format!("{workspaces}name = ''"), "4: workspaces.name: \"\" is not a name"),

@@ -6,6 +6,7 @@ mod brake;
 pub mod dialect;
 pub mod flat;
 mod host;
+mod may_grant;
 pub mod method;
 mod origin;
 mod public_url;
@@ -15,6 +16,7 @@ pub mod token;
 
 pub use address_set::AddressSet;
 pub use brake::{Brake, BrakeAction};
+pub use may_grant::MayGrant;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
 pub use settings::{

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::address_set::AddressSet;
 use super::brake::Brake;
+use super::may_grant::MayGrant;
 use super::origin::Origin;
 use crate::access::WorkspaceSettings;
 use crate::text::keyword::keyword;
@@ -32,7 +33,9 @@ pub struct ConnectionSettings {
     pub scope: Scope,
     /// The handling of a POST for an account that exists and is inactive.
     pub on_inactive_create: OnInactiveCreate,
-    /// The limit on removals.
+    /// The roles and entitlements that the connection may give; `None` for all.
+    pub may_grant: Option<MayGrant>,
+    /// The limits on the accounts that it may affect.
     pub brake: Brake,
     /// The maximum number of requests in a UTC day, 1 to 1000000000; `None` for no limit.
     pub daily_requests: Option<u32>,
@@ -188,6 +191,7 @@ impl Default for ConnectionSettings {
             unknown_members: UnknownMembers::default(),
             scope: Scope::default(),
             on_inactive_create: OnInactiveCreate::default(),
+            may_grant: None,
             brake: Brake::default(),
             daily_requests: None,
         }

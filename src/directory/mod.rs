@@ -13,6 +13,7 @@ mod core;
 mod counters;
 mod error;
 mod maintenance;
+mod may_grant;
 mod membership;
 mod migration;
 mod query;

@@ -29,6 +29,14 @@ impl From<&ConnectionSettings> for ConnectionRules {
 }
 
 impl ConnectionRules {
+    /// Whether a resource may be changed, or made a member of a group that gives access.
+    pub(crate) fn covers(self, tx: &Transaction<'_>, stored: &StoredResource) -> bool {
+        match (self.scope, stored.record.manager(), tx.connection()) {
+            (Scope::Own, Some(manager), Some(own)) => own == manager,
+            _ => true,
+        }
+    }
+
     /// Checks that a resource may be changed, or made a member of a group that gives access.
     ///
     /// # Errors
@@ -40,19 +48,16 @@ impl ConnectionRules {
         resource_type: &ResourceType,
         stored: &StoredResource,
     ) -> Result<(), DirectoryError> {
-        let (Scope::Own, Some(manager)) = (self.scope, stored.record.manager()) else {
+        if self.covers(tx, stored) {
             return Ok(());
-        };
-        match tx.connection() {
-            Some(own) if own != manager => {
-                tx.record_denied(Reason::Scope);
-                Err(DirectoryError::Forbidden(format!(
-                    "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" \
-                     may change what it created itself, and no more (scope = \"own\").",
-                    resource_type.name, stored.id
-                )))
-            }
-            _ => Ok(()),
         }
+        tx.record_denied(Reason::Scope);
+        let manager = stored.record.manager().unwrap_or_default();
+        let own = tx.connection().unwrap_or_default();
+        Err(DirectoryError::Forbidden(format!(
+            "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" may change what it \
+             created itself, and no more (scope = \"own\").",
+            resource_type.name, stored.id
+        )))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::access::{self, AccessNames, Catalogue};
 use crate::clock::Clock;
-use crate::connection::{Brake, PublicUrl};
+use crate::connection::{Brake, MayGrant, PublicUrl};
 use crate::directory::error::DirectoryError;
 use crate::scim::custom::SchemaProblem;
 use crate::scim::registry::Registry;
@@ -18,6 +18,8 @@ use crate::store::{Read, StoreError, keys};
 pub struct LocalSettings {
     /// The brake of each connection.
     pub brakes: Arc<BTreeMap<String, Brake>>,
+    /// What access each connection may give that may not give all.
+    pub may_grant: Arc<BTreeMap<String, MayGrant>>,
     /// The clock.
     pub clock: Clock,
     /// The largest size of a stored resource, in bytes.
@@ -162,6 +164,7 @@ impl LocalSettings {
     pub(crate) fn for_tests(clock: Clock) -> Self {
         Self {
             brakes: Arc::default(),
+            may_grant: Arc::default(),
             clock,
             max_resource_bytes: 65_536,
             max_scan: 1_000,

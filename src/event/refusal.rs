@@ -33,6 +33,8 @@ pub enum Reason {
     ClientCertificate,
     /// The scope of the connection does not cover the resource.
     Scope,
+    /// The connection may not give this access.
+    MayGrant,
 }
 
 impl Reason {
@@ -53,6 +55,7 @@ impl Reason {
             "no client certificate was sent, or it does not fit the client_ca",
         ),
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
+        (Self::MayGrant, "the connection may not give this access (may_grant)"),
     ];
 
     /// The reason's name on disk and in metrics.
@@ -70,6 +73,7 @@ impl Reason {
             Self::Origin => "origin",
             Self::ClientCertificate => "client_certificate",
             Self::Scope => "scope",
+            Self::MayGrant => "may_grant",
         }
     }
 }

@@ -171,7 +171,7 @@ impl Denials {
     pub(super) fn by_reason(&self) -> impl Iterator<Item = (Reason, u64)> {
         let reasons = Reason::CATALOGUE.into_iter().map(|(reason, _)| reason);
         let counted = reasons.zip(self.by_reason.iter().map(Counter::value));
-        counted.filter(|(reason, _)| *reason != Reason::Scope)
+        counted.filter(|(reason, _)| ![Reason::Scope, Reason::MayGrant].contains(reason))
     }
 
     /// How many denied requests were answered 429.

@@ -14,7 +14,8 @@ fn config_with(action: &str, max_gains: usize) -> String {
         "[connections.default]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
          [connections.default.brake]\naction = \"{action}\"\npercent = 10\nminimum = 3\nwindow = \"1h\"\nmax_gains = {max_gains}\n\
          [connections.other]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
-         [[grants]]\ngroup = \"Inner\"\ncompany_permissions = [\"admin\"]\n"
+         [[grants]]\ngroup = \"Inner\"\n\
+         connection = [\"default\", \"other\"]\ncompany_permissions = [\"admin\"]\n"
     )
 }
 

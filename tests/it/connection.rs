@@ -97,7 +97,7 @@ fn closed(one: &Client) -> (String, String) {
 #[test]
 fn a_closed_account_keeps_its_name_unless_a_create_may_open_it() {
     let (_server, one, two) = start("on_inactive_create = \"reactivate\"");
-    let (path, id) = closed(&one);
+    let (path, id) = closed(&two);
     one.post("/Users", &user("Ada")).error(409, Some("uniqueness"));
     let mut body = user("Ada");
     body["displayName"] = json!("A. L.");
@@ -147,11 +147,48 @@ fn the_external_id_of_another_connection_is_somebody_elses() {
 }
 
 #[test]
-fn own_scope_opens_no_account_of_others() {
-    let (_server, one, two) = start("on_inactive_create = \"reactivate\"\nscope = \"own\"");
-    let (path, _) = closed(&one);
-    two.post("/Users", &user("ada")).error(403, None);
-    assert_eq!(one.get(&path).body["active"], false);
+fn no_scope_opens_an_account_of_another_connection() {
+    for scope in ["all", "own"] {
+        let of_two = format!("on_inactive_create = \"reactivate\"\nscope = \"{scope}\"");
+        let (_server, one, two) = start(&of_two);
+        let (path, _) = closed(&one);
+        two.post("/Users", &user("ada")).error(409, Some("uniqueness"));
+        let read = one.get(&path).body;
+        assert_eq!((&read["active"], manager(&one, &path)), (&json!(false), json!("one")));
+    }
+}
+
+#[test]
+fn a_connection_takes_its_own_accounts_out_of_any_group_and_closes_them() {
+    let (_server, one, two) = start("scope = \"own\"");
+    let (others, others_id) = create(&one, "/Users", &user("ada"));
+    let (own, own_id) = create(&two, "/Users", &user("bob"));
+    let (group_path, _) = create(&one, "/Groups", &group("theirs", &[&own_id, &others_id]));
+    let by_filter =
+        |id: &str| json!([{"op": "remove", "path": format!("members[value eq \"{id}\"]")}]);
+    let by_value =
+        |id: &str| json!([{"op": "remove", "path": "members", "value": [{"value": id}]}]);
+    for patch in [
+        by_filter(&others_id),
+        by_value(&others_id),
+        json!([{"op": "remove", "path": "members"}]),
+        json!([{"op": "remove", "path": "members[display eq \"bob\"]"}]),
+        json!([{"op": "add", "path": "members", "value": [{"value": own_id}]}]),
+        json!([by_value(&own_id)[0], {"op": "replace", "path": "displayName", "value": "x"}]),
+    ] {
+        two.patch(&group_path, &patch).error(403, None);
+    }
+    two.patch(&group_path, &by_value(&own_id)).expect(200);
+    one.patch(
+        &group_path,
+        &json!([{"op": "add", "path": "members", "value": [{"value": own_id}]}]),
+    )
+    .expect(200);
+    two.patch(&group_path, &by_filter(&own_id)).expect(200);
+    assert_eq!(one.get(&group_path).body["members"].as_array().unwrap().len(), 1);
+    two.patch(&own, &json!([{"op": "replace", "path": "active", "value": false}])).expect(200);
+    two.delete(&own).expect(204);
+    one.get(&others).expect(200);
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod flat;
 mod framing;
 mod gate;
 mod golden;
+mod grant;
 mod group;
 mod hostile;
 mod inspect;

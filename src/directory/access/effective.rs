@@ -11,10 +11,9 @@ use crate::directory::membership::{self, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored;
 use crate::directory::stored::StoredResource;
-use crate::scim::resource::{Resource, pick};
+use crate::scim::resource::pick;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
-use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
 use crate::store::{StoreError, keys};
 
@@ -56,21 +55,9 @@ impl DirectoryView<'_> {
                 membership::find_any(state, self.registry(), id, |one| one.members().is_some())?;
             let Some((group_type, group)) = found else { continue };
             let attributes = stored::attributes(&group_type, &group)?;
-            groups.push(group_of_account(&group_type, &attributes));
+            groups.push(GroupOfAccount::new(&group_type, &attributes, group.record.manager()));
         }
         Ok(groups)
-    }
-}
-
-/// The names by which grants refer to a group.
-pub(crate) fn group_of_account(
-    resource_type: &ResourceType,
-    attributes: &Resource,
-) -> GroupOfAccount {
-    let external_id = attributes.get(EXTERNAL_ID).and_then(|id| id.as_str());
-    GroupOfAccount {
-        display_name: attributes.display(resource_type).unwrap_or_default().to_owned(),
-        external_id: external_id.map(ToOwned::to_owned),
     }
 }
 

@@ -16,7 +16,6 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::access::{Entitlement, GroupOfAccount, gains_company_permissions, loses_grant};
-use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{Extent, Marker, Voids, ancestors, visit_members};
 use crate::directory::settings::Settings;
@@ -352,7 +351,7 @@ fn group(
 ) -> Result<GroupOfAccount, StoreError> {
     let stored = StoredResource::new(id, stored::decode(key, value)?);
     let attributes = stored::attributes(resource_type, &stored)?;
-    Ok(effective::group_of_account(resource_type, &attributes))
+    Ok(GroupOfAccount::new(resource_type, &attributes, stored.record.manager()))
 }
 
 /// Whether an account is less afterwards than it was.

@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::access::{GroupOfAccount, grants_of};
 use crate::connection::UnknownMembers;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::graph::{above_and_itself, reject_cycle};
+use crate::directory::may_grant;
+use crate::directory::membership::graph::{above_and_itself, ancestors, reject_cycle};
 use crate::directory::membership::list::MemberList;
 use crate::directory::membership::read::{find_any, name_of, visit_members};
 use crate::directory::membership::value::{self, Stamp};
@@ -75,6 +77,8 @@ pub(crate) struct GroupMembers {
     in_place: usize,
     /// What is removed by a marker that is not written yet; then there is a list.
     removal: Option<Removal>,
+    /// Whether the connection may give what members have by grants, as far as it was looked.
+    may_be_given: bool,
 }
 
 /// Members that a marker is to void.
@@ -86,7 +90,15 @@ struct Removal {
 impl GroupMembers {
     pub(crate) fn new(tx: &Transaction<'_>, group: ResourceId) -> Result<Self, DirectoryError> {
         let voids = Voids::load(tx)?;
-        Ok(Self { group, list: None, above: None, voids, in_place: IN_PLACE, removal: None })
+        Ok(Self {
+            group,
+            list: None,
+            above: None,
+            voids,
+            in_place: IN_PLACE,
+            removal: None,
+            may_be_given: false,
+        })
     }
 
     /// Whether a resource is a member.
@@ -145,6 +157,7 @@ impl GroupMembers {
             };
             // Membership can give access: a connection that may not change an account may not give it any.
             rules.check_scope(tx, &member_type, &stored)?;
+            self.check_may_grant(tx)?;
             if member_type.members().is_some() {
                 let above = match &mut self.above {
                     Some(above) => above,
@@ -163,6 +176,25 @@ impl GroupMembers {
             changed = true;
         }
         Ok(changed)
+    }
+
+    /// Checks, once, that the connection may give what members of the group have by grants to it and to the
+    /// groups above it.
+    fn check_may_grant(&mut self, tx: &Transaction<'_>) -> Result<(), DirectoryError> {
+        let settings = tx.settings();
+        if self.may_be_given || tx.may_grant().is_none() || settings.catalogue.grants.is_empty() {
+            return Ok(());
+        }
+        let above = ancestors(tx, &self.voids, self.group)?.into_iter().map(|(id, _)| id);
+        for id in above.chain([self.group]) {
+            let group = find_any(tx, &settings.registry, id, |one| one.members().is_some())?;
+            let Some((group_type, group)) = group else { continue };
+            let attributes = stored::attributes(&group_type, &group)?;
+            let group = GroupOfAccount::new(&group_type, &attributes, group.record.manager());
+            may_grant::check_grants(tx, grants_of(&settings.catalogue, &group))?;
+        }
+        self.may_be_given = true;
+        Ok(())
     }
 
     /// Ends memberships; whether there was one of them.
@@ -328,7 +360,7 @@ pub(crate) fn ids(members: &[NamedMember]) -> impl Iterator<Item = ResourceId> {
 }
 
 /// The one member that a filter `value eq "…"` names.
-fn named_by(filter: &Filter) -> Option<&str> {
+pub(crate) fn named_by(filter: &Filter) -> Option<&str> {
     match filter {
         Filter::Compare(Comparison { path, op: CompareOp::Eq, literal: Literal::Text(id) })
             if path.sub_attribute.as_deref() == Some("value") =>

@@ -113,6 +113,7 @@ pub(super) struct World {
 fn open(store: &Arc<LocalStore>) -> Directory {
     let settings = LocalSettings {
         brakes: Arc::default(),
+        may_grant: Arc::default(),
         clock: Clock::System,
         max_resource_bytes: 65_536,
         max_scan: 1_000,

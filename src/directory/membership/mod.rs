@@ -18,7 +18,7 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use change::{GroupMembers, ids, link, named};
+pub(crate) use change::{GroupMembers, ids, link, named, named_by};
 pub(crate) use clear::Clear;
 pub(crate) use follow::{bump_version, leave_all, rename, show_as, unlink_all};
 pub(crate) use graph::{ancestors, groups_of};

@@ -68,8 +68,8 @@ impl Command for Create {
 }
 
 impl Create {
-    /// The inactive account that has a unique value of the new one, or its external id from the same
-    /// connection, if such are to be opened again.
+    /// The inactive account of the same connection that has a unique value of the new one, or its external id,
+    /// if such are to be opened again.
     fn inactive_namesake(
         &self,
         tx: &Transaction<'_>,
@@ -79,16 +79,16 @@ impl Create {
         {
             return Ok(None);
         }
-        // The name counts before the external id, which means something to its own connection alone.
+        // The name counts before the external id. Accounts of other connections are not taken over: they
+        // would come with their groups, and their managers could not close them again.
         let by_name = resource_type.indexed().filter(|indexed| indexed.leaf().is_unique());
         let by_id = resource_type.indexed().filter(|indexed| indexed.leaf().name == EXTERNAL_ID);
         for indexed in by_name.chain(by_id) {
             for value in self.resource.indexed_values(&indexed) {
                 for id in index::holders(tx, resource_type, &indexed, value)? {
                     let present = stored::find(tx, resource_type, id)?;
-                    let may_be_meant =
-                        indexed.leaf().is_unique() || present.record.manager() == tx.connection();
-                    if may_be_meant && !stored::attributes(resource_type, &present)?.is_active() {
+                    let is_own = present.record.manager() == tx.connection();
+                    if is_own && !stored::attributes(resource_type, &present)?.is_active() {
                         return Ok(Some(present));
                     }
                 }
@@ -98,13 +98,12 @@ impl Create {
     }
 
     /// Opens an account again: its id, its groups and its immutable values stay, everything else is as
-    /// the request says, and its connection manages it from now on.
+    /// the request says.
     fn reactivate(
         &self,
         tx: &mut Transaction<'_>,
         present: StoredResource,
     ) -> Result<StoredResource, DirectoryError> {
-        self.rules.check_scope(tx, &self.resource_type, &present)?;
         let mut resource = self.resource.clone();
         if resource.get(ACTIVE).is_none() {
             resource.put(&self.resource_type, ACTIVE, Value::Bool(true));

@@ -11,7 +11,7 @@ use crate::directory::transaction::{Command, Transaction};
 use crate::event::Verb;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::patch::{self, Op, PatchOperation, PatchRequest};
-use crate::scim::resource::Version;
+use crate::scim::resource::{ResourceId, Version};
 use crate::scim::schema::ResourceType;
 
 /// After how many operations the time that the command takes is checked: a request of few operations never
@@ -52,7 +52,9 @@ impl Command for Patch {
         let id = stored::parse_id(resource_type, &self.id)?;
         let present = stored::find(tx, resource_type, id)?;
         stored::check_version(self.expected.as_deref(), present.record.version)?;
-        self.rules.check_scope(tx, resource_type, &present)?;
+        if !self.rules.covers(tx, &present) && !self.only_removes_own(tx)? {
+            self.rules.check_scope(tx, resource_type, &present)?;
+        }
         let previous = stored::attributes(resource_type, &present)?;
         let mut patched = previous.clone();
         let mut changed = false;
@@ -85,6 +87,38 @@ impl Command for Patch {
             present
         };
         Ok(stored)
+    }
+}
+
+impl Patch {
+    /// Whether it only ends memberships of resources that the connection manages itself. Taking access from
+    /// those is allowed in every group.
+    fn only_removes_own(&self, tx: &Transaction<'_>) -> Result<bool, DirectoryError> {
+        let Some(members) = self.resource_type.members() else { return Ok(false) };
+        for operation in &self.request.operations {
+            let target = &operation.target;
+            let ends = operation.op == Op::Remove && target.attribute == members.name;
+            let elements = operation.elements(&self.resource_type)?;
+            let ids: Vec<ResourceId> = match (&target.filter, elements) {
+                _ if !ends || target.sub_attribute.is_some() => return Ok(false),
+                (Some(filter), _) => match membership::named_by(filter) {
+                    Some(id) => ResourceId::parse(id).into_iter().collect(),
+                    None => return Ok(false),
+                },
+                (None, Some(elements)) => {
+                    let named = membership::named(&elements, UnknownMembers::Ignore)?;
+                    membership::ids(&named).collect()
+                }
+                (None, None) => return Ok(false),
+            };
+            for id in ids {
+                let member = membership::find_any(tx, &tx.settings().registry, id, |_| true)?;
+                if member.is_some_and(|(_, member)| member.record.manager() != tx.connection()) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 }
 

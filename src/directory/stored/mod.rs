@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::directory::error::DirectoryError;
+use crate::directory::may_grant;
 use crate::directory::transaction::Transaction;
 use crate::event::{Event, Verb};
 use crate::scim::error::ScimError;
@@ -148,6 +149,7 @@ pub(crate) fn write(
     manager: Option<&str>,
 ) -> Result<StoredResource, DirectoryError> {
     check_new_name(resource_type, resource, previous)?;
+    may_grant::check_written(tx, resource_type, resource, previous, manager)?;
     let rendered = resource.render(resource_type, id, meta);
     let limit = tx.settings().local.max_resource_bytes;
     // A resource that was larger already, under another configuration, may change if it does not grow.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::connection::MayGrant;
 use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
@@ -125,6 +126,11 @@ impl<'a> Transaction<'a> {
             Actor::Connection { name, .. } => Some(name),
             Actor::Operator { .. } | Actor::System => None,
         }
+    }
+
+    /// What access the connection may give, if not all.
+    pub(crate) fn may_grant(&self) -> Option<&'a MayGrant> {
+        self.settings.local.may_grant.get(self.connection()?)
     }
 
     /// What the directory works by.

@@ -102,6 +102,7 @@ impl World {
     fn at(&self, second: i64) -> Directory {
         let settings = LocalSettings {
             brakes: Arc::default(),
+            may_grant: Arc::default(),
             clock: Clock::Fixed(moment(second)),
             max_resource_bytes: 65_536,
             max_scan: 1_000,

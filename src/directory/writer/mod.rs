@@ -285,6 +285,7 @@ mod tests {
     fn directory(store: Arc<LocalStore>) -> Directory {
         let settings = LocalSettings {
             brakes: Arc::default(),
+            may_grant: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 1,
             max_scan: 1,

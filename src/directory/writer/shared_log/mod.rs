@@ -56,6 +56,7 @@ impl Random {
 fn settings() -> LocalSettings {
     LocalSettings {
         brakes: Arc::default(),
+        may_grant: Arc::default(),
         clock: Clock::Fixed(Timestamp::from_second(1_800_000_000).unwrap()),
         max_resource_bytes: 65_536,
         max_scan: 1_000,
