@@ -56,7 +56,7 @@ pub use shown::ShownResource;
 pub use stats::DirectoryStats;
 pub use stored::StoredResource;
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
-pub use token::table::InvalidToken;
+pub use token::table::{InvalidToken, PresentedToken};
 pub use transaction::{Command, Transaction};
 pub use trusted_time::ClockStatus;
 pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
@@ -66,7 +66,7 @@ pub use writer::pending::Pending;
 use crate::access::{AccessNames, Catalogue, Effective};
 use crate::connection::PublicUrl;
 use crate::connection::token::{Token, TokenSecret};
-use crate::event::Actor;
+use crate::event::{Actor, Reason};
 use crate::log::Log;
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
@@ -205,6 +205,11 @@ impl Directory {
         order.fail(error);
     }
 
+    /// How many requests with the credential of a known token were refused, by reason.
+    pub fn refusals_of_known_tokens(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.shared.denied.of_known_tokens()
+    }
+
     /// The time, as records have it: never before the last record, and never that of a clock that is not
     /// trusted.
     pub fn now(&self) -> Timestamp {
@@ -239,12 +244,12 @@ impl Directory {
         self.shared.denied.note(request, self.now());
     }
 
-    /// Finds the valid token that a client presents, and notes its use.
+    /// Finds the valid token that a client presents. Its use is noted once the request is admitted.
     ///
     /// # Errors
     ///
     /// [`InvalidToken`].
-    pub fn authenticate(&self, presented: &TokenSecret) -> Result<Token, InvalidToken> {
+    pub fn authenticate(&self, presented: &TokenSecret) -> Result<PresentedToken, InvalidToken> {
         self.shared.tokens.authenticate(presented, self.time_for_expiry())
     }
 

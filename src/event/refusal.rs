@@ -58,6 +58,25 @@ impl Reason {
         (Self::MayGrant, "the connection may not give this access (may_grant)"),
     ];
 
+    /// Whether a request that presents a known token can be refused for it.
+    pub fn may_have_known_token(self) -> bool {
+        match self {
+            Self::ForwardedFor
+            | Self::NoToken
+            | Self::SeveralTokens
+            | Self::MalformedToken
+            | Self::UnknownToken => false,
+            Self::Address
+            | Self::ExpiredToken
+            | Self::UnknownConnection
+            | Self::OriginCount
+            | Self::Origin
+            | Self::ClientCertificate
+            | Self::Scope
+            | Self::MayGrant => true,
+        }
+    }
+
     /// The reason's name on disk and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {

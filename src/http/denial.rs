@@ -111,6 +111,8 @@ pub(super) struct Denials {
     started: Stopwatch,
     limiter: DenyLimiter,
     summary: LogSummary<Kind>,
+    /// The same for requests with a known token, which no number of others may hide.
+    of_known_tokens: LogSummary<Kind>,
     by_reason: [Counter; Reason::CATALOGUE.len()],
     throttled: Counter,
 }
@@ -122,6 +124,7 @@ impl Denials {
             started: Stopwatch::start(),
             limiter: DenyLimiter::new(max_per_minute),
             summary: LogSummary::new(),
+            of_known_tokens: LogSummary::new(),
             by_reason: Default::default(),
             throttled: Counter::default(),
         }
@@ -147,9 +150,17 @@ impl Denials {
                 (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyDenials(wait))
             }
         };
-        if self.summary.note((network, code.as_str()), now) {
+        let owner = reason.token_owner();
+        let summary = if owner.is_some() { &self.of_known_tokens } else { &self.summary };
+        if summary.note((network, code.as_str()), now) {
             let (status, reason) = (status.as_u16(), reason.to_string());
-            tracing::warn!(request, %address, status, reason, "refused");
+            match owner {
+                Some((connection, token)) => tracing::warn!(
+                    request, %address, status, reason, connection, token,
+                    "refused"
+                ),
+                None => tracing::warn!(request, %address, status, reason, "refused"),
+            }
         }
         failure
     }
@@ -158,12 +169,14 @@ impl Denials {
     pub(super) async fn log_summaries(&self) {
         loop {
             tokio::time::sleep(log_summary::CHECK_EVERY).await;
+            log(self.of_known_tokens.due(self.started.elapsed()));
             log(self.summary.due(self.started.elapsed()));
         }
     }
 
     /// Logs the repetitions that no line has reported yet.
     pub(super) fn flush(&self) {
+        log(self.of_known_tokens.rest(self.started.elapsed()));
         log(self.summary.rest(self.started.elapsed()));
     }
 

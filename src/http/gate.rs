@@ -23,9 +23,9 @@ use super::server::Peer;
 use crate::access::DefaultAccess;
 use crate::config::Config;
 use crate::connection::method::ClientProfile;
-use crate::connection::token::TokenSecret;
+use crate::connection::token::{Token, TokenSecret};
 use crate::connection::{AddressSet, Compat, Origin};
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, InvalidToken};
 use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -160,9 +160,15 @@ impl Gate {
         directory: &Directory,
     ) -> Result<Admitted, DenyReason> {
         if self.any_allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(DenyReason::AddressOnNoAllowlist(address));
+            // Most such requests are noise; one with a token of ours may be a thief's.
+            let owner = bearer_token(headers).ok().and_then(|secret| owner(directory, &secret));
+            return Err(match owner {
+                Some(owner) => DenyReason::Address(address, owner),
+                None => DenyReason::AddressOnNoAllowlist(address),
+            });
         }
-        let token = directory.authenticate(&bearer_token(headers)?)?;
+        let presented = directory.authenticate(&bearer_token(headers)?)?;
+        let token = presented.token();
         let owner = || TokenOwner { connection: token.connection.clone(), token: token.id.clone() };
         let Some(policy) = self.connections.get(&token.connection) else {
             return Err(DenyReason::UnknownConnection(owner()));
@@ -185,6 +191,7 @@ impl Gate {
                 return Err(DenyReason::Origin(owner()));
             }
         }
+        presented.note_use();
         Ok(Admitted {
             manner: policy.manner,
             compat: policy.compat,
@@ -193,8 +200,8 @@ impl Gate {
             daily_requests: policy.daily_requests,
             requests: Arc::clone(&policy.requests),
             scopes: CONNECTION_SCOPES,
-            connection: token.connection,
-            token: token.id,
+            connection: token.connection.clone(),
+            token: token.id.clone(),
             address,
         })
     }
@@ -218,6 +225,18 @@ impl Gate {
             }
         }
         Ok(address)
+    }
+}
+
+/// The owner of a token, also of one that has expired.
+fn owner(directory: &Directory, secret: &TokenSecret) -> Option<TokenOwner> {
+    match directory.authenticate(secret) {
+        Ok(presented) => {
+            let Token { connection, id, .. } = presented.token().clone();
+            Some(TokenOwner { connection, token: id })
+        }
+        Err(InvalidToken::Expired { connection, id }) => Some(TokenOwner { connection, token: id }),
+        Err(InvalidToken::Unknown) => None,
     }
 }
 

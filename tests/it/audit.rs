@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use scimd::event::{Reason, Verb};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, create, files, files_with, group, user};
+use crate::harness::{Client, Server, create, files, files_with, free_port, group, user};
 
 /// The changes that `audit --json` tells of, with these options.
 #[track_caller]
@@ -196,6 +196,57 @@ fn an_account_is_found_by_its_id_and_by_every_name_that_it_had_also_when_it_is_g
         assert_eq!((nobody.status.code(), stderr.lines().count()), (Some(1), 1));
         assert!(stderr.contains("nobody") && !stderr.contains('\u{1b}'), "{stderr}");
     });
+}
+
+#[test]
+fn a_known_token_that_is_refused_shows_among_any_noise_and_was_not_used() {
+    let port = free_port();
+    let mut server = Server::configure(&format!(
+        "[connections.one]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+         ip_allowlist = \"10.0.0.0/8\"\n[limits]\nmax_refusals_per_minute = 0\n\
+         [metrics]\nlisten = \"127.0.0.1:{port}\"\n\
+         [listen]\ntrusted_proxies = \"127.0.0.1\"\n"
+    ));
+    let generate = |expires: &str| {
+        server.succeed(&["token", "generate", "--expires", expires]).trim().to_owned()
+    };
+    let (token, expired) = (generate("1d"), generate("1s"));
+    std::thread::sleep(Duration::from_secs(2));
+    server.boot(&[]);
+    let ask = |token: Option<&str>, address: &str, origin: &str| {
+        let client = server.stranger().header("X-Forwarded-For", address);
+        let client = client.header("X-Request-Origin", origin);
+        let client = match token {
+            Some(token) => client.bearer(token),
+            None => client,
+        };
+        client.get("/Users").expect(401);
+    };
+    for number in 0..200 {
+        ask(None, &format!("10.1.{number}.1"), "localhost");
+    }
+    ask(Some(&token), "10.0.0.1", "elsewhere");
+    ask(Some(&expired), "10.0.0.1", "localhost");
+    ask(Some(&token), "192.0.2.1", "localhost");
+    let listed: Value =
+        serde_json::from_str(&server.succeed(&["token", "list", "--json"])).unwrap();
+    assert!(listed.as_array().unwrap().iter().all(|one| one["last_used"].is_null()), "{listed}");
+    let metrics = ureq::get(&format!("http://127.0.0.1:{port}/metrics")).call().unwrap();
+    let metrics = metrics.into_body().read_to_string().unwrap();
+    let log = server.stop();
+    let told: Vec<Value> = audit(&server, &[])
+        .into_iter()
+        .filter(|change| change["event"] == "request.refused")
+        .flat_map(|change| change["refusals"].as_array().unwrap().clone())
+        .collect();
+    for reason in ["origin", "expired_token", "address"] {
+        let of = |one: &&Value| one["reason"] == reason && one["token"].is_string();
+        assert_eq!(told.iter().filter(of).count(), 1, "{reason}: {told:?}");
+        let series = format!("scimd_known_token_refusals_total{{reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&series), "{reason}: {metrics}");
+    }
+    let lines = log.lines().filter(|line| line.contains("refused") && line.contains("token="));
+    assert_eq!(lines.count(), 3, "{log}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn start(grant: &str, of_two: &str) -> (Server, Client, Client) {
 }
 
 fn is_admin(client: &Client, path: &str) -> bool {
-    let body = client.get(&format!("{path}?attributes={ACCESS}")).expect(200).body;
+    let body = client.get(&format!("{path}?attributes={ACCESS}:effective")).expect(200).body;
     body[ACCESS]["effective"].to_string().contains("company:admin")
 }
 

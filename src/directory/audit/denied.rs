@@ -12,8 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::event::{Network, Reason, RefusedRequests};
+use crate::metrics::Counter;
 
-/// How many entries are collected; of further requests only the number is kept.
+/// How many entries are collected of requests without a known token, and again as many of those with one; of
+/// further requests only the number is kept.
 const ENTRIES: usize = 128;
 
 /// A request that was denied.
@@ -45,14 +47,19 @@ struct Seen {
 }
 
 /// Denied requests that are not yet in the audit trail.
+///
+/// Those with a known token are apart from all others: the use of a stolen token shows, however many requests
+/// without any come at the same time.
 #[derive(Default)]
 pub(crate) struct DeniedLog {
     collected: Mutex<Collected>,
+    of_known_tokens: [Counter; Reason::CATALOGUE.len()],
 }
 
 #[derive(Default)]
 struct Collected {
-    seen: HashMap<Key, Seen>,
+    of_known_tokens: HashMap<Key, Seen>,
+    of_strangers: HashMap<Key, Seen>,
     others: u64,
 }
 
@@ -63,10 +70,16 @@ impl DeniedLog {
 
     pub(crate) fn note(&self, refusal: DeniedRequest, now: Timestamp) {
         let DeniedRequest { reason, connection, token, address } = refusal;
+        let is_known = token.is_some();
+        if let Some(count) = self.of_known_tokens.get(reason as usize).filter(|_| is_known) {
+            count.add_one();
+        }
         let key = Key { reason, connection, token, origin: Network::from(address).to_string() };
         let mut collected = self.collected();
-        let full = collected.seen.len() >= ENTRIES;
-        match collected.seen.entry(key) {
+        let Collected { of_known_tokens, of_strangers, others } = &mut *collected;
+        let seen = if is_known { of_known_tokens } else { of_strangers };
+        let full = seen.len() >= ENTRIES;
+        match seen.entry(key) {
             Entry::Occupied(mut entry) => {
                 let seen = entry.get_mut();
                 seen.last = seen.last.max(now);
@@ -75,22 +88,34 @@ impl DeniedLog {
             Entry::Vacant(entry) if !full => {
                 entry.insert(Seen { first: now, last: now, count: 1 });
             }
-            Entry::Vacant(_) => collected.others += 1,
+            Entry::Vacant(_) => *others += 1,
         }
     }
 
-    /// Takes the collected entries, oldest first, and the number of requests beyond them; `None` if no
-    /// request was denied since the last call.
+    /// How many requests with a known token were refused for each reason that there can be.
+    pub(crate) fn of_known_tokens(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let reasons = Reason::CATALOGUE.into_iter().map(|(reason, _)| reason);
+        let counted = reasons.zip(self.of_known_tokens.iter().map(Counter::value));
+        counted.filter(|(reason, _)| reason.may_have_known_token())
+    }
+
+    /// Takes the collected entries, those with a known token first, each kind oldest first, and the number of
+    /// requests beyond them; `None` if no request was denied since the last call.
     pub(crate) fn take(&self) -> Option<(Vec<RefusedRequests>, u64)> {
-        let Collected { seen, others } = std::mem::take(&mut *self.collected());
-        let mut refusals: Vec<RefusedRequests> = seen
+        let Collected { of_known_tokens, of_strangers, others } =
+            std::mem::take(&mut *self.collected());
+        let mut refusals: Vec<RefusedRequests> = of_known_tokens
             .into_iter()
+            .chain(of_strangers)
             .map(|(key, Seen { first, last, count })| {
                 let Key { reason, connection, token, origin: address } = key;
                 RefusedRequests { reason, connection, token, address, first, last, count }
             })
             .collect();
-        refusals.sort_by(|a, b| (a.first, &a.address).cmp(&(b.first, &b.address)));
+        refusals.sort_by(|a, b| {
+            let order = |one: &RefusedRequests| (one.token.is_none(), one.first);
+            (order(a), &a.address).cmp(&(order(b), &b.address))
+        });
         (!refusals.is_empty()).then_some((refusals, others))
     }
 }
@@ -120,6 +145,26 @@ mod tests {
         assert_eq!((*first, *last, *count), (second(1), second(3), 2));
         assert_eq!((taken[1].address.as_str(), taken[1].count), ("192.0.2.1", 1));
         assert!(refusals.take().is_none(), "each entry is taken once");
+    }
+
+    #[test]
+    fn noise_does_not_hide_a_known_token() {
+        let refusals = DeniedLog::default();
+        for number in 0..1_000_u32 {
+            let address = format!("2001:db8:0:{number:x}::1");
+            refusals.note(refusal(Reason::NoToken, &address), second(1));
+        }
+        let known = DeniedRequest {
+            connection: Some("okta".to_owned()),
+            token: Some("t".to_owned()),
+            ..refusal(Reason::Origin, "192.0.2.9")
+        };
+        refusals.note(known, second(9));
+        let (taken, others) = refusals.take().unwrap();
+        assert_eq!((taken[0].reason, taken[0].token.as_deref()), (Reason::Origin, Some("t")));
+        assert_eq!((taken.len(), others), (ENTRIES + 1, 1_000 - ENTRIES as u64));
+        let counted: Vec<_> = refusals.of_known_tokens().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(Reason::Origin, 1)]);
     }
 
     #[test]

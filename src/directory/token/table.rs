@@ -25,6 +25,24 @@ struct Tokens {
     digests: HashMap<String, TokenDigest>,
 }
 
+/// A valid token that a client presents.
+pub struct PresentedToken {
+    live: Arc<Live>,
+    at: Timestamp,
+}
+
+impl PresentedToken {
+    /// The token.
+    pub fn token(&self) -> &Token {
+        &self.live.token
+    }
+
+    /// Notes that the request was admitted: only such a request is a use of the token.
+    pub fn note_use(&self) {
+        self.live.used.store(self.at.as_millisecond(), Ordering::Relaxed);
+    }
+}
+
 /// A token, and its last use as far as that is not on disk yet.
 struct Live {
     token: Token,
@@ -117,7 +135,7 @@ pub enum InvalidToken {
 }
 
 impl TokenTable {
-    /// Finds the valid token that a client presents, and notes its use at `now`.
+    /// Finds the valid token that a client presents at `now`.
     ///
     /// # Errors
     ///
@@ -126,14 +144,13 @@ impl TokenTable {
         &self,
         presented: &TokenSecret,
         now: Timestamp,
-    ) -> Result<Token, InvalidToken> {
+    ) -> Result<PresentedToken, InvalidToken> {
         let live = self.find(&presented.digest()).ok_or(InvalidToken::Unknown)?;
         if live.token.is_expired(now) {
             let Token { id, connection, .. } = live.token.clone();
             return Err(InvalidToken::Expired { id, connection });
         }
-        live.used.store(now.as_millisecond(), Ordering::Relaxed);
-        Ok(live.token.clone())
+        Ok(PresentedToken { live, at: now })
     }
 
     /// Whether there is a token with this id that has not expired.

@@ -102,6 +102,7 @@ mod tests {
     fn settings() -> LocalSettings {
         LocalSettings {
             brakes: Arc::default(),
+            may_grant: Arc::default(),
             clock: Clock::System,
             max_resource_bytes: 65_536,
             max_scan: 100,

@@ -48,6 +48,8 @@ catalogue! {
         "Answered requests; without a connection those that were refused, without a route those that had none.";
     DURATION = Histogram "scimd_http_request_duration_seconds"
         "Time from a request's head to its answer, its body included.";
+    KNOWN_REFUSALS = Counter "scimd_known_token_refusals_total"
+        "Requests with a known token that were refused, by reason.";
     REFUSALS = Counter "scimd_refusals_total"
         "Requests that the gate did not let in, by the true reason.";
     THROTTLED = Counter "scimd_throttled_total"

@@ -118,6 +118,10 @@ impl MetricsService {
         for (reason, count) in self.service.denials.by_reason() {
             text.sample(catalogue::REFUSALS.name, &[("reason", reason.as_str())], count);
         }
+        text.family(&catalogue::KNOWN_REFUSALS);
+        for (reason, count) in self.service.context.load().directory.refusals_of_known_tokens() {
+            text.sample(catalogue::KNOWN_REFUSALS.name, &[("reason", reason.as_str())], count);
+        }
         text.family(&catalogue::THROTTLED);
         for (limit, count) in [
             ("max_refusals_per_minute", self.service.denials.throttled()),

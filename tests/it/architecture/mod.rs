@@ -63,7 +63,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("access", "error membership settings stored transaction"),
     ("adoption", "access audit error settings stored transaction"),
     ("audit", ""),
-    ("brake", "access error membership settings stored transaction"),
+    ("brake", "error membership settings stored transaction"),
     ("clock", "error transaction trusted_time"),
     ("core", "audit brake counters query token trusted_time"),
     ("counters", ""),
