@@ -39,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason with its description.
-    pub const CATALOGUE: [(Self, &'static str); 12] = [
+    pub const CATALOGUE: [(Self, &'static str); 13] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),

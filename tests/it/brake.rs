@@ -188,8 +188,8 @@ fn a_name_in_other_letters_takes_nothing_and_another_name_does() {
         client.patch(path, &name(&format!("USER{number}"))).expect(200);
     }
     assert_eq!(status(&server)[0]["counted"], 0);
-    for number in 0..3 {
-        client.patch(&users[number].0, &name(&format!("x{number}"))).expect(200);
+    for (number, (path, _)) in users[..3].iter().enumerate() {
+        client.patch(path, &name(&format!("x{number}"))).expect(200);
     }
     client.patch(&users[3].0, &name("x3")).error(503, None);
     assert_eq!(client.get(&users[3].0).expect(200).body["userName"], "USER3");

@@ -168,9 +168,11 @@ fn the_token_comes_before_the_origin_before_the_route_before_the_body() {
 }
 
 #[test]
-fn an_address_on_no_allowlist_is_refused_before_its_token_is_looked_at() {
+fn an_address_on_no_allowlist_is_refused_whatever_its_token() {
     let mut server = Server::start_with(&connection("default", "192.0.2.0/24, ::1"));
     server.client().get("/Users").error(401, None);
+    refused(&mut server, "address 127.0.0.1 is not on the ip_allowlist of connection default");
+    server.stranger().get("/Users").error(401, None);
     refused(&mut server, "address 127.0.0.1 is on no connection's ip_allowlist");
     server.stranger().bearer("null").get("/nothing").error(401, None);
     server.stranger().get("/healthz").error(401, None);

@@ -137,24 +137,26 @@ fn an_undo_right_after_a_large_deletion_brings_all_members_back() {
 
 #[test]
 fn the_brake_counts_the_members_of_a_large_group_that_is_deleted_or_emptied() {
-    let config = CONFIG.replace("action = \"off\"", "action = \"hold\"\npercent = 10");
+    let config =
+        CONFIG.replace("action = \"off\"", "action = \"hold\"\nmax_gains = 1000000\npercent = 10");
     let server = Server::start_with(&config);
     let client = server.client();
     let (path, ids) = large(&client, MEMBERS);
     let held = client.delete(&path);
     let detail = held.error(503, None);
-    assert!(detail.contains("at least 251 of 2500 accounts"), "{detail}");
+    assert!(detail.contains("at least 11 of 2500 accounts"), "{detail}");
     assert_eq!(groups(&client, &ids[0]), 1, "what went too far was not done");
     server.succeed(&["brake", "release"]);
     let emptied = client.put(&path, &json!({"displayName": "Large", "members": []}));
     let detail = emptied.error(503, None);
-    assert!(detail.contains("at least 251 of 2500 accounts"), "{detail}");
+    assert!(detail.contains("at least 11 of 2500 accounts"), "{detail}");
     assert_eq!(groups(&client, &ids[0]), 1, "what went too far was not done");
 }
 
 #[test]
 fn the_brake_does_not_count_members_that_the_same_request_adds_again() {
-    let config = CONFIG.replace("action = \"off\"", "action = \"hold\"\npercent = 10");
+    let config =
+        CONFIG.replace("action = \"off\"", "action = \"hold\"\nmax_gains = 1000000\npercent = 10");
     let server = Server::start_with(&config);
     let client = server.client();
     let (path, ids) = large(&client, MEMBERS);
