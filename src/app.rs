@@ -6,6 +6,7 @@ mod data_folder;
 mod head_signatures;
 mod listen;
 mod maintenance_task;
+mod open_files;
 mod reload;
 mod serve;
 mod settings;
@@ -16,6 +17,7 @@ pub use data_folder::{
     change_log, check_exists, new_identity, open_directory, open_directory_read_only,
     start_directory, verify, verify_trail,
 };
+pub use open_files::{check_open_files, raise_open_files};
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
 pub use supervisor::{StartExtension, passed_socket};

@@ -16,6 +16,7 @@ use tokio::signal::unix::Signal;
 use super::certificate::{Certificate, Stamps, certificate};
 use super::credential_warnings::warn_of_missing_tokens;
 use super::listen::server_limits;
+use super::open_files::check_open_files;
 use super::settings::{local_settings, site_info, vocabulary};
 use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
@@ -113,6 +114,7 @@ impl Reloader {
     fn reload(&mut self) -> Result<Vec<&'static str>> {
         let mut config = Config::find(self.config.file.as_deref())?;
         vocabulary(&config)?;
+        check_open_files(&config)?;
         let kept = keep_fixed(&mut config, &self.config);
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;

@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::arguments::Configuration;
 use super::output;
+use crate::app;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
@@ -16,6 +17,7 @@ impl ConfigCommand {
     pub(super) fn run(&self, configuration: &Configuration) -> Result<()> {
         let Self::Check = self;
         let config = configuration.load()?;
+        app::check_open_files(&config)?;
         let source = match &config.file {
             Some(file) => file.display().to_string(),
             None => "There is no config.toml here: the built-in configuration".to_owned(),

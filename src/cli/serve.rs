@@ -28,11 +28,13 @@ pub(super) struct ServeArgs {
 
 impl ServeArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
+        app::check_open_files(config)?;
         let socket = app::passed_socket()?;
         let runtime = ServerRuntime::new()?;
         // Declared before all that logs when it is dropped: the last lines are written at every exit.
         let Logging { levels, dropped_lines, flush: _flush } =
             logging::start(config.log.level, config.log.format).context("can't start logging")?;
+        app::raise_open_files();
         let extension = StartExtension::begin("reading the journal");
         let unknown = match self.drop_unknown_access {
             true => UnknownAccess::Drop,

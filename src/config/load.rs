@@ -44,6 +44,23 @@ pub enum ConfigError {
         /// Every problem, sorted by line; never empty.
         problems: Vec<Problem>,
     },
+    /// The system lets the process open too few files for the connections.
+    #[error(
+        "{}: limits.max_connections: {max_connections} is more than the {most} that the limit on open files allows, \
+         which is {limit}, with 100 kept for other files; expected a smaller number, or a higher limit \
+         (LimitNOFILE, ulimit -Hn)",
+        file.display()
+    )]
+    OpenFiles {
+        /// The file that was read.
+        file: PathBuf,
+        /// The configured number of connections.
+        max_connections: usize,
+        /// The limit on open files.
+        limit: u64,
+        /// The largest number of connections under that limit.
+        most: u64,
+    },
 }
 
 impl Config {

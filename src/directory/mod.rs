@@ -174,13 +174,32 @@ impl Directory {
 
     /// Hands a command to the writer. The answer comes once the change is on disk.
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
-        let (order, pending) = self.order(actor, command);
-        match self.writer.try_send(order) {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply));
+        Pending(answer)
+    }
+
+    fn hand_in<C: Command>(&self, queued: QueuedCommand<C>) {
+        // Before the writer can take it.
+        self.shared.counters.waiting.add_one();
+        match self.writer.try_send(WriterMessage::Run(Box::new(queued))) {
             Ok(()) => {}
             Err(PushError::Full(order)) => self.fail(order, DirectoryError::Busy),
             Err(PushError::Stopped(order)) => self.fail(order, DirectoryError::Stopped),
         }
-        pending
+    }
+
+    /// Hands in a command of a client's request, whose size limits what the command may write.
+    pub fn submit_request<C: Command>(
+        &self,
+        actor: Actor,
+        body_bytes: usize,
+        command: C,
+    ) -> Pending<C::Output> {
+        let (reply, answer) = oneshot::channel();
+        let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
+        self.hand_in(queued.of_request(body_bytes));
+        Pending(answer)
     }
 
     /// The same, from a thread that may wait for a place in the queue.

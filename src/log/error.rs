@@ -38,6 +38,13 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether files could not be opened for the moment, so that nothing was written.
+    pub fn is_momentary(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        let too_many = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        too_many.iter().any(|errno| source.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

@@ -26,8 +26,18 @@ pub trait Store: Read {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`] if too little space is left on the disk, [`StoreError::Stopped`].
+    /// [`StoreError::Full`] if too little space is left on the disk, [`StoreError::NoFiles`] if too few files can be
+    /// opened, [`StoreError::Stopped`].
     fn check_writable(&self) -> Result<(), StoreError>;
+
+    /// The same for frames that only take access away, which may use a reserve of disk space.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::check_writable`].
+    fn check_reserve(&self) -> Result<(), StoreError> {
+        self.check_writable()
+    }
 
     /// Whether nothing can be applied, for good or for want of disk space.
     fn is_stopped(&self) -> bool;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::StoreError;
 
 const MIB: u64 = 1024 * 1024;
+/// How many bytes are kept for changes that take access away, once others are refused.
+const RESERVE: u64 = 16 * MIB;
 
 /// The room that is left for a data folder.
 pub(super) struct DiskSpace {
@@ -34,11 +36,25 @@ impl DiskSpace {
     ///
     /// [`StoreError::Full`], or [`StoreError::File`] if the system does not say.
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
+        self.check_above(self.least, bytes)
+    }
+
+    fn check_above(&self, least: u64, bytes: u64) -> Result<(), StoreError> {
         let left = self.left().map_err(StoreError::file("find out the room for", &self.folder))?;
-        if left >= self.least.saturating_add(bytes) {
+        if left >= least.saturating_add(bytes) {
             return Ok(());
         }
-        Err(StoreError::Full { left_mib: left / MIB, needed_mib: (self.least + bytes) / MIB })
+        Err(StoreError::Full { left_mib: left / MIB, needed_mib: (least + bytes) / MIB })
+    }
+
+    /// Checks the space for a change that takes access away: it may use all but the last
+    /// [`RESERVE`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`DiskSpace::check`].
+    pub(super) fn check_reserve(&self) -> Result<(), StoreError> {
+        self.check_above(self.least.min(RESERVE), 0)
     }
 
     /// Checks the space for a change, and logs when changes are first refused and when they are
@@ -52,7 +68,8 @@ impl DiskSpace {
         match &outcome {
             Err(error) if !self.told.swap(true, Ordering::Relaxed) => tracing::error!(
                 %error, folder = %self.folder.display(),
-                "no changes are taken on, reading goes on: make room on the disk of the data folder"
+                "no changes are taken on but those that take access away, reading goes on: make room on the disk of \
+                 the data folder"
             ),
             Ok(()) if self.told.swap(false, Ordering::Relaxed) => {
                 tracing::info!("there is room again: changes are taken on");
@@ -66,5 +83,23 @@ impl DiskSpace {
     pub(super) fn left(&self) -> io::Result<u64> {
         let disk = rustix::fs::statvfs(&self.folder)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_what_is_left_below_the_limit_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = DiskSpace::new(folder.path(), 1_000_000_000);
+        assert!(matches!(space.check_for_change(), Err(StoreError::Full { .. })));
+        assert!(space.check_reserve().is_ok());
+        assert!(matches!(
+            space.check_above(u64::MAX, 0),
+            Err(StoreError::Full { needed_mib, .. }) if needed_mib == u64::MAX / MIB
+        ));
+        assert_eq!(RESERVE, 16 * MIB, "docs/limits.md states it");
     }
 }

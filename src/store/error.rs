@@ -24,6 +24,9 @@ pub enum StoreError {
         /// How much is needed.
         needed_mib: u64,
     },
+    /// Too few files can be opened. Nothing was touched, and once there are more all goes on.
+    #[error("too few files can be opened at the moment; changes go on once some are closed")]
+    NoFiles,
     /// The log could not be read or written.
     #[error("the journal failed")]
     Log(#[from] LogError),
@@ -71,6 +74,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error for those who wait for a change that could not be committed.
+    pub(crate) fn for_waiting(&self) -> Self {
+        match *self {
+            Self::Full { left_mib, needed_mib } => Self::Full { left_mib, needed_mib },
+            Self::NoFiles => Self::NoFiles,
+            _ => Self::Stopped,
+        }
+    }
+
     /// The record at a key is not what was stored.
     pub fn damaged(key: &[u8]) -> Self {
         Self::Damaged { key: HEXLOWER.encode(key) }

@@ -30,6 +30,7 @@ pub mod signatures;
 pub mod signing;
 pub mod snapshot;
 mod snapshots;
+mod spare_files;
 mod state;
 pub mod stats;
 mod sync;

@@ -48,6 +48,7 @@ mod query;
 mod read_only;
 mod recovery;
 mod reload;
+mod reserve;
 mod route;
 mod schema;
 mod setup;

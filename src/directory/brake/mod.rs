@@ -23,6 +23,7 @@ use crate::directory::stored;
 use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::event::{Actor, Details, Difference, Event, Verb};
 use crate::log::Frame;
+use crate::store::keys::Kind;
 use crate::store::{Read, StoreError, Write, keys};
 use crate::text::duration;
 use effects::{Effects, Enough};
@@ -307,6 +308,42 @@ fn accounts(state: &dyn Read, settings: &Settings) -> Result<u64, StoreError> {
     types
         .filter(|resource_type| resource_type.is_account)
         .try_fold(0, |sum, resource_type| Ok(sum + stored::total(state, resource_type)?))
+}
+
+/// Whether changes only take access away, so that they may use what is kept for that: deletions, deactivations and
+/// memberships that end, in changes that give nothing; and what operators do with tokens and holds.
+///
+/// # Errors
+///
+/// `Storage`.
+pub(crate) fn only_take_away(
+    state: &dyn Read,
+    settings: &Settings,
+    actor: &Actor,
+    changes: &[PendingChange],
+) -> Result<bool, DirectoryError> {
+    let takes_away = |change: &PendingChange| -> Result<bool, DirectoryError> {
+        match (actor, change.event.verb) {
+            (Actor::System, _) => Ok(false),
+            (Actor::Operator { .. }, _) => {
+                Ok(["token", "connection"].contains(&change.event.kind.as_str()))
+            }
+            (Actor::Connection { .. }, Verb::Deleted | Verb::Alarmed | Verb::Held) => Ok(true),
+            (Actor::Connection { .. }, Verb::Patched | Verb::Replaced) => {
+                let enough = Enough { lost: 0, gained: 0 };
+                let effects = effects::of(state, settings, std::slice::from_ref(change), enough)?;
+                let adds = |write: &Write| {
+                    let kind = keys::kind(&write.key);
+                    write.value.is_some()
+                        && matches!(kind, Some(Kind::Member(..) | Kind::Unique(_)))
+                };
+                let gives = !effects.gained.is_empty() || change.writes.iter().any(adds);
+                Ok(!effects.lost.is_empty() && !gives)
+            }
+            (Actor::Connection { .. }, _) => Ok(false),
+        }
+    };
+    changes.iter().try_fold(true, |all, change| Ok(all && takes_away(change)?))
 }
 
 /// Refuses the changes of a connection that is held.

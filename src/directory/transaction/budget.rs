@@ -16,6 +16,10 @@ use crate::store::StoreError;
 pub(crate) const MAX_KEYS: u64 = 1_000_000;
 /// How many bytes of keys and values a command may write: well below what the log takes as one change.
 pub(crate) const MAX_BYTES: usize = 48 * 1024 * 1024;
+/// How many bytes a command may write for each byte of its request, and how many in any case: below what one
+/// change of the largest resource needs, times eight.
+const BYTES_PER_BODY_BYTE: u64 = 64;
+const LEAST_BYTES: u64 = 1024 * 1024;
 /// How long a command of a client may run. Builds without optimisation get more: they are many times
 /// slower, and tests share their machine.
 pub(crate) const MAX_TIME: Duration =
@@ -54,6 +58,16 @@ impl BudgetLimits {
             Actor::Connection { .. } if !is_cleanup => Self::CLIENT,
             _ => Self::NONE,
         }
+    }
+}
+
+impl BudgetLimits {
+    /// The same bounds for a command that comes from a request of a size: what it writes is in proportion to that,
+    /// so that a small request does not fill the log.
+    pub(crate) fn of_request(self, body_bytes: usize, max_resource_bytes: usize) -> Self {
+        let least = LEAST_BYTES.max(8 * max_resource_bytes as u64);
+        let bytes = (body_bytes as u64).saturating_mul(BYTES_PER_BODY_BYTE).saturating_add(least);
+        Self { bytes: self.bytes.min(bytes), ..self }
     }
 }
 
@@ -106,13 +120,14 @@ impl Budget {
         let bytes = bytes as u64;
         let after = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if after > self.limits.bytes {
-            self.exceed(&format!("write more than {} MiB", self.limits.bytes / (1024 * 1024)));
+            self.exceed(&format!("write more than {} KiB", self.limits.bytes / 1024));
         }
     }
 
-    /// How many bytes were written so far.
-    pub(crate) fn written(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// Whether at most this number of bytes was written so far, and at most half of what may be: the other half
+    /// is left for what remains to be done.
+    pub(crate) fn has_written_at_most(&self, most: u64) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= most.min(self.limits.bytes / 2)
     }
 
     /// Checks how long the command has run: for steps that read no key and yet take time.
@@ -161,6 +176,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[test]
+    fn what_a_request_may_write_follows_its_size() {
+        const MIB: u64 = 1024 * 1024;
+        let bytes = |body, resource| BudgetLimits::CLIENT.of_request(body, resource).bytes;
+        assert_eq!(bytes(0, 65_536), MIB);
+        assert_eq!(bytes(1_000, 65_536), MIB + 64_000);
+        assert_eq!(bytes(0, 1_048_576), 8 * MIB, "a change of the largest resource always fits");
+        assert_eq!(bytes(1_048_576, 65_536), MAX_BYTES as u64);
+        let budget = Budget::new(BudgetLimits::CLIENT.of_request(0, 0));
+        budget.write(MIB as usize / 2);
+        assert!(budget.has_written_at_most(MIB) && budget.check().is_ok());
+        budget.write(MIB as usize / 2);
+        assert!(!budget.has_written_at_most(MIB) && budget.check().is_ok());
+        budget.write(1);
+        assert!(budget.check().is_err());
+    }
 
     const LIMITS: BudgetLimits = BudgetLimits {
         keys: 100,

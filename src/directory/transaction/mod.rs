@@ -162,9 +162,9 @@ impl<'a> Transaction<'a> {
         self.actor
     }
 
-    /// Whether the command has written at most this number of bytes so far.
+    /// Whether the command has written at most this number of bytes so far, and has as many left as it has written.
     pub(crate) fn bytes_within(&self, most: usize) -> bool {
-        self.budget.written() <= most as u64
+        self.budget.has_written_at_most(most as u64)
     }
 
     /// How many bytes the command sets and removes so far.

@@ -25,8 +25,9 @@ impl Writer {
     pub(super) fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
         let mut attempts = 0;
         while !jobs.is_empty() {
-            let (ran, entries) = self.run_group(&mut jobs);
-            match self.append(entries) {
+            let (writable, shortage) = self.look_for_room();
+            let (ran, entries) = self.run_group(&mut jobs, shortage.as_ref());
+            match self.append(entries, writable) {
                 Ok(true) => {
                     self.shared.brakes.commit();
                     for job in jobs.drain(..ran) {
@@ -70,7 +71,7 @@ impl Writer {
                     self.shared.brakes.roll_back();
                     report(&error);
                     for job in jobs {
-                        job.fail(DirectoryError::Storage(for_client(&error)));
+                        job.fail(DirectoryError::Storage(error.for_waiting()));
                     }
                     return;
                 }
@@ -78,15 +79,31 @@ impl Writer {
         }
     }
 
+    /// Whether changes can be made, and if the disk has only room for those that take access away, the error for
+    /// the others.
+    fn look_for_room(&self) -> (Result<(), StoreError>, Option<StoreError>) {
+        let store = &self.shared.store;
+        match store.check_writable() {
+            Err(error @ StoreError::Full { .. }) if store.check_reserve().is_ok() => {
+                (Ok(()), Some(error))
+            }
+            writable => (writable, None),
+        }
+    }
+
     /// Runs as many commands as make a group, each against the state with all earlier ones in place;
     /// returns how many, and what they want appended.
-    fn run_group(&self, jobs: &mut [Box<dyn QueuedJob>]) -> (usize, Vec<LogEntry>) {
+    fn run_group(
+        &self,
+        jobs: &mut [Box<dyn QueuedJob>],
+        shortage: Option<&StoreError>,
+    ) -> (usize, Vec<LogEntry>) {
         let mut pending = Overlay::new(self.shared.store.as_ref());
         let mut entries = Vec::new();
         let (mut ran, mut bytes) = (0, 0);
         let since = Stopwatch::start();
         for job in jobs {
-            for entry in job.run(&pending, &self.shared, &self.settings) {
+            for entry in job.run(&pending, &self.shared, &self.settings, shortage) {
                 bytes += size(&entry.writes);
                 pending.absorb(&entry.writes);
                 entries.push(entry);
@@ -102,7 +119,11 @@ impl Writer {
     /// Makes a group durable that was run against the present state, and applies it; returns whether that
     /// was done. If not, another writer was faster, and the state has followed it. A group without entries
     /// is as good as committed if the state it was run against still is the newest.
-    fn append(&self, entries: Vec<LogEntry>) -> Result<bool, StoreError> {
+    fn append(
+        &self,
+        entries: Vec<LogEntry>,
+        writable: Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
         let DirectoryCore { log, store, .. } = &*self.shared;
         let expected = store.applied();
         if entries.is_empty() {
@@ -111,9 +132,12 @@ impl Writer {
                 return Ok(true);
             }
         } else {
-            store.check_writable()?;
+            writable?;
             let size = entries.len() as u64;
-            if let Append::Done(frames) = log.append(entries, expected)? {
+            let appended = log.append(entries, expected).map_err(|error| {
+                if error.is_momentary() { StoreError::NoFiles } else { StoreError::Log(error) }
+            })?;
+            if let Append::Done(frames) = appended {
                 self.shared.counters.groups.observe(size);
                 self.shared.observe(&frames)?;
                 return Ok(true);
@@ -146,20 +170,13 @@ impl DirectoryCore {
     }
 }
 
-/// The error for those who wait for a change that could not be committed.
-fn for_client(error: &StoreError) -> StoreError {
-    match *error {
-        StoreError::Full { left_mib, needed_mib } => StoreError::Full { left_mib, needed_mib },
-        _ => StoreError::Stopped,
-    }
-}
-
 fn report(error: &StoreError) {
-    // The store itself logs when there is too little disk space.
+    // The store itself logs when there is too little disk space, or when too few files can be opened.
     if matches!(
         error,
         StoreError::Stopped
             | StoreError::Full { .. }
+            | StoreError::NoFiles
             | StoreError::ReadOnly
             | StoreError::Log(LogError::Stopped)
     ) {

@@ -17,6 +17,7 @@ use crate::directory::transaction::{Command, PendingChange, Transaction};
 use crate::event::{Actor, Head};
 use crate::log::{LogEntry, Write};
 use crate::scim::error::{ScimError, ScimType};
+use crate::store::StoreError;
 use crate::store::overlay::Overlay;
 
 /// A command that waits, whatever it answers.
@@ -25,12 +26,14 @@ pub(crate) trait QueuedJob: Send {
     fn connection(&self) -> Option<&str>;
     /// Whether it takes access away, and gives none.
     fn takes_away(&self) -> bool;
-    /// Runs the command, perhaps not for the first time; returns what it wants changed, in order.
+    /// Runs the command, perhaps not for the first time; returns what it wants changed, in order. If there is a
+    /// `shortage`, it fails with that unless it only takes access away.
     fn run(
         &mut self,
         pending: &Overlay<'_>,
         shared: &DirectoryCore,
         settings: &Arc<Settings>,
+        shortage: Option<&StoreError>,
     ) -> Vec<LogEntry>;
     /// Answers, now that what the command relied on is on disk.
     fn answer(self: Box<Self>, shared: &DirectoryCore);
@@ -44,6 +47,8 @@ pub(crate) struct QueuedCommand<C: Command> {
     prepared: Arc<Settings>,
     actor: Actor,
     command: C,
+    /// The size of the request that the command comes from, if it comes from one.
+    body_bytes: Option<usize>,
     outcome: Option<Result<C::Output, DirectoryError>>,
     /// What was denied to the client in the last run.
     denied: Mutex<Vec<DeniedRequest>>,
@@ -57,7 +62,14 @@ impl<C: Command> QueuedCommand<C> {
         command: C,
         reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
     ) -> Self {
-        Self { prepared, actor, command, outcome: None, denied: Mutex::default(), reply }
+        let (body_bytes, outcome, denied) = (None, None, Mutex::default());
+        Self { prepared, actor, command, body_bytes, outcome, denied, reply }
+    }
+
+    /// Limits what the command may write in proportion to the size of its request.
+    pub(crate) fn of_request(mut self, body_bytes: usize) -> Self {
+        self.body_bytes = Some(body_bytes);
+        self
     }
 
     /// Runs the command; what it answers, and what changes.
@@ -67,6 +79,7 @@ impl<C: Command> QueuedCommand<C> {
         shared: &DirectoryCore,
         settings: &Settings,
         now: Timestamp,
+        shortage: Option<&StoreError>,
     ) -> (Result<C::Output, DirectoryError>, Vec<PendingChange>) {
         let admitted = match C::IS_CLEANUP {
             true => Ok(()),
@@ -77,13 +90,24 @@ impl<C: Command> QueuedCommand<C> {
             }
         };
         let ran = admitted.and_then(|()| {
-            let budget = Budget::new(BudgetLimits::of(&self.actor, C::IS_CLEANUP));
+            let limits = BudgetLimits::of(&self.actor, C::IS_CLEANUP);
+            let budget = Budget::new(match self.body_bytes {
+                Some(body_bytes) => {
+                    limits.of_request(body_bytes, settings.local.max_resource_bytes)
+                }
+                None => limits,
+            });
             let mut tx =
                 Transaction::new(pending, &self.denied, settings, &self.actor, now, &budget);
             let output = self.command.run(&mut tx)?;
             budget.check()?;
             let changes = tx.into_changes();
             check_size(&changes)?;
+            if let Some(shortage) = shortage
+                && !brake::only_take_away(pending, settings, &self.actor, &changes)?
+            {
+                return Err(shortage.for_waiting().into());
+            }
             Ok((output, changes))
         });
         let (output, changes) = match ran {
@@ -118,6 +142,7 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         pending: &Overlay<'_>,
         shared: &DirectoryCore,
         settings: &Arc<Settings>,
+        shortage: Option<&StoreError>,
     ) -> Vec<LogEntry> {
         // A client that is gone waits for no answer. What ran before may be on disk already.
         if self.outcome.is_none() && self.connection().is_some() && self.reply.is_closed() {
@@ -135,7 +160,9 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         self.denied.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         // A command only fills an overlay: if it panics, the overlay goes, and nothing has happened. The
         // panic hook has logged where; this says what was asked.
-        let ran = catch_unwind(AssertUnwindSafe(|| self.attempt(pending, shared, settings, now)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            self.attempt(pending, shared, settings, now, shortage)
+        }));
         let (outcome, changes) = ran.unwrap_or_else(|_| {
             let command = std::any::type_name::<C>();
             tracing::error!(command, "a change failed by a bug; nothing of it was made");

@@ -51,7 +51,7 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
         }));
     }
     let command = Bulk { operations, fail_on_errors: request.fail_on_errors };
-    let outcomes = call.context.directory.submit(call.actor.clone(), command).await?;
+    let outcomes = call.submit(command).await?;
     // A POST may have opened an account that was there, under its own id.
     let mut reopened = HashMap::new();
     for (index, outcome) in order.iter().zip(&outcomes) {

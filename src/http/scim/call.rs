@@ -10,7 +10,7 @@ use crate::access::DefaultAccess;
 use crate::connection::Compat;
 use crate::connection::dialect::ResourceForm;
 use crate::connection::method::ClientProfile;
-use crate::directory::ConnectionRules;
+use crate::directory::{Command, ConnectionRules, Pending};
 use crate::event::Actor;
 use crate::http::context::HttpContext;
 use crate::http::error::Failure;
@@ -47,6 +47,11 @@ impl<'a> Call<'a> {
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
         Self { context, parts, path, body, manner, compat, rules, default_access, actor }
+    }
+
+    /// Hands a command to the directory, on behalf of the client.
+    pub(super) fn submit<C: Command>(&self, command: C) -> Pending<C::Output> {
+        self.context.directory.submit_request(self.actor.clone(), self.body.len(), command)
     }
 
     /// Refuses or ignores attributes that no schema knows, as the connection is configured.

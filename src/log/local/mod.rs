@@ -167,7 +167,11 @@ impl Log for LocalLog {
             return Ok(Append::Done(frames));
         }
         let written = appender.write(&bytes, last, &self.files);
-        let begin = written.inspect_err(|_| self.stopped.store(true, Ordering::SeqCst))?;
+        let begin = written.inspect_err(|error| {
+            if !error.is_momentary() {
+                self.stopped.store(true, Ordering::SeqCst);
+            }
+        })?;
         for (at, before) in begins {
             self.files.offsets.note(appender.segment.first, Mark { at: begin + at, before });
         }
@@ -273,13 +277,12 @@ impl Appender {
     }
 
     fn begin_segment(&mut self) -> Result<(), LogError> {
-        self.segment = Segment::create(&self.folder, self.segment.identity, self.last)?;
-        let path = &self.segment.path;
-        self.file = File::options()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(LogError::io("open", path))?;
+        // Only this opens files. If it fails, the file before stays in use, and it is tried again.
+        let segment = Segment::create(&self.folder, self.segment.identity, self.last)?;
+        let path = &segment.path;
+        let file = File::options().read(true).write(true).open(path);
+        self.file = file.map_err(LogError::io("open", path))?;
+        self.segment = segment;
         self.end = segment::HEADER_BYTES;
         self.allocated = self.end;
         Ok(())

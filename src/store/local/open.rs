@@ -17,6 +17,7 @@ use crate::store::engine::{Engine, PART};
 use crate::store::folder::DataFolder;
 use crate::store::rebuild::{self, RebuildSource};
 use crate::store::snapshots::Snapshots;
+use crate::store::spare_files::SpareFiles;
 use crate::store::state::State;
 
 /// How many changes are applied at once while following the journal at start.
@@ -153,7 +154,8 @@ impl UnattachedState {
         let database = Database { engine, mark };
         let state = State::new(database, memory_mib as usize * MIB);
         let disk_space = DiskSpace::new(data, min_free_mib);
-        Ok(LocalStore::new(log, state, applied, disk_space, folder))
+        let spare_files = SpareFiles::of(folder.path())?;
+        Ok(LocalStore::new(log, state, applied, disk_space, spare_files, folder))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::store::disk_space::DiskSpace;
 use crate::store::folder::DataFolder;
 use crate::store::maintenance::Maintenance;
 use crate::store::snapshots::Snapshots;
+use crate::store::spare_files::SpareFiles;
 use crate::store::state::State;
 use crate::store::stats::StoreStats;
 use crate::store::{Read, Store, StoreError};
@@ -25,6 +26,7 @@ pub struct LocalStore {
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
     pub(super) disk_space: DiskSpace,
+    spare_files: SpareFiles,
     pub(super) folder: DataFolder,
 }
 
@@ -77,7 +79,16 @@ impl Store for LocalStore {
         if self.has_stopped() {
             return Err(StoreError::Stopped);
         }
+        self.spare_files.check()?;
         self.disk_space.check_for_change()
+    }
+
+    fn check_reserve(&self) -> Result<(), StoreError> {
+        if self.has_stopped() {
+            return Err(StoreError::Stopped);
+        }
+        self.spare_files.check()?;
+        self.disk_space.check_reserve()
     }
 
     fn is_stopped(&self) -> bool {
@@ -104,6 +115,7 @@ impl LocalStore {
         state: State,
         applied: Position,
         disk_space: DiskSpace,
+        spare_files: SpareFiles,
         folder: DataFolder,
     ) -> Self {
         Self {
@@ -113,6 +125,7 @@ impl LocalStore {
             snapshots: Mutex::new(Snapshots::of(folder.path())),
             stopped: AtomicBool::new(false),
             disk_space,
+            spare_files,
             folder,
         }
     }
