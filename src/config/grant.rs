@@ -99,3 +99,34 @@ impl FromIterator<Self> for ConnectionNames {
         Self(lists.into_iter().flat_map(|Self(list)| list).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+
+    #[test]
+    fn the_connections_of_a_grant_are_one_or_a_list() {
+        let two = "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n";
+        for (line, managers) in [
+            ("connection = 'b'", vec!["b"]),
+            ("connection = ['a', 'operator']", vec!["a", "operator"]),
+        ] {
+            let grants =
+                Config::parse(&format!("{two}[[grants]]\ngroup = 'g'\n{line}"), Path::new("x"))
+                    .unwrap()
+                    .grants;
+            assert_eq!(grants[0].managers.as_deref().unwrap(), managers);
+        }
+        let one = Config::parse(
+            "[connections.a]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'",
+            Path::new("x"),
+        )
+        .unwrap();
+        assert_eq!(
+            one.grants[0].managers, None,
+            "all groups are of the one connection, or of none"
+        );
+    }
+}

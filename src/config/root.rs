@@ -416,23 +416,6 @@ mod tests {
     }
 
     #[test]
-    fn the_connections_of_a_grant_are_one_or_a_list() {
-        let two = "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n";
-        for (line, managers) in [
-            ("connection = 'b'", vec!["b"]),
-            ("connection = ['a', 'operator']", vec!["a", "operator"]),
-        ] {
-            let grants = parse(&format!("{two}[[grants]]\ngroup = 'g'\n{line}")).grants;
-            assert_eq!(grants[0].managers.as_deref().unwrap(), managers);
-        }
-        let one = parse("[connections.a]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'");
-        assert_eq!(
-            one.grants[0].managers, None,
-            "all groups are of the one connection, or of none"
-        );
-    }
-
-    #[test]
     fn rules_across_keys() {
         let workspaces = "[[workspaces]]\nname = 'Main'\n[[workspaces]]\n";
         for (text, words) in [
