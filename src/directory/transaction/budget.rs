@@ -120,7 +120,11 @@ impl Budget {
         let bytes = bytes as u64;
         let after = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if after > self.limits.bytes {
-            self.exceed(&format!("write more than {} KiB", self.limits.bytes / 1024));
+            let (kib, mib) = (self.limits.bytes / 1024, self.limits.bytes / (1024 * 1024));
+            self.exceed(&match self.limits.bytes % (1024 * 1024) {
+                0 => format!("write more than {mib} MiB"),
+                _ => format!("write more than {kib} KiB"),
+            });
         }
     }
 
