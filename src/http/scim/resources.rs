@@ -28,7 +28,7 @@ pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Fail
         resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?, None)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
-    let stored = call.submit(command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, &form, StatusCode::CREATED, &resource_type, stored)
 }
 
@@ -75,7 +75,7 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
         id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.submit(command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     show(&call, &form, StatusCode::OK, &resource_type, stored)
 }
 
@@ -92,7 +92,7 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
         id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.submit(command).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     let asked = query::asks_for_attributes(&parameters);
     if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
         return Ok(representation::no_content(&stored));
@@ -107,7 +107,7 @@ pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Fail
         expected: precondition::if_match(&call.parts.headers),
         rules: call.rules,
     };
-    call.submit(command).await?;
+    call.context.directory.submit(call.actor.clone(), command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
