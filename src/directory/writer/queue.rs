@@ -232,6 +232,7 @@ mod tests {
     use crate::directory::core::DirectoryCore;
     use crate::directory::settings::Settings;
     use crate::log::LogEntry;
+    use crate::store::StoreError;
     use crate::store::overlay::Overlay;
 
     /// A command with a label, of a connection or of an operator.
@@ -251,7 +252,13 @@ mod tests {
             self.takes_away
         }
 
-        fn run(&mut self, _: &Overlay<'_>, _: &DirectoryCore, _: &Arc<Settings>) -> Vec<LogEntry> {
+        fn run(
+            &mut self,
+            _: &Overlay<'_>,
+            _: &DirectoryCore,
+            _: &Arc<Settings>,
+            _: Option<&StoreError>,
+        ) -> Vec<LogEntry> {
             Vec::new()
         }
 
