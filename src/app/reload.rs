@@ -21,7 +21,7 @@ use super::settings::{local_settings, site_info, vocabulary};
 use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
-use crate::config::Config;
+use crate::config::{Config, Widening};
 use crate::directory::Directory;
 use crate::http::ScimService;
 use crate::http::server;
@@ -83,8 +83,16 @@ impl Reloader {
         supervisor::reloading();
         let watch = Stopwatch::start();
         match self.reload() {
-            Ok(kept) => {
+            Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
+                for Widening { key, before, now } in wider {
+                    tracing::warn!(
+                        key,
+                        before,
+                        now,
+                        "{key} allows more than before the reload, or has come or gone: see that this is meant"
+                    );
+                }
                 for key in kept {
                     tracing::warn!(
                         key,
@@ -106,16 +114,17 @@ impl Reloader {
         }
     }
 
-    /// Puts the configuration file in force; returns the keys that need a restart and stay as they were.
+    /// Puts the configuration file in force.
     ///
     /// # Errors
     ///
-    /// The configuration is wrong; nothing has changed then.
-    fn reload(&mut self) -> Result<Vec<&'static str>> {
-        let mut config = Config::find(self.config.file.as_deref())?;
+    /// The configuration is wrong or may not be whole; nothing has changed then.
+    fn reload(&mut self) -> Result<Reloaded> {
+        let mut config = Config::find_again(&self.config)?;
         vocabulary(&config)?;
         check_open_files(&config)?;
         let kept = keep_fixed(&mut config, &self.config);
+        let reloaded = Reloaded { kept, wider: config.wider_than(&self.config) };
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;
         let wanted = Catalogue::new(&config.access_settings());
@@ -131,12 +140,12 @@ impl Reloader {
         let request_timeout = self.config.limits.request_timeout;
         let old_requests = self.put_in_force(config, certificate, Some(&before))?;
         if has_changed && !self.follow(old_requests.as_ref(), request_timeout) {
-            return Ok(kept);
+            return Ok(reloaded);
         }
         if is_renamed {
             let _ = self.put_in_force(self.config.clone(), self.certificate.clone(), None)?;
         }
-        Ok(kept)
+        Ok(reloaded)
     }
 
     /// Puts a configuration in force at both doors and in the log; `former` names of access are understood
@@ -224,6 +233,14 @@ impl Reloader {
             }
         }
     }
+}
+
+/// What a reload has to say.
+struct Reloaded {
+    /// The keys that need a restart and stay as they were.
+    kept: Vec<&'static str>,
+    /// What allows more than before.
+    wider: Vec<Widening>,
 }
 
 /// Returns whether requests under the previous configuration are still being answered.

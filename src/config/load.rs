@@ -1,13 +1,18 @@
 //! Finds and reads the configuration file.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::cut_off::cut_off;
 use super::problems::Problem;
 use super::reader;
 use super::root::Config;
 use super::schema::SchemaLines;
+use crate::file::{self, MAX_BYTES, SmallFile};
 use crate::scim::custom::SchemaProblem;
 
 /// The file that is read from the working folder if none is named.
@@ -16,8 +21,12 @@ const FILE_NAME: &str = "config.toml";
 /// The file of the installed service, which is read where the working folder has none.
 pub const SYSTEM_FILE: &str = "/etc/scimd/config.toml";
 
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+/// How long a file must stay the same before a reload takes it.
+const SETTLED: Duration = Duration::from_millis(200);
+/// How often a reload looks whether the file stays the same.
+const ATTEMPTS: usize = 25;
+/// The permission bits that let others write a file.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// The reason why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +42,34 @@ pub enum ConfigError {
     /// The file is larger than 1 MiB.
     #[error("{}: larger than {MAX_BYTES} bytes; expected a configuration file", file.display())]
     TooLarge {
+        /// The file that was asked for.
+        file: PathBuf,
+    },
+    /// Others may write the file.
+    #[error(
+        "others may write {file} (mode {mode:03o}) and so decide who gets in; look whether it says what you wrote, \
+         then run `chmod go-w {file}`", file = file.display()
+    )]
+    Open {
+        /// The file that was asked for.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The working folder has a file of another user, and none was named.
+    #[error(
+        "{} in this folder belongs to user {owner}; name a configuration with --config, or run this in another folder",
+        file.display()
+    )]
+    Foreign {
+        /// The file or folder that was found.
+        file: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+    },
+    /// The file was written again and again while it was read.
+    #[error("{}: is still being written; reload again when it is complete", file.display())]
+    Unsettled {
         /// The file that was asked for.
         file: PathBuf,
     },
@@ -68,52 +105,55 @@ impl Config {
     /// Returns the defaults if none of them exists.
     ///
     /// An operator's command therefore uses the service's configuration in any working folder
-    /// without a `config.toml`.
+    /// without a `config.toml`. What the working folder has counts only if it belongs to this user or to root: another
+    /// user could have put it there.
     ///
     /// # Errors
     ///
-    /// As for [`Config::load`].
+    /// As for [`Config::load`], and [`ConfigError::Foreign`].
     pub fn find(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        let places = [FILE_NAME, SYSTEM_FILE].map(Path::new);
-        explicit.map_or_else(|| Self::find_among(&places), Self::load)
-    }
-
-    fn find_among(places: &[&Path]) -> Result<Self, ConfigError> {
-        // The link itself is examined: a dangling link is an error, not an absent file. The working
-        // folder may be inaccessible, as with `sudo -u scimd` in /root.
-        let absent = |file: &Path| match fs::symlink_metadata(file).map_err(|error| error.kind()) {
-            Err(io::ErrorKind::NotFound) => true,
-            Err(io::ErrorKind::PermissionDenied) => file.is_relative(),
-            _ => false,
-        };
-        match places.iter().find(|file| !absent(file)) {
-            Some(file) => Self::load(file),
+        match Self::locate(explicit)? {
+            Some(file) => Self::load(&file),
             None => Ok(Self::default()),
         }
+    }
+
+    /// Like [`Config::find`], for a file that may just be written: what was read must stay the same for
+    /// 200 ms, and must not look like the beginning of the file that `present` was read from.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::find`]; [`ConfigError::Unsettled`].
+    pub fn find_again(present: &Self) -> Result<Self, ConfigError> {
+        let Some(file) = Self::locate(present.file.as_deref())? else { return Ok(Self::default()) };
+        let mut text = read_text(&file)?;
+        for _ in 0..ATTEMPTS {
+            std::thread::sleep(SETTLED);
+            let again = read_text(&file)?;
+            if again == text {
+                if let Some(problem) = cut_off(&text, &present.text) {
+                    return Err(ConfigError::Invalid { file, problems: vec![problem] });
+                }
+                return Self::parse(&text, &file);
+            }
+            text = again;
+        }
+        Err(ConfigError::Unsettled { file })
+    }
+
+    fn locate(explicit: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+        let places = [FILE_NAME, SYSTEM_FILE].map(Path::new);
+        explicit.map_or_else(|| locate_among(&places), |file| Ok(Some(file.to_owned())))
     }
 
     /// Reads a configuration file.
     ///
     /// # Errors
     ///
-    /// The file can't be read, is larger than 1 MiB, or has problems, all of which are reported.
+    /// The file can't be read, is larger than 1 MiB, may be written by others, or has problems, all of which are
+    /// reported.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(ConfigError::TooLarge { file: path.to_owned() });
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let valid = bytes.iter().take(error.valid_up_to());
-            let line = valid.filter(|&&byte| byte == b'\n').count() + 1;
-            let message = "not UTF-8; expected a text file in UTF-8".to_owned();
-            let problems = vec![Problem { line, key: String::new(), message }];
-            ConfigError::Invalid { file: path.to_owned(), problems }
-        })?;
-        Self::parse(text, path)
+        Self::parse(&read_text(path)?, path)
     }
 
     /// Reads a configuration from its text.
@@ -136,6 +176,7 @@ impl Config {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
         }
         config.file = Some(file.to_owned());
+        config.text = Arc::from(text);
         Ok(config)
     }
 
@@ -146,6 +187,58 @@ impl Config {
         let file = self.file.clone().unwrap_or_default();
         ConfigError::Invalid { file, problems: located.collect() }
     }
+}
+
+/// The first place that exists; `None` if there is none.
+///
+/// # Errors
+///
+/// [`ConfigError::Foreign`].
+fn locate_among(places: &[&Path]) -> Result<Option<PathBuf>, ConfigError> {
+    // The link itself is examined: a dangling link is an error, not an absent file. The working
+    // folder may be inaccessible, as with `sudo -u scimd` in /root.
+    let absent = |file: &Path| match fs::symlink_metadata(file).map_err(|error| error.kind()) {
+        Err(io::ErrorKind::NotFound) => true,
+        Err(io::ErrorKind::PermissionDenied) => file.is_relative(),
+        _ => false,
+    };
+    let found = places.iter().find(|file| !absent(file)).map(|file| (*file).to_owned());
+    match &found {
+        Some(file) => check_owner(file)?,
+        None => check_owner(&Config::default().data_dir)?,
+    }
+    Ok(found)
+}
+
+/// Checks that what was found in the working folder belongs to this user or to root.
+fn check_owner(file: &Path) -> Result<(), ConfigError> {
+    let owners = [fs::symlink_metadata(file), fs::metadata(file)];
+    let us = rustix::process::geteuid().as_raw();
+    for owner in owners.into_iter().flatten().map(|found| found.uid()) {
+        if file.is_relative() && owner != us && owner != 0 {
+            return Err(ConfigError::Foreign { file: file.to_owned(), owner });
+        }
+    }
+    Ok(())
+}
+
+/// Reads the text of a configuration file.
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let file = || path.to_owned();
+    let SmallFile { bytes, mode, .. } = file::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => ConfigError::TooLarge { file: file() },
+        _ => ConfigError::Unreadable { file: file(), source },
+    })?;
+    if mode & WRITABLE_BY_OTHERS != 0 {
+        return Err(ConfigError::Open { file: file(), mode });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = valid.filter(|&&byte| byte == b'\n').count() + 1;
+        let message = "not UTF-8; expected a text file in UTF-8".to_owned();
+        let problems = vec![Problem { line, key: String::new(), message }];
+        ConfigError::Invalid { file: file(), problems }
+    })
 }
 
 fn lines(file: &Path, problems: &[Problem]) -> String {
@@ -198,8 +291,9 @@ mod tests {
         let folder = Folder::new("absent");
         let places = ["config.toml", "x.toml"].map(|name| folder.0.join(name));
         let level = || {
-            let found = Config::find_among(&[&places[0], &places[1]]).unwrap();
-            found.log.level.as_str().to_owned()
+            let found = locate_among(&[&places[0], &places[1]]).unwrap();
+            let config = found.map_or_else(Config::default, |file| Config::load(&file).unwrap());
+            config.log.level.as_str().to_owned()
         };
         assert_eq!(level(), Config::default().log.level.as_str());
         let error = Config::find(Some(&places[1])).unwrap_err();
@@ -224,6 +318,19 @@ mod tests {
             "{error}"
         );
         assert!(matches!(Config::load(&folder.0), Err(ConfigError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = Folder::new("open");
+        let file = folder.write("");
+        for (mode, expected) in [(0o600, true), (0o644, true), (0o664, false), (0o646, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = Config::load(&file);
+            assert_eq!(loaded.is_ok(), expected, "{mode:o}");
+            assert!(expected || loaded.unwrap_err().to_string().contains("run `chmod go-w "));
+        }
     }
 
     #[test]

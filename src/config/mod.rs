@@ -8,6 +8,7 @@
 mod access;
 mod brake;
 mod connection;
+mod cut_off;
 mod grant;
 mod limits;
 mod listen;
@@ -22,6 +23,7 @@ mod root;
 mod schema;
 mod store;
 pub mod template;
+mod widening;
 mod workspace;
 
 pub use limits::LimitsConfig;
@@ -33,3 +35,4 @@ pub use problems::Problem;
 pub use root::Config;
 pub use schema::SchemaLines;
 pub use store::{RetentionConfig, StoreConfig};
+pub use widening::Widening;

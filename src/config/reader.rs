@@ -57,6 +57,12 @@ pub(super) fn read_collecting<T>(
     (value, problems)
 }
 
+/// Whether the root table of a text has a key; of a text that is not TOML, as far as can be seen.
+pub(super) fn has_key(text: &str, key: &str) -> bool {
+    let (document, _) = DeTable::parse_recoverable(text);
+    document.get_ref().iter().any(|(found, _)| found.get_ref() == key)
+}
+
 impl<'t> Section<'_, 't> {
     fn new<'n>(
         problems: &'n mut Problems,

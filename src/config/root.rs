@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::limits::LimitsConfig;
 use super::listen::ListenConfig;
@@ -27,6 +28,8 @@ const MAX_ENTITLEMENTS: usize = 100_000;
 pub struct Config {
     /// The configuration file; `None` for the built-in defaults.
     pub file: Option<PathBuf>,
+    /// The text of that file.
+    pub text: Arc<str>,
     /// The URL under which clients reach scimd, and the base of `meta.location`. Derived from
     /// `listen` if it is not configured.
     pub public_url: PublicUrl,
@@ -65,6 +68,7 @@ impl Default for Config {
         let listen = ListenConfig::default();
         Self {
             file: None,
+            text: Arc::default(),
             public_url: listen.public_url(),
             data_dir: PathBuf::from("scimd-data"),
             listen,
@@ -158,6 +162,7 @@ impl Config {
         let (schemas, schema_lines) = schemas.into_iter().flatten().unzip();
         Self {
             file: None,
+            text: Arc::default(),
             public_url,
             data_dir: data_dir.unwrap_or_else(|| Self::default().data_dir),
             listen,
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_example_equals_the_defaults() {
-        let example = Config { file: None, ..parse(EXAMPLE) };
+        let example = Config { file: None, text: Arc::default(), ..parse(EXAMPLE) };
         assert_eq!(example, Config::default());
         assert_eq!(Config { file: None, ..parse("") }, Config::default());
     }

@@ -45,6 +45,16 @@ impl AddressSet {
         self.ranges.iter().take(after).next_back().is_some_and(|range| address <= range.last)
     }
 
+    /// Whether the set holds every address of another.
+    pub fn includes(&self, other: &Self) -> bool {
+        let holds = |wanted: &Range| {
+            let after = self.ranges.partition_point(|range| range.first <= wanted.first);
+            let before = self.ranges.iter().take(after).next_back();
+            before.is_some_and(|range| wanted.last <= range.last)
+        };
+        other.ranges.iter().all(holds)
+    }
+
     /// Whether the set holds no address at all.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

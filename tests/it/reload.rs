@@ -1,6 +1,7 @@
 //! SIGHUP: another configuration while requests are answered; and a certificate that is renewed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -177,6 +178,82 @@ fn a_broken_file_changes_nothing_and_is_told_with_line_and_key() {
     fs::remove_file(server.folder().join("config.toml")).unwrap();
     assert!(server.reload().contains("cannot be read"));
     server.client().get("/Users").expect(200);
+}
+
+#[test]
+fn a_reload_that_allows_more_names_the_setting() {
+    let mut server = start("");
+    let mut reload = |change: &dyn Fn(String) -> String| {
+        server.rewrite(change);
+        let log = server.reload();
+        assert!(log.contains("is in force"), "{log}");
+        let warned =
+            |line: &&str| line.contains(" WARN ") && line.contains("allows more than before");
+        log.lines().filter(warned).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let wider = reload(&|text| text.replace("127.0.0.0/8", "127.0.0.0/7"));
+    assert!(wider.len() == 1 && wider[0].contains("connections.default.ip_allowlist"), "{wider:?}");
+    assert_eq!(reload(&|text| text.replace("127.0.0.0/7", "127.0.0.0/8")), [""; 0]);
+    let gone = "    ip_allowlist = \"127.0.0.0/8\"\n";
+    let wider = reload(&|text| text.replace(gone, ""));
+    assert!(wider.len() == 1 && wider[0].contains("any address"), "{wider:?}");
+    let wider = reload(&|text| format!("{text}[connections.second]\nmethod = \"okta\"\n"));
+    assert!(wider.len() == 1 && wider[0].contains("connections.second"), "{wider:?}");
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_refused() {
+    let mut server =
+        start("[connections.second]\nmethod = \"okta\"\nip_allowlist = \"192.0.2.0/24\"\n");
+    let whole = fs::read_to_string(server.folder().join("config.toml")).unwrap();
+    let at = |text: &str| whole.find(text).unwrap();
+    for (cut, words) in [
+        (String::new(), "the file is empty"),
+        (whole[..at("ip_allowlist")].to_owned(), "where a table of the file in force goes on"),
+        (
+            whole[..at("ip_allowlist = \"192")].to_owned(),
+            "where a table of the file in force goes on",
+        ),
+        (
+            whole.replace(&whole[at("[connections.default]")..at("[listen]")], ""),
+            "has no [connections]",
+        ),
+    ] {
+        server.rewrite(|_| cut);
+        let log = server.reload();
+        assert!(log.contains(words) && log.contains("the one before stays in force"), "{log}");
+        server.client().get("/Users").expect(200);
+    }
+}
+
+#[test]
+fn a_file_is_taken_once_it_stays_the_same() {
+    let mut server = start("");
+    let path = server.folder().join("config.toml");
+    let whole = fs::read_to_string(&path).unwrap();
+    let before = server.stderr().len();
+    server.rewrite(|text| format!("{text}[limits]\nmax_body_bytes = 2048\nmax_cuont = 1\n"));
+    server.signal("HUP");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    fs::write(&path, format!("{whole}[limits]\nmax_body_bytes = 4096\n")).unwrap();
+    server.until("it has read the configuration again", |server| {
+        server.stderr()[before..].contains("SIGHUP: ")
+    });
+    assert!(server.stderr()[before..].contains("is in force"), "{}", server.stderr());
+    let config = server.client().get("/ServiceProviderConfig").expect(200).body;
+    assert_eq!(config["bulk"]["maxPayloadSize"], 4096);
+}
+
+#[test]
+fn a_file_that_others_may_write_is_not_taken() {
+    let mut server = start("");
+    server.rewrite(|text| text.replace("127.0.0.0/8", "0.0.0.0/0"));
+    let path = server.folder().join("config.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let log = server.reload();
+    assert!(log.contains("others may write") && log.contains("stays in force"), "{log}");
+    server.stop();
+    assert!(server.fail(&["serve"], 2).contains("run `chmod go-w"));
 }
 
 #[test]

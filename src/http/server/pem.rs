@@ -8,6 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
+use crate::file;
+
 /// Why TLS cannot be set up. Each message names the file and the remedy.
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each message says what its variant and fields are")]
@@ -79,5 +81,6 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
+    let read = file::read(path).map(|file| file.bytes);
+    read.map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// Every top-level module and its floor.
 const FLOORS: &[(&str, u8)] = &[
     ("clock", 0),
+    ("file", 0),
     ("logging", 0),
     ("metrics", 0),
     ("secret", 0),
@@ -42,11 +43,12 @@ const EDGES: &[(&str, &str)] = &[
         "access admin app clock config connection directory event log logging operator scim store text",
     ),
     ("clock", ""),
-    ("config", "access connection logging scim settings text"),
+    ("config", "access connection file logging scim settings text"),
     ("connection", "access scim secret text"),
     ("directory", "access clock connection event log metrics scim settings store text"),
     ("event", ""),
-    ("http", "access clock config connection directory event logging metrics scim text"),
+    ("file", ""),
+    ("http", "access clock config connection directory event file logging metrics scim text"),
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
     ("metrics", ""),

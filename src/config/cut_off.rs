@@ -1,0 +1,92 @@
+//! Whether a configuration file, read again, was cut off while it was written.
+
+use super::problems::Problem;
+use super::reader;
+
+/// Why a text is not a whole configuration file, seen from the one in force; `None` if it may be.
+///
+/// A file that lost its end often is valid, and without the rest it allows more than with it. What could be an edit
+/// is taken: a file whose last line has no line end, and one that lacks whole tables at its end.
+pub(super) fn cut_off(text: &str, in_force: &str) -> Option<Problem> {
+    let problem = |message: &str| {
+        Some(Problem {
+            line: text.lines().count().max(1),
+            key: String::new(),
+            message: format!("{message}; if that is meant, restart scimd to apply it"),
+        })
+    };
+    if !says_anything(text) && says_anything(in_force) {
+        return problem("the file is empty, as one is that is just being written");
+    }
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    let goes_on = |line: &str| line.len() > last.len() && line.starts_with(last);
+    if !last.trim().is_empty()
+        && in_force.lines().any(goes_on)
+        && !in_force.lines().any(|line| line == last)
+    {
+        return problem(
+            "the last line is the beginning of a longer one in the file in force, and has no line end",
+        );
+    }
+    if let Some(rest) = in_force.strip_prefix(text)
+        && rest.lines().find(|line| says_anything(line)).is_some_and(|line| !begins_table(line))
+    {
+        return problem("the file ends where a table of the file in force goes on");
+    }
+    let has_connections = |text: &str| reader::has_key(text, "connections");
+    if has_connections(in_force) && !has_connections(text) {
+        return problem("the file has no [connections], and the file in force has");
+    }
+    None
+}
+
+/// Whether there is anything but blanks and comments.
+fn says_anything(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn begins_table(line: &str) -> bool {
+    line.trim_start().starts_with('[')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IN_FORCE: &str = "data_dir = \"d\"\n\n[connections.a]\nmethod = \"okta\"\n# Only these.\n\
+        ip_allowlist = \"192.0.2.0/24\"\n\n[connections.b]\nmethod = \"okta\"\n[limits]\nmax_count = 1000\n";
+
+    #[test]
+    fn a_file_that_lost_its_end_is_refused() {
+        let before = |end: &str| IN_FORCE.split(end).next().unwrap();
+        for cut in [
+            "",
+            "\n# Nothing.\n",
+            "data_dir = \"d\"\n",
+            before("ip_allowlist"),
+            before("# Only"),
+            before("00\n"),
+            before("max_count"),
+            &IN_FORCE.replace("192.0.2.0/24", "198.51.100.0/24").replace("1000\n", "10"),
+        ] {
+            assert!(cut_off(cut, IN_FORCE).is_some(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn an_edit_is_not_a_cut() {
+        for edited in [
+            IN_FORCE,
+            IN_FORCE.trim_end(),
+            IN_FORCE.split("[limits]").next().unwrap(),
+            &IN_FORCE.replace("\n[connections.b]\nmethod = \"okta\"", ""),
+            &IN_FORCE.replace("ip_allowlist = \"192.0.2.0/24\"\n", ""),
+            &IN_FORCE.replace("max_count = 1000\n", "max_count = 2000"),
+            &IN_FORCE.replace("max_count = 1000\n", "max_count = 10\n"),
+            &format!("{IN_FORCE}idle_timeout = \"1m\""),
+        ] {
+            assert_eq!(cut_off(edited, IN_FORCE).map(|problem| problem.message), None, "{edited}");
+        }
+        assert!(cut_off("# Nothing.\n", "").is_none());
+    }
+}

@@ -1,0 +1,165 @@
+//! What a new configuration allows that the one before did not.
+
+use std::fmt;
+
+use super::root::Config;
+use crate::connection::{Brake, BrakeAction, ConnectionSettings, OnInactiveCreate, Scope};
+use crate::text::duration;
+
+/// A setting that allows more than before, or is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widening {
+    /// The key, as `connections.okta.ip_allowlist`.
+    pub key: String,
+    /// What it was, in the words of the configuration.
+    pub before: String,
+    /// What it is.
+    pub now: String,
+}
+
+impl Config {
+    /// The settings that allow more than those of a configuration before, in the order of their names: connections,
+    /// allowlists, origins, scopes, brakes, and proxies that are trusted.
+    pub fn wider_than(&self, before: &Self) -> Vec<Widening> {
+        let mut found = Found(Vec::new());
+        let proxies = &self.listen.trusted_proxies;
+        if !before.listen.trusted_proxies.includes(proxies) {
+            found.add("listen.trusted_proxies", &before.listen.trusted_proxies, proxies);
+        }
+        for (name, connection) in &before.connections {
+            let key = format!("connections.{name}");
+            match self.connections.get(name) {
+                Some(now) => found.connection(&key, connection, now),
+                None => found.add(&key, &connection.method, &"none: its tokens open nothing"),
+            }
+        }
+        for (name, connection) in &self.connections {
+            if !before.connections.contains_key(name) {
+                found.add(&format!("connections.{name}"), &"none", &connection.method);
+            }
+        }
+        found.0
+    }
+}
+
+struct Found(Vec<Widening>);
+
+impl Found {
+    fn add(&mut self, key: &str, before: &dyn fmt::Display, now: &dyn fmt::Display) {
+        let (before, now) = (before.to_string(), now.to_string());
+        self.0.push(Widening { key: key.to_owned(), before, now });
+    }
+
+    fn connection(&mut self, name: &str, before: &ConnectionSettings, now: &ConnectionSettings) {
+        let key = |setting: &str| format!("{name}.{setting}");
+        let (allowed, allows) = (&before.ip_allowlist, &now.ip_allowlist);
+        match (allowed, allows) {
+            (Some(allowed), None) => self.add(&key("ip_allowlist"), allowed, &"none: any address"),
+            (Some(allowed), Some(allows)) if !allowed.includes(allows) => {
+                self.add(&key("ip_allowlist"), allowed, allows);
+            }
+            _ => {}
+        }
+        match (&before.service_origin, &now.service_origin) {
+            (Some(origin), None) => self.add(&key("service_origin"), origin, &"none: not checked"),
+            (Some(origin), Some(other)) if origin != other => {
+                self.add(&key("service_origin"), origin, other);
+            }
+            _ => {}
+        }
+        match (&before.client_ca, &now.client_ca) {
+            (Some(ca), None) => {
+                self.add(&key("client_ca"), &ca.display(), &"none: no client certificate needed");
+            }
+            (Some(ca), Some(other)) if ca != other => {
+                self.add(&key("client_ca"), &ca.display(), &other.display());
+            }
+            _ => {}
+        }
+        if (before.scope, now.scope) == (Scope::Own, Scope::All) {
+            self.add(&key("scope"), &before.scope.as_str(), &now.scope.as_str());
+        }
+        let reactivates = OnInactiveCreate::Reactivate;
+        if before.on_inactive_create != reactivates && now.on_inactive_create == reactivates {
+            let words = [before, now].map(|one| one.on_inactive_create.as_str());
+            self.add(&key("on_inactive_create"), &words[0], &words[1]);
+        }
+        self.brake(&key("brake"), &before.brake, &now.brake);
+    }
+
+    fn brake(&mut self, key: &str, before: &Brake, now: &Brake) {
+        let strictness = |brake: &Brake| match brake.action {
+            BrakeAction::Hold => 2,
+            BrakeAction::Alarm => 1,
+            BrakeAction::Off => 0,
+        };
+        if strictness(now) < strictness(before) {
+            let key = format!("{key}.action");
+            self.add(&key, &before.action.as_str(), &now.action.as_str());
+        }
+        if now.action == BrakeAction::Off {
+            return;
+        }
+        if now.percent > before.percent {
+            self.add(&format!("{key}.percent"), &before.percent, &now.percent);
+        }
+        if now.minimum > before.minimum {
+            self.add(&format!("{key}.minimum"), &before.minimum, &now.minimum);
+        }
+        // Within a shorter window fewer accounts are counted.
+        if now.window < before.window {
+            let words = [before, now].map(|brake| duration::display(brake.window).to_string());
+            self.add(&format!("{key}.window"), &words[0], &words[1]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, Path::new("config.toml")).unwrap()
+    }
+
+    const BEFORE: &str = "[listen]\ntrusted_proxies = '10.0.0.0/30'\n[connections.a]\nmethod = 'okta'\n\
+        scope = 'own'\nservice_origin = 'https://a.example'\nip_allowlist = '192.0.2.0/24, 2001:db8::/32'\n\
+        [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nwindow = '10m'\n";
+
+    #[test]
+    fn whatever_allows_more_is_named() {
+        for (from, to, key) in [
+            ("ip_allowlist = '192.0.2.0/24, 2001:db8::/32'", "", "connections.a.ip_allowlist"),
+            ("192.0.2.0/24", "192.0.2.0/23", "connections.a.ip_allowlist"),
+            ("2001:db8::/32", "2001:db8::-2001:db9::", "connections.a.ip_allowlist"),
+            ("service_origin = 'https://a.example'", "", "connections.a.service_origin"),
+            ("a.example", "b.example", "connections.a.service_origin"),
+            ("'own'", "'all'", "connections.a.scope"),
+            (
+                "scope =",
+                "on_inactive_create = 'reactivate'\nscope =",
+                "connections.a.on_inactive_create",
+            ),
+            ("'hold'", "'alarm'", "connections.a.brake.action"),
+            ("'hold'", "'off'", "connections.a.brake.action"),
+            ("percent = 10", "percent = 11", "connections.a.brake.percent"),
+            ("minimum = 5", "minimum = 6", "connections.a.brake.minimum"),
+            ("'10m'", "'9m'", "connections.a.brake.window"),
+            ("10.0.0.0/30", "10.0.0.0/29", "listen.trusted_proxies"),
+            (
+                "[connections.a]",
+                "[connections.b]\nmethod = 'okta'\n[connections.a]",
+                "connections.b",
+            ),
+        ] {
+            let (before, now) = (parse(BEFORE), parse(&BEFORE.replacen(from, to, 1)));
+            let found = now.wider_than(&before);
+            let keys: Vec<&str> = found.iter().map(|one| one.key.as_str()).collect();
+            assert_eq!(keys, [key], "{from} {to}");
+            let back = before.wider_than(&now);
+            let is_said_both_ways = matches!(key, "connections.a.service_origin" | "connections.b");
+            assert!(back.is_empty() || is_said_both_ways, "{back:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Small files that an operator provides: configuration, certificates, keys.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// The maximum size of a small file, in bytes.
+pub const MAX_BYTES: u64 = 1 << 20;
+
+/// A small file as it was read, with its owner and mode.
+pub struct SmallFile {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// The user id of the owner.
+    pub owner: u32,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// Reads a regular file of at most [`MAX_BYTES`].
+///
+/// # Errors
+///
+/// The error of the operating system; [`io::ErrorKind::FileTooLarge`]; [`io::ErrorKind::InvalidInput`] for what
+/// is no regular file. A FIFO or a device is neither waited for nor read.
+pub fn read(path: &Path) -> io::Result<SmallFile> {
+    // Opening a FIFO would wait for the other end.
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(without_waiting).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        let reason = "it is not a regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    let too_large = || {
+        let reason = format!("it is larger than {MAX_BYTES} bytes");
+        io::Error::new(io::ErrorKind::FileTooLarge, reason)
+    };
+    if found.len() > MAX_BYTES {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(too_large());
+    }
+    Ok(SmallFile { bytes, owner: found.uid(), mode: found.mode() & 0o777 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_regular_file_is_read_and_anything_else_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let error = || read(&path).err().map(|error| error.kind());
+        for (size, expected) in
+            [(0, None), (MAX_BYTES, None), (MAX_BYTES + 1, Some(io::ErrorKind::FileTooLarge))]
+        {
+            File::create(&path).unwrap().set_len(size).unwrap();
+            assert_eq!(error(), expected, "{size}");
+        }
+        // Sparse: it takes no room.
+        File::create(&path).unwrap().set_len(3 << 30).unwrap();
+        assert_eq!(error(), Some(io::ErrorKind::FileTooLarge));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error(), Some(io::ErrorKind::NotFound));
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert_eq!(error(), Some(io::ErrorKind::InvalidInput));
+        for path in ["/dev/zero", "/"] {
+            let refused = read(Path::new(path)).err().map(|error| error.kind());
+            assert_eq!(refused, Some(io::ErrorKind::InvalidInput), "{path}");
+        }
+    }
+}
