@@ -1,6 +1,8 @@
 //! The command line's side of the admin socket.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +33,7 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
             };
         }
     };
+    check_peer(&stream, data_dir)?;
     let timeout = match request.reads_everything() {
         true => LONG_ANSWER_TIMEOUT,
         false => ANSWER_TIMEOUT,
@@ -46,4 +49,17 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
     serde_json::from_str(&answer).map(Some).map_err(io::Error::from)
+}
+
+/// Checks who answers: this user, root, or the owner of the data folder. Another user's server would be believed
+/// whatever it says.
+fn check_peer(stream: &UnixStream, data_dir: &Path) -> io::Result<()> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+    let us = rustix::process::geteuid().as_raw();
+    if peer == us || peer == 0 || peer == fs::metadata(data_dir)?.uid() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "user {peer} answers, whom the data folder does not belong to; find out what runs there"
+    )))
 }

@@ -308,7 +308,7 @@ impl AuditPrinter {
             Some(table) => {
                 table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>())
             }
-            None => changes.try_for_each(|change| output::line(&serde_json::to_string(&change)?)),
+            None => changes.try_for_each(|change| output::json_line(&change)),
         }
     }
 }

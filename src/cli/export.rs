@@ -53,7 +53,7 @@ impl ExportArgs {
         }
         resource::pages(&mut operator, ResourceKind::User, true, |users| {
             users.iter().try_for_each(|user| match self.format {
-                Format::Jsonl => output::line(&object(user).to_string()),
+                Format::Jsonl => output::json_line(&object(user)),
                 Format::Csv => output::line(&csv(row(user))),
             })
         })

@@ -1,5 +1,6 @@
 //! What commands print: results on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -7,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use jiff::Timestamp;
+use rustix::fs::Mode;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -15,24 +17,37 @@ use crate::text::is_unseen;
 
 /// Prints a line of a result on standard output.
 pub(super) fn line(text: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{text}")?)
+    Ok(writeln!(io::stdout(), "{}", printable(text))?)
 }
 
 /// Prints a note, which is not part of the result, on standard error.
 pub(super) fn note(text: &str) -> Result<()> {
-    Ok(writeln!(io::stderr(), "{text}")?)
+    Ok(writeln!(io::stderr(), "{}", printable(text))?)
+}
+
+/// Has this process create files from here on that all users may read. A command calls it that creates nothing
+/// secret.
+pub(super) fn create_for_all_users() {
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
 }
 
 /// Creates a file that does not exist yet and that only its owner may read.
 pub(super) fn create(path: &Path) -> Result<File> {
-    File::options().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
-        UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
-    })
+    File::options().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(
+        |error| {
+            UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
+        },
+    )
 }
 
 /// Prints a result as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    line(&visible_json(&serde_json::to_string_pretty(value)?))
+}
+
+/// Prints a result as JSON on one line.
+pub(super) fn json_line(value: &impl Serialize) -> Result<()> {
+    line(&visible_json(&serde_json::to_string(value)?))
 }
 
 /// Prints a result as a table: columns are as wide as their widest cell.
@@ -79,7 +94,8 @@ impl JsonArray {
     pub(super) fn print(&mut self, elements: &[impl Serialize]) -> Result<()> {
         for element in elements {
             let before = if self.begun { ",\n" } else { "[\n" };
-            write!(io::stdout(), "{before}{}", serde_json::to_string(element)?)?;
+            let element = visible_json(&serde_json::to_string(element)?).into_owned();
+            write!(io::stdout(), "{before}{element}")?;
             self.begun = true;
         }
         Ok(())
@@ -103,10 +119,38 @@ pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     Ok(())
 }
 
+/// A text of one or more lines with all escaped that [`sanitize`] escapes, but for the ends of lines.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    match text.contains(|character| character != '\n' && is_escaped(character)) {
+        true => Cow::Owned(text.split('\n').map(sanitize).collect::<Vec<_>>().join("\n")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// JSON in which the characters that [`sanitize`] escapes are escaped as JSON has it. They can only be in texts.
+fn visible_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(|character| character != '\n' && is_escaped(character)) {
+        return Cow::Borrowed(json);
+    }
+    let escape = |character: char| match character != '\n' && is_escaped(character) {
+        true => {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units).iter();
+            units.map(|unit| format!("\\u{unit:04x}")).collect()
+        }
+        false => character.to_string(),
+    };
+    Cow::Owned(json.chars().map(escape).collect())
+}
+
+fn is_escaped(character: char) -> bool {
+    character.is_control() || is_unseen(character)
+}
+
 /// A text that is not ours on one line, with everything escaped that a terminal would obey or a reader would not
 /// see: control characters, those that change the direction of text, and those that have no width.
 pub(super) fn sanitize(text: &str) -> String {
-    let escaped = |character: char| match character.is_control() || is_unseen(character) {
+    let escaped = |character: char| match is_escaped(character) {
         true => character.escape_default().collect(),
         false => character.to_string(),
     };
@@ -150,6 +194,11 @@ mod tests {
             let shown = sanitize(&format!("a{unseen}b"));
             assert_eq!(shown, format!("a{}b", unseen.escape_default()));
         }
+        assert_eq!(printable("a\n\u{1b}[2Jb"), "a\n\\u{1b}[2Jb");
+        let text = "\u{7f}\u{9b}\u{202e}\u{e0041}\n\"";
+        let shown = visible_json(&serde_json::to_string_pretty(&[text]).unwrap()).into_owned();
+        assert!(shown.is_ascii() && shown.lines().count() == 3, "{shown}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
         assert_eq!(sanitize("Jos\u{e9} \u{1f600}"), "Jos\u{e9} \u{1f600}");
     }
 
