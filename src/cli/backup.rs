@@ -1,5 +1,6 @@
 //! `scimd backup`: everything in one file.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -23,8 +24,8 @@ impl BackupArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         app::check_exists(config)?;
         // The file comes first: a place that can't be written to costs no snapshot.
-        drop(output::create(&self.file)?);
-        let saved = self.save(config);
+        let file = output::create(&self.file)?;
+        let saved = self.save(config, file);
         if saved.is_err() {
             // It was made a moment ago.
             let _ = std::fs::remove_file(&self.file);
@@ -32,14 +33,14 @@ impl BackupArgs {
         describe(config, "Backup", &saved?)
     }
 
-    fn save(&self, config: &Config) -> Result<Saved> {
+    fn save(&self, config: &Config, file: File) -> Result<Saved> {
         let OperatorReply::Snapshot { name, sha256 } =
             OperatorClient::new(config).ask(OperatorRequest::Snapshot)?
         else {
             return unexpected();
         };
         let now = Clock::System.now();
-        let saved = backup::save(&config.data_dir, &name, &sha256, &self.file, now)?;
+        let saved = backup::save(&config.data_dir, &name, &sha256, (file, &self.file), now)?;
         if saved.whole.sha256 != sha256 {
             bail!("the copy of {name} is not what was written; check the disks, then try again");
         }

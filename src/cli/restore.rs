@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::{backup, output};
 use crate::app;
 use crate::config::Config;
-use crate::directory::Restored;
+use crate::directory::{Directory, Restored};
 use crate::operator::actor;
 use crate::store;
+use crate::store::check::Check;
 use crate::store::signing::VerifyingKey;
+use crate::store::snapshot::Snapshot;
 
 #[derive(Args)]
 pub(super) struct RestoreArgs {
@@ -35,10 +37,11 @@ impl RestoreArgs {
         let (identity, data) = (app::new_identity()?, &config.data_dir);
         let restored = store::backup::restore(&self.file, data, identity, key.as_ref())?;
         let snapshot = &restored.whole.snapshot;
-        let directory = app::open_directory(config)
-            .context("the backup is in place, and the database could not be built from it")?;
-        let sequence = snapshot.position.sequence;
-        directory.submit(actor::offline(), Restored { sequence, taken: snapshot.taken }).wait()?;
+        let opened = open_verified(config, snapshot);
+        if opened.is_err() {
+            store::backup::discard(&config.data_dir)?;
+        }
+        let directory = opened?;
         backup::describe(config, "Restored", &restored)?;
         output::note(match key {
             Some(_) => "The signature of the backup matches.",
@@ -59,5 +62,23 @@ impl RestoreArgs {
             ))?;
         }
         Ok(())
+    }
+}
+
+/// Opens what was restored, and checks all of it.
+///
+/// # Errors
+///
+/// The database can't be built, or something is not as it should be.
+fn open_verified(config: &Config, snapshot: &Snapshot) -> Result<Directory> {
+    let directory =
+        app::open_directory(config).context("the database can't be built from the backup")?;
+    let restored = Restored { sequence: snapshot.position.sequence, taken: snapshot.taken };
+    directory.submit(actor::offline(), restored).wait()?;
+    match directory.verify().iter().find(|check| check.faults > 0) {
+        Some(Check { what, told, .. }) => {
+            bail!("the backup is faulty, and nothing was restored: {what}: {}", told.join("; "))
+        }
+        None => Ok(directory),
     }
 }

@@ -21,5 +21,5 @@ mod recent;
 pub use append::{Append, Log, LogStats};
 pub use error::LogError;
 pub use frame::{Frame, LogEntry, Write, decode_writes, encode_write};
-pub use position::{Hash, Position};
+pub use position::{Hash, MAX_SEQUENCE, Position};
 pub use read::{ChainReport, ReadLog, try_read};

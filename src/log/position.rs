@@ -7,6 +7,10 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 /// The SHA-256 of a frame's body; zeros before the first frame.
 pub type Hash = [u8; 32];
 
+/// The highest number of a change that is taken from a file: whatever is added to it is a number as well. No log
+/// comes near it.
+pub const MAX_SEQUENCE: u64 = 1 << 62;
+
 /// A position in a log: the number and the hash of a change. The hash covers all changes before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {

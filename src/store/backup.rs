@@ -1,8 +1,8 @@
 //! Backups: a snapshot that leaves the data folder, and comes back as the beginning of another.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write as _;
+use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -30,8 +30,12 @@ pub struct VerifiedBackup {
 ///
 /// [`StoreError::Snapshot`] if it is not what was written, [`StoreError::File`] if it can't be read.
 pub fn check(file: &Path) -> Result<VerifiedBackup, StoreError> {
+    check_open(File::open(file).map_err(StoreError::file("open", file))?, file)
+}
+
+fn check_open(file: File, path: &Path) -> Result<VerifiedBackup, StoreError> {
     let mut counts = BTreeMap::new();
-    let whole = snapshot::load(file, |writes| {
+    let whole = snapshot::load_from(file, path, |writes| {
         for write in writes {
             let Some(tag) = keys::counted(&write.key) else { continue };
             let count = write.value.and_then(|value| value.as_ref().try_into().ok());
@@ -42,8 +46,9 @@ pub fn check(file: &Path) -> Result<VerifiedBackup, StoreError> {
     Ok(VerifiedBackup { whole, counts })
 }
 
-/// Copies a snapshot of a data folder, whose SHA-256 is known, to `to`, signs it if the folder has a key, and
-/// reads it back.
+/// Copies a snapshot of a data folder, whose SHA-256 is known, into a new file, opened for reading and writing; signs it
+/// if the folder has a key, and reads it back. `path` is where that file was created: it is not opened again, as
+/// another user might have put something else there.
 ///
 /// # Errors
 ///
@@ -52,23 +57,23 @@ pub fn save(
     data: &Path,
     name: &str,
     sha256: &str,
-    to: &Path,
+    (mut file, path): (File, &Path),
     now: Timestamp,
 ) -> Result<VerifiedBackup, StoreError> {
     let from = Snapshots::of(data).path(name);
-    snapshots::copy(&from, u64::MAX, to)?;
+    snapshots::copy_to(&from, u64::MAX, &mut file, path)?;
     if let Some(key) = SigningKey::find(data)? {
         let position = snapshot::outline(&from)?.position;
         let signature = BackupSignature::new(&key, position, sha256, now)?.encode();
-        let file = File::options().append(true).open(to);
-        file.and_then(|mut file| file.write_all(&signature).and_then(|()| file.sync_all()))
-            .map_err(StoreError::file("write", to))?;
+        let written = file.write_all(&signature).and_then(|()| file.sync_all());
+        written.map_err(StoreError::file("write", path))?;
     }
-    match to.parent() {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent)?,
         _ => sync_folder(Path::new("."))?,
     }
-    check(to)
+    file.rewind().map_err(StoreError::file("read", path))?;
+    check_open(file, path)
 }
 
 /// Restores a backup into an empty data folder.
@@ -79,7 +84,7 @@ pub fn save(
 /// # Errors
 ///
 /// The backup is not whole, the given key has not signed it, or the folder is not empty: then nothing was
-/// touched.
+/// touched. The backup could not be put there: then the folder is empty again.
 pub fn restore(
     file: &Path,
     data: &Path,
@@ -93,6 +98,40 @@ pub fn restore(
     insist_on_empty(data)?;
     let folder = DataFolder::open(data)?;
     insist_on_empty(folder.path())?;
+    let restored = fill(&folder, &backup, file, identity);
+    if restored.is_err() {
+        empty(&folder)?;
+    }
+    restored.map(|()| backup)
+}
+
+/// Removes what [`restore`] has put into a data folder that no process uses.
+///
+/// # Errors
+///
+/// [`StoreError::File`], or that the folder is in use.
+pub fn discard(data: &Path) -> Result<(), StoreError> {
+    empty(&DataFolder::open(data)?)
+}
+
+fn empty(folder: &DataFolder) -> Result<(), StoreError> {
+    let data = folder.path();
+    while let Some(name) = folder::data_in(data)? {
+        let path = data.join(name);
+        let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(StoreError::file("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Puts a backup into a data folder that is empty.
+fn fill(
+    folder: &DataFolder,
+    backup: &VerifiedBackup,
+    file: &Path,
+    identity: [u8; 16],
+) -> Result<(), StoreError> {
     let adopted = Snapshots::of(folder.path()).adopt(&backup.whole)?;
     if adopted.sha256 != backup.whole.sha256 {
         return Err(StoreError::Snapshot {
@@ -102,7 +141,7 @@ pub fn restore(
     }
     // Last: without a journal nothing is served.
     LocalLog::begin(&folder.path().join("journal"), identity, adopted.snapshot.position)?;
-    Ok(backup)
+    Ok(())
 }
 
 /// Refuses a backup that a key has not signed as it is.
@@ -133,4 +172,28 @@ fn insist_on_empty(data: &Path) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_is_written_into_the_file_that_was_created_whatever_has_its_name_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, precious) = (folder.path().join("backup"), folder.path().join("precious"));
+        fs::write(&precious, "precious").unwrap();
+        fs::create_dir(folder.path().join("snapshots")).unwrap();
+        fs::write(folder.path().join("snapshots/one"), "no snapshot").unwrap();
+        let mut options = File::options();
+        let file = options.read(true).write(true).create_new(true).open(&path).unwrap();
+        let kept = file.try_clone().unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let error = save(folder.path(), "one", "", (file, &path), now).unwrap_err();
+        assert!(matches!(error, StoreError::Snapshot { .. }), "what was written is read back");
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        assert_eq!(kept.metadata().unwrap().len(), "no snapshot".len() as u64);
+    }
 }

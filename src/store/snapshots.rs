@@ -122,12 +122,24 @@ impl Snapshots {
 ///
 /// [`StoreError::File`].
 pub(super) fn copy(from: &Path, bytes: u64, to: &Path) -> Result<(), StoreError> {
-    let source = File::open(from).map_err(StoreError::file("open", from))?;
-    let mut source = source.take(bytes);
     let mut options = File::options();
     let target = options.create(true).truncate(true).write(true).mode(0o600).open(to);
-    let mut target = target.map_err(StoreError::file("create", to))?;
-    io::copy(&mut source, &mut target)
+    copy_to(from, bytes, &mut target.map_err(StoreError::file("create", to))?, to)
+}
+
+/// Copies the first bytes of a file into an open one, durably; `to` names it in errors.
+///
+/// # Errors
+///
+/// [`StoreError::File`].
+pub(super) fn copy_to(
+    from: &Path,
+    bytes: u64,
+    target: &mut File,
+    to: &Path,
+) -> Result<(), StoreError> {
+    let source = File::open(from).map_err(StoreError::file("open", from))?;
+    io::copy(&mut source.take(bytes), target)
         .and_then(|_| target.sync_all())
         .map_err(StoreError::file("write", to))
 }

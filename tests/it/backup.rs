@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
+use sha2::Digest as _;
 
 use crate::harness::{Client, Server, create, files, group, total, user};
 
@@ -238,4 +239,61 @@ fn a_restored_appliance_takes_nothing_of_what_came_after_the_backup() {
     server.boot(&[]);
     assert!(server.stderr().contains("belongs to another journal"), "{}", server.stderr());
     assert_eq!(everything(&server.client()), before);
+}
+
+/// A backup with its checksums and its hash made right, after `change` has had each block's body.
+fn resealed(backup: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+    let (magic, mut rest) = backup[..backup.len() - 32].split_at(8);
+    let mut forged = magic.to_vec();
+    while !rest.is_empty() {
+        let length = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
+        let mut body = rest[8..8 + length].to_vec();
+        rest = &rest[8 + length..];
+        change(&mut body);
+        forged.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+        forged.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        forged.extend_from_slice(&body);
+    }
+    let hash = sha2::Sha256::digest(&forged);
+    [&forged[..], &hash].concat()
+}
+
+#[test]
+fn a_forged_backup_leaves_nothing_behind() {
+    let server = populated();
+    server.succeed(&["backup", "good"]);
+    let good = fs::read(server.folder().join("good")).unwrap();
+    assert!(resealed(&good, |_| {}) == good, "a backup is read as it is written");
+    let number = |number: u64| {
+        move |body: &mut Vec<u8>| {
+            if body[0] == 2 {
+                body[1..9].copy_from_slice(&number.to_le_bytes());
+            }
+        }
+    };
+    // The last byte of the key of the count of users, and the count.
+    let (counts, counts_wrong) = ([1, 8, 0, 0, 0, 20, 0, 0], [1, 8, 0, 0, 0, 21, 0, 0]);
+    let miscounts = |body: &mut Vec<u8>| {
+        for at in 0..body.len().saturating_sub(8) {
+            if body[at..at + 8] == counts {
+                body[at..at + 8].copy_from_slice(&counts_wrong);
+            }
+        }
+    };
+    let other = Server::configure("");
+    fs::create_dir_all(other.data().join("tls")).unwrap();
+    for (forged, words) in [
+        (resealed(&good, number(u64::MAX)), "malformed"),
+        (resealed(&good, number(u64::MAX - 1)), "malformed"),
+        (resealed(&good, miscounts), "nothing was restored: counts"),
+    ] {
+        fs::write(other.folder().join("forged"), forged).unwrap();
+        let said = other.fail(&["restore", "forged"], 1);
+        assert!(said.contains(words), "{said}");
+        let left: Vec<_> =
+            fs::read_dir(other.data()).unwrap().map(|one| one.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| name == "tls" || name == "lock"), "{left:?}");
+    }
+    fs::write(other.folder().join("good"), good).unwrap();
+    other.succeed(&["restore", "good"]);
 }

@@ -18,7 +18,7 @@ use super::folder::sync_folder;
 use super::offsets::{Mark, Offsets};
 use super::reader::FrameReader;
 use crate::log::frame::{self, Frame};
-use crate::log::{Hash, LogError, Position};
+use crate::log::{Hash, LogError, MAX_SEQUENCE, Position};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
 /// How many bytes stand before the first frame.
@@ -62,8 +62,14 @@ impl Segment {
     pub(super) fn list(folder: &Path) -> Result<Vec<Self>, LogError> {
         let mut segments = Vec::new();
         for entry in fs::read_dir(folder).map_err(LogError::io("read", folder))? {
-            let path = entry.map_err(LogError::io("read", folder))?.path();
+            let entry = entry.map_err(LogError::io("read", folder))?;
+            let path = entry.path();
             if path.extension().is_some_and(|suffix| suffix == SUFFIX) {
+                // To open a FIFO would be to wait for somebody who writes to it.
+                if !entry.file_type().map_err(LogError::io("look at", &path))?.is_file() {
+                    let reason = "it is not a regular file".to_owned();
+                    return Err(LogError::Damaged { path, offset: 0, reason });
+                }
                 match Self::open(path) {
                     // It was trimmed away meanwhile.
                     Err(LogError::Io { source, .. }) if source.kind() == NotFound => {}
@@ -99,7 +105,7 @@ impl Segment {
             first: u64::from_le_bytes(first.try_into().ok()?),
             previous: previous.try_into().ok()?,
         };
-        (sound && segment.first > 0).then_some(segment)
+        (sound && (1..=MAX_SEQUENCE).contains(&segment.first)).then_some(segment)
     }
 
     /// Begins a segment: under its name it is either whole or absent.

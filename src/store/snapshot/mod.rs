@@ -27,7 +27,7 @@ use crate::log::Position;
 use crate::store::StoreError;
 use crate::store::signing::{SIGNATURE_BYTES, Signature, SigningKey, VerifyingKey};
 
-pub(super) use read::{load, outline};
+pub(super) use read::{load, load_from, outline};
 pub(super) use write::take;
 
 const MAGIC: [u8; 8] = *b"SCIMDS\x00\x01";

@@ -12,7 +12,7 @@ use super::{
     BEGIN, BEGIN_BYTES, BackupSignature, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES,
     SIGNATURE_BLOCK_BYTES, SIGNATURE_MAGIC, Snapshot, VerifiedSnapshot, WRITES,
 };
-use crate::log::{Position, Write, decode_writes};
+use crate::log::{MAX_SEQUENCE, Position, Write, decode_writes};
 use crate::store::StoreError;
 
 const HASH_BYTES: usize = 32;
@@ -25,9 +25,23 @@ const HASH_BYTES: usize = 32;
 /// [`StoreError::Snapshot`] if one bit is not what was written; else the error of `visit`.
 pub(in crate::store) fn load(
     path: &Path,
+    visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
+) -> Result<VerifiedSnapshot, StoreError> {
+    let file = File::open(path).map_err(StoreError::file("open", path))?;
+    load_from(file, path, visit)
+}
+
+/// Like [`load`], from an open file; `path` names it in errors.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub(in crate::store) fn load_from(
+    file: File,
+    path: &Path,
     mut visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
 ) -> Result<VerifiedSnapshot, StoreError> {
-    let mut reader = Reader::open(path)?;
+    let mut reader = Reader::new(file, path)?;
     let begin = reader.body(path)?;
     let mut writes = 0;
     let snapshot = loop {
@@ -53,7 +67,8 @@ pub(in crate::store) fn load(
 ///
 /// [`StoreError::Snapshot`] if that is not what was written.
 pub(in crate::store) fn outline(path: &Path) -> Result<Snapshot, StoreError> {
-    let mut reader = Reader::open(path)?;
+    let file = File::open(path).map_err(StoreError::file("open", path))?;
+    let mut reader = Reader::new(file, path)?;
     let begin = reader.body(path)?;
     let from_end = (PREFIX_BYTES + END_BYTES + HASH_BYTES) as i64;
     reader.file.seek(SeekFrom::End(-from_end)).map_err(|error| cut(path, error))?;
@@ -94,6 +109,9 @@ fn decode_end(body: &[u8]) -> Option<(Position, u64)> {
     let (sequence, rest) = body.strip_prefix(&[END])?.split_at_checked(8)?;
     let (hash, writes) = rest.split_at_checked(32)?;
     let sequence = u64::from_le_bytes(sequence.try_into().ok()?);
+    if sequence > MAX_SEQUENCE {
+        return None;
+    }
     let position = Position { sequence, hash: hash.try_into().ok()? };
     Some((position, u64::from_le_bytes(writes.try_into().ok()?)))
 }
@@ -105,8 +123,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(StoreError::file("open", path))?;
+    fn new(file: File, path: &Path) -> Result<Self, StoreError> {
         let mut reader = Self { file: BufReader::new(file), hash: Sha256::new(), bytes: 0 };
         let mut magic = [0; MAGIC.len()];
         reader.fill(path, &mut magic)?;
