@@ -26,12 +26,18 @@ pub trait PointInTime {
     /// [`StoreError::Folder`] if the journal does not reach back that far.
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError>;
 
-    /// The keys that are wanted, as they were after a change, with their values.
+    /// The keys that are wanted, as they were after a change, with their values; `None` if they have more than
+    /// `limit` bytes.
     ///
     /// # Errors
     ///
     /// [`StoreError::Folder`] if neither journal nor snapshots reach back that far.
-    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError>;
+    fn past(
+        &self,
+        sequence: u64,
+        wanted: KeyFilter<'_>,
+        limit: usize,
+    ) -> Result<Option<Values>, StoreError>;
 }
 
 /// Keys with their values.
@@ -58,11 +64,12 @@ pub(super) fn past(
     snapshots: Vec<Snapshot>,
     sequence: u64,
     wanted: KeyFilter<'_>,
-) -> Result<Values, StoreError> {
+    limit: usize,
+) -> Result<Option<Values>, StoreError> {
     let begin = log.start()?.sequence;
     let usable = |snapshot: &Snapshot| (begin..=sequence).contains(&snapshot.position.sequence);
     for snapshot in snapshots.into_iter().filter(usable) {
-        match past_from(log, Some(&snapshot), sequence, wanted) {
+        match past_from(log, Some(&snapshot), sequence, wanted, limit) {
             Ok(values) => return Ok(values),
             Err(StoreError::Log(error)) => return Err(error.into()),
             Err(error) => {
@@ -77,7 +84,7 @@ pub(super) fn past(
             begin + 1
         )));
     }
-    past_from(log, None, sequence, wanted)
+    past_from(log, None, sequence, wanted, limit)
 }
 
 /// State after a change, from a snapshot or from nothing, and the changes that came then.
@@ -86,12 +93,13 @@ fn past_from(
     snapshot: Option<&Snapshot>,
     sequence: u64,
     wanted: KeyFilter<'_>,
-) -> Result<Values, StoreError> {
-    let mut values = Values::new();
+    limit: usize,
+) -> Result<Option<Values>, StoreError> {
+    let mut held = Held { values: Values::new(), bytes: 0, limit };
     if let Some(Snapshot { path, .. }) = snapshot {
         tracing::info!(snapshot = %path.display(), "reading how things were");
         snapshot::load(path, |writes| {
-            apply(&mut values, writes, wanted);
+            held.apply(writes, wanted);
             Ok(())
         })?;
     }
@@ -110,17 +118,41 @@ fn past_from(
         if frame.sequence.is_multiple_of(TELL) {
             tracing::info!(change = frame.sequence, upto = sequence, "reading how things were");
         }
-        apply(&mut values, Arc::unwrap_or_clone(frame).writes, wanted);
-        Ok(ControlFlow::Continue(()))
+        held.apply(Arc::unwrap_or_clone(frame).writes, wanted);
+        match held.is_full() {
+            true => Ok(ControlFlow::Break(())),
+            false => Ok(ControlFlow::Continue(())),
+        }
     })?;
-    Ok(values)
+    Ok((!held.is_full()).then_some(held.values))
 }
 
-fn apply(values: &mut Values, writes: Vec<Write>, wanted: KeyFilter<'_>) {
-    for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
-        match value {
-            Some(value) => drop(values.insert(key, value)),
-            None => drop(values.remove(&key)),
+/// Values that are collected, and how many bytes they may have.
+struct Held {
+    values: Values,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Held {
+    fn is_full(&self) -> bool {
+        self.bytes > self.limit
+    }
+
+    /// Applies those of some writes that are wanted, as long as there is room.
+    fn apply(&mut self, writes: Vec<Write>, wanted: KeyFilter<'_>) {
+        for Write { key, value } in writes.into_iter().filter(|write| wanted(&write.key)) {
+            if self.is_full() {
+                return;
+            }
+            let before = match value {
+                Some(value) => {
+                    self.bytes = self.bytes.saturating_add(value.len());
+                    self.values.insert(key, value)
+                }
+                None => self.values.remove(&key),
+            };
+            self.bytes = self.bytes.saturating_sub(before.map_or(0, |value| value.len()));
         }
     }
 }
@@ -161,7 +193,8 @@ mod tests {
     }
 
     fn past(store: &LocalStore, sequence: u64) -> Result<Option<Bytes>, StoreError> {
-        Ok(store.past(sequence, &|key| key == b"xa")?.remove(&b"xa"[..]))
+        let values = store.past(sequence, &|key| key == b"xa", 100)?;
+        Ok(values.expect("they are few").remove(&b"xa"[..]))
     }
 
     #[test]
@@ -178,6 +211,18 @@ mod tests {
         for (sequence, value) in [(0, None), (1, Some("1")), (3, Some("10")), (5, Some("4"))] {
             assert_eq!(past(&store, sequence).unwrap().as_deref(), value.map(str::as_bytes));
         }
+    }
+
+    #[test]
+    fn more_than_may_be_held_is_not_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        (1..=3).for_each(|second| change(&store, second, 1_000));
+        let held = |limit| store.past(3, &|key| key.starts_with(b"x"), limit).unwrap().is_some();
+        // Of a value that was replaced, the last one counts.
+        assert!(held(1_001) && !held(1_000));
+        store.snapshot(moment(3)).unwrap();
+        assert!(held(1_001) && !held(1_000));
     }
 
     #[test]

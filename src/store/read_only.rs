@@ -49,7 +49,9 @@ impl ReadOnlyStore {
         let log = Arc::new(ReadOnlyLog::open(&journal)?);
         let snapshots = Snapshots::of(data).list()?.0;
         let end = log.head().sequence;
-        let values = point_in_time::past(log.as_ref(), snapshots, end, &|_| true)?;
+        // All of it is read, however large.
+        let values = point_in_time::past(log.as_ref(), snapshots, end, &|_| true, usize::MAX)?;
+        let values = values.unwrap_or_default();
         Ok(Self { data: data.to_owned(), log, state: values.into_iter().collect() })
     }
 
@@ -85,9 +87,14 @@ impl PointInTime for ReadOnlyStore {
         point_in_time::last_before(self.log.as_ref(), moment)
     }
 
-    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
+    fn past(
+        &self,
+        sequence: u64,
+        wanted: KeyFilter<'_>,
+        limit: usize,
+    ) -> Result<Option<Values>, StoreError> {
         let snapshots = Snapshots::of(&self.data).list()?.0;
-        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted)
+        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted, limit)
     }
 }
 

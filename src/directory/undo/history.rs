@@ -2,7 +2,7 @@
 //!
 //! The log holds the value of a key after each change, not before it. It is read once to learn which keys
 //! were changed, then up to the moment to learn their values at that time, then again to learn which actor
-//! changed what. Memory holds the changed keys with two values each.
+//! changed what. Memory holds the changed keys with two values each, up to a limit.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -17,6 +17,11 @@ use crate::scim::resource::ResourceId;
 use crate::store::keys::{self, Kind};
 use crate::store::point_in_time::PointInTime;
 use crate::store::{StoreError, record};
+
+/// The most bytes that the changed keys may take in memory, with their values. What one undo may write is much less.
+const MAX_HELD: usize = if cfg!(test) { 1024 * 1024 } else { 256 * 1024 * 1024 };
+/// About how many bytes a changed key takes besides its own bytes and those of its values.
+const ITEM_BYTES: usize = size_of::<ChangedItem>() + 64;
 
 /// A changed key.
 #[derive(Default)]
@@ -70,6 +75,8 @@ pub(super) struct ChangedItems {
     /// The names of the catalogue at the moment, if they differed from the present ones.
     pub(super) names: Option<Bytes>,
     actors: Vec<String>,
+    /// About how many bytes the items take.
+    held: usize,
 }
 
 impl ChangedItems {
@@ -77,7 +84,8 @@ impl ChangedItems {
     ///
     /// # Errors
     ///
-    /// [`StoreError`], also if the log and the snapshots do not reach back that far.
+    /// [`StoreError`], also if the log and the snapshots do not reach back that far, or if so much was changed that
+    /// memory can't hold it.
     pub(super) fn read(
         log: &dyn ReadLog,
         past: &dyn PointInTime,
@@ -91,21 +99,25 @@ impl ChangedItems {
             memberships: BTreeMap::new(),
             names: None,
             actors: Vec::new(),
+            held: 0,
         };
         let mut catalogue = false;
         let mut by_member = ByMember::new();
-        log.read(before, &mut |frame| {
+        try_read(log, before, |frame| {
             changed.upto = frame.sequence;
             for write in &frame.writes {
                 catalogue |= write.key == keys::CATALOGUE;
                 if let Some(Kind::Void(id)) = keys::kind(&write.key) {
                     by_member.entry(id).or_default();
                 }
-                if let Some(items) = changed.items(&write.key) {
-                    items.entry(write.key.clone()).or_default();
+                if let Some(items) = changed.items(&write.key)
+                    && !items.contains_key(&write.key)
+                {
+                    items.insert(write.key.clone(), ChangedItem::default());
+                    changed.hold(write.key.len() + ITEM_BYTES, 0)?;
                 }
             }
-            ControlFlow::Continue(())
+            Ok::<_, StoreError>(ControlFlow::Continue(()))
         })?;
         let wanted = |key: &[u8]| {
             changed.records.contains_key(key)
@@ -114,7 +126,9 @@ impl ChangedItems {
                 || key.starts_with(&keys::VOIDS)
         };
         let mut voids = Voids::default();
-        for (key, value) in past.past(before, &wanted)? {
+        let values = past.past(before, &wanted, MAX_HELD.saturating_sub(changed.held));
+        for (key, value) in values?.ok_or_else(|| too_much(before))? {
+            changed.hold(value.len(), 0)?;
             if key == keys::CATALOGUE {
                 changed.names = Some(value);
             } else if key.starts_with(&keys::VOIDS) {
@@ -149,9 +163,11 @@ impl ChangedItems {
             let change =
                 Change { actor: changed.actor(&frame.head.actor), undone, time: frame.head.time };
             for Write { key, value } in &frame.writes {
-                if let Some(item) = changed.item(key) {
-                    item.note(key, value.clone(), change);
-                }
+                let Some(item) = changed.item(key) else { continue };
+                let bytes = item.bytes();
+                item.note(key, value.clone(), change);
+                let more = item.bytes();
+                changed.hold(more, bytes)?;
             }
             // Last, because a marker also voids memberships that the same change had added before.
             for Write { key, value } in &frame.writes {
@@ -162,6 +178,16 @@ impl ChangedItems {
             Ok::<_, StoreError>(ControlFlow::Continue(()))
         })?;
         Ok(changed)
+    }
+
+    /// Counts bytes that an item takes, and those that it took before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] beyond [`MAX_HELD`].
+    fn hold(&mut self, now: usize, before: usize) -> Result<(), StoreError> {
+        self.held = (self.held + now).saturating_sub(before);
+        if self.held > MAX_HELD { Err(too_much(self.before)) } else { Ok(()) }
     }
 
     fn items(&mut self, key: &[u8]) -> Option<&mut BTreeMap<Vec<u8>, ChangedItem>> {
@@ -225,7 +251,24 @@ impl ChangedItems {
     }
 }
 
+/// The error that too much was changed since a change.
+fn too_much(before: u64) -> StoreError {
+    StoreError::Folder(format!(
+        "what was changed after change {before} takes more than {} MiB of memory; undo a part first, with a later \
+         --since, or restore a backup",
+        MAX_HELD / (1024 * 1024)
+    ))
+}
+
 impl ChangedItem {
+    /// About how many bytes its values and their traces take.
+    fn bytes(&self) -> usize {
+        let value = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        // At the moment both are one value.
+        let values = value(&self.was) + value(&self.is);
+        values + self.prints.len() * size_of::<Print>() + self.by.len() * size_of::<usize>()
+    }
+
     fn note(&mut self, key: &[u8], value: Option<Bytes>, change: Change) {
         let Change { actor, undone, time } = change;
         let changes = if keys::is_record(key) {

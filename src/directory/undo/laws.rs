@@ -394,6 +394,21 @@ fn an_undo_counts_for_an_operator_unless_it_puts_back_what_was() {
 }
 
 #[test]
+fn more_than_memory_is_to_hold_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    let directory = world.at(3);
+    for number in 0..20 {
+        let user = json!({"userName": format!("user{number}"), "title": "x".repeat(60_000)});
+        world.create(&directory, Actor::System, "Users", user);
+    }
+    let undo = |since: i64| directory.undo(&Actor::System, &asked(since, None));
+    let Err(DirectoryError::Unfit(told)) = undo(2) else { panic!("it is too much") };
+    assert!(told.contains("takes more than 1 MiB of memory; undo a part first"), "{told}");
+    assert!(undo(4).is_ok());
+}
+
+#[test]
 fn what_is_too_much_at_once_is_undone_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let mut world = World::new(folder.path());

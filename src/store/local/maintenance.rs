@@ -19,9 +19,14 @@ impl PointInTime for LocalStore {
         point_in_time::last_before(self.log.as_ref(), moment)
     }
 
-    fn past(&self, sequence: u64, wanted: KeyFilter<'_>) -> Result<Values, StoreError> {
+    fn past(
+        &self,
+        sequence: u64,
+        wanted: KeyFilter<'_>,
+        limit: usize,
+    ) -> Result<Option<Values>, StoreError> {
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
-        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted)
+        point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted, limit)
     }
 }
 
