@@ -7,6 +7,7 @@ mod head_signatures;
 mod listen;
 mod maintenance_task;
 mod open_files;
+mod process;
 mod reload;
 mod serve;
 mod settings;
@@ -18,6 +19,7 @@ pub use data_folder::{
     start_directory, verify, verify_trail,
 };
 pub use open_files::{check_open_files, raise_open_files};
+pub use process::protect_memory;
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
 pub use supervisor::{StartExtension, passed_socket};

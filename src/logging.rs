@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use crate::metrics::Counter;
 pub use level::{LogFormat, LogLevel};
 use line::LineFormat;
-pub use output::{FlushGuard, REQUESTS};
+pub use output::{FlushGuard, LogFlusher, REQUESTS};
 use output::{LineQueue, LineWriters};
 
 /// The log after its start.
@@ -29,6 +29,8 @@ pub struct Logging {
     pub dropped_lines: Arc<Counter>,
     /// Writes the last lines when it is dropped.
     pub flush: FlushGuard,
+    /// Writes the last lines where nothing is dropped any more.
+    pub flusher: LogFlusher,
 }
 
 /// Changes the log level while the process runs.
@@ -67,6 +69,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> io::Result<Logging> {
     Ok(Logging {
         levels: LevelSwitch(Box::new(move |filter| drop(handle.reload(filter)))),
         dropped_lines: queue.dropped(),
+        flusher: LogFlusher(Arc::clone(&queue)),
         flush: FlushGuard(queue),
     })
 }

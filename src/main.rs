@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use scimd::cli::{Cli, ExitKind};
+use rustix::fs::Mode;
+use scimd::cli::{Cli, ExitKind, printable};
 
 /// Fast under threads, also where the C library's own allocator is not.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // No file that is made is for others, unless the code says so.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Err(error) = Cli::parse().run() else { return ExitCode::SUCCESS };
     report(&error);
     match ExitKind::of(&error) {
@@ -20,5 +23,5 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the one line that says why a command failed")]
 fn report(error: &anyhow::Error) {
-    eprintln!("scimd: {error:#}");
+    eprintln!("scimd: {}", printable(&format!("{error:#}")));
 }

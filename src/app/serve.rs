@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use arc_swap::ArcSwap;
@@ -16,7 +17,7 @@ use super::head_signatures::HeadSignatures;
 use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
 use super::settings::{endpoint, site_info};
-use super::{credential_warnings, maintenance_task, supervisor};
+use super::{credential_warnings, maintenance_task, process, supervisor};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,9 +25,13 @@ use crate::directory::Directory;
 use crate::http::ScimService;
 use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained, LocalListener};
-use crate::logging::LevelSwitch;
+use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
 use crate::operator::OperatorContext;
+
+/// How long closing may take after the time for open requests is over. Writing the last lines of the log may take
+/// another 2 seconds.
+const CLOSING: Duration = Duration::from_millis(2_500);
 
 /// What a server is made of.
 pub struct ServerParts {
@@ -42,6 +47,8 @@ pub struct ServerParts {
     pub levels: LevelSwitch,
     /// The number of log lines that were dropped, for the metrics.
     pub dropped_lines: Arc<Counter>,
+    /// Writes the last lines of the log if the process has to end before all parts have.
+    pub flusher: LogFlusher,
 }
 
 /// The asynchronous runtime of a server, and the signal that reloads it.
@@ -52,7 +59,7 @@ pub struct ServerRuntime {
 
 impl ServerRuntime {
     /// Starts the runtime. From here on SIGHUP no longer ends the process, but reloads the server once it
-    /// runs: so this comes before anything that takes time.
+    /// runs, and signals without a meaning are ignored: so this comes before anything that takes time.
     ///
     /// # Errors
     ///
@@ -64,6 +71,8 @@ impl ServerRuntime {
             .context("can't start the runtime")?;
         let entered = runtime.enter();
         let hangup = signal(SignalKind::hangup()).context("can't wait for SIGHUP")?;
+        // The handlers stay when this is dropped.
+        process::ignore_meaningless_signals().context("can't ignore signals")?;
         drop(entered);
         Ok(Self { runtime, hangup })
     }
@@ -96,7 +105,8 @@ async fn run(
     signatures: Arc<HeadSignatures>,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let ServerParts { config, directory, certificate, socket, levels, dropped_lines } = parts;
+    let ServerParts { config, directory, certificate, socket, levels, dropped_lines, flusher } =
+        parts;
     let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
@@ -149,7 +159,9 @@ async fn run(
         // Commands that wait for changes are answered, and end.
         live.context.load().directory.log().close();
         tracing::info!("{signal}: answering open requests, then stopping");
-        supervisor::stopping(live.listener.load().limits.drain_timeout);
+        let drain_timeout = live.listener.load().limits.drain_timeout;
+        supervisor::stopping(drain_timeout);
+        process::end_after(drain_timeout + CLOSING, flusher);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
     let started = Clock::System.now();

@@ -16,7 +16,7 @@ use crate::directory::{Directory, DirectoryError};
 const EXTENSION_PERIOD: Duration = Duration::from_secs(10);
 const EXTENSION: Duration = Duration::from_secs(60);
 /// The time that a stop may take after the time for open requests is over.
-const AFTER_DRAIN: Duration = Duration::from_secs(30);
+const AFTER_DRAIN: Duration = Duration::from_secs(10);
 /// The time after which a full queue is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 

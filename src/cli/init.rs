@@ -58,6 +58,8 @@ impl InitArgs {
                 .collect();
             return Err(UsageError(problems.join("; ")).into());
         }
+        // The service, which has a user of its own, reads it.
+        output::create_for_all_users();
         fs::create_dir_all(&self.dir)
             .with_context(|| format!("can't create {}", self.dir.display()))?;
         let shown = path.display();

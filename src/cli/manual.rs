@@ -9,6 +9,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::output;
 use crate::config::SYSTEM_FILE;
 
 /// What the page of `scimd` itself says beyond its help: sections, each with its entries.
@@ -61,6 +62,7 @@ impl ManualArgs {
             let path = self.dir.join(name);
             fs::write(&path, page).with_context(|| format!("can't write {}", path.display()))
         };
+        output::create_for_all_users();
         fs::create_dir_all(&self.dir)
             .with_context(|| format!("can't create {}", self.dir.display()))?;
         let mut scimd = scimd.disable_help_subcommand(true);

@@ -30,6 +30,7 @@ use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::ExitKind;
+pub use output::printable;
 
 use arguments::Configuration;
 

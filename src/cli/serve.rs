@@ -32,9 +32,10 @@ impl ServeArgs {
         let socket = app::passed_socket()?;
         let runtime = ServerRuntime::new()?;
         // Declared before all that logs when it is dropped: the last lines are written at every exit.
-        let Logging { levels, dropped_lines, flush: _flush } =
+        let Logging { levels, dropped_lines, flusher, flush: _flush } =
             logging::start(config.log.level, config.log.format).context("can't start logging")?;
         app::raise_open_files();
+        app::protect_memory();
         let extension = StartExtension::begin("reading the journal");
         let unknown = match self.drop_unknown_access {
             true => UnknownAccess::Drop,
@@ -45,7 +46,8 @@ impl ServeArgs {
         let certificate = app::certificate(config, None)?;
         drop(extension);
         let config = config.clone();
-        let parts = ServerParts { config, directory, certificate, socket, levels, dropped_lines };
+        let parts =
+            ServerParts { config, directory, certificate, socket, levels, dropped_lines, flusher };
         app::serve(runtime, parts, |config, context, certificate| match self.first_boot {
             true => welcome(config, context, certificate),
             false => Ok(()),

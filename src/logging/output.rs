@@ -223,6 +223,17 @@ impl Drop for FlushGuard {
     }
 }
 
+/// Waits until the log has been written, without ending it.
+#[derive(Clone)]
+pub struct LogFlusher(pub(super) Arc<LineQueue>);
+
+impl LogFlusher {
+    /// Waits like the end of the process: not longer than for [`FLUSH_TIMEOUT`].
+    pub fn flush(&self) {
+        self.0.flush(FLUSH_TIMEOUT);
+    }
+}
+
 /// Makes the writers that `tracing-subscriber` asks for.
 pub(super) struct LineWriters(pub(super) Arc<LineQueue>);
 

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -188,7 +188,14 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
         fs::set_permissions(path, Permissions::from_mode(0o700))
             .map_err(StoreError::file("close to others", path))?;
     }
-    insist_on_own_files(path, us, true)
+    let closed = insist_on_own_files(path, us, true)?;
+    if closed > 0 {
+        tracing::warn!(
+            files = closed, folder = %shown,
+            "others had permissions on files in the data folder, which are for its owner alone: they were taken away"
+        );
+    }
+    Ok(())
 }
 
 /// The name of something in the folder that is no certificate or key, and not the lock of an earlier attempt.
@@ -202,8 +209,10 @@ pub(super) fn data_in(path: &Path) -> Result<Option<OsString>, StoreError> {
     Ok(None)
 }
 
-/// Insists that all in a folder is ours, and where it seems to be.
-fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<(), StoreError> {
+/// Insists that all in a folder is ours, where it seems to be, and a file, a folder or a socket. Takes all
+/// permissions of others away; returns from how many files and folders.
+fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<u64, StoreError> {
+    let mut closed = 0;
     let unreadable = || StoreError::file("read", folder);
     for entry in fs::read_dir(folder).map_err(unreadable())? {
         let path = entry.map_err(unreadable())?.path();
@@ -231,9 +240,20 @@ fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<(), Store
                 folder.display()
             )));
         }
-        if found.is_dir() {
-            insist_on_own_files(&path, us, false)?;
+        let kind = found.file_type();
+        if !(kind.is_file() || kind.is_dir() || (is_top && kind.is_socket())) {
+            return Err(StoreError::Folder(format!(
+                "{shown} in the data folder is neither a file nor a folder; find out how it came there, then remove it"
+            )));
+        }
+        if found.mode() & 0o077 != 0 {
+            let mode = Permissions::from_mode(found.mode() & 0o700);
+            fs::set_permissions(&path, mode).map_err(StoreError::file("close to others", &path))?;
+            closed += 1;
+        }
+        if kind.is_dir() {
+            closed += insist_on_own_files(&path, us, false)?;
         }
     }
-    Ok(())
+    Ok(closed)
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -247,4 +249,24 @@ fn while_little_room_is_left_changes_are_refused_and_reading_goes_on() {
     server.boot(&[]);
     create(&server.client(), "/Users", &user("b"));
     assert_eq!(total(&server.client()), 2);
+}
+
+#[test]
+fn the_server_stops_in_time_whatever_still_runs() {
+    let mut server = Server::start_with("[limits]\ndrain_timeout = \"1s\"\n");
+    server.succeed(&["backup", "one"]);
+    // A file that never ends to be read: the check of the snapshots waits for whoever writes to it.
+    let pipe = server.data().join("snapshots/00000000000000009999.snapshot");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut check = server.command(&["verify"]);
+    let mut check = check.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let since = Instant::now();
+    let log = server.stop();
+    assert!(since.elapsed() < Duration::from_secs(6), "{:?}", since.elapsed());
+    assert!(log.contains("some work did not end in time and was abandoned"), "{log}");
+    check.wait().unwrap();
+    fs::remove_file(pipe).unwrap();
+    server.boot(&[]);
+    assert_eq!(total(&server.client()), 0);
 }

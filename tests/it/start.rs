@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use crate::harness::{Server, total};
+use crate::harness::{Server, files, total};
 
 /// Insists that a start fails with one line, which has these words.
 #[track_caller]
@@ -162,4 +162,101 @@ fn a_private_key_that_others_may_read() {
     }
     set_mode(&key, 0o400);
     server.boot(&[]);
+}
+
+#[test]
+fn files_in_the_data_folder_are_closed_to_others() {
+    let mut server = stopped();
+    let open = [server.data().join("journal"), server.data().join("lock")];
+    open.iter().for_each(|path| set_mode(path, 0o777));
+    server.boot(&[]);
+    assert!(
+        server.stderr().contains("WARN others had permissions on files"),
+        "{}",
+        server.stderr()
+    );
+    for path in open.iter().chain(&files(&server.data())) {
+        assert_eq!(fs::symlink_metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
+    }
+    server.stop();
+    // Whatever the umask of the caller is, it makes none that is open.
+    let mut other = Server::configure("");
+    let mut serve = Command::new("sh");
+    serve.args(["-c", "umask 000; exec \"$0\" serve --first-boot", env!("CARGO_BIN_EXE_scimd")]);
+    serve.current_dir(other.folder());
+    other.boot_as(serve, true);
+    assert!(!other.stderr().contains("others had permissions"), "{}", other.stderr());
+    for path in files(&other.data()) {
+        assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o077, 0, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_neither_waited_for_nor_read() {
+    let server = stopped();
+    let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let pipe = server.data().join("journal/00000000000000009999.journal");
+    fifo(&pipe);
+    refuses(&server, &["neither a file nor a folder", "9999.journal"]);
+    let said = server.fail(&["user", "list"], 1);
+    assert!(said.contains("not a regular file"), "{said}");
+    fs::remove_file(pipe).unwrap();
+    let other =
+        Server::configure("[listen]\ncertificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n");
+    let cert = other.folder().join("cert.pem");
+    fifo(&cert);
+    refuses(&other, &["cert.pem", "not a regular file"]);
+    fs::remove_file(&cert).unwrap();
+    // Sparse: it takes no room.
+    fs::File::create(&cert).unwrap().set_len(3 << 30).unwrap();
+    refuses(&other, &["cert.pem", "larger than 1048576 bytes"]);
+}
+
+#[test]
+fn signals_without_a_meaning_end_nothing_and_no_core_is_dumped() {
+    let server = Server::start();
+    for signal in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR"] {
+        server.signal(signal);
+    }
+    assert_eq!(total(&server.client()), 0);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+}
+
+#[test]
+#[ignore = "needs root; .ci/run has it and runs this"]
+fn a_configuration_that_another_user_has_put_into_the_working_folder() {
+    let server = stopped();
+    let config = server.folder().join("config.toml");
+    chown(&config, Some(65_534), None).unwrap();
+    let said = server.fail(&["token", "list"], 2);
+    assert!(said.contains("config.toml in this folder belongs to user 65534"), "{said}");
+    server.succeed(&["token", "list", "--config", config.to_str().unwrap()]);
+    fs::remove_file(&config).unwrap();
+    let folder = server.folder().join("scimd-data");
+    fs::rename(server.data(), &folder).unwrap();
+    chown(&folder, Some(65_534), None).unwrap();
+    let said = server.fail(&["token", "list"], 2);
+    assert!(said.contains("scimd-data in this folder belongs to user 65534"), "{said}");
+}
+
+#[test]
+#[ignore = "needs root; .ci/run has it and runs this"]
+fn an_admin_socket_that_another_user_answers() {
+    let server = Server::start();
+    server.succeed(&["token", "list"]);
+    let socket = server.data().join("admin.sock");
+    fs::remove_file(&socket).unwrap();
+    [server.folder(), &server.data()].iter().for_each(|path| set_mode(path, 0o777));
+    let answer = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); \
+                  print(flush=True); s.accept()[0].sendall(b'{\"tokens\":[]}\\n')";
+    let mut other = Command::new("python3");
+    other.args(["-c", answer]).arg(&socket).stdout(std::process::Stdio::piped());
+    let mut other = std::os::unix::process::CommandExt::uid(&mut other, 65_534).spawn().unwrap();
+    std::io::Read::read(other.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let said = server.fail(&["token", "list"], 1);
+    assert!(said.contains("user 65534 answers"), "{said}");
+    let _ = other.kill();
+    other.wait().unwrap();
 }
