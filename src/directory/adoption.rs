@@ -113,11 +113,13 @@ mod tests {
     use super::*;
     use crate::access::{AccessSettings, Role};
     use crate::clock::Clock;
+    use crate::directory::access::migrate::AccessCheck;
     use crate::directory::settings::{LocalSettings, canonical_json};
     use crate::directory::{ConnectionRules, Create, Directory, DirectoryError, stored};
     use crate::scim::attribute::Uniqueness;
     use crate::scim::custom::{AttributeSettings, SchemaSettings};
     use crate::scim::exchange::Exchange;
+    use crate::scim::resource::ResourceId;
     use crate::scim::validate::validate;
     use crate::settings::SharedSettings;
     use crate::store::Read as _;
@@ -159,6 +161,16 @@ mod tests {
             ..SchemaSettings::default()
         };
         SharedSettings { schemas: vec![schema], ..SharedSettings::default() }
+    }
+
+    fn create_with_role_a(directory: &Directory) -> ResourceId {
+        let resource_type = directory.registry().by_endpoint("Users").unwrap().clone();
+        let body = json!({"userName": "ada", "roles": [{"value": "A"}]});
+        let Value::Object(body) = body else { panic!("no object") };
+        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
+        let rules = ConnectionRules::default();
+        let create = Create { resource_type, id: None, resource, rules };
+        directory.submit(Actor::System, create).wait().unwrap().id
     }
 
     /// The kinds of the events in the log.
@@ -217,18 +229,31 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_was_changed_after_all_were_looked_at_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let directory = open(&store, &with_role("A"));
+        directory.migrate_accounts(&|| true).unwrap();
+        let wanted = canonical_json(&with_role("B")).unwrap();
+        let next = Settings::new(wanted, None, local()).unwrap();
+        let check = || AccessCheck::beside_writer(store.as_ref(), &next);
+        let checked = check().unwrap();
+        let complete = || checked.complete(store.as_ref(), store.log().as_ref(), &next);
+        assert!(complete().unwrap().is_some(), "accounts may hold new names");
+        create_with_role_a(&directory);
+        assert!(matches!(complete(), Err(DirectoryError::AccessInUse(_))));
+        assert!(matches!(check(), Err(DirectoryError::AccessInUse(_))));
+        let refused = directory.change_settings(&with_role("B"), None, local(), |_| {});
+        assert!(matches!(refused, Err(DirectoryError::AccessInUse(_))));
+    }
+
+    #[test]
     fn a_crash_before_accounts_are_migrated_is_completed_without_asking_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path());
         let directory = open(&store, &with_role("A"));
         directory.migrate_accounts(&|| true).unwrap();
-        let resource_type = directory.registry().by_endpoint("Users").unwrap().clone();
-        let body = json!({"userName": "ada", "roles": [{"value": "A"}]});
-        let Value::Object(body) = body else { panic!("no object") };
-        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
-        let rules = ConnectionRules::default();
-        let create = Create { resource_type, id: None, resource, rules };
-        let id = directory.submit(Actor::System, create).wait().unwrap().id;
+        let id = create_with_role_a(&directory);
         drop(directory);
         let roles = |directory: &Directory| {
             let resource_type = directory.registry().by_endpoint("Users").unwrap();

@@ -73,13 +73,14 @@ use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::settings::SharedSettings;
 use crate::store::{Store, StoreError};
+use access::migrate::AccessCheck;
 use core::DirectoryCore;
 use settings::{DirectoryView, Settings, canonical_json};
 use trusted_time::TrustedTime;
 use writer::job::QueuedCommand;
 use writer::liveness::Ping;
 use writer::queue::{PushError, WriterMessage};
-use writer::settings_change::SettingsChange;
+use writer::settings_change::{CheckAndSave, SettingsChange};
 use writer::{Writer, WriterHandle};
 
 /// The open directory under one configuration. Reads and commands go by the same settings from beginning to
@@ -438,7 +439,10 @@ impl Directory {
             writer: Arc::clone(&self.writer),
         };
         let settings = Arc::clone(&next.settings);
-        let change = SettingsChange::new(settings, move || publish(next), reply);
+        // The writer then looks only at what was changed meanwhile.
+        let checked = AccessCheck::beside_writer(self.shared.store.as_ref(), &settings)?;
+        let save = CheckAndSave { next: settings, log: Arc::clone(&self.shared.log), checked };
+        let change = SettingsChange::new(save, move || publish(next), reply);
         if self.writer.send(WriterMessage::ChangeSettings(Box::new(change))).is_err() {
             return Err(DirectoryError::Stopped);
         }

@@ -1,9 +1,10 @@
 //! The migration of stored access to another catalogue: names change, and no account keeps access that is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::access::{AccessNames, followed};
@@ -12,11 +13,13 @@ use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
+use crate::log::Log;
 use crate::scim::attribute::Attribute;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::ROLES;
-use crate::store::{Read, keys};
+use crate::store::keys::{self, Kind};
+use crate::store::{Read, Store, StoreError};
 use crate::text::excerpt;
 
 /// The most holders that an error names for each piece of access.
@@ -48,6 +51,76 @@ impl OutdatedAccounts {
     pub(crate) fn either(&self) -> Option<SaveNames> {
         let names = AccessNames::clone(&self.before).joined(&self.names);
         (names != *self.before).then_some(SaveNames { names })
+    }
+}
+
+/// A look at all accounts that found no unknown access.
+pub(crate) struct AccessCheck {
+    /// The last change that the look has seen for sure.
+    upto: u64,
+    /// The names that accounts may hold, as they were stored then.
+    kept: Option<Bytes>,
+}
+
+impl AccessCheck {
+    /// Looks at all accounts, while changes go on.
+    ///
+    /// # Errors
+    ///
+    /// `AccessInUse`, as for [`check`]. `Storage`.
+    pub(crate) fn beside_writer(
+        store: &dyn Store,
+        settings: &Settings,
+    ) -> Result<Self, DirectoryError> {
+        let upto = store.applied().sequence;
+        let kept = store.get(keys::CATALOGUE)?;
+        check(store, settings, UnknownAccess::Refuse)?;
+        Ok(Self { upto, kept })
+    }
+
+    /// Looks at the accounts that were changed since; the names that accounts may hold until all are migrated.
+    /// `None` if none are new.
+    ///
+    /// # Errors
+    ///
+    /// `AccessInUse`, as for [`check`]. `Storage`.
+    pub(crate) fn complete(
+        &self,
+        state: &dyn Read,
+        log: &dyn Log,
+        settings: &Settings,
+    ) -> Result<Option<SaveNames>, DirectoryError> {
+        if state.get(keys::CATALOGUE)? != self.kept {
+            // Other names were in force meanwhile.
+            let outdated = check(state, settings, UnknownAccess::Refuse)?;
+            return Ok(outdated.and_then(|outdated| outdated.either()));
+        }
+        let names = settings.catalogue.names();
+        let before = self.kept.as_deref().and_then(|kept| serde_json::from_slice(kept).ok());
+        if before.as_ref() == Some(&names) {
+            return Ok(None);
+        }
+        let before: AccessNames = before.unwrap_or_default();
+        let mut changed = BTreeSet::new();
+        let read = log.read(self.upto, &mut |frame| {
+            let keys = frame.writes.iter().map(|write| &write.key);
+            changed.extend(keys.filter(|key| keys::is_record(key)).cloned());
+            ControlFlow::Continue(())
+        });
+        read.map_err(StoreError::from)?;
+        let mut in_use = UnknownInUse::default();
+        for key in changed {
+            let Some(Kind::Record(tag, id)) = keys::kind(&key) else { continue };
+            let Some(resource_type) = settings.registry.by_tag(tag) else { continue };
+            let Some(value) = state.get(&key)?.filter(|_| resource_type.is_account) else {
+                continue;
+            };
+            let stored = StoredResource::new(id, stored::decode(&key, &value)?);
+            differs(resource_type, &before, &stored, &mut in_use)?;
+        }
+        in_use.check(UnknownAccess::Refuse)?;
+        let outdated = OutdatedAccounts { names, before: Arc::new(before), accounts: Vec::new() };
+        Ok(outdated.either())
     }
 }
 
@@ -93,12 +166,7 @@ fn outdated(
     state.scan(&keys::records(resource_type.tag), None, &mut |key, value| {
         let looked = keys::trailing_id(key).map_or(Ok(()), |id| {
             let stored = StoredResource::new(id, stored::decode_scanned(state, key, &value)?);
-            let mut account = stored::attributes(resource_type, &stored)?;
-            let previous = account.clone();
-            let gone = rewrite_access(resource_type, before, &mut account);
-            let name = account.display(resource_type).unwrap_or_default();
-            gone.iter().for_each(|piece| in_use.note(piece, name));
-            if account != previous {
+            if differs(resource_type, before, &stored, &mut in_use)? {
                 outdated.push(id);
             }
             Ok::<(), DirectoryError>(())
@@ -107,13 +175,23 @@ fn outdated(
         if problem.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     problem?;
-    if unknown == UnknownAccess::Refuse && !in_use.is_empty() {
-        return Err(DirectoryError::AccessInUse(in_use.sentence(
-            "Put it back into the configuration, or start once with --drop-unknown-access to take it from \
-             them",
-        )));
-    }
+    in_use.check(unknown)?;
     Ok(outdated)
+}
+
+/// Whether the stored access of an account differs from the catalogue; what is unknown of it is noted.
+fn differs(
+    resource_type: &ResourceType,
+    before: &AccessNames,
+    stored: &StoredResource,
+    in_use: &mut UnknownInUse,
+) -> Result<bool, DirectoryError> {
+    let mut account = stored::attributes(resource_type, stored)?;
+    let previous = account.clone();
+    let gone = rewrite_access(resource_type, before, &mut account);
+    let name = account.name(resource_type).unwrap_or_default();
+    gone.iter().for_each(|piece| in_use.note(piece, name));
+    Ok(account != previous)
 }
 
 /// Rewrites an account's access in the names of the catalogue; removes access that the catalogue no longer
@@ -176,6 +254,16 @@ impl UnknownInUse {
         if named.len() < MAX_NAMED {
             named.push(holder.to_owned());
         }
+    }
+
+    fn check(&self, unknown: UnknownAccess) -> Result<(), DirectoryError> {
+        if unknown == UnknownAccess::Drop || self.is_empty() {
+            return Ok(());
+        }
+        Err(DirectoryError::AccessInUse(self.sentence(
+            "Put it back into the configuration, or start once with --drop-unknown-access to take it from \
+             them",
+        )))
     }
 
     /// A sentence that names the access and its holders, and one that says what to do about it.

@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::directory::access::migrate::{self, UnknownAccess};
+use crate::directory::access::migrate::AccessCheck;
 use crate::directory::adoption::SaveSettings;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
 use crate::directory::stored::reindex;
 use crate::directory::transaction::{Command, Transaction};
+use crate::log::Log;
 use crate::store::StoreError;
 
 /// New settings on their way to the writer.
 pub(crate) struct SettingsChange {
-    next: Arc<Settings>,
+    save: CheckAndSave,
     /// Puts the new settings in force at the doors, before any later change is made.
     publish: Box<dyn FnOnce() + Send>,
     reply: oneshot::Sender<Result<(), DirectoryError>>,
@@ -27,11 +28,11 @@ pub(crate) struct SettingsChange {
 
 impl SettingsChange {
     pub(crate) fn new(
-        next: Arc<Settings>,
+        save: CheckAndSave,
         publish: impl FnOnce() + Send + 'static,
         reply: oneshot::Sender<Result<(), DirectoryError>>,
     ) -> Self {
-        Self { next, publish: Box::new(publish), reply }
+        Self { save, publish: Box::new(publish), reply }
     }
 
     /// Checks the settings and puts them in force. `carry_out` commits, on the writer's thread, which
@@ -41,8 +42,9 @@ impl SettingsChange {
         settings: &mut Arc<Settings>,
         carry_out: impl FnOnce(CheckAndSave) -> Result<(), DirectoryError>,
     ) {
-        let Self { next, publish, reply } = self;
-        let outcome = carry_out(CheckAndSave { next: Arc::clone(&next) });
+        let Self { save, publish, reply } = self;
+        let next = Arc::clone(&save.next);
+        let outcome = carry_out(save);
         if outcome.is_ok() {
             *settings = next;
             publish();
@@ -60,7 +62,10 @@ impl SettingsChange {
 /// accounts may hold until all are migrated, and the settings. It is one command, so that nothing happens
 /// in between.
 pub(crate) struct CheckAndSave {
-    next: Arc<Settings>,
+    pub(crate) next: Arc<Settings>,
+    pub(crate) log: Arc<dyn Log>,
+    /// What was looked at beside the writer.
+    pub(crate) checked: AccessCheck,
 }
 
 impl Command for CheckAndSave {
@@ -76,8 +81,8 @@ impl Command for CheckAndSave {
             let reason = "the schemas can't change while the directory is open";
             return Err(StoreError::Folder(reason.to_owned()).into());
         }
-        let outdated = migrate::check(tx, &self.next, UnknownAccess::Refuse)?;
-        if let Some(save) = outdated.and_then(|outdated| outdated.either()) {
+        let save = self.checked.complete(tx, self.log.as_ref(), &self.next)?;
+        if let Some(save) = save {
             tx.nested(&save)?;
         }
         tx.nested(&SaveSettings { next: Arc::clone(&self.next) })
