@@ -44,7 +44,7 @@ pub use error::DirectoryError;
 pub use maintenance::Restored;
 pub use membership::Reference;
 use membership::Voids;
-pub use query::{Page, Search};
+pub use query::{Page, Search, SearchWork};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;
 pub use resource::delete::Delete;
@@ -355,8 +355,22 @@ impl Directory {
         &self,
         search: &Search,
         wanted: &dyn Fn(&ResourceType, &str) -> bool,
+        add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     ) -> Result<Page, DirectoryError> {
-        query::run(self.view(), &self.shared.cursors, search, wanted)
+        query::run(self.view(), &self.shared.cursors, search, wanted, add)
+    }
+
+    /// How much work a search is.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn search_work(
+        &self,
+        search: &Search,
+        wanted: &dyn Fn(&ResourceType, &str) -> bool,
+    ) -> Result<SearchWork, DirectoryError> {
+        query::work(self.view(), search, wanted)
     }
 
     /// The effective access of an account; none for an inactive account.

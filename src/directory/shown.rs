@@ -39,6 +39,12 @@ impl ShownResource {
         serve(&record.json, record.meta_at, related, &location, relations, out);
     }
 
+    /// About how many bytes the resources that it refers to have as they are served.
+    pub fn reference_bytes(&self, base_url: &str) -> usize {
+        let references = self.references.iter().flat_map(|(_, list)| list);
+        references.map(|one| one.served_bytes(base_url)).sum()
+    }
+
     fn serve_relations(&self, base_url: &str, out: &mut Vec<u8>) {
         for (name, references) in &self.references {
             // The buffer grows once, also for a long list.

@@ -6,46 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::BASE_PATH;
 use super::discovery_documents::DiscoveryDocuments;
-use super::error::Failure;
 use super::gate::Gate;
 use super::request_metrics::RequestMetrics;
+use super::work_limits::WorkLimits;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::ClientProfile;
 use crate::directory::Directory;
 use crate::scim::query::PageLimits;
-
-/// How many searches may look at many resources at once, and how many long answers be written.
-const MAX_AT_ONCE: usize = 4;
-
-/// Limits on long-running work: a few requests at a time.
-pub(super) struct WorkLimits {
-    /// Permits for searches that look at many resources, held until their response is written.
-    pub(super) scans: Arc<Semaphore>,
-    /// Permits for other long responses.
-    long_responses: Semaphore,
-}
-
-impl WorkLimits {
-    pub(super) fn new() -> Self {
-        let scans = Arc::new(Semaphore::new(MAX_AT_ONCE));
-        Self { scans, long_responses: Semaphore::new(MAX_AT_ONCE) }
-    }
-
-    /// Runs work that may take long, once a permit is free. The runtime moves the other connections of
-    /// this thread to other threads meanwhile.
-    pub(super) async fn run_heavy<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let _permit = self.long_responses.acquire().await.map_err(|_| Failure::Internal)?;
-        tokio::task::block_in_place(work)
-    }
-}
 
 /// The settings and the directory that requests are answered with.
 pub(super) struct HttpContext {
@@ -55,7 +25,7 @@ pub(super) struct HttpContext {
     pub(super) default_dialect: Dialect,
     pub(super) discovery_documents: DiscoveryDocuments,
     /// The URL below which resources are located.
-    pub(super) base_url: String,
+    pub(super) base_url: Arc<str>,
     pub(super) page_limits: PageLimits,
     pub(super) work_limits: Arc<WorkLimits>,
     pub(super) max_body_bytes: usize,
@@ -89,7 +59,7 @@ impl HttpContext {
                 page_limits,
                 directory.registry(),
             ),
-            base_url,
+            base_url: base_url.into(),
             page_limits,
             work_limits,
             max_body_bytes: config.limits.max_body_bytes,
@@ -97,40 +67,5 @@ impl HttpContext {
             request_timeout: config.limits.request_timeout,
             directory,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_few_long_responses_are_written_at_once_and_the_others_wait() {
-        static WRITTEN: AtomicUsize = AtomicUsize::new(0);
-        static MOST: AtomicUsize = AtomicUsize::new(0);
-        let work_limits = Arc::new(WorkLimits::new());
-        let writes: Vec<_> = (0..3 * MAX_AT_ONCE)
-            .map(|_| Arc::clone(&work_limits))
-            .map(|work_limits| {
-                tokio::spawn(async move {
-                    let work = || {
-                        MOST.fetch_max(
-                            WRITTEN.fetch_add(1, Ordering::SeqCst) + 1,
-                            Ordering::SeqCst,
-                        );
-                        std::thread::sleep(Duration::from_millis(50));
-                        WRITTEN.fetch_sub(1, Ordering::SeqCst);
-                        Ok(())
-                    };
-                    work_limits.run_heavy(work).await.is_ok()
-                })
-            })
-            .collect();
-        for write in writes {
-            assert!(write.await.unwrap());
-        }
-        assert_eq!(MOST.load(Ordering::SeqCst), MAX_AT_ONCE);
     }
 }

@@ -28,6 +28,8 @@ mod routes;
 mod scim;
 pub mod server;
 mod service;
+mod turns;
+mod work_limits;
 
 pub use audience::{Audience, TokenScope};
 pub use routes::routes;

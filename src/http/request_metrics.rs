@@ -23,6 +23,8 @@ const CLASSES: usize = 5;
 
 /// Counts of the requests of one connection, or of all requests without one.
 pub(super) struct ConnectionMetrics {
+    /// Distinguishes the connection from all others of this process, whatever is reloaded.
+    pub(super) number: usize,
     /// By row of the route table, and by class of status.
     by_route: Box<[[Counter; CLASSES]]>,
     /// Requests without a route, by class of status.
@@ -32,8 +34,9 @@ pub(super) struct ConnectionMetrics {
 }
 
 impl ConnectionMetrics {
-    fn new(routes: usize) -> Self {
+    fn new(number: usize, routes: usize) -> Self {
         Self {
+            number,
             by_route: (0..routes).map(|_| Default::default()).collect(),
             without_route: Default::default(),
             of_day: RequestsOfDay::default(),
@@ -78,7 +81,7 @@ impl RequestMetrics {
     pub(super) fn new(routes: usize) -> Self {
         Self {
             connections: Mutex::default(),
-            unauthenticated: ConnectionMetrics::new(routes),
+            unauthenticated: ConnectionMetrics::new(0, routes),
             durations: (0..routes).map(|_| Histogram::new(DURATIONS)).collect(),
             over_quota: Counter::default(),
         }
@@ -87,7 +90,8 @@ impl RequestMetrics {
     /// Returns the metrics of a connection; always the same ones for one name.
     pub(super) fn connection(&self, name: &str) -> Arc<ConnectionMetrics> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(ConnectionMetrics::new(self.durations.len()));
+        let number = connections.len() + 1;
+        let new = || Arc::new(ConnectionMetrics::new(number, self.durations.len()));
         Arc::clone(connections.entry(name.to_owned()).or_insert_with(new))
     }
 

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 
 use super::body::{self, BodyLimits};
-use super::context::{HttpContext, WorkLimits};
+use super::context::HttpContext;
 use super::denial::Denials;
 use super::error::Failure;
 use super::error_form::ErrorForm;
@@ -23,11 +22,12 @@ use super::framing;
 use super::gate::{self, Admitted};
 use super::health::Health;
 use super::request_metrics::{ConnectionMetrics, RequestMetrics};
-use super::respond::HttpResponse;
+use super::respond::{HttpResponse, ResponseBody};
 use super::router;
 use super::routes::{BodyKind, Handler, ROUTES};
 use super::scim::Call;
 use super::server::{self, ConnectionStats, Peer};
+use super::work_limits::WorkLimits;
 use crate::clock::Stopwatch;
 use crate::config::Config;
 use crate::connection::dialect::Dialect;
@@ -206,11 +206,13 @@ impl ScimService {
 }
 
 impl server::Service for ScimService {
+    type Body = ResponseBody;
+
     fn stats(&self) -> &Arc<ConnectionStats> {
         &self.connections
     }
 
-    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> HttpResponse {
         let watch = Stopwatch::start();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let mut record = RequestRecord::new(

@@ -80,12 +80,13 @@ pub(super) fn list(
     let relations: Vec<&str> = resource_type.relations().map(|one| one.name.as_str()).collect();
     let projection = Projection::parse(&resource_type, None, Some(&relations.join(",")))?;
     let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
-    let page = directory.query(&search, &|_, name| wanted(name))?;
-    let resources = page
-        .resources
-        .iter()
-        .map(|(resource_type, stored)| view(base_url, resource_type, stored, &projection))
-        .collect::<Result<_, _>>()?;
+    let mut views = Vec::new();
+    let mut add = |resource_type: &ResourceType, shown: ShownResource| {
+        views.push(view(base_url, resource_type, &shown, &projection));
+        true
+    };
+    let page = directory.query(&search, &|_, name| wanted(name), &mut add)?;
+    let resources = views.into_iter().collect::<Result<_, _>>()?;
     Ok(OperatorReply::Resources { resources, next: page.next_cursor })
 }
 

@@ -17,7 +17,7 @@ const CONFIG: &str = "[connections.default]\nmethod = \"okta-custom\"\nservice_o
     [[grants]]\ngroup = \"Large\"\ncompany_permissions = [\"admin\"]\n";
 
 /// Creates users; their ids.
-fn users(client: &Client, count: usize) -> Vec<String> {
+pub(crate) fn users(client: &Client, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for part in (0..count).collect::<Vec<_>>().chunks(1_000) {
         let operations: Vec<Value> = part
@@ -40,7 +40,7 @@ fn users(client: &Client, count: usize) -> Vec<String> {
 }
 
 /// A group of that many users; its path, and their ids.
-fn large(client: &Client, members: usize) -> (String, Vec<String>) {
+pub(crate) fn large(client: &Client, members: usize) -> (String, Vec<String>) {
     let ids = users(client, members);
     let members: Vec<&str> = ids.iter().map(String::as_str).collect();
     (create(client, "/Groups", &group("Large", &members)).0, ids)

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::harness::{Raw, Server, head, total};
+use crate::harness::{Client, Raw, Reply, Server, head, total, user};
 
 /// A figure of the server's process in KiB, as the kernel counts it.
 fn kib(server: &Server, figure: &str) -> usize {
@@ -124,4 +124,206 @@ fn a_new_connection_has_five_seconds_for_its_first_byte() {
     assert_eq!(silent.rest(), "");
     // Fewer than header_timeout, which is 10 seconds.
     assert!((4_500..9_000).contains(&watch.elapsed().as_millis()), "{:?}", watch.elapsed());
+}
+
+/// Two connections, the second one for those who are to be left alone.
+const TWO: &str = "[connections.loud]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+    [connections.quiet]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
+    [limits]\nmax_resource_bytes = 1048576\nmax_body_bytes = 2097152\n";
+
+/// The tokens of [`TWO`].
+fn two(server: &Server) -> [String; 2] {
+    ["loud", "quiet"]
+        .map(|name| server.succeed(&["token", "generate", "--connection", name]).trim().to_owned())
+}
+
+/// Creates users of about so many bytes each.
+fn large_users(client: &Client, count: usize, bytes: usize) {
+    for number in 0..count {
+        let mut body = user(&format!("large{number}"));
+        body["title"] = "x".repeat(bytes).into();
+        client.post("/Users", &body).expect(201);
+    }
+}
+
+/// Requests a path over a connection of its own, and reads nothing.
+fn ask_and_leave(server: &Server, token: &str, path: &str) -> Raw {
+    let mut raw = Raw::connect(server);
+    let bearer = format!("Bearer {token}");
+    let headers = [("Authorization", bearer.as_str()), ("X-Request-Origin", "localhost")];
+    raw.write(head("GET", path, &headers));
+    raw
+}
+
+#[test]
+fn a_page_ends_at_8_mib_and_the_next_goes_on_where_it_ended() {
+    let server =
+        Server::start_with("[limits]\nmax_resource_bytes = 1048576\nmax_body_bytes = 2097152\n");
+    let client = server.client();
+    large_users(&client, 12, 900_000);
+    let names = |reply: &Reply| -> Vec<String> {
+        let resources = reply.body["Resources"].as_array().unwrap();
+        assert_eq!(reply.body["totalResults"], 12);
+        assert_eq!(reply.body["itemsPerPage"], resources.len());
+        assert!(reply.body.to_string().len() <= 8 * 1024 * 1024);
+        resources.iter().map(|one| one["userName"].as_str().unwrap().to_owned()).collect()
+    };
+    let all: Vec<String> = (0..12).map(|number| format!("large{number}")).collect();
+    for query in ["", "&filter=userName+sw+%22large%22", "&filter=title+pr&sortBy=meta.created"] {
+        let first = client.get(&format!("/Users?count=100{query}")).expect(200);
+        // Nine are 8.1 million bytes, and ten more than 8 MiB.
+        assert_eq!(names(&first), all[..9], "{query}");
+        let rest = client.get(&format!("/Users?count=100&startIndex=10{query}")).expect(200);
+        assert_eq!(names(&rest), all[9..], "{query}");
+        let mut found = Vec::new();
+        let mut cursor = Some(String::new());
+        while let Some(from) = cursor {
+            let page = client.get(&format!("/Users?count=100&cursor={from}{query}")).expect(200);
+            found.extend(names(&page));
+            cursor = page.body["nextCursor"].as_str().map(ToOwned::to_owned);
+        }
+        assert_eq!(found, all, "{query}");
+    }
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_and_leave_another_connection_its_share() {
+    let server = Server::start_with(TWO);
+    let [loud, quiet] = two(&server);
+    let client = server.client_with(&quiet);
+    large_users(&client, 10, 900_000);
+    client.get("/Users").expect(200);
+    let mut left = Vec::new();
+    let taken = mib_for(&server, || {
+        left.extend((0..60).map(|_| ask_and_leave(&server, &loud, "/scim/v2/Users")));
+        std::thread::sleep(Duration::from_secs(2));
+        let reply = client.get("/Users").expect(200);
+        assert_eq!(reply.body["itemsPerPage"], 9);
+    });
+    assert!(taken <= 64, "{taken} MiB for 60 answers of 8 MiB");
+    drop(left);
+    client.get("/Users").expect(200);
+}
+
+#[test]
+fn many_large_answers_at_once_take_little_memory() {
+    const CLIENTS: usize = 32;
+    let server = Server::start_with(TWO);
+    let [loud, quiet] = two(&server);
+    large_users(&server.client_with(&quiet), 10, 380_000);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let reply = server.client_with(&loud).get("/Users?count=100").expect(200);
+                assert_eq!(reply.body["itemsPerPage"], 10);
+            });
+        }
+    });
+    let most = kib(&server, "VmHWM") / 1024;
+    assert!(most < 250, "{most} MiB resident");
+}
+
+#[test]
+fn a_long_list_of_members_is_sent_in_chunks_and_is_all_there() {
+    const MEMBERS: usize = 6_000;
+    let server = Server::start();
+    let client = server.client();
+    let (path, ids) = crate::large::large(&client, MEMBERS);
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    ids.sort_unstable();
+    let group = client.get(&path).expect(200);
+    assert_eq!(group.header("transfer-encoding"), "chunked");
+    let filter = "/Groups?filter=displayName%20eq%20%22Large%22&startIndex=1&count=100";
+    let found = client.get(filter).expect(200);
+    assert_eq!(found.body["Resources"][0], group.body);
+    assert_eq!(found.body["itemsPerPage"], 1);
+    for query in [
+        "",
+        "?attributes=members",
+        "?attributes=members.value",
+        "?excludedAttributes=members.%24ref",
+    ] {
+        let shown = client.get(&format!("{path}{query}")).expect(200).body;
+        let members = shown["members"].as_array().unwrap();
+        let values: Vec<&str> = members.iter().map(|one| one["value"].as_str().unwrap()).collect();
+        assert_eq!(values, ids, "{query}");
+        assert_eq!(
+            members[0].get("$ref").is_some(),
+            !query.contains("value") && !query.contains("ref")
+        );
+        assert_eq!(shown["displayName"].is_string(), !query.starts_with("?attr"), "{query}");
+    }
+    let none = "?attributes=members%5Bvalue%20eq%20%22x%22%5D";
+    assert_eq!(client.get(&format!("{path}{none}")).expect(200).body.get("members"), None);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn a_group_of_250_000_members_is_looked_up_by_name_within_the_memory_for_answers() {
+    let server =
+        Server::start_with("[limits]\nmax_body_bytes = 16777216\n[store]\nmemory_mib = 512\n");
+    let client = server.client();
+    let ids = crate::large::users(&client, 250_000);
+    let (path, _) =
+        crate::harness::create(&client, "/Groups", &crate::harness::group("Large", &[]));
+    for part in ids.chunks(10_000) {
+        let members: Vec<_> = part.iter().map(|id| serde_json::json!({"value": id})).collect();
+        let add = serde_json::json!([{"op": "add", "path": "members", "value": members}]);
+        let excluded = format!("{path}?excludedAttributes=members");
+        client.patch(&excluded, &add).expect(200);
+    }
+    let filter = "/Groups?filter=displayName%20eq%20%22Large%22&startIndex=1&count=100";
+    let taken = mib_for(&server, || {
+        let found = client.get(filter).expect(200);
+        assert_eq!(found.body["Resources"][0]["members"].as_array().unwrap().len(), 250_000);
+    });
+    println!("{taken} MiB");
+    assert!(taken <= 64, "{taken} MiB");
+    let token = server.token().to_owned();
+    let filter = format!("/scim/v2{filter}");
+    let taken = mib_for(&server, || {
+        let left: Vec<Raw> = (0..60).map(|_| ask_and_leave(&server, &token, &filter)).collect();
+        std::thread::sleep(Duration::from_secs(10));
+        drop(left);
+    });
+    println!("{taken} MiB for 60 that nobody reads");
+}
+
+#[test]
+#[ignore = "measures time, on a machine that has nothing else to do"]
+fn searches_of_one_connection_raise_those_of_another_three_times_at_most() {
+    let server = Server::start_with(TWO);
+    let [loud, quiet] = two(&server);
+    let client = server.client_with(&quiet);
+    crate::large::users(&client, 20_000);
+    let search = "/Users?filter=displayName%20co%20%22nobody%22&count=1";
+    let median = |times: usize| {
+        let mut took: Vec<Duration> = (0..times)
+            .map(|_| {
+                let watch = scimd::clock::Stopwatch::start();
+                client.get(search).expect(200);
+                watch.elapsed()
+            })
+            .collect();
+        took.sort();
+        took[times / 2]
+    };
+    let alone = median(21);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        for _ in 0..48 {
+            scope.spawn(|| {
+                let client = server.client_with(&loud);
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    client.get(search).expect(200);
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        let beside = median(21);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        beside
+    });
+    println!("alone {alone:?}, beside 48 clients {beside:?}");
+    assert!(beside <= alone * 3, "{alone:?} and {beside:?}");
 }

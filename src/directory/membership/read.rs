@@ -72,8 +72,14 @@ impl Reference {
         }
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn held_bytes(&self) -> usize {
+        // A short text takes 16 bytes at least.
+        size_of::<Self>() + self.display.capacity().next_multiple_of(16)
+    }
+
     /// About how many bytes it has as it is served.
-    pub(crate) fn served_bytes(&self, base_url: &str) -> usize {
+    pub fn served_bytes(&self, base_url: &str) -> usize {
         let names = base_url.len() + self.resource_type.endpoint.len() + self.kind().len();
         2 * 36 + names + self.display.len() + 56
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod cursor;
 pub(crate) mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -18,7 +20,7 @@ use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{Filter, MAX_TERMS};
+use crate::scim::filter::Filter;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::{ResourceId, pick};
 use crate::scim::schema::ResourceType;
@@ -28,6 +30,9 @@ use crate::store::{StoreError, keys};
 
 /// The most members and pieces of access that a list shows for all its resources together.
 const MAX_REFERENCES: usize = 250_000;
+
+/// The most index entries that a search follows without being one that looks at many resources.
+const MAX_LOOKS: usize = 64;
 
 /// A search.
 pub struct Search {
@@ -39,26 +44,24 @@ pub struct Search {
     pub fingerprint: String,
 }
 
-impl Search {
-    /// Whether an index answers the search, so that it reads few resources.
-    pub fn is_quick(&self) -> bool {
-        self.targets.iter().all(|(resource_type, query)| match &query.filter {
-            Some(Filter::Or(parts)) if parts.len() > MAX_TERMS => false,
-            Some(filter) => plan::is_indexed(resource_type, filter),
-            None => false,
-        })
-    }
+/// How much work a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SearchWork {
+    /// An index leads to one resource at most, and no members are read.
+    Short,
+    /// An index leads to a few resources.
+    Long,
+    /// Many resources are looked at.
+    Scan,
 }
 
-/// A part of the resources that match a search.
+/// What is known of a part of the resources that match a search, once its resources have been added.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The number of all matches.
     pub total_results: usize,
     /// The index of the first resource of this part, from 1; `None` if a cursor was given.
     pub start_index: Option<usize>,
-    /// The resources.
-    pub resources: Vec<(Arc<ResourceType>, ShownResource)>,
     /// The cursor of the next page, if a cursor was requested and there is a next page.
     pub next_cursor: Option<String>,
 }
@@ -73,7 +76,35 @@ struct Hit {
     read: Option<StoredResource>,
 }
 
-/// Runs a search.
+/// How much work a search is.
+///
+/// # Errors
+///
+/// `Storage`.
+pub(crate) fn work(
+    view: DirectoryView<'_>,
+    search: &Search,
+    wanted: &dyn Fn(&ResourceType, &str) -> bool,
+) -> Result<SearchWork, DirectoryError> {
+    let (mut looks, mut work) = (0, SearchWork::Short);
+    for (resource_type, query) in &search.targets {
+        let Some(filter) = &query.filter else { return Ok(SearchWork::Scan) };
+        let left = MAX_LOOKS - looks;
+        match plan::looks(view.state, resource_type, filter, left)? {
+            Some(more) if more <= left => looks += more,
+            _ => return Ok(SearchWork::Scan),
+        }
+        let reads_members = resource_type.members().is_some_and(|members| {
+            wanted(resource_type, &members.name) || filter.mentions().contains(&*members.name)
+        });
+        if looks > 1 || reads_members {
+            work = SearchWork::Long;
+        }
+    }
+    Ok(work)
+}
+
+/// Runs a search, and adds each resource of the wanted part, until `add` says that the part ends without it.
 ///
 /// # Errors
 ///
@@ -83,8 +114,55 @@ pub(crate) fn run(
     cursors: &Cursors,
     search: &Search,
     wanted: &dyn Fn(&ResourceType, &str) -> bool,
+    add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
 ) -> Result<Page, DirectoryError> {
-    QueryRun { view, cursors }.run(search, wanted)
+    let run = QueryRun { view, cursors };
+    // Before any membership is read.
+    let voids = Voids::load(view.state)?;
+    let mut adding = Adding { view, voids, wanted, add, references: 0 };
+    match search.targets.as_slice() {
+        [(resource_type, Query { filter: None, sort: None })] => {
+            run.list(resource_type, search, &mut adding)
+        }
+        _ => run.select(search, &mut adding),
+    }
+}
+
+/// What happens to each resource of a page.
+struct Adding<'a> {
+    view: DirectoryView<'a>,
+    voids: Voids,
+    wanted: &'a dyn Fn(&ResourceType, &str) -> bool,
+    add: &'a mut dyn FnMut(&ResourceType, ShownResource) -> bool,
+    /// The members and pieces of access of the resources so far.
+    references: usize,
+}
+
+impl Adding<'_> {
+    /// Adds a resource with its relations; `false` if the page ends without it.
+    fn add(
+        &mut self,
+        resource_type: &ResourceType,
+        stored: StoredResource,
+    ) -> Result<bool, DirectoryError> {
+        let mut shown = ShownResource::new(stored);
+        let wanted = |name: &str| (self.wanted)(resource_type, name);
+        self.view.attach_relations(&self.voids, resource_type, &mut shown, &wanted)?;
+        let of_this = shown.references.iter().map(|(_, list)| list.len()).sum::<usize>()
+            + shown.access.as_ref().map_or(0, |access| access.pieces.len());
+        if of_this > MAX_REFERENCES {
+            return Err(ScimError::new(
+                ScimType::TooMany,
+                format!(
+                    "A resource of the list has more than {MAX_REFERENCES} members or pieces of access; \
+                     ask without those attributes, as with excludedAttributes=members."
+                ),
+            )
+            .into());
+        }
+        self.references += of_this;
+        Ok(self.references <= MAX_REFERENCES && (self.add)(resource_type, shown))
+    }
 }
 
 /// A search that runs.
@@ -94,44 +172,12 @@ struct QueryRun<'a> {
 }
 
 impl QueryRun<'_> {
-    fn run(
-        &self,
-        search: &Search,
-        wanted: &dyn Fn(&ResourceType, &str) -> bool,
-    ) -> Result<Page, DirectoryError> {
-        let mut page = match search.targets.as_slice() {
-            [(resource_type, Query { filter: None, sort: None })] => {
-                self.list(resource_type, search)?
-            }
-            _ => self.select(search)?,
-        };
-        let voids = Voids::load(self.view.state)?;
-        let mut shown = 0;
-        for (resource_type, resource) in &mut page.resources {
-            let wanted = |name: &str| wanted(resource_type, name);
-            self.view.attach_relations(&voids, resource_type, resource, &wanted)?;
-            shown += resource.references.iter().map(|(_, list)| list.len()).sum::<usize>();
-            shown += resource.access.as_ref().map_or(0, |access| access.pieces.len());
-            if shown > MAX_REFERENCES {
-                return Err(ScimError::new(
-                    ScimType::TooMany,
-                    format!(
-                        "The list would show more than {MAX_REFERENCES} members or pieces of access; ask \
-                         with a smaller count, or without those attributes, as with \
-                         excludedAttributes=members."
-                    ),
-                )
-                .into());
-            }
-        }
-        Ok(page)
-    }
-
     /// Every resource of a type, in the order of creation: only the page is read.
     fn list(
         &self,
-        resource_type: &Arc<ResourceType>,
+        resource_type: &ResourceType,
         search: &Search,
+        adding: &mut Adding<'_>,
     ) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let total = stored::total(state, resource_type)?;
@@ -139,8 +185,7 @@ impl QueryRun<'_> {
             CursorPosition::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
             CursorPosition::Offset(offset) => (None, offset),
         };
-        let mut resources = Vec::new();
-        let mut more = false;
+        let (mut count, mut last, mut more) = (0, None, false);
         let mut problem = Ok(());
         if skip < total {
             let prefix = keys::records(resource_type.tag);
@@ -149,34 +194,33 @@ impl QueryRun<'_> {
                     skip -= 1;
                     return ControlFlow::Continue(());
                 }
-                if resources.len() == search.page.count {
+                if count == search.page.count {
                     more = true;
                     return ControlFlow::Break(());
                 }
-                match (keys::trailing_id(key), stored::decode_scanned(state, key, &value)) {
-                    (Some(id), Ok(record)) => {
-                        resources.push((
-                            Arc::clone(resource_type),
-                            ShownResource::new(StoredResource::new(id, record)),
-                        ));
-                    }
-                    (None, Ok(_)) => {}
-                    (_, Err(error)) => {
-                        problem = Err(error);
-                        return ControlFlow::Break(());
-                    }
+                let Some(id) = keys::trailing_id(key) else { return ControlFlow::Continue(()) };
+                let added = stored::decode_scanned(state, key, &value)
+                    .map_err(DirectoryError::from)
+                    .and_then(|record| adding.add(resource_type, StoredResource::new(id, record)));
+                match added {
+                    Ok(true) => (count, last) = (count + 1, Some(id)),
+                    Ok(false) => more = true,
+                    Err(error) => problem = Err(error),
                 }
-                ControlFlow::Continue(())
+                if more || problem.is_err() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             })?;
         }
         problem?;
-        let last = resources.last().map(|(_, shown)| CursorPosition::After(shown.stored.id));
-        let next = last.filter(|_| more);
-        Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), resources, next))
+        let next = last.filter(|_| more).map(CursorPosition::After);
+        Ok(self.page(search, usize::try_from(total).unwrap_or(usize::MAX), next))
     }
 
     /// The page of a search with a filter or an order.
-    fn select(&self, search: &Search) -> Result<Page, DirectoryError> {
+    fn select(&self, search: &Search, adding: &mut Adding<'_>) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let mut hits = Vec::new();
         let mut budget = SearchBudget::new(&self.view.settings.local);
@@ -190,20 +234,23 @@ impl QueryRun<'_> {
             CursorPosition::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
             CursorPosition::After(id) => hits.partition_point(|hit| hit.id <= id),
         };
-        let mut resources = Vec::new();
+        let mut end = offset;
         for hit in hits.iter_mut().skip(offset).take(search.page.count) {
-            let Some((resource_type, _)) = search.targets.get(hit.target) else { continue };
-            let read = hit.read.take();
-            match read.map_or_else(|| stored::find(state, resource_type, hit.id), Ok) {
-                Ok(stored) => {
-                    resources.push((Arc::clone(resource_type), ShownResource::new(stored)));
+            if let Some((resource_type, _)) = search.targets.get(hit.target) {
+                let read = hit.read.take();
+                match read.map_or_else(|| stored::find(state, resource_type, hit.id), Ok) {
+                    Ok(stored) => {
+                        if !adding.add(resource_type, stored)? {
+                            break;
+                        }
+                    }
+                    // Deleted since it was found.
+                    Err(DirectoryError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
                 }
-                // Deleted since it was found.
-                Err(DirectoryError::NotFound { .. }) => {}
-                Err(error) => return Err(error),
             }
+            end += 1;
         }
-        let end = offset.saturating_add(search.page.count);
         // In the order of creation the next page begins after a resource, whatever is deleted meanwhile.
         let by_creation = matches!(search.targets.as_slice(), [(_, Query { sort: None, .. })]);
         let next = match hits.get(end.saturating_sub(1)) {
@@ -211,7 +258,7 @@ impl QueryRun<'_> {
             Some(last) if by_creation => Some(CursorPosition::After(last.id)),
             _ => Some(CursorPosition::Offset(end as u64)),
         };
-        Ok(self.page(search, total, resources, next))
+        Ok(self.page(search, total, next))
     }
 
     /// Adds the hits of one target of a search.
@@ -286,13 +333,7 @@ impl QueryRun<'_> {
         })
     }
 
-    fn page(
-        &self,
-        search: &Search,
-        total_results: usize,
-        resources: Vec<(Arc<ResourceType>, ShownResource)>,
-        next: Option<CursorPosition>,
-    ) -> Page {
+    fn page(&self, search: &Search, total_results: usize, next: Option<CursorPosition>) -> Page {
         let (start_index, next_cursor) = match &search.page.start {
             Start::Index(index) => (Some(*index), None),
             Start::Cursor(_) => {
@@ -300,7 +341,7 @@ impl QueryRun<'_> {
                 (None, next.map(make))
             }
         };
-        Page { total_results, start_index, resources, next_cursor }
+        Page { total_results, start_index, next_cursor }
     }
 }
 
@@ -389,96 +430,5 @@ impl<'a> Look<'a> {
             attributes.insert(name, references.iter().map(Reference::plain).collect());
         }
         Ok(attributes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::directory::{ConnectionRules, Create, Directory};
-    use crate::event::Actor;
-    use crate::scim::exchange::Exchange;
-    use crate::scim::filter::Filter;
-    use crate::scim::validate::validate;
-    use crate::settings::SharedSettings;
-    use crate::store::folder::DataFolder;
-    use crate::store::local::{LocalStore, StoreLimits};
-    use crate::store::overlay::Overlay;
-
-    fn create(directory: &Directory, endpoint: &str, body: Value) -> ResourceId {
-        let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
-        let Value::Object(body) = body else { panic!("no object") };
-        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
-        let create =
-            Create { resource_type, id: None, resource, rules: ConnectionRules::default() };
-        directory.submit(Actor::System, create).wait().unwrap().id
-    }
-
-    /// What a filter finds in a state.
-    fn found(
-        directory: &Directory,
-        state: &Overlay<'_>,
-        endpoint: &str,
-        filter: &str,
-    ) -> Vec<ResourceId> {
-        let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
-        let filter = Some(Filter::parse(&resource_type, filter).unwrap());
-        let page = PageRequest { start: Start::Index(1), count: 100 };
-        let targets = vec![(resource_type, Query { filter, sort: None })];
-        let search = Search { targets, page, fingerprint: String::new() };
-        assert!(search.is_quick());
-        let view = DirectoryView { state, ..directory.view() };
-        let page = run(view, &directory.shared.cursors, &search, &|_, _| false).unwrap();
-        page.resources.iter().map(|(_, shown)| shown.stored.id).collect()
-    }
-
-    #[test]
-    fn an_index_entry_that_leads_to_another_resource_finds_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
-        let opened = DataFolder::open(folder.path()).unwrap();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let store = Arc::new(LocalStore::open(opened, limits, [7; 16], now).unwrap());
-        let local = LocalSettings::for_tests(Clock::System);
-        let shared = SharedSettings::default();
-        let directory =
-            Directory::open_as_saved(store.log(), store.clone(), &shared, local).unwrap();
-        let ada = create(&directory, "Users", json!({"userName": "ada", "externalId": "A"}));
-        let bob = create(&directory, "Users", json!({"userName": "bob", "externalId": "B"}));
-        let members = json!([{"value": ada.to_string()}]);
-        let group = create(&directory, "Groups", json!({"displayName": "G", "members": members}));
-
-        let user = directory.registry().by_endpoint("Users").unwrap();
-        let mut state = Overlay::new(store.as_ref());
-        for indexed in user.indexed() {
-            match indexed.leaf().name.as_str() {
-                "userName" => {
-                    let key = keys::unique(user.tag, &indexed, "cyd");
-                    state.put(key, ada.as_bytes().to_vec().into());
-                }
-                "externalId" => {
-                    state.put(keys::index(user.tag, &indexed, "A", bob), bytes::Bytes::new());
-                }
-                _ => {}
-            }
-        }
-        state.put(keys::membership(bob, group), bytes::Bytes::new());
-        for (endpoint, filter, expected) in [
-            ("Users", "userName eq \"cyd\"".to_owned(), vec![]),
-            ("Users", "userName eq \"ADA\"".to_owned(), vec![ada]),
-            ("Users", "externalId eq \"A\"".to_owned(), vec![ada]),
-            ("Users", "userName eq \"cyd\" or externalId eq \"A\"".to_owned(), vec![ada]),
-            ("Groups", format!("members.value eq \"{ada}\""), vec![group]),
-            ("Groups", format!("members eq \"{bob}\""), vec![]),
-            ("Groups", format!("members[value eq \"{bob}\"] or id eq \"{group}\""), vec![group]),
-            ("Groups", format!("id eq \"{group}\" and not (members eq \"{bob}\")"), vec![group]),
-            ("Groups", format!("id eq \"{group}\" and members.value ne \"{bob}\""), vec![group]),
-            ("Groups", format!("id eq \"{group}\" and members.display co \"ad\""), vec![group]),
-        ] {
-            assert_eq!(found(&directory, &state, endpoint, &filter), expected, "{filter}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The query plan: a filter is answered from an index where one helps, else by reading every resource.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use crate::directory::error::DirectoryError;
 use crate::directory::membership;
@@ -8,7 +9,7 @@ use crate::directory::stored::index;
 use crate::scim::filter::{CompareOp, Comparison, Filter, Literal};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::{EqualityIndex, ResourceType};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, StoreError, keys};
 
 /// A resource that an index leads to, and the part of the filter that it must match.
 pub(crate) type Candidate<'a> = (ResourceId, &'a Filter);
@@ -72,6 +73,55 @@ pub(crate) fn is_indexed(resource_type: &ResourceType, filter: &Filter) -> bool 
         Filter::Compare(_) => lookup(resource_type, filter).is_some(),
         Filter::Not(_) | Filter::Present(_) => false,
     }
+}
+
+/// How many index entries a filter leads to, or more than `most`; `None` if no index helps. A look at an
+/// index that leads nowhere counts as one.
+pub(crate) fn looks(
+    state: &dyn Read,
+    resource_type: &ResourceType,
+    filter: &Filter,
+    most: usize,
+) -> Result<Option<usize>, StoreError> {
+    let lookup = match filter {
+        Filter::Or(parts) => {
+            let mut all = 0;
+            for part in parts {
+                match looks(state, resource_type, part, most.saturating_sub(all))? {
+                    Some(more) => all += more,
+                    None => return Ok(None),
+                }
+                if all > most {
+                    break;
+                }
+            }
+            return Ok(Some(all));
+        }
+        Filter::And(parts) => {
+            return match parts.iter().find(|part| is_indexed(resource_type, part)) {
+                Some(part) => looks(state, resource_type, part, most),
+                None => Ok(None),
+            };
+        }
+        Filter::Element(_, inner) => element_lookup(resource_type, inner),
+        _ => lookup(resource_type, filter),
+    };
+    let Some((index, value)) = lookup else { return Ok(None) };
+    let prefix = match index {
+        EqualityIndex::Members => ResourceId::parse(value).map(keys::memberships),
+        EqualityIndex::Attribute(indexed) if !indexed.leaf().is_unique() => {
+            Some(keys::index_value(resource_type.tag, &indexed, value))
+        }
+        EqualityIndex::Id | EqualityIndex::Attribute(_) => None,
+    };
+    let mut entries = 0;
+    if let Some(prefix) = prefix {
+        state.scan(&prefix, None, &mut |_, _| {
+            entries += 1;
+            if entries > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+    }
+    Ok(Some(entries.max(1)))
 }
 
 /// The index that answers a comparison, and the value to look for.

@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
 
 use super::context::HttpContext;
-use super::respond::HttpResponse;
+use super::respond::{HttpResponse, ResponseBody};
 use super::routes::ROUTES;
 use super::server::{self, ConnectionStats, Peer};
 use super::{ScimService, health, respond};
@@ -167,11 +166,13 @@ impl MetricsService {
 }
 
 impl server::Service for Arc<MetricsService> {
+    type Body = ResponseBody;
+
     fn stats(&self) -> &Arc<ConnectionStats> {
         &self.connections
     }
 
-    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn call(&self, peer: &Peer, request: Request<Incoming>) -> HttpResponse {
         // Its listener is for this machine alone, and asks for no credentials.
         peer.authenticated();
         self.answer(&request).await
@@ -180,7 +181,7 @@ impl server::Service for Arc<MetricsService> {
 
 fn plain(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = respond::empty(status);
-    *answer.body_mut() = Full::new(body.into());
+    *answer.body_mut() = body.into().into();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     answer
 }

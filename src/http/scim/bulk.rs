@@ -77,7 +77,8 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     results.sort_by_key(|(index, _)| *index);
     let results: Vec<Value> = results.into_iter().map(|(_, result)| result).collect();
     let body = json!({"schemas": [BULK_RESPONSE], "Operations": results});
-    Ok(respond::json_body(StatusCode::OK, body.to_string()))
+    let answer = respond::json_body(StatusCode::OK, body.to_string());
+    Ok(call.context.work_limits.count(call.connection, None, answer))
 }
 
 fn prepare(

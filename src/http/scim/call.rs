@@ -29,6 +29,8 @@ pub(in crate::http) struct Call<'a> {
     /// Empty for routes that take none.
     pub(super) body: Bytes,
     pub(super) manner: ClientProfile,
+    /// The number of the caller's connection, whose turns it takes.
+    pub(super) connection: usize,
     compat: Compat,
     pub(super) rules: ConnectionRules,
     pub(super) default_access: Arc<DefaultAccess>,
@@ -44,9 +46,21 @@ impl<'a> Call<'a> {
         admitted: Admitted,
     ) -> Self {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
+        let connection = admitted.requests.number;
         let default_access = Arc::clone(&admitted.default_access);
         let actor = admitted.into_actor();
-        Self { context, parts, path, body, manner, compat, rules, default_access, actor }
+        Self {
+            context,
+            parts,
+            path,
+            body,
+            manner,
+            connection,
+            compat,
+            rules,
+            default_access,
+            actor,
+        }
     }
 
     /// Hands a command to the directory, on behalf of the client.

@@ -1,5 +1,6 @@
 //! Handlers of SCIM: written once for all resource types. They never check permissions: the gate has.
 
+mod body_writer;
 pub(super) mod bulk;
 mod call;
 pub(super) mod discovery;

@@ -19,29 +19,30 @@ use crate::text::excerpt;
 
 /// `GET` of a list.
 pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.query(&call.parameters()?))
+    answer(&call, |listing| listing.query(&call.parameters()?)).await
 }
 
 /// `POST` of a search.
 pub(in crate::http) async fn search(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.query(&search_request::parameters(&call.body)?))
+    answer(&call, |listing| listing.query(&search_request::parameters(&call.body)?)).await
 }
 
 /// `GET` of one entry.
 pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |listing| listing.retrieve(&call.path.id, &call.parameters()?))
+    answer(&call, |listing| listing.retrieve(&call.path.id, &call.parameters()?)).await
 }
 
 /// Runs work on the list that the path names. The runtime moves the other connections of this thread to
 /// other threads meanwhile.
-fn answer<'a>(
+async fn answer<'a>(
     call: &'a Call<'a>,
-    work: impl FnOnce(Listing<'a>) -> Result<HttpResponse, Failure>,
+    work: impl Fn(Listing<'a>) -> Result<HttpResponse, Failure>,
 ) -> Result<HttpResponse, Failure> {
     let offered = call.context.directory.registry().offered();
     let named = offered.iter().find(|offered| offered.endpoint == call.path.endpoint);
     let resource_type = named.ok_or_else(|| Failure::no_route(call.parts.uri.path()))?;
-    tokio::task::block_in_place(|| work(Listing { call, resource_type }))
+    let work = || tokio::task::block_in_place(|| work(Listing { call, resource_type }));
+    call.context.work_limits.short(call.connection, work).await
 }
 
 /// One of the lists.

@@ -4,11 +4,13 @@ use hyper::StatusCode;
 use hyper::header::{ETAG, HeaderValue, LOCATION};
 use serde_json::Value;
 
+use super::body_writer::{BodyWriter, LongList};
 use crate::access::Catalogue;
 use crate::connection::dialect::ResourceForm;
-use crate::directory::{Page, ShownResource, StoredResource};
+use crate::directory::{Page, Reference, ShownResource, StoredResource};
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
+use crate::http::work_limits::PAGE_BYTES;
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::resource::{EntityTag, ResourceId};
 use crate::scim::schema::ResourceType;
@@ -31,16 +33,37 @@ pub(super) fn location(base_url: &str, resource_type: &ResourceType, id: Resourc
     format!("{base_url}/{}/{id}", resource_type.endpoint)
 }
 
+/// The bytes of references from which on the lists of a resource are written while they are sent.
+const LONG_LIST: usize = 1024 * 1024;
+
+/// The bytes from which on a page has room for as many as it may have.
+const LARGE_PAGE: usize = 512 * 1024;
+
+/// The room for what a page says of itself.
+const PAGE_HEAD: usize = 320;
+
 impl ClientView<'_> {
     /// Appends a resource as it is shown.
     fn show(
         &self,
         resource_type: &ResourceType,
-        resource: &ShownResource,
-        out: &mut Vec<u8>,
+        mut resource: ShownResource,
+        body: &mut BodyWriter,
     ) -> Result<(), Failure> {
+        let lists = match self.form {
+            ResourceForm::Rfc(_) if resource.reference_bytes(self.base_url) > LONG_LIST => {
+                std::mem::take(&mut resource.references)
+            }
+            _ => Vec::new(),
+        };
         if self.form.is_stored(resource_type) {
-            resource.serve(self.base_url, resource_type, out);
+            let lists_at = body.bytes.len() + resource.stored.record.meta_at;
+            resource.serve(self.base_url, resource_type, &mut body.bytes);
+            if !lists.is_empty() {
+                let rest = body.bytes.split_off(lists_at.min(body.bytes.len()));
+                self.push(resource_type, lists, body);
+                body.bytes = rest;
+            }
             return Ok(());
         }
         let mut whole = Vec::new();
@@ -52,7 +75,33 @@ impl ClientView<'_> {
         {
             schemas.push(ACCESS.into());
         }
-        serde_json::to_writer(out, &shown).map_err(|_| Failure::Internal)
+        serde_json::to_writer(&mut body.bytes, &shown).map_err(|_| Failure::Internal)?;
+        if !lists.is_empty() {
+            // Schemas and id are always shown, so that a comma is right.
+            body.bytes.pop();
+            self.push(resource_type, lists, body);
+            body.bytes.push(b'}');
+        }
+        Ok(())
+    }
+
+    /// Appends lists of a resource that are written while they are sent.
+    fn push(
+        &self,
+        resource_type: &ResourceType,
+        lists: Vec<(String, Vec<Reference>)>,
+        body: &mut BodyWriter,
+    ) {
+        for (name, references) in lists {
+            let bytes = references.iter().map(|one| one.served_bytes(self.base_url)).sum();
+            let projection = match self.form {
+                ResourceForm::Rfc(projection) if !self.form.is_stored(resource_type) => {
+                    Some(Box::new((resource_type.clone(), projection.clone())))
+                }
+                _ => None,
+            };
+            body.push(LongList::new(name, references, self.base_url, projection), bytes);
+        }
     }
 }
 
@@ -61,13 +110,13 @@ pub(super) fn one(
     status: StatusCode,
     view: ClientView<'_>,
     resource_type: &ResourceType,
-    resource: &ShownResource,
+    resource: ShownResource,
 ) -> Result<HttpResponse, Failure> {
-    let mut body = Vec::new();
-    view.show(resource_type, resource, &mut body)?;
-    let mut answer = respond::json_body(status, body);
-    tag(&mut answer, resource.tag);
     let location = location(view.base_url, resource_type, resource.stored.id);
+    let (known, mut body) = (resource.tag, BodyWriter::default());
+    view.show(resource_type, resource, &mut body)?;
+    let mut answer = respond::json_body(status, body.finish(&[]));
+    tag(&mut answer, known);
     if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
         answer.headers_mut().insert(LOCATION, location);
     }
@@ -94,27 +143,56 @@ fn tag(answer: &mut HttpResponse, tag: EntityTag) {
     }
 }
 
-/// A page of resources (RFC 7644, section 3.4.2; RFC 9865, section 2).
-pub(super) fn page<'a>(
-    page: &Page,
-    view: impl Fn(&ResourceType) -> ClientView<'a>,
-) -> Result<HttpResponse, Failure> {
-    let mut body =
-        format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{}", page.total_results);
-    if let Some(start_index) = page.start_index {
-        body.push_str(&format!(",\"startIndex\":{start_index}"));
+/// A page that is being written (RFC 7644, section 3.4.2; RFC 9865, section 2).
+pub(super) struct PageWriter {
+    body: BodyWriter,
+    items: usize,
+}
+
+impl PageWriter {
+    pub(super) fn new() -> Self {
+        Self { body: BodyWriter::with_room(PAGE_HEAD), items: 0 }
     }
-    if let Some(cursor) = &page.next_cursor {
-        body.push_str(&format!(",\"nextCursor\":\"{cursor}\""));
-    }
-    body.push_str(&format!(",\"itemsPerPage\":{},\"Resources\":[", page.resources.len()));
-    let mut body = body.into_bytes();
-    for (number, (resource_type, resource)) in page.resources.iter().enumerate() {
-        if number > 0 {
-            body.push(b',');
+
+    /// Adds a resource; `false` if the page ends without it. The first is always added.
+    pub(super) fn add(
+        &mut self,
+        view: ClientView<'_>,
+        resource_type: &ResourceType,
+        resource: ShownResource,
+    ) -> Result<bool, Failure> {
+        let (length, lists) = (self.body.bytes.len(), self.body.long_lists());
+        if self.items > 0 {
+            if self.body.len() + resource.reference_bytes(view.base_url) > PAGE_BYTES {
+                return Ok(false);
+            }
+            if length > LARGE_PAGE {
+                // Doubling it would take twice the memory of the page for a moment.
+                self.body.bytes.reserve_exact(PAGE_BYTES.saturating_sub(length));
+            }
+            self.body.bytes.push(b',');
         }
-        view(resource_type).show(resource_type, resource, &mut body)?;
+        view.show(resource_type, resource, &mut self.body)?;
+        if self.items > 0 && self.body.len() > PAGE_BYTES && self.body.long_lists() == lists {
+            self.body.bytes.truncate(length);
+            return Ok(false);
+        }
+        self.items += 1;
+        Ok(true)
     }
-    body.extend_from_slice(b"]}");
-    Ok(respond::json_body(StatusCode::OK, body))
+
+    /// The answer.
+    pub(super) fn finish(mut self, page: &Page) -> HttpResponse {
+        let total = page.total_results;
+        let mut head = format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total}");
+        if let Some(start_index) = page.start_index {
+            head.push_str(&format!(",\"startIndex\":{start_index}"));
+        }
+        if let Some(cursor) = &page.next_cursor {
+            head.push_str(&format!(",\"nextCursor\":\"{cursor}\""));
+        }
+        head.push_str(&format!(",\"itemsPerPage\":{},\"Resources\":[", self.items));
+        self.body.bytes.extend_from_slice(b"]}");
+        respond::json_body(StatusCode::OK, self.body.finish(head.as_bytes()))
+    }
 }

@@ -13,6 +13,7 @@ use crate::directory::{Create, Delete, Patch, Replace, StoredResource};
 use crate::http::error::Failure;
 use crate::http::precondition;
 use crate::http::respond::{self, HttpResponse};
+use crate::http::turns::Turn;
 use crate::scim::exchange::Exchange;
 use crate::scim::json;
 use crate::scim::patch::PatchRequest;
@@ -28,8 +29,9 @@ pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Fail
         resource(&call, &resource_type, Exchange::Create, json::parse_object(&call.body)?, None)?;
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
+    let ahead = ahead(&call, &resource_type, &form).await?;
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
-    show(&call, &form, StatusCode::CREATED, &resource_type, stored)
+    show(&call, &form, StatusCode::CREATED, &resource_type, stored, ahead)
 }
 
 pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -48,12 +50,13 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
         if may_be_known && is_tagged && precondition::is_known(&call.parts.headers, shown.tag) {
             return Ok(representation::not_modified(shown.tag));
         }
-        representation::one(StatusCode::OK, call.view(&form), &resource_type, &shown)
+        representation::one(StatusCode::OK, call.view(&form), &resource_type, shown)
     };
+    let limits = &call.context.work_limits;
     if shows_members(&resource_type, &form) {
-        call.context.work_limits.run_heavy(work).await
+        limits.long(call.connection, work).await
     } else {
-        work()
+        limits.short(call.connection, work).await
     }
 }
 
@@ -75,8 +78,9 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
         id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
+    let ahead = ahead(&call, &resource_type, &form).await?;
     let stored = call.context.directory.submit(call.actor.clone(), command).await?;
-    show(&call, &form, StatusCode::OK, &resource_type, stored)
+    show(&call, &form, StatusCode::OK, &resource_type, stored, ahead)
 }
 
 pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -92,12 +96,14 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
         id: call.path.id.clone(),
         expected: precondition::if_match(&call.parts.headers),
     };
-    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
     let asked = query::asks_for_attributes(&parameters);
     if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
+        let stored = call.context.directory.submit(call.actor.clone(), command).await?;
         return Ok(representation::no_content(&stored));
     }
-    show(&call, &form, StatusCode::OK, &resource_type, stored)
+    let ahead = ahead(&call, &resource_type, &form).await?;
+    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
+    show(&call, &form, StatusCode::OK, &resource_type, stored, ahead)
 }
 
 pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -111,21 +117,36 @@ pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Fail
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
+/// Takes the bytes for an answer that may be long, ahead of the change that it shows.
+async fn ahead(
+    call: &Call<'_>,
+    resource_type: &ResourceType,
+    form: &ResourceForm,
+) -> Result<Option<Turn>, Failure> {
+    if !shows_members(resource_type, form) {
+        return Ok(None);
+    }
+    call.context.work_limits.ahead(call.connection).await.map(Some)
+}
+
 /// Shows a resource after a change, in the form that the client wants. The change is made, so the
-/// response waits for no permit, and nothing of the request is checked here.
+/// response waits for nothing, and nothing of the request is checked here.
 fn show(
     call: &Call<'_>,
     form: &ResourceForm,
     status: StatusCode,
     resource_type: &ResourceType,
     stored: StoredResource,
+    ahead: Option<Turn>,
 ) -> Result<HttpResponse, Failure> {
     let wanted = |name: &str| form.wants(name);
     let work = || {
         let shown = call.context.directory.with_relations(resource_type, stored, &wanted)?;
-        representation::one(status, call.view(form), resource_type, &shown)
+        representation::one(status, call.view(form), resource_type, shown)
     };
-    if shows_members(resource_type, form) { tokio::task::block_in_place(work) } else { work() }
+    let is_long = shows_members(resource_type, form);
+    let answer = if is_long { tokio::task::block_in_place(work) } else { work() }?;
+    Ok(call.context.work_limits.count(call.connection, ahead, answer))
 }
 
 /// Whether an answer may take long: it shows all members, and there may be very many.

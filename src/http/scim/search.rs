@@ -4,18 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Call, representation};
+use super::Call;
+use super::representation::{ClientView, PageWriter};
 use crate::connection::dialect::ResourceForm;
-use crate::directory::{Page, Search};
+use crate::directory::{Directory, Search, SearchWork};
 use crate::http::error::Failure;
 use crate::http::respond::HttpResponse;
 use crate::scim::json;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query};
 use crate::scim::schema::ResourceType;
-
-/// How many resources, members and pieces of access a short page shows at most.
-const SHORT_PAGE: usize = 32;
 
 /// `GET` of a list of one resource type.
 pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -83,42 +81,41 @@ async fn run(
         page: PageRequest::parse(parameters, call.context.page_limits)?,
         fingerprint: parameters.fingerprint(&call.path.endpoint),
     };
-    let forms = Arc::new(forms);
-    let (directory, of_types) = (Arc::clone(&call.context.directory), Arc::clone(&forms));
-    let is_quick = search.is_quick();
-    let work = move || {
-        directory.query(&search, &|resource_type, name| {
-            of_types.get(&resource_type.name).is_none_or(|form| form.wants(name))
-        })
+    let wanted = |resource_type: &ResourceType, name: &str| {
+        forms.get(&resource_type.name).is_none_or(|form: &ResourceForm| form.wants(name))
     };
-    let (page, permit) = if is_quick {
-        (work()?, None)
-    } else {
-        // A scan runs on a thread that may block, and few run at a time. It goes on after its client has
-        // gone or its request has timed out, and so it keeps the permit.
-        let scans = Arc::clone(&call.context.work_limits.scans);
-        let permit = scans.acquire_owned().await.map_err(|_| Failure::Internal)?;
-        let work = move || work().map(|page| (page, Some(permit)));
-        tokio::task::spawn_blocking(work).await.map_err(|_| Failure::Internal)??
-    };
-    let everything = ResourceForm::Rfc(Projection::everything());
-    let view = |resource_type: &ResourceType| {
-        call.view(forms.get(&resource_type.name).unwrap_or(&everything))
-    };
-    if is_quick && is_short(&page) {
-        return representation::page(&page, view);
-    }
-    match permit {
-        Some(_permit) => tokio::task::block_in_place(|| representation::page(&page, view)),
-        None => call.context.work_limits.run_heavy(|| representation::page(&page, view)).await,
+    let work = call.context.directory.search_work(&search, &wanted)?;
+    let (directory, base_url) =
+        (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
+    let run = move || page(&directory, &base_url, &search, &forms);
+    let (limits, connection) = (&call.context.work_limits, call.connection);
+    match work {
+        SearchWork::Short => limits.short(connection, run).await,
+        SearchWork::Long => limits.long(connection, run).await,
+        SearchWork::Scan => limits.scan(connection, run).await,
     }
 }
 
-/// Whether writing the page takes less time than moving the thread's other connections.
-fn is_short(page: &Page) -> bool {
-    let shown = page.resources.iter().map(|(_, stored)| {
-        let references = stored.references.iter().map(|(_, list)| list.len()).sum::<usize>();
-        1 + references + stored.access.as_ref().map_or(0, |access| access.pieces.len())
-    });
-    shown.sum::<usize>() <= SHORT_PAGE
+/// Writes the page that a search finds, in the forms of its resource types.
+fn page(
+    directory: &Directory,
+    base_url: &str,
+    search: &Search,
+    forms: &HashMap<String, ResourceForm>,
+) -> Result<HttpResponse, Failure> {
+    let everything = ResourceForm::Rfc(Projection::everything());
+    let form_of =
+        |resource_type: &ResourceType| forms.get(&resource_type.name).unwrap_or(&everything);
+    let (mut writer, mut problem) = (PageWriter::new(), Ok(()));
+    let mut add = |resource_type: &ResourceType, resource| {
+        let catalogue = directory.catalogue();
+        let view = ClientView { base_url, catalogue, form: form_of(resource_type) };
+        writer.add(view, resource_type, resource).unwrap_or_else(|failure| {
+            problem = Err(failure);
+            false
+        })
+    };
+    let wanted = |resource_type: &ResourceType, name: &str| form_of(resource_type).wants(name);
+    let page = directory.query(search, &wanted, &mut add)?;
+    problem.map(|()| writer.finish(&page))
 }

@@ -24,8 +24,13 @@
 //! | Idle | all answered, nothing sent since | `idle_timeout` from the flush of the response |
 //!
 //! In every phase, a write that the socket refuses starts a second clock, stopped by the next
-//! byte it takes; while it runs, `write_timeout` is the only limit. A response that is not
-//! flushed always has a refused write, so Responding needs no limit of its own.
+//! byte it takes; while it runs, `write_timeout` is the only limit, with one more for slow readers: from
+//! the first refused write of a response on, the peer has `write_timeout` and a second for each 64 KiB
+//! that it takes. A response that is not flushed always has a refused write, so Responding needs no
+//! limit of its own.
+//!
+//! A response is over once its body has ended and the socket is flushed: hyper also flushes between the
+//! chunks of a body.
 //!
 //! Pipelining: hyper reads ahead at most one buffer. A request that is already complete there
 //! goes from Idle to Service within one poll. Bytes that arrive while a response is written make
@@ -43,6 +48,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -50,6 +56,10 @@ use super::ConnectionLimits;
 
 /// How long a new connection may take for the first byte of a request: it belongs to a stranger.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
+
+/// The bytes of a response that a peer must take in a second, on the whole, once it does not take all that
+/// the socket has room for.
+const LEAST_RATE: u64 = 64 * 1024;
 
 /// How long a draining server waits for the first request of a connection it has accepted: the
 /// client has just connected and is about to speak.
@@ -76,6 +86,12 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// When the socket first refused bytes, in microseconds since `epoch`, at least 1.
     stalled: AtomicU64,
+    /// When the socket first refused bytes of this response, in microseconds since `epoch`, at least 1.
+    pressed: AtomicU64,
+    /// The bytes that it has taken since then.
+    taken: AtomicU64,
+    /// The body of the response has not ended.
+    sending: AtomicBool,
     /// Bytes came while a response was being written.
     ahead: AtomicBool,
     /// When draining began, in microseconds since `epoch`, at least 1; 0 before that.
@@ -102,6 +118,9 @@ impl Activity {
             phase: AtomicU8::new(HANDSHAKE),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(FLOWING),
+            pressed: AtomicU64::new(FLOWING),
+            taken: AtomicU64::new(0),
+            sending: AtomicBool::new(false),
             ahead: AtomicBool::new(false),
             draining: AtomicU64::new(0),
         }
@@ -115,6 +134,7 @@ impl Activity {
     /// Marks a request as handed to the service, until the guard is dropped.
     pub(super) fn call(self: &Arc<Self>) -> ServiceCall {
         self.ahead.store(false, Relaxed);
+        self.pressed.store(FLOWING, Relaxed);
         self.phase.store(SERVICE, Relaxed);
         ServiceCall(Arc::clone(self))
     }
@@ -132,10 +152,12 @@ impl Activity {
         let stalled = self.stalled.load(Relaxed);
         if stalled != FLOWING {
             let deadline = self.at(stalled, limits.write_timeout);
-            return if now < deadline {
-                Verdict::Until(deadline)
-            } else {
-                Verdict::Exceeded("the peer takes no bytes of the response")
+            let least = self.least_rate(limits).filter(|least| *least < deadline);
+            return match least {
+                Some(least) if now < least => Verdict::Until(least),
+                Some(_) => Verdict::Exceeded("the peer takes the response too slowly"),
+                None if now < deadline => Verdict::Until(deadline),
+                None => Verdict::Exceeded("the peer takes no bytes of the response"),
             };
         }
         let since = self.since.load(Relaxed);
@@ -169,6 +191,14 @@ impl Activity {
         }
     }
 
+    /// By when the peer must take more of a response that the socket has refused.
+    fn least_rate(&self, limits: &ConnectionLimits) -> Option<Instant> {
+        let pressed = self.pressed.load(Relaxed);
+        let taken = self.taken.load(Relaxed);
+        let earned = Duration::from_micros(taken.saturating_mul(1_000_000) / LEAST_RATE);
+        (pressed != FLOWING).then(|| self.at(pressed, limits.write_timeout + earned))
+    }
+
     fn received(&self) {
         match self.phase.load(Relaxed) {
             FRESH => self.phase.store(HEAD, Relaxed),
@@ -180,17 +210,29 @@ impl Activity {
 
     fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
         match outcome {
-            Poll::Pending if self.stalled.load(Relaxed) == FLOWING => {
-                self.stalled.store(self.now().max(1), Relaxed);
+            Poll::Pending => {
+                if self.pressed.load(Relaxed) == FLOWING {
+                    self.pressed.store(self.now().max(1), Relaxed);
+                    self.taken.store(0, Relaxed);
+                }
+                if self.stalled.load(Relaxed) == FLOWING {
+                    self.stalled.store(self.now().max(1), Relaxed);
+                }
             }
-            Poll::Pending => {}
-            Poll::Ready(_) => self.stalled.store(FLOWING, Relaxed),
+            Poll::Ready(outcome) => {
+                self.stalled.store(FLOWING, Relaxed);
+                if self.pressed.load(Relaxed) != FLOWING {
+                    let bytes = *outcome.as_ref().unwrap_or(&0) as u64;
+                    self.taken.fetch_add(bytes, Relaxed);
+                }
+            }
         }
     }
 
-    /// hyper flushes the socket once it has nothing left to write.
+    /// hyper flushes the socket once it has nothing left to write, and between the chunks of a body.
     fn flushed(&self) {
-        if self.phase.load(Relaxed) == RESPONDING {
+        if self.phase.load(Relaxed) == RESPONDING && !self.sending.load(Relaxed) {
+            self.pressed.store(FLOWING, Relaxed);
             self.enter(if self.ahead.load(Relaxed) { HEAD } else { IDLE });
         }
     }
@@ -209,19 +251,53 @@ impl Activity {
     }
 }
 
-/// A request that the service is answering.
+/// A request that the service is answering, until the body of the response has ended.
 pub(super) struct ServiceCall(Arc<Activity>);
+
+/// The body of a response that is being sent.
+pub(super) struct ActiveBody<B> {
+    body: B,
+    _call: ServiceCall,
+}
 
 impl ServiceCall {
     /// Whether the response must be the connection's last.
     pub(super) fn is_last(&self) -> bool {
         self.0.is_draining()
     }
+
+    /// Marks the response as made.
+    pub(super) fn respond<B>(self, body: B) -> ActiveBody<B> {
+        self.0.sending.store(true, Relaxed);
+        self.0.phase.store(RESPONDING, Relaxed);
+        ActiveBody { body, _call: self }
+    }
 }
 
 impl Drop for ServiceCall {
     fn drop(&mut self) {
+        self.0.sending.store(false, Relaxed);
         self.0.phase.store(RESPONDING, Relaxed);
+    }
+}
+
+impl<B: Body + Unpin> Body for ActiveBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -347,6 +423,40 @@ mod tests {
         assert_eq!(remaining(&activity), Some(10));
         let end = activity.epoch + Duration::from_secs(11);
         assert!(matches!(activity.verdict(&limits(), end), Verdict::Exceeded(_)));
+    }
+
+    #[test]
+    fn a_response_must_be_taken_at_a_least_rate() {
+        let activity = Arc::new(Activity::new());
+        activity.begin();
+        drop(activity.call());
+        activity.wrote(&Poll::Pending);
+        activity.wrote(&Poll::Ready(Ok(10 * LEAST_RATE as usize)));
+        activity.wrote(&Poll::Pending);
+        assert_eq!(remaining(&activity), Some(30), "it has not been silent for longer");
+        // It took something at the 35th second, and no more than for ten.
+        activity.stalled.store(35_000_000, Relaxed);
+        assert_eq!(remaining(&activity), Some(40));
+        let end = activity.epoch + Duration::from_secs(41);
+        assert!(matches!(activity.verdict(&limits(), end), Verdict::Exceeded(_)));
+        activity.wrote(&Poll::Ready(Ok(LEAST_RATE as usize)));
+        activity.flushed();
+        drop(activity.call());
+        activity.wrote(&Poll::Pending);
+        assert_eq!(remaining(&activity), Some(30), "each response has its own clock");
+    }
+
+    #[test]
+    fn a_flush_between_chunks_does_not_end_a_response() {
+        let activity = Arc::new(Activity::new());
+        activity.begin();
+        let body = activity.call().respond(());
+        activity.flushed();
+        activity.received();
+        assert_eq!(remaining(&activity), None, "what comes belongs to the next request");
+        drop(body);
+        activity.flushed();
+        assert_eq!(remaining(&activity), Some(10));
     }
 
     #[test]

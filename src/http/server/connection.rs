@@ -100,7 +100,7 @@ async fn converse<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
             if call.is_last() || client.must_leave() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| call.respond(body)))
         }
     });
     let mut connection = http1::Builder::new()

@@ -48,6 +48,8 @@ pub(crate) fn limits() -> ConnectionLimits {
 pub(crate) struct Paths(Arc<ConnectionStats>);
 
 impl Service for Paths {
+    type Body = Full<Bytes>;
+
     fn stats(&self) -> &Arc<ConnectionStats> {
         &self.0
     }

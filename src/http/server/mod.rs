@@ -30,12 +30,12 @@ pub mod self_signed;
 pub mod tls;
 mod validity;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 
 use crate::metrics::{Counter, Gauge};
@@ -85,13 +85,16 @@ pub struct ListenerConfig {
 /// drops a call when the peer closes its side, and when draining takes too long: work that must finish
 /// belongs in a task or thread of its own. A panic closes the connection.
 pub trait Service: Send + Sync + 'static {
+    /// The body of a response.
+    type Body: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
+
     /// Answers one request. The connection ends with the answer unless a request of `peer` has been
     /// authenticated.
     fn call(
         &self,
         peer: &Peer,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// The statistics that the listener keeps.
     fn stats(&self) -> &Arc<ConnectionStats>;
