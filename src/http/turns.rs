@@ -82,6 +82,17 @@ impl Turns {
         }
     }
 
+    /// Takes an amount if it can be had at once.
+    pub(super) fn try_take(self: &Arc<Self>, connection: usize, amount: usize) -> Option<Turn> {
+        let amount = amount.min(self.share);
+        let mut state = self.lock();
+        if !state.is_free(connection, amount, self.share) {
+            return None;
+        }
+        state.hold(connection, amount);
+        Some(self.turn(connection, amount))
+    }
+
     /// A turn that holds nothing yet.
     pub(super) fn nothing(self: &Arc<Self>, connection: usize) -> Turn {
         self.turn(connection, 0)

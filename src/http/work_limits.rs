@@ -18,6 +18,9 @@ pub(super) const PAGE_BYTES: usize = 8 * 1024 * 1024;
 const IN_FLIGHT: usize = 64 * 1024 * 1024;
 const IN_FLIGHT_OF_ONE: usize = 32 * 1024 * 1024;
 
+/// The bytes that are held for an answer while it is made. With fewer, many would be made and not kept.
+const AHEAD: usize = PAGE_BYTES;
+
 /// Answers up to this size are not counted: the number of connections limits them.
 const UNCOUNTED: usize = 64 * 1024;
 
@@ -77,10 +80,9 @@ impl WorkLimits {
         connection: usize,
         work: impl Fn() -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
-        let mut size = PAGE_BYTES;
+        let mut size = AHEAD;
         loop {
-            let bytes = self.bytes(connection, size).await?;
-            let turn = self.long.take(connection, 1).await.map_err(|_| Failure::Internal)?;
+            let (turn, bytes) = self.start(&self.long, connection, size).await?;
             let answer = tokio::task::block_in_place(&work)?;
             drop(turn);
             match settle(bytes, answer) {
@@ -98,11 +100,9 @@ impl WorkLimits {
         work: impl Fn() -> Result<HttpResponse, Failure> + Send + Sync + 'static,
     ) -> Result<HttpResponse, Failure> {
         let work = Arc::new(work);
-        let mut size = PAGE_BYTES;
+        let mut size = AHEAD;
         loop {
-            // The bytes first: who waits for those must not keep others from searching.
-            let bytes = self.bytes(connection, size).await?;
-            let turn = self.scans.take(connection, 1).await.map_err(|_| Failure::Internal)?;
+            let (turn, bytes) = self.start(&self.scans, connection, size).await?;
             let work = Arc::clone(&work);
             let run = move || {
                 let answer = work();
@@ -118,9 +118,27 @@ impl WorkLimits {
         }
     }
 
-    /// Takes the bytes of a page ahead of a change, whose answer cannot wait once it is made.
+    /// Takes bytes ahead of a change, whose answer cannot wait once it is made.
     pub(super) async fn ahead(&self, connection: usize) -> Result<Turn, Failure> {
-        self.bytes(connection, PAGE_BYTES).await
+        self.bytes(connection, AHEAD).await
+    }
+
+    /// Takes a turn and the bytes for its answer. What waits for a turn holds no bytes, and what waits for
+    /// bytes no turn, so that neither keeps others from the one that is free.
+    async fn start(
+        &self,
+        turns: &Arc<Turns>,
+        connection: usize,
+        size: usize,
+    ) -> Result<(Turn, Turn), Failure> {
+        let turn = turns.take(connection, 1).await.map_err(|_| Failure::Internal)?;
+        if let Some(bytes) = self.in_flight.try_take(connection, size) {
+            return Ok((turn, bytes));
+        }
+        drop(turn);
+        let bytes = self.bytes(connection, size).await?;
+        let turn = turns.take(connection, 1).await.map_err(|_| Failure::Internal)?;
+        Ok((turn, bytes))
     }
 
     /// Counts the answer to a change, whatever is free; `ahead` has been taken for it.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ACCESS, CUSTOM, ENTERPRISE, error, example, named, server, texts};
+use super::{ACCESS, CUSTOM, ENTERPRISE, error, example, named, server, texts, user};
 use crate::harness::{Client, Server, USER, create, encode, group};
 
 #[test]
@@ -167,4 +167,40 @@ fn what_is_answered_can_be_sent_back() {
     assert_eq!(same, present, "nothing has changed, the version included");
     let same = client.patch(&path, &json!([{"op": "replace", "value": present}])).expect(200).body;
     assert_eq!(same, present);
+}
+
+#[test]
+fn a_page_of_accounts_with_much_access_ends_at_8_mib() {
+    const ROLES: usize = 60;
+    const USERS: usize = 100;
+    let permissions: Vec<String> =
+        (0..40).map(|number| format!("\"permission_of_a_long_name_{number}\"")).collect();
+    let permissions = permissions.join(", ");
+    let mut access = format!(
+        "[access]\nworkspace_permissions = [{permissions}]\n[[workspaces]]\nname = \"Main\"\n"
+    );
+    for number in 0..ROLES {
+        access.push_str(&format!(
+            "[[roles]]\nname = \"Role {number}\"\n[[roles.workspaces]]\nname = \"Main\"\npermissions = [{permissions}]\n"
+        ));
+    }
+    let server = Server::start_with(&format!("{CUSTOM}{access}"));
+    let client = server.client();
+    let roles: Vec<Value> =
+        (0..ROLES).map(|number| json!({"roleName": format!("Role {number}")})).collect();
+    for number in 0..USERS {
+        let mut body = user(&format!("u{number}@example.com"));
+        body["permissions"] = json!({"roles": roles});
+        create(&client, "/Users", &body);
+    }
+    let mut found = 0;
+    while found < USERS {
+        let path = format!("/Users?count={USERS}&startIndex={}", found + 1);
+        let page = client.get(&path).expect(200).body;
+        let shown = page["Resources"].as_array().unwrap().len();
+        assert!(page.to_string().len() <= 8 * 1024 * 1024 && shown > 0 && shown < USERS);
+        assert_eq!((&page["totalResults"], &page["itemsPerPage"]), (&json!(USERS), &json!(shown)));
+        found += shown;
+    }
+    assert_eq!(found, USERS);
 }
