@@ -73,45 +73,38 @@ impl WorkLimits {
         }
     }
 
-    /// Makes an answer that may take long. The runtime moves the other connections of this thread to other
-    /// threads meanwhile.
+    /// Makes an answer that may take long.
     pub(super) async fn long(
         &self,
         connection: usize,
         work: impl Fn() -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
-        let mut size = AHEAD;
-        loop {
-            let (turn, bytes) = self.start(&self.long, connection, size).await?;
-            let answer = tokio::task::block_in_place(&work)?;
-            drop(turn);
-            match settle(bytes, answer) {
-                Ok(answer) => return Ok(answer),
-                Err(larger) => size = larger,
-            }
-        }
+        self.heavy(&self.long, connection, work).await
     }
 
-    /// Makes the answer to a search that looks at many resources, on a thread that may block. The search goes
-    /// on after its client has gone or its request has timed out, and so it keeps its turn.
+    /// Makes the answer to a search that looks at many resources.
     pub(super) async fn scan(
         &self,
         connection: usize,
-        work: impl Fn() -> Result<HttpResponse, Failure> + Send + Sync + 'static,
+        work: impl Fn() -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
-        let work = Arc::new(work);
+        self.heavy(&self.scans, connection, work).await
+    }
+
+    /// Does work in turn, on this thread: the allocator would keep the memory of answers for a thread that does
+    /// nothing else. The runtime moves the other connections of this thread to other threads meanwhile.
+    async fn heavy(
+        &self,
+        turns: &Arc<Turns>,
+        connection: usize,
+        work: impl Fn() -> Result<HttpResponse, Failure>,
+    ) -> Result<HttpResponse, Failure> {
         let mut size = AHEAD;
         loop {
-            let (turn, bytes) = self.start(&self.scans, connection, size).await?;
-            let work = Arc::clone(&work);
-            let run = move || {
-                let answer = work();
-                drop(turn);
-                (answer, bytes)
-            };
-            let (answer, bytes) =
-                tokio::task::spawn_blocking(run).await.map_err(|_| Failure::Internal)?;
-            match settle(bytes, answer?) {
+            let (turn, bytes) = self.start(turns, connection, size).await?;
+            let answer = tokio::task::block_in_place(&work)?;
+            drop(turn);
+            match settle(bytes, answer) {
                 Ok(answer) => return Ok(answer),
                 Err(larger) => size = larger,
             }
