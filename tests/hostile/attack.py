@@ -203,14 +203,14 @@ def renames(world, state):
     return send(world["token"], "POST", "/Bulk", bulk(operations), "127.0.0.8")[0]
 
 
-def memberships(world, _):
-    """A thousand groups, each of which gets 62 others as members, in one request."""
-    groups = world["groups"]
+def memberships(world, state):
+    """A thousand groups, each with 34 others as members, in one request."""
+    number = state["number"] = state.get("number", 0) + 1
     operations = []
-    for place, group in enumerate(groups[:-70]):
-        members = [{"value": member} for member in groups[place + 1 : place + 63]]
-        data = change({"op": "add", "path": "members", "value": members})
-        operations.append({"method": "PATCH", "path": "/Groups/" + group, "data": data})
+    for place in range(1000):
+        members = [{"value": f"bulkId:{other}"} for other in range(place + 1, min(place + 35, 1000))]
+        data = {"schemas": [GROUP], "displayName": f"n{number}-{place}", "members": members}
+        operations.append({"method": "POST", "path": "/Groups", "bulkId": str(place), "data": data})
     return send(world["token"], "POST", "/Bulk", bulk(operations), "127.0.0.8")[0]
 
 
