@@ -30,7 +30,7 @@ pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Fail
     let command =
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let ahead = ahead(&call, &resource_type, &form).await?;
-    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.submit(command).await?;
     show(&call, &form, StatusCode::CREATED, &resource_type, stored, ahead)
 }
 
@@ -79,7 +79,7 @@ pub(in crate::http) async fn replace(call: Call<'_>) -> Result<HttpResponse, Fai
         expected: precondition::if_match(&call.parts.headers),
     };
     let ahead = ahead(&call, &resource_type, &form).await?;
-    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.submit(command).await?;
     show(&call, &form, StatusCode::OK, &resource_type, stored, ahead)
 }
 
@@ -98,11 +98,11 @@ pub(in crate::http) async fn patch(call: Call<'_>) -> Result<HttpResponse, Failu
     };
     let asked = query::asks_for_attributes(&parameters);
     if call.manner.patched(&resource_type) == PatchReply::Nothing && !asked {
-        let stored = call.context.directory.submit(call.actor.clone(), command).await?;
+        let stored = call.submit(command).await?;
         return Ok(representation::no_content(&stored));
     }
     let ahead = ahead(&call, &resource_type, &form).await?;
-    let stored = call.context.directory.submit(call.actor.clone(), command).await?;
+    let stored = call.submit(command).await?;
     show(&call, &form, StatusCode::OK, &resource_type, stored, ahead)
 }
 
@@ -113,7 +113,7 @@ pub(in crate::http) async fn delete(call: Call<'_>) -> Result<HttpResponse, Fail
         expected: precondition::if_match(&call.parts.headers),
         rules: call.rules,
     };
-    call.context.directory.submit(call.actor.clone(), command).await?;
+    call.submit(command).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
