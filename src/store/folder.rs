@@ -246,7 +246,9 @@ fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<u64, Stor
                 "{shown} in the data folder is neither a file nor a folder; find out how it came there, then remove it"
             )));
         }
-        if found.mode() & 0o077 != 0 {
+        // A key that others may have read is refused where it is read.
+        let is_key = is_top && path.ends_with(KEY_FILE);
+        if found.mode() & 0o077 != 0 && !is_key {
             let mode = Permissions::from_mode(found.mode() & 0o700);
             fs::set_permissions(&path, mode).map_err(StoreError::file("close to others", &path))?;
             closed += 1;
