@@ -12,6 +12,7 @@ use data_encoding::BASE64;
 
 use super::StoreError;
 use super::sync::sync_folder;
+use crate::file;
 
 /// The private key in the data folder; no backup has it.
 pub(super) const KEY_FILE: &str = "signing.key";
@@ -164,8 +165,8 @@ fn pem(label: &str, der: &[u8]) -> String {
 
 /// The content of a PEM file with this label; `None` if there is no file.
 fn read(path: &Path, label: &str) -> Result<Option<Vec<u8>>, StoreError> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+    let text = match file::read(path) {
+        Ok(file) => String::from_utf8_lossy(&file.bytes).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::file("read", path)(error)),
     };

@@ -206,6 +206,8 @@ fn what_is_no_regular_file_is_neither_waited_for_nor_read() {
     let cert = other.folder().join("cert.pem");
     fifo(&cert);
     refuses(&other, &["cert.pem", "not a regular file"]);
+    let said = other.fail(&["restore", "backup", "--key", "cert.pem"], 1);
+    assert!(said.contains("not a regular file"), "{said}");
     fs::remove_file(&cert).unwrap();
     // Sparse: it takes no room.
     fs::File::create(&cert).unwrap().set_len(3 << 30).unwrap();

@@ -56,7 +56,7 @@ const EDGES: &[(&str, &str)] = &[
     ("scim", "text"),
     ("secret", ""),
     ("settings", "access connection scim"),
-    ("store", "clock log metrics scim text"),
+    ("store", "clock file log metrics scim text"),
     ("text", ""),
 ];
 
