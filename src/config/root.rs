@@ -458,14 +458,8 @@ mod tests {
                 "3: connections.a.may_grant: \"company:king\" is no role or entitlement",
             ),
             ("[connections.operator]\nmethod = 'okta'", "\"operator\" is taken"),
-            (
-                "[[grants]]\ngroup = 'g'\nconnection = 'x'",
-                "3: grants.connection: unknown connection",
-            ),
-            (
-                "[[grants]]\ngroup = 'g'\nconnection = []",
-                "3: grants.connection: names no connection",
-            ),
+            ("[[grants]]\ngroup = 'g'\nconnection = 'x'", "3: grants.connection: unknown"),
+            ("[[grants]]\ngroup = 'g'\nconnection = []", "3: grants.connection: names no"),
             (
                 "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'",
                 "5: grants.connection: missing; several connections may write groups: add the line \

@@ -84,7 +84,7 @@ fn it_says_when_it_is_ready_reloads_and_stops() {
     }
     server.terminate();
     let stopping = systemd.until("STOPPING=1", "READY=1");
-    assert!(stopping.contains(&"EXTEND_TIMEOUT_USEC=50000000".to_owned()), "{stopping:?}");
+    assert!(stopping.contains(&"EXTEND_TIMEOUT_USEC=30000000".to_owned()), "{stopping:?}");
     server.ended();
 }
 
