@@ -119,7 +119,7 @@ pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
     Ok(())
 }
 
-/// A text of one or more lines with all escaped that [`sanitize`] escapes, but for the ends of lines.
+/// A text of one or more lines with all escaped that `sanitize` escapes, but for the ends of lines.
 pub fn printable(text: &str) -> Cow<'_, str> {
     match text.contains(|character| character != '\n' && is_escaped(character)) {
         true => Cow::Owned(text.split('\n').map(sanitize).collect::<Vec<_>>().join("\n")),

@@ -228,7 +228,7 @@ impl Drop for FlushGuard {
 pub struct LogFlusher(pub(super) Arc<LineQueue>);
 
 impl LogFlusher {
-    /// Waits like the end of the process: not longer than for [`FLUSH_TIMEOUT`].
+    /// Waits like the end of the process: not longer than for 2 seconds.
     pub fn flush(&self) {
         self.0.flush(FLUSH_TIMEOUT);
     }

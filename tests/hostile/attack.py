@@ -420,6 +420,15 @@ def prepare(server):
     return world, tokens["victim"], list(zip(third, ids, strict=True))
 
 
+def fill_disk(folder):
+    """Leaves less room on the disk than changes need, and more than what takes access away needs."""
+    path = os.path.join(folder, "ballast")
+    with open(path, "wb") as file:
+        room = os.statvfs(folder)
+        file.write(b"x" * max(0, room.f_bavail * room.f_frsize - (MIN_FREE_MIB - 8) * 2**20))
+    return path
+
+
 def main():
     binary, seconds = os.path.abspath(sys.argv[1]), float(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
@@ -472,7 +481,11 @@ def run(binary, seconds, folder):
         for thread in threads:
             thread.start()
         lowest = DISK_MIB
+        ballast = None
         while time.monotonic() < end:
+            # For the second half of the time something else fills the disk.
+            if ballast is None and time.monotonic() > end - seconds / 2:
+                ballast = fill_disk(folder)
             room = os.statvfs(folder)
             lowest = min(lowest, room.f_bavail * room.f_frsize / 2**20)
             if server.process.poll() is not None:
@@ -495,7 +508,7 @@ def run(binary, seconds, folder):
         if peak > MEMORY_MIB:
             faults.append(f"it took {peak:.0f} MiB of memory, more than {MEMORY_MIB}")
         if lowest > MIN_FREE_MIB:
-            faults.append(f"the disk was never short: {lowest:.0f} MiB were free, so the attack was too weak")
+            faults.append(f"the disk was never short: {lowest:.0f} MiB were free")
         for secret in revoked:
             status, _ = send(secret, "GET", "/Users?count=0")
             if status not in (401, 429):

@@ -14,6 +14,8 @@ use crate::store::StoreError;
 
 /// How many keys a command of a client may read, or look at in a scan.
 pub(crate) const MAX_KEYS: u64 = 1_000_000;
+/// How many keys a command of a client may set or remove: as many members as a body of 1 MiB names.
+pub(crate) const MAX_WRITES: u64 = 50_000;
 /// How many bytes of keys and values a command may write: well below what the log takes as one change.
 pub(crate) const MAX_BYTES: usize = 48 * 1024 * 1024;
 /// How many bytes a command may write for each byte of its request, and how many in any case: below what one
@@ -34,6 +36,7 @@ const CLOCK_EVERY: u64 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BudgetLimits {
     pub(crate) keys: u64,
+    pub(crate) writes: u64,
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
     /// The number of keys up to which reading is not timed.
@@ -43,12 +46,18 @@ pub(crate) struct BudgetLimits {
 impl BudgetLimits {
     const CLIENT: Self = Self {
         keys: MAX_KEYS,
+        writes: MAX_WRITES,
         bytes: MAX_BYTES as u64,
         time: MAX_TIME,
         untimed_keys: UNTIMED_KEYS,
     };
-    const NONE: Self =
-        Self { keys: u64::MAX, bytes: u64::MAX, time: Duration::MAX, untimed_keys: u64::MAX };
+    const NONE: Self = Self {
+        keys: u64::MAX,
+        writes: u64::MAX,
+        bytes: u64::MAX,
+        time: Duration::MAX,
+        untimed_keys: u64::MAX,
+    };
 
     /// The bounds that a command of this actor has. Operators, and scimd itself, ask for what is large
     /// on purpose (undo, following a new catalogue), and wait for it. Clearing bounds itself. What they write is still bounded
@@ -76,6 +85,7 @@ pub(crate) struct Budget {
     limits: BudgetLimits,
     elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
     keys: AtomicU64,
+    writes: AtomicU64,
     bytes: AtomicU64,
     /// Whether it has searched for members.
     searched: AtomicBool,
@@ -94,9 +104,9 @@ impl Budget {
         limits: BudgetLimits,
         elapsed: impl Fn() -> Duration + Send + Sync + 'static,
     ) -> Self {
-        let (keys, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (keys, writes, bytes) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let (searched, exceeded) = (AtomicBool::new(false), OnceLock::new());
-        Self { limits, elapsed: Box::new(elapsed), keys, bytes, searched, exceeded }
+        Self { limits, elapsed: Box::new(elapsed), keys, writes, bytes, searched, exceeded }
     }
 
     /// Charges keys that are read.
@@ -115,8 +125,12 @@ impl Budget {
         self.check()
     }
 
-    /// Charges bytes that are written. Writing goes on until the next read, or the end of the command.
+    /// Charges a key that is set or removed, and its bytes. Writing goes on until the next read, or the end of the
+    /// command.
     pub(crate) fn write(&self, bytes: usize) {
+        if self.writes.fetch_add(1, Ordering::Relaxed) >= self.limits.writes {
+            self.exceed(&format!("write more than {} keys", self.limits.writes));
+        }
         let bytes = bytes as u64;
         let after = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if after > self.limits.bytes {
@@ -198,8 +212,18 @@ mod tests {
         assert!(budget.check().is_err());
     }
 
+    #[test]
+    fn the_last_key_is_written_and_the_next_is_not() {
+        let budget = Budget::new(BudgetLimits::CLIENT);
+        (0..MAX_WRITES).for_each(|_| budget.write(1));
+        assert!(budget.check().is_ok());
+        budget.write(1);
+        assert!(reason(&budget).unwrap().contains("write more than 50000 keys"));
+    }
+
     const LIMITS: BudgetLimits = BudgetLimits {
         keys: 100,
+        writes: u64::MAX,
         bytes: 2 * 1024 * 1024,
         time: Duration::from_millis(7),
         untimed_keys: 0,

@@ -20,12 +20,17 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::store::StoreError;
 use crate::store::overlay::Overlay;
 
+/// The body of a request with more bytes may take long.
+const LARGE: usize = 16 * 1024;
+
 /// A command that waits, whatever it answers.
 pub(crate) trait QueuedJob: Send {
     /// The connection of the client that waits; `None` for what goes ahead of clients.
     fn connection(&self) -> Option<&str>;
     /// Whether it takes access away, and gives none.
     fn takes_away(&self) -> bool;
+    /// Whether it may take long, as its request is large: then nobody else has to wait for its end.
+    fn is_large(&self) -> bool;
     /// Runs the command, perhaps not for the first time; returns what it wants changed, in order. If there is a
     /// `shortage`, it fails with that unless it only takes access away.
     fn run(
@@ -135,6 +140,10 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
 
     fn takes_away(&self) -> bool {
         self.command.takes_away()
+    }
+
+    fn is_large(&self) -> bool {
+        self.body_bytes.is_some_and(|bytes| bytes > LARGE)
     }
 
     fn run(

@@ -157,8 +157,8 @@ impl Writer {
         }
     }
 
-    /// Runs the first message and the messages queued after it, up to a change of the settings, so that earlier
-    /// commands run under the settings of their time.
+    /// Runs the first message and the messages queued after it, up to a large command or a change of the settings,
+    /// so that earlier commands run under the settings of their time.
     fn take(&mut self, first: WriterMessage) {
         let mut next = Some(first);
         let mut jobs = Vec::new();
@@ -166,7 +166,12 @@ impl Writer {
             match next {
                 Some(WriterMessage::Run(job)) => {
                     self.shared.counters.waiting.take_one();
+                    let is_large = job.is_large();
                     jobs.push(job);
+                    // What comes meanwhile has its turn before the next large one.
+                    if is_large {
+                        break None;
+                    }
                 }
                 Some(WriterMessage::ChangeSettings(settings_change)) => {
                     break Some(settings_change);
@@ -424,6 +429,23 @@ mod tests {
             assert!(matches!(command.wait(), Err(DirectoryError::Unauthenticated)));
         }
         assert_eq!(store.get(KEY).unwrap(), None);
+    }
+
+    #[test]
+    fn no_answer_waits_for_a_large_command_that_comes_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(store(folder.path()));
+        let client = client(&directory);
+        let (go_on, wait) = channel();
+        let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
+        let before = directory.submit(client.clone(), Big(100));
+        let (go_on_large, wait) = channel();
+        let large = directory.submit_request(client, 16 * 1024 + 1, Busy(Mutex::new(wait)));
+        drop(go_on);
+        busy.wait().unwrap();
+        before.wait().unwrap();
+        drop(go_on_large);
+        large.wait().unwrap();
     }
 
     #[test]

@@ -252,6 +252,10 @@ mod tests {
             self.takes_away
         }
 
+        fn is_large(&self) -> bool {
+            false
+        }
+
         fn run(
             &mut self,
             _: &Overlay<'_>,
