@@ -135,8 +135,12 @@ fn failed(action: &'static str) -> StoreError {
     StoreError::Engine { action, reason: "the key for signatures can't be used".to_owned() }
 }
 
+/// What to do about a damaged key.
+const HELP: &str = "put back a copy of it, or move signing.key, signing.pub and signatures aside: the next start \
+                    makes a new key";
+
 fn no_key(path: &Path, kind: &str) -> StoreError {
-    StoreError::Folder(format!("{} is no {kind} Ed25519 key in PEM", path.display()))
+    StoreError::Folder(format!("{} is no {kind} Ed25519 key in PEM; {HELP}", path.display()))
 }
 
 /// Writes a file that only its owner may read, durably: after a crash it is whole or as it was before.
@@ -177,6 +181,6 @@ fn read(path: &Path, label: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let base64: String = body.unwrap_or_default().split_ascii_whitespace().collect();
     match BASE64.decode(base64.as_bytes()) {
         Ok(der) if !der.is_empty() => Ok(Some(der)),
-        _ => Err(StoreError::Folder(format!("{} holds no {label} in PEM", path.display()))),
+        _ => Err(StoreError::Folder(format!("{} holds no {label} in PEM; {HELP}", path.display()))),
     }
 }

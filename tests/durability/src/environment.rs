@@ -135,7 +135,8 @@ pub(crate) fn few_descriptors(session: &Session) -> Row {
 fn exhaust(cycle: &mut Cycle<'_>) -> Result<(), String> {
     let place = cycle.place()?;
     let mut players = Player::several(3, &mut cycle.random, false);
-    let max_files = Some(28 + cycle.random.below(30) as u32);
+    // The fewest with which it starts are 200: those of its connections, and 100.
+    let max_files = Some(200 + cycle.random.below(30) as u32);
     let launch = Launch { max_files, ..Launch::default() };
     let mut server = place.start(&launch).map_err(|failed| failed.to_string())?;
     let client = place.client();

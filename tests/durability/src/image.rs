@@ -317,9 +317,11 @@ impl<'a> Disk<'a> {
             }
             let path = target.join(name);
             fs::create_dir_all(path.parent().unwrap_or(target))?;
-            fs::write(path, bytes)?;
+            fs::write(&path, bytes)?;
+            // As scimd made it.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         }
-        // As scimd made it; it would start in no other.
+        // The same; it would start in no other.
         fs::set_permissions(target, fs::Permissions::from_mode(0o700))
     }
 
