@@ -27,9 +27,22 @@ pub struct SmallFile {
 /// The error of the operating system; [`io::ErrorKind::FileTooLarge`]; [`io::ErrorKind::InvalidInput`] for what
 /// is no regular file. A FIFO or a device is neither waited for nor read.
 pub fn read(path: &Path) -> io::Result<SmallFile> {
+    read_with(path, OFlags::empty())
+}
+
+/// Like [`read`], and refuses a symbolic link.
+///
+/// # Errors
+///
+/// As for [`read`]; the error of the operating system for a link.
+pub fn read_itself(path: &Path) -> io::Result<SmallFile> {
+    read_with(path, OFlags::NOFOLLOW)
+}
+
+fn read_with(path: &Path, flags: OFlags) -> io::Result<SmallFile> {
     // Opening a FIFO would wait for the other end.
-    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(without_waiting).open(path)?;
+    let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     let found = file.metadata()?;
     if !found.is_file() {
         let reason = "it is not a regular file";

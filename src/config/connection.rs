@@ -1,13 +1,73 @@
 //! `[connections.NAME]`: one table for each identity provider.
 
+use std::collections::BTreeMap;
+
+use super::ListenConfig;
+use super::merge::CONNECTIONS;
 use super::name;
+use super::place::Place;
 use super::reader::Section;
 use super::role::Known;
-use crate::access::{Catalogue, NO_CONNECTION};
+use crate::access::{Catalogue, NO_CONNECTION, WorkspaceSettings};
 use crate::connection::{
     AddressSet, Brake, Compat, ConnectionMethod, ConnectionSettings, MayGrant, OnInactiveCreate,
     Scope, UnknownMembers,
 };
+
+/// The connections by name, their places, and whether each could be read.
+type ReadConnections = (BTreeMap<String, ConnectionSettings>, BTreeMap<String, Place>, bool);
+
+/// Reads the connections.
+pub(super) fn read_connections(
+    root: &mut Section<'_, '_>,
+    workspaces: &[WorkspaceSettings],
+    known: Known<'_>,
+    catalogue: Option<&Catalogue>,
+) -> ReadConnections {
+    let mut places = BTreeMap::new();
+    let written = root.named_tables(CONNECTIONS, |name, section| {
+        places.insert(name.to_owned(), section.place());
+        ConnectionSettings::read(name, section, known, catalogue)
+    });
+    match written {
+        Some(written) => {
+            let complete = written.iter().all(|(_, connection)| connection.is_some());
+            let read = written.into_iter();
+            let read = read.filter_map(|(name, connection)| Some((name, connection?)));
+            (read.collect(), places, complete)
+        }
+        None => {
+            let mut connection = ConnectionSettings::default();
+            if let Some(first) = workspaces.first() {
+                connection.default_workspace.clone_from(&first.name);
+            }
+            let complete = !root.is_written(CONNECTIONS);
+            (BTreeMap::from([("default".to_owned(), connection)]), places, complete)
+        }
+    }
+}
+
+/// Records a problem if client certificates are asked for where they can't be checked.
+pub(super) fn check_client_cas(
+    root: &mut Section<'_, '_>,
+    listen: &ListenConfig,
+    connections: &BTreeMap<String, ConnectionSettings>,
+) {
+    let mut asked = connections.iter().filter(|(_, connection)| connection.client_ca.is_some());
+    let Some((name, _)) = asked.next() else { return };
+    let why = if !listen.tls {
+        "listen.tls is false"
+    } else if !listen.trusted_proxies.is_empty() {
+        "a proxy of listen.trusted_proxies ends the TLS of clients"
+    } else {
+        return;
+    };
+    let message = format!(
+        "connection {name} has a client_ca, and {why}, so that client certificates can't be checked; \
+         expected TLS from the client to scimd and no trusted_proxies, or no client_ca"
+    );
+    root.problem(CONNECTIONS, message);
+}
 
 impl ConnectionSettings {
     /// Reads one connection; `None` without a method.

@@ -1,22 +1,41 @@
-//! Whether a configuration file, read again, was cut off while it was written.
+//! Whether the files of a configuration, read again, were cut off while they were written.
 
+use std::sync::Arc;
+
+use super::place::Place;
 use super::problems::Problem;
 use super::reader;
+use super::source::{SourceFile, Sources};
 
-/// Why a text is not a whole configuration file, seen from the one in force; `None` if it may be.
+/// Why files are not a whole configuration, seen from the one in force; `None` if they may be.
 ///
 /// A file that lost its end often is valid, and without the rest it allows more than with it. What could be an edit
 /// is taken: a file whose last line has no line end, and one that lacks whole tables at its end.
-pub(super) fn cut_off(text: &str, in_force: &str) -> Option<Problem> {
-    let problem = |message: &str| {
-        Some(Problem {
-            line: text.lines().count().max(1),
-            key: String::new(),
-            message: format!("{message}; if that is meant, restart scimd to apply it"),
-        })
+pub(super) fn cut_off(sources: &Sources, in_force: &Sources) -> Option<Problem> {
+    let cut = |file: &SourceFile| {
+        let before = in_force.text(&file.path)?;
+        Some(problem(file, cut_off_text(&file.text, before)?))
     };
+    if let Some(problem) = sources.0.iter().find_map(cut) {
+        return Some(problem);
+    }
+    let has_connections = |sources: &Sources| reader::has_key(sources, "connections");
+    let main = sources.0.first()?;
+    (has_connections(in_force) && !has_connections(sources))
+        .then(|| problem(main, "there is no [connections], and the configuration in force has it"))
+}
+
+fn problem(file: &SourceFile, message: &str) -> Problem {
+    let line = file.text.lines().count().max(1);
+    let place = Place { file: Arc::clone(&file.path), line, column: 1 };
+    let message = format!("{message}; if that is meant, restart scimd to apply it");
+    Problem { place, key: String::new(), message }
+}
+
+/// Why a text is not the whole file, seen from the text in force.
+fn cut_off_text(text: &str, in_force: &str) -> Option<&'static str> {
     if !says_anything(text) && says_anything(in_force) {
-        return problem("the file is empty, as one is that is just being written");
+        return Some("the file is empty, as one is that is just being written");
     }
     let last = text.rsplit('\n').next().unwrap_or_default();
     let goes_on = |line: &str| line.len() > last.len() && line.starts_with(last);
@@ -24,18 +43,14 @@ pub(super) fn cut_off(text: &str, in_force: &str) -> Option<Problem> {
         && in_force.lines().any(goes_on)
         && !in_force.lines().any(|line| line == last)
     {
-        return problem(
+        return Some(
             "the last line is the beginning of a longer one in the file in force, and has no line end",
         );
     }
     if let Some(rest) = in_force.strip_prefix(text)
         && rest.lines().find(|line| says_anything(line)).is_some_and(|line| !begins_table(line))
     {
-        return problem("the file ends where a table of the file in force goes on");
-    }
-    let has_connections = |text: &str| reader::has_key(text, "connections");
-    if has_connections(in_force) && !has_connections(text) {
-        return problem("the file has no [connections], and the file in force has");
+        return Some("the file ends where a table of the file in force goes on");
     }
     None
 }
@@ -55,6 +70,11 @@ mod tests {
 
     const IN_FORCE: &str = "data_dir = \"d\"\n\n[connections.a]\nmethod = \"okta\"\n# Only these.\n\
         ip_allowlist = \"192.0.2.0/24\"\n\n[connections.b]\nmethod = \"okta\"\n[limits]\nmax_count = 1000\n";
+
+    fn cut_off(text: &str, in_force: &str) -> Option<Problem> {
+        let sources = |text: &str| Sources::of_text(text, "config.toml".as_ref());
+        super::cut_off(&sources(text), &sources(in_force))
+    }
 
     #[test]
     fn a_file_that_lost_its_end_is_refused() {

@@ -4,15 +4,14 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cut_off::cut_off;
-use super::problems::Problem;
+use super::error::ConfigError;
 use super::reader;
 use super::root::Config;
 use super::schema::SchemaLines;
-use crate::file::{self, MAX_BYTES, SmallFile};
+use super::source::Sources;
 use crate::scim::custom::SchemaProblem;
 
 /// The file that is read from the working folder if none is named.
@@ -25,80 +24,6 @@ pub const SYSTEM_FILE: &str = "/etc/scimd/config.toml";
 const SETTLED: Duration = Duration::from_millis(200);
 /// How often a reload looks whether the file stays the same.
 const ATTEMPTS: usize = 25;
-/// The permission bits that let others write a file.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-
-/// The reason why the configuration could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("{}: cannot be read: {source}", file.display())]
-    Unreadable {
-        /// The file that was asked for.
-        file: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The file is larger than 1 MiB.
-    #[error("{}: larger than {MAX_BYTES} bytes; expected a configuration file", file.display())]
-    TooLarge {
-        /// The file that was asked for.
-        file: PathBuf,
-    },
-    /// Others may write the file.
-    #[error(
-        "others may write {file} (mode {mode:03o}) and so decide who gets in; look whether it says what you wrote, \
-         then run `chmod go-w {file}`", file = file.display()
-    )]
-    Open {
-        /// The file that was asked for.
-        file: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The working folder has a file of another user, and none was named.
-    #[error(
-        "{} in this folder belongs to user {owner}; name a configuration with --config, or run this in another folder",
-        file.display()
-    )]
-    Foreign {
-        /// The file or folder that was found.
-        file: PathBuf,
-        /// The user id of its owner.
-        owner: u32,
-    },
-    /// The file was written again and again while it was read.
-    #[error("{}: is still being written; reload again when it is complete", file.display())]
-    Unsettled {
-        /// The file that was asked for.
-        file: PathBuf,
-    },
-    /// The file's content is wrong; shown with one line for each problem.
-    #[error("{}", lines(file, problems))]
-    Invalid {
-        /// The file that was read.
-        file: PathBuf,
-        /// Every problem, sorted by line; never empty.
-        problems: Vec<Problem>,
-    },
-    /// The system lets the process open too few files for the connections.
-    #[error(
-        "{}: limits.max_connections: {max_connections} is more than the {most} that the limit on open files allows, \
-         which is {limit}, with 100 kept for other files; expected a smaller number, or a higher limit \
-         (LimitNOFILE, ulimit -Hn)",
-        file.display()
-    )]
-    OpenFiles {
-        /// The file that was read.
-        file: PathBuf,
-        /// The configured number of connections.
-        max_connections: usize,
-        /// The limit on open files.
-        limit: u64,
-        /// The largest number of connections under that limit.
-        most: u64,
-    },
-}
 
 impl Config {
     /// Reads the named file, or else `config.toml` in the working folder, or else [`SYSTEM_FILE`].
@@ -126,17 +51,17 @@ impl Config {
     /// As for [`Config::find`]; [`ConfigError::Unsettled`].
     pub fn find_again(present: &Self) -> Result<Self, ConfigError> {
         let Some(file) = Self::locate(present.file.as_deref())? else { return Ok(Self::default()) };
-        let mut text = read_text(&file)?;
+        let mut sources = Sources::read(&file)?;
         for _ in 0..ATTEMPTS {
             std::thread::sleep(SETTLED);
-            let again = read_text(&file)?;
-            if again == text {
-                if let Some(problem) = cut_off(&text, &present.text) {
-                    return Err(ConfigError::Invalid { file, problems: vec![problem] });
+            let again = Sources::read(&file)?;
+            if again == sources {
+                if let Some(problem) = cut_off(&sources, &present.sources) {
+                    return Err(ConfigError::Invalid { problems: vec![problem] });
                 }
-                return Self::parse(&text, &file);
+                return Self::of_sources(sources);
             }
-            text = again;
+            sources = again;
         }
         Err(ConfigError::Unsettled { file })
     }
@@ -146,17 +71,16 @@ impl Config {
         explicit.map_or_else(|| locate_among(&places), |file| Ok(Some(file.to_owned())))
     }
 
-    /// Reads a configuration file.
+    /// Reads a configuration file, and those of `conf.d` beside it.
     ///
     /// # Errors
     ///
-    /// The file can't be read, is larger than 1 MiB, may be written by others, or has problems, all of which are
-    /// reported.
+    /// A file can't be read, is larger than 1 MiB, or may be written by others; the problems of all files.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&read_text(path)?, path)
+        Self::of_sources(Sources::read(path)?)
     }
 
-    /// Reads a configuration from its text.
+    /// Reads a configuration from the text of one file.
     ///
     /// Relative paths in it are taken from the folder of `file`, which need not exist.
     ///
@@ -164,9 +88,19 @@ impl Config {
     ///
     /// [`ConfigError::Invalid`] with every problem.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let mut config = reader::read(text, Self::read)
-            .map_err(|problems| ConfigError::Invalid { file: file.to_owned(), problems })?;
-        let folder = file.parent().unwrap_or_else(|| Path::new(""));
+        Self::of_sources(Sources::of_text(text, file))
+    }
+
+    /// Reads a configuration from its texts. Relative paths are taken from the folder of the first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] with every problem.
+    pub(super) fn of_sources(sources: Sources) -> Result<Self, ConfigError> {
+        let mut config = reader::read(&sources, Self::read)
+            .map_err(|problems| ConfigError::Invalid { problems })?;
+        config.file = sources.0.first().map(|main| main.path.to_path_buf());
+        let folder = config.file.as_deref().and_then(Path::parent).unwrap_or_else(|| Path::new(""));
         config.data_dir = folder.join(config.data_dir);
         let listen = &mut config.listen;
         for path in [&mut listen.certificate, &mut listen.private_key, &mut listen.unix] {
@@ -175,8 +109,7 @@ impl Config {
         for connection in config.connections.values_mut() {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
         }
-        config.file = Some(file.to_owned());
-        config.text = Arc::from(text);
+        config.sources = sources;
         Ok(config)
     }
 
@@ -184,8 +117,7 @@ impl Config {
     pub fn schema_error(&self, problems: Vec<SchemaProblem>) -> ConfigError {
         let located =
             problems.into_iter().map(|problem| SchemaLines::locate(&self.schema_lines, problem));
-        let file = self.file.clone().unwrap_or_default();
-        ConfigError::Invalid { file, problems: located.collect() }
+        ConfigError::Invalid { problems: located.collect() }
     }
 }
 
@@ -220,31 +152,6 @@ fn check_owner(file: &Path) -> Result<(), ConfigError> {
         }
     }
     Ok(())
-}
-
-/// Reads the text of a configuration file.
-fn read_text(path: &Path) -> Result<String, ConfigError> {
-    let file = || path.to_owned();
-    let SmallFile { bytes, mode, .. } = file::read(path).map_err(|source| match source.kind() {
-        io::ErrorKind::FileTooLarge => ConfigError::TooLarge { file: file() },
-        _ => ConfigError::Unreadable { file: file(), source },
-    })?;
-    if mode & WRITABLE_BY_OTHERS != 0 {
-        return Err(ConfigError::Open { file: file(), mode });
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = valid.filter(|&&byte| byte == b'\n').count() + 1;
-        let message = "not UTF-8; expected a text file in UTF-8".to_owned();
-        let problems = vec![Problem { line, key: String::new(), message }];
-        ConfigError::Invalid { file: file(), problems }
-    })
-}
-
-fn lines(file: &Path, problems: &[Problem]) -> String {
-    let lines: Vec<String> =
-        problems.iter().map(|problem| format!("{}:{problem}", file.display())).collect();
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -314,7 +221,7 @@ mod tests {
         let file = folder.write(b"# a\n# \xff");
         let error = Config::load(&file).unwrap_err().to_string();
         assert!(
-            error.ends_with("config.toml:2: not UTF-8; expected a text file in UTF-8"),
+            error.ends_with("config.toml:2:3: not UTF-8; expected a text file in UTF-8"),
             "{error}"
         );
         assert!(matches!(Config::load(&folder.0), Err(ConfigError::Unreadable { .. })));
@@ -339,10 +246,12 @@ mod tests {
         let error = Config::parse(text, Path::new("etc/config.toml")).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 2, "{error}");
-        assert!(lines[0].starts_with("etc/config.toml:1: unknown key \"colour\"; known keys are "));
+        assert!(
+            lines[0].starts_with("etc/config.toml:1:1: unknown key \"colour\"; known keys are ")
+        );
         assert_eq!(
             lines[1],
-            "etc/config.toml:3: connections.okta.method: unknown method \"octa\"; expected one of \
+            "etc/config.toml:3:1: connections.okta.method: unknown method \"octa\"; expected one of \
              okta, okta-custom, entra, custom (did you mean \"okta\"?)"
         );
     }

@@ -1,6 +1,6 @@
-//! The configuration: one struct for each concern, its defaults, and one TOML file.
+//! The configuration: one struct for each concern, its defaults, and the TOML files.
 //!
-//! Each section is read from a `reader::Section`, which records every problem with its line and
+//! Each section is read from a `reader::Section`, which records every problem with its place and
 //! key. The settings of access, connections and schemas are parsed into the types of those modules:
 //! the layers below do not depend on this module. A [`Config`] is always consistent: rules that
 //! span keys have been checked too. `config.example.toml` shows every key.
@@ -9,30 +9,37 @@ mod access;
 mod brake;
 mod connection;
 mod cut_off;
+mod error;
 mod grant;
 mod limits;
 mod listen;
 mod load;
 mod log;
+mod merge;
 mod metrics;
 mod name;
+mod place;
 mod problems;
 mod reader;
 mod role;
 mod root;
 mod schema;
+mod source;
 mod store;
 pub mod template;
 mod widening;
 mod workspace;
 
+pub use error::ConfigError;
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;
-pub use load::{ConfigError, SYSTEM_FILE};
+pub use load::SYSTEM_FILE;
 pub use log::LogConfig;
 pub use metrics::MetricsConfig;
+pub use place::Place;
 pub use problems::Problem;
 pub use root::Config;
 pub use schema::SchemaLines;
+pub use source::Sources;
 pub use store::{RetentionConfig, StoreConfig};
 pub use widening::Widening;

@@ -1,4 +1,4 @@
-//! Reads TOML and collects every problem, each with its line and key.
+//! Reads TOML and collects every problem, each with its place and key.
 //!
 //! A section reads its keys one by one and gets a usable value each time: for a wrong text it is
 //! the default, the problem is recorded, and reading continues. Keys that were not read are
@@ -9,12 +9,16 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
 use super::Problem;
-use super::problems::Problems;
+use super::merge::{keep_connections, merge, moved};
+use super::place::Place;
+use super::problems::{Problems, TextPosition, join};
+use super::source::Sources;
 use crate::text::{InvalidText, duration, nearest};
 
 /// A table that is being read.
@@ -23,44 +27,60 @@ pub(super) struct Section<'n, 't> {
     /// `None` where the table is not written, or is not a table.
     table: Option<&'t DeTable<'t>>,
     path: String,
-    line: usize,
+    position: TextPosition,
     known: Vec<&'static str>,
 }
 
-/// Reads `text` with `build`, which gets the root table.
+/// Reads the files of a configuration with `build`, which gets the root table.
 ///
 /// # Errors
 ///
-/// Every problem, sorted by line and key.
+/// Every problem, sorted by file, line and key.
 pub(super) fn read<T>(
-    text: &str,
+    sources: &Sources,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> Result<T, Vec<Problem>> {
-    let (value, problems) = read_collecting(text, build);
+    let (value, problems) = read_collecting(sources, build);
     let problems = problems.into_problems();
     if problems.is_empty() { Ok(value) } else { Err(problems) }
 }
 
 /// Reads like [`read`], and returns the value together with the problems.
 pub(super) fn read_collecting<T>(
-    text: &str,
+    sources: &Sources,
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> (T, Problems) {
-    let mut problems = Problems::new(text);
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        problems.syntax(text, error.span().unwrap_or_default(), error.message());
+    let mut problems = Problems::default();
+    let mut whole = DeTable::new();
+    for file in &sources.0 {
+        let start = problems.add_text(Arc::clone(&file.path), Arc::clone(&file.text));
+        let (document, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            let place = error.span().unwrap_or_default();
+            problems.syntax(place.start + start..place.end + start, error.message());
+        }
+        let mut table = document.into_inner();
+        if start > 0 {
+            table = moved(table, start);
+        }
+        if file.connections_only {
+            table = keep_connections(table, &mut problems);
+        }
+        merge(&mut whole, table, "", file.connections_only, &mut problems);
     }
-    let mut root = Section::new(&mut problems, Some(document.get_ref()), String::new(), 1);
+    let position = problems.position(0);
+    let mut root = Section::new(&mut problems, Some(&whole), String::new(), position);
     let value = build(&mut root);
     root.finish();
     (value, problems)
 }
 
-/// Whether the root table of a text has a key; of a text that is not TOML, as far as can be seen.
-pub(super) fn has_key(text: &str, key: &str) -> bool {
-    let (document, _) = DeTable::parse_recoverable(text);
-    document.get_ref().iter().any(|(found, _)| found.get_ref() == key)
+/// Whether the root table of a file has a key; of a text that is not TOML, as far as can be seen.
+pub(super) fn has_key(sources: &Sources, key: &str) -> bool {
+    sources.0.iter().any(|file| {
+        let (document, _) = DeTable::parse_recoverable(&file.text);
+        document.get_ref().iter().any(|(found, _)| found.get_ref() == key)
+    })
 }
 
 impl<'t> Section<'_, 't> {
@@ -68,9 +88,9 @@ impl<'t> Section<'_, 't> {
         problems: &'n mut Problems,
         table: Option<&'t DeTable<'t>>,
         path: String,
-        line: usize,
+        position: TextPosition,
     ) -> Section<'n, 't> {
-        Section { problems, table, path, line, known: Vec::new() }
+        Section { problems, table, path, position, known: Vec::new() }
     }
 
     /// Reads a text through `T::from_str`.
@@ -138,9 +158,9 @@ impl<'t> Section<'_, 't> {
     where
         T: TryFrom<i64> + PartialOrd + fmt::Display,
     {
-        let Some((line, value)) = self.value(key) else { return default };
+        let Some((position, value)) = self.value(key) else { return default };
         let DeValue::Integer(written) = value else {
-            self.mismatch(key, line, "an integer", value);
+            self.mismatch(key, position, "an integer", value);
             return default;
         };
         let number = i64::from_str_radix(written.as_str(), written.radix()).ok();
@@ -157,11 +177,11 @@ impl<'t> Section<'_, 't> {
 
     /// Reads `true` or `false`.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
-        let Some((line, value)) = self.value(key) else { return default };
+        let Some((position, value)) = self.value(key) else { return default };
         if let DeValue::Boolean(value) = value {
             return *value;
         }
-        self.mismatch(key, line, "a boolean", value);
+        self.mismatch(key, position, "a boolean", value);
         default
     }
 
@@ -170,11 +190,11 @@ impl<'t> Section<'_, 't> {
     where
         T: FromStr<Err: fmt::Display> + FromIterator<T>,
     {
-        let (line, value) = self.value(key)?;
+        let (position, value) = self.value(key)?;
         if let DeValue::String(text) = value {
-            return self.accepted(key, line, T::from_str(text));
+            return self.accepted(key, position, T::from_str(text));
         }
-        self.items(key, line, value, "a string or an array of strings")
+        self.items(key, position, value, "a string or an array of strings")
     }
 
     /// Reads an array of texts, each through `T::from_str`.
@@ -182,8 +202,8 @@ impl<'t> Section<'_, 't> {
     where
         T: FromStr<Err: fmt::Display>,
     {
-        let (line, value) = self.value(key)?;
-        self.items(key, line, value, "an array of strings")
+        let (position, value) = self.value(key)?;
+        self.items(key, position, value, "an array of strings")
     }
 
     /// Reads the table `key` with `build`; where it is absent, `build` gets an empty one.
@@ -192,11 +212,11 @@ impl<'t> Section<'_, 't> {
         key: &'static str,
         build: impl FnOnce(&mut Section<'_, '_>) -> T,
     ) -> T {
-        let (line, table) = match self.value(key) {
-            Some((line, value)) => (line, self.as_table(key, line, value)),
-            None => (self.line, None),
+        let (position, table) = match self.value(key) {
+            Some((position, value)) => (position, self.as_table(key, position, value)),
+            None => (self.position, None),
         };
-        let mut section = Section::new(self.problems, table, join(&self.path, key), line);
+        let mut section = Section::new(self.problems, table, join(&self.path, key), position);
         let value = build(&mut section);
         section.finish();
         value
@@ -208,17 +228,17 @@ impl<'t> Section<'_, 't> {
         key: &'static str,
         mut build: impl FnMut(&mut Section<'_, '_>) -> T,
     ) -> Option<Vec<T>> {
-        let (line, value) = self.value(key)?;
+        let (position, value) = self.value(key)?;
         let DeValue::Array(items) = value else {
-            self.mismatch(key, line, "an array of tables", value);
+            self.mismatch(key, position, "an array of tables", value);
             return None;
         };
         let mut built = Vec::new();
         for item in items.iter() {
-            let line = self.problems.line(item.span().start);
-            if let Some(table) = self.as_table(key, line, item.get_ref()) {
+            let position = self.problems.position(item.span().start);
+            if let Some(table) = self.as_table(key, position, item.get_ref()) {
                 let mut section =
-                    Section::new(self.problems, Some(table), join(&self.path, key), line);
+                    Section::new(self.problems, Some(table), join(&self.path, key), position);
                 built.push(build(&mut section));
                 section.finish();
             }
@@ -232,30 +252,30 @@ impl<'t> Section<'_, 't> {
         key: &'static str,
         mut build: impl FnMut(&str, &mut Section<'_, '_>) -> T,
     ) -> Option<BTreeMap<String, T>> {
-        let (line, value) = self.value(key)?;
+        let (position, value) = self.value(key)?;
         let mut built = BTreeMap::new();
-        let table = self.as_table(key, line, value)?;
+        let table = self.as_table(key, position, value)?;
         if table.is_empty() {
             let path = join(&self.path, key);
             self.missing(key, &format!("empty; expected at least one [{path}.NAME]"));
         }
         for (name, item) in table.iter() {
-            let line = self.problems.line(name.span().start);
+            let position = self.problems.position(name.span().start);
             let path = join(&join(&self.path, key), name.get_ref());
             let DeValue::Table(table) = item.get_ref() else {
-                self.problems.problem(line, path, mismatch("a table", item.get_ref()));
+                self.problems.problem(position, path, mismatch("a table", item.get_ref()));
                 continue;
             };
-            let mut section = Section::new(self.problems, Some(table), path, line);
+            let mut section = Section::new(self.problems, Some(table), path, position);
             built.insert(name.get_ref().to_string(), build(name.get_ref(), &mut section));
             section.finish();
         }
         Some(built)
     }
 
-    /// The line at which the section begins.
-    pub(super) fn line(&self) -> usize {
-        self.line
+    /// The place at which the section begins.
+    pub(super) fn place(&self) -> Place {
+        self.problems.place(self.position)
     }
 
     /// Whether the text contains the key, with a valid value or not.
@@ -265,13 +285,13 @@ impl<'t> Section<'_, 't> {
 
     /// Records a problem with the key's value.
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
-        let line = self.key_line(key);
-        self.problems.problem(line, join(&self.path, key), message.into());
+        let position = self.key_position(key);
+        self.problems.problem(position, join(&self.path, key), message.into());
     }
 
     /// Records a problem with the section itself.
     pub(super) fn refuse(&mut self, message: impl Into<String>) {
-        self.problems.problem(self.line, self.path.clone(), message.into());
+        self.problems.problem(self.position, self.path.clone(), message.into());
     }
 
     /// Records that a key is missing, unless a syntax error may be hiding it.
@@ -291,24 +311,24 @@ impl<'t> Section<'_, 't> {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("known keys are {}", self.known.join(", ")),
             };
-            let line = self.problems.line(key.span().start);
+            let position = self.problems.position(key.span().start);
             let message = format!("unknown key \"{path}\"; {hint}");
-            self.problems.problem(line, path, message);
+            self.problems.problem(position, path, message);
         }
     }
 
     /// Looks up a key, and marks it as known.
-    fn value(&mut self, key: &'static str) -> Option<(usize, &'t DeValue<'t>)> {
+    fn value(&mut self, key: &'static str) -> Option<(TextPosition, &'t DeValue<'t>)> {
         self.known.push(key);
         self.problems.known.insert(join(&self.path, key));
         let value = self.table?.get(key)?.get_ref();
-        Some((self.key_line(key), value))
+        Some((self.key_position(key), value))
     }
 
-    fn key_line(&self, key: &str) -> usize {
+    fn key_position(&self, key: &str) -> TextPosition {
         self.table
             .and_then(|table| table.get_key_value(key))
-            .map_or(self.line, |(key, _)| self.problems.line(key.span().start))
+            .map_or(self.position, |(key, _)| self.problems.position(key.span().start))
     }
 
     fn text<T, E: fmt::Display>(
@@ -317,19 +337,19 @@ impl<'t> Section<'_, 't> {
         expected: &str,
         parse: impl FnOnce(&'t str) -> Result<T, E>,
     ) -> Option<T> {
-        let (line, value) = self.value(key)?;
+        let (position, value) = self.value(key)?;
         if let DeValue::String(text) = value {
-            return self.accepted(key, line, parse(text));
+            return self.accepted(key, position, parse(text));
         }
-        self.mismatch(key, line, expected, value);
+        self.mismatch(key, position, expected, value);
         None
     }
 
-    /// Reads the texts of an array; each wrong one is noted at its own line.
+    /// Reads the texts of an array; each wrong one is noted at its own place.
     fn items<T, C>(
         &mut self,
         key: &str,
-        line: usize,
+        position: TextPosition,
         value: &DeValue<'_>,
         expected: &str,
     ) -> Option<C>
@@ -338,16 +358,16 @@ impl<'t> Section<'_, 't> {
         C: FromIterator<T>,
     {
         let DeValue::Array(items) = value else {
-            self.mismatch(key, line, expected, value);
+            self.mismatch(key, position, expected, value);
             return None;
         };
         let mut read = Vec::new();
         for item in items.iter() {
-            let line = self.problems.line(item.span().start);
+            let position = self.problems.position(item.span().start);
             if let DeValue::String(text) = item.get_ref() {
-                read.push(self.accepted(key, line, T::from_str(text)));
+                read.push(self.accepted(key, position, T::from_str(text)));
             } else {
-                self.mismatch(key, line, expected, item.get_ref());
+                self.mismatch(key, position, expected, item.get_ref());
             }
         }
         read.into_iter().collect()
@@ -356,31 +376,31 @@ impl<'t> Section<'_, 't> {
     fn as_table(
         &mut self,
         key: &str,
-        line: usize,
+        position: TextPosition,
         value: &'t DeValue<'t>,
     ) -> Option<&'t DeTable<'t>> {
         if let DeValue::Table(table) = value {
             return Some(table);
         }
-        self.mismatch(key, line, "a table", value);
+        self.mismatch(key, position, "a table", value);
         None
     }
 
     fn accepted<T, E: fmt::Display>(
         &mut self,
         key: &str,
-        line: usize,
+        position: TextPosition,
         result: Result<T, E>,
     ) -> Option<T> {
         result
             .map_err(|error| {
-                self.problems.problem(line, join(&self.path, key), error.to_string());
+                self.problems.problem(position, join(&self.path, key), error.to_string());
             })
             .ok()
     }
 
-    fn mismatch(&mut self, key: &str, line: usize, expected: &str, found: &DeValue<'_>) {
-        self.problems.problem(line, join(&self.path, key), mismatch(expected, found));
+    fn mismatch(&mut self, key: &str, position: TextPosition, expected: &str, found: &DeValue<'_>) {
+        self.problems.problem(position, join(&self.path, key), mismatch(expected, found));
     }
 }
 
@@ -390,20 +410,12 @@ fn mismatch(expected: &str, found: &DeValue<'_>) -> String {
     format!("expected {expected}, found {article} {found}")
 }
 
-/// Joins a dotted path. A key that is not a bare key in TOML is quoted.
-fn join(path: &str, key: &str) -> String {
-    let bare = !key.is_empty()
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    let key = if bare { key.to_owned() } else { format!("'{}'", key.escape_debug()) };
-    if path.is_empty() { key } else { format!("{path}.{key}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        let read = read(text, |root| {
+        let read = read(&Sources::of_text(text, "f".as_ref()), |root| {
             let name: Option<String> = root.required("name", "a name");
             let size = root.integer("size", 1_u8..=9, 5);
             let wait = root.duration(
@@ -433,15 +445,15 @@ mod tests {
         assert_eq!(
             problems(text),
             [
-                "1: name: expected a string, found an integer",
-                "2: size: 10 is out of range; expected 1 to 9",
-                "3: wait: \"2h\" is out of range; expected 1s to 1m",
-                "4: unknown key \"colour\"; known keys are name, size, wait, switch, tags",
-                "7: tags: invalid IP address syntax",
-                "8: tags: expected an array of strings, found an integer",
-                "11: switch.on: expected a boolean, found a string",
-                "12: unknown key \"switch.onn\"; did you mean \"on\"?",
-                "13: unknown key \"'a.\\\"b'\"; known keys are name, size, wait, switch, tags",
+                "f:1:1: name: expected a string, found an integer",
+                "f:2:1: size: 10 is out of range; expected 1 to 9",
+                "f:3:1: wait: \"2h\" is out of range; expected 1s to 1m",
+                "f:4:1: unknown key \"colour\"; known keys are name, size, wait, switch, tags",
+                "f:7:3: tags: invalid IP address syntax",
+                "f:8:3: tags: expected an array of strings, found an integer",
+                "f:11:1: switch.on: expected a boolean, found a string",
+                "f:12:1: unknown key \"switch.onn\"; did you mean \"on\"?",
+                "f:13:2: unknown key \"'a.\\\"b'\"; known keys are name, size, wait, switch, tags",
             ]
         );
     }
@@ -451,9 +463,9 @@ mod tests {
         assert_eq!(
             problems("switch = 1.5\nsize = 99999999999999999999"),
             [
-                "1: name: missing; expected a name",
-                "1: switch: expected a table, found a float",
-                "2: size: 99999999999999999999 is out of range; expected 1 to 9",
+                "f:1:1: name: missing; expected a name",
+                "f:1:1: switch: expected a table, found a float",
+                "f:2:1: size: 99999999999999999999 is out of range; expected 1 to 9",
             ]
         );
     }
@@ -463,7 +475,12 @@ mod tests {
         let found = problems("name = \nsize = 10\nwait = = 3\n[switch\nonn = 1\n");
         assert!(found.iter().all(|problem| !problem.contains("unknown")), "{found:?}");
         assert!(found.iter().all(|problem| !problem.contains("missing")), "{found:?}");
-        for line in ["1: not TOML: ", "2: size: 10 is out", "3: not TOML: ", "4: not TOML: "] {
+        for line in [
+            "f:1:8: not TOML: ",
+            "f:2:1: size: 10 is out",
+            "f:3:8: not TOML: ",
+            "f:4:8: not TOML: ",
+        ] {
             assert_eq!(found.iter().filter(|p| p.starts_with(line)).count(), 1, "{line} {found:?}");
         }
     }

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use super::connection::{check_client_cas, read_connections};
 use super::limits::LimitsConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
 use super::metrics::MetricsConfig;
 use super::name::Taken;
+use super::place::Place;
 use super::reader::Section;
 use super::role::Known;
 use super::schema::SchemaLines;
+use super::source::Sources;
 use super::store::StoreConfig;
 use crate::access::{
     AccessSettings, AccessWords, Catalogue, Grant, PermissionSet, Role, WorkspaceSettings,
@@ -28,8 +30,8 @@ const MAX_ENTITLEMENTS: usize = 100_000;
 pub struct Config {
     /// The configuration file; `None` for the built-in defaults.
     pub file: Option<PathBuf>,
-    /// The text of that file.
-    pub text: Arc<str>,
+    /// The texts of that file and of those in `conf.d`.
+    pub sources: Sources,
     /// The URL under which clients reach scimd, and the base of `meta.location`. Derived from
     /// `listen` if it is not configured.
     pub public_url: PublicUrl,
@@ -59,7 +61,9 @@ pub struct Config {
     pub store: StoreConfig,
     /// The custom schemas and attributes.
     pub schemas: Vec<SchemaSettings>,
-    /// The lines of the tables of `schemas`, for messages.
+    /// Where each connection is written; without the built-in one.
+    pub connection_places: BTreeMap<String, Place>,
+    /// The places of the tables of `schemas`, for messages.
     pub schema_lines: Vec<SchemaLines>,
 }
 
@@ -68,7 +72,7 @@ impl Default for Config {
         let listen = ListenConfig::default();
         Self {
             file: None,
-            text: Arc::default(),
+            sources: Sources::default(),
             public_url: listen.public_url(),
             data_dir: PathBuf::from("scimd-data"),
             listen,
@@ -83,6 +87,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             store: StoreConfig::default(),
             schemas: Vec::new(),
+            connection_places: BTreeMap::new(),
             schema_lines: Vec::new(),
         }
     }
@@ -148,7 +153,8 @@ impl Config {
                 grants: Vec::new(),
             })
         });
-        let (connections, named) = read_connections(root, &workspaces, known, catalogue.as_ref());
+        let (connections, connection_places, named) =
+            read_connections(root, &workspaces, known, catalogue.as_ref());
         let named = named.then(|| connections.keys().map(String::as_str).collect::<Vec<_>>());
         let (grants, _) = complete_tables(root, "grants", |section| {
             Grant::read(section, known, known_roles, named.as_deref())
@@ -162,7 +168,7 @@ impl Config {
         let (schemas, schema_lines) = schemas.into_iter().flatten().unzip();
         Self {
             file: None,
-            text: Arc::default(),
+            sources: Sources::default(),
             public_url,
             data_dir: data_dir.unwrap_or_else(|| Self::default().data_dir),
             listen,
@@ -177,6 +183,7 @@ impl Config {
             metrics,
             store,
             schemas,
+            connection_places,
             schema_lines,
         }
     }
@@ -229,55 +236,6 @@ fn complete_tables<T>(
     (written.into_iter().flatten().flatten().collect(), complete)
 }
 
-/// Reads the connections, and returns whether each could be read.
-fn read_connections(
-    root: &mut Section<'_, '_>,
-    workspaces: &[WorkspaceSettings],
-    known: Known<'_>,
-    catalogue: Option<&Catalogue>,
-) -> (BTreeMap<String, ConnectionSettings>, bool) {
-    let written = root.named_tables("connections", |name, section| {
-        ConnectionSettings::read(name, section, known, catalogue)
-    });
-    match written {
-        Some(written) => {
-            let complete = written.iter().all(|(_, connection)| connection.is_some());
-            let read = written.into_iter();
-            (read.filter_map(|(name, connection)| Some((name, connection?))).collect(), complete)
-        }
-        None => {
-            let mut connection = ConnectionSettings::default();
-            if let Some(first) = workspaces.first() {
-                connection.default_workspace.clone_from(&first.name);
-            }
-            let complete = !root.is_written("connections");
-            (BTreeMap::from([("default".to_owned(), connection)]), complete)
-        }
-    }
-}
-
-/// Records a problem if client certificates are asked for where they can't be checked.
-fn check_client_cas(
-    root: &mut Section<'_, '_>,
-    listen: &ListenConfig,
-    connections: &BTreeMap<String, ConnectionSettings>,
-) {
-    let mut asked = connections.iter().filter(|(_, connection)| connection.client_ca.is_some());
-    let Some((name, _)) = asked.next() else { return };
-    let why = if !listen.tls {
-        "listen.tls is false"
-    } else if !listen.trusted_proxies.is_empty() {
-        "a proxy of listen.trusted_proxies ends the TLS of clients"
-    } else {
-        return;
-    };
-    let message = format!(
-        "connection {name} has a client_ca, and {why}, so that client certificates can't be checked; \
-         expected TLS from the client to scimd and no trusted_proxies, or no client_ca"
-    );
-    root.problem("connections", message);
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -304,14 +262,20 @@ mod tests {
 
     #[test]
     fn the_example_equals_the_defaults() {
-        let example = Config { file: None, text: Arc::default(), ..parse(EXAMPLE) };
-        assert_eq!(example, Config::default());
-        assert_eq!(Config { file: None, ..parse("") }, Config::default());
+        let bare = |text: &str| Config {
+            file: None,
+            sources: Sources::default(),
+            connection_places: BTreeMap::new(),
+            ..parse(text)
+        };
+        assert_eq!(bare(EXAMPLE), Config::default());
+        assert_eq!(bare(""), Config::default());
     }
 
     #[test]
     fn the_example_shows_every_key_once_with_a_comment() {
-        let (_, problems) = reader::read_collecting(EXAMPLE, Config::read);
+        let (_, problems) =
+            reader::read_collecting(&Sources::of_text(EXAMPLE, Path::new("")), Config::read);
         let mut shown = Vec::new();
         let mut table = String::new();
         for line in EXAMPLE.lines() {
@@ -424,10 +388,10 @@ mod tests {
     fn rules_across_keys() {
         let workspaces = "[[workspaces]]\nname = 'Main'\n[[workspaces]]\n";
         for (text, words) in [
-            ("[listen]\ncertificate = 'a'", "2: listen.certificate: given without private_key"),
-            ("[listen]\nprivate_key = 'a'", "2: listen.private_key: given without certificate"),
-            ("[listen]\ntls = false\naddress = '0.0.0.0:80'", "2: listen.tls: false is allowed"),
-            ("public_url = 'http://a'", "1: public_url: \"http://a\" does not fit"),
+            ("[listen]\ncertificate = 'a'", ":2:1: listen.certificate: given without private_key"),
+            ("[listen]\nprivate_key = 'a'", ":2:1: listen.private_key: given without certificate"),
+            ("[listen]\ntls = false\naddress = '0.0.0.0:80'", ":2:1: listen.tls: false is allowed"),
+            ("public_url = 'http://a'", ":1:1: public_url: \"http://a\" does not fit"),
             (
                 "connections.a = { method = 'okta', default_workspace = 'Mian' }",
                 "did you mean \"Main\"",
@@ -436,50 +400,56 @@ mod tests {
                 "connections.a = { method = 'okta', default_workspace = 'X' }",
                 "known workspaces are",
             ),
-            ("[connections.a]\nmethod = 'custom'", "1: connections.a.service_origin: missing"),
-            ("[connections.a]\n", "1: connections.a.method: missing; expected one of okta,"),
-            ("[connections]\n", "1: connections: empty"),
-            ("[connections.A]\nmethod = 'okta'", "1: connections.A: connection name \"A\""),
+            ("[connections.a]\nmethod = 'custom'", ":1:14: connections.a.service_origin: missing"),
+            ("[connections.a]\n", ":1:14: connections.a.method: missing; expected one of okta,"),
+            ("[connections]\n", ":1:2: connections: empty"),
+            ("[connections.A]\nmethod = 'okta'", ":1:14: connections.A: connection name \"A\""),
             (
                 "[connections.a]\nmethod = 'octa'",
-                "2: connections.a.method: unknown method \"octa\"",
+                ":2:1: connections.a.method: unknown method \"octa\"",
             ),
             ("[connections.a]\nmethod = 'okta'\nip_allowlist = []", "allows no address"),
             (
                 "[connections.a]\nmethod = 'okta'\nbrake.action = 'stop'",
-                "3: connections.a.brake.action: unknown action \"stop\"",
+                ":3:7: connections.a.brake.action: unknown action \"stop\"",
             ),
             (
                 "[connections.a]\nmethod = 'okta'\n[connections.a.brake]\npercent = 0",
-                "4: connections.a.brake.percent: 0 is out of range; expected 1 to 100",
+                ":4:1: connections.a.brake.percent: 0 is out of range; expected 1 to 100",
             ),
             (
                 "[connections.a]\nmethod = 'okta'\nmay_grant = ['company:king']",
-                "3: connections.a.may_grant: \"company:king\" is no role or entitlement",
+                ":3:1: connections.a.may_grant: \"company:king\" is no role or entitlement",
             ),
             ("[connections.operator]\nmethod = 'okta'", "\"operator\" is taken"),
-            ("[[grants]]\ngroup = 'g'\nconnection = 'x'", "3: grants.connection: unknown"),
-            ("[[grants]]\ngroup = 'g'\nconnection = []", "3: grants.connection: names no"),
+            ("[[grants]]\ngroup = 'g'\nconnection = 'x'", ":3:1: grants.connection: unknown"),
+            ("[[grants]]\ngroup = 'g'\nconnection = []", ":3:1: grants.connection: names no"),
             (
                 "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'",
-                "5: grants.connection: missing; several connections may write groups: add the line \
+                ":5:1: grants.connection: missing; several connections may write groups: add the line \
                  connection = \"a\" or connection = \"b\"",
             ),
-            (&format!("{workspaces}name = 'MAIN'"), "4: workspaces.name: \"MAIN\" appears twice"),
-            (&format!("{workspaces}name = ''"), "4: workspaces.name: \"\" is not a name"),
+            (
+                &format!("{workspaces}name = 'MAIN'"),
+                ":4:1: workspaces.name: \"MAIN\" appears twice",
+            ),
+            (&format!("{workspaces}name = ''"), ":4:1: workspaces.name: \"\" is not a name"),
             (&format!("{workspaces}name = '{}'", "x".repeat(101)), "is not a name"),
-            (workspaces, "3: workspaces.name: missing"),
+            (workspaces, ":3:1: workspaces.name: missing"),
             ("[store]\nkeep_journal = 'always'", "\"always\" is not a duration"),
             ("[store]\nkeep_snapshots = 0", "expected 1 to 1000"),
-            ("[limits]\nmax_count = 50", "2: limits.max_count: max_count is 50"),
-            ("[limits]\ndefault_count = 2000", "2: limits.default_count: max_count is 1000"),
+            ("[limits]\nmax_count = 50", ":2:1: limits.max_count: max_count is 50"),
+            ("[limits]\ndefault_count = 2000", ":2:1: limits.default_count: max_count is 1000"),
             ("[limits]\nmax_refusals_per_minute = -1", "expected 0 to 100000"),
-            ("[metrics]\nlisten = '0.0.0.0:9464'", "2: metrics.listen: \"0.0.0.0:9464\" can be"),
-            ("[metrics]\nlisten = '9464'", "2: metrics.listen: \"9464\" is not an IP address"),
+            ("[metrics]\nlisten = '0.0.0.0:9464'", ":2:1: metrics.listen: \"0.0.0.0:9464\" can be"),
+            ("[metrics]\nlisten = '9464'", ":2:1: metrics.listen: \"9464\" is not an IP address"),
             ("[connections.a]\nmethod = 'okta'\ndaily_requests = 0", "expected 1 to 1000000000"),
             ("[limits]\nmax_header_bytes = 4096", "expected 8192 to 1048576"),
-            ("[listen]\naddress = 'localhost:80'", "2: listen.address: \"localhost:80\" is not"),
-            ("[listen]\nadress = 1", "2: unknown key \"listen.adress\"; did you mean \"address\"?"),
+            ("[listen]\naddress = 'localhost:80'", ":2:1: listen.address: \"localhost:80\" is not"),
+            (
+                "[listen]\nadress = 1",
+                ":2:1: unknown key \"listen.adress\"; did you mean \"address\"?",
+            ),
         ] {
             refused(text, words);
         }

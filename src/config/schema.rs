@@ -2,28 +2,30 @@
 
 use std::str::FromStr;
 
+use super::place::Place;
 use super::problems::Problem;
 use super::reader::Section;
 use crate::scim::attribute::{Mutability, Returned, Type, Uniqueness};
 use crate::scim::custom::{AttributeSettings, SchemaProblem, SchemaSettings};
 use crate::text::{InvalidText, keyword};
 
-/// The line of a schema's or an attribute's table, and those of its parts.
+/// The place of a schema's or an attribute's table, and those of its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaLines {
-    line: usize,
+    place: Place,
     parts: Vec<Self>,
 }
 
 impl SchemaLines {
-    /// Returns a problem of a schema with the line of the table that it is about.
+    /// Returns a problem of a schema with the place of the table that it is about.
     pub(super) fn locate(schemas: &[Self], problem: SchemaProblem) -> Problem {
-        let SchemaProblem { place, key, message } = problem;
-        let schema = schemas.get(place.schema);
-        let attribute = schema.and_then(|schema| schema.parts.get(place.attribute?));
-        let part = attribute.and_then(|attribute| attribute.parts.get(place.sub_attribute?));
-        let line = part.or(attribute).or(schema).map_or(0, |table| table.line);
-        Problem { line, key: key.to_owned(), message }
+        let SchemaProblem { place: at, key, message } = problem;
+        let schema = schemas.get(at.schema);
+        let attribute = schema.and_then(|schema| schema.parts.get(at.attribute?));
+        let part = attribute.and_then(|attribute| attribute.parts.get(at.sub_attribute?));
+        let table = part.or(attribute).or(schema);
+        let place = table.map(|table| table.place.clone()).unwrap_or_default();
+        Problem { place, key: key.to_owned(), message }
     }
 }
 
@@ -40,7 +42,7 @@ impl FromStr for ConfigurableUniqueness {
 }
 
 impl SchemaSettings {
-    /// Reads one schema and the lines of its tables; `None` without an id.
+    /// Reads one schema and the places of its tables; `None` without an id.
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<(Self, SchemaLines)> {
         let id: Option<String> = section.required("id", "the schema's URN");
         if id.as_ref().is_some_and(|id| !is_urn(id)) {
@@ -54,7 +56,7 @@ impl SchemaSettings {
             .unwrap_or_default();
         let id = id?;
         let (attributes, lines) = attributes.into_iter().flatten().unzip();
-        let lines = SchemaLines { line: section.line(), parts: lines };
+        let lines = SchemaLines { place: section.place(), parts: lines };
         let name = name.unwrap_or_else(|| id.clone());
         Some((Self { name, id, resource_type, attributes }, lines))
     }
@@ -94,7 +96,7 @@ impl AttributeSettings {
                 "a complex attribute, and no other, has [[schemas.attributes.sub_attributes]]",
             );
         }
-        let lines = SchemaLines { line: section.line(), parts };
+        let lines = SchemaLines { place: section.place(), parts };
         name.map(|_| (attribute, lines))
     }
 }

@@ -23,6 +23,7 @@ mod bulk;
 mod cli;
 mod client_ca;
 mod clock;
+mod conf_d;
 mod connection;
 mod discovery;
 mod first_boot;

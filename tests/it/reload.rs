@@ -170,7 +170,7 @@ fn a_broken_file_changes_nothing_and_is_told_with_line_and_key() {
         let log = server.reload();
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("SIGHUP")).collect();
         assert!(lines.len() == 1, "{log}");
-        let told = lines[0].contains(&format!("config.toml:{line}: ")) && lines[0].contains(key);
+        let told = lines[0].contains(&format!("config.toml:{line}:")) && lines[0].contains(key);
         assert!(told, "{line} {key}\n{log}");
         assert!(log.contains("the one before stays in force"), "{log}");
         server.client().get("/Users").expect(200);
@@ -216,7 +216,7 @@ fn a_file_that_is_cut_off_is_refused() {
         ),
         (
             whole.replace(&whole[at("[connections.default]")..at("[listen]")], ""),
-            "has no [connections]",
+            "there is no [connections]",
         ),
     ] {
         server.rewrite(|_| cut);
