@@ -113,7 +113,7 @@ impl ResourceForm {
     pub fn is_stored(&self, resource_type: &ResourceType) -> bool {
         match self {
             Self::Rfc(projection) => {
-                projection.is_everything() && resource_type.is_served_as_stored()
+                projection.is_everything() && resource_type.served_as_stored
             }
             Self::Flat(_) => false,
         }

@@ -17,10 +17,10 @@ impl Registry {
     /// The built-in resource types.
     pub fn built_in() -> Self {
         Self {
-            resource_types: vec![
-                Arc::new(schemas::user::resource_type()),
-                Arc::new(schemas::group::resource_type()),
-            ],
+            resource_types: finished([
+                schemas::user::resource_type(),
+                schemas::group::resource_type(),
+            ]),
             offered: vec![
                 Arc::new(schemas::offer::role()),
                 Arc::new(schemas::offer::entitlement()),
@@ -45,8 +45,7 @@ impl Registry {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let resource_types = resource_types.into_iter().map(Arc::new).collect();
-        Ok(Self { resource_types, ..Self::built_in() })
+        Ok(Self { resource_types: finished(resource_types), ..Self::built_in() })
     }
 
     /// Returns the registry with `change` applied to each resource type.
@@ -55,9 +54,9 @@ impl Registry {
         let resource_types = self.resource_types.into_iter().map(|resource_type| {
             let mut resource_type = Arc::unwrap_or_clone(resource_type);
             change(&mut resource_type);
-            Arc::new(resource_type)
+            resource_type
         });
-        Self { resource_types: resource_types.collect(), ..self }
+        Self { resource_types: finished(resource_types), ..self }
     }
 
     /// Returns the resource types of roles and entitlements: served from the configuration, never
@@ -80,4 +79,13 @@ impl Registry {
     pub fn by_tag(&self, tag: u8) -> Option<&Arc<ResourceType>> {
         self.resource_types.iter().find(|resource_type| resource_type.tag == tag)
     }
+}
+
+/// Resource types that change no more.
+fn finished(resource_types: impl IntoIterator<Item = ResourceType>) -> Vec<Arc<ResourceType>> {
+    let finish = |mut resource_type: ResourceType| {
+        resource_type.work_out_served_as_stored();
+        Arc::new(resource_type)
+    };
+    resource_types.into_iter().map(finish).collect()
 }

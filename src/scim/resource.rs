@@ -329,7 +329,8 @@ impl Resource {
 ///
 /// The text is not output of [`Resource::render`]: the record is damaged.
 pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, serde_json::Error> {
-    struct Pick<'a>(&'a BTreeSet<&'a str>);
+    /// Reads the entries up to the last that is wanted.
+    struct Pick<'a>(&'a BTreeSet<&'a str>, &'a mut Map<String, Value>);
     struct Name<'a>(&'a BTreeSet<&'a str>);
 
     impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -356,25 +357,32 @@ pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, s
     }
 
     impl<'de> Visitor<'de> for Pick<'_> {
-        type Value = Map<String, Value>;
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a stored resource")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut picked = Map::new();
-            while let Some(name) = entries.next_key_seed(Name(self.0))? {
+            let Self(names, picked) = self;
+            while picked.len() < names.len()
+                && let Some(name) = entries.next_key_seed(Name(names))?
+            {
                 match name {
                     Some(name) => drop(picked.insert(name, entries.next_value()?)),
                     None => drop(entries.next_value::<IgnoredAny>()?),
                 }
             }
-            Ok(picked)
+            Ok(())
         }
     }
 
-    serde_json::Deserializer::from_slice(json).deserialize_map(Pick(names))
+    let mut picked = Map::new();
+    match serde_json::Deserializer::from_slice(json).deserialize_map(Pick(names, &mut picked)) {
+        // What follows the last wanted entry is not read, so the end of the object was not reached.
+        Err(_) if !names.is_empty() && picked.len() == names.len() => Ok(picked),
+        read => read.map(|()| picked),
+    }
 }
 
 /// A resource as it is stored.

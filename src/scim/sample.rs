@@ -64,6 +64,7 @@ pub(super) fn resource_type() -> ResourceType {
             required: false,
         }],
         common: common::attributes(),
+        served_as_stored: false,
     }
 }
 

@@ -65,6 +65,9 @@ pub struct ResourceType {
     pub extensions: Vec<Extension>,
     /// `id`, `externalId`, `meta` and `schemas` (RFC 7643, section 3.1).
     pub common: Vec<Attribute>,
+    /// Whether the stored form is known to equal the default served form. The registry works it out once:
+    /// it is asked for each resource of an answer.
+    pub served_as_stored: bool,
 }
 
 impl ResourceType {
@@ -121,8 +124,8 @@ impl ResourceType {
         self.relations().find(|attribute| attribute.storage == Storage::Members)
     }
 
-    /// Whether the stored form equals the default served form.
-    pub fn is_served_as_stored(&self) -> bool {
+    /// Works out whether the stored form equals the default served form.
+    pub(super) fn work_out_served_as_stored(&mut self) {
         fn plain(attributes: &[Attribute]) -> bool {
             let in_record =
                 attributes.iter().filter(|attribute| attribute.storage == Storage::Record);
@@ -132,8 +135,8 @@ impl ResourceType {
                     && plain(&attribute.sub_attributes)
             })
         }
-        plain(&self.schema.attributes)
-            && self.extensions.iter().all(|extension| plain(&extension.schema.attributes))
+        self.served_as_stored = plain(&self.schema.attributes)
+            && self.extensions.iter().all(|extension| plain(&extension.schema.attributes));
     }
 }
 

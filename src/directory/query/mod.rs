@@ -225,7 +225,7 @@ impl QueryRun<'_> {
         let mut hits = Vec::new();
         let mut budget = SearchBudget::new(&self.view.settings.local);
         for target in 0..search.targets.len() {
-            self.find(search, target, &mut budget, &mut hits)?;
+            self.find(search, target, &adding.voids, &mut budget, &mut hits)?;
         }
         // Stable: what compares equal stays in the order of creation.
         hits.sort_by(|a, b| a.key.cmp(&b.key));
@@ -266,6 +266,7 @@ impl QueryRun<'_> {
         &self,
         search: &Search,
         target: usize,
+        voids: &Voids,
         budget: &mut SearchBudget,
         hits: &mut Vec<Hit>,
     ) -> Result<(), DirectoryError> {
@@ -276,9 +277,8 @@ impl QueryRun<'_> {
             None => None,
         };
         let look = Look::new(resource_type, query);
-        let voids = Voids::load(state)?;
         let hit = |id, record: &Record, filter: Option<&Filter>, budget: &mut SearchBudget| {
-            let attributes = look.read(self.view, &voids, id, record, budget)?;
+            let attributes = look.read(self.view, voids, id, record, budget)?;
             let matches = filter.is_none_or(|filter| filter.matches(&attributes));
             let key = || query.sort.as_ref().map(|sort| sort.key(&attributes));
             Ok::<_, DirectoryError>(matches.then(|| Hit { key: key(), target, id, read: None }))

@@ -24,44 +24,48 @@ pub(crate) fn candidates<'a>(
     resource_type: &ResourceType,
     filter: &'a Filter,
 ) -> Result<Option<Vec<Candidate<'a>>>, DirectoryError> {
-    if !is_indexed(resource_type, filter) {
+    let mut found = Vec::new();
+    if !collect(state, resource_type, filter, &mut found)? {
         return Ok(None);
     }
-    let mut found = Vec::new();
-    collect(state, resource_type, filter, &mut found)?;
     found.sort_by_key(|(id, _)| *id);
     Ok(Some(found))
 }
 
-/// Adds the candidates of a filter for which an index helps.
+/// Adds the candidates of a filter; `false` if no index helps.
 fn collect<'a>(
     state: &dyn Read,
     resource_type: &ResourceType,
     filter: &'a Filter,
     found: &mut Vec<Candidate<'a>>,
-) -> Result<(), DirectoryError> {
-    if let Filter::Or(parts) = filter {
-        return parts.iter().try_for_each(|part| collect(state, resource_type, part, found));
-    }
+) -> Result<bool, DirectoryError> {
     let lookup = match filter {
+        Filter::Or(parts) => {
+            if !is_indexed(resource_type, filter) {
+                return Ok(false);
+            }
+            for part in parts {
+                collect(state, resource_type, part, found)?;
+            }
+            return Ok(true);
+        }
         Filter::And(parts) => {
             let Some(part) = parts.iter().find(|part| is_indexed(resource_type, part)) else {
-                return Ok(());
+                return Ok(false);
             };
             let mut of_part = Vec::new();
             collect(state, resource_type, part, &mut of_part)?;
             of_part.dedup_by_key(|(id, _)| *id);
             found.extend(of_part.into_iter().map(|(id, _)| (id, filter)));
-            return Ok(());
+            return Ok(true);
         }
         Filter::Element(_, inner) => element_lookup(resource_type, inner),
         _ => lookup(resource_type, filter),
     };
-    if let Some((index, value)) = lookup {
-        let ids = holders(state, resource_type, &index, value)?;
-        found.extend(ids.into_iter().map(|id| (id, filter)));
-    }
-    Ok(())
+    let Some((index, value)) = lookup else { return Ok(false) };
+    let ids = holders(state, resource_type, &index, value)?;
+    found.extend(ids.into_iter().map(|id| (id, filter)));
+    Ok(true)
 }
 
 /// Whether an index narrows down the candidates of a filter.

@@ -83,7 +83,10 @@ impl BodyWriter {
             _ => &mut self.bytes,
         };
         let skip = self.room.saturating_sub(head.len());
-        first.splice(skip..self.room.min(first.len()), head.iter().copied());
+        match first.get_mut(skip..self.room) {
+            Some(room) if room.len() == head.len() => room.copy_from_slice(head),
+            _ => drop(first.splice(skip..self.room.min(first.len()), head.iter().copied())),
+        }
         if self.parts.is_empty() {
             return Bytes::from(self.bytes).slice(skip..).into();
         }

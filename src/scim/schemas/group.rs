@@ -22,6 +22,7 @@ pub fn resource_type() -> ResourceType {
         schema: schema(),
         extensions: Vec::new(),
         common: common::attributes(),
+        served_as_stored: false,
     }
 }
 

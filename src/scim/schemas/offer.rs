@@ -46,5 +46,6 @@ fn offered(name: &str, endpoint: &str, urn: &str, description: &str) -> Resource
         },
         extensions: Vec::new(),
         common: common::attributes(),
+        served_as_stored: false,
     }
 }

@@ -33,6 +33,7 @@ pub fn resource_type() -> ResourceType {
         schema: core(),
         extensions: vec![Extension { schema: enterprise(), required: false }, access::extension()],
         common: common::attributes(),
+        served_as_stored: false,
     }
 }
 
