@@ -112,9 +112,7 @@ impl ResourceForm {
     /// Whether this is the form in which resources of the type are stored.
     pub fn is_stored(&self, resource_type: &ResourceType) -> bool {
         match self {
-            Self::Rfc(projection) => {
-                projection.is_everything() && resource_type.served_as_stored
-            }
+            Self::Rfc(projection) => projection.is_everything() && resource_type.served_as_stored,
             Self::Flat(_) => false,
         }
     }

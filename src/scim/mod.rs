@@ -9,6 +9,7 @@
 //! | `canonical` | the conversion of a client's value to the stored form |
 //! | `validate` | a client's JSON becomes a [`resource::Resource`], or an error |
 //! | `resource` | resources, their identities, and the form in which they are stored and served |
+//! | `pick` | reading some attributes of a stored resource |
 //! | `value` | comparing values: letter case, Unicode, numbers, presence |
 //! | `moment` | values of type dateTime, as points in time |
 //! | `path` | attribute paths (RFC 7644, figure 1) |
@@ -37,6 +38,7 @@ pub mod json;
 pub mod moment;
 pub mod patch;
 pub mod path;
+pub mod pick;
 pub mod projection;
 pub mod query;
 pub mod registry;

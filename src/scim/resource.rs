@@ -4,16 +4,16 @@
 //! the configured URL. `meta` comes last, so that the location can be inserted near the end without
 //! parsing the rest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use uuid::{ContextV7, Uuid};
 
 use super::attribute::{Mutability, Omitted};
 use super::json::rename_texts;
+use super::pick::pick;
 use super::schema::{IndexedAttribute, ResourceType};
 use super::schemas::common::{ID, META, SCHEMAS};
 use super::schemas::user::ACTIVE;
@@ -209,14 +209,12 @@ impl Resource {
 
     /// Returns the name of this resource for people.
     pub fn display(&self, resource_type: &ResourceType) -> Option<&str> {
-        resource_type.display.iter().find_map(|name| self.attributes.get(*name)?.as_str())
+        display_in(resource_type, &self.attributes)
     }
 
     /// Returns the name that no other resource of the type has or, without one, the name for people.
     pub fn name(&self, resource_type: &ResourceType) -> Option<&str> {
-        let unique = resource_type.name_attribute();
-        let unique = unique.and_then(|name| self.attributes.get(&name.name)?.as_str());
-        unique.or_else(|| self.display(resource_type))
+        name_in(resource_type, &self.attributes)
     }
 
     /// Replaces the ids that stand in a table, wherever they are in it.
@@ -323,68 +321,6 @@ impl Resource {
     }
 }
 
-/// Reads only the named top-level attributes of a stored resource.
-///
-/// # Errors
-///
-/// The text is not output of [`Resource::render`]: the record is damaged.
-pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, serde_json::Error> {
-    /// Reads the entries up to the last that is wanted.
-    struct Pick<'a>(&'a BTreeSet<&'a str>, &'a mut Map<String, Value>);
-    struct Name<'a>(&'a BTreeSet<&'a str>);
-
-    impl<'de> DeserializeSeed<'de> for Name<'_> {
-        type Value = Option<String>;
-
-        fn deserialize<D: Deserializer<'de>>(
-            self,
-            deserializer: D,
-        ) -> Result<Self::Value, D::Error> {
-            deserializer.deserialize_str(self)
-        }
-    }
-
-    impl Visitor<'_> for Name<'_> {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of an attribute")
-        }
-
-        fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-            Ok(self.0.contains(name).then(|| name.to_owned()))
-        }
-    }
-
-    impl<'de> Visitor<'de> for Pick<'_> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a stored resource")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let Self(names, picked) = self;
-            while picked.len() < names.len()
-                && let Some(name) = entries.next_key_seed(Name(names))?
-            {
-                match name {
-                    Some(name) => drop(picked.insert(name, entries.next_value()?)),
-                    None => drop(entries.next_value::<IgnoredAny>()?),
-                }
-            }
-            Ok(())
-        }
-    }
-
-    let mut picked = Map::new();
-    match serde_json::Deserializer::from_slice(json).deserialize_map(Pick(names, &mut picked)) {
-        // What follows the last wanted entry is not read, so the end of the object was not reached.
-        Err(_) if !names.is_empty() && picked.len() == names.len() => Ok(picked),
-        read => read.map(|()| picked),
-    }
-}
-
 /// A resource as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
@@ -417,6 +353,36 @@ pub fn serve(
     out.extend_from_slice(b"\\\"\",\"location\":\"");
     out.extend_from_slice(location.as_bytes());
     out.extend_from_slice(b"\"}}");
+}
+
+fn display_in<'a>(
+    resource_type: &ResourceType,
+    attributes: &'a Map<String, Value>,
+) -> Option<&'a str> {
+    resource_type.display.iter().find_map(|name| attributes.get(*name)?.as_str())
+}
+
+fn name_in<'a>(
+    resource_type: &ResourceType,
+    attributes: &'a Map<String, Value>,
+) -> Option<&'a str> {
+    let unique = resource_type.name_attribute();
+    let unique = unique.and_then(|name| attributes.get(&name.name)?.as_str());
+    unique.or_else(|| display_in(resource_type, attributes))
+}
+
+/// As [`Resource::name`], of a stored resource of which nothing else is read.
+///
+/// # Errors
+///
+/// The text is not output of [`Resource::render`]: the record is damaged.
+pub fn stored_name(
+    resource_type: &ResourceType,
+    json: &[u8],
+) -> Result<Option<String>, serde_json::Error> {
+    let unique = resource_type.name_attribute().map(|name| name.name.as_str());
+    let names = resource_type.display.iter().copied().chain(unique).collect();
+    Ok(name_in(resource_type, &pick(json, &names)?).map(ToOwned::to_owned))
 }
 
 #[cfg(test)]

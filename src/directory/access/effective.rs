@@ -11,7 +11,7 @@ use crate::directory::membership::{self, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored;
 use crate::directory::stored::StoredResource;
-use crate::scim::resource::pick;
+use crate::scim::pick::pick;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};

@@ -21,7 +21,8 @@ use crate::directory::membership::{Extent, Marker, Voids, ancestors, visit_membe
 use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
-use crate::scim::resource::{ResourceId, pick};
+use crate::scim::pick::pick;
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
 use crate::store::keys::{self, Kind};

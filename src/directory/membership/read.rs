@@ -16,7 +16,7 @@ use crate::directory::membership::void::Voids;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::attribute::Storage;
 use crate::scim::registry::Registry;
-use crate::scim::resource::ResourceId;
+use crate::scim::resource::{ResourceId, stored_name};
 use crate::scim::schema::ResourceType;
 use crate::store::{Read, StoreError, keys};
 
@@ -231,8 +231,8 @@ pub(crate) fn name_of(
     let Some((resource_type, stored)) = find_any(state, registry, id, |_| true)? else {
         return Ok(None);
     };
-    let attributes = stored::attributes(&resource_type, &stored)?;
-    Ok(attributes.name(&resource_type).map(ToOwned::to_owned))
+    let name = stored_name(&resource_type, &stored.record.json);
+    Ok(name.map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, id)))?)
 }
 
 /// Finds a resource whose type is not known, among the types that will do.
