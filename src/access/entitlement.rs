@@ -64,9 +64,12 @@ pub enum Entitlement {
 }
 
 impl Entitlement {
+    /// How a permission in the company begins, as it is stored.
+    pub const FOR_COMPANY: &str = "company:";
+
     /// Whether an entitlement, as it is stored, is a permission in the company.
     pub fn is_for_company(text: &str) -> bool {
-        text.starts_with("company:")
+        text.starts_with(Self::FOR_COMPANY)
     }
 
     /// Parses an entitlement. Keywords are accepted in any letter case.

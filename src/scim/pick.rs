@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -61,15 +60,8 @@ pub fn pick(json: &[u8], names: &BTreeSet<&str>) -> Result<Map<String, Value>, s
         }
     }
 
-    // A name that occurs nowhere, not even in a value, need not be read for.
-    let mut quoted = String::new();
-    let mut occurs = |name: &&&str| {
-        quoted.clear();
-        quoted.extend(["\"", **name, "\""]);
-        name.contains(['"', '\\']) || memmem::find(json, quoted.as_bytes()).is_some()
-    };
-    let (names, mut picked) = (names.iter().filter(&mut occurs).copied().collect(), Map::new());
-    match serde_json::Deserializer::from_slice(json).deserialize_map(Pick(&names, &mut picked)) {
+    let mut picked = Map::new();
+    match serde_json::Deserializer::from_slice(json).deserialize_map(Pick(names, &mut picked)) {
         // What follows the last wanted entry is not read, so the end of the object was not reached.
         Err(_) if picked.len() == names.len() => Ok(picked),
         read => read.map(|()| picked),

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::access::{Entitlement, GroupOfAccount, gains_company_permissions, loses_grant};
@@ -143,19 +144,22 @@ impl<'a> Survey<'a> {
         before: Option<&Bytes>,
         after: Option<&Bytes>,
     ) -> Result<(), StoreError> {
-        let present = |value: Option<&Bytes>| value.map(|value| access_of(key, value)).transpose();
-        match (present(before)?, present(after)?) {
+        match (before, after) {
             (None, None) => {}
             (Some(_), None) => {
                 self.effects.lost.insert(id);
             }
             (None, Some(after)) => {
                 self.effects.created += 1;
-                if !company_permissions(&after).is_empty() {
+                // Few new accounts have such permissions, and looking for the text is cheaper than reading.
+                if memmem::find(after, Entitlement::FOR_COMPANY.as_bytes()).is_some()
+                    && !company_permissions(&access_of(key, after)?).is_empty()
+                {
                     self.effects.gained.insert(id);
                 }
             }
             (Some(before), Some(after)) => {
+                let (before, after) = (access_of(key, before)?, access_of(key, after)?);
                 if loses(&before, &after) {
                     self.effects.lost.insert(id);
                 }
