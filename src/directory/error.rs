@@ -54,6 +54,9 @@ pub enum DirectoryError {
     /// The configuration has changed since the command was prepared.
     #[error("the configuration has changed meanwhile; ask again")]
     Superseded,
+    /// A resource has more members than the caller holds memory for. It asks again once it holds enough.
+    #[error("the resource has many members")]
+    ManyMembers,
     /// The queue of the writer is full.
     #[error("too many changes are waiting")]
     Busy,

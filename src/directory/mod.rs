@@ -59,7 +59,7 @@ pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToke
 pub use token::table::{InvalidToken, PresentedToken};
 pub use transaction::{Command, Transaction};
 pub use trusted_time::ClockStatus;
-pub use undo::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
+pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
 pub use verify::{verify, verify_as_saved};
 pub use writer::pending::Pending;
 
@@ -305,14 +305,15 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `NotFound`, also for a text that is not an id; `Storage`.
+    /// `NotFound`, also for a text that is not an id; `ManyMembers` if `most_members` are fewer; `Storage`.
     pub fn retrieve(
         &self,
         resource_type: &ResourceType,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
+        most_members: usize,
     ) -> Result<ShownResource, DirectoryError> {
-        self.view().retrieve(resource_type, id, wanted)
+        self.view().retrieve(resource_type, id, wanted, most_members)
     }
 
     /// Finds a resource by its id or by the value of a unique attribute, both in any letter case if the
@@ -342,7 +343,7 @@ impl Directory {
         stored: StoredResource,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<ShownResource, DirectoryError> {
-        self.view().with_relations(resource_type, stored, wanted)
+        self.view().with_relations(resource_type, stored, wanted, usize::MAX)
     }
 
     /// The resources that a search finds, with their relations in the wanted attributes.
@@ -350,14 +351,15 @@ impl Directory {
     /// # Errors
     ///
     /// `Invalid` with `tooMany` if the search would read more resources than the settings allow, or with
-    /// `invalidCursor`; `Storage`.
+    /// `invalidCursor`; `ManyMembers` if `most_members` are fewer than one resource has; `Storage`.
     pub fn query(
         &self,
         search: &Search,
         wanted: &dyn Fn(&ResourceType, &str) -> bool,
+        most_members: usize,
         add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     ) -> Result<Page, DirectoryError> {
-        query::run(self.view(), &self.shared.cursors, search, wanted, add)
+        query::run(self.view(), &self.shared.cursors, search, wanted, most_members, add)
     }
 
     /// How much work a search is.

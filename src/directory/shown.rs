@@ -72,10 +72,11 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
+        most_members: usize,
     ) -> Result<ShownResource, DirectoryError> {
         let id = stored::parse_id(resource_type, id)?;
         let stored = stored::find(self.state, resource_type, id)?;
-        self.with_relations(resource_type, stored, wanted)
+        self.with_relations(resource_type, stored, wanted, most_members)
     }
 
     pub(crate) fn look_up(
@@ -85,7 +86,7 @@ impl DirectoryView<'_> {
         name: &str,
         wanted: &dyn Fn(&str) -> bool,
     ) -> Result<ShownResource, DirectoryError> {
-        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted) {
+        match self.retrieve(resource_type, &name.to_ascii_lowercase(), wanted, usize::MAX) {
             Err(DirectoryError::NotFound { .. }) => {}
             found_or_failed => return found_or_failed,
         }
@@ -99,7 +100,7 @@ impl DirectoryView<'_> {
         let id = holder.as_deref().and_then(keys::trailing_id);
         let id = id.ok_or_else(|| stored::not_found(resource_type, name))?;
         let stored = stored::find(self.state, resource_type, id)?;
-        self.with_relations(resource_type, stored, wanted)
+        self.with_relations(resource_type, stored, wanted, usize::MAX)
     }
 
     pub(crate) fn with_relations(
@@ -107,9 +108,10 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         stored: StoredResource,
         wanted: &dyn Fn(&str) -> bool,
+        most_members: usize,
     ) -> Result<ShownResource, DirectoryError> {
-        let mut shown = ShownResource::new(stored);
-        self.attach_relations(&Voids::load(self.state)?, resource_type, &mut shown, wanted)?;
+        let (mut shown, voids) = (ShownResource::new(stored), Voids::load(self.state)?);
+        self.attach_relations(&voids, resource_type, &mut shown, wanted, most_members)?;
         Ok(shown)
     }
 
@@ -120,10 +122,18 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         shown: &mut ShownResource,
         wanted: &dyn Fn(&str) -> bool,
+        most_members: usize,
     ) -> Result<(), DirectoryError> {
-        let id = shown.stored.id;
-        shown.references =
-            membership::references(self.state, self.registry(), voids, resource_type, id, wanted)?;
+        let (state, registry, id) = (self.state, self.registry(), shown.stored.id);
+        shown.references = membership::references(
+            state,
+            registry,
+            voids,
+            resource_type,
+            id,
+            wanted,
+            most_members,
+        )?;
         shown.tag.related = membership::digest_of_groups(&shown.references);
         if resource_type.is_account && wanted(ACCESS) {
             shown.access = Some(self.access(voids, resource_type, &shown.stored)?);

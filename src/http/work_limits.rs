@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use super::error::Failure;
 use super::respond::HttpResponse;
 use super::turns::{Turn, Turns};
+use crate::directory::DirectoryError;
 
 /// The bytes after which a page ends: it then has fewer resources than were asked for (RFC 7644, section
 /// 3.4.2.4).
@@ -20,6 +21,12 @@ const IN_FLIGHT_OF_ONE: usize = 32 * 1024 * 1024;
 
 /// The bytes that are held for an answer while it is made. With fewer, many would be made and not kept.
 const AHEAD: usize = PAGE_BYTES;
+
+/// The most members that a group has which is shown with [`AHEAD`]: reading them takes about as much.
+const MEMBERS_AHEAD: usize = 80_000;
+
+/// The bytes that are held ahead for a group with more members.
+const MANY_MEMBERS: usize = 24 * 1024 * 1024;
 
 /// Answers up to this size are not counted: the number of connections limits them.
 const UNCOUNTED: usize = 64 * 1024;
@@ -73,20 +80,20 @@ impl WorkLimits {
         }
     }
 
-    /// Makes an answer that may take long.
+    /// Makes an answer that may take long, by work that shows no group with more members than it is given.
     pub(super) async fn long(
         &self,
         connection: usize,
-        work: impl Fn() -> Result<HttpResponse, Failure>,
+        work: impl Fn(usize) -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
         self.heavy(&self.long, connection, work).await
     }
 
-    /// Makes the answer to a search that looks at many resources.
+    /// Makes the answer to a search that looks at many resources, like [`WorkLimits::long`].
     pub(super) async fn scan(
         &self,
         connection: usize,
-        work: impl Fn() -> Result<HttpResponse, Failure>,
+        work: impl Fn(usize) -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
         self.heavy(&self.scans, connection, work).await
     }
@@ -97,13 +104,18 @@ impl WorkLimits {
         &self,
         turns: &Arc<Turns>,
         connection: usize,
-        work: impl Fn() -> Result<HttpResponse, Failure>,
+        work: impl Fn(usize) -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
-        let mut size = AHEAD;
+        let (mut size, mut most_members) = (AHEAD, MEMBERS_AHEAD);
         loop {
             let (turn, bytes) = self.start(turns, connection, size).await?;
-            let answer = tokio::task::block_in_place(&work)?;
+            let made = tokio::task::block_in_place(|| work(most_members));
             drop(turn);
+            if let Err(Failure::Directory(DirectoryError::ManyMembers)) = made {
+                (size, most_members) = (MANY_MEMBERS, usize::MAX);
+                continue;
+            }
+            let answer = made?;
             match settle(bytes, answer) {
                 Ok(answer) => return Ok(answer),
                 Err(larger) => size = larger,
@@ -184,7 +196,7 @@ mod tests {
             .map(|number| (number, Arc::clone(&work_limits)))
             .map(|(number, work_limits)| {
                 tokio::spawn(async move {
-                    let work = || {
+                    let work = |_| {
                         MOST.fetch_max(MADE.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         std::thread::sleep(Duration::from_millis(50));
                         MADE.fetch_sub(1, Ordering::SeqCst);
@@ -198,6 +210,23 @@ mod tests {
             assert!(one.await.unwrap());
         }
         assert_eq!(MOST.load(Ordering::SeqCst), AT_ONCE);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_group_of_many_members_is_read_once_there_is_memory_for_it() {
+        let work_limits = WorkLimits::new();
+        let made = |most_members| {
+            if most_members < 250_000 {
+                return Err(DirectoryError::ManyMembers.into());
+            }
+            Ok(respond::json_body(StatusCode::OK, vec![b' '; 19 * 1024 * 1024]))
+        };
+        let held = work_limits.long(0, made).await.unwrap();
+        let wait = Duration::from_millis(20);
+        let next = tokio::time::timeout(wait, work_limits.long(0, made)).await;
+        assert!(next.is_err(), "it is not made while the share is used up");
+        drop(held);
+        assert!(work_limits.long(0, made).await.is_ok());
     }
 
     #[tokio::test]

@@ -85,7 +85,7 @@ pub(super) fn list(
         views.push(view(base_url, resource_type, &shown, &projection));
         true
     };
-    let page = directory.query(&search, &|_, name| wanted(name), &mut add)?;
+    let page = directory.query(&search, &|_, name| wanted(name), usize::MAX, &mut add)?;
     let resources = views.into_iter().collect::<Result<_, _>>()?;
     Ok(OperatorReply::Resources { resources, next: page.next_cursor })
 }

@@ -92,6 +92,10 @@ impl Reference {
 
 /// The references that a resource has, for those relations that are wanted. The markers are read once for a
 /// page, before its memberships.
+///
+/// # Errors
+///
+/// `ManyMembers` if it has more than `most_members` of those; `Storage`.
 pub(crate) fn references(
     state: &dyn Read,
     registry: &Registry,
@@ -99,11 +103,19 @@ pub(crate) fn references(
     resource_type: &ResourceType,
     id: ResourceId,
     wanted: &dyn Fn(&str) -> bool,
+    most_members: usize,
 ) -> Result<Vec<(String, Vec<Reference>)>, DirectoryError> {
     let mut all = Vec::new();
     for attribute in resource_type.relations().filter(|attribute| wanted(&attribute.name)) {
         let references = match attribute.storage {
-            Storage::Members => some_members(state, registry, voids, id, None, usize::MAX)?,
+            Storage::Members => {
+                let one_more = most_members.saturating_add(1);
+                let members = some_members(state, registry, voids, id, None, one_more)?;
+                if members.len() > most_members {
+                    return Err(DirectoryError::ManyMembers);
+                }
+                members
+            }
             Storage::Memberships => groups(state, registry, voids, id)?,
             Storage::Record | Storage::Computed => Vec::new(),
         };

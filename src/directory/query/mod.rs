@@ -115,12 +115,13 @@ pub(crate) fn run(
     cursors: &Cursors,
     search: &Search,
     wanted: &dyn Fn(&ResourceType, &str) -> bool,
+    most_members: usize,
     add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
 ) -> Result<Page, DirectoryError> {
     let run = QueryRun { view, cursors };
     // Before any membership is read.
     let voids = Voids::load(view.state)?;
-    let mut adding = Adding { view, voids, wanted, add, references: 0 };
+    let mut adding = Adding { view, voids, wanted, most_members, add, references: 0 };
     match search.targets.as_slice() {
         [(resource_type, Query { filter: None, sort: None })] => {
             run.list(resource_type, search, &mut adding)
@@ -134,6 +135,7 @@ struct Adding<'a> {
     view: DirectoryView<'a>,
     voids: Voids,
     wanted: &'a dyn Fn(&ResourceType, &str) -> bool,
+    most_members: usize,
     add: &'a mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     /// The members and pieces of access of the resources so far.
     references: usize,
@@ -148,7 +150,8 @@ impl Adding<'_> {
     ) -> Result<bool, DirectoryError> {
         let mut shown = ShownResource::new(stored);
         let wanted = |name: &str| (self.wanted)(resource_type, name);
-        self.view.attach_relations(&self.voids, resource_type, &mut shown, &wanted)?;
+        let (voids, most) = (&self.voids, self.most_members);
+        self.view.attach_relations(voids, resource_type, &mut shown, &wanted, most)?;
         let of_this = shown.references.iter().map(|(_, list)| list.len()).sum::<usize>()
             + shown.access.as_ref().map_or(0, |access| access.pieces.len());
         if of_this > MAX_REFERENCES {
@@ -420,8 +423,9 @@ impl<'a> Look<'a> {
         let wanted = |name: &str| {
             self.names.contains(name) && named.is_none_or(|(_, members)| members.name != name)
         };
+        let (resource_type, most) = (self.resource_type, usize::MAX);
         let mut all =
-            membership::references(state, registry, voids, self.resource_type, id, &wanted)?;
+            membership::references(state, registry, voids, resource_type, id, &wanted, most)?;
         if let Some((ids, members)) = named.filter(|(ids, _)| !ids.is_empty()) {
             let found = membership::members_among(state, registry, voids, id, ids)?;
             all.push((members.name.clone(), found));

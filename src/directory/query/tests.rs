@@ -41,7 +41,7 @@ fn found(
         found.push(shown.stored.id);
         true
     };
-    run(view, &directory.shared.cursors, &search, &|_, _| false, &mut add).unwrap();
+    run(view, &directory.shared.cursors, &search, &|_, _| false, 0, &mut add).unwrap();
     found
 }
 

@@ -87,10 +87,10 @@ async fn run(
     let work = call.context.directory.search_work(&search, &wanted)?;
     let (directory, base_url) =
         (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
-    let run = move || page(&directory, &base_url, &search, &forms);
+    let run = move |most_members| page(&directory, &base_url, &search, &forms, most_members);
     let (limits, connection) = (&call.context.work_limits, call.connection);
     match work {
-        SearchWork::Short => limits.short(connection, run).await,
+        SearchWork::Short => limits.short(connection, || run(usize::MAX)).await,
         SearchWork::Long => limits.long(connection, run).await,
         SearchWork::Scan => limits.scan(connection, run).await,
     }
@@ -102,6 +102,7 @@ fn page(
     base_url: &str,
     search: &Search,
     forms: &HashMap<String, ResourceForm>,
+    most_members: usize,
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
     let form_of =
@@ -116,6 +117,6 @@ fn page(
         })
     };
     let wanted = |resource_type: &ResourceType, name: &str| form_of(resource_type).wants(name);
-    let page = directory.query(search, &wanted, &mut add)?;
+    let page = directory.query(search, &wanted, most_members, &mut add)?;
     problem.map(|()| writer.finish(&page))
 }
