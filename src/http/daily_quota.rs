@@ -37,7 +37,7 @@ impl RequestsOfDay {
         now: Timestamp,
     ) -> Result<(), QuotaExceeded> {
         let second = now.as_second().max(0) as u64;
-        let number = self.number_on((second / DAY) as u32);
+        let number = self.number_on((second / DAY) as u32, 1);
         if number <= limit {
             return Ok(());
         }
@@ -51,11 +51,34 @@ impl RequestsOfDay {
         Err(QuotaExceeded { limit, left: Duration::from_secs(DAY - second % DAY) })
     }
 
-    /// Counts a request on `day`, in days since 1970. Returns its number on that day.
-    fn number_on(&self, day: u32) -> u32 {
+    /// Counts the operations of a bulk request as requests, all or none. The request itself has been counted, and
+    /// stands for one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaExceeded`]: there are more than the connection has left today.
+    pub(super) fn count_operations(
+        &self,
+        operations: usize,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(), QuotaExceeded> {
+        let further = u32::try_from(operations.saturating_sub(1)).unwrap_or(u32::MAX);
+        let second = now.as_second().max(0) as u64;
+        let day = (second / DAY) as u32;
+        if self.number_on(day, 0).saturating_add(further) > limit {
+            return Err(QuotaExceeded { limit, left: Duration::from_secs(DAY - second % DAY) });
+        }
+        // Requests at the same time may both fit: the next one then finds the quota exceeded.
+        self.number_on(day, further);
+        Ok(())
+    }
+
+    /// Counts further requests on `day`, in days since 1970. Returns the number of requests on that day.
+    fn number_on(&self, day: u32, further: u32) -> u32 {
         let next = |packed: u64| {
             let (of, count) = ((packed >> 32) as u32, packed as u32);
-            let count = if of == day { count.saturating_add(1) } else { 1 };
+            let count = if of == day { count.saturating_add(further) } else { further };
             Some(u64::from(day) << 32 | u64::from(count))
         };
         let (set, fetched) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -72,7 +95,22 @@ mod tests {
     #[test]
     fn each_day_is_counted_from_one() {
         let requests = RequestsOfDay::default();
-        let numbers = [7, 7, 7, 8, 8, 7].map(|day| requests.number_on(day));
+        let numbers = [7, 7, 7, 8, 8, 7].map(|day| requests.number_on(day, 1));
         assert_eq!(numbers, [1, 2, 3, 1, 2, 1]);
+    }
+
+    #[test]
+    fn the_operations_of_a_bulk_request_are_counted_all_or_none() {
+        let requests = RequestsOfDay::default();
+        let now = Timestamp::UNIX_EPOCH;
+        for (operations, taken) in [(8, true), (3, false), (1, true), (0, true)] {
+            requests.count("a", 10, now).unwrap_or_default();
+            assert_eq!(
+                requests.count_operations(operations, 10, now).is_ok(),
+                taken,
+                "{operations}"
+            );
+        }
+        assert!(requests.count("a", 10, now).is_err());
     }
 }

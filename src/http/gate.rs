@@ -92,6 +92,11 @@ impl Admitted {
         }
     }
 
+    /// Where the requests of its connection are counted, if they have a limit.
+    pub(super) fn quota(&self) -> Option<(Arc<ConnectionMetrics>, u32)> {
+        self.daily_requests.map(|limit| (Arc::clone(&self.requests), limit))
+    }
+
     pub(super) fn into_actor(self) -> Actor {
         Actor::Connection { name: self.connection, token: self.token, address: self.address }
     }

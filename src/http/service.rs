@@ -180,10 +180,7 @@ impl ScimService {
 
     /// Counts a request against the daily quota of its connection.
     fn count(&self, context: &HttpContext, admitted: &Admitted) -> Result<(), Failure> {
-        admitted.count(context.directory.now()).map_err(|exceeded| {
-            self.request_metrics.note_over_quota();
-            Failure::QuotaExceeded(exceeded)
-        })
+        admitted.count(context.directory.now()).map_err(Failure::QuotaExceeded)
     }
 
     /// Logs summaries of denied requests, until dropped.
@@ -228,6 +225,9 @@ impl server::Service for ScimService {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
                 failure.log(&record.id);
+                if matches!(failure, Failure::QuotaExceeded(_)) {
+                    self.request_metrics.note_over_quota();
+                }
                 failure.into_response(record.errors, &record.id, record.dialect)
             }
             Err(()) => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Raw, RawReply, Server};
+use serde_json::json;
+
+use crate::harness::{Raw, RawReply, Server, total, user};
 
 /// Requests without a token, one after the other; their answers.
 fn refused(raw: &mut Raw, times: usize) -> Vec<RawReply> {
@@ -126,6 +128,29 @@ fn a_connection_has_its_requests_of_the_day_and_the_others_have_theirs() {
     assert_eq!(log.matches("daily quota used up").count(), 1, "{log}");
     server.boot(&[]);
     limited.get("/Users").expect(200);
+}
+
+#[test]
+fn the_operations_of_a_bulk_request_are_requests_of_the_day_all_or_none() {
+    not_at_midnight();
+    let server = Server::start_with(
+        "[connections.default]\nmethod = \"okta-custom\"\ndaily_requests = 10\n",
+    );
+    let client = server.client();
+    let bulk = |count: usize, from: usize| {
+        let one = |number: usize| {
+            json!({"method": "POST", "path": "/Users", "bulkId": number.to_string(),
+                "data": user(&format!("user{number}"))})
+        };
+        let operations: Vec<_> = (from..from + count).map(one).collect();
+        json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations})
+    };
+    client.post("/Bulk", &bulk(6, 0)).expect(200);
+    let refused = client.post("/Bulk", &bulk(5, 10));
+    assert!(refused.error(429, None).contains("its 10 requests of today"), "{}", refused.body);
+    client.post("/Bulk", &bulk(2, 20)).expect(200);
+    assert_eq!(total(&client), 8, "nothing of the one that was refused was done");
+    client.get("/Users").error(429, None);
 }
 
 #[test]

@@ -29,10 +29,12 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
         }
         parsed => parsed?,
     };
+    call.count_operations(request.operations.len())?;
     let order = bulk::order(&request.operations);
     let mut created: HashMap<String, ResourceId> = HashMap::new();
     let understood = request.operations.iter().flatten();
-    for bulk_id in understood.filter_map(|operation| operation.bulk_id.clone()) {
+    let posts = understood.filter(|operation| operation.method == BulkMethod::Post);
+    for bulk_id in posts.filter_map(|operation| operation.bulk_id.clone()) {
         if created.insert(bulk_id.clone(), call.context.directory.new_id()).is_some() {
             return Err(ScimError::invalid_value(format!(
                 "The bulkId \"{}\" is given twice.",

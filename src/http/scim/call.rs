@@ -16,6 +16,7 @@ use crate::http::context::HttpContext;
 use crate::http::error::Failure;
 use crate::http::gate::Admitted;
 use crate::http::path_parameters::PathParameters;
+use crate::http::request_metrics::ConnectionMetrics;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
@@ -35,6 +36,8 @@ pub(in crate::http) struct Call<'a> {
     pub(super) rules: ConnectionRules,
     pub(super) default_access: Arc<DefaultAccess>,
     pub(super) actor: Actor,
+    /// Where its operations are counted, and the limit of a day.
+    quota: Option<(Arc<ConnectionMetrics>, u32)>,
 }
 
 impl<'a> Call<'a> {
@@ -47,7 +50,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let connection = admitted.requests.number;
-        let default_access = Arc::clone(&admitted.default_access);
+        let (default_access, quota) = (Arc::clone(&admitted.default_access), admitted.quota());
         let actor = admitted.into_actor();
         Self {
             context,
@@ -60,7 +63,19 @@ impl<'a> Call<'a> {
             rules,
             default_access,
             actor,
+            quota,
         }
+    }
+
+    /// Counts the operations of a bulk request against the daily quota of the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::QuotaExceeded`].
+    pub(super) fn count_operations(&self, operations: usize) -> Result<(), Failure> {
+        let Some((requests, limit)) = &self.quota else { return Ok(()) };
+        let now = self.context.directory.now();
+        requests.of_day.count_operations(operations, *limit, now).map_err(Failure::QuotaExceeded)
     }
 
     /// Hands a command to the directory, on behalf of the client.
