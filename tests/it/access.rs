@@ -481,6 +481,30 @@ fn roles_and_entitlements_are_on_offer_and_can_be_given_as_they_are_listed() {
 }
 
 #[test]
+fn a_page_of_entitlements_ends_at_8_mib_and_the_next_goes_on_where_it_ended() {
+    let long = |number: usize| format!("{}{number}", "é".repeat(95));
+    let teams: Vec<String> = (0..100).map(long).collect();
+    let permissions: Vec<String> = (0..100).map(|number| format!("p{number}")).collect();
+    let server = Server::start_with(&format!(
+        "[limits]\nmax_count = 10000\n[access]\nteam_permissions = {permissions:?}\n\
+         [[workspaces]]\nname = {:?}\nteams = {teams:?}\n",
+        long(0)
+    ));
+    let client = server.client();
+    let (mut seen, mut pages, mut total) = (std::collections::BTreeSet::new(), 0, 1);
+    while seen.len() < total {
+        let path = format!("/Entitlements?count=10000&startIndex={}", seen.len() + 1);
+        let page = client.get(&path).expect(200).body;
+        assert!(page.to_string().len() <= 8 * 1024 * 1024 + 200);
+        let shown: Vec<String> = values(&page, "Resources");
+        assert_eq!(page["itemsPerPage"], shown.len());
+        seen.extend(shown);
+        (pages, total) = (pages + 1, page["totalResults"].as_u64().unwrap() as usize);
+    }
+    assert!(total > 10_100 && pages > 1, "{total} in {pages} pages");
+}
+
+#[test]
 fn what_is_on_offer_is_searched_like_other_resources_and_never_changed() {
     let (_server, client) = start();
     let filter = encode("type eq \"team\" and value co \"main\"");

@@ -11,6 +11,7 @@ use super::{Call, search as search_request};
 use crate::access::Offer;
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
+use crate::http::work_limits::PAGE_BYTES;
 use crate::scim::discovery::LIST_RESPONSE;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::query::{self, PageRequest, Parameters, Query, Start};
@@ -117,20 +118,30 @@ impl<'a> Listing<'a> {
         let indexes: Vec<usize> =
             found.iter().skip(start - 1).take(page.count).map(|(_, index)| *index).collect();
         let wanted: HashSet<usize> = indexes.iter().copied().collect();
-        let mut shown: HashMap<usize, Map<String, Value>> =
-            self.resources().enumerate().filter(|(index, _)| wanted.contains(index)).collect();
-        let shown: Vec<Value> = indexes
-            .iter()
-            .filter_map(|index| shown.remove(index))
-            .map(|resource| projection.apply(self.resource_type, resource).into())
+        let shown: HashMap<usize, String> = self
+            .resources()
+            .enumerate()
+            .filter(|(index, _)| wanted.contains(index))
+            .map(|(index, resource)| {
+                let shown = projection.apply(self.resource_type, resource);
+                (index, Value::Object(shown).to_string())
+            })
             .collect();
-        let body = json!({
-            "schemas": [LIST_RESPONSE],
-            "totalResults": total,
-            "startIndex": start,
-            "itemsPerPage": shown.len(),
-            "Resources": shown,
-        });
-        Ok(respond::json_body(StatusCode::OK, body.to_string()))
+        let (mut items, mut resources) = (0, String::new());
+        for resource in indexes.iter().filter_map(|index| shown.get(index)) {
+            if items > 0 {
+                if resources.len() + resource.len() >= PAGE_BYTES {
+                    break;
+                }
+                resources.push(',');
+            }
+            resources.push_str(resource);
+            items += 1;
+        }
+        let body = format!(
+            "{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total},\"startIndex\":{start},\
+             \"itemsPerPage\":{items},\"Resources\":[{resources}]}}"
+        );
+        Ok(respond::json_body(StatusCode::OK, body))
     }
 }
