@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::attribute::Attribute;
+use super::attribute::{Attribute, Mutability};
 use super::canonical::{Canonical, InputObject, check_schemas, is_blank, wrong_type};
 use super::error::ScimError;
 use super::exchange::{Exchange, Incoming, Renaming};
@@ -195,6 +195,33 @@ pub fn keep_name(
     replacement.attributes_mut().insert(name.clone(), old.clone());
     replacement.sort(resource_type);
     Ok(())
+}
+
+/// Keeps the immutable values that are never returned, whatever a replacement has for them: an error would tell a
+/// wrong value from the right one.
+pub fn keep_unseen(resource_type: &ResourceType, present: &Resource, replacement: &mut Resource) {
+    let is_kept = |attribute: &&Attribute| {
+        attribute.mutability == Mutability::Immutable && attribute.is_stored_unseen()
+    };
+    for (extension, attribute) in resource_type.own_attributes() {
+        let Some(old) = present.value(extension, &attribute.name) else { continue };
+        let attributes = replacement.attributes_mut();
+        let new = match extension {
+            Some(urn) => attributes.get_mut(urn).and_then(|all| all.get_mut(&attribute.name)),
+            None => attributes.get_mut(&attribute.name),
+        };
+        // What is left out is kept in any case.
+        let Some(new) = new else { continue };
+        if is_kept(&attribute) {
+            *new = old.clone();
+        } else if let (Value::Object(new), false) = (new, attribute.multi_valued) {
+            for part in attribute.sub_attributes.iter().filter(is_kept) {
+                if let Some(old) = old.get(&part.name) {
+                    new.insert(part.name.clone(), old.clone());
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

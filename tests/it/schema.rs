@@ -30,6 +30,10 @@ returned = "never"
 name = "secret"
 returned = "never"
 [[schemas.attributes]]
+name = "seed"
+mutability = "immutable"
+returned = "never"
+[[schemas.attributes]]
 name = "notes"
 returned = "request"
 [[schemas.attributes]]
@@ -299,6 +303,34 @@ fn what_is_never_served_is_not_found_out_by_versions() {
         .patch(&path, &json!([{"op": "replace", "path": format!("{HR}:pin"), "value": "2"}]))
         .expect(200);
     moves(false);
+}
+
+#[test]
+fn what_is_never_served_and_set_once_is_not_found_out_by_errors() {
+    let (server, client) = start();
+    let (path, _) = create(&client, "/Users", &staff("a", &json!({"seed": "9234"})));
+    let version = || client.get(&path).expect(200).body["meta"]["version"].clone();
+    let mut last = version();
+    let mut answers = Vec::new();
+    for guess in ["1111", "9234"] {
+        for operation in [
+            json!([{"op": "replace", "path": format!("{HR}:seed"), "value": guess}]),
+            json!([{"op": "add", "value": {HR: {"seed": guess}}}]),
+            json!([{"op": "remove", "path": format!("{HR}:seed")}]),
+        ] {
+            answers.push((guess, client.patch(&path, &operation).status));
+            assert_ne!(version(), last, "{guess}: {operation}");
+            last = version();
+        }
+        answers.push((guess, client.put(&path, &staff("a", &json!({"seed": guess}))).status));
+        assert_ne!(version(), last, "{guess}");
+        last = version();
+    }
+    assert!(answers.iter().all(|(_, status)| *status == 200), "{answers:?}");
+    // It has stayed what it was. The server has stopped, so that all is on disk.
+    let mut server = server;
+    server.stop();
+    assert!(!crate::harness::files_with(&server.data(), "9234").is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::scim::exchange::Renaming;
 use crate::scim::resource::{Resource, Version};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::ACTIVE;
-use crate::scim::validate::{check_immutable, keep_name};
+use crate::scim::validate::{check_immutable, keep_name, keep_unseen};
 
 /// Puts a resource in the place of another, and answers it as stored.
 ///
@@ -75,8 +75,9 @@ pub(crate) fn put(
     let id = present.id;
     let previous = stored::attributes(resource_type, &present)?;
     let members = replacement.take_members(resource_type);
-    check_immutable(resource_type, &previous, &replacement)?;
     let writes_unseen = has_unseen_value(&replacement, resource_type);
+    keep_unseen(resource_type, &previous, &mut replacement);
+    check_immutable(resource_type, &previous, &replacement)?;
     replacement.complete(resource_type, Some(&previous));
     let mut changed = writes_unseen || replacement != previous;
     if resource_type.members().is_some() {

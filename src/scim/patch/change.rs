@@ -54,7 +54,7 @@ pub(super) fn whole(
 /// # Errors
 ///
 /// `mutability` if a required attribute is removed (RFC 7644, section 3.5.2.2), or if an immutable
-/// one had a value and ends with another; `invalidValue` if a required one is given no value.
+/// one had a value and ends with another, which is ignored where the value is never returned; `invalidValue` if a required one is given no value.
 pub(super) fn guarded(
     attribute: &Attribute,
     op: Op,
@@ -66,7 +66,8 @@ pub(super) fn guarded(
     let before = if immutable { present.clone() } else { None };
     let after = change(present)?;
     if before.is_some() && after != before {
-        return Err(set_once(path));
+        // An error would tell a wrong value of what is never returned from the right one.
+        return if attribute.is_stored_unseen() { Ok(before) } else { Err(set_once(path)) };
     }
     if after.is_none() && attribute.required {
         return Err(match op {
