@@ -34,17 +34,20 @@ impl DiskSpace {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`], or [`StoreError::File`] if the system does not say.
+    /// [`StoreError::Full`], or [`StoreError::RoomUnknown`].
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
-        self.check_above(self.least, bytes)
+        self.check_above(self.floors().0, bytes)
     }
 
     fn check_above(&self, least: u64, bytes: u64) -> Result<(), StoreError> {
-        let left = self.left().map_err(StoreError::file("find out the room for", &self.folder))?;
-        if left >= least.saturating_add(bytes) {
-            return Ok(());
-        }
-        Err(StoreError::Full { left_mib: left / MIB, needed_mib: (least + bytes) / MIB })
+        let left =
+            self.left().map_err(|error| StoreError::RoomUnknown { reason: error.to_string() })?;
+        fits_in(left, least, bytes)
+    }
+
+    /// The bytes that must stay free for changes, and for those that take access away.
+    fn floors(&self) -> (u64, u64) {
+        (self.least, self.least.min(RESERVE))
     }
 
     /// Checks the space for a change that takes access away: it may use all but the last
@@ -54,7 +57,7 @@ impl DiskSpace {
     ///
     /// As [`DiskSpace::check`].
     pub(super) fn check_reserve(&self) -> Result<(), StoreError> {
-        self.check_above(self.least.min(RESERVE), 0)
+        self.check_above(self.floors().1, 0)
     }
 
     /// Checks the space for a change, and logs when changes are first refused and when they are
@@ -86,6 +89,15 @@ impl DiskSpace {
     }
 }
 
+/// Checks that so many bytes fit in what is left, and `least` stay free.
+fn fits_in(left: u64, least: u64, bytes: u64) -> Result<(), StoreError> {
+    let needed = least.saturating_add(bytes);
+    if left >= needed {
+        return Ok(());
+    }
+    Err(StoreError::Full { left_mib: left / MIB, needed_mib: needed / MIB })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +113,31 @@ mod tests {
             Err(StoreError::Full { needed_mib, .. }) if needed_mib == u64::MAX / MIB
         ));
         assert_eq!(RESERVE, 16 * MIB, "docs/limits.md states it");
+    }
+
+    #[test]
+    fn changes_stay_above_min_free_mib_and_those_that_take_away_above_the_last_16_mib() {
+        let floor = |least_mib: u32| DiskSpace::new(Path::new("/"), least_mib).floors();
+        assert_eq!(floor(128), (128 * MIB, 16 * MIB));
+        // Fewer than the reserve is what the operator wants for all changes.
+        assert_eq!(floor(8), (8 * MIB, 8 * MIB));
+        for (left, least, bytes, fits) in [
+            (16 * MIB, 16 * MIB, 0, true),
+            (16 * MIB - 1, 16 * MIB, 0, false),
+            (16 * MIB, 16 * MIB, 1, false),
+            (16 * MIB + 1, 16 * MIB, 1, true),
+        ] {
+            assert_eq!(fits_in(left, least, bytes).is_ok(), fits, "{left} {least} {bytes}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_not_say_how_much_room_it_has_refuses_changes_for_the_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = DiskSpace::new(&folder.path().join("gone"), 0);
+        let error = space.check_for_change().unwrap_err();
+        assert!(matches!(error.for_waiting(), StoreError::RoomUnknown { .. }), "{error}");
+        std::fs::create_dir(folder.path().join("gone")).unwrap();
+        assert!(space.check_for_change().is_ok());
     }
 }

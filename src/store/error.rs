@@ -24,6 +24,12 @@ pub enum StoreError {
         /// How much is needed.
         needed_mib: u64,
     },
+    /// The system does not say how much room is left on the disk. Nothing was touched, and once it does all goes on.
+    #[error("can't find out how much room the disk has: {reason}; check the disk")]
+    RoomUnknown {
+        /// What it says instead.
+        reason: String,
+    },
     /// Too few files can be opened. Nothing was touched, and once there are more all goes on.
     #[error("too few files can be opened at the moment; changes go on once some are closed")]
     NoFiles,
@@ -76,8 +82,11 @@ pub enum StoreError {
 impl StoreError {
     /// The error for those who wait for a change that could not be committed.
     pub(crate) fn for_waiting(&self) -> Self {
-        match *self {
-            Self::Full { left_mib, needed_mib } => Self::Full { left_mib, needed_mib },
+        match self {
+            Self::Full { left_mib, needed_mib } => {
+                Self::Full { left_mib: *left_mib, needed_mib: *needed_mib }
+            }
+            Self::RoomUnknown { reason } => Self::RoomUnknown { reason: reason.clone() },
             Self::NoFiles => Self::NoFiles,
             _ => Self::Stopped,
         }

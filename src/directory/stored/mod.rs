@@ -264,8 +264,10 @@ pub(crate) fn count(
 
 /// The number of resources of a type.
 pub(crate) fn total(state: &dyn Read, resource_type: &ResourceType) -> Result<u64, StoreError> {
-    let value = state.get(&keys::count(resource_type.tag))?;
-    Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes))
+    let key = keys::count(resource_type.tag);
+    let Some(value) = state.get(&key)? else { return Ok(0) };
+    let bytes = value.as_ref().try_into().map_err(|_| StoreError::damaged(&key))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The event of a change to a resource.

@@ -196,13 +196,13 @@ impl Command for RecordTokenUse {
     const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Vec<Token>, DirectoryError> {
-        let mut noted = Vec::new();
+        let (mut noted, mut present) = (Vec::new(), stored(tx)?);
         for token in &self.tokens {
             // It may have been revoked or limited meanwhile: only its last use is new.
-            let Some(mut present) = stored(tx)?.into_iter().find(|known| known.id == token.id)
-            else {
+            let Some(at) = present.iter().position(|known| known.id == token.id) else {
                 continue;
             };
+            let mut present = present.swap_remove(at);
             present.last_used = token.last_used;
             put(tx, &present)?;
             noted.push(present);

@@ -180,6 +180,7 @@ fn report(error: &StoreError) {
         error,
         StoreError::Stopped
             | StoreError::Full { .. }
+            | StoreError::RoomUnknown { .. }
             | StoreError::NoFiles
             | StoreError::ReadOnly
             | StoreError::Log(LogError::Stopped)

@@ -105,6 +105,49 @@ fn a_full_file_is_followed_by_another() {
     assert_eq!(sequences(&folder.open().unwrap(), 18), [19, 20]);
 }
 
+/// A process of its own does it: the limit on open files is one of the process.
+#[test]
+fn too_few_descriptors_for_another_file_fail_the_append_for_the_moment_alone() {
+    let test = "log::local::tests::appends_to_a_full_file_without_descriptors";
+    let line = "ulimit -n 40; exec \"$0\" \"$@\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", line])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--test-threads=1"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+#[ignore = "uses up the descriptors of its process; the test above runs it in one of its own"]
+fn appends_to_a_full_file_without_descriptors() {
+    let folder = Folder::new("descriptors");
+    let journal = folder.open().unwrap();
+    for _ in 0..17 {
+        append(&journal, vec![entry(1024 * 1024)]);
+    }
+    // From no free descriptor to as many as it takes: each step of beginning a file fails once.
+    let mut held: Vec<File> =
+        std::iter::repeat_with(|| File::open("/dev/null")).map_while(Result::ok).collect();
+    let (mut momentary, mut done) = (0, false);
+    while !done {
+        match journal.append(vec![entry(10)], journal.head()) {
+            Ok(_) => done = true,
+            Err(error) => {
+                assert!(error.is_momentary(), "{error}");
+                momentary += 1;
+                assert!(held.pop().is_some(), "enough are free");
+            }
+        }
+    }
+    assert!(momentary > 0 && !journal.is_stopped());
+    drop((held, journal));
+    assert_eq!(folder.sequences(), (1..=18).collect::<Vec<_>>());
+    assert_eq!(Segment::list(&folder.0).unwrap().len(), 2);
+}
+
 #[test]
 fn a_write_cut_short_at_any_byte_is_dropped_whole() {
     let folder = Folder::new("torn");

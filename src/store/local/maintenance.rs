@@ -25,7 +25,8 @@ impl PointInTime for LocalStore {
         wanted: KeyFilter<'_>,
         limit: usize,
     ) -> Result<Option<Values>, StoreError> {
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner).list()?.0;
+        // A snapshot that is being taken has no name yet, so that nothing waits for it.
+        let snapshots = Snapshots::of(self.folder.path()).list()?.0;
         point_in_time::past(self.log.as_ref(), snapshots, sequence, wanted, limit)
     }
 }
@@ -53,8 +54,7 @@ impl Maintenance for LocalStore {
     }
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(snapshots.list()?.0.into_iter().next())
+        Ok(Snapshots::of(self.folder.path()).list()?.0.into_iter().next())
     }
 
     fn keep(
