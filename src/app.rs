@@ -9,17 +9,19 @@ mod maintenance_task;
 mod open_files;
 mod process;
 mod reload;
+mod sandbox;
 mod serve;
 mod settings;
 mod supervisor;
 
 pub use certificate::{Certificate, certificate, self_signed};
 pub use data_folder::{
-    change_log, check_exists, new_identity, open_directory, open_directory_read_only,
-    start_directory, verify, verify_trail,
+    change_log, check_exists, create_data_folder, new_identity, open_directory,
+    open_directory_read_only, start_directory, verify, verify_trail,
 };
 pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
+pub use sandbox::{Programs, Sandbox};
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
 pub use supervisor::{StartExtension, passed_socket};

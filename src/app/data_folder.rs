@@ -52,6 +52,16 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
     Ok(Directory::open_as_saved(store.log(), Arc::new(store), &shared, local)?)
 }
 
+/// Creates the data folder if it is missing.
+///
+/// # Errors
+///
+/// It can't be created, or the schemas of the configuration can't be added.
+pub fn create_data_folder(config: &Config) -> Result<()> {
+    vocabulary(config)?;
+    Ok(DataFolder::create(&config.data_dir)?)
+}
+
 /// Opens the store in the data folder; holds at most `memory_mib` of its state in memory.
 fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
     let folder = DataFolder::open(&config.data_dir)?;

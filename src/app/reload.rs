@@ -17,6 +17,7 @@ use super::certificate::{Certificate, Stamps, certificate};
 use super::credential_warnings::warn_of_missing_tokens;
 use super::listen::server_limits;
 use super::open_files::check_open_files;
+use super::sandbox::Sandbox;
 use super::settings::{local_settings, site_info, vocabulary};
 use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
@@ -42,6 +43,7 @@ pub(super) struct Reloader {
     pub(super) directory: Arc<Directory>,
     pub(super) levels: LevelSwitch,
     pub(super) live: LiveConfig,
+    pub(super) sandbox: Sandbox,
     /// Whether the server has begun to stop: accounts then follow a new catalogue at the next start.
     pub(super) stopping: Arc<AtomicBool>,
 }
@@ -125,6 +127,7 @@ impl Reloader {
         check_open_files(&config)?;
         let kept = keep_fixed(&mut config, &self.config);
         let reloaded = Reloaded { kept, wider: config.wider_than(&self.config) };
+        self.sandbox.check_readable(&config)?;
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;
         let wanted = Catalogue::new(&config.access_settings());
@@ -216,7 +219,8 @@ impl Reloader {
         if refused.as_ref() == Some(&found) {
             return refused;
         }
-        match present.again() {
+        let again = self.sandbox.check_readable(&self.config).and_then(|()| Ok(present.again()?));
+        match again {
             Ok(certificate) => {
                 let limits = server_limits(&self.config.limits);
                 let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
@@ -227,7 +231,8 @@ impl Reloader {
             }
             Err(error) => {
                 tracing::warn!(
-                    %error, "the certificate's files have changed and can't be used: the one before is shown on"
+                    error = format!("{error:#}"),
+                    "the certificate's files have changed and can't be used: the one before is shown on"
                 );
                 Some(found)
             }
@@ -267,6 +272,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     keep("log.format", wanted.log.format != present.log.format);
     keep("metrics", wanted.metrics != present.metrics);
     keep("store", wanted.store != present.store);
+    keep("process", wanted.process != present.process);
     keep("schemas", wanted.schemas != present.schemas);
     wanted.data_dir.clone_from(&present.data_dir);
     wanted.listen.address = present.listen.address;
@@ -275,6 +281,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     wanted.log.format = present.log.format;
     wanted.metrics = present.metrics.clone();
     wanted.store = present.store.clone();
+    wanted.process = present.process.clone();
     wanted.schemas.clone_from(&present.schemas);
     wanted.schema_lines.clone_from(&present.schema_lines);
     kept

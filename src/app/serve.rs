@@ -16,6 +16,7 @@ use super::certificate::Certificate;
 use super::head_signatures::HeadSignatures;
 use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
+use super::sandbox::Sandbox;
 use super::settings::{endpoint, site_info};
 use super::{credential_warnings, maintenance_task, process, supervisor};
 use crate::admin::socket::AdminSocket;
@@ -43,6 +44,8 @@ pub struct ServerParts {
     pub certificate: Option<Certificate>,
     /// A socket that systemd has passed; `None` to bind the configured address.
     pub socket: Option<std::net::TcpListener>,
+    /// The sandbox that this process is in.
+    pub sandbox: Sandbox,
     /// The log level, which a reload changes.
     pub levels: LevelSwitch,
     /// The number of log lines that were dropped, for the metrics.
@@ -105,8 +108,16 @@ async fn run(
     signatures: Arc<HeadSignatures>,
     ready: impl FnOnce(&Config, &OperatorContext, Option<&Certificate>) -> Result<()>,
 ) -> Result<()> {
-    let ServerParts { config, directory, certificate, socket, levels, dropped_lines, flusher } =
-        parts;
+    let ServerParts {
+        config,
+        directory,
+        certificate,
+        socket,
+        sandbox,
+        levels,
+        dropped_lines,
+        flusher,
+    } = parts;
     let directory = Arc::new(directory);
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
@@ -135,6 +146,7 @@ async fn run(
     if let Some(certificate) = &certificate {
         certificate.tell("the certificate is shown");
     }
+    sandbox.restrict_system_calls();
     // Only now, when nothing can keep us from serving: a token that is generated is shown once.
     tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
     credential_warnings::warn_of_missing_tokens(&config, &directory);
@@ -146,6 +158,7 @@ async fn run(
         certificate,
         levels,
         live: live.clone(),
+        sandbox,
         stopping: Arc::clone(&stopping),
         config: config.clone(),
     };

@@ -4,7 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output;
-use crate::app::{self, Certificate, ServerParts, ServerRuntime, StartExtension};
+use crate::app::{
+    self, Certificate, Programs, Sandbox, ServerParts, ServerRuntime, StartExtension,
+};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::directory::UnknownAccess;
@@ -30,6 +32,8 @@ impl ServeArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
         app::check_open_files(config)?;
         let socket = app::passed_socket()?;
+        app::create_data_folder(config)?;
+        let sandbox = Sandbox::enter(config, Programs::Refused)?;
         let runtime = ServerRuntime::new()?;
         // Declared before all that logs when it is dropped: the last lines are written at every exit.
         let Logging { levels, dropped_lines, flusher, flush: _flush } =
@@ -46,8 +50,16 @@ impl ServeArgs {
         let certificate = app::certificate(config, None)?;
         drop(extension);
         let config = config.clone();
-        let parts =
-            ServerParts { config, directory, certificate, socket, levels, dropped_lines, flusher };
+        let parts = ServerParts {
+            config,
+            directory,
+            certificate,
+            socket,
+            sandbox,
+            levels,
+            dropped_lines,
+            flusher,
+        };
         app::serve(runtime, parts, |config, context, certificate| match self.first_boot {
             true => welcome(config, context, certificate),
             false => Ok(()),

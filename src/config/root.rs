@@ -10,6 +10,7 @@ use super::log::LogConfig;
 use super::metrics::MetricsConfig;
 use super::name::Taken;
 use super::place::Place;
+use super::process::ProcessConfig;
 use super::reader::Section;
 use super::role::Known;
 use super::schema::SchemaLines;
@@ -59,6 +60,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// The resources of the store, and the retention of snapshots and log.
     pub store: StoreConfig,
+    /// The limits that the server sets on its own process.
+    pub process: ProcessConfig,
     /// The custom schemas and attributes.
     pub schemas: Vec<SchemaSettings>,
     /// Where each connection is written; without the built-in one.
@@ -86,6 +89,7 @@ impl Default for Config {
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
             store: StoreConfig::default(),
+            process: ProcessConfig::default(),
             schemas: Vec::new(),
             connection_places: BTreeMap::new(),
             schema_lines: Vec::new(),
@@ -163,7 +167,8 @@ impl Config {
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", MetricsConfig::read);
-        let store = root.table("store", StoreConfig::read);
+        let (store, process) =
+            (root.table("store", StoreConfig::read), root.table("process", ProcessConfig::read));
         let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
         let (schemas, schema_lines) = schemas.into_iter().flatten().unzip();
         Self {
@@ -182,6 +187,7 @@ impl Config {
             log,
             metrics,
             store,
+            process,
             schemas,
             connection_places,
             schema_lines,
@@ -299,6 +305,7 @@ mod tests {
             "log",
             "metrics",
             "store",
+            "process",
             "schemas",
         ];
         let known: Vec<&str> =

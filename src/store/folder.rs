@@ -21,6 +21,18 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
+    /// Creates the folder if it is missing (mode 0700).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] with a sentence that says what to do.
+    pub fn create(path: &Path) -> Result<(), StoreError> {
+        create(path).map_err(|error| {
+            let shown = path.display();
+            StoreError::Folder(format!("can't create the data folder {shown}: {}", told(&error)))
+        })
+    }
+
     /// Creates the folder if it is missing (mode 0700), checks that it and all in it is ours alone, and
     /// locks it.
     ///
@@ -29,9 +41,7 @@ impl DataFolder {
     /// [`StoreError::Folder`] with a sentence that says what to do.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display();
-        create(path).map_err(|error| {
-            StoreError::Folder(format!("can't create the data folder {shown}: {}", told(&error)))
-        })?;
+        Self::create(path)?;
         insist_on_ours(path)?;
         let lock_path = path.join("lock");
         let refused = |error: &io::Error| {

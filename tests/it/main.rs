@@ -51,6 +51,7 @@ mod recovery;
 mod reload;
 mod reserve;
 mod route;
+mod sandbox;
 mod schema;
 mod setup;
 mod shape;

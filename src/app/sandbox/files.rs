@@ -1,0 +1,200 @@
+//! Files that the server may read and write, enforced by Landlock (`landlock(7)`).
+//!
+//! Files that are open already stay open, so that a backup may be written to wherever the operator asked: the
+//! command that asks opens that file. Landlock looks at where a path leads, so a link out of an allowed folder opens
+//! nothing.
+
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, path_beneath_rules,
+};
+
+use super::{Programs, certificate_files, folder_of};
+use crate::config::{Config, SYSTEM_FILE};
+
+/// The rights of this version are refused unless a rule gives them; later ones are not known.
+const VERSION: ABI = ABI::V5;
+/// What the process reads of the system: names of users, the limits of its control group, its own figures.
+const SYSTEM: [&str; 4] = ["/etc", "/proc", "/sys/fs/cgroup", "/dev/urandom"];
+/// The folder beside the configuration file with its further parts.
+const PARTS: &str = "conf.d";
+
+/// The folders and files that the server needs.
+pub(super) struct FileRules {
+    /// May be changed.
+    written: Vec<PathBuf>,
+    /// May be read.
+    read: Vec<PathBuf>,
+    /// May have sockets.
+    sockets: Vec<PathBuf>,
+    programs: Programs,
+}
+
+impl FileRules {
+    /// What a configuration needs, also to be read again.
+    pub(super) fn of(config: &Config, programs: Programs) -> Self {
+        let file = config.file.clone();
+        let places = file.map_or_else(
+            || vec![PathBuf::from("config.toml"), PathBuf::from(SYSTEM_FILE)],
+            |file| vec![file],
+        );
+        let mut written = vec![config.data_dir.clone()];
+        written.extend(places.iter().map(|file| folder_of(file).join(PARTS)));
+        let mut files = places;
+        files.extend(certificate_files(config).into_iter().map(|(_, file)| file.to_owned()));
+        // A link may lead to another folder.
+        files.extend(files.clone().into_iter().filter_map(|file| file.canonicalize().ok()));
+        let mut read: Vec<PathBuf> = files.iter().map(|file| folder_of(file)).collect();
+        read.extend(SYSTEM.map(PathBuf::from));
+        if programs == Programs::Allowed {
+            read.push(PathBuf::from("/"));
+        }
+        let sockets = config.listen.unix.iter().map(|socket| folder_of(socket)).collect();
+        Self { written, read, sockets, programs }
+    }
+
+    /// Enforces the rules for this thread and those that it starts. Returns what is in force, for the log, and
+    /// whether anything is.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses what it says it can do.
+    pub(super) fn enforce(&self) -> Result<(String, bool), RulesetError> {
+        let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+        let writing = AccessFs::WriteFile
+            | AccessFs::Truncate
+            | AccessFs::MakeReg
+            | AccessFs::MakeDir
+            | AccessFs::MakeSock
+            | AccessFs::RemoveFile
+            | AccessFs::RemoveDir
+            | AccessFs::Refer;
+        let of_sockets: BitFlags<AccessFs> = AccessFs::MakeSock | AccessFs::RemoveFile;
+        let of_programs: BitFlags<AccessFs> = match self.programs {
+            Programs::Refused => BitFlags::empty(),
+            Programs::Allowed => AccessFs::Execute.into(),
+        };
+        let status = Ruleset::default()
+            .handle_access(AccessFs::from_all(VERSION))?
+            .create()?
+            .add_rules(path_beneath_rules(&self.written, reading | writing))?
+            .add_rules(path_beneath_rules(&self.read, reading | of_programs))?
+            .add_rules(path_beneath_rules(&self.sockets, of_sockets))?
+            .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
+            .restrict_self()?;
+        Ok(match (status.ruleset, status.landlock) {
+            (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+                ("not restricted: Landlock is not enabled".to_owned(), false)
+            }
+            (RulesetStatus::NotEnforced, _) => {
+                ("not restricted: the kernel is too old for it".to_owned(), false)
+            }
+            (_, LandlockStatus::Available { effective_abi, .. }) => {
+                (format!("Landlock {}", effective_abi as i32), true)
+            }
+            (_, _) => ("Landlock".to_owned(), true),
+        })
+    }
+
+    /// Everything that may be read, without links.
+    pub(super) fn readable(&self) -> Vec<PathBuf> {
+        let all = self.written.iter().chain(&self.read);
+        all.filter_map(|path| path.canonicalize().ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What comes of it on a thread that the rules restrict, which ends with it.
+    fn restricted<T: Send>(rules: &FileRules, then: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let (status, restricted) = rules.enforce().unwrap();
+                assert!(restricted, "{status}: this test needs a kernel with Landlock");
+                then()
+            });
+            thread.join().unwrap()
+        })
+    }
+
+    fn refused<T: std::fmt::Debug>(result: std::io::Result<T>) {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+
+    fn config_in(folder: &Path) -> Config {
+        for name in ["etc/conf.d", "data", "elsewhere"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("elsewhere/file"), "").unwrap();
+        let text = "data_dir = '../data'\n[listen]\nunix = '../run/socket'";
+        Config::parse(text, &folder.join("etc/config.toml")).unwrap()
+    }
+
+    #[test]
+    fn the_data_directory_is_written_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let rules = FileRules::of(&config_in(folder.path()), Programs::Refused);
+        symlink(path("elsewhere"), path("data/link")).unwrap();
+        restricted(&rules, || {
+            fs::create_dir(path("data/a")).unwrap();
+            fs::write(path("data/a/file"), "x").unwrap();
+            fs::rename(path("data/a/file"), path("data/file")).unwrap();
+            fs::write(path("etc/conf.d/one.toml"), "x").unwrap();
+            refused(fs::write(path("file"), "x"));
+            refused(fs::write(path("etc/config.toml"), "x"));
+            refused(fs::write(path("data/link/file"), "x"));
+            refused(fs::remove_file(path("elsewhere/file")));
+            refused(fs::rename(path("data/file"), path("elsewhere/file")));
+        });
+    }
+
+    #[test]
+    fn the_configuration_is_read_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let rules = FileRules::of(&config_in(folder.path()), Programs::Refused);
+        fs::write(path("etc/config.toml"), "").unwrap();
+        let readable = rules.readable();
+        assert!(readable.contains(&path("etc").canonicalize().unwrap()), "{readable:?}");
+        restricted(&rules, || {
+            fs::read(path("etc/config.toml")).unwrap();
+            fs::read("/etc/passwd").unwrap();
+            refused(fs::read(path("elsewhere/file")));
+            refused(fs::read_dir(path("elsewhere")));
+        });
+    }
+
+    #[test]
+    fn the_socket_of_a_proxy_is_made_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("run")).unwrap();
+        let rules = FileRules::of(&config_in(folder.path()), Programs::Refused);
+        let socket = folder.path().join("run/socket");
+        restricted(&rules, || {
+            drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+            fs::remove_file(&socket).unwrap();
+            refused(fs::write(&socket, ""));
+        });
+    }
+
+    #[test]
+    fn programs_start_only_if_they_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_in(folder.path());
+        for programs in [Programs::Refused, Programs::Allowed] {
+            let rules = FileRules::of(&config, programs);
+            let started = restricted(&rules, || std::process::Command::new("true").status());
+            assert_eq!(started.is_ok(), programs == Programs::Allowed, "{started:?}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The sandbox: the server gives up files (Landlock) and system calls (seccomp) that it does not need.
+//!
+//! What the kernel can't enforce is left out: the log says at the start what is in force. A unit of systemd may be
+//! stricter still; it then applies as well.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `files` | which files may be read and written |
+//! | `system_calls` | which system calls are refused |
+
+mod files;
+mod system_calls;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::config::Config;
+use files::FileRules;
+
+/// Whether the server may start programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programs {
+    /// It may not.
+    Refused,
+    /// It may. They inherit the sandbox.
+    Allowed,
+}
+
+/// The restrictions of this process.
+pub struct Sandbox {
+    /// What may be read; `None` if reading is not restricted.
+    readable: Option<Vec<PathBuf>>,
+    /// What restricts files, for the log.
+    files: String,
+    programs: Programs,
+    is_wanted: bool,
+}
+
+impl Sandbox {
+    /// Restricts the files of this thread and of those that it starts: call this before there are others. The data
+    /// directory must exist.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses what it says it can do.
+    pub fn enter(config: &Config, programs: Programs) -> Result<Self> {
+        let is_wanted = config.process.sandbox;
+        if !is_wanted {
+            return Ok(Self { readable: None, files: String::new(), programs, is_wanted });
+        }
+        let rules = FileRules::of(config, programs);
+        let (files, restricted) = rules.enforce()?;
+        Ok(Self { readable: restricted.then(|| rules.readable()), files, programs, is_wanted })
+    }
+
+    /// Restricts the system calls of all threads, and logs what is in force. Call this once everything is open.
+    pub(super) fn restrict_system_calls(&self) {
+        if !self.is_wanted {
+            tracing::info!("sandbox disabled: process.sandbox is false");
+            return;
+        }
+        let system_calls = match system_calls::restrict(self.programs) {
+            Ok(()) => "seccomp".to_owned(),
+            Err(error) => format!("not restricted: {error}"),
+        };
+        tracing::info!(files = self.files, system_calls, "sandbox enabled");
+    }
+
+    /// Checks that the sandbox lets this process read the certificates that a configuration names.
+    ///
+    /// # Errors
+    ///
+    /// It does not: the message names the setting.
+    pub(super) fn check_readable(&self, config: &Config) -> Result<()> {
+        let Some(readable) = &self.readable else { return Ok(()) };
+        for (key, path) in certificate_files(config) {
+            // What is not there is another error, of which the reader of the file tells.
+            let Ok(target) = path.canonicalize() else { continue };
+            if !readable.iter().any(|allowed| target.starts_with(allowed)) {
+                bail!(
+                    "{key}: the sandbox does not let the running server read {}; restart scimd to apply, or set \
+                     process.sandbox = false",
+                    target.display()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of certificates that the configuration names, with the key of each.
+fn certificate_files(config: &Config) -> Vec<(String, &Path)> {
+    let listen = &config.listen;
+    let of_listener =
+        [("listen.certificate", &listen.certificate), ("listen.private_key", &listen.private_key)];
+    let of_listener =
+        of_listener.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_deref()?)));
+    let of_clients = config.connections.iter().filter_map(|(name, connection)| {
+        Some((format!("connections.{name}.client_ca"), connection.client_ca.as_deref()?))
+    });
+    of_listener.chain(of_clients).collect()
+}
+
+/// The folder of a file.
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
