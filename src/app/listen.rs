@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
-use crate::config::{Config, LimitsConfig};
+use crate::config::Config;
+use crate::connection::AddressSet;
 use crate::http::metrics::MetricsService;
 use crate::http::server;
 
@@ -54,6 +55,7 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
         let limits = server::ConnectionLimits {
             max_connections: 32,
             max_connections_per_address: 32,
+            trusted_proxies: AddressSet::default(),
             handshake_timeout: METRICS_TIMEOUT,
             header_timeout: METRICS_TIMEOUT,
             // Longer than from one look to the next.
@@ -70,10 +72,12 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
 }
 
 /// The limits of a listener, as the configuration has them.
-pub(super) fn server_limits(limits: &LimitsConfig) -> server::ConnectionLimits {
+pub(super) fn server_limits(config: &Config) -> server::ConnectionLimits {
+    let limits = &config.limits;
     server::ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
+        trusted_proxies: config.listen.trusted_proxies.clone(),
         handshake_timeout: limits.handshake_timeout,
         header_timeout: limits.header_timeout,
         idle_timeout: limits.idle_timeout,

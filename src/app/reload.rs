@@ -165,7 +165,7 @@ impl Reloader {
         former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
-        let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
+        let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
         let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
         let (shared, local) = (config.shared_settings(), local_settings(&config));
@@ -222,7 +222,7 @@ impl Reloader {
         let again = self.sandbox.check_readable(&self.config).and_then(|()| Ok(present.again()?));
         match again {
             Ok(certificate) => {
-                let limits = server_limits(&self.config.limits);
+                let limits = server_limits(&self.config);
                 let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
                 self.live.listener.store(Arc::new(terms));
                 certificate.tell("the certificate was renewed");

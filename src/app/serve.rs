@@ -131,7 +131,7 @@ async fn run(
     let admin = AdminSocket::bind(&config.data_dir)?;
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
-    let terms = server::ListenerConfig { tls, limits: server_limits(&config.limits) };
+    let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
     let context =
         OperatorContext { directory: Arc::clone(&directory), site: site_info(&config, &directory) };
     let live = LiveConfig {

@@ -382,6 +382,7 @@ mod tests {
         ConnectionLimits {
             max_connections: 1,
             max_connections_per_address: 1,
+            trusted_proxies: crate::connection::AddressSet::default(),
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),

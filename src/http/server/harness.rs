@@ -33,6 +33,7 @@ pub(crate) fn limits() -> ConnectionLimits {
     ConnectionLimits {
         max_connections: 10,
         max_connections_per_address: 10,
+        trusted_proxies: crate::connection::AddressSet::default(),
         handshake_timeout: Duration::from_secs(10),
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),

@@ -139,7 +139,7 @@ impl<S: Service> Listener<S> {
     /// Gives a connection its task, or closes it when there is no permit.
     fn admit(&mut self, stream: impl Socket, peer: IpAddr) {
         let config = self.context.config.load();
-        let permit = match self.permits.take(peer.into(), &config.limits) {
+        let permit = match self.permits.take(peer, &config.limits) {
             Ok(permit) => permit,
             Err(why) => {
                 debug!(%peer, "connection refused: {why}");

@@ -38,6 +38,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 
+use crate::connection::AddressSet;
 use crate::metrics::{Counter, Gauge};
 pub use client_ca::{BadClientCertificate, ClientCas};
 pub use listener::serve;
@@ -55,6 +56,8 @@ pub struct ConnectionLimits {
     pub max_connections: usize,
     /// Open connections from one address, or one /64 of IPv6.
     pub max_connections_per_address: usize,
+    /// Addresses without that limit: each stands for many clients.
+    pub trusted_proxies: AddressSet,
     /// From accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
     /// From the first byte of a request's head (on a new connection: from the handshake's end)

@@ -6,6 +6,7 @@
 //! can trickle bytes, and an honest client authenticates within a few round trips.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -54,16 +55,18 @@ impl ConnectionPermits {
         Arc::new(Self { held: Mutex::default(), stats })
     }
 
-    /// Takes a provisional permit for a connection from `address`, if need be from another connection; the
+    /// Takes a provisional permit for a connection from `peer`, if need be from another connection; the
     /// error says which limit is reached.
     pub(super) fn take(
         self: &Arc<Self>,
-        address: Network,
+        peer: IpAddr,
         limits: &ConnectionLimits,
     ) -> Result<ConnectionPermit, &'static str> {
+        let address = Network::from(peer);
+        let is_proxy = limits.trusted_proxies.contains(peer);
         let mut held = self.lock();
         let of_address = held.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= limits.max_connections_per_address {
+        if of_address >= limits.max_connections_per_address && !is_proxy {
             self.stats.refused_by_address.add_one();
             return Err("too many connections from its address are open");
         }
@@ -171,8 +174,8 @@ mod tests {
         let limits = ConnectionLimits { max_connections_per_address: 1, ..harness::limits() };
         let permits = ConnectionPermits::new(Arc::default());
         let take = |address: &str| {
-            let address: std::net::IpAddr = address.parse().unwrap();
-            permits.take(address.into(), &limits)
+            let address: IpAddr = address.parse().unwrap();
+            permits.take(address, &limits)
         };
         let first = take("2001:db8:1:2::1").ok();
         assert!(first.is_some() && take("2001:db8:1:2:ffff::1").is_err());
@@ -187,6 +190,23 @@ mod tests {
     }
 
     #[test]
+    fn the_connections_of_a_trusted_proxy_have_no_limit_of_its_address() {
+        let limits = ConnectionLimits {
+            max_connections: 4,
+            max_connections_per_address: 1,
+            trusted_proxies: "192.0.2.1".parse().unwrap(),
+            ..harness::limits()
+        };
+        let permits = ConnectionPermits::new(Arc::default());
+        let take = |last: u8| permits.take([192, 0, 2, last].into(), &limits).ok();
+        let held = [take(1), take(1), take(1), take(2)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take(2).is_none(), "others keep theirs");
+        held.iter().flatten().for_each(ConnectionPermit::confirm);
+        assert!(take(1).is_none(), "max_connections counts proxies as well");
+    }
+
+    #[test]
     fn the_oldest_provisional_permit_is_given_to_the_next_connection() {
         let limits = ConnectionLimits {
             max_connections: 2,
@@ -194,12 +214,11 @@ mod tests {
             ..harness::limits()
         };
         let permits = ConnectionPermits::new(Arc::default());
-        let take =
-            |last: u8| permits.take(std::net::IpAddr::from([192, 0, 2, last]).into(), &limits);
+        let take = |last: u8| permits.take([192, 0, 2, last].into(), &limits);
         let (known, stranger) = (take(1).ok().unwrap(), take(2).ok().unwrap());
         known.confirm();
         let next = take(3).ok().unwrap();
-        assert_eq!(next.displaced(), Some(std::net::IpAddr::from([192, 0, 2, 2]).into()));
+        assert_eq!(next.displaced(), Some(IpAddr::from([192, 0, 2, 2]).into()));
         assert_eq!(permits.held(), (2, 2));
         stranger.confirm();
         assert!(stranger.is_provisional(), "it is too late");
