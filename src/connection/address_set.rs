@@ -10,7 +10,7 @@ use crate::text::InvalidText;
 
 /// A set of IPv4 and IPv6 addresses.
 ///
-/// Read from single addresses, networks (`10.0.0.0/8`; host bits are cleared) and
+/// Read from single addresses, networks (`10.0.0.0/8`, without host bits) and
 /// ranges (`10.0.0.1-10.0.0.9`, both ends included), separated by commas, with
 /// spaces allowed around each. An IPv4-mapped IPv6 address is the IPv4 address it
 /// stands for, in the rules as in the asked address. An IPv6 network never holds an
@@ -190,6 +190,13 @@ fn network(item: &str, written: &str, prefix: &str) -> Result<Range, InvalidText
                 "prefix of {item:?} is wrong; expected a number from {least} to {most}"
             ))
         })?;
+    if network.network() != canonical {
+        return Err(InvalidText::new(format!(
+            "{item:?} is an address inside a network; expected \"{}\" for the whole network, or \"{canonical}\" for \
+             this address alone",
+            network.trunc()
+        )));
+    }
     Ok(Range { first: network.network(), last: network.broadcast() })
 }
 
@@ -216,7 +223,7 @@ mod tests {
     #[test]
     fn display_is_canonical() {
         for (text, shown) in [
-            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.0.0.0 / 8", "10.0.0.0/8"),
             (" ::1 , 127.0.0.1 ", "127.0.0.1, ::1"),
             ("10.0.0.0-10.0.0.127,10.0.0.128/25", "10.0.0.0/24"),
             ("192.0.2.1 - 192.0.2.9", "192.0.2.1-192.0.2.9"),
@@ -258,6 +265,13 @@ mod tests {
             ("10.0.0.0/", "10.0.0.0/", "from 0 to 32"),
             ("::/129", "::/129", "from 0 to 128"),
             ("::ffff:10.0.0.0/8", "::ffff:10.0.0.0/8", "from 96 to 128"),
+            (
+                "10.0.0.5/0",
+                "10.0.0.5/0",
+                "expected \"0.0.0.0/0\" for the whole network, or \"10.0.0.5\"",
+            ),
+            ("2001:db8::1/32", "2001:db8::1/32", "expected \"2001:db8::/32\""),
+            ("::ffff:10.0.0.1/104", "::ffff:10.0.0.1/104", "expected \"10.0.0.0/8\""),
             ("10.0.0.256", "10.0.0.256", "not an address"),
             ("10.0.0.1-10.0.0.2-10.0.0.3", "10.0.0.1-10.0.0.2-10.0.0.3", "not an address"),
             ("localhost", "localhost", "not an address"),
@@ -298,7 +312,7 @@ mod tests {
                 1 => {
                     let one = one.to_canonical();
                     let width = if one.is_ipv4() { 32 } else { 128 };
-                    let network = IpNet::new(one, width - self.below(7) as u8).unwrap();
+                    let network = IpNet::new(one, width - self.below(7) as u8).unwrap().trunc();
                     (network.to_string(), Box::new(move |asked| network.contains(&asked)))
                 }
                 _ => loop {
