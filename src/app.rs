@@ -3,6 +3,7 @@
 mod certificate;
 mod credential_warnings;
 mod data_folder;
+mod grant_warnings;
 mod head_signatures;
 mod listen;
 mod maintenance_task;
@@ -19,6 +20,7 @@ pub use data_folder::{
     change_log, check_exists, create_data_folder, new_identity, open_directory,
     open_directory_read_only, start_directory, verify, verify_trail,
 };
+pub use grant_warnings::missed_grants;
 pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
 pub use sandbox::{Programs, Sandbox};

@@ -194,11 +194,19 @@ pub fn grants_of<'a>(
 
 /// Whether a grant is for a group: by its name, and by whose group it is.
 fn is_for(grant: &Grant, group: &GroupOfAccount) -> bool {
-    let is_called = match &grant.group {
+    is_called(grant, group) && is_managed(grant, group)
+}
+
+/// Whether a group has the name in a grant.
+pub fn is_called(grant: &Grant, group: &GroupOfAccount) -> bool {
+    match &grant.group {
         GroupName::DisplayName(name) => fold(name) == fold(&group.display_name),
         GroupName::ExternalId(id) => group.external_id.as_ref() == Some(id),
-    };
+    }
+}
+
+/// Whether a group is managed by one for whose groups a grant is.
+pub fn is_managed(grant: &Grant, group: &GroupOfAccount) -> bool {
     let manager = group.manager.as_deref().unwrap_or(NO_CONNECTION);
-    is_called
-        && grant.managers.as_ref().is_none_or(|managers| managers.iter().any(|one| one == manager))
+    grant.managers.as_ref().is_none_or(|managers| managers.iter().any(|one| one == manager))
 }

@@ -27,7 +27,7 @@ pub use change::{AccessNames, followed};
 pub use direct::{DefaultAccess, Direct};
 pub use effective::{
     Effective, GroupOfAccount, Source, gains_company_permissions, gains_grants, grants_of,
-    loses_grant,
+    is_called, is_managed, loses_grant,
 };
 pub use entitlement::Entitlement;
 pub use offer::Offer;

@@ -15,6 +15,7 @@ use tokio::signal::unix::Signal;
 
 use super::certificate::{Certificate, Stamps, certificate};
 use super::credential_warnings::warn_of_missing_tokens;
+use super::grant_warnings::warn_of_missed_grants;
 use super::listen::server_limits;
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
@@ -87,6 +88,7 @@ impl Reloader {
         match self.reload() {
             Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
+                warn_of_missed_grants(&self.directory);
                 for Widening { key, before, now } in wider {
                     tracing::warn!(
                         key,

@@ -18,7 +18,7 @@ use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
 use super::settings::{endpoint, site_info};
-use super::{credential_warnings, maintenance_task, process, supervisor};
+use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -150,6 +150,7 @@ async fn run(
     // Only now, when nothing can keep us from serving: a token that is generated is shown once.
     tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
     credential_warnings::warn_of_missing_tokens(&config, &directory);
+    grant_warnings::warn_of_missed_grants(&directory);
     supervisor::ready(&format!("serving on {address}"));
 
     let stopping = Arc::new(AtomicBool::new(false));

@@ -47,6 +47,24 @@ fn a_grant_is_for_groups_of_its_connection_alone() {
 }
 
 #[test]
+fn a_grant_for_a_group_of_another_connection_is_a_warning() {
+    let (mut server, _, two) = start("connection = \"one\"", "scope = \"own\"");
+    create(&two, "/Groups", &group("ADMINS", &[]));
+    create(&two, "/Groups", &group("Guests", &[]));
+    let warning =
+        "the grant for group \"Admins\" of connection one gives nothing: connection two manages";
+    let log = server.reload();
+    assert_eq!(log.matches("gives nothing").count(), 1, "{log}");
+    assert!(log.contains("WARN") && log.contains(warning), "{log}");
+    server.stop();
+    let told = server.run(&["config", "check"]);
+    assert!(told.status.success());
+    assert!(String::from_utf8_lossy(&told.stderr).contains(warning), "{told:?}");
+    server.boot(&[]);
+    server.until("it warns", |server| server.stderr().contains(warning));
+}
+
+#[test]
 fn where_several_connections_write_groups_a_grant_says_whose_or_nothing_starts() {
     let mut server = Server::start_with(&config("connection = \"one\"", ""));
     server.rewrite(|text| text.replace("connection = \"one\"\n", ""));
