@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
 use crate::config::Config;
-use crate::connection::AddressSet;
 use crate::http::metrics::MetricsService;
 use crate::http::server;
 
@@ -55,7 +54,7 @@ pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<Me
         let limits = server::ConnectionLimits {
             max_connections: 32,
             max_connections_per_address: 32,
-            trusted_proxies: AddressSet::default(),
+            trusted_proxies: Default::default(),
             handshake_timeout: METRICS_TIMEOUT,
             header_timeout: METRICS_TIMEOUT,
             // Longer than from one look to the next.

@@ -4,14 +4,14 @@
 //! command that asks opens that file. Landlock looks at where a path leads, so a link out of an allowed folder opens
 //! nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, path_beneath_rules,
 };
 
-use super::{Programs, certificate_files, folder_of};
+use super::programs::Programs;
 use crate::config::{Config, SYSTEM_FILE};
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
@@ -105,12 +105,32 @@ impl FileRules {
     }
 }
 
+/// The files of certificates that the configuration names, with the key of each.
+pub(super) fn certificate_files(config: &Config) -> Vec<(String, &Path)> {
+    let listen = &config.listen;
+    let of_listener =
+        [("listen.certificate", &listen.certificate), ("listen.private_key", &listen.private_key)];
+    let of_listener =
+        of_listener.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_deref()?)));
+    let of_clients = config.connections.iter().filter_map(|(name, connection)| {
+        Some((format!("connections.{name}.client_ca"), connection.client_ca.as_deref()?))
+    });
+    of_listener.chain(of_clients).collect()
+}
+
+/// The folder of a file.
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     use super::*;
 

@@ -6,26 +6,20 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `files` | which files may be read and written |
+//! | `programs` | whether programs may be started |
 //! | `system_calls` | which system calls are refused |
 
 mod files;
+mod programs;
 mod system_calls;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
 use crate::config::Config;
-use files::FileRules;
-
-/// Whether the server may start programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Programs {
-    /// It may not.
-    Refused,
-    /// It may. They inherit the sandbox.
-    Allowed,
-}
+use files::{FileRules, certificate_files};
+pub use programs::Programs;
 
 /// The restrictions of this process.
 pub struct Sandbox {
@@ -86,26 +80,5 @@ impl Sandbox {
             }
         }
         Ok(())
-    }
-}
-
-/// The files of certificates that the configuration names, with the key of each.
-fn certificate_files(config: &Config) -> Vec<(String, &Path)> {
-    let listen = &config.listen;
-    let of_listener =
-        [("listen.certificate", &listen.certificate), ("listen.private_key", &listen.private_key)];
-    let of_listener =
-        of_listener.into_iter().filter_map(|(key, path)| Some((key.to_owned(), path.as_deref()?)));
-    let of_clients = config.connections.iter().filter_map(|(name, connection)| {
-        Some((format!("connections.{name}.client_ca"), connection.client_ca.as_deref()?))
-    });
-    of_listener.chain(of_clients).collect()
-}
-
-/// The folder of a file.
-fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }

@@ -11,7 +11,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads, sock_filter,
 };
 
-use super::Programs;
+use super::programs::Programs;
 
 /// The groups of systemd (`systemd-analyze syscall-filter`) that the unit does not allow.
 #[rustfmt::skip]

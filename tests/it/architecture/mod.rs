@@ -70,6 +70,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("core", "audit brake counters query token trusted_time"),
     ("counters", ""),
     ("error", ""),
+    ("grant_check", "error mod query stored"),
     ("maintenance", "error mod transaction"),
     ("may_grant", "error transaction"),
     ("membership", "error may_grant rules stored transaction"),
