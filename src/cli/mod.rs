@@ -7,6 +7,7 @@ mod brake;
 mod clock;
 mod completions;
 mod config;
+mod confirm;
 mod exit;
 mod export;
 mod group;
@@ -77,7 +78,7 @@ enum CliCommand {
     Brake(brake::BrakeArgs),
     /// Show whether the clock is trusted, and accept it after an alarm
     Clock(clock::ClockArgs),
-    /// Restore users, groups and memberships to an earlier point in time
+    /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
     /// Check the configuration
     #[command(subcommand)]

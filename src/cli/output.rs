@@ -25,6 +25,17 @@ pub(super) fn note(text: &str) -> Result<()> {
     Ok(writeln!(io::stderr(), "{}", printable(text))?)
 }
 
+/// Prints a question on standard error, and leaves the line open for the answer.
+pub(super) fn prompt(text: &str) -> Result<()> {
+    write!(io::stderr(), "{}", printable(text))?;
+    Ok(io::stderr().flush()?)
+}
+
+/// A number of things: `1 user`, `2 users`.
+pub(super) fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 /// Has this process create files from here on that all users may read. A command calls it that creates nothing
 /// secret.
 pub(super) fn create_for_all_users() {

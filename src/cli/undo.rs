@@ -4,105 +4,194 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 
+use super::confirm::confirm;
+use super::exit::UsageError;
 use super::operator::{OperatorClient, unexpected};
 use super::{output, time_arg};
 use crate::config::Config;
-use crate::directory::{UndoAction, UndoReport, UndoRow};
+use crate::directory::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
 use crate::operator::{OperatorReply, OperatorRequest};
+use crate::text::InvalidText;
 
 #[derive(Args)]
 pub(super) struct UndoArgs {
-    /// The time to go back to: 2026-03-01T08:15:00Z (UTC if without a zone), or a duration ago as in 2h
-    #[arg(long, value_parser = time_arg::parse, value_name = "MOMENT|DURATION")]
+    /// Revert changes made since this time: 2026-03-01T08:15:00Z (UTC if without a zone), or a duration ago such
+    /// as 2h
+    #[arg(long, value_parser = time_arg::parse, value_name = "TIME|DURATION")]
     since: Timestamp,
-    /// Undo only what this connection, and no other actor, has changed
+    /// Revert no changes made at this time or later; what was changed again later stays
+    #[arg(long, value_parser = time_arg::parse, value_name = "TIME|DURATION")]
+    until: Option<Timestamp>,
+    /// Revert only what this connection alone has changed
     #[arg(long)]
     connection: Option<String>,
-    /// Print what would be done, and change nothing
+    /// Revert only changes of this user and its memberships: its id, or a userName that it has or had then
+    #[arg(long)]
+    user: Option<String>,
+    /// Revert only these kinds of changes: deactivated, deleted, memberships, attributes
+    #[arg(long, value_delimiter = ',', value_parser = kind, value_name = "KIND,...")]
+    only: Vec<UndoKind>,
+    /// Also delete the users and groups that were created since; without it they are kept
+    #[arg(long)]
+    delete_created: bool,
+    /// Show the plan without making any change
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask for confirmation
+    #[arg(long, short, conflicts_with = "dry_run")]
+    yes: bool,
     /// Leave out access that accounts had and the configuration no longer has
     #[arg(long)]
     drop_unknown_access: bool,
-    /// Print JSON
+    /// Print JSON; needs --dry-run or --yes
     #[arg(long)]
     json: bool,
 }
 
+fn kind(text: &str) -> Result<UndoKind, InvalidText> {
+    text.parse()
+}
+
 impl UndoArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        let request = OperatorRequest::Undo {
+        if self.json && !self.dry_run && !self.yes {
+            return usage("--json prints no plan to confirm; add --dry-run or --yes");
+        }
+        if self.until.is_some_and(|until| until <= self.since) {
+            return usage("--until must be later than --since");
+        }
+        let mut undo = Undo {
             since: self.since,
+            until: self.until,
             connection: self.connection,
+            user: self.user,
+            only: self.only.into_iter().collect(),
+            delete_created: self.delete_created,
             drop_unknown_access: self.drop_unknown_access,
-            dry_run: self.dry_run,
+            dry_run: !self.yes,
+            confirmed: None,
         };
-        let OperatorReply::Undone(report) = OperatorClient::new(config).ask(request)? else {
-            return unexpected();
-        };
-        if self.json { output::json(&report) } else { print(&report, self.dry_run) }
+        let mut report = ask(config, &undo)?;
+        if self.json {
+            return output::json(&report);
+        }
+        print_rows(&report)?;
+        if self.dry_run || self.yes || report.changed() == 0 {
+            return summarize(&report, &undo, self.dry_run);
+        }
+        summarize(&report, &undo, false)?;
+        confirm("Make these changes?")?;
+        (undo.dry_run, undo.confirmed) = (false, Some(report.plan));
+        report = ask(config, &undo)?;
+        summarize(&report, &undo, false)
     }
 }
 
-fn print(report: &UndoReport, dry_run: bool) -> Result<()> {
+fn usage<T>(reason: &str) -> Result<T> {
+    Err(UsageError(reason.to_owned()).into())
+}
+
+/// Has the undo planned or done. A client of its own: the data folder is opened for reading, or for a change.
+fn ask(config: &Config, undo: &Undo) -> Result<UndoReport> {
+    match OperatorClient::new(config).ask(OperatorRequest::Undo(undo.clone()))? {
+        OperatorReply::Undone(report) => Ok(report),
+        _ => unexpected(),
+    }
+}
+
+fn print_rows(report: &UndoReport) -> Result<()> {
     let rows: Vec<[String; 5]> = report.resources.iter().map(row).collect();
-    if !rows.is_empty() {
-        output::table(["WHAT", "KIND", "NAME", "ID", "DETAILS"], &rows)?;
+    match rows.is_empty() {
+        true => Ok(()),
+        false => output::table(["ACTION", "KIND", "NAME", "DETAILS", "ID"], &rows),
     }
+}
+
+fn summarize(report: &UndoReport, undo: &Undo, dry_run: bool) -> Result<()> {
     let count = |action| report.count(action);
+    let things = |count| output::counted(count, "user or group", "users or groups");
     if report.changed() == 0 {
-        let told = format!("There is nothing to undo since {}.", report.since);
-        return output::note(&told);
+        output::note(&format!("There is nothing to undo since {}.", report.since))?;
+    } else {
+        let (first, last) = (report.before + 1, report.upto);
+        let [restored, reverted, deleted] =
+            [UndoAction::Restore, UndoAction::Revert, UndoAction::Remove].map(count);
+        let (back, out) = (report.members_back, report.members_out);
+        output::note(&match (report.done, dry_run) {
+            (true, _) => format!(
+                "Reverted changes {first} to {last}: restored {restored}, reverted {reverted} and deleted \
+                 {deleted} users or groups; memberships: {back} restored, {out} removed."
+            ),
+            (false, dry_run) => format!(
+                "{}everting changes {first} to {last} would restore {restored}, revert {reverted} and \
+                 {} {deleted} users or groups; memberships: {back} restored, {out} removed.",
+                if dry_run { "Dry run, nothing changed. R" } else { "R" },
+                if deleted > 0 { "DELETE" } else { "delete" },
+            ),
+        })?;
+        if deleted > 0 && !report.done {
+            output::note(&format!(
+                "Warning: {} created since {} will be DELETED.",
+                things(deleted),
+                report.since
+            ))?;
+        }
     }
-    let verb = if dry_run { "Nothing was changed. It would be undone" } else { "Undone" };
-    output::note(&format!(
-        "{verb} what was done after change {}, up to change {}: {} come back, {} change back, {} are removed; {} \
-         memberships come back, {} end.",
-        report.before,
-        report.upto,
-        count(UndoAction::Restore),
-        count(UndoAction::Revert),
-        count(UndoAction::Remove),
-        report.members_back,
-        report.members_out,
-    ))?;
-    if count(UndoAction::Remove) > 0 {
+    let kept = count(UndoAction::Keep);
+    if kept > 0 {
+        let (things, verb) = (things(kept), if kept == 1 { "is" } else { "are" });
         output::note(&format!(
-            "CAREFUL: {} users and groups were created since {}; undoing that {} them.",
-            count(UndoAction::Remove),
-            report.since,
-            if dry_run { "DELETES" } else { "has DELETED" },
+            "{things} created since {verb} kept; --delete-created deletes what was created."
         ))?;
     }
-    if count(UndoAction::Skip) > 0 {
+    let skipped = report.resources.iter().filter(|row| row.action == UndoAction::Skip);
+    let (later, others): (Vec<_>, Vec<_>) = skipped.partition(|row| row.changed_later);
+    if let (Some(connection), false) = (&undo.connection, others.is_empty()) {
         output::note(&format!(
-            "{} were also changed by others and stay as they are; without --connection they go back, too.",
-            count(UndoAction::Skip)
+            "Skipped {} also changed by others than {connection}; without --connection they are reverted, too.",
+            things(others.len())
+        ))?;
+    }
+    if !later.is_empty() {
+        output::note(&format!(
+            "Skipped {} changed again later; without --until they are reverted, too.",
+            things(later.len())
         ))?;
     }
     if report.members_without_end > 0 {
+        let count = usize::try_from(report.members_without_end).unwrap_or(usize::MAX);
         output::note(&format!(
-            "{} memberships don't come back: their user or group is not there.",
-            report.members_without_end
+            "Not restored: {} whose user or group does not exist.",
+            output::counted(count, "membership", "memberships")
         ))?;
     }
     Ok(())
 }
 
 fn row(row: &UndoRow) -> [String; 5] {
-    let what = match row.action {
-        UndoAction::Restore => "comes back",
-        UndoAction::Revert => "changes back",
-        UndoAction::Remove => "IS REMOVED",
-        UndoAction::Skip => "stays",
+    let action = match row.action {
+        UndoAction::Restore => "restore",
+        UndoAction::Revert => "revert",
+        UndoAction::Remove => "DELETE",
+        UndoAction::Keep => "keep",
+        UndoAction::Skip => "skip",
     };
     let mut details = row.changes.clone();
-    let members = [(row.members_back, "come back"), (row.members_out, "leave")];
+    let members = [(row.members_back, "restored"), (row.members_out, "removed")];
     let members = members.iter().filter(|(count, _)| *count > 0);
-    details.extend(members.map(|(count, what)| format!("{count} members {what}")));
+    details.extend(members.map(|(count, what)| match count {
+        1 => format!("1 member {what}"),
+        count => format!("{count} members {what}"),
+    }));
+    if row.action == UndoAction::Keep {
+        details.push("created since".to_owned());
+    }
     if !row.also_changed_by.is_empty() {
         details.push(format!("also changed by {}", row.also_changed_by.join(", ")));
     }
-    let cells = [what, &row.kind, &row.name, &row.id, &details.join("; ")];
+    if row.changed_later {
+        details.push("changed again later".to_owned());
+    }
+    let cells = [action, &row.kind, &row.name, &details.join("; "), &row.id];
     cells.map(output::sanitize)
 }

@@ -61,7 +61,7 @@ pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToke
 pub use token::table::{InvalidToken, PresentedToken};
 pub use transaction::{Command, Transaction};
 pub use trusted_time::ClockStatus;
-pub use undo::{Undo, UndoAction, UndoReport, UndoRow};
+pub use undo::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
 pub use verify::{verify, verify_as_saved};
 pub use writer::pending::Pending;
 

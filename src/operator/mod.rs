@@ -84,9 +84,7 @@ fn try_execute(
         Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
         Request::ShowClock => Ok(clock::show(directory)),
         Request::AcceptClock => clock::accept(directory, actor),
-        Request::Undo { since, connection, drop_unknown_access, dry_run } => {
-            maintenance::undo(directory, &actor, since, connection, drop_unknown_access, dry_run)
-        }
+        Request::Undo(undo) => Ok(OperatorReply::Undone(directory.undo(&actor, &undo)?)),
         Request::Audit(query) => {
             let reply = audit::answer_waiting(directory.log(), directory.registry(), query);
             Ok(reply.map_or_else(

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditQuery;
 use super::resource::ResourceKind;
+use crate::directory::Undo;
 
 /// A request of an operator. Times are in UTC, names are those of the configuration and the directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,17 +84,8 @@ pub enum OperatorRequest {
     /// Trust the clock as it stands. Changes.
     AcceptClock,
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
-    /// or snapshots that reach back to `since`.
-    Undo {
-        /// The moment to go back to.
-        since: Timestamp,
-        /// Undo only what this connection, and no other actor, has changed.
-        connection: Option<String>,
-        /// Whether to leave out access that the catalogue no longer has, rather than to fail.
-        drop_unknown_access: bool,
-        /// Whether to report what would be done, and to do nothing.
-        dry_run: bool,
-    },
+    /// or snapshots that reach back far enough.
+    Undo(Undo),
     /// Query the audit trail. Reads.
     Audit(AuditQuery),
 }
@@ -111,7 +102,7 @@ impl OperatorRequest {
             | Self::Verify
             | Self::ShowBrakes
             | Self::ShowClock
-            | Self::Undo { dry_run: true, .. }
+            | Self::Undo(Undo { dry_run: true, .. })
             | Self::Audit(_) => true,
             Self::GenerateToken { .. }
             | Self::ResetTokens { .. }
@@ -121,7 +112,7 @@ impl OperatorRequest {
             | Self::HoldBrake { .. }
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
-            | Self::Undo { dry_run: false, .. } => false,
+            | Self::Undo(Undo { dry_run: false, .. }) => false,
         }
     }
 
@@ -129,10 +120,7 @@ impl OperatorRequest {
     pub fn reads_everything(&self) -> bool {
         matches!(
             self,
-            Self::Snapshot
-                | Self::Verify
-                | Self::Undo { .. }
-                | Self::Audit(AuditQuery::Verify { .. })
+            Self::Snapshot | Self::Verify | Self::Undo(_) | Self::Audit(AuditQuery::Verify { .. })
         )
     }
 }

@@ -124,7 +124,7 @@ fn an_undo_right_after_a_large_deletion_brings_all_members_back() {
     // Moments are told apart by the millisecond.
     std::thread::sleep(Duration::from_millis(1_100));
     client.delete(&path).expect(204);
-    let undone = server.succeed(&["undo", "--since", "1s", "--json"]);
+    let undone = server.succeed(&["undo", "--since", "1s", "--json", "--yes"]);
     let undone: Value = serde_json::from_str(&undone).unwrap();
     assert_eq!(undone["membersBack"], MEMBERS, "{undone}");
     let shown = client.get(&path).expect(200).body;

@@ -23,7 +23,7 @@ const READS: [(&[&str], &str); 15] = [
     (&["audit", "--user", "ada", "--json"], "user.created"),
     (&["audit", "--head"], ":"),
     (&["audit", "--verify"], "The chain is whole"),
-    (&["undo", "--since", "1h", "--dry-run"], "IS REMOVED"),
+    (&["undo", "--since", "1h", "--dry-run"], "keep"),
 ];
 
 /// Every file and folder below a folder: content, size, owner, mode, and when it was last changed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, create, files_with, group, user};
+use crate::harness::{Client, Server, Terminal, create, files_with, group, user};
 
 /// Two connections; the token of the first boot is that of `app`.
 const CONNECTIONS: &str = "[connections.app]\nmethod = \"okta-custom\"\n\
@@ -58,7 +58,9 @@ fn now(client: &Client) -> String {
 }
 
 fn undone(server: &Server, args: &[&str]) -> Value {
-    let args = [&["undo", "--json"], args].concat();
+    let args = [&["undo", "--json", "--delete-created"], args].concat();
+    let sure: &[&str] = if args.contains(&"--dry-run") { &[] } else { &["--yes"] };
+    let args = [args.as_slice(), sure].concat();
     serde_json::from_str(&server.succeed(&args)).unwrap()
 }
 
@@ -127,11 +129,11 @@ fn all_is_as_it_was_and_an_undo_can_be_undone() {
         (action("user1"), action("All"), action("Outer")),
         (vec![json!("revert")], vec![json!("revert")], vec![])
     );
-    let table = server.run(&["undo", "--since", &since, "--dry-run"]);
+    let table = server.run(&["undo", "--since", &since, "--delete-created", "--dry-run"]);
     let (table, warning) =
         (String::from_utf8(table.stdout).unwrap(), String::from_utf8(table.stderr).unwrap());
-    assert!(table.contains("active: false -> true") && table.contains("IS REMOVED"), "{table}");
-    assert!(warning.contains("CAREFUL: 1 users and groups were created"), "{warning}");
+    assert!(table.contains("active: false -> true") && table.contains("DELETE "), "{table}");
+    assert!(warning.contains("Warning: 1 user or group created since"), "{warning}");
 
     let undo_began = now(&idp);
     assert_eq!(undone(&server, &["--since", &since])["done"], true);
@@ -176,12 +178,20 @@ fn of_a_connection_goes_back_what_it_alone_has_changed() {
     app.patch(&wild.users[1].0, &title).expect(200);
     app.patch(&wild.users[5].0, &title).expect(200);
     let (apps, _) = create(&app, "/Users", &user("of-the-app"));
-    let told = server.run(&["undo", "--since", &since, "--connection", "idp"]);
+    let told = server.run(&[
+        "undo",
+        "--since",
+        &since,
+        "--connection",
+        "idp",
+        "--delete-created",
+        "--yes",
+    ]);
     let (table, stderr) =
         (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
     let row = table.lines().find(|line| line.contains("user1")).unwrap();
-    assert!(row.starts_with("stays") && row.ends_with("also changed by app"), "{table}");
-    assert!(stderr.contains("1 were also changed by others"), "{stderr}");
+    assert!(row.starts_with("skip") && row.contains("also changed by app"), "{table}");
+    assert!(stderr.contains("Skipped 1 user or group also changed by others"), "{stderr}");
     let mut after = state(&app);
     for place in [1, 5] {
         let id = &wild.users[place].1;
@@ -191,7 +201,7 @@ fn of_a_connection_goes_back_what_it_alone_has_changed() {
     }
     after.remove(apps.strip_prefix("/Users/").unwrap()).expect("what the app made stays");
     assert_eq!(after, then);
-    let told = server.fail(&["undo", "--since", &since, "--connection", "nobody"], 1);
+    let told = server.fail(&["undo", "--since", &since, "--connection", "nobody", "--yes"], 1);
     assert!(told.contains("connection nobody has changed nothing since"), "{told}");
     assert!(server.succeed(&["verify"]).contains("There is no fault."));
 }
@@ -206,10 +216,11 @@ fn a_name_that_others_have_by_now_refuses_the_whole_undo() {
     idp.delete(&ada).expect(204);
     let (_, other) = create(&app, "/Users", &user("ADA"));
     let before = state(&app);
-    for dry_run in [&["--dry-run"][..], &[]] {
+    for dry_run in [&["--dry-run"][..], &["--yes"]] {
         let args = [&["undo", "--since", &since, "--connection", "idp"], dry_run].concat();
         let told = server.fail(&args, 1);
         assert!(told.contains(&format!("userName \"ada\" (now of the user {other})")), "{told}");
+        assert!(told.contains("--delete-created"), "{told}");
         assert_eq!(state(&app), before);
     }
     // All of it is undone: the other one was created since.
@@ -246,7 +257,7 @@ fn what_a_backup_does_not_hold_is_not_guessed() {
     let backup = server.folder().join("one.backup");
     let other = Server::configure(CONNECTIONS);
     other.succeed(&["restore", backup.to_str().unwrap()]);
-    let told = other.fail(&["undo", "--since", &since], 1);
+    let told = other.fail(&["undo", "--since", &since, "--yes"], 1);
     assert!(told.contains("the journal begins with change"), "{told}");
 }
 
@@ -268,7 +279,7 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
     undone(&server, &["--since", &since, "--dry-run"]);
     fs::write(&file, text.replace("\"clerk\"", "\"other\"")).unwrap();
     restart(&mut server);
-    let told = server.fail(&["undo", "--since", &since], 1);
+    let told = server.fail(&["undo", "--since", &since, "--yes"], 1);
     assert!(
         told.contains("roles \"Clerk\" (1: ada)") && told.contains("--drop-unknown-access"),
         "{told}"
@@ -285,4 +296,121 @@ fn access_that_is_not_known_any_more_is_named_or_done_without() {
 fn restart(server: &mut Server) {
     server.boot(&[]);
     server.stop();
+}
+
+#[test]
+fn an_undo_shows_its_plan_and_asks_and_does_what_was_confirmed_and_nothing_else() {
+    let (server, app, idp) = start("");
+    let (ada, _) = create(&idp, "/Users", &user("ada"));
+    let (bob, _) = create(&idp, "/Users", &user("bob"));
+    let since = now(&app);
+    let deactivate = json!([{"op": "replace", "path": "active", "value": false}]);
+    idp.patch(&ada, &deactivate).expect(200);
+    let args = ["undo", "--since", &since];
+    let is_active = |path: &str| app.get(path).expect(200).body["active"] == true;
+
+    let output = server.run(&args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("add --yes") && stderr.contains("would restore 0, revert 1"),
+        "{stderr}"
+    );
+    assert!(String::from_utf8(output.stdout).unwrap().contains("active: false -> true"));
+    server.fail(&["undo", "--since", &since, "--json"], 2);
+    server.fail(&["undo", "--since", "1h", "--until", "2h", "--yes"], 2);
+
+    let ask = || {
+        let mut terminal = Terminal::run(server.command(&args));
+        terminal.until("Make these changes? [y/N]");
+        terminal
+    };
+    let (code, shown) = ask().answer("n");
+    assert!(code == Some(1) && shown.contains("canceled") && !is_active(&ada), "{shown}");
+    // What was planned changes before it is confirmed.
+    let terminal = ask();
+    idp.patch(&bob, &deactivate).expect(200);
+    let (code, shown) = terminal.answer("y");
+    assert!(code == Some(1) && shown.contains("nothing was undone"), "{shown}");
+    assert!(!is_active(&ada) && !is_active(&bob));
+    // What has nothing to do with the plan does not matter.
+    let terminal = ask();
+    create(&app, "/Users", &user("new"));
+    let (code, shown) = terminal.answer("yes");
+    assert!(code == Some(0) && shown.contains("reverted 2"), "{shown}");
+    assert!(is_active(&ada) && is_active(&bob));
+}
+
+#[test]
+fn what_was_created_since_is_kept_with_its_memberships_unless_it_is_to_be_deleted() {
+    let (server, app, idp) = start("");
+    let (ada, ada_id) = create(&idp, "/Users", &user("ada"));
+    let (staff, _) = create(&idp, "/Groups", &group("Staff", &[&ada_id]));
+    let since = now(&app);
+    let (new, new_id) = create(&idp, "/Users", &user("new"));
+    idp.patch(&staff, &json!([{"op": "replace", "path": "members", "value": [{"value": new_id}]}]))
+        .expect(200);
+    idp.delete(&ada).expect(204);
+    let output = server.run(&["undo", "--since", &since, "--yes"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("1 user or group created since") && stderr.contains("kept"),
+        "{stderr}"
+    );
+    let rows = String::from_utf8(output.stdout).unwrap();
+    assert!(rows.lines().any(|row| row.starts_with("keep") && row.contains("new")), "{rows}");
+    app.get(&new).expect(200);
+    app.get(&ada).expect(200);
+    assert_eq!(app.get(&staff).expect(200).body["members"].as_array().unwrap().len(), 2);
+    server.succeed(&["undo", "--since", &since, "--delete-created", "--yes"]);
+    app.get(&new).error(404, None);
+    assert_eq!(app.get(&staff).expect(200).body["members"].as_array().unwrap().len(), 1);
+    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+}
+
+#[test]
+fn an_undo_can_be_limited_to_a_user_a_kind_of_change_or_a_time() {
+    let (server, app, idp) = start("");
+    let wild = Wild::populate(&idp);
+    let path = |place: usize| wild.users[place].0.as_str();
+    let since = now(&idp);
+    let change = |path: &str, name: &str, value: Value| {
+        idp.patch(path, &json!([{"op": "replace", "path": name, "value": value}])).expect(200);
+    };
+    for place in 0..3 {
+        change(path(place), "active", json!(false));
+        change(path(place), "title", json!("Countess"));
+    }
+    change(path(4), "title", json!("Earl"));
+    change(&wild.group, "members", json!([]));
+    let until = now(&idp);
+    change(path(2), "title", json!("Duchess"));
+    idp.delete(path(3)).expect(204);
+    let shown = |place: usize| {
+        let user = app.get(path(place)).expect(200).body;
+        (user["active"] == true, user["title"].as_str().map(ToOwned::to_owned))
+    };
+    let countess = Some("Countess".to_owned());
+    let members =
+        || app.get(&wild.group).expect(200).body["members"].as_array().map_or(0, Vec::len);
+    let undo =
+        |args: &[&str]| server.succeed(&[&["undo", "--since", &since, "--yes"], args].concat());
+
+    undo(&["--user", "USER0", "--only", "memberships,deactivated"]);
+    assert_eq!((shown(0), shown(1).0, members()), ((true, countess.clone()), false, 1));
+    undo(&["--only", "deactivated"]);
+    assert_eq!((shown(1), shown(2).0, members()), ((true, countess.clone()), true, 1));
+    let rows = undo(&["--until", &until]);
+    assert!(rows.contains("changed again later"), "{rows}");
+    assert_eq!((shown(4).1, shown(2).1.as_deref()), (None, Some("Duchess")));
+    app.get(path(3)).error(404, None);
+    assert_eq!(members(), 5, "the member that is deleted later is not restored");
+    undo(&["--only", "deleted"]);
+    assert_eq!((shown(3).0, members(), shown(2).1.as_deref()), (true, 6, Some("Duchess")));
+    let told = server.fail(&["undo", "--since", &since, "--user", "eve", "--yes"], 1);
+    assert!(told.contains("user eve"), "{told}");
+    let told = server.run(&["undo", "--since", &since, "--only", "all", "--yes"]);
+    assert_eq!(told.status.code(), Some(2));
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("deactivated, deleted, memberships, attributes"), "{told}");
 }

@@ -28,6 +28,8 @@ pub(super) struct Apply {
     pub(super) most: usize,
     /// Whether it is only tried.
     pub(super) dry_run: bool,
+    /// Whether what was created since is kept, and may hold names that come back.
+    pub(super) keeps_created: bool,
 }
 
 /// The outcome of a plan.
@@ -64,7 +66,7 @@ impl Command for Apply {
             put_back(tx, plan, planned, &mut touched, &mut taken)?;
         }
         if !taken.is_empty() {
-            return Err(in_the_way(&taken));
+            return Err(in_the_way(&taken, self.keeps_created));
         }
         let without_end = restore_memberships(tx, &plan.memberships, &mut touched)?;
         for planned in &plan.records {
@@ -186,15 +188,19 @@ fn holders(
     Ok(found)
 }
 
-fn in_the_way(taken: &[String]) -> DirectoryError {
+fn in_the_way(taken: &[String], keeps_created: bool) -> DirectoryError {
     let named = taken.iter().take(MAX_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = match taken.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
+    let how = match keeps_created {
+        true => ", or add --delete-created if they were created since",
+        false => "",
+    };
     DirectoryError::Unfit(format!(
         "nothing was undone: others have taken what must be unique: {named}{more}; change or delete those \
-         first, then undo again"
+         first, then undo again{how}"
     ))
 }
 

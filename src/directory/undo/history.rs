@@ -30,6 +30,8 @@ pub(super) struct ChangedItem {
     pub(super) was: Option<Bytes>,
     /// Its value after the last change that was read.
     pub(super) is: Option<Bytes>,
+    /// Its value at the end of the changes to undo, if it was written again later.
+    at_end: Option<Option<Bytes>>,
     /// The actors that changed its content, as indexes into [`ChangedItems::actors`].
     by: Vec<usize>,
     /// The highest version that a record had.
@@ -57,6 +59,8 @@ struct Change {
     /// Whether it was an undo.
     undone: bool,
     time: Timestamp,
+    /// Whether it came after the end of the changes to undo.
+    is_later: bool,
 }
 
 /// The keys of memberships by member, for the resources that had a marker.
@@ -80,7 +84,7 @@ pub(super) struct ChangedItems {
 }
 
 impl ChangedItems {
-    /// Reads the changes since a moment, while the writer goes on.
+    /// Reads the changes since a moment, while the writer goes on. `until` is the end of those to undo.
     ///
     /// # Errors
     ///
@@ -90,8 +94,10 @@ impl ChangedItems {
         log: &dyn ReadLog,
         past: &dyn PointInTime,
         since: Timestamp,
+        until: Option<Timestamp>,
     ) -> Result<Self, StoreError> {
         let before = past.last_before(since)?;
+        let end = until.map(|until| past.last_before(until)).transpose()?;
         let mut changed = Self {
             before,
             upto: before,
@@ -160,8 +166,12 @@ impl ChangedItems {
                 return Ok(ControlFlow::Break(()));
             }
             let undone = frame.head.event.verb == Verb::Undone;
-            let change =
-                Change { actor: changed.actor(&frame.head.actor), undone, time: frame.head.time };
+            let change = Change {
+                actor: changed.actor(&frame.head.actor),
+                undone,
+                time: frame.head.time,
+                is_later: end.is_some_and(|end| frame.sequence > end),
+            };
             for Write { key, value } in &frame.writes {
                 let Some(item) = changed.item(key) else { continue };
                 let bytes = item.bytes();
@@ -265,12 +275,16 @@ impl ChangedItem {
     fn bytes(&self) -> usize {
         let value = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
         // At the moment both are one value.
-        let values = value(&self.was) + value(&self.is);
+        let at_end = self.at_end.as_ref().map_or(0, value);
+        let values = value(&self.was) + value(&self.is) + at_end;
         values + self.prints.len() * size_of::<Print>() + self.by.len() * size_of::<usize>()
     }
 
     fn note(&mut self, key: &[u8], value: Option<Bytes>, change: Change) {
-        let Change { actor, undone, time } = change;
+        let Change { actor, undone, time, is_later } = change;
+        if is_later && self.at_end.is_none() {
+            self.at_end = Some(self.is.clone());
+        }
         let changes = if keys::is_record(key) {
             self.note_version(value.as_ref());
             content(self.is.as_ref()) != content(value.as_ref())
@@ -301,6 +315,31 @@ impl ChangedItem {
     /// Whether a record has the same content as at the moment, whatever its version.
     pub(super) fn same_content(&self) -> bool {
         content(self.was.as_ref()) == content(self.is.as_ref())
+    }
+
+    /// Its value at the end of the changes to undo.
+    fn at_end(&self) -> Option<&Bytes> {
+        self.at_end.as_ref().unwrap_or(&self.is).as_ref()
+    }
+
+    /// Whether a record was changed by the changes to undo.
+    pub(super) fn is_changed(&self) -> bool {
+        content(self.was.as_ref()) != content(self.at_end())
+    }
+
+    /// Whether a record was changed again after the changes to undo.
+    pub(super) fn is_changed_later(&self) -> bool {
+        content(self.at_end()) != content(self.is.as_ref())
+    }
+
+    /// Whether a membership was added or removed by the changes to undo, and not again later.
+    pub(super) fn is_membership_changed(&self) -> bool {
+        self.was.is_some() != self.at_end().is_some()
+    }
+
+    /// Whether a membership was added or removed again after the changes to undo.
+    pub(super) fn is_membership_changed_later(&self) -> bool {
+        self.at_end().is_some() != self.is.is_some()
     }
 }
 

@@ -17,8 +17,7 @@ use crate::directory::GenerateToken;
 use crate::directory::membership::{Voids, ancestors, display, find_any};
 use crate::directory::stored;
 use crate::directory::{
-    ConnectionRules, Create, Delete, Directory, DirectoryError, LocalSettings, Replace,
-    UnknownAccess, verify,
+    ConnectionRules, Create, Delete, Directory, DirectoryError, LocalSettings, Replace, verify,
 };
 use crate::event::Actor;
 use crate::scim::exchange::{Exchange, Renaming};
@@ -83,8 +82,8 @@ fn asked(since: i64, through: Option<&str>) -> Undo {
     Undo {
         since: moment(since),
         connection: through.map(ToOwned::to_owned),
-        unknown: UnknownAccess::Refuse,
-        dry_run: false,
+        delete_created: true,
+        ..Undo::default()
     }
 }
 
@@ -365,8 +364,13 @@ fn a_plan_that_something_has_overtaken_changes_nothing() {
     drop(directory);
     world.attempt(5, &[(false, replace(2))]);
     let before = world.state();
-    let command =
-        Apply { plan: Arc::new(plan), subject: String::new(), most: 99_999, dry_run: false };
+    let command = Apply {
+        plan: Arc::new(plan),
+        subject: String::new(),
+        most: 99_999,
+        dry_run: false,
+        keeps_created: false,
+    };
     let outcome = world.at(6).submit(Actor::System, command).wait().unwrap();
     assert!(matches!(outcome, Outcome::Overtaken));
     assert_eq!(world.state(), before);
@@ -437,7 +441,10 @@ fn what_is_too_much_at_once_is_undone_in_parts() {
         let before = world.state();
         let refused = undo(second, 2).unwrap_err().to_string();
         assert!(refused.contains("undo what came last first"), "{refused}");
-        assert!(refused.contains(&format!("`scimd undo --since {}`", moment(later))), "{refused}");
+        assert!(
+            refused.contains(&format!("`scimd undo --since {} --delete-created`", moment(later))),
+            "{refused}"
+        );
         assert_eq!(world.state(), before);
         undo(second, later).unwrap();
     }

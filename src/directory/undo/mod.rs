@@ -4,10 +4,12 @@
 //! nothing that it relies on has changed meanwhile; otherwise everything is read again. An undo can be undone.
 
 mod apply;
+mod digest;
 mod history;
 mod plan;
 mod report;
 mod request;
+mod user;
 
 #[cfg(test)]
 mod laws;
@@ -25,7 +27,7 @@ use apply::{Apply, Outcome};
 use history::ChangedItems;
 use plan::Plan;
 pub use report::{UndoAction, UndoReport, UndoRow};
-pub use request::Undo;
+pub use request::{Undo, UndoKind};
 
 /// The number of attempts before an undo gives up because the directory keeps changing.
 const ATTEMPTS: usize = 5;
@@ -37,11 +39,13 @@ const PART: f64 = 0.8;
 
 impl Directory {
     /// Restores users, groups and memberships to a moment, all or nothing. Resources deleted since come back
-    /// under the same id; resources created since are removed. Tokens do not change.
+    /// under the same id; resources created since are kept, unless the request says to delete them. Tokens do
+    /// not change.
     ///
     /// # Errors
     ///
-    /// `Unfit`, naming the obstacle; `AccessInUse`; `Storage`, also if the log and the snapshots do not reach
+    /// `Unfit`, naming the obstacle, also if the plan is not the one that was confirmed; `AccessInUse`; `NotFound`
+    /// if the request is limited to a user that is not known; `Storage`, also if the log and the snapshots do not reach
     /// back that far. Then nothing has changed.
     pub fn undo(&self, actor: &Actor, asked: &Undo) -> Result<UndoReport, DirectoryError> {
         self.undo_within(actor, asked, MAX_BYTES)
@@ -57,6 +61,13 @@ impl Directory {
         for _ in 0..ATTEMPTS {
             self.wait_for_clearing()?;
             let (plan, mut report) = self.plan_undo(asked)?;
+            if asked.confirmed.as_ref().is_some_and(|confirmed| *confirmed != report.plan) {
+                return Err(DirectoryError::Unfit(
+                    "the directory has changed since the plan was shown, and with it what an undo does; \
+                     nothing was undone: run the command again to see the new plan"
+                        .to_owned(),
+                ));
+            }
             if plan.is_empty() {
                 return Ok(report);
             }
@@ -71,6 +82,7 @@ impl Directory {
                 subject: subject(asked, &report),
                 most,
                 dry_run: asked.dry_run,
+                keeps_created: !asked.delete_created,
             };
             match self.submit(actor.clone(), command).wait()? {
                 Outcome::Fits { without_end } => {
@@ -119,9 +131,11 @@ impl Directory {
         let store = self.shared.store.as_ref();
         let past = store.maintenance().ok_or(StoreError::Unsupported("snapshots"))?;
         let changed =
-            ChangedItems::read(self.log(), past, asked.since).map_err(|error| match error {
-                StoreError::Folder(reason) => DirectoryError::Unfit(reason),
-                other => other.into(),
+            ChangedItems::read(self.log(), past, asked.since, asked.until).map_err(|error| {
+                match error {
+                    StoreError::Folder(reason) => DirectoryError::Unfit(reason),
+                    other => other.into(),
+                }
             })?;
         if let Some(connection) = &asked.connection
             && !changed.has(connection)
@@ -134,7 +148,11 @@ impl Directory {
         let kept = store.get(keys::CATALOGUE)?;
         let names = kept.and_then(|names| serde_json::from_slice(&names).ok());
         let names = names.unwrap_or_else(|| self.catalogue().names());
-        plan::plan(changed, self.registry(), names, asked)
+        let users =
+            asked.user.as_deref().map(|user| self.users_named(&changed, user)).transpose()?;
+        let (plan, mut report) = plan::plan(changed, self.registry(), names, asked, users)?;
+        report.plan = digest::of(&plan);
+        Ok((plan, report))
     }
 }
 
@@ -142,7 +160,8 @@ impl Directory {
 fn subject(asked: &Undo, report: &UndoReport) -> String {
     let through = asked.connection.as_ref();
     let through = through.map(|name| format!(" through connection {name}")).unwrap_or_default();
-    format!("{} users and groups since {}{through}", report.changed(), asked.since)
+    let narrowed = Undo { connection: None, ..asked.clone() };
+    format!("{} users and groups since {}{through}{narrowed}", report.changed(), asked.since)
 }
 
 /// The error for an undo that is too large for one change.
@@ -150,10 +169,8 @@ fn too_large(asked: &Undo, plan: &Plan, bytes: usize, most: usize) -> DirectoryE
     let mib = |bytes: usize| bytes.div_ceil(1024 * 1024);
     let how = match plan.later(most as f64 * PART / bytes as f64) {
         Some(later) => {
-            let through = asked.connection.as_ref();
-            let through = through.map(|name| format!(" --connection {name}")).unwrap_or_default();
             format!(
-                "undo what came last first: `scimd undo --since {later}{through}`, then this again"
+                "undo what came last first: `scimd undo --since {later}{asked}`, then this again"
             )
         }
         None => "it was changed all at once, so there are no parts; restore a backup".to_owned(),

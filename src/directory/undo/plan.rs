@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use super::history::{ChangedItem, ChangedItems};
 use super::report::{UndoAction, UndoReport, UndoRow};
-use super::request::Undo;
+use super::request::{Undo, UndoKind};
 use crate::access::AccessNames;
-use crate::directory::access::migrate::{UnknownAccess, UnknownInUse, rewrite_access};
+use crate::directory::access::migrate::{UnknownInUse, rewrite_access};
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::unstamped;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::user::ACTIVE;
 use crate::store::StoreError;
 use crate::store::keys::{self, Kind};
 
@@ -48,6 +49,8 @@ pub(super) struct Planned {
     pub(super) is: Option<Bytes>,
     /// The highest version that it ever had.
     pub(super) version: u64,
+    /// Whether only its `active` goes back.
+    pub(super) only_active: bool,
     reached: Timestamp,
 }
 
@@ -66,13 +69,18 @@ impl Planned {
         read(&self.resource_type, self.id, value)
     }
 
-    /// Its attributes then, with the names of the present catalogue.
+    /// What it is to be: its attributes then, with the names of the present catalogue.
     pub(super) fn target(
         &self,
         value: &Bytes,
         names: &AccessNames,
     ) -> Result<(StoredResource, Resource, Vec<String>), StoreError> {
         let (stored, mut attributes) = self.read(value)?;
+        if let (true, Some(is)) = (self.only_active, &self.is) {
+            let (stored, mut present) = self.read(is)?;
+            present.put(&self.resource_type, ACTIVE, attributes.is_active().into());
+            return Ok((stored, present, Vec::new()));
+        }
         let gone = match self.resource_type.is_account {
             true => rewrite_access(&self.resource_type, names, &mut attributes),
             false => Vec::new(),
@@ -145,7 +153,7 @@ impl Plan {
     }
 }
 
-/// Plans an undo.
+/// Plans an undo; `users` are the accounts that it is limited to.
 ///
 /// # Errors
 ///
@@ -156,6 +164,7 @@ pub(super) fn plan(
     registry: &Registry,
     present_names: AccessNames,
     asked: &Undo,
+    users: Option<BTreeSet<ResourceId>>,
 ) -> Result<(Plan, UndoReport), DirectoryError> {
     let kept = changed.names.take().and_then(|names| serde_json::from_slice(&names).ok());
     let mut planner = Planner {
@@ -165,6 +174,9 @@ pub(super) fn plan(
             memberships: Vec::new(),
             names: kept.unwrap_or(present_names),
         },
+        users,
+        restored: BTreeSet::new(),
+        kept: BTreeSet::new(),
         rows: BTreeMap::new(),
         in_use: UnknownInUse::default(),
     };
@@ -190,7 +202,7 @@ pub(super) fn plan(
     }
     planner.name_groups(&records, &groups)?;
     let Planner { plan, rows, in_use, .. } = planner;
-    if asked.unknown == UnknownAccess::Refuse && !in_use.is_empty() {
+    if !asked.drop_unknown_access && !in_use.is_empty() {
         return Err(DirectoryError::AccessInUse(
             in_use.sentence("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
         ));
@@ -202,7 +214,9 @@ pub(super) fn plan(
     let [members_back, members_out] = back_and_out;
     let report = UndoReport {
         since: asked.since,
+        until: asked.until,
         connection: asked.connection.clone(),
+        plan: String::new(),
         before: changed.before,
         upto: changed.upto,
         done: false,
@@ -217,6 +231,12 @@ pub(super) fn plan(
 struct Planner<'a> {
     asked: &'a Undo,
     plan: Plan,
+    /// The accounts that the undo is limited to.
+    users: Option<BTreeSet<ResourceId>>,
+    /// The users and groups that are restored.
+    restored: BTreeSet<ResourceId>,
+    /// The users and groups that were created since, and stay with their memberships.
+    kept: BTreeSet<ResourceId>,
     rows: BTreeMap<ResourceId, UndoRow>,
     in_use: UnknownInUse,
 }
@@ -229,53 +249,83 @@ impl Planner<'_> {
         id: ResourceId,
         item: &ChangedItem,
     ) -> Result<(), DirectoryError> {
-        if item.same_content() {
+        if item.was.is_none() && item.is.is_some() && !self.asked.delete_created {
+            self.kept.insert(id);
+        }
+        let others = self.users.as_ref().is_some_and(|users| !users.contains(&id));
+        if item.same_content() || !item.is_changed() || others {
             return Ok(());
         }
-        let planned = Planned {
+        let mut planned = Planned {
             resource_type: Arc::clone(resource_type),
             id,
             was: item.was.clone(),
             is: item.is.clone(),
             version: item.version,
+            only_active: false,
             reached: item.reached,
         };
         let present = item.is.as_ref().map(|is| planned.read(is)).transpose()?;
+        let past = item.was.as_ref().map(|was| planned.read(was)).transpose()?;
+        let action = match (&past, &present) {
+            (Some(_), None) if self.asked.wants(UndoKind::Deleted) => UndoAction::Restore,
+            (None, Some(_)) if self.asked.delete_created => UndoAction::Remove,
+            (None, Some(_)) if self.asked.only.is_empty() => UndoAction::Keep,
+            (Some(_), Some(_)) if self.asked.wants(UndoKind::Attributes) => UndoAction::Revert,
+            (Some((_, past)), Some((_, present)))
+                if self.asked.wants(UndoKind::Deactivated)
+                    && resource_type.is_account
+                    && past.is_active()
+                    && !present.is_active() =>
+            {
+                planned.only_active = true;
+                UndoAction::Revert
+            }
+            _ => return Ok(()),
+        };
         let target =
             item.was.as_ref().map(|was| planned.target(was, &self.plan.names)).transpose()?;
-        let (action, changes, attributes) = match (&target, &present) {
-            (Some((_, target, _)), None) => (UndoAction::Restore, Vec::new(), target),
-            (None, Some((_, present))) => (UndoAction::Remove, Vec::new(), present),
-            (Some((was, target, _)), Some((is, present))) => {
-                let mut changes = differences(resource_type, present, target);
-                let (old, new) = (is.record.manager(), was.record.manager());
-                if old != new {
-                    let shown = |name: Option<&str>| name.unwrap_or("none").to_owned();
-                    changes.push(format!("connection: {} -> {}", shown(old), shown(new)));
-                }
-                (UndoAction::Revert, changes, target)
-            }
-            (None, None) => return Ok(()),
-        };
-        let mut row = row(resource_type, id, attributes);
+        let shown = target.as_ref().map(|(_, target, _)| target);
+        let shown = shown.or_else(|| present.as_ref().map(|(_, present)| present));
+        let Some(shown) = shown else { return Ok(()) };
+        let mut row = UndoRow { action, ..row(resource_type, id, shown) };
         if let Some(connection) = &self.asked.connection {
             if !changed.by(item, connection) {
                 return Ok(());
             }
             row.also_changed_by = changed.others(item, connection);
-            if !row.also_changed_by.is_empty() {
-                row.action = UndoAction::Skip;
-                self.rows.insert(id, row);
+        }
+        if action == UndoAction::Keep {
+            row.also_changed_by.clear();
+            self.rows.insert(id, row);
+            return Ok(());
+        }
+        row.changed_later = item.is_changed_later();
+        if row.changed_later || !row.also_changed_by.is_empty() {
+            row.action = UndoAction::Skip;
+            self.rows.insert(id, row);
+            return Ok(());
+        }
+        if let (Some((was, target, gone)), Some((is, present))) = (&target, &present) {
+            row.changes = differences(resource_type, present, target);
+            let (old, new) = (is.record.manager(), was.record.manager());
+            if old != new {
+                let shown = |name: Option<&str>| name.unwrap_or("none").to_owned();
+                row.changes.push(format!("connection: {} -> {}", shown(old), shown(new)));
+            }
+            // Without the access that the catalogue no longer has, nothing differs.
+            if row.changes.is_empty() && gone.is_empty() {
                 return Ok(());
             }
         }
-        (row.action, row.changes) = (action, changes);
         if let Some((_, attributes, gone)) = &target {
             let name = attributes.name(resource_type).unwrap_or_default();
             gone.iter().for_each(|piece| self.in_use.note(piece, name));
         }
-        // Without the access that the catalogue no longer has, nothing differs.
-        if row.action != UndoAction::Revert || !row.changes.is_empty() {
+        if action == UndoAction::Restore {
+            self.restored.insert(id);
+        }
+        if action != UndoAction::Revert || !row.changes.is_empty() {
             self.rows.insert(id, row);
             self.plan.records.push(planned);
         }
@@ -290,13 +340,32 @@ impl Planner<'_> {
         member: ResourceId,
         item: ChangedItem,
     ) -> Option<bool> {
-        if item.was.as_ref().map(unstamped) == item.is.as_ref().map(unstamped) {
+        if item.was.as_ref().map(unstamped) == item.is.as_ref().map(unstamped)
+            || self.users.as_ref().is_some_and(|users| !users.contains(&member))
+            || [group, member].iter().any(|end| self.kept.contains(end))
+        {
             return None;
         }
         let back = (item.was.is_some() != item.is.is_some()).then_some(item.was.is_some());
-        if let Some(connection) = &self.asked.connection {
+        let of_restored = [group, member].iter().any(|end| self.restored.contains(end));
+        if !self.asked.wants(UndoKind::Memberships) && !of_restored {
+            return None;
+        }
+        if self.asked.is_partial() {
             // The name that is shown follows the member.
             back?;
+            if !item.is_membership_changed() {
+                return None;
+            }
+            if item.is_membership_changed_later() {
+                self.rows
+                    .entry(group)
+                    .or_insert_with(|| unnamed(group, UndoAction::Skip))
+                    .changed_later = true;
+                return None;
+            }
+        }
+        if let Some(connection) = &self.asked.connection {
             if !changed.by(&item, connection) {
                 return None;
             }
@@ -362,6 +431,7 @@ fn unnamed(id: ResourceId, action: UndoAction) -> UndoRow {
         members_back: 0,
         members_out: 0,
         also_changed_by: Vec::new(),
+        changed_later: false,
     }
 }
 

@@ -9,8 +9,14 @@ use serde::{Deserialize, Serialize};
 pub struct UndoReport {
     /// The moment to go back to.
     pub since: Timestamp,
+    /// The end of the changes that are undone; `None` for no end.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// The connection whose changes are undone; `None` for all.
     pub connection: Option<String>,
+    /// The digest of the plan: an undo that is confirmed by it does this and nothing else.
+    #[serde(default)]
+    pub plan: String,
     /// The sequence of the last change that stays.
     pub before: u64,
     /// The sequence of the last change that was read.
@@ -47,6 +53,9 @@ pub struct UndoRow {
     pub members_out: u64,
     /// Other actors that changed it or its members. Their changes stay.
     pub also_changed_by: Vec<String>,
+    /// Whether it or its members were changed again after the end of the changes that are undone.
+    #[serde(default)]
+    pub changed_later: bool,
 }
 
 /// What is done with a user or group.
@@ -59,7 +68,9 @@ pub enum UndoAction {
     Revert,
     /// It was created since and is removed.
     Remove,
-    /// Others changed it as well, so it stays as it is.
+    /// It was created since and is kept.
+    Keep,
+    /// Others changed it as well, or it was changed again later, so it stays as it is.
     Skip,
 }
 
@@ -71,6 +82,7 @@ impl UndoReport {
 
     /// The number of users and groups that change.
     pub fn changed(&self) -> usize {
-        self.resources.len() - self.count(UndoAction::Skip)
+        let stays = self.count(UndoAction::Skip) + self.count(UndoAction::Keep);
+        self.resources.len() - stays
     }
 }

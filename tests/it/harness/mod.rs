@@ -3,10 +3,12 @@
 mod client;
 mod raw;
 mod server;
+mod terminal;
 
 pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Identity, Raw, RawReply, client_config, head};
 pub(crate) use server::{Server, free_port, scimd};
+pub(crate) use terminal::Terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
