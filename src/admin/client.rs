@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::SOCKET;
-use crate::operator::{OperatorReply, OperatorRequest};
+use crate::operator::{OperatorReply, OperatorRequest, actor};
 
 /// The maximum time for the server to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,7 +41,8 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
         false => ANSWER_TIMEOUT,
     };
     stream.set_read_timeout(Some(timeout))?;
-    let mut line = serde_json::to_vec(request)?;
+    let message = json!({"request": request, "sudo": actor::sudo_user()});
+    let mut line = serde_json::to_vec(&message)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = String::new();

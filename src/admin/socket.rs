@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::SOCKET;
-use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, actor, execute};
+use crate::operator::{OperatorContext, OperatorMessage, OperatorReply, actor, execute};
 
 /// The maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
@@ -93,11 +93,11 @@ async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(MAX_REQUEST_BYTES));
         tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
-        match serde_json::from_str::<OperatorRequest>(&line) {
-            Ok(request) => {
+        match serde_json::from_str::<OperatorMessage>(&line) {
+            Ok(OperatorMessage { request, sudo }) => {
                 // The writer is waited for, and a file is read: not on a thread that serves clients.
                 tokio::task::spawn_blocking(move || {
-                    let actor = actor::over_socket(uid);
+                    let actor = actor::over_socket(uid, sudo);
                     execute(&context, actor, request)
                 })
                 .await

@@ -9,6 +9,8 @@ pub enum ExitKind {
     Failure,
     /// The command line or the configuration is wrong: exit code 2.
     Usage,
+    /// What was asked for does not exist: exit code 4.
+    NotFound,
 }
 
 impl ExitKind {
@@ -16,6 +18,8 @@ impl ExitKind {
     pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() || error.is::<UsageError>() {
             Self::Usage
+        } else if error.is::<NotFoundError>() {
+            Self::NotFound
         } else {
             Self::Failure
         }
@@ -26,3 +30,8 @@ impl ExitKind {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct UsageError(pub(super) String);
+
+/// Something that was asked for and does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotFoundError(pub(super) String);

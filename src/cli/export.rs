@@ -60,11 +60,11 @@ impl ExportArgs {
     }
 }
 
-fn object(ResourceView { resource, connection, access }: &ResourceView) -> Value {
+fn object(ResourceView { resource, connection, access, .. }: &ResourceView) -> Value {
     json!({"resource": resource, "connection": connection, "access": access})
 }
 
-fn row(ResourceView { resource: user, connection, access }: &ResourceView) -> [String; 11] {
+fn row(ResourceView { resource: user, connection, access, .. }: &ResourceView) -> [String; 11] {
     let access = access.iter().flatten().map(|piece| piece.value.as_str());
     [
         text(user, &["id"]),

@@ -1,9 +1,10 @@
-//! `scimd group`: read groups.
+//! `scimd group`: read groups, and change their members.
 
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::change::MemberChange;
 use super::operator::OperatorClient;
 use super::output::{self, TextTable};
 use super::resource::{self, Served, moment, text, texts};
@@ -23,18 +24,24 @@ pub(super) enum GroupCommand {
     },
     /// Show one group and its members
     Show {
-        /// The id or displayName of the group, in any letter case
+        /// The group: its displayName or id, or its externalId where only one group has it
         group: String,
         /// Print JSON: the group in SCIM's form
         #[arg(long)]
         json: bool,
     },
+    /// Add a user to a group
+    AddMember(MemberChange),
+    /// Remove a user from a group
+    RemoveMember(MemberChange),
 }
 
 impl GroupCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let mut operator = OperatorClient::new(config);
         match self {
+            Self::AddMember(change) => change.run(config, true),
+            Self::RemoveMember(change) => change.run(config, false),
             Self::List { json } => {
                 let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
                 resource::list(&mut operator, ResourceKind::Group, json, head, row)

@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod backup;
 mod brake;
+mod change;
 mod clock;
 mod completions;
 mod config;
@@ -58,10 +59,10 @@ enum CliCommand {
     /// Generate, list, replace and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// List and show users
+    /// List, show, deactivate, activate and transfer users
     #[command(subcommand)]
     User(user::UserCommand),
-    /// List and show groups
+    /// List and show groups, and change their members
     #[command(subcommand)]
     Group(group::GroupCommand),
     /// Show who changed what, when and from where, and verify the audit trail

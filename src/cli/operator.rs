@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 
+use super::exit::NotFoundError;
 use crate::admin::client;
 use crate::app;
 use crate::config::Config;
@@ -36,6 +37,7 @@ impl<'a> OperatorClient<'a> {
     pub(super) fn ask(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
         match self.reply(request)? {
             OperatorReply::Failed(reason) => bail!("{reason}"),
+            OperatorReply::NotFound(reason) => Err(NotFoundError(reason).into()),
             reply => Ok(reply),
         }
     }

@@ -1,13 +1,16 @@
-//! `scimd user`: read users.
+//! `scimd user`: read and change users.
 
 use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::arguments::the_connection;
+use super::change::UserChange;
 use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, Served, moment, text, texts};
 use crate::config::Config;
+use crate::directory::Deactivation;
 use crate::operator::ResourceView;
 use crate::operator::resource::ResourceKind;
 use crate::scim::schemas::common::EXTERNAL_ID;
@@ -25,7 +28,7 @@ pub(super) enum UserCommand {
     },
     /// Show one user
     Show {
-        /// The id or userName of the user, in any letter case
+        /// The user: its userName or id, or its externalId or an email address where only one user has it
         user: String,
         /// Show the effective access of the user and the source of each part
         #[arg(long)]
@@ -34,12 +37,29 @@ pub(super) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Deactivate a user until an operator activates it, whatever its identity provider sends
+    Deactivate(UserChange),
+    /// Activate a user, also one that an operator has deactivated
+    Activate(UserChange),
+    /// Have another connection manage a user
+    Transfer {
+        #[command(flatten)]
+        change: UserChange,
+        /// The connection that manages the user from now on
+        #[arg(long, value_name = "CONNECTION")]
+        to: String,
+    },
 }
 
 impl UserCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let mut operator = OperatorClient::new(config);
         match self {
+            Self::Deactivate(change) => change.deactivate(config),
+            Self::Activate(change) => change.activate(config),
+            Self::Transfer { change, to } => {
+                change.transfer(config, &the_connection(config, Some(to))?)
+            }
             Self::List { json } => {
                 let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
                 resource::list(&mut operator, ResourceKind::User, json, head, row)
@@ -73,6 +93,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
     if pieces.is_empty() {
         let why = match active(&user.resource) {
             "yes" => "nothing gives it any",
+            _ if user.deactivation.is_some() => "an operator has deactivated it",
             _ => "it is not active",
         };
         let name = text(&user.resource, &[USER_NAME]);
@@ -95,7 +116,7 @@ fn active(user: &Served) -> &'static str {
 }
 
 fn sheet(
-    ResourceView { resource: user, connection, .. }: &ResourceView,
+    ResourceView { resource: user, connection, deactivation, .. }: &ResourceView,
 ) -> Vec<(&'static str, Vec<String>)> {
     let or_none = |values: Vec<String>| match values.is_empty() {
         true => vec!["none".to_owned()],
@@ -109,6 +130,7 @@ fn sheet(
         ("Display name", texts(user, &["displayName"])),
         ("Title", texts(user, &["title"])),
         ("Active", vec![active(user).to_owned()]),
+        ("Deactivated", deactivation.iter().map(deactivated).collect()),
         ("Emails", resource::elements(user, "emails", described)),
         ("Department", texts(user, &[ENTERPRISE_USER, DEPARTMENT])),
         ("Manager", texts(user, &[ENTERPRISE_USER, "manager", "value"])),
@@ -120,6 +142,15 @@ fn sheet(
         ("Changed", vec![moment(user, "lastModified")]),
         ("Version", texts(user, &["meta", "version"])),
     ]
+}
+
+/// Who has deactivated a user, when and why, and what its identity provider wants meanwhile.
+fn deactivated(deactivation: &Deactivation) -> String {
+    let Deactivation { since, by, reason, requested_active } = deactivation;
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let otherwise = if *requested_active { "active" } else { "inactive" };
+    let since = output::moment(Some(*since), "");
+    output::sanitize(&format!("by {by} since {since}{reason} (otherwise {otherwise})"))
 }
 
 /// The whole name, or what there is of it.

@@ -11,8 +11,10 @@ mod brake;
 mod clock;
 mod core;
 mod counters;
+mod deactivation;
 mod error;
 mod grant_check;
+mod lookup;
 mod maintenance;
 mod may_grant;
 mod membership;
@@ -41,6 +43,7 @@ pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
 use clock::AcceptClock;
+pub use deactivation::Deactivation;
 pub use error::DirectoryError;
 pub use grant_check::MissedGrant;
 pub use maintenance::Restored;
@@ -50,6 +53,7 @@ pub use query::{Page, Search, SearchWork};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;
 pub use resource::delete::Delete;
+pub use resource::operator_change::{ChangeMember, SetActive, Transfer};
 pub use resource::patch::Patch;
 pub use resource::replace::Replace;
 pub use rules::ConnectionRules;
@@ -465,15 +469,6 @@ impl Directory {
             return Err(DirectoryError::Stopped);
         }
         answer.blocking_recv().unwrap_or(Err(DirectoryError::Stopped))
-    }
-
-    /// The state of the brake of each configured connection, and of each one that is held.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
-        self.shared.brakes.status(self.view())
     }
 
     /// The log: every change that was made.

@@ -148,11 +148,36 @@ pub enum Actor {
         /// `None` in frames written by earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// The id of that user, if the command was executed by a running server.
+        /// The id of that user; `None` in frames of earlier versions for commands without a server.
         uid: Option<u32>,
+        /// The user who ran the command through sudo.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo: Option<SudoUser>,
     },
     /// scimd itself.
     System,
+}
+
+/// The user who ran a command through sudo, as sudo names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SudoUser {
+    /// The name of the user.
+    pub name: String,
+    /// The id of the user.
+    pub uid: u32,
+}
+
+/// The name for people: of an operator that of the user behind sudo, if there is one.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection { name, .. } => write!(f, "connection {name}"),
+            Self::Operator { sudo: Some(SudoUser { name, .. }), .. }
+            | Self::Operator { name: Some(name), .. } => f.write_str(name),
+            Self::Operator { .. } => f.write_str("an operator"),
+            Self::System => f.write_str("scimd"),
+        }
+    }
 }
 
 /// The head of a log frame: the description that precedes the writes.
@@ -191,7 +216,7 @@ mod tests {
             assert!(matches!(actor, Actor::Operator { name: None, .. }));
             assert_eq!(serde_json::to_string(&actor).unwrap(), old);
         }
-        let named = Actor::Operator { name: Some("ada".to_owned()), uid: Some(998) };
+        let named = Actor::Operator { name: Some("ada".to_owned()), uid: Some(998), sudo: None };
         let text = serde_json::to_string(&named).unwrap();
         assert_eq!(text, r#"{"operator":{"name":"ada","uid":998}}"#);
         assert_eq!(serde_json::from_str::<Actor>(&text).unwrap(), named);

@@ -2,20 +2,31 @@
 
 use std::fs;
 
-use crate::event::Actor;
+use crate::event::{Actor, SudoUser};
 
 /// Where the names of local users are.
 const PASSWD: &str = "/etc/passwd";
 
-/// The operator whose command came through the admin socket, from a process of the user `uid`.
-pub fn over_socket(uid: u32) -> Actor {
-    Actor::Operator { name: Some(user_name(uid)), uid: Some(uid) }
+/// The longest name that is recorded of a user behind sudo, in bytes.
+const MAX_NAME: usize = 256;
+
+/// The operator whose command came through the admin socket, from a process of the user `uid`; `sudo` is what
+/// that process says of the user behind it.
+pub fn over_socket(uid: u32, sudo: Option<SudoUser>) -> Actor {
+    let sudo = sudo.filter(|sudo| (1..=MAX_NAME).contains(&sudo.name.len()));
+    Actor::Operator { name: Some(user_name(uid)), uid: Some(uid), sudo }
 }
 
-/// The operator whose command this process runs without a server. Its `uid` is not recorded: that tells
-/// such a command from one that a server has executed.
+/// The operator whose command this process runs without a server.
 pub fn offline() -> Actor {
-    Actor::Operator { name: Some(user_name(rustix::process::geteuid().as_raw())), uid: None }
+    over_socket(rustix::process::getuid().as_raw(), sudo_user())
+}
+
+/// The user who runs this process through sudo, if one does.
+pub fn sudo_user() -> Option<SudoUser> {
+    let name = std::env::var("SUDO_USER").ok()?;
+    let uid = std::env::var("SUDO_UID").ok()?.parse().ok()?;
+    Some(SudoUser { name, uid })
 }
 
 /// The name of a local user, or `uid N` for one that has none here.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Stopwatch, rfc3339};
 use crate::directory::{ChangeFilter, NameHistory};
-use crate::event::{Actor, Details, Head};
+use crate::event::{Actor, Details, Head, SudoUser};
 use crate::log::{ChainReport, Frame, Log, LogError, Position, ReadLog};
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
@@ -154,8 +154,11 @@ pub enum AuditActor {
         /// The name of the Unix user; absent in what earlier versions recorded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// The id of that user; `null` for a command that ran without a server.
+        /// The id of that user; `null` in records of earlier versions for commands without a server.
         uid: Option<u32>,
+        /// The user who ran the command through sudo.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo: Option<SudoUser>,
     },
     /// scimd itself.
     System,
@@ -167,7 +170,7 @@ impl From<Actor> for AuditActor {
             Actor::Connection { name, token, address } => {
                 Self::Connection { connection: name, token, address: address.to_string() }
             }
-            Actor::Operator { name, uid } => Self::Operator { name, uid },
+            Actor::Operator { name, uid, sudo } => Self::Operator { name, uid, sudo },
             Actor::System => Self::System,
         }
     }

@@ -6,7 +6,10 @@
 pub mod actor;
 pub mod audit;
 mod brake;
+mod change;
 mod clock;
+mod kind;
+mod lookup;
 mod maintenance;
 mod reply;
 mod request;
@@ -15,8 +18,11 @@ mod token;
 
 use std::sync::Arc;
 
-pub use reply::{AccessPiece, BrakeInfo, ClockInfo, OperatorReply, ResourceView, TokenInfo};
-pub use request::OperatorRequest;
+pub use change::OperatorChange;
+pub use reply::{
+    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, OperatorReply, ResourceView, TokenInfo,
+};
+pub use request::{OperatorMessage, OperatorRequest};
 
 use crate::directory::{Directory, DirectoryError};
 use crate::event::Actor;
@@ -55,6 +61,7 @@ fn try_execute(
         Request::GenerateToken { connection, .. }
         | Request::ResetTokens { connection, .. }
         | Request::HoldBrake { connection }
+        | Request::Change { change: OperatorChange::Transfer { connection, .. }, .. }
             if !site.connections.contains(&connection) =>
         {
             Ok(unknown_connection(site, &connection))
@@ -76,6 +83,7 @@ fn try_execute(
         Request::ListMembers { group, after } => {
             resource::members(directory, &site.base_url, &group, after.as_deref())
         }
+        Request::Change { change, reason } => change::make(directory, actor, change, reason),
         Request::Snapshot => maintenance::snapshot(directory),
         Request::Verify => Ok(maintenance::verify(directory)),
         Request::Compact => maintenance::compact(directory),
@@ -106,8 +114,10 @@ fn unknown_connection(site: &SiteInfo, connection: &str) -> OperatorReply {
 fn failed(error: DirectoryError) -> OperatorReply {
     OperatorReply::Failed(match error {
         DirectoryError::NotFound { kind, id } => {
-            let kind = kind.to_lowercase();
-            format!("there is no {kind} {id}; `scimd {kind} list` shows those that there are")
+            let (kind, id) = (kind.to_lowercase(), id.escape_debug());
+            return OperatorReply::NotFound(format!(
+                "{kind} \"{id}\" not found; run `scimd {kind} list` to list all {kind}s"
+            ));
         }
         DirectoryError::Storage(error) => format!("storage failed: {}", with_causes(&error)),
         other => other.to_string(),

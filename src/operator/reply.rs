@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use crate::connection::token::Token;
-use crate::directory::{BrakeStatus, ClockStatus, Hold, UndoReport};
+use crate::directory::{BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport};
 use crate::store::check::Check;
 
 /// The reply to an [`OperatorRequest`](super::OperatorRequest). It has no `Debug`: it may carry a new
@@ -81,8 +81,29 @@ pub enum OperatorReply {
     Undone(UndoReport),
     /// The reply of the audit trail.
     Audit(AuditReply),
+    /// What an operator's change did.
+    Changed(ChangeReport),
+    /// What the request names does not exist; a sentence that says so and what to do.
+    NotFound(String),
     /// The request failed; a sentence that says why and what to do.
     Failed(String),
+}
+
+/// What an operator's change did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeReport {
+    /// The id of the user.
+    pub id: String,
+    /// The userName of the user.
+    pub name: String,
+    /// The displayName of the group, if it is about one.
+    pub group: Option<String>,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// The deactivation that is in force, or that ended.
+    pub deactivation: Option<Deactivation>,
+    /// The connection that managed the user before.
+    pub connection: Option<String>,
 }
 
 /// A token without its secret.
@@ -114,6 +135,9 @@ pub struct ResourceView {
     pub resource: Map<String, Value>,
     /// The connection that manages it, if it is known.
     pub connection: Option<String>,
+    /// That an operator has deactivated it, if one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deactivation: Option<Deactivation>,
     /// Its effective access, if that was requested.
     pub access: Option<Vec<AccessPiece>>,
 }

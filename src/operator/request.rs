@@ -5,8 +5,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AuditQuery;
+use super::change::OperatorChange;
 use super::resource::ResourceKind;
 use crate::directory::Undo;
+use crate::event::SudoUser;
+
+/// A request as it comes through the admin socket.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OperatorMessage {
+    /// The request.
+    pub request: OperatorRequest,
+    /// The user who runs the command through sudo.
+    #[serde(default)]
+    pub sudo: Option<SudoUser>,
+}
 
 /// A request of an operator. Times are in UTC, names are those of the configuration and the directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +73,13 @@ pub enum OperatorRequest {
         /// The id of the last member of the part before, from an earlier reply.
         after: Option<String>,
     },
+    /// Change a user, a membership, or who manages a user. Changes.
+    Change {
+        /// The change.
+        change: OperatorChange,
+        /// The reason, for the audit trail.
+        reason: Option<String>,
+    },
     /// Take a snapshot of the whole state, for a backup. Writes a file, and changes no state.
     Snapshot,
     /// Check the log, the snapshots and the whole state. Reads.
@@ -107,6 +126,7 @@ impl OperatorRequest {
             Self::GenerateToken { .. }
             | Self::ResetTokens { .. }
             | Self::RevokeToken { .. }
+            | Self::Change { .. }
             | Self::Snapshot
             | Self::Compact
             | Self::HoldBrake { .. }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use super::kind::ResourceKind;
+use super::lookup;
 use super::reply::{AccessPiece, OperatorReply, ResourceView};
 use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, ShownResource};
@@ -13,7 +14,6 @@ use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
-use crate::scim::schemas::{group, user};
 use crate::store::StoreError;
 
 /// The number of resources in one reply.
@@ -22,43 +22,6 @@ const RESOURCES: usize = 100;
 const RESOURCES_WITH_ACCESS: usize = 10;
 /// The number of members in one reply.
 const MEMBERS: usize = 1_000;
-
-/// A kind of resource that operators read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResourceKind {
-    /// Users, by id or userName.
-    User,
-    /// Groups, by id or displayName.
-    Group,
-}
-
-impl ResourceKind {
-    /// The word for one resource of the kind, in messages and commands.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-        }
-    }
-
-    /// The attribute by which operators name a resource of the kind.
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => user::USER_NAME,
-            Self::Group => group::DISPLAY_NAME,
-        }
-    }
-
-    fn resource_type(self, directory: &Directory) -> Result<Arc<ResourceType>, DirectoryError> {
-        let types = directory.registry().resource_types();
-        let found = types.iter().find(|one| one.name.eq_ignore_ascii_case(self.as_str()));
-        found.map(Arc::clone).ok_or_else(|| DirectoryError::NotFound {
-            kind: "resource type".to_owned(),
-            id: self.as_str().to_owned(),
-        })
-    }
-}
 
 /// A page of resources in the order of their creation, without their members and groups.
 pub(super) fn list(
@@ -102,8 +65,10 @@ pub(super) fn show(
     let members = resource_type.members().map(|members| members.name.as_str());
     let projection = Projection::parse(&resource_type, None, members)?;
     let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
-    let stored = directory.look_up(&resource_type, kind.name(), name, &wanted)?;
-    Ok(OperatorReply::Resource(view(base_url, &resource_type, &stored, &projection)?))
+    let (_, found) = lookup::find(directory, kind, name, &wanted)?;
+    let mut view = view(base_url, &resource_type, &found, &projection)?;
+    view.deactivation = directory.deactivation(found.stored.id)?;
+    Ok(OperatorReply::Resource(view))
 }
 
 /// A part of the members of a group: those after the member with the id `after`, or the first ones. A
@@ -146,6 +111,7 @@ fn view(
     Ok(ResourceView {
         resource: projection.apply(resource_type, whole),
         connection: shown.stored.record.manager().map(ToOwned::to_owned),
+        deactivation: None,
         access,
     })
 }

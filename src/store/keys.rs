@@ -8,6 +8,7 @@
 //! | `m` `catalogue` | the names of the access catalogue that all accounts follow, as JSON |
 //! | `m` `settings` | the settings that all nodes share, as canonical JSON; see [`crate::settings`] |
 //! | `m` `held.` connection | why the changes of a connection are held, as JSON |
+//! | `m` `deactivated.` id | that an operator has deactivated an account, since when and why, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -60,13 +61,16 @@ pub const CATALOGUE: &[u8] = b"mcatalogue";
 pub const SETTINGS: &[u8] = b"msettings";
 /// The prefix of holds; the name of the connection follows.
 pub const HELD: &[u8] = b"mheld.";
+/// The prefix of operators' deactivations; the id of the account follows.
+const DEACTIVATED: &[u8] = b"mdeactivated.";
 /// The prefixes of all index entries.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
 /// The kind of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It says where the state stands, which indexes are kept, or that a connection is held.
+    /// It says where the state stands, which indexes are kept, that a connection is held, or that an operator has
+    /// deactivated an account.
     Mark,
     /// The settings that all nodes share.
     Settings,
@@ -106,7 +110,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key == SETTINGS => Kind::Settings,
-        (b'm', _) if key.starts_with(HELD) => Kind::Mark,
+        (b'm', _) if key.starts_with(HELD) || key.starts_with(DEACTIVATED) => Kind::Mark,
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
         (UNIQUE, [tag, ..]) => Kind::Unique(*tag),
         (INDEX, [tag, ..]) => Kind::Index(*tag, trailing_id(key)?),
@@ -191,6 +195,11 @@ pub fn renamed(id: ResourceId) -> Vec<u8> {
 /// The key of the hold of a connection.
 pub fn held(connection: &str) -> Vec<u8> {
     [HELD, connection.as_bytes()].concat()
+}
+
+/// The key of an operator's deactivation of an account.
+pub fn deactivated(id: ResourceId) -> Vec<u8> {
+    [DEACTIVATED, id.as_bytes()].concat()
 }
 
 /// A token.

@@ -93,7 +93,7 @@ fn a_change_by_an_operator_carries_the_name_of_the_user_who_ran_the_command() {
     };
     let uid: u32 = uid.parse().unwrap();
     assert_eq!(by("connection.held"), json!({"kind": "operator", "name": name, "uid": uid}));
-    assert_eq!(by("connection.released"), json!({"kind": "operator", "name": name, "uid": null}));
+    assert_eq!(by("connection.released"), json!({"kind": "operator", "name": name, "uid": uid}));
     let table = server.succeed(&["audit"]);
     assert_eq!(table.matches(&format!("operator {name}")).count(), 2, "{table}");
 }

@@ -165,11 +165,11 @@ fn an_unknown_one_is_a_failure_with_advice() {
             [("user", "ada"), ("user", "\u{1b}[31m"), ("group", "Nobody"), ("user", "")]
         {
             let output = server.run(&[kind, "show", name]);
-            assert_eq!(output.status.code(), Some(1));
+            assert_eq!(output.status.code(), Some(4));
             assert!(output.stdout.is_empty());
             let stderr = String::from_utf8(output.stderr).unwrap();
-            let advice = format!("`scimd {kind} list` shows those that there are\n");
-            assert!(stderr.starts_with(&format!("scimd: there is no {kind} ")), "{stderr}");
+            let advice = format!("not found; run `scimd {kind} list` to list all {kind}s\n");
+            assert!(stderr.contains(&format!("{kind} \"")), "{stderr}");
             assert!(stderr.ends_with(&advice) && !stderr.contains('\u{1b}'), "{stderr}");
             assert_eq!(stderr.lines().count(), 1);
         }

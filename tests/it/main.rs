@@ -44,6 +44,7 @@ mod many_groups;
 mod memory;
 mod method;
 mod metrics;
+mod operator;
 mod patch;
 mod query;
 mod read_only;

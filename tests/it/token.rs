@@ -255,7 +255,7 @@ fn a_wrong_name_is_answered_with_one_line_that_helps() {
             let unknown = fails(&server.run(&["token", verb, "--connection", "Okta"]), 2);
             assert!(unknown.contains("\"Okta\"") && unknown.contains("one, two"), "{unknown}");
         }
-        let unknown = fails(&server.run(&["token", "revoke", "0123456789ab"]), 1);
+        let unknown = fails(&server.run(&["token", "revoke", "0123456789ab"]), 4);
         assert!(unknown.contains("0123456789ab") && unknown.contains("token list"), "{unknown}");
         assert_eq!(list(&server), [Value::Null; 0]);
         if round == "offline" {

@@ -407,8 +407,8 @@ fn an_undo_can_be_limited_to_a_user_a_kind_of_change_or_a_time() {
     assert_eq!(members(), 5, "the member that is deleted later is not restored");
     undo(&["--only", "deleted"]);
     assert_eq!((shown(3).0, members(), shown(2).1.as_deref()), (true, 6, Some("Duchess")));
-    let told = server.fail(&["undo", "--since", &since, "--user", "eve", "--yes"], 1);
-    assert!(told.contains("user eve"), "{told}");
+    let told = server.fail(&["undo", "--since", &since, "--user", "eve", "--yes"], 4);
+    assert!(told.contains("user \"eve\" not found"), "{told}");
     let told = server.run(&["undo", "--since", &since, "--only", "all", "--yes"]);
     assert_eq!(told.status.code(), Some(2));
     let told = String::from_utf8(told.stderr).unwrap();

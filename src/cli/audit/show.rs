@@ -29,13 +29,19 @@ fn who(actor: &AuditActor) -> (String, String) {
         AuditActor::Connection { connection, token, address } => {
             (format!("{connection} (token {token})"), address.clone())
         }
-        AuditActor::Operator { name: Some(name), .. } => {
+        AuditActor::Operator { name: Some(name), sudo: None, .. } => {
             (format!("operator {name}"), String::new())
         }
-        AuditActor::Operator { name: None, uid: Some(uid) } => {
+        AuditActor::Operator { name, sudo: Some(sudo), .. } => {
+            let name = name.as_deref().unwrap_or("root");
+            (format!("operator {} (sudo as {name})", sudo.name), String::new())
+        }
+        AuditActor::Operator { name: None, uid: Some(uid), .. } => {
             (format!("operator (uid {uid})"), String::new())
         }
-        AuditActor::Operator { name: None, uid: None } => ("operator".to_owned(), String::new()),
+        AuditActor::Operator { name: None, uid: None, .. } => {
+            ("operator".to_owned(), String::new())
+        }
         AuditActor::System => ("scimd".to_owned(), String::new()),
     }
 }

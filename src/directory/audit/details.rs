@@ -70,6 +70,11 @@ impl ChangeDetails {
         }
     }
 
+    /// Records the reason that an operator gave.
+    pub(crate) fn reason(&mut self, reason: Option<&str>) {
+        self.value_changed("reason", None, reason.map(Value::from).as_ref());
+    }
+
     /// Records what else was changed.
     pub(crate) fn changed(&mut self, differences: Vec<Difference>) {
         self.differences.extend(differences);

@@ -325,11 +325,13 @@ pub(crate) fn only_take_away(
     let takes_away = |change: &PendingChange| -> Result<bool, DirectoryError> {
         match (actor, change.event.verb) {
             (Actor::System, _) => Ok(false),
-            (Actor::Operator { .. }, _) => {
-                Ok(["token", "connection"].contains(&change.event.kind.as_str()))
+            (Actor::Operator { .. }, _)
+                if ["token", "connection"].contains(&change.event.kind.as_str()) =>
+            {
+                Ok(true)
             }
             (Actor::Connection { .. }, Verb::Deleted | Verb::Alarmed | Verb::Held) => Ok(true),
-            (Actor::Connection { .. }, Verb::Patched | Verb::Replaced) => {
+            (_, Verb::Patched | Verb::Replaced) => {
                 let enough = Enough { lost: 0, gained: 0 };
                 let effects = effects::of(state, settings, std::slice::from_ref(change), enough)?;
                 let adds = |write: &Write| {
@@ -340,7 +342,7 @@ pub(crate) fn only_take_away(
                 let gives = !effects.gained.is_empty() || change.writes.iter().any(adds);
                 Ok(!effects.lost.is_empty() && !gives)
             }
-            (Actor::Connection { .. }, _) => Ok(false),
+            (Actor::Connection { .. } | Actor::Operator { .. }, _) => Ok(false),
         }
     };
     changes.iter().try_fold(true, |all, change| Ok(all && takes_away(change)?))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::connection::UnknownMembers;
+use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, GroupMembers};
 use crate::directory::rules::ConnectionRules;
@@ -56,7 +57,11 @@ impl Command for Patch {
             self.rules.check_scope(tx, resource_type, &present)?;
         }
         let previous = stored::attributes(resource_type, &present)?;
+        let deactivation = Deactivation::of(tx, resource_type, id, &previous)?;
         let mut patched = previous.clone();
+        if let Some(deactivation) = &deactivation {
+            deactivation.lift(resource_type, &mut patched);
+        }
         let mut changed = false;
         let members = resource_type.members().map(|members| members.name.as_str());
         let mut group = members.map(|_| GroupMembers::new(tx, id)).transpose()?;
@@ -75,12 +80,16 @@ impl Command for Patch {
             group.finish(tx);
         }
         patch::finish(resource_type, &previous, &mut patched)?;
+        let is_requested = deactivation
+            .is_some_and(|deactivation| deactivation.settle(tx, resource_type, id, &mut patched));
         changed |= patched != previous;
+        if changed || is_requested {
+            tx.details().describe(resource_type, Some(&previous), Some(&patched));
+            tx.record(stored::event(resource_type, Verb::Patched, id));
+        }
         let stored = if changed {
             let meta = stored::next_meta(tx, resource_type, &present)?;
             membership::rename(tx, resource_type, id, &previous, &patched)?;
-            tx.details().describe(resource_type, Some(&previous), Some(&patched));
-            tx.record(stored::event(resource_type, Verb::Patched, id));
             let manager = present.record.manager();
             stored::write(tx, resource_type, id, &meta, &patched, Some(&previous), manager)?
         } else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
 use crate::directory::membership::{self, GroupMembers};
 use crate::directory::rules::ConnectionRules;
@@ -78,7 +79,17 @@ pub(crate) fn put(
     let writes_unseen = has_unseen_value(&replacement, resource_type);
     keep_unseen(resource_type, &previous, &mut replacement);
     check_immutable(resource_type, &previous, &replacement)?;
-    replacement.complete(resource_type, Some(&previous));
+    let deactivation = Deactivation::of(tx, resource_type, id, &previous)?;
+    match &deactivation {
+        Some(deactivation) => {
+            let mut lifted = previous.clone();
+            deactivation.lift(resource_type, &mut lifted);
+            replacement.complete(resource_type, Some(&lifted));
+        }
+        None => replacement.complete(resource_type, Some(&previous)),
+    }
+    let is_requested = deactivation
+        .is_some_and(|deactivation| deactivation.settle(tx, resource_type, id, &mut replacement));
     let mut changed = writes_unseen || replacement != previous;
     if resource_type.members().is_some() {
         let members = membership::named(&members, rules.unknown_members)?;
@@ -86,13 +97,15 @@ pub(crate) fn put(
         changed |= present.set(tx, &members, rules)?;
         present.finish(tx);
     }
+    if changed || is_requested {
+        tx.details().describe(resource_type, Some(&previous), Some(&replacement));
+        tx.record(stored::event(resource_type, Verb::Replaced, id));
+    }
     if !changed {
         return Ok(present);
     }
     let meta = stored::next_meta(tx, resource_type, &present)?;
     membership::rename(tx, resource_type, id, &previous, &replacement)?;
-    tx.details().describe(resource_type, Some(&previous), Some(&replacement));
-    tx.record(stored::event(resource_type, Verb::Replaced, id));
     stored::write(tx, resource_type, id, &meta, &replacement, Some(&previous), manager)
 }
 

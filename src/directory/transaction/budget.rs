@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(BudgetLimits::of(&client, true), BudgetLimits::NONE);
         assert_eq!(BudgetLimits::of(&Actor::System, false), BudgetLimits::NONE);
         assert_eq!(
-            BudgetLimits::of(&Actor::Operator { uid: None, name: None }, false),
+            BudgetLimits::of(&Actor::Operator { uid: None, name: None, sudo: None }, false),
             BudgetLimits::NONE
         );
     }

@@ -92,8 +92,11 @@ impl Command for Apply {
 
 /// Whether everything that the plan relies on is as it was when the plan was made.
 fn still_fits(state: &dyn Read, plan: &Plan) -> Result<bool, StoreError> {
-    for Planned { resource_type, id, is, .. } in &plan.records {
-        if state.get(&keys::record(resource_type.tag, *id))? != *is {
+    for Planned { resource_type, id, is, is_deactivated, .. } in &plan.records {
+        let deactivated = || state.get(&keys::deactivated(*id));
+        if state.get(&keys::record(resource_type.tag, *id))? != *is
+            || (resource_type.is_account && deactivated()?.is_some() != *is_deactivated)
+        {
             return Ok(false);
         }
     }

@@ -16,7 +16,11 @@ pub(super) fn of(plan: &Plan) -> String {
         hash.update(bytes);
     };
     for record in &plan.records {
-        add(&[record.resource_type.tag, u8::from(record.only_active)]);
+        add(&[
+            record.resource_type.tag,
+            u8::from(record.only_active),
+            u8::from(record.is_deactivated),
+        ]);
         add(record.id.as_bytes());
         for value in [&record.was, &record.is] {
             add(value.as_deref().unwrap_or_default());

@@ -213,7 +213,8 @@ impl World {
         since: i64,
         through: Option<&str>,
     ) -> Result<UndoReport, DirectoryError> {
-        self.at(second).undo(&Actor::Operator { name: None, uid: None }, &asked(since, through))
+        self.at(second)
+            .undo(&Actor::Operator { name: None, uid: None, sudo: None }, &asked(since, through))
     }
 
     /// All state but for tokens, marks, versions, times, and what waits to be cleared.
@@ -433,7 +434,8 @@ fn what_is_too_much_at_once_is_undone_in_parts() {
         }
     }
     let undo = |second: i64, since: i64| {
-        let (directory, operator) = (world.at(second), Actor::Operator { name: None, uid: None });
+        let (directory, operator) =
+            (world.at(second), Actor::Operator { name: None, uid: None, sudo: None });
         directory.undo_within(&operator, &asked(since, None), 70_000)
     };
     // What was put back once is not taken for the last that was done.

@@ -150,7 +150,7 @@ impl Directory {
         let names = names.unwrap_or_else(|| self.catalogue().names());
         let users =
             asked.user.as_deref().map(|user| self.users_named(&changed, user)).transpose()?;
-        let (plan, mut report) = plan::plan(changed, self.registry(), names, asked, users)?;
+        let (plan, mut report) = plan::plan(store, changed, self.registry(), names, asked, users)?;
         report.plan = digest::of(&plan);
         Ok((plan, report))
     }

@@ -19,8 +19,8 @@ use crate::scim::registry::Registry;
 use crate::scim::resource::{Resource, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::ACTIVE;
-use crate::store::StoreError;
 use crate::store::keys::{self, Kind};
+use crate::store::{Read, StoreError};
 
 /// The most characters of a value that the report shows.
 const SHORT: usize = 40;
@@ -51,6 +51,8 @@ pub(super) struct Planned {
     pub(super) version: u64,
     /// Whether only its `active` goes back.
     pub(super) only_active: bool,
+    /// Whether an operator has deactivated it: then it stays inactive.
+    pub(super) is_deactivated: bool,
     reached: Timestamp,
 }
 
@@ -76,6 +78,9 @@ impl Planned {
         names: &AccessNames,
     ) -> Result<(StoredResource, Resource, Vec<String>), StoreError> {
         let (stored, mut attributes) = self.read(value)?;
+        if self.is_deactivated {
+            attributes.put(&self.resource_type, ACTIVE, false.into());
+        }
         if let (true, Some(is)) = (self.only_active, &self.is) {
             let (stored, mut present) = self.read(is)?;
             present.put(&self.resource_type, ACTIVE, attributes.is_active().into());
@@ -153,13 +158,14 @@ impl Plan {
     }
 }
 
-/// Plans an undo; `users` are the accounts that it is limited to.
+/// Plans an undo; `state` is the present one, `users` are the accounts that it is limited to.
 ///
 /// # Errors
 ///
 /// `AccessInUse` for access that accounts had and the catalogue does not know, unless it is dropped;
 /// `Storage`.
 pub(super) fn plan(
+    state: &dyn Read,
     mut changed: ChangedItems,
     registry: &Registry,
     present_names: AccessNames,
@@ -169,6 +175,7 @@ pub(super) fn plan(
     let kept = changed.names.take().and_then(|names| serde_json::from_slice(&names).ok());
     let mut planner = Planner {
         asked,
+        state,
         plan: Plan {
             records: Vec::new(),
             memberships: Vec::new(),
@@ -230,6 +237,7 @@ pub(super) fn plan(
 
 struct Planner<'a> {
     asked: &'a Undo,
+    state: &'a dyn Read,
     plan: Plan,
     /// The accounts that the undo is limited to.
     users: Option<BTreeSet<ResourceId>>,
@@ -263,6 +271,8 @@ impl Planner<'_> {
             is: item.is.clone(),
             version: item.version,
             only_active: false,
+            is_deactivated: resource_type.is_account
+                && self.state.get(&keys::deactivated(id))?.is_some(),
             reached: item.reached,
         };
         let present = item.is.as_ref().map(|is| planned.read(is)).transpose()?;

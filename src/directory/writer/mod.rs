@@ -420,8 +420,10 @@ mod tests {
             (0..queue::CAPACITY).map(|_| directory.submit(client.clone(), Big(100))).collect();
         let full = directory.submit(client, Big(100)).wait();
         assert!(matches!(full, Err(DirectoryError::Busy)));
-        let revoke =
-            directory.submit(Actor::Operator { uid: None, name: None }, RevokeToken { id: token });
+        let revoke = directory.submit(
+            Actor::Operator { uid: None, name: None, sudo: None },
+            RevokeToken { id: token },
+        );
         drop(go_on);
         busy.wait().unwrap();
         revoke.wait().unwrap();

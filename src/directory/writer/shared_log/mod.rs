@@ -166,7 +166,7 @@ impl Client<'_> {
     }
 
     fn send(&mut self, name: &str) -> Sent {
-        let actor = Actor::Operator { name: Some(name.to_owned()), uid: None };
+        let actor = Actor::Operator { name: Some(name.to_owned()), uid: None, sudo: None };
         let endpoint = if self.random.below(2) == 0 { "Users" } else { "Groups" };
         match self.random.below(12) {
             0..4 => self.send_create(name, actor, endpoint),

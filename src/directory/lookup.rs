@@ -1,0 +1,36 @@
+//! What operators look up beside resources: names, operators' deactivations, and the state of the brakes.
+
+use crate::directory::brake::BrakeStatus;
+use crate::directory::deactivation::Deactivation;
+use crate::directory::error::DirectoryError;
+use crate::directory::{Directory, membership};
+use crate::scim::resource::ResourceId;
+
+impl Directory {
+    /// The state of the brake of each configured connection, and of each one that is held.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
+        self.shared.brakes.status(self.view())
+    }
+
+    /// The userName of a user, or the displayName of a group; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn name_of(&self, id: ResourceId) -> Result<Option<String>, DirectoryError> {
+        membership::name_of(self.shared.store.as_ref(), self.registry(), id)
+    }
+
+    /// The operator's deactivation of an account, if it is in force.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn deactivation(&self, id: ResourceId) -> Result<Option<Deactivation>, DirectoryError> {
+        Ok(Deactivation::find(self.shared.store.as_ref(), id)?)
+    }
+}
