@@ -98,6 +98,17 @@ fn a_search_is_short_if_an_index_leads_to_one_resource_and_a_scan_beyond_64() {
 }
 
 #[test]
+fn a_count_that_is_damaged_is_an_error_and_not_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let (directory, store) = directory(folder.path());
+    let users = directory.registry().by_endpoint("Users").unwrap();
+    let mut state = Overlay::new(store.as_ref());
+    assert_eq!(stored::total(&state, users).unwrap(), 0);
+    state.put(keys::count(users.tag).to_vec(), vec![1, 2, 3].into());
+    assert!(matches!(stored::total(&state, users), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
 fn an_index_entry_that_leads_to_another_resource_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (directory, store) = directory(folder.path());

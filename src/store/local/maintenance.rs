@@ -92,3 +92,35 @@ impl LocalStore {
         snapshots.take(&self.state.database, self.log.as_ref(), applied, now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::StoreLimits;
+
+    #[test]
+    fn past_state_and_the_list_of_snapshots_do_not_wait_for_one_that_is_being_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let now = Timestamp::UNIX_EPOCH;
+        let opened = DataFolder::open(folder.path()).unwrap();
+        let store = LocalStore::open(opened, limits, [7; 16], now).unwrap();
+        store.snapshot(now).unwrap();
+        let taking = store.snapshots.lock().unwrap();
+        let (done, ends) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(store.newest_snapshot().unwrap().is_some());
+                assert!(store.past(0, &|_| true, 1024).unwrap().is_some());
+                done.send(()).unwrap();
+            });
+            let ended = ends.recv_timeout(Duration::from_secs(10));
+            drop(taking);
+            ended.unwrap();
+        });
+    }
+}
