@@ -46,6 +46,13 @@ fn every_thread_is_restricted_and_the_log_says_so() {
 }
 
 #[test]
+fn the_folder_for_connections_is_made_before_the_sandbox_closes() {
+    let server = Server::start();
+    let found = fs::metadata(server.folder().join("conf.d")).unwrap();
+    assert_eq!(found.permissions().mode() & 0o777, 0o750);
+}
+
+#[test]
 fn it_can_be_turned_off() {
     let mut server = Server::start_with("[process]\nsandbox = false");
     assert!(of_threads(&server, "Seccomp").iter().all(|mode| mode == "0"));

@@ -4,6 +4,8 @@
 //! command that asks opens that file. Landlock looks at where a path leads, so a link out of an allowed folder opens
 //! nothing.
 
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -53,6 +55,16 @@ impl FileRules {
         }
         let sockets = config.listen.unix.iter().map(|socket| folder_of(socket)).collect();
         Self { written, read, sockets, programs }
+    }
+
+    /// Creates `conf.d` beside a configuration file of this user: a folder that is made later is outside the rules.
+    pub(super) fn create_parts(config: &Config) {
+        let Some(folder) = config.file.as_deref().map(folder_of) else { return };
+        let us = rustix::process::geteuid().as_raw();
+        if fs::metadata(&folder).is_ok_and(|found| found.uid() == us) {
+            // Without it, no connection can be added while the server runs, which then says so.
+            let _ = fs::DirBuilder::new().mode(0o750).create(folder.join(PARTS));
+        }
     }
 
     /// Enforces the rules for this thread and those that it starts. Returns what is in force, for the log, and
@@ -128,7 +140,7 @@ fn folder_of(file: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
 

@@ -43,6 +43,7 @@ impl Sandbox {
         if !is_wanted {
             return Ok(Self { readable: None, files: String::new(), programs, is_wanted });
         }
+        FileRules::create_parts(config);
         let rules = FileRules::of(config, programs);
         let (files, restricted) = rules.enforce()?;
         Ok(Self { readable: restricted.then(|| rules.readable()), files, programs, is_wanted })
