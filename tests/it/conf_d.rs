@@ -157,7 +157,7 @@ fn a_file_that_root_does_not_own_may_only_contain_connections() {
 fn a_reload_reads_the_folder() {
     let mut server = Server::start();
     let conf_d = server.folder().join("conf.d");
-    fs::create_dir(&conf_d).unwrap();
+    fs::create_dir_all(&conf_d).unwrap();
     let file = conf_d.join("entra.toml");
     fs::write(&file, ENTRA).unwrap();
     server.reconfigure(|text| text);
