@@ -49,7 +49,7 @@ fn every_thread_is_restricted_and_the_log_says_so() {
 fn the_folder_for_connections_is_made_before_the_sandbox_closes() {
     let server = Server::start();
     let found = fs::metadata(server.folder().join("conf.d")).unwrap();
-    assert_eq!(found.permissions().mode() & 0o777, 0o750);
+    assert_eq!(found.permissions().mode() & 0o777, 0o700);
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl FileRules {
         let us = rustix::process::geteuid().as_raw();
         if fs::metadata(&folder).is_ok_and(|found| found.uid() == us) {
             // Without it, no connection can be added while the server runs, which then says so.
-            let _ = fs::DirBuilder::new().mode(0o750).create(folder.join(PARTS));
+            let _ = fs::DirBuilder::new().mode(0o700).create(folder.join(PARTS));
         }
     }
 
