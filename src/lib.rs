@@ -6,7 +6,7 @@
 //! - ground: [`clock`], [`file`](mod@file), [`text`], [`secret`], [`logging`], [`metrics`];
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`], [`settings`];
 //! - storage, bytes on disk: [`log`], [`store`]; beside it the configuration file, parsed into the
-//!   vocabulary: [`config`];
+//!   vocabulary: [`config`], and the request log: [`request_log`];
 //! - service, what the service provider and its operators do: [`directory`], [`operator`];
 //! - doors: [`http`], [`admin`];
 //! - roof: [`app`], [`cli`].
@@ -26,6 +26,7 @@ pub mod settings;
 
 pub mod config;
 pub mod log;
+pub mod request_log;
 pub mod store;
 
 pub mod directory;

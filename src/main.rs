@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     match ExitKind::of(&error) {
         ExitKind::Failure => ExitCode::from(1),
         ExitKind::Usage => ExitCode::from(2),
+        ExitKind::NotRunning => ExitCode::from(3),
         ExitKind::NotFound => ExitCode::from(4),
     }
 }

@@ -46,6 +46,21 @@ impl Certificate {
         Ok(tls::fingerprint(&self.path)?)
     }
 
+    /// Until when it is valid.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// Whether clients accept it for a host.
+    pub fn is_for(&self, host: &str) -> bool {
+        tls::is_for(&self.path, host)
+    }
+
+    /// The number of certificates in its file.
+    pub fn chain_length(&self) -> usize {
+        tls::chain_length(&self.path)
+    }
+
     fn read(
         path: PathBuf,
         key: PathBuf,

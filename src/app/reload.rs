@@ -19,7 +19,7 @@ use super::grant_warnings::warn_of_missed_grants;
 use super::listen::server_limits;
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
-use super::settings::{local_settings, site_info, vocabulary};
+use super::settings::{local_settings, request_log_limits, site_info, vocabulary};
 use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
@@ -28,7 +28,7 @@ use crate::directory::Directory;
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
-use crate::operator::OperatorContext;
+use crate::operator::{OperatorContext, RunningServer};
 
 /// How often the files of the certificate are checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
@@ -175,7 +175,11 @@ impl Reloader {
             let directory = Arc::new(directory);
             let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
             let site = site_info(&for_doors, &directory);
-            let context = OperatorContext { directory: Arc::clone(&directory), site };
+            let server = live.context.load().server.clone();
+            if let Some(RunningServer { requests, .. }) = &server {
+                requests.set_limits(request_log_limits(&for_doors));
+            }
+            let context = OperatorContext { directory: Arc::clone(&directory), site, server };
             live.context.store(Arc::new(context));
             live.listener.store(Arc::new(terms));
             let _ = tell.send((directory, old_requests));

@@ -17,7 +17,7 @@ use super::head_signatures::HeadSignatures;
 use super::listen::{bind, listen, serve_metrics, server_limits};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
-use super::settings::{endpoint, site_info};
+use super::settings::{endpoint, request_log_limits, site_info};
 use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
@@ -28,7 +28,8 @@ use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
-use crate::operator::OperatorContext;
+use crate::operator::{OperatorContext, RunningServer};
+use crate::request_log::{self, RequestLog};
 
 /// How long closing may take after the time for open requests is over. Writing the last lines of the log may take
 /// another 2 seconds.
@@ -119,6 +120,7 @@ async fn run(
         flusher,
     } = parts;
     let directory = Arc::new(directory);
+    let started = Clock::System.now();
     let mut terminate = signal(SignalKind::terminate()).context("can't wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't wait for SIGINT")?;
     let listener = listen(&config, socket).await?;
@@ -132,10 +134,23 @@ async fn run(
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
-    let context =
-        OperatorContext { directory: Arc::clone(&directory), site: site_info(&config, &directory) };
+    let requests = config.data_dir.join(request_log::FOLDER);
+    let requests = RequestLog::start(requests, request_log_limits(&config));
+    let requests = Arc::new(requests.context("can't start the request log")?);
+    let door =
+        ScimService::new(Arc::clone(&directory), &config, boot_name(), Arc::clone(&requests));
+    let stats = Arc::clone(&door.connections);
+    let context = OperatorContext {
+        directory: Arc::clone(&directory),
+        site: site_info(&config, &directory),
+        server: Some(RunningServer {
+            requests,
+            since: started,
+            failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
+        }),
+    };
     let live = LiveConfig {
-        door: Arc::new(ScimService::new(Arc::clone(&directory), &config, boot_name())),
+        door: Arc::new(door),
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
     };
@@ -178,12 +193,11 @@ async fn run(
         process::end_after(drain_timeout + CLOSING, flusher);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
-    let started = Clock::System.now();
     let monitor =
         MetricsService::new(Arc::clone(&door), started, Arc::clone(&listening), dropped_lines);
     let drained = tokio::select! {
         drained = server::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
-        () = door.log_denials() => Drained::Complete,
+        () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
         () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
@@ -192,7 +206,7 @@ async fn run(
         () = signatures.run() => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
-    door.flush_denials();
+    door.flush_summaries();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not end in time and were cut");
     }

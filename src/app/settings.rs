@@ -1,5 +1,6 @@
 //! What the parts need of a configuration.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::access::Catalogue;
@@ -7,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::{self, Directory, LocalSettings};
 use crate::operator::SiteInfo;
+use crate::request_log::RequestLogLimits;
 use crate::scim::registry::Registry;
 
 /// The access catalogue and the resource types of a configuration.
@@ -44,7 +46,20 @@ pub fn site_info(config: &Config, directory: &Directory) -> SiteInfo {
     SiteInfo {
         connections: config.connections.keys().cloned().collect(),
         base_url: format!("{}{}", public_url.as_str(), crate::http::BASE_PATH),
+        config_file: config.file.as_ref().map(|file| shown(file)),
+        data_dir: shown(&config.data_dir),
     }
+}
+
+/// A path as operators read it: whole, wherever they are.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// The limits of the request log.
+pub(super) fn request_log_limits(config: &Config) -> RequestLogLimits {
+    let (max_bytes, max_age) = (config.requests.max_bytes(), config.requests.max_age());
+    RequestLogLimits { max_bytes, max_age }
 }
 
 /// The base URL that identity providers are configured with.

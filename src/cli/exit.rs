@@ -9,6 +9,8 @@ pub enum ExitKind {
     Failure,
     /// The command line or the configuration is wrong: exit code 2.
     Usage,
+    /// The command needs a running server: exit code 3.
+    NotRunning,
     /// What was asked for does not exist: exit code 4.
     NotFound,
 }
@@ -18,6 +20,8 @@ impl ExitKind {
     pub fn of(error: &anyhow::Error) -> Self {
         if error.is::<ConfigError>() || error.is::<UsageError>() {
             Self::Usage
+        } else if error.is::<NotRunningError>() {
+            Self::NotRunning
         } else if error.is::<NotFoundError>() {
             Self::NotFound
         } else {
@@ -35,3 +39,8 @@ pub(super) struct UsageError(pub(super) String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NotFoundError(pub(super) String);
+
+/// A command that needs a running server, and none runs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotRunningError(pub(super) String);

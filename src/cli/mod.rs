@@ -9,6 +9,7 @@ mod clock;
 mod completions;
 mod config;
 mod confirm;
+mod doctor;
 mod exit;
 mod export;
 mod group;
@@ -16,10 +17,12 @@ mod init;
 mod manual;
 mod operator;
 mod output;
+mod requests;
 mod resource;
 mod restore;
 mod serve;
 mod setup;
+mod status;
 mod time_arg;
 mod token;
 mod undo;
@@ -67,6 +70,12 @@ enum CliCommand {
     Group(group::GroupCommand),
     /// Show who changed what, when and from where, and verify the audit trail
     Audit(audit::AuditArgs),
+    /// Show whether scimd runs, how it is doing, and what needs attention
+    Status(status::StatusArgs),
+    /// Check whether an identity provider can reach scimd, and wait for its first request
+    Doctor(doctor::DoctorArgs),
+    /// Show what clients asked, what they were answered, and why
+    Requests(requests::RequestsArgs),
     /// Export all users and their effective access
     Export(export::ExportArgs),
     /// Write a backup of everything to one file, also while a server runs
@@ -106,6 +115,9 @@ impl Cli {
             CliCommand::User(user) => user.run(&configuration.load()?),
             CliCommand::Group(group) => group.run(&configuration.load()?),
             CliCommand::Audit(audit) => audit.run(&configuration.load()?),
+            CliCommand::Status(status) => status.run(&configuration.load()?),
+            CliCommand::Doctor(doctor) => doctor.run(&configuration.load()?),
+            CliCommand::Requests(requests) => requests.run(&configuration.load()?),
             CliCommand::Export(export) => export.run(&configuration.load()?),
             CliCommand::Backup(backup) => backup.run(&configuration.load()?),
             CliCommand::Restore(restore) => restore.run(&configuration.load()?),

@@ -62,7 +62,8 @@ impl<'a> OperatorClient<'a> {
                     false => app::open_directory(self.config)?,
                 };
                 let site = app::site_info(self.config, &directory);
-                let context = OperatorContext { directory: Arc::new(directory), site };
+                let context =
+                    OperatorContext { directory: Arc::new(directory), site, server: None };
                 Opened { context, is_read_only }
             }
         };

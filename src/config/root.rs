@@ -12,6 +12,7 @@ use super::name::Taken;
 use super::place::Place;
 use super::process::ProcessConfig;
 use super::reader::Section;
+use super::requests::RequestsConfig;
 use super::role::Known;
 use super::schema::SchemaLines;
 use super::source::Sources;
@@ -58,6 +59,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The listener for metrics.
     pub metrics: MetricsConfig,
+    /// The size and age of the request log.
+    pub requests: RequestsConfig,
     /// The resources of the store, and the retention of snapshots and log.
     pub store: StoreConfig,
     /// The limits that the server sets on its own process.
@@ -88,6 +91,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
+            requests: RequestsConfig::default(),
             store: StoreConfig::default(),
             process: ProcessConfig::default(),
             schemas: Vec::new(),
@@ -167,6 +171,7 @@ impl Config {
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", MetricsConfig::read);
+        let requests = root.table("requests", RequestsConfig::read);
         let (store, process) =
             (root.table("store", StoreConfig::read), root.table("process", ProcessConfig::read));
         let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
@@ -186,6 +191,7 @@ impl Config {
             limits,
             log,
             metrics,
+            requests,
             store,
             process,
             schemas,

@@ -8,6 +8,7 @@ mod access;
 mod adoption;
 mod audit;
 mod brake;
+mod capture;
 mod clock;
 mod core;
 mod counters;
@@ -42,6 +43,7 @@ pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};
 pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
+pub use capture::RecordCapture;
 use clock::AcceptClock;
 pub use deactivation::Deactivation;
 pub use error::DirectoryError;
@@ -183,7 +185,7 @@ impl Directory {
     pub fn submit<C: Command>(&self, actor: Actor, command: C) -> Pending<C::Output> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply));
-        Pending(answer)
+        Pending::new(answer)
     }
 
     fn hand_in<C: Command>(&self, queued: QueuedCommand<C>) {
@@ -206,7 +208,7 @@ impl Directory {
         let (reply, answer) = oneshot::channel();
         let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
         self.hand_in(queued.of_request(body_bytes));
-        Pending(answer)
+        Pending::new(answer)
     }
 
     /// The same, from a thread that may wait for a place in the queue.
@@ -223,7 +225,7 @@ impl Directory {
         let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
         // Before the writer can take it.
         self.shared.counters.waiting.add_one();
-        (WriterMessage::Run(Box::new(queued)), Pending(answer))
+        (WriterMessage::Run(Box::new(queued)), Pending::new(answer))
     }
 
     fn fail(&self, order: WriterMessage, error: DirectoryError) {

@@ -56,11 +56,13 @@ pub enum Verb {
     Cleared,
     /// The settings that all nodes share were changed.
     Changed,
+    /// An operator has the bodies of requests kept for a while.
+    Captured,
 }
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 19] = [
+    pub const CATALOGUE: [(Self, &'static str); 20] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -83,6 +85,7 @@ impl Verb {
         (Self::Refused, "requests were refused since that was last mentioned"),
         (Self::Cleared, "memberships were cleared that an earlier change had ended or renamed"),
         (Self::Changed, "the settings that access, validation and events depend on were changed"),
+        (Self::Captured, "an operator has the bodies of a connection's requests kept for a while"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -107,6 +110,7 @@ impl Verb {
             Self::Refused => "refused",
             Self::Cleared => "cleared",
             Self::Changed => "changed",
+            Self::Captured => "captured",
         }
     }
 }

@@ -9,12 +9,13 @@ use hyper::StatusCode;
 
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
-use super::log_summary::{self, LogSummary, Suppressed};
+use super::log_summary::{LogSummary, Suppressed};
 use super::server::BadClientCertificate;
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::directory::{self, InvalidToken};
 use crate::event::{Network, Reason};
 use crate::metrics::Counter;
+use crate::request_log::{Repetition, RequestEntry, RequestLog};
 
 /// Denials that share one summary in the log: the client's network and the reason's code.
 type Kind = (Network, &'static str);
@@ -135,8 +136,9 @@ impl Denials {
         self.limiter.set_limit(max_per_minute);
     }
 
-    /// Counts a denial, logs it if it begins a burst, and returns the failure for the client.
-    pub(super) fn record(&self, denial: &Denial, request: &str) -> Failure {
+    /// Counts a denial, and logs it if it begins a burst. Returns the failure for the client, and whether the
+    /// denial was logged.
+    pub(super) fn record(&self, denial: &Denial, request: &str) -> (Failure, bool) {
         let Denial { address, reason } = denial;
         let (network, now) = ((*address).into(), self.started.elapsed());
         let code = reason.code();
@@ -152,7 +154,8 @@ impl Denials {
         };
         let owner = reason.token_owner();
         let summary = if owner.is_some() { &self.of_known_tokens } else { &self.summary };
-        if summary.note((network, code.as_str()), now) {
+        let is_first = summary.note((network, code.as_str()), now);
+        if is_first {
             let (status, reason) = (status.as_u16(), reason.to_string());
             match owner {
                 Some((connection, token)) => tracing::warn!(
@@ -162,22 +165,19 @@ impl Denials {
                 None => tracing::warn!(request, %address, status, reason, "refused"),
             }
         }
-        failure
+        (failure, is_first)
     }
 
-    /// Logs how often bursts were repeated, until dropped.
-    pub(super) async fn log_summaries(&self) {
-        loop {
-            tokio::time::sleep(log_summary::CHECK_EVERY).await;
-            log(self.of_known_tokens.due(self.started.elapsed()));
-            log(self.summary.due(self.started.elapsed()));
-        }
+    /// Logs how often bursts were repeated whose time is over.
+    pub(super) fn log_due(&self, requests: &RequestLog) {
+        log(self.of_known_tokens.due(self.started.elapsed()), requests);
+        log(self.summary.due(self.started.elapsed()), requests);
     }
 
     /// Logs the repetitions that no line has reported yet.
-    pub(super) fn flush(&self) {
-        log(self.of_known_tokens.rest(self.started.elapsed()));
-        log(self.summary.rest(self.started.elapsed()));
+    pub(super) fn flush(&self, requests: &RequestLog) {
+        log(self.of_known_tokens.rest(self.started.elapsed()), requests);
+        log(self.summary.rest(self.started.elapsed()), requests);
     }
 
     /// How many requests were denied for each reason that the gate has.
@@ -193,9 +193,17 @@ impl Denials {
     }
 }
 
-fn log(summaries: Vec<Suppressed<Kind>>) {
+/// Logs summaries, in the log and in the request log.
+fn log(summaries: Vec<Suppressed<Kind>>, requests: &RequestLog) {
     for Suppressed { kind, count, within } in summaries {
         let seconds = within.as_secs();
+        let (address, reason) = match kind {
+            Some((network, reason)) => (Some(network.address()), reason),
+            None => (None, "various"),
+        };
+        let repeated = Repetition { count, seconds };
+        let now = Clock::System.now();
+        requests.note_denied(RequestEntry::summary(now, address, reason, repeated));
         match kind {
             Some((network, reason)) => {
                 tracing::warn!(address = %network, count, seconds, reason, "refused again");

@@ -10,9 +10,8 @@ use hyper::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::daily_quota::QuotaExceeded;
-use super::error_form::{self, ErrorForm};
+use super::error_form;
 use super::error_report::ErrorReport;
-use super::respond::{self, HttpResponse};
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::scim::error::{ScimError, ScimType};
@@ -87,29 +86,14 @@ impl Failure {
         }
     }
 
-    /// The response to the request with that id.
-    pub(super) fn into_response(
-        self,
-        form: ErrorForm,
-        request: &str,
-        dialect: Dialect,
-    ) -> HttpResponse {
-        let report = self.report(request, dialect);
-        let body = form.render(&report, dialect);
-        let mut answer = respond::body(report.status, form.media_type(), body);
-        if let Some((name, value)) = report.header {
-            answer.headers_mut().insert(name, value);
-        }
-        answer
-    }
-
     /// The status and body of one operation of a bulk request.
     pub(super) fn into_body(self, dialect: Dialect) -> (StatusCode, Value) {
         let report = self.report("", dialect);
         (report.status, error_form::scim_error(&report, dialect))
     }
 
-    fn report(self, request: &str, dialect: Dialect) -> ErrorReport {
+    /// What the client learns, who sent the request with that id.
+    pub(super) fn report(self, request: &str, dialect: Dialect) -> ErrorReport {
         match self {
             Self::Unauthenticated | Self::Directory(DirectoryError::Unauthenticated) => ErrorReport::new(
                 StatusCode::UNAUTHORIZED,

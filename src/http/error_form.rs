@@ -6,13 +6,9 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::error_report::ErrorReport;
-use super::respond::SCIM_JSON;
+use super::respond::{self, HttpResponse, SCIM_JSON};
 use crate::connection::dialect::Dialect;
 use crate::scim::discovery::ERROR;
-use crate::text::shorten;
-
-/// How many bytes of a detail are sent: it may repeat what the client sent, which may be long.
-const MAX_DETAIL: usize = 600;
 
 /// The form of the errors of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +25,18 @@ impl ErrorForm {
         }
     }
 
+    /// The response that reports a failure to a client of that dialect.
+    pub(super) fn respond(self, report: ErrorReport, dialect: Dialect) -> HttpResponse {
+        let body = self.render(&report, dialect);
+        let mut answer = respond::body(report.status, self.media_type(), body);
+        if let Some((name, value)) = report.header {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+
     /// The body for a client of that dialect.
-    pub(super) fn render(self, report: &ErrorReport, dialect: Dialect) -> Bytes {
+    fn render(self, report: &ErrorReport, dialect: Dialect) -> Bytes {
         match self {
             Self::Scim => scim_error(report, dialect).to_string().into(),
         }
@@ -49,6 +55,6 @@ pub(super) fn scim_error(report: &ErrorReport, dialect: Dialect) -> Value {
     if let Some(scim_type) = report.scim_type {
         body.insert("scimType".to_owned(), Value::from(scim_type.as_str()));
     }
-    body.insert("detail".to_owned(), Value::from(shorten(&report.detail, MAX_DETAIL)));
+    body.insert("detail".to_owned(), Value::from(report.shown_detail()));
     Value::Object(body)
 }

@@ -1,9 +1,15 @@
 //! What the client learns of a failure: `error` fills in the report, `error_form` renders it.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::scim::error::ScimType;
+use crate::text::shorten;
+
+/// How many bytes of a detail are sent: it may repeat what the client sent, which may be long.
+const MAX_DETAIL: usize = 600;
 
 /// What the client learns of a failure, in any form of body.
 #[derive(Debug)]
@@ -20,6 +26,11 @@ pub(super) struct ErrorReport {
 impl ErrorReport {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, scim_type: None, detail: detail.into(), header: None }
+    }
+
+    /// The sentence as the client gets it.
+    pub(super) fn shown_detail(&self) -> Cow<'_, str> {
+        shorten(&self.detail, MAX_DETAIL)
     }
 
     pub(super) fn with_header(mut self, name: HeaderName, value: &str) -> Self {

@@ -75,8 +75,10 @@ pub(super) struct Admitted {
     pub scopes: &'static [TokenScope],
     /// The metrics of its requests.
     pub requests: Arc<ConnectionMetrics>,
-    token: String,
-    address: IpAddr,
+    /// The id of the token.
+    pub token: String,
+    /// The address of the client.
+    pub address: IpAddr,
 }
 
 impl Admitted {
@@ -309,7 +311,7 @@ mod tests {
             let others = CONNECTION_SCOPES.iter().copied().filter(|scope| *scope != needed);
             for scopes in [Vec::new(), others.collect()] {
                 let failure = refusal(route, &scopes).unwrap();
-                let answer = failure.into_response(route.errors, "1", Dialect::Rfc);
+                let answer = route.errors.respond(failure.report("1", Dialect::Rfc), Dialect::Rfc);
                 assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{}", route.template);
                 assert_eq!(answer.headers()["content-type"], route.errors.media_type());
             }

@@ -1,16 +1,19 @@
-//! Counts of requests by connection, route and class of status, and their durations by route.
+//! Counts of requests by connection, route and status code, and their durations by route.
 //!
 //! All label values are known in advance: connections from the configuration, routes from their table.
 //! A request adds to existing counters, and no client can create more of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
+use jiff::Timestamp;
 
 use super::daily_quota::RequestsOfDay;
 use crate::metrics::{Counter, Histogram, HistogramSnapshot};
+use crate::scim::error::ScimType;
 
 /// Bounds of the time that requests take, in microseconds.
 const DURATIONS: &[u64] = &[
@@ -18,17 +21,24 @@ const DURATIONS: &[u64] = &[
     2_500_000, 5_000_000, 10_000_000, 30_000_000,
 ];
 
-/// The classes of status codes: 1xx to 5xx.
-const CLASSES: usize = 5;
+/// The status codes of answers. Any other code is counted as the last one.
+const CODES: [u16; 18] =
+    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 429, 501, 503, 500];
 
 /// Counts of the requests of one connection, or of all requests without one.
 pub(super) struct ConnectionMetrics {
     /// Distinguishes the connection from all others of this process, whatever is reloaded.
     pub(super) number: usize,
-    /// By row of the route table, and by class of status.
-    by_route: Box<[[Counter; CLASSES]]>,
-    /// Requests without a route, by class of status.
-    without_route: [Counter; CLASSES],
+    /// By row of the route table, and by status code.
+    by_route: Box<[[Counter; CODES.len()]]>,
+    /// Requests without a route, by status code.
+    without_route: [Counter; CODES.len()],
+    /// Errors by their keyword.
+    errors: [Counter; ScimType::ALL.len()],
+    /// When the last request was answered, and the last one without an error, in milliseconds since 1970; 0 for
+    /// none.
+    last_request: AtomicI64,
+    last_success: AtomicI64,
     /// Its requests of today, which the daily quota limits.
     pub(super) of_day: RequestsOfDay,
 }
@@ -39,27 +49,63 @@ impl ConnectionMetrics {
             number,
             by_route: (0..routes).map(|_| Default::default()).collect(),
             without_route: Default::default(),
+            errors: Default::default(),
+            last_request: AtomicI64::new(0),
+            last_success: AtomicI64::new(0),
             of_day: RequestsOfDay::default(),
         }
     }
 
     fn note(&self, row: Option<usize>, status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        let classes = match row {
+        let code = status.as_u16();
+        let place = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);
+        let codes = match row {
             Some(row) => self.by_route.get(row),
             None => Some(&self.without_route),
         };
-        if let Some(count) = classes.and_then(|classes| classes.get(class)) {
+        if let Some(count) = codes.and_then(|codes| codes.get(place)) {
             count.add_one();
         }
     }
 
-    /// The counts that are not zero, with their row in the route table and their class of status.
-    pub(super) fn counts(&self) -> impl Iterator<Item = (Option<usize>, usize, u64)> {
-        let by_route = self.by_route.iter().enumerate().map(|(row, classes)| (Some(row), classes));
-        by_route.chain([(None, &self.without_route)]).flat_map(|(row, classes)| {
-            let count = move |(class, count): (usize, &Counter)| (row, class + 1, count.value());
-            classes.iter().enumerate().map(count).filter(|(.., count)| *count > 0)
+    /// Notes what came of an authenticated request.
+    pub(super) fn note_outcome(
+        &self,
+        now: Timestamp,
+        status: StatusCode,
+        scim_type: Option<ScimType>,
+    ) {
+        let now = now.as_millisecond();
+        self.last_request.store(now, Ordering::Relaxed);
+        if !status.is_client_error() && !status.is_server_error() {
+            self.last_success.store(now, Ordering::Relaxed);
+        }
+        let place = scim_type.and_then(|of| ScimType::ALL.iter().position(|known| *known == of));
+        if let Some(count) = place.and_then(|place| self.errors.get(place)) {
+            count.add_one();
+        }
+    }
+
+    /// The counts that are not zero, with their row in the route table and their status code.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (Option<usize>, u16, u64)> {
+        let by_route = self.by_route.iter().enumerate().map(|(row, codes)| (Some(row), codes));
+        by_route.chain([(None, &self.without_route)]).flat_map(|(row, codes)| {
+            let count = move |(code, count): (u16, &Counter)| (row, code, count.value());
+            CODES.into_iter().zip(codes).map(count).filter(|(.., count)| *count > 0)
+        })
+    }
+
+    /// The errors by their keyword, those that are not zero.
+    pub(super) fn errors(&self) -> impl Iterator<Item = (ScimType, u64)> {
+        let counts = self.errors.iter().map(Counter::value);
+        ScimType::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0)
+    }
+
+    /// When the last request was answered, and the last one without an error.
+    pub(super) fn last(&self) -> [Option<Timestamp>; 2] {
+        [&self.last_request, &self.last_success].map(|at| {
+            let at = at.load(Ordering::Relaxed);
+            Timestamp::from_millisecond(at).ok().filter(|_| at > 0)
         })
     }
 }
@@ -137,11 +183,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_counted_by_route_and_class() {
+    fn requests_are_counted_by_route_and_code() {
         let request_metrics = RequestMetrics::new(5);
         let of = request_metrics.connection("okta");
         let took = Duration::from_micros(700);
-        for (row, status) in [(Some(3), 200), (Some(3), 201), (Some(3), 409), (None, 404)] {
+        for (row, status) in
+            [(Some(3), 201), (Some(3), 201), (Some(3), 409), (None, 404), (None, 599)]
+        {
             let status = StatusCode::from_u16(status).unwrap();
             request_metrics.note(Some(&of), row, status, took);
         }
@@ -149,18 +197,19 @@ mod tests {
         let mut seen = Vec::new();
         request_metrics.each(&mut |name, requests| {
             seen.extend(
-                requests.counts().map(|(row, class, count)| (name.to_owned(), row, class, count)),
+                requests.counts().map(|(row, code, count)| (name.to_owned(), row, code, count)),
             );
         });
         let expected = [
-            ("", None, 4, 1),
-            ("okta", Some(3), 2, 2),
-            ("okta", Some(3), 4, 1),
-            ("okta", None, 4, 1),
+            ("", None, 401, 1),
+            ("okta", Some(3), 201, 2),
+            ("okta", Some(3), 409, 1),
+            ("okta", None, 404, 1),
+            ("okta", None, 500, 1),
         ];
         assert_eq!(
             seen,
-            expected.map(|(name, row, class, count)| (name.to_owned(), row, class, count))
+            expected.map(|(name, row, code, count)| (name.to_owned(), row, code, count))
         );
         let durations: Vec<HistogramSnapshot> = request_metrics.durations().collect();
         assert_eq!((durations[3].count, durations[3].sum), (3, 2_100));

@@ -53,6 +53,14 @@ impl ResponseBody {
         Self(Content::Chunks { chunks: Box::new(chunks), held, turn: None })
     }
 
+    /// All of the body, if it is not made in chunks.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        match &self.0 {
+            Content::Whole(bytes) => Some(bytes.clone()),
+            Content::Chunks { .. } => None,
+        }
+    }
+
     /// The memory that it takes, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         match &self.0 {

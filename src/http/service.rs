@@ -4,37 +4,37 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
 
 use super::body::{self, BodyLimits};
 use super::context::HttpContext;
 use super::denial::Denials;
 use super::error::Failure;
-use super::error_form::ErrorForm;
+use super::failed_writes::FailedWrites;
 use super::framing;
 use super::gate::{self, Admitted};
 use super::health::Health;
-use super::request_metrics::{ConnectionMetrics, RequestMetrics};
+use super::log_summary;
+use super::request_metrics::RequestMetrics;
+use super::request_record::{Caller, RequestRecord};
 use super::respond::{HttpResponse, ResponseBody};
 use super::router;
 use super::routes::{BodyKind, Handler, ROUTES};
 use super::scim::Call;
 use super::server::{self, ConnectionStats, Peer};
 use super::work_limits::WorkLimits;
-use crate::clock::Stopwatch;
+use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
-use crate::connection::dialect::Dialect;
 use crate::directory::{Directory, DirectoryError};
-use crate::logging::REQUESTS;
+use crate::request_log::{RawBodies, RequestEntry, RequestLog};
 
-/// The header that gives authenticated clients the id of their request in the log.
+/// The header that gives clients the id of their request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The service that answers requests for SCIM, health and readiness.
@@ -43,7 +43,10 @@ pub struct ScimService {
     pub(super) context: ArcSwap<HttpContext>,
     pub(super) denials: Denials,
     pub(super) request_metrics: RequestMetrics,
-    pub(super) connections: Arc<ConnectionStats>,
+    /// The statistics that the listener keeps.
+    pub connections: Arc<ConnectionStats>,
+    pub(super) request_log: Arc<RequestLog>,
+    failed_writes: FailedWrites,
     /// Whether the server has begun to stop.
     stopping: AtomicBool,
     /// Differs between starts, so that request ids do not repeat.
@@ -54,7 +57,12 @@ pub struct ScimService {
 impl ScimService {
     /// Creates the service of a directory. `boot` differs between starts of this appliance; request ids
     /// begin with it.
-    pub fn new(directory: Arc<Directory>, config: &Config, boot: String) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        config: &Config,
+        boot: String,
+        request_log: Arc<RequestLog>,
+    ) -> Self {
         let request_metrics = RequestMetrics::new(ROUTES.len());
         let work_limits = Arc::new(WorkLimits::new());
         Self {
@@ -67,6 +75,8 @@ impl ScimService {
             denials: Denials::new(config.limits.max_refusals_per_minute),
             request_metrics,
             connections: Arc::default(),
+            request_log,
+            failed_writes: FailedWrites::new(),
             stopping: AtomicBool::new(false),
             boot,
             requests: AtomicU64::new(0),
@@ -111,27 +121,30 @@ impl ScimService {
                     record.row = Some(found.row);
                     return Ok(handler(self.health(&context)));
                 }
-                Handler::Authenticated(handler) => Ok((found, handler)),
+                Handler::Authenticated(handler) => {
+                    record.path = Some(found.path);
+                    Ok((found.route, found.row, handler))
+                }
             },
             // Only the authenticated learn that there is no such route.
             Err(failure) => Err(failure),
         };
         let admission = self.authenticate(&context, peer, parts, record).and_then(|admitted| {
             self.count(&context, &admitted)?;
-            let (found, handler) = found?;
-            record.row = Some(found.row);
-            record.errors = found.route.errors;
-            gate::authorize(found.route.audience, admitted.scopes)?;
-            Ok((admitted, found, handler))
+            let (route, row, handler) = found?;
+            record.row = Some(row);
+            record.errors = route.errors;
+            gate::authorize(route.audience, admitted.scopes)?;
+            Ok((admitted, route, handler))
         });
-        let (mut admitted, found, handler) = match admission {
+        let (mut admitted, route, handler) = match admission {
             Ok(admission) => admission,
             Err(failure) => {
                 body::discard(parts, body, body::REFUSED).await;
                 return Err(failure);
             }
         };
-        let body = match found.route.body {
+        let body = match route.body {
             BodyKind::None => Bytes::new(),
             BodyKind::Scim => {
                 let limits =
@@ -139,14 +152,17 @@ impl ScimService {
                 body::read_json(parts, body, limits).await?
             }
         };
+        record.body =
+            self.request_log.captured(&admitted.connection).map(|hidden| (body.clone(), hidden));
         loop {
-            let call = Call::new(&context, parts, &found.path, body.clone(), admitted);
+            let path = record.path.get_or_insert_default();
+            let call = Call::new(&context, parts, path, body.clone(), admitted, &record.notes);
             match tokio::time::timeout(context.request_timeout, handler(call)).await {
                 // Nothing was done: the request is handled again, in the context of the new configuration.
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
                     context = self.context.load_full();
                     admitted = self.authenticate(&context, peer, parts, record)?;
-                    gate::authorize(found.route.audience, admitted.scopes)?;
+                    gate::authorize(route.audience, admitted.scopes)?;
                 }
                 Ok(outcome) => return outcome,
                 Err(_) => return Err(Failure::TooSlow),
@@ -165,7 +181,7 @@ impl ScimService {
         match context.gate.authenticate(peer, &parts.headers, &context.directory) {
             Ok(admitted) => {
                 peer.authenticated();
-                record.connection.clone_from(&admitted.connection);
+                record.caller = Caller::of(&admitted);
                 record.dialect = admitted.manner.dialect();
                 record.requests = Some(Arc::clone(&admitted.requests));
                 Ok(admitted)
@@ -173,7 +189,28 @@ impl ScimService {
             Err(denial) => {
                 peer.refused();
                 context.directory.record_denied(denial.for_audit());
-                Err(self.denials.record(&denial, &record.id))
+                let (failure, is_logged) = self.denials.record(&denial, &record.id);
+                if is_logged {
+                    record.deny(&denial);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Puts a request into the request log: each authenticated one, and of denied ones the first of a kind.
+    fn note(
+        &self,
+        record: RequestRecord,
+        bodies: Option<RawBodies>,
+        entry: impl FnOnce(RequestRecord) -> RequestEntry,
+    ) {
+        let is_served = record.requests.is_some();
+        if is_served || record.error.denied.is_some() {
+            let entry = entry(record);
+            match is_served {
+                true => self.request_log.note_served(entry, bodies),
+                false => self.request_log.note_denied(entry),
             }
         }
     }
@@ -183,14 +220,19 @@ impl ScimService {
         admitted.count(context.directory.now()).map_err(Failure::QuotaExceeded)
     }
 
-    /// Logs summaries of denied requests, until dropped.
-    pub async fn log_denials(&self) {
-        self.denials.log_summaries().await;
+    /// Logs summaries of denied requests and failed writes, until dropped.
+    pub async fn log_summaries(&self) {
+        loop {
+            tokio::time::sleep(log_summary::CHECK_EVERY).await;
+            self.denials.log_due(&self.request_log);
+            self.failed_writes.log_due();
+        }
     }
 
-    /// Logs the denied requests that no summary has covered yet.
-    pub fn flush_denials(&self) {
-        self.denials.flush();
+    /// Logs what no summary has covered yet.
+    pub fn flush_summaries(&self) {
+        self.denials.flush(&self.request_log);
+        self.failed_writes.flush();
     }
 
     /// The state that `/healthz` and `/readyz` report.
@@ -224,72 +266,45 @@ impl server::Service for ScimService {
         let mut answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => {
-                failure.log(&record.id);
                 if matches!(failure, Failure::QuotaExceeded(_)) {
                     self.request_metrics.note_over_quota();
                 }
-                failure.into_response(record.errors, &record.id, record.dialect)
+                fail(failure, &mut record)
             }
             Err(()) => {
                 tracing::error!(
                     request = record.id,
                     "a handler panicked; please report this as a bug"
                 );
-                Failure::Internal.into_response(record.errors, &record.id, record.dialect)
+                fail(Failure::Internal, &mut record)
             }
         };
-        let took = watch.elapsed();
-        self.request_metrics.note(record.requests.as_deref(), record.row, answer.status(), took);
-        if record.requests.is_some()
-            && let Ok(id) = HeaderValue::from_str(&record.id)
-        {
+        let (status, took) = (answer.status(), watch.elapsed());
+        let now = Clock::System.now();
+        self.request_metrics.note(record.requests.as_deref(), record.row, status, took);
+        if let Some(requests) = &record.requests {
+            requests.note_outcome(now, status, record.error.scim_type);
+        }
+        let is_public = record.requests.is_none() && status.is_success();
+        if !is_public && let Ok(id) = HeaderValue::from_str(&record.id) {
             answer.headers_mut().insert(REQUEST_ID, id);
         }
-        record.log(&parts, answer.status(), took);
+        record.log(&parts, status, took, &self.failed_writes);
+        let bodies = record.body.take().map(|(request, hidden)| {
+            let answer = answer.body().whole().unwrap_or_default();
+            RawBodies { request, answer, hidden }
+        });
+        self.note(record, bodies, |record| record.into_entry(&parts, status, took, now));
         answer
     }
 }
 
-/// What is known of a request, for the log and the metrics. Never its query or body: those hold personal
-/// data.
-struct RequestRecord {
-    id: String,
-    /// The caller's connection; empty if there is none.
-    connection: String,
-    /// The dialect and the form of an error response.
-    dialect: Dialect,
-    errors: ErrorForm,
-    /// The index of the route in the table.
-    row: Option<usize>,
-    /// The metrics of the caller's connection; `None` for denied requests and public routes.
-    requests: Option<Arc<ConnectionMetrics>>,
-}
-
-impl RequestRecord {
-    fn new(id: String, dialect: Dialect) -> Self {
-        let (connection, errors) = (String::new(), ErrorForm::Scim);
-        Self { id, connection, dialect, errors, row: None, requests: None }
-    }
-
-    /// Logs the request of an authenticated caller. Others get no line each, because an attack would make
-    /// many: `denial` logs a summary of denied requests.
-    fn log(&self, parts: &Parts, status: StatusCode, took: Duration) {
-        if self.requests.is_none() {
-            return;
-        }
-        // Milliseconds, in hundredths.
-        let ms = (took.as_secs_f64() * 100_000.0).round() / 100.0;
-        tracing::info!(
-            target: REQUESTS,
-            request = self.id,
-            connection = self.connection,
-            method = %parts.method,
-            route = self.row.map_or("", router::template),
-            status = status.as_u16(),
-            ms,
-            "request"
-        );
-    }
+/// The response to a request that failed.
+fn fail(failure: Failure, record: &mut RequestRecord) -> HttpResponse {
+    failure.log(&record.id);
+    let report = failure.report(&record.id, record.dialect);
+    record.fail(&report);
+    record.errors.respond(report, record.dialect)
 }
 
 /// A future that turns a panic into an outcome: a panic costs one request, not the connection.

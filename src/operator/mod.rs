@@ -8,42 +8,28 @@ pub mod audit;
 mod brake;
 mod change;
 mod clock;
+mod context;
 mod kind;
 mod lookup;
 mod maintenance;
 mod reply;
 mod request;
+mod requests;
 pub mod resource;
+mod status;
 mod token;
 
-use std::sync::Arc;
-
 pub use change::OperatorChange;
+pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use reply::{
-    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, OperatorReply, ResourceView, TokenInfo,
+    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, OperatorReply, ResourceView,
+    ServerStatus, TokenInfo,
 };
 pub use request::{OperatorMessage, OperatorRequest};
 
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::DirectoryError;
 use crate::event::Actor;
 use crate::text::with_causes;
-
-/// What requests are executed on: the directory, and what the configuration says of the site.
-pub struct OperatorContext {
-    /// The directory.
-    pub directory: Arc<Directory>,
-    /// What the configuration says.
-    pub site: SiteInfo,
-}
-
-/// The part of the configuration that requests are checked against and replies are made with.
-#[derive(Clone, Debug)]
-pub struct SiteInfo {
-    /// The names of the connections.
-    pub connections: Vec<String>,
-    /// The URL below which SCIM resources are served.
-    pub base_url: String,
-}
 
 /// Executes a request on behalf of an actor, and waits until it is done; not for a thread that drives
 /// asynchronous tasks.
@@ -52,16 +38,18 @@ pub fn execute(context: &OperatorContext, actor: Actor, request: OperatorRequest
 }
 
 fn try_execute(
-    OperatorContext { directory, site }: &OperatorContext,
+    context: &OperatorContext,
     actor: Actor,
     request: OperatorRequest,
 ) -> Result<OperatorReply, DirectoryError> {
     use OperatorRequest as Request;
+    let OperatorContext { directory, site, server } = context;
     match request {
         Request::GenerateToken { connection, .. }
         | Request::ResetTokens { connection, .. }
         | Request::HoldBrake { connection }
         | Request::Change { change: OperatorChange::Transfer { connection, .. }, .. }
+        | Request::CaptureBodies { connection, .. }
             if !site.connections.contains(&connection) =>
         {
             Ok(unknown_connection(site, &connection))
@@ -92,6 +80,11 @@ fn try_execute(
         Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
         Request::ShowClock => Ok(clock::show(directory)),
         Request::AcceptClock => clock::accept(directory, actor),
+        Request::FindRequests(query) => Ok(requests::find(server.as_ref(), &query)),
+        Request::CaptureBodies { connection, lasts } => {
+            requests::capture(context, actor, connection, lasts)
+        }
+        Request::ShowStatus => status::show(context),
         Request::Undo(undo) => Ok(OperatorReply::Undone(directory.undo(&actor, &undo)?)),
         Request::Audit(query) => {
             let reply = audit::answer_waiting(directory.log(), directory.registry(), query);

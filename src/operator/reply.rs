@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::audit::AuditReply;
 use crate::connection::token::Token;
 use crate::directory::{BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport};
+use crate::request_log::{RequestPage, Traffic};
 use crate::store::check::Check;
 
 /// The reply to an [`OperatorRequest`](super::OperatorRequest). It has no `Debug`: it may carry a new
@@ -79,6 +80,17 @@ pub enum OperatorReply {
     },
     /// What was undone, or would be.
     Undone(UndoReport),
+    /// Records of the request log.
+    Requests(RequestPage),
+    /// The bodies of a connection are kept.
+    Capturing {
+        /// The connection.
+        connection: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// How the server is doing.
+    Status(Box<ServerStatus>),
     /// The reply of the audit trail.
     Audit(AuditReply),
     /// What an operator's change did.
@@ -199,4 +211,46 @@ impl From<ClockStatus> for ClockInfo {
         let ClockStatus { clock, expected, records, is_trusted } = status;
         Self { clock, expected, records, trusted: is_trusted }
     }
+}
+
+/// How a running server is doing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub since: Timestamp,
+    /// The configuration file in force; `None` for the built-in configuration.
+    pub config_file: Option<String>,
+    /// The data directory.
+    pub data_dir: String,
+    /// The URL below which SCIM resources are served.
+    pub endpoint: String,
+    /// Whether it accepts changes.
+    pub ready: bool,
+    /// Whether the clock is trusted.
+    pub clock_trusted: bool,
+    /// The free space on the disk of the data directory, in bytes.
+    pub disk_free_bytes: Option<u64>,
+    /// When the newest snapshot was taken.
+    pub snapshot: Option<Timestamp>,
+    /// The number of TLS handshakes that have failed since it was started.
+    pub failed_handshakes: u64,
+    /// The connections of the configuration.
+    pub connections: Vec<ConnectionStatus>,
+}
+
+/// A connection of a running server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Its name.
+    pub name: String,
+    /// Its requests in the last hour.
+    pub traffic: Traffic,
+    /// Its valid tokens, oldest first.
+    pub tokens: Vec<TokenInfo>,
+    /// Its brake.
+    pub brake: Option<BrakeInfo>,
 }

@@ -9,6 +9,7 @@ use super::change::OperatorChange;
 use super::resource::ResourceKind;
 use crate::directory::Undo;
 use crate::event::SudoUser;
+use crate::request_log::RequestQuery;
 
 /// A request as it comes through the admin socket.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,6 +106,18 @@ pub enum OperatorRequest {
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
     /// or snapshots that reach back far enough.
     Undo(Undo),
+    /// Search the request log. Reads; needs a running server.
+    FindRequests(RequestQuery),
+    /// Keep the bodies of a connection's requests in the request log for a time; for no time to end it. Changes;
+    /// needs a running server.
+    CaptureBodies {
+        /// The connection.
+        connection: String,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// Show how the server is doing. Reads; needs a running server.
+    ShowStatus,
     /// Query the audit trail. Reads.
     Audit(AuditQuery),
 }
@@ -121,6 +134,8 @@ impl OperatorRequest {
             | Self::Verify
             | Self::ShowBrakes
             | Self::ShowClock
+            | Self::FindRequests(_)
+            | Self::ShowStatus
             | Self::Undo(Undo { dry_run: true, .. })
             | Self::Audit(_) => true,
             Self::GenerateToken { .. }
@@ -132,6 +147,7 @@ impl OperatorRequest {
             | Self::HoldBrake { .. }
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
+            | Self::CaptureBodies { .. }
             | Self::Undo(Undo { dry_run: false, .. }) => false,
         }
     }

@@ -72,7 +72,10 @@ fn a_thousand_hostile_texts_are_a_thousand_lines() {
         }
         let log = server.stop();
         assert!(!log.contains(|c: char| c.is_control() && c != '\n'), "{format}");
-        assert!(!log.contains("lovelace") && !log.contains("all is lost"), "{format}");
+        // The warning about a failed write repeats the sentence that the client got.
+        let warned = |line: &&str| line.contains("request failed");
+        let others: String = log.lines().filter(|line| !warned(line)).collect();
+        assert!(!others.contains("lovelace") && !others.contains("all is lost"), "{format}");
         let requests = |line: &&str| line.contains("/scim/v2/{type}/{id}");
         assert_eq!(log.lines().filter(requests).count(), 500, "{format}");
         let others = log.lines().filter(|line| !requests(line)).count();
@@ -91,7 +94,7 @@ fn a_request_of_a_connection_is_a_line_with_the_id_that_its_answer_has() {
     let id = reply.header("x-request-id").to_owned();
     for (path, status) in [("/Users", 401), ("//healthz", 200)] {
         let reply = server.stranger().get(path).expect(status);
-        assert!(reply.headers.get("x-request-id").is_none(), "{path}");
+        assert_eq!(reply.headers.contains_key("x-request-id"), status == 401, "{path}");
     }
     let log = server.stop();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -114,10 +114,21 @@ fn what_happens_is_counted() {
     let more = |series: &str| value(&after, series) - before.get(series).copied().unwrap_or(0.0);
     let requests = |labels: &str| more(&format!("scimd_http_requests_total{{{labels}}}"));
     let create = "connection=\"default\",method=\"POST\",route=\"/scim/v2/{type}\"";
-    assert_eq!(requests(&format!("{create},status=\"2xx\"")), 3.0);
-    assert_eq!(requests(&format!("{create},status=\"4xx\"")), 1.0);
-    assert_eq!(requests("connection=\"default\",method=\"\",route=\"\",status=\"4xx\""), 1.0);
-    assert_eq!(requests("connection=\"\",method=\"\",route=\"\",status=\"4xx\""), 2.0);
+    assert_eq!(requests(&format!("{create},status=\"2xx\",code=\"201\"")), 3.0);
+    assert_eq!(requests(&format!("{create},status=\"4xx\",code=\"409\"")), 1.0);
+    assert_eq!(
+        requests("connection=\"default\",method=\"\",route=\"\",status=\"4xx\",code=\"404\""),
+        1.0
+    );
+    assert_eq!(requests("connection=\"\",method=\"\",route=\"\",status=\"4xx\",code=\"401\""), 2.0);
+    let of_default = "{connection=\"default\"";
+    assert_eq!(
+        more(&format!("scimd_scim_errors_total{of_default},scim_type=\"uniqueness\"}}")),
+        1.0
+    );
+    let last =
+        |what: &str| value(&after, &format!("scimd_last_{what}_timestamp_seconds{of_default}}}"));
+    assert!(last("request") >= last("success") && last("success") > 1.7e9);
     let route = "{method=\"POST\",route=\"/scim/v2/{type}\"}";
     assert_eq!(more(&format!("scimd_http_request_duration_seconds_count{route}")), 4.0);
     assert!(more(&format!("scimd_http_request_duration_seconds_sum{route}")) > 0.0);

@@ -26,12 +26,15 @@ impl Writer {
         let mut attempts = 0;
         while !jobs.is_empty() {
             let (writable, shortage) = self.look_for_room();
-            let (ran, entries) = self.run_group(&mut jobs, shortage.as_ref());
+            let (counts, entries) = self.run_group(&mut jobs, shortage.as_ref());
+            let ran = counts.len();
             match self.append(entries, writable) {
-                Ok(true) => {
+                Ok(Some(mut sequence)) => {
                     self.shared.brakes.commit();
-                    for job in jobs.drain(..ran) {
-                        job.answer(&self.shared);
+                    for (job, count) in jobs.drain(..ran).zip(counts) {
+                        let changes = (count > 0).then_some(sequence..sequence + count);
+                        sequence += count;
+                        job.answer(&self.shared, changes);
                     }
                     attempts = 0;
                     // Between two groups as well, operators go ahead of clients.
@@ -39,7 +42,7 @@ impl Writer {
                         jobs.splice(..0, self.jobs_that_go_first());
                     }
                 }
-                Ok(false) => {
+                Ok(None) => {
                     self.shared.brakes.roll_back();
                     attempts += 1;
                     if attempts == ATTEMPTS {
@@ -92,48 +95,49 @@ impl Writer {
     }
 
     /// Runs as many commands as make a group, each against the state with all earlier ones in place;
-    /// returns how many, and what they want appended.
+    /// returns for each how many entries it wants appended, and all of these.
     fn run_group(
         &self,
         jobs: &mut [Box<dyn QueuedJob>],
         shortage: Option<&StoreError>,
-    ) -> (usize, Vec<LogEntry>) {
+    ) -> (Vec<u64>, Vec<LogEntry>) {
         let mut pending = Overlay::new(self.shared.store.as_ref());
         let mut entries = Vec::new();
-        let (mut ran, mut bytes) = (0, 0);
+        let (mut counts, mut bytes) = (Vec::with_capacity(jobs.len()), 0);
         let since = Stopwatch::start();
         for job in jobs {
             // The answers to what came before do not wait for it.
-            if ran > 0 && job.is_large() {
+            if !counts.is_empty() && job.is_large() {
                 break;
             }
+            let before = entries.len();
             for entry in job.run(&pending, &self.shared, &self.settings, shortage) {
                 bytes += size(&entry.writes);
                 pending.absorb(&entry.writes);
                 entries.push(entry);
             }
-            ran += 1;
+            counts.push((entries.len() - before) as u64);
             if bytes > GROUP_BYTES || since.elapsed() > GROUP_TIME {
                 break;
             }
         }
-        (ran, entries)
+        (counts, entries)
     }
 
-    /// Makes a group durable that was run against the present state, and applies it; returns whether that
-    /// was done. If not, another writer was faster, and the state has followed it. A group without entries
+    /// Makes a group durable that was run against the present state, and applies it; returns the sequence of its
+    /// first entry. `None`: another writer was faster, and the state has followed it. A group without entries
     /// is as good as committed if the state it was run against still is the newest.
     fn append(
         &self,
         entries: Vec<LogEntry>,
         writable: Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let DirectoryCore { log, store, .. } = &*self.shared;
         let expected = store.applied();
         if entries.is_empty() {
             // The state can't follow after an error; what is answered from it is still what was committed.
             if log.head() == expected || store.is_stopped() {
-                return Ok(true);
+                return Ok(Some(expected.sequence));
             }
         } else {
             writable?;
@@ -144,11 +148,11 @@ impl Writer {
             if let Append::Done(frames) = appended {
                 self.shared.counters.groups.observe(size);
                 self.shared.observe(&frames)?;
-                return Ok(true);
+                return Ok(Some(expected.sequence + 1));
             }
         }
         self.shared.follow()?;
-        Ok(false)
+        Ok(None)
     }
 }
 

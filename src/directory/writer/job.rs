@@ -1,5 +1,6 @@
 //! One command on its way through the writer: checked, run in isolation, judged by the brake, answered.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,7 @@ use crate::directory::settings::Settings;
 use crate::directory::token::validity;
 use crate::directory::transaction::budget::{Budget, BudgetLimits, MAX_BYTES};
 use crate::directory::transaction::{Command, PendingChange, Transaction};
+use crate::directory::writer::pending::Answer;
 use crate::event::{Actor, Head};
 use crate::log::{LogEntry, Write};
 use crate::scim::error::{ScimError, ScimType};
@@ -40,8 +42,8 @@ pub(crate) trait QueuedJob: Send {
         settings: &Arc<Settings>,
         shortage: Option<&StoreError>,
     ) -> Vec<LogEntry>;
-    /// Answers, now that what the command relied on is on disk.
-    fn answer(self: Box<Self>, shared: &DirectoryCore);
+    /// Answers, now that what the command relied on is on disk; `changes` are the sequences of what it changed.
+    fn answer(self: Box<Self>, shared: &DirectoryCore, changes: Option<Range<u64>>);
     /// Answers that storage failed.
     fn fail(self: Box<Self>, error: DirectoryError);
 }
@@ -57,7 +59,7 @@ pub(crate) struct QueuedCommand<C: Command> {
     outcome: Option<Result<C::Output, DirectoryError>>,
     /// What was denied to the client in the last run.
     denied: Mutex<Vec<DeniedRequest>>,
-    reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+    reply: oneshot::Sender<Answer<C::Output>>,
 }
 
 impl<C: Command> QueuedCommand<C> {
@@ -65,7 +67,7 @@ impl<C: Command> QueuedCommand<C> {
         prepared: Arc<Settings>,
         actor: Actor,
         command: C,
-        reply: oneshot::Sender<Result<C::Output, DirectoryError>>,
+        reply: oneshot::Sender<Answer<C::Output>>,
     ) -> Self {
         let (body_bytes, outcome, denied) = (None, None, Mutex::default());
         Self { prepared, actor, command, body_bytes, outcome, denied, reply }
@@ -187,18 +189,18 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
             .collect()
     }
 
-    fn answer(self: Box<Self>, shared: &DirectoryCore) {
+    fn answer(self: Box<Self>, shared: &DirectoryCore, changes: Option<Range<u64>>) {
         let outcome = self.outcome.unwrap_or(Err(DirectoryError::Stopped));
         let now = shared.time.for_records(self.prepared.local.clock);
         for denied in self.denied.into_inner().unwrap_or_else(PoisonError::into_inner) {
             shared.denied.note(denied, now);
         }
         // The client may be gone; the change stands.
-        let _ = self.reply.send(outcome);
+        let _ = self.reply.send((outcome, changes));
     }
 
     fn fail(self: Box<Self>, error: DirectoryError) {
-        let _ = self.reply.send(Err(error));
+        let _ = self.reply.send((Err(error), None));
     }
 }
 

@@ -243,7 +243,7 @@ impl Writer {
         let (reply, mut answer) = oneshot::channel();
         let settings = Arc::clone(&self.settings);
         self.commit(vec![Box::new(QueuedCommand::new(settings, actor, command, reply))]);
-        answer.try_recv().unwrap_or(Err(DirectoryError::Stopped))
+        answer.try_recv().map_or(Err(DirectoryError::Stopped), |(outcome, _)| outcome)
     }
 }
 

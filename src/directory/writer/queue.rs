@@ -266,7 +266,7 @@ mod tests {
             Vec::new()
         }
 
-        fn answer(self: Box<Self>, _: &DirectoryCore) {}
+        fn answer(self: Box<Self>, _: &DirectoryCore, _: Option<std::ops::Range<u64>>) {}
 
         fn fail(self: Box<Self>, _: DirectoryError) {
             self.answered.lock().unwrap().push(self.label);

@@ -208,7 +208,7 @@ mod tests {
         let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
         let mut pulse = directory.ping_writer();
         std::thread::sleep(Duration::from_millis(50));
-        assert!(matches!(pulse.0.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        assert!(matches!(pulse.answer.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
         go_on.send(()).unwrap();
         busy.wait().unwrap();
         pulse.wait().unwrap();

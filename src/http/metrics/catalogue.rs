@@ -46,6 +46,14 @@ macro_rules! catalogue {
 catalogue! {
     REQUESTS = Counter "scimd_http_requests_total"
         "Answered requests; without a connection those that were refused, without a route those that had none.";
+    SCIM_ERRORS = Counter "scimd_scim_errors_total"
+        "Requests of a connection that were answered with an error, by its scimType.";
+    LAST_REQUEST = Gauge "scimd_last_request_timestamp_seconds"
+        "When the last authenticated request of a connection was answered.";
+    LAST_SUCCESS = Gauge "scimd_last_success_timestamp_seconds"
+        "When the last request of a connection was answered without an error.";
+    REQUEST_LOG_DROPPED = Counter "scimd_request_log_dropped_total"
+        "Records of the request log that were dropped: too many waited, or they could not be written.";
     DURATION = Histogram "scimd_http_request_duration_seconds"
         "Time from a request's head to its answer, its body included.";
     KNOWN_REFUSALS = Counter "scimd_known_token_refusals_total"

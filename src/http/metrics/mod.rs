@@ -90,18 +90,38 @@ impl MetricsService {
     fn requests(&self, text: &mut Exposition) {
         text.family(&catalogue::REQUESTS);
         self.service.request_metrics.each(&mut |connection, requests| {
-            for (row, class, count) in requests.counts() {
+            for (row, code, count) in requests.counts() {
                 let (method, route) = route_labels(row);
-                let status = format!("{class}xx");
+                let (status, code) = (format!("{}xx", code / 100), code.to_string());
                 let labels = [
                     ("connection", connection),
                     ("method", method),
                     ("route", route),
                     ("status", &status),
+                    ("code", &code),
                 ];
                 text.sample(catalogue::REQUESTS.name, &labels, count);
             }
         });
+        text.family(&catalogue::SCIM_ERRORS);
+        self.service.request_metrics.each(&mut |connection, requests| {
+            for (scim_type, count) in requests.errors() {
+                let labels = [("connection", connection), ("scim_type", scim_type.as_str())];
+                text.sample(catalogue::SCIM_ERRORS.name, &labels, count);
+            }
+        });
+        for (number, family) in
+            [catalogue::LAST_REQUEST, catalogue::LAST_SUCCESS].iter().enumerate()
+        {
+            text.family(family);
+            self.service.request_metrics.each(&mut |connection, requests| {
+                if let Some(Some(at)) = requests.last().get(number) {
+                    text.sample(family.name, &[("connection", connection)], moment(*at));
+                }
+            });
+        }
+        let dropped = self.service.request_log.dropped();
+        text.single(&catalogue::REQUEST_LOG_DROPPED, Some(dropped));
         text.family(&catalogue::DURATION);
         for (row, counts) in self.service.request_metrics.durations().enumerate() {
             let (method, route) = route_labels(Some(row));

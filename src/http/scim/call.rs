@@ -10,13 +10,14 @@ use crate::access::DefaultAccess;
 use crate::connection::Compat;
 use crate::connection::dialect::ResourceForm;
 use crate::connection::method::ClientProfile;
-use crate::directory::{Command, ConnectionRules, Pending};
+use crate::directory::{Command, ConnectionRules, DirectoryError};
 use crate::event::Actor;
 use crate::http::context::HttpContext;
 use crate::http::error::Failure;
 use crate::http::gate::Admitted;
 use crate::http::path_parameters::PathParameters;
 use crate::http::request_metrics::ConnectionMetrics;
+use crate::http::request_notes::Notes;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
 use crate::scim::schema::ResourceType;
@@ -38,6 +39,8 @@ pub(in crate::http) struct Call<'a> {
     pub(super) actor: Actor,
     /// Where its operations are counted, and the limit of a day.
     quota: Option<(Arc<ConnectionMetrics>, u32)>,
+    /// What the request log learns.
+    pub(super) notes: &'a Notes,
 }
 
 impl<'a> Call<'a> {
@@ -47,6 +50,7 @@ impl<'a> Call<'a> {
         path: &'a PathParameters,
         body: Bytes,
         admitted: Admitted,
+        notes: &'a Notes,
     ) -> Self {
         let (manner, compat, rules) = (admitted.manner, admitted.compat, admitted.rules);
         let connection = admitted.requests.number;
@@ -64,6 +68,7 @@ impl<'a> Call<'a> {
             default_access,
             actor,
             quota,
+            notes,
         }
     }
 
@@ -78,9 +83,15 @@ impl<'a> Call<'a> {
         requests.of_day.count_operations(operations, *limit, now).map_err(Failure::QuotaExceeded)
     }
 
-    /// Hands a command to the directory, on behalf of the client.
-    pub(super) fn submit<C: Command>(&self, command: C) -> Pending<C::Output> {
-        self.context.directory.submit_request(self.actor.clone(), self.body.len(), command)
+    /// Has the directory carry out a command on behalf of the client.
+    pub(super) async fn submit<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
+        let (actor, bytes) = (self.actor.clone(), self.body.len());
+        let mut pending = self.context.directory.submit_request(actor, bytes, command);
+        let outcome = (&mut pending).await;
+        if let Some(sequences) = pending.changes() {
+            self.notes.changes(sequences);
+        }
+        outcome
     }
 
     /// Refuses or ignores attributes that no schema knows, as the connection is configured.
@@ -89,6 +100,7 @@ impl<'a> Call<'a> {
             (None, _) => Ok(()),
             (Some(_), Compat::Lenient) => {
                 tracing::debug!(count = unknown.len(), "unknown attributes were left out");
+                self.notes.ignored(unknown);
                 Ok(())
             }
             (Some(name), Compat::Strict) => Err(ScimError::invalid_syntax(format!(

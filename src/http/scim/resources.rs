@@ -31,6 +31,7 @@ pub(in crate::http) async fn create(call: Call<'_>) -> Result<HttpResponse, Fail
         Create { resource_type: Arc::clone(&resource_type), id: None, resource, rules: call.rules };
     let ahead = ahead(&call, &resource_type, &form).await?;
     let stored = call.submit(command).await?;
+    call.notes.created(stored.id.to_string());
     show(&call, &form, StatusCode::CREATED, &resource_type, stored, ahead)
 }
 

@@ -72,6 +72,9 @@ async fn run(
     targets: Vec<(Arc<ResourceType>, Query)>,
     parameters: &Parameters,
 ) -> Result<HttpResponse, Failure> {
+    if let Some(filter) = targets.iter().find_map(|(_, query)| query.filter.as_ref()) {
+        call.notes.filter(filter.outline());
+    }
     let mut forms = HashMap::new();
     for (resource_type, _) in &targets {
         forms.insert(resource_type.name.clone(), call.form(resource_type, parameters)?);

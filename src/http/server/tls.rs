@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use data_encoding::HEXUPPER;
 use jiff::Timestamp;
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::server::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::server::{ParsedCertificate, ServerConfig};
 use rustls::version::{TLS12, TLS13};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
@@ -106,6 +107,19 @@ pub fn validity(cert_pem: &Path, now: Timestamp) -> Result<Validity, TlsError> {
         return Err(TlsError::Expired { path: path(), until: not_after });
     }
     Ok(validity)
+}
+
+/// Whether the leaf certificate in a PEM file is for a host: a name or an address.
+pub fn is_for(cert_pem: &Path, host: &str) -> bool {
+    let chain = certificates(cert_pem).unwrap_or_default();
+    let leaf = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let name = ServerName::try_from(host).ok();
+    leaf.zip(name).is_some_and(|(leaf, name)| verify_server_name(&leaf, &name).is_ok())
+}
+
+/// The number of certificates in a PEM file.
+pub fn chain_length(cert_pem: &Path) -> usize {
+    certificates(cert_pem).map_or(0, |chain| chain.len())
 }
 
 /// Checks that only its owner may read a private key. A key that belongs to root may be readable by a

@@ -6,6 +6,7 @@ mod lexer;
 mod literal;
 mod matching;
 mod needle;
+mod outline;
 mod parser;
 #[cfg(test)]
 mod peer;

@@ -1,0 +1,251 @@
+//! `scimd requests`: what clients asked, what they were answered, and why.
+
+mod explain;
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::arguments::the_connection;
+use super::exit::{NotFoundError, NotRunningError};
+use super::operator::{OperatorClient, unexpected};
+use super::output::{self, TextTable};
+use super::time_arg;
+use crate::app;
+use crate::config::Config;
+use crate::operator::resource::ResourceKind;
+use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
+use crate::request_log::{self, RequestEntry, RequestPage, RequestQuery};
+use crate::text::duration;
+
+/// The number of requests that are shown by default.
+const LIMIT: u32 = 50;
+/// The number of records that are asked for at once.
+const PART: usize = 500;
+/// The time between two looks for later requests.
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct RequestsArgs {
+    #[command(subcommand)]
+    command: Option<RequestsCommand>,
+    /// Show requests of one connection
+    #[arg(long, value_name = "CONNECTION")]
+    connection: Option<String>,
+    /// Show requests that were answered with an error
+    #[arg(long)]
+    failed: bool,
+    /// Show requests that concern one user, by its id or userName
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Show requests since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago such as 24h
+    #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
+    since: Option<Timestamp>,
+    /// Show the newest N requests
+    #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    limit: u32,
+    /// Keep the bodies of the requests of one connection for a time such as 10m, with secrets masked; 0s ends it
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["failed", "user", "since", "follow", "json"])]
+    capture: Option<Duration>,
+    /// Keep printing requests as they are answered, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    /// Print JSON, one object on each line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum RequestsCommand {
+    /// Explain one request: what was asked and answered, the reason, and what to change
+    Show {
+        /// The id of the request: in its answer's X-Request-Id, in the log, and in the list
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl RequestsArgs {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        app::check_exists(config)?;
+        if let Some(RequestsCommand::Show { id, json }) = self.command {
+            return show(config, &id, json);
+        }
+        if let Some(lasts) = self.capture {
+            return capture(config, self.connection, lasts);
+        }
+        let mut query = RequestQuery {
+            connection: self.connection,
+            failed: self.failed,
+            subjects: self.user.map_or_else(Vec::new, |user| subjects(config, user)),
+            since: self.since,
+            limit: self.limit as usize,
+            ..RequestQuery::default()
+        };
+        let mut printer = RequestPrinter::new(self.json);
+        let RequestPage { entries, mut reached } = find(config, &query)?;
+        if entries.is_empty() && !self.follow && !self.json {
+            return output::note("No requests found.");
+        }
+        printer.print(&entries)?;
+        if !self.follow {
+            return Ok(());
+        }
+        query.limit = PART;
+        loop {
+            let page = find(config, &RequestQuery { after: Some(reached), ..query.clone() })?;
+            printer.print(&page.entries)?;
+            // Nothing more is there yet.
+            if page.reached == reached {
+                std::thread::sleep(PAUSE);
+            }
+            reached = page.reached;
+        }
+    }
+}
+
+/// Has the running server keep the bodies of a connection.
+fn capture(config: &Config, connection: Option<String>, lasts: Duration) -> Result<()> {
+    let connection = the_connection(config, connection)?;
+    let request = OperatorRequest::CaptureBodies { connection, lasts };
+    match OperatorClient::new(config).ask_server(&request)? {
+        Some(OperatorReply::Capturing { connection, until }) => output::note(&format!(
+            "The bodies of requests of connection {connection} are kept until {}, with secrets masked. \
+             `scimd requests show ID` shows them.",
+            until.strftime("%Y-%m-%d %H:%M:%S UTC")
+        )),
+        Some(OperatorReply::Failed(reason)) => anyhow::bail!("{reason}"),
+        Some(_) => unexpected(),
+        None => Err(NotRunningError(
+            "scimd does not run, so that there are no requests to keep; start it first".to_owned(),
+        )
+        .into()),
+    }
+}
+
+/// Searches the request log: through the running server, which has all up to now, or in its files.
+pub(super) fn find(config: &Config, query: &RequestQuery) -> Result<RequestPage> {
+    let request = OperatorRequest::FindRequests(query.clone());
+    match OperatorClient::new(config).ask_server(&request)? {
+        Some(OperatorReply::Requests(page)) => Ok(page),
+        Some(OperatorReply::Failed(reason)) => anyhow::bail!("{reason}"),
+        Some(_) => unexpected(),
+        None => read_files(config, query),
+    }
+}
+
+fn read_files(config: &Config, query: &RequestQuery) -> Result<RequestPage> {
+    let folder = config.data_dir.join(request_log::FOLDER);
+    request_log::read(&folder, query)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                anyhow::anyhow!(
+                    "permission denied; run this as the user that runs scimd, or as root"
+                )
+            }
+            _ => error.into(),
+        })
+        .with_context(|| format!("can't read {}", folder.display()))
+}
+
+/// What a search for a user looks for: its id, and the name that was given.
+fn subjects(config: &Config, user: String) -> Vec<String> {
+    let request = OperatorRequest::ShowResource {
+        kind: ResourceKind::User,
+        name: user.clone(),
+        access: false,
+    };
+    let mut subjects = vec![user];
+    // A user that is not there, or no more, may still have requests.
+    if let Ok(OperatorReply::Resource(ResourceView { resource, .. })) =
+        OperatorClient::new(config).ask(request)
+    {
+        let id = resource.get("id").and_then(|id| id.as_str());
+        subjects.extend(id.map(ToOwned::to_owned));
+    }
+    subjects
+}
+
+fn show(config: &Config, id: &str, json: bool) -> Result<()> {
+    let query = RequestQuery { id: Some(id.to_owned()), limit: 1, ..RequestQuery::default() };
+    let found = find(config, &query)?.entries.into_iter().next();
+    let Some(entry) = found else {
+        return Err(NotFoundError(format!(
+            "request \"{}\" not found; run `scimd requests` to list requests (denied requests that repeat \
+             are counted, not kept one by one)",
+            id.escape_debug()
+        ))
+        .into());
+    };
+    match json {
+        true => output::json(&entry),
+        false => explain::print(&entry),
+    }
+}
+
+/// Prints requests as a table or as JSON Lines.
+struct RequestPrinter {
+    table: Option<TextTable<7>>,
+}
+
+impl RequestPrinter {
+    fn new(json: bool) -> Self {
+        let head = ["TIME (UTC)", "ID", "CONNECTION", "METHOD", "PATH", "STATUS", "RESULT"];
+        Self { table: (!json).then(|| TextTable::new(head)) }
+    }
+
+    fn print(&mut self, entries: &[RequestEntry]) -> Result<()> {
+        match &mut self.table {
+            Some(table) => table.print(&entries.iter().map(row).collect::<Vec<_>>()),
+            None => entries.iter().try_for_each(output::json_line),
+        }
+    }
+}
+
+fn row(entry: &RequestEntry) -> [String; 7] {
+    let or_dash =
+        |text: &str| if text.is_empty() { "-".to_owned() } else { output::sanitize(text) };
+    [
+        entry.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        or_dash(&entry.id),
+        or_dash(entry.connection.as_deref().unwrap_or_default()),
+        or_dash(&entry.method),
+        or_dash(&entry.path),
+        entry.status.to_string(),
+        output::sanitize(&result(entry)),
+    ]
+}
+
+/// What came of a request, in a few words.
+fn result(entry: &RequestEntry) -> String {
+    if let Some(repeated) = entry.repeated {
+        let reason = entry.reason.as_deref().unwrap_or_default();
+        let from = entry
+            .address
+            .map_or_else(|| "other addresses".to_owned(), |address| address.to_string());
+        return format!(
+            "{} more denied within {}s from {from}: {reason}",
+            repeated.count, repeated.seconds
+        );
+    }
+    if let Some(reason) = &entry.reason {
+        return reason.clone();
+    }
+    if let Some(detail) = &entry.detail {
+        let scim_type = entry.scim_type.as_ref().map(|scim_type| format!("{scim_type}: "));
+        return format!("{}{detail}", scim_type.unwrap_or_default());
+    }
+    let mut parts = Vec::new();
+    parts.extend(entry.change.map(|change| format!("change {}", change.sequence)));
+    parts.extend(entry.filter.as_ref().map(|filter| format!("filter {filter}")));
+    if !entry.ignored.is_empty() {
+        parts.push(format!("ignored {}", entry.ignored.join(", ")));
+    }
+    parts.join("; ")
+}

@@ -1,0 +1,230 @@
+//! `scimd status`: whether a server runs, how it is doing, and what needs attention.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use super::exit::NotRunningError;
+use super::operator::{OperatorClient, unexpected};
+use super::output;
+use crate::app;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::operator::{ConnectionStatus, OperatorReply, OperatorRequest, ServerStatus};
+use crate::text::duration;
+
+/// The time before an expiry from which on it needs attention.
+const NEAR_END: SignedDuration = SignedDuration::from_hours(14 * 24);
+const MIB: u64 = 1024 * 1024;
+
+#[derive(Args)]
+pub(super) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that needs attention.
+#[derive(Serialize)]
+struct Finding {
+    /// What is wrong.
+    finding: String,
+    /// What to do about it.
+    action: String,
+}
+
+impl StatusArgs {
+    pub(super) fn run(&self, config: &Config) -> Result<()> {
+        let reply = OperatorClient::new(config).ask_server(&OperatorRequest::ShowStatus)?;
+        let status = match reply {
+            Some(OperatorReply::Status(status)) => status,
+            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
+            Some(_) => return unexpected(),
+            None => return self.report_not_running(config),
+        };
+        let certificate = certificate_end(config);
+        let findings = findings(config, &status, &certificate, Clock::System.now());
+        if self.json {
+            output::json(&json!({
+                "running": true,
+                "server": status,
+                "certificate_expires": certificate.as_ref().ok().copied().flatten(),
+                "findings": findings,
+            }))?;
+        } else {
+            print(&status, certificate.as_ref().ok().copied().flatten(), &findings)?;
+        }
+        match findings.len() {
+            0 => Ok(()),
+            1 => bail!("1 thing needs attention"),
+            count => bail!("{count} things need attention"),
+        }
+    }
+
+    fn report_not_running(&self, config: &Config) -> Result<()> {
+        let data_dir = config.data_dir.display();
+        if self.json {
+            output::json(&json!({"running": false, "data_dir": data_dir.to_string()}))?;
+        }
+        Err(NotRunningError(format!(
+            "scimd does not run on the data directory {data_dir}; start it with `systemctl start scimd` or \
+             `scimd serve`"
+        ))
+        .into())
+    }
+}
+
+/// Until when the configured certificate is valid; `None` without TLS.
+fn certificate_end(config: &Config) -> Result<Option<Timestamp>> {
+    let certificate = app::certificate(config, None)?;
+    Ok(certificate.map(|certificate| certificate.not_after()))
+}
+
+fn findings(
+    config: &Config,
+    status: &ServerStatus,
+    certificate: &Result<Option<Timestamp>>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |finding: String, action: String| findings.push(Finding { finding, action });
+    if !status.ready {
+        add(
+            "scimd accepts no changes".to_owned(),
+            "check the disk and the log, then restart scimd".to_owned(),
+        );
+    }
+    if !status.clock_trusted {
+        add("the clock is not trusted".to_owned(), "run `scimd clock`".to_owned());
+    }
+    match certificate {
+        Ok(Some(end)) if end.duration_since(now) < NEAR_END => add(
+            format!("the certificate expires on {}", output::moment(Some(*end), "")),
+            "put a new certificate in place of the files; no restart is needed".to_owned(),
+        ),
+        Ok(_) => {}
+        Err(error) => add(
+            format!("the certificate can't be used: {error:#}"),
+            "correct [listen] in config.toml, or the files".to_owned(),
+        ),
+    }
+    let wanted = 2 * u64::from(config.store.min_free_mib) * MIB;
+    if let Some(free) = status.disk_free_bytes.filter(|free| *free < wanted) {
+        add(
+            format!("{} MiB of disk space are left", free / MIB),
+            format!("free disk space: below {} MiB changes are refused", config.store.min_free_mib),
+        );
+    }
+    let interval = config.store.snapshot_interval;
+    let is_old = |taken: Timestamp| {
+        now.duration_since(taken) > SignedDuration::try_from(2 * interval).unwrap_or(NEAR_END)
+    };
+    if let Some(taken) = status.snapshot.filter(|taken| is_old(*taken)) {
+        add(
+            format!("the newest snapshot is of {}", output::moment(Some(taken), "")),
+            "search the log for \"snapshot\"".to_owned(),
+        );
+    }
+    status.connections.iter().for_each(|connection| of_connection(connection, now, &mut add));
+    findings
+}
+
+fn of_connection(
+    connection: &ConnectionStatus,
+    now: Timestamp,
+    add: &mut impl FnMut(String, String),
+) {
+    let name = &connection.name;
+    if let Some(hold) = connection.brake.as_ref().and_then(|brake| brake.hold.as_ref()) {
+        add(
+            format!(
+                "the changes of connection {name} are held since {}: {}",
+                output::moment(Some(hold.since), ""),
+                hold.reason
+            ),
+            format!("check `scimd audit`, then run `scimd brake release --connection {name}`"),
+        );
+    }
+    let end = |token: &crate::operator::TokenInfo| token.expires.unwrap_or(Timestamp::MAX);
+    match connection.tokens.iter().map(end).max() {
+        None => add(
+            format!("connection {name} has no valid token"),
+            format!("run `scimd token generate --connection {name}`"),
+        ),
+        Some(end) if end.duration_since(now) < NEAR_END => add(
+            format!(
+                "the last token of connection {name} expires on {}",
+                output::moment(Some(end), "")
+            ),
+            format!("run `scimd token reset --connection {name} --overlap 24h`"),
+        ),
+        Some(_) => {}
+    }
+    if connection.traffic.errors > 0 {
+        add(
+            format!(
+                "{} requests of connection {name} failed in the last hour",
+                connection.traffic.errors
+            ),
+            format!("run `scimd requests --failed --connection {name} --since 1h`"),
+        );
+    }
+}
+
+fn print(
+    status: &ServerStatus,
+    certificate: Option<Timestamp>,
+    findings: &[Finding],
+) -> Result<()> {
+    let config_file = status.config_file.as_deref().unwrap_or("none (built-in configuration)");
+    let up = Clock::System.now().duration_since(status.since).unsigned_abs();
+    let running = format!(
+        "yes, since {} ({})",
+        output::moment(Some(status.since), ""),
+        duration::display(Duration::from_secs(up.as_secs()))
+    );
+    let ready = if status.ready { "yes" } else { "no" };
+    output::key_values(&[
+        ("Running", vec![running]),
+        ("Ready", vec![ready.to_owned()]),
+        ("Version", vec![status.version.clone()]),
+        ("Process", vec![status.pid.to_string()]),
+        ("Configuration", vec![config_file.to_owned()]),
+        ("Data directory", vec![status.data_dir.clone()]),
+        ("Endpoint", vec![status.endpoint.clone()]),
+        ("Certificate expires", vec![output::moment(certificate, "no TLS")]),
+        (
+            "Disk space",
+            status.disk_free_bytes.iter().map(|free| format!("{} MiB", free / MIB)).collect(),
+        ),
+        ("Snapshot", vec![output::moment(status.snapshot, "none yet")]),
+    ])?;
+    output::line("")?;
+    let rows: Vec<[String; 6]> = status.connections.iter().map(row).collect();
+    let head = ["CONNECTION", "LAST REQUEST", "LAST SUCCESS", "ERRORS (1h)", "TOKENS", "BRAKE"];
+    output::table(head, &rows)?;
+    output::line("")?;
+    for Finding { finding, action } in findings {
+        output::line(&output::sanitize(&format!("! {finding}: {action}")))?;
+    }
+    if findings.is_empty() {
+        output::line("All is well.")?;
+    }
+    Ok(())
+}
+
+fn row(connection: &ConnectionStatus) -> [String; 6] {
+    let is_held = connection.brake.as_ref().is_some_and(|brake| brake.hold.is_some());
+    [
+        connection.name.clone(),
+        output::moment(connection.traffic.last_request, "none"),
+        output::moment(connection.traffic.last_success, "none"),
+        format!("{} of {}", connection.traffic.errors, connection.traffic.requests),
+        connection.tokens.len().to_string(),
+        if is_held { "held" } else { "-" }.to_owned(),
+    ]
+}

@@ -1,0 +1,42 @@
+//! What requests are executed on.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::directory::Directory;
+use crate::request_log::RequestLog;
+
+/// What requests are executed on: the directory, and what the configuration says of the site.
+pub struct OperatorContext {
+    /// The directory.
+    pub directory: Arc<Directory>,
+    /// What the configuration says.
+    pub site: SiteInfo,
+    /// The server that executes the request; `None` without one.
+    pub server: Option<RunningServer>,
+}
+
+/// What a running server has besides the directory.
+#[derive(Clone)]
+pub struct RunningServer {
+    /// The request log.
+    pub requests: Arc<RequestLog>,
+    /// When the server was started.
+    pub since: Timestamp,
+    /// Returns the number of TLS handshakes that have failed since then.
+    pub failed_handshakes: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// The part of the configuration that requests are checked against and replies are made with.
+#[derive(Clone, Debug)]
+pub struct SiteInfo {
+    /// The names of the connections.
+    pub connections: Vec<String>,
+    /// The URL below which SCIM resources are served.
+    pub base_url: String,
+    /// The configuration file; `None` for the built-in configuration.
+    pub config_file: Option<String>,
+    /// The data directory.
+    pub data_dir: String,
+}

@@ -1,0 +1,45 @@
+//! How a running server is doing.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::context::{OperatorContext, RunningServer};
+use super::reply::{BrakeInfo, ConnectionStatus, OperatorReply, ServerStatus, TokenInfo};
+use crate::directory::DirectoryError;
+
+/// The time over which requests are counted.
+const LATELY: Duration = Duration::from_secs(60 * 60);
+
+pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, DirectoryError> {
+    let OperatorContext { directory, site, server } = context;
+    let Some(RunningServer { requests, since, failed_handshakes }) = server else {
+        return Ok(OperatorReply::Failed("no server runs".to_owned()));
+    };
+    let now = directory.now();
+    let lately = SignedDuration::try_from(LATELY).unwrap_or_default();
+    // A request log that can't be read is no reason to show nothing.
+    let traffic = requests.traffic(now.saturating_sub(lately).unwrap_or(now)).unwrap_or_default();
+    let brakes: Vec<BrakeInfo> = directory.brakes()?.into_iter().map(BrakeInfo::from).collect();
+    let connection = |name: &String| ConnectionStatus {
+        name: name.clone(),
+        traffic: traffic.get(name).cloned().unwrap_or_default(),
+        tokens: directory.valid_tokens(name).into_iter().map(TokenInfo::from).collect(),
+        brake: brakes.iter().find(|brake| brake.connection == *name).cloned(),
+    };
+    let stats = directory.stats();
+    Ok(OperatorReply::Status(Box::new(ServerStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: *since,
+        config_file: site.config_file.clone(),
+        data_dir: site.data_dir.clone(),
+        endpoint: site.base_url.clone(),
+        ready: stats.writable,
+        clock_trusted: stats.clock.is_trusted,
+        disk_free_bytes: stats.store.free_bytes,
+        snapshot: stats.store.snapshot,
+        failed_handshakes: failed_handshakes(),
+        connections: site.connections.iter().map(connection).collect(),
+    })))
+}

@@ -1,0 +1,39 @@
+//! The request log: what each client asked, what it was answered, and why.
+//!
+//! A record holds no body, unless an operator has asked for it, and no value of a query. Requests hand their record to a bounded channel; one
+//! thread encodes the records and appends them to files, which are never synced and of which the oldest
+//! give way. A record that does not fit is dropped and counted: no request waits for its record.
+//!
+//! | file | contents |
+//! | --- | --- |
+//! | `entry` | a record |
+//! | `bodies` | bodies that an operator has asked to keep for a while, masked |
+//! | `mask` | tokens in the texts of clients |
+//! | `query` | which records are wanted, and the place in the files from which to go on |
+//! | `ring` | files of a bounded size, of which the oldest is removed |
+//! | `read` | the search in those files, with or without a server |
+//! | `traffic` | what each connection asked lately, in figures |
+//! | `recorder` | the channel and the thread |
+
+mod bodies;
+mod entry;
+mod mask;
+mod query;
+mod read;
+mod recorder;
+mod ring;
+mod traffic;
+
+pub use bodies::{KeptBodies, RawBodies};
+pub use entry::{CommittedChange, Repetition, RequestEntry};
+pub use query::{RequestCursor, RequestPage, RequestQuery};
+pub use read::read;
+pub use recorder::{RequestLog, RequestLogLimits};
+pub use traffic::{Traffic, traffic};
+
+/// The folder of the request log in the data directory.
+pub const FOLDER: &str = "requests";
+/// In it: the records of authenticated requests.
+const SERVED: &str = "served";
+/// In it: the records of denied requests, which have a share of their own.
+const DENIED: &str = "denied";

@@ -1,0 +1,246 @@
+//! Files of a bounded size: records are appended to the newest file, and the oldest file gives way.
+//!
+//! The files are named by increasing numbers. Each start of a process begins a new file, so that a line that a
+//! crash has cut is the last one of its file.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::entry::RequestEntry;
+
+/// The number of files that a full ring has, about.
+const FILES: u64 = 16;
+/// The time that one file covers at most, so that records can be removed by age.
+const FILE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the name of each file ends with.
+const SUFFIX: &str = ".jsonl";
+
+/// How much a ring keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RingLimits {
+    pub(super) max_bytes: u64,
+    pub(super) max_age: Duration,
+}
+
+/// The files of one kind of records, as their only writer sees them.
+pub(super) struct Ring {
+    folder: PathBuf,
+    limits: RingLimits,
+    /// Oldest first; the last one is appended to if `open` is set.
+    files: Vec<RingFile>,
+    open: Option<File>,
+}
+
+struct RingFile {
+    number: u64,
+    bytes: u64,
+    /// The time of its first record.
+    since: Timestamp,
+}
+
+impl Ring {
+    /// Takes over the files in a folder, which may not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// The folder can't be read.
+    pub(super) fn open(folder: PathBuf, limits: RingLimits) -> io::Result<Self> {
+        let mut files = Vec::new();
+        for number in numbers(&folder)? {
+            let path = path(&folder, number);
+            let bytes = path.metadata()?.len();
+            let since = first_time(&path).unwrap_or(Timestamp::UNIX_EPOCH);
+            files.push(RingFile { number, bytes, since });
+        }
+        Ok(Self { folder, limits, files, open: None })
+    }
+
+    pub(super) fn set_limits(&mut self, limits: RingLimits) {
+        self.limits = limits;
+    }
+
+    /// Appends a record, and removes as many old files as it takes to stay within the limit. A record that is
+    /// larger than the limit is left out.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be written to; the record may be there in part.
+    pub(super) fn append(&mut self, entry: &RequestEntry, line: &[u8]) -> io::Result<()> {
+        let bytes = line.len() as u64;
+        if bytes > self.limits.max_bytes {
+            return Ok(());
+        }
+        let is_full = |file: &RingFile, limits: RingLimits| {
+            file.bytes + bytes > (limits.max_bytes / FILES).max(bytes)
+                || entry.time.duration_since(file.since).unsigned_abs() >= FILE_TIME
+        };
+        if self.files.last().is_none_or(|file| is_full(file, self.limits)) {
+            self.open = None;
+        }
+        self.shrink_to(self.limits.max_bytes - bytes);
+        if self.open.is_none() {
+            self.begin(entry.time)?;
+        }
+        let (Some(open), Some(file)) = (&mut self.open, self.files.last_mut()) else {
+            return Ok(());
+        };
+        file.bytes += bytes;
+        let written = open.write_all(line);
+        if written.is_err() {
+            // The line may be cut: nothing may follow it.
+            self.open = None;
+        }
+        written
+    }
+
+    /// Removes files with records that are too old, and those beyond the limit.
+    pub(super) fn prune(&mut self, now: Timestamp) {
+        let max_age = self.limits.max_age;
+        while self.files.first().is_some_and(|file| {
+            now.duration_since(file.since)
+                > jiff::SignedDuration::try_from(max_age).unwrap_or(jiff::SignedDuration::MAX)
+        }) {
+            self.remove_oldest();
+        }
+        self.shrink_to(self.limits.max_bytes);
+    }
+
+    fn shrink_to(&mut self, max_bytes: u64) {
+        while self.files.iter().map(|file| file.bytes).sum::<u64>() > max_bytes {
+            self.remove_oldest();
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        if self.files.is_empty() {
+            return;
+        }
+        let file = self.files.remove(0);
+        if self.files.is_empty() {
+            self.open = None;
+        }
+        // One that is gone already is as good.
+        let _ = fs::remove_file(path(&self.folder, file.number));
+    }
+
+    fn begin(&mut self, since: Timestamp) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let number = self.files.last().map_or(1, |file| file.number + 1);
+        let path = path(&self.folder, number);
+        let options = File::options().append(true).create_new(true).mode(0o600).open(&path);
+        self.open = Some(options?);
+        self.files.push(RingFile { number, bytes: 0, since });
+        Ok(())
+    }
+}
+
+/// The numbers of the files in the folder of a ring, in order; none if there is no such folder.
+pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The path of a file of a ring.
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:010}{SUFFIX}"))
+}
+
+/// The time of the first record of a file.
+pub(super) fn first_time(path: &Path) -> Option<Timestamp> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
+    RequestEntry::decode(&line).map(|entry| entry.time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::entry::sample;
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn ring(folder: &Path, max_bytes: u64) -> Ring {
+        Ring::open(folder.join("ring"), RingLimits { max_bytes, max_age: 30 * DAY }).unwrap()
+    }
+
+    fn append(ring: &mut Ring, id: &str, time: Timestamp) {
+        let entry = RequestEntry { time, ..sample(id) };
+        let mut line = Vec::new();
+        entry.encode(&mut line);
+        ring.append(&entry, &line).unwrap();
+    }
+
+    fn bytes(folder: &Path) -> u64 {
+        let numbers = numbers(&folder.join("ring")).unwrap();
+        let size = |number| path(&folder.join("ring"), number).metadata().unwrap().len();
+        numbers.into_iter().map(size).sum()
+    }
+
+    #[test]
+    fn a_ring_never_grows_beyond_its_limit_and_keeps_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut line = Vec::new();
+        sample("1000").encode(&mut line);
+        let line = line.len() as u64;
+        // Room for exactly 64 records.
+        let mut ring = ring(folder.path(), 64 * line);
+        for number in 1_000..1_064 {
+            append(&mut ring, &number.to_string(), sample("").time);
+        }
+        assert_eq!(bytes(folder.path()), 64 * line, "all fit");
+        append(&mut ring, "2000", sample("").time);
+        assert!(bytes(folder.path()) <= 64 * line);
+        assert!(bytes(folder.path()) >= 56 * line, "a file alone gave way");
+        let newest = *numbers(&folder.path().join("ring")).unwrap().last().unwrap();
+        let newest = path(&folder.path().join("ring"), newest);
+        assert!(fs::read_to_string(&newest).unwrap().contains("2000"));
+        assert_eq!(newest.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn records_are_removed_once_they_are_too_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = ring(folder.path(), 1 << 20);
+        let start = sample("").time;
+        let day = |number: u32| start + number * DAY;
+        for number in 0..=30 {
+            append(&mut ring, &number.to_string(), day(number));
+        }
+        ring.prune(day(30));
+        assert_eq!(ring.files.len(), 31);
+        ring.prune(day(31));
+        assert_eq!(ring.files.len(), 30);
+        ring.prune(day(100));
+        assert_eq!(bytes(folder.path()), 0);
+        append(&mut ring, "again", day(100));
+        assert!(bytes(folder.path()) > 0);
+    }
+
+    #[test]
+    fn another_start_goes_on_in_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for start in ["1", "2"] {
+            append(&mut ring(folder.path(), 1 << 20), start, sample("").time);
+        }
+        assert_eq!(numbers(&folder.path().join("ring")).unwrap(), [1, 2]);
+    }
+}
