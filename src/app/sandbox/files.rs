@@ -100,9 +100,10 @@ impl FileRules {
             (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
                 ("not restricted: Landlock is not enabled".to_owned(), false)
             }
-            (RulesetStatus::NotEnforced, _) => {
-                ("not restricted: the kernel is too old for it".to_owned(), false)
-            }
+            (RulesetStatus::NotEnforced, _) => (
+                "not restricted: the kernel lacks Landlock, or its use is refused".to_owned(),
+                false,
+            ),
             (_, LandlockStatus::Available { effective_abi, .. }) => {
                 (format!("Landlock {}", effective_abi as i32), true)
             }
