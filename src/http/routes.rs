@@ -113,6 +113,8 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str, Audience)> 
 mod tests {
     use std::collections::BTreeSet;
 
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -136,5 +138,32 @@ mod tests {
             let is_for_writers = route.audience == Audience::Token(TokenScope::Write);
             assert_ne!(reads, is_for_writers, "{} {}", route.method, route.template);
         }
+    }
+
+    #[test]
+    fn the_description_for_programs_has_every_route() {
+        let text = include_str!("../../docs/openapi.json");
+        let description: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let mut described = BTreeSet::new();
+        for (path, operations) in description["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+                described.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let mut served = BTreeSet::new();
+        for (method, template, _) in routes() {
+            let Some(path) = template.strip_prefix("/scim/v2") else { continue };
+            for (kind, endpoints) in [("{type}", ["Users", "Groups"]), ("{offer}", ["Roles", "Entitlements"])] {
+                for endpoint in endpoints {
+                    let path = path.replace(kind, endpoint);
+                    if !path.contains("{type}") && !path.contains("{offer}") {
+                        let path = if path.is_empty() { "/".to_owned() } else { path };
+                        served.insert((method.to_owned(), path));
+                    }
+                }
+            }
+        }
+        assert_eq!(described, served);
     }
 }
