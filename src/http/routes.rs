@@ -147,14 +147,17 @@ mod tests {
         assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
         let mut described = BTreeSet::new();
         for (path, operations) in description["paths"].as_object().unwrap() {
-            for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters")
+            {
                 described.insert((method.to_uppercase(), path.clone()));
             }
         }
         let mut served = BTreeSet::new();
         for (method, template, _) in routes() {
             let Some(path) = template.strip_prefix("/scim/v2") else { continue };
-            for (kind, endpoints) in [("{type}", ["Users", "Groups"]), ("{offer}", ["Roles", "Entitlements"])] {
+            for (kind, endpoints) in
+                [("{type}", ["Users", "Groups"]), ("{offer}", ["Roles", "Entitlements"])]
+            {
                 for endpoint in endpoints {
                     let path = path.replace(kind, endpoint);
                     if !path.contains("{type}") && !path.contains("{offer}") {
