@@ -39,6 +39,7 @@ fn a_failed_request_is_found_with_its_sentence_and_explained() {
     let refused = server.client().post("/Users", &misspelt());
     let detail = refused.error(400, Some("invalidValue")).to_owned();
     let id = refused.header("x-request-id").to_owned();
+    server.until("the log names it", |server| server.stderr().contains(&id));
     let log = server.stderr();
     let line = log.lines().find(|line| line.contains(&id)).unwrap();
     assert!(
