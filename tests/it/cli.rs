@@ -184,7 +184,7 @@ fn exit_codes_tell_done_from_failed_from_asked_wrongly() {
     ends(folder.path(), &["token", "list"], 1);
     ends(folder.path(), &["token", "generate"], 0);
     ends(folder.path(), &["token", "list"], 0);
-    ends(folder.path(), &["token", "revoke", "0123456789ab"], 1);
+    ends(folder.path(), &["token", "revoke", "0123456789ab"], 4);
     let wrong: [&[&str]; 8] = [
         &[],
         &["sevre"],
