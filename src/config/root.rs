@@ -310,6 +310,7 @@ mod tests {
             "limits",
             "log",
             "metrics",
+            "requests",
             "store",
             "process",
             "schemas",
