@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use rustix::fs::Mode;
-use scimd::cli::{Cli, ExitKind, printable};
+use scimd::cli::{Cli, ExitKind, is_closed_output, printable};
 
 /// Fast under threads, also where the C library's own allocator is not.
 #[global_allocator]
@@ -14,6 +14,9 @@ fn main() -> ExitCode {
     // No file that is made is for others, unless the code says so.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Err(error) = Cli::parse().run() else { return ExitCode::SUCCESS };
+    if is_closed_output(&error) {
+        return ExitCode::SUCCESS;
+    }
     report(&error);
     match ExitKind::of(&error) {
         ExitKind::Failure => ExitCode::from(1),

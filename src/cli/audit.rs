@@ -2,6 +2,8 @@
 
 mod show;
 
+pub(super) use show::details_in_words;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,6 +42,15 @@ pub(super) struct AuditArgs {
     /// Show changes since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago as in 24h
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
+    /// Show changes made before a time
+    #[arg(long, value_name = "TIME", value_parser = time_arg::parse, conflicts_with = "follow")]
+    until: Option<Timestamp>,
+    /// Show changes through one connection, and those of its brake
+    #[arg(long)]
+    connection: Option<String>,
+    /// Show these events, such as user.patched, or all of a kind, such as user; several with commas
+    #[arg(long, value_name = "EVENT,...", value_delimiter = ',')]
+    event: Vec<String>,
     /// Show changes that concern one account, by its id or by a userName that it has or had
     #[arg(long, value_name = "USER")]
     user: Option<String>,
@@ -53,7 +64,7 @@ pub(super) struct AuditArgs {
     #[arg(long)]
     follow: bool,
     /// Check that no record was altered, removed, inserted or cut off
-    #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow"])]
+    #[arg(long, conflicts_with_all = ["since", "until", "connection", "event", "user", "limit", "all", "follow"])]
     verify: bool,
     /// With --verify: a head that was printed earlier and must be in the chain; may be repeated
     #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "verify")]
@@ -62,7 +73,7 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "FILE", requires = "verify")]
     key: Option<PathBuf>,
     /// Print the head of the chain as SEQUENCE:HASH, to keep on another machine
-    #[arg(long, conflicts_with_all = ["since", "user", "limit", "all", "follow", "verify", "json"])]
+    #[arg(long, conflicts_with_all = ["since", "until", "connection", "event", "user", "limit", "all", "follow", "verify", "json"])]
     head: bool,
     /// Print JSON, one object on each line
     #[arg(long)]
@@ -92,7 +103,14 @@ impl AuditArgs {
             None => Vec::new(),
         };
         let since = self.since;
-        let filter = AuditFilter { since, accounts, notes: self.all };
+        let filter = AuditFilter {
+            since,
+            until: self.until,
+            connection: self.connection.clone(),
+            events: self.event.clone(),
+            accounts,
+            notes: self.all,
+        };
         let mut printer = AuditPrinter::new(self.json);
         let reached = match (self.limit, since) {
             (None, Some(_)) => reader.print_after(None, &filter, &mut printer)?,

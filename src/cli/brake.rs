@@ -1,13 +1,18 @@
 //! `scimd brake`: connections that take something from, or give something to, too many accounts.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::arguments::the_connection;
+use super::audit::details_in_words;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::config::Config;
+use crate::directory::{WithheldChange, WithheldChanges};
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
+use crate::text::duration;
 
 #[derive(Args)]
 pub(super) struct BrakeArgs {
@@ -17,21 +22,49 @@ pub(super) struct BrakeArgs {
 
 #[derive(Subcommand)]
 enum BrakeCommand {
-    /// Show which connections are held, and what is counted (the default)
+    /// Show which connections are paused, what is allowed, and what is counted (the default)
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Hold the changes of a connection: they receive 503 until it is released
-    Hold {
-        /// The connection to hold; required if there are several
+    /// Show which users and groups the refused changes of a paused connection would have changed
+    Show {
+        /// The connection; required if there are several
+        connection: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Allow a connection a planned mass change: beyond its brake, it may change N accounts within a time
+    Allow {
+        /// The number of accounts, each counted once; 0 ends an earlier allowance
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+        accounts: u64,
+        /// How long, such as 2h
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
+        valid_for: Duration,
+        /// The connection; required if there are several
         #[arg(long)]
         connection: Option<String>,
+        /// The reason, for the audit trail
+        #[arg(long)]
+        reason: Option<String>,
     },
-    /// Accept the changes of a connection again, and reset its counters
+    /// Pause a connection: its changes receive 503 until it is resumed
+    #[command(name = "pause", alias = "hold")]
+    Hold {
+        /// The connection to pause; required if there are several
+        #[arg(long)]
+        connection: Option<String>,
+        /// The reason, which the connection also receives
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Resume a connection, and reset its counters
+    #[command(name = "resume", alias = "release")]
     Release {
-        /// The connection to release; required if several are held
+        /// The connection to resume; required if several are paused
         #[arg(long)]
         connection: Option<String>,
     },
@@ -46,12 +79,26 @@ impl BrakeArgs {
                 OperatorReply::Brakes(brakes) => print(&brakes),
                 _ => unexpected(),
             },
-            BrakeCommand::Hold { connection } => {
+            BrakeCommand::Show { connection, json } => {
                 let connection = the_connection(config, connection)?;
-                match operator.ask(OperatorRequest::HoldBrake { connection })? {
+                match operator.ask(OperatorRequest::ShowWithheld { connection })? {
+                    OperatorReply::Withheld { changes, .. } if json => output::json(&changes),
+                    OperatorReply::Withheld { connection, changes, .. } => {
+                        print_withheld(&connection, &changes)
+                    }
+                    _ => unexpected(),
+                }
+            }
+            BrakeCommand::Allow { accounts, valid_for, connection, reason } => {
+                let connection = the_connection(config, connection)?;
+                allow(&mut operator, connection, accounts, valid_for, reason)
+            }
+            BrakeCommand::Hold { connection, reason } => {
+                let connection = the_connection(config, connection)?;
+                match operator.ask(OperatorRequest::HoldBrake { connection, reason })? {
                     OperatorReply::BrakeHeld { connection, hold } => output::note(&format!(
-                        "Changes of connection {connection} are held since {}: {}. They are answered with 503; \
-                         reading goes on. `scimd brake release --connection {connection}` ends it.",
+                        "Connection \"{connection}\" is paused (since {}: {}). Writes get 503; reads still work. \
+                         `scimd brake resume --connection {connection}` resumes it.",
                         output::moment(Some(hold.since), ""),
                         hold.reason
                     )),
@@ -61,8 +108,7 @@ impl BrakeArgs {
             BrakeCommand::Release { connection } => {
                 match operator.ask(OperatorRequest::ReleaseBrake { connection })? {
                     OperatorReply::BrakeReleased { connection, hold } => output::note(&format!(
-                        "Connection {connection} is released: its changes are taken on again, and counting begins \
-                         anew. It was held since {}: {}.",
+                        "Connection \"{connection}\" resumed; counters reset. It was paused since {}: {}.",
                         output::moment(Some(hold.since), ""),
                         hold.reason
                     )),
@@ -73,24 +119,83 @@ impl BrakeArgs {
     }
 }
 
+fn allow(
+    operator: &mut OperatorClient<'_>,
+    connection: String,
+    accounts: u64,
+    valid_for: Duration,
+    reason: Option<String>,
+) -> Result<()> {
+    let request = OperatorRequest::AllowBrake { connection, accounts, valid_for, reason };
+    let OperatorReply::BrakeAllowed { connection, allowance, hold } = operator.ask(request)? else {
+        return unexpected();
+    };
+    output::note(&match allowance {
+        Some(allowance) => format!(
+            "Connection \"{connection}\" may change {} more accounts until {}, whatever its brake says.",
+            allowance.left,
+            output::moment(Some(allowance.until), "")
+        ),
+        None => format!("The allowance of connection \"{connection}\" has ended."),
+    })?;
+    match hold {
+        Some(_) => output::note(&format!(
+            "It is paused: `scimd brake resume --connection {connection}` resumes it."
+        )),
+        None => Ok(()),
+    }
+}
+
 fn print(brakes: &[BrakeInfo]) -> Result<()> {
     let rows: Vec<[String; 6]> = brakes.iter().map(row).collect();
-    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATE"], &rows)
+    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATUS"], &rows)
 }
 
 fn row(brake: &BrakeInfo) -> [String; 6] {
-    let state = match &brake.hold {
+    let mut status = match &brake.hold {
         Some(hold) => {
-            format!("held since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
+            format!("paused since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
         }
-        None => "open".to_owned(),
+        None => "active".to_owned(),
     };
+    if let Some(allowance) = &brake.allowance {
+        let until = output::moment(Some(allowance.until), "");
+        let (left, accounts) = (allowance.left, allowance.accounts);
+        status.push_str(&format!("; {left} of {accounts} allowed accounts left until {until}"));
+    }
     [
         brake.connection.clone(),
         brake.action.clone().unwrap_or_else(|| "not configured".to_owned()),
         brake.counted.to_string(),
         brake.gained.to_string(),
         (brake.alarms + brake.gain_alarms).to_string(),
-        state,
+        output::sanitize(&status),
     ]
+}
+
+fn print_withheld(connection: &str, withheld: &WithheldChanges) -> Result<()> {
+    if withheld.changes == 0 {
+        return output::note(&format!(
+            "No refused changes of connection \"{connection}\" since the start of scimd."
+        ));
+    }
+    let rows: Vec<[String; 5]> = withheld.resources.iter().map(withheld_row).collect();
+    output::table(["NAME", "EVENT", "DETAILS", "LAST TRIED", "ID"], &rows)?;
+    let changes = usize::try_from(withheld.changes).unwrap_or(usize::MAX);
+    let mut counted = output::counted(changes, "change was refused", "changes were refused");
+    if withheld.more > 0 {
+        counted.push_str(&format!("; {} of users and groups that are not listed", withheld.more));
+    }
+    output::note(&format!("{counted}."))
+}
+
+fn withheld_row(change: &WithheldChange) -> [String; 5] {
+    let cells = [
+        change.details.name.clone().unwrap_or_default(),
+        change.event.clone(),
+        details_in_words(&change.details),
+        output::moment(Some(change.time), ""),
+        change.id.clone(),
+    ];
+    cells.map(|cell| output::sanitize(&cell))
 }

@@ -30,6 +30,12 @@ impl ExitKind {
     }
 }
 
+/// Whether a command ended because its output is closed, as with `| head`.
+pub fn is_closed_output(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// A wrong use of a command.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -9,7 +9,7 @@ use super::output;
 use super::resource::{self, Served, text};
 use crate::config::Config;
 use crate::operator::ResourceView;
-use crate::operator::resource::ResourceKind;
+use crate::operator::resource::{ResourceFilter, ResourceKind};
 use crate::scim::schemas::common::EXTERNAL_ID;
 use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
@@ -51,11 +51,13 @@ impl ExportArgs {
         if let Format::Csv = self.format {
             output::line(&csv(COLUMNS.map(ToOwned::to_owned)))?;
         }
-        resource::pages(&mut operator, ResourceKind::User, true, |users| {
-            users.iter().try_for_each(|user| match self.format {
+        let all = ResourceFilter::default();
+        resource::pages(&mut operator, ResourceKind::User, true, &all, |users| {
+            let printed = users.iter().try_for_each(|user| match self.format {
                 Format::Jsonl => output::json_line(&object(user)),
                 Format::Csv => output::line(&csv(row(user))),
-            })
+            });
+            printed.map(|()| true)
         })
     }
 }

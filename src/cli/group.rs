@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::change::MemberChange;
 use super::operator::OperatorClient;
 use super::output::{self, TextTable};
-use super::resource::{self, Served, moment, text, texts};
+use super::resource::{self, ListArgs, Served, moment, text, texts};
 use crate::config::Config;
 use crate::operator::ResourceView;
 use crate::operator::resource::ResourceKind;
@@ -16,12 +16,8 @@ use crate::scim::schemas::group::DISPLAY_NAME;
 
 #[derive(Subcommand)]
 pub(super) enum GroupCommand {
-    /// List all groups in the order of their creation
-    List {
-        /// Print JSON: an array of the groups in SCIM's form, without their members
-        #[arg(long)]
-        json: bool,
-    },
+    /// List groups, oldest first
+    List(ListArgs),
     /// Show one group and its members
     Show {
         /// The group: its displayName or id, or its externalId where only one group has it
@@ -42,9 +38,10 @@ impl GroupCommand {
         match self {
             Self::AddMember(change) => change.run(config, true),
             Self::RemoveMember(change) => change.run(config, false),
-            Self::List { json } => {
-                let head = ["ID", "NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED"];
-                resource::list(&mut operator, ResourceKind::Group, json, head, row)
+            Self::List(list) => {
+                let head = ["NAME", "EXTERNAL ID", "CONNECTION", "LAST CHANGED", "ID"];
+                let only = list.only(false, None);
+                resource::list(&mut operator, ResourceKind::Group, &list, &only, head, row)
             }
             Self::Show { group, json } => {
                 let group = resource::find(&mut operator, ResourceKind::Group, group, false)?;
@@ -60,11 +57,11 @@ impl GroupCommand {
 
 fn row(ResourceView { resource: group, connection, .. }: &ResourceView) -> [String; 5] {
     [
-        text(group, &["id"]),
         text(group, &[DISPLAY_NAME]),
         text(group, &[EXTERNAL_ID]),
         connection.clone().unwrap_or_default(),
         moment(group, "lastModified"),
+        text(group, &["id"]),
     ]
 }
 
@@ -94,7 +91,7 @@ fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> 
         ("Changed", vec![moment(group, "lastModified")]),
         ("Version", texts(group, &["meta", "version"])),
     ])?;
-    let mut table = TextTable::new(["MEMBER ID", "TYPE", "NAME"]);
+    let mut table = TextTable::new(["MEMBER", "TYPE", "ID"]);
     let mut count = 0;
     resource::members(operator, &text(group, &["id"]), |members| {
         let rows: Vec<[String; 3]> = members.iter().map(member).collect();
@@ -104,11 +101,11 @@ fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> 
         count += rows.len();
         if rows.is_empty() { Ok(()) } else { table.print(&rows) }
     })?;
-    output::line(&format!("\n{count} {}", if count == 1 { "member" } else { "members" }))
+    output::line(&format!("\n{}", output::counted(count, "member", "members")))
 }
 
 fn member(element: &Value) -> [String; 3] {
-    ["value", "type", "display"].map(|part| {
+    ["display", "type", "value"].map(|part| {
         element.get(part).and_then(Value::as_str).map(output::sanitize).unwrap_or_default()
     })
 }

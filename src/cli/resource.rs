@@ -1,52 +1,98 @@
 //! What the commands that read the directory have in common.
 
 use anyhow::Result;
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::operator::{OperatorClient, unexpected};
 use super::output::{self, JsonArray, TextTable};
-use crate::operator::resource::ResourceKind;
+use crate::operator::resource::{ResourceFilter, ResourceKind};
 use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
 
 /// A resource in SCIM's form.
 pub(super) type Served = Map<String, Value>;
 
-/// Prints every resource of a kind, page by page: as JSON in SCIM's form, or as a row of a table.
+/// Which resources to list, and how.
+#[derive(Args)]
+pub(super) struct ListArgs {
+    /// List only those that match a SCIM filter, such as 'userName sw "a"'
+    #[arg(long)]
+    filter: Option<String>,
+    /// List only those that this connection manages
+    #[arg(long)]
+    connection: Option<String>,
+    /// List at most N
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print JSON: an array of the resources in SCIM's form, without their members and groups
+    #[arg(long)]
+    json: bool,
+}
+
+impl ListArgs {
+    /// The filter of these arguments and more.
+    pub(super) fn only(&self, inactive: bool, group: Option<String>) -> ResourceFilter {
+        let (filter, connection) = (self.filter.clone(), self.connection.clone());
+        ResourceFilter { filter, inactive, connection, group }
+    }
+}
+
+/// Prints resources of a kind, page by page: as JSON in SCIM's form, or as a row of a table.
 pub(super) fn list<const N: usize>(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
-    json: bool,
+    ListArgs { limit, json, .. }: &ListArgs,
+    only: &ResourceFilter,
     head: [&'static str; N],
     row: impl Fn(&ResourceView) -> [String; N],
 ) -> Result<()> {
     let (mut table, mut array) = (TextTable::new(head), JsonArray::default());
-    pages(operator, kind, false, |resources| {
+    let mut left = limit.unwrap_or(usize::MAX);
+    let mut is_empty = true;
+    let json = *json;
+    pages(operator, kind, false, only, |mut resources| {
+        resources.truncate(left);
+        left -= resources.len();
+        is_empty = is_empty && resources.is_empty();
+        if resources.is_empty() {
+            return Ok(left > 0);
+        }
         if json {
             let served = resources.iter().map(|shown| &shown.resource);
-            array.print(&served.collect::<Vec<_>>())
+            array.print(&served.collect::<Vec<_>>())?;
         } else {
-            table.print(&resources.iter().map(&row).collect::<Vec<_>>())
+            table.print(&resources.iter().map(&row).collect::<Vec<_>>())?;
         }
+        Ok(left > 0)
     })?;
-    if json { array.end() } else { Ok(()) }
+    match json {
+        true => array.end(),
+        false if is_empty => output::note(&format!("No {}s.", kind.as_str())),
+        false => Ok(()),
+    }
 }
 
-/// Visits every resource of a kind, page by page, with its effective access if `access` is set.
+/// Visits resources of a kind, page by page, with their effective access if `access` is set, as long as `visit`
+/// wants more.
 pub(super) fn pages(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
     access: bool,
-    mut visit: impl FnMut(Vec<ResourceView>) -> Result<()>,
+    only: &ResourceFilter,
+    mut visit: impl FnMut(Vec<ResourceView>) -> Result<bool>,
 ) -> Result<()> {
     let mut next = Some(String::new());
     while let Some(cursor) = next {
-        let request = OperatorRequest::ListResources { kind, cursor, access };
+        let only = only.clone();
+        let request = OperatorRequest::ListResources { kind, cursor, access, only };
         let OperatorReply::Resources { resources, next: following } = operator.ask(request)? else {
             return unexpected();
         };
-        visit(resources)?;
         next = following;
+        if !visit(resources)? {
+            break;
+        }
     }
     Ok(())
 }
@@ -111,4 +157,42 @@ pub(super) fn elements(
 pub(super) fn moment(resource: &Served, name: &str) -> String {
     let moment: Option<Timestamp> = text(resource, &["meta", name]).parse().ok();
     output::moment(moment, "")
+}
+
+/// The attributes of a resource that are not among those `shown` already, each with its values in words. Those of an
+/// extension are shown without its URN.
+pub(super) fn rest(resource: &Served, shown: &[&str]) -> Vec<(String, Vec<String>)> {
+    let mut rest = Vec::new();
+    for (name, value) in resource.iter().filter(|(name, _)| !shown.contains(&name.as_str())) {
+        match value {
+            Value::Object(parts) if name.starts_with("urn:") => {
+                let parts = parts.iter();
+                rest.extend(parts.map(|(part, value)| (output::sanitize(part), values(value))));
+            }
+            value => rest.push((output::sanitize(name), values(value))),
+        }
+    }
+    rest
+}
+
+/// The values of an attribute, one on a line.
+fn values(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(elements) => elements.iter().map(in_words).collect(),
+        single => vec![in_words(single)],
+    }
+}
+
+/// A text as it is; of an object its value and what is said of it, else its parts.
+fn in_words(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Object(parts) => {
+            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), Into::into);
+            let parts = parts.iter().map(|(name, part)| format!("{name}: {}", text(part)));
+            parts.collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    output::sanitize(&text)
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{backup, output};
 use crate::app;
 use crate::config::Config;
-use crate::directory::{Directory, Restored};
+use crate::directory::{Directory, Restored, RevokeToken};
 use crate::operator::actor;
 use crate::store;
 use crate::store::check::Check;
@@ -25,6 +25,9 @@ pub(super) struct RestoreArgs {
     /// Leave its signature unchecked
     #[arg(long, conflicts_with = "key")]
     unsigned: bool,
+    /// Revoke all tokens of the backup, also those that were revoked since it was made
+    #[arg(long)]
+    revoke_tokens: bool,
 }
 
 impl RestoreArgs {
@@ -48,10 +51,21 @@ impl RestoreArgs {
             None => "The signature of the backup was not checked: --key FILE names the public key.",
         })?;
         output::note(&format!(
-            "All is as it was on {}. What came later is not there: accounts closed since are open again, \
-             and so are tokens revoked since.",
-            output::moment(Some(snapshot.taken), "")
+            "Restored the state of {}. Later changes are lost: accounts deactivated since then are active again{}.",
+            output::moment(Some(snapshot.taken), ""),
+            if self.revoke_tokens { "" } else { ", and so are tokens revoked since" }
         ))?;
+        if self.revoke_tokens {
+            let tokens = directory.tokens();
+            for token in &tokens {
+                let revoke = RevokeToken { id: token.id.clone() };
+                directory.submit(actor::offline(), revoke).wait()?;
+            }
+            let revoked = output::counted(tokens.len(), "token", "tokens");
+            return output::note(&format!(
+                "Revoked {revoked}; generate new ones with `scimd token generate`."
+            ));
+        }
         for token in directory.tokens() {
             output::note(&format!(
                 "Token {} of connection {}, valid until {}; if it was revoked since: `scimd token revoke {}`",

@@ -91,6 +91,7 @@ fn welcome(
             continue;
         }
         let request = OperatorRequest::GenerateToken {
+            description: None,
             connection: name.clone(),
             valid_for: Some(TOKEN_VALIDITY),
         };

@@ -1,6 +1,6 @@
 //! `scimd token`: make, list and end tokens.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::arguments::the_connection;
+use super::confirm::confirm;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
@@ -42,10 +43,14 @@ pub(super) enum TokenCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a token at once
+    /// Revoke tokens at once
     Revoke {
-        /// The id of the token, from `scimd token list`
-        id: String,
+        /// The ids of the tokens, from `scimd token list`, or beginnings of them that no other token has
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        /// Do not ask before the last valid token of a connection is revoked
+        #[arg(long, short)]
+        yes: bool,
     },
 }
 
@@ -54,6 +59,9 @@ pub(super) struct NewToken {
     /// How long the token is valid, as in 90d, or `never` for no expiry
     #[arg(long, value_parser = Expiry::parse, default_value = "365d", value_name = "DURATION|never")]
     expires: Expiry,
+    /// What the token is for, to tell it from others
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
     /// Write the token to this new file, readable by its owner alone, instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -83,17 +91,21 @@ impl TokenCommand {
         match self {
             Self::Generate { connection, new } => {
                 let connection = the_connection(config, connection)?;
+                let description = new.description.clone();
                 new.make(config, |valid_for| OperatorRequest::GenerateToken {
                     connection,
                     valid_for,
+                    description,
                 })
             }
             Self::Reset { connection, overlap, new } => {
                 let connection = the_connection(config, Some(connection))?;
+                let description = new.description.clone();
                 new.make(config, |valid_for| OperatorRequest::ResetTokens {
                     connection,
                     valid_for,
                     overlap,
+                    description,
                 })
             }
             Self::List { json } => {
@@ -103,15 +115,7 @@ impl TokenCommand {
                     _ => unexpected(),
                 }
             }
-            Self::Revoke { id } => {
-                match OperatorClient::new(config).ask(OperatorRequest::RevokeToken { id })? {
-                    OperatorReply::Revoked(token) => output::note(&format!(
-                        "Token {} of connection {} is revoked: it opens nothing any more.",
-                        token.id, token.connection
-                    )),
-                    _ => unexpected(),
-                }
-            }
+            Self::Revoke { ids, yes } => revoke(config, ids, yes),
         }
     }
 }
@@ -156,7 +160,7 @@ impl NewToken {
         ))?;
         for old in limited {
             output::note(&format!(
-                "Token {} ends {}.",
+                "Token {} now expires {}.",
                 old.id,
                 output::moment(old.expires, "never")
             ))?;
@@ -165,18 +169,61 @@ impl NewToken {
     }
 }
 
+/// Revokes tokens. Where a connection is left without one, it is asked first, if there is a terminal: a script that
+/// revokes a token does so at once.
+fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
+    let OperatorReply::Tokens(tokens) =
+        OperatorClient::new(config).ask(OperatorRequest::ListTokens)?
+    else {
+        return unexpected();
+    };
+    let (going, staying): (Vec<&TokenInfo>, Vec<&TokenInfo>) = tokens
+        .iter()
+        .filter(|token| token.status == "valid")
+        .partition(|token| ids.iter().any(|id| token.id.starts_with(id.as_str())));
+    let mut cut_off: Vec<&str> = going.iter().map(|token| token.connection.as_str()).collect();
+    cut_off.retain(|connection| staying.iter().all(|token| token.connection != *connection));
+    cut_off.sort_unstable();
+    cut_off.dedup();
+    if !cut_off.is_empty() {
+        output::note(&format!(
+            "Warning: no valid token is left for {}: all its requests will receive 401.",
+            cut_off.join(", ")
+        ))?;
+        if !yes && std::io::stdin().is_terminal() {
+            confirm("Revoke it all the same?")?;
+        }
+    }
+    for id in ids {
+        match OperatorClient::new(config).ask(OperatorRequest::RevokeToken { id })? {
+            OperatorReply::Revoked(token) => output::note(&format!(
+                "Revoked token {} (connection \"{}\"), effective immediately.",
+                token.id, token.connection
+            ))?,
+            _ => return unexpected(),
+        }
+    }
+    Ok(())
+}
+
 fn list(tokens: &[TokenInfo]) -> Result<()> {
-    let rows: Vec<[String; 5]> = tokens
+    if tokens.is_empty() {
+        return output::note("No tokens.");
+    }
+    let rows: Vec<[String; 7]> = tokens
         .iter()
         .map(|token| {
             [
                 token.id.clone(),
                 token.connection.clone(),
+                token.status.clone(),
                 output::moment(Some(token.created), ""),
                 output::moment(token.expires, "never"),
                 output::moment(token.last_used, "never"),
+                output::sanitize(token.description.as_deref().unwrap_or_default()),
             ]
         })
         .collect();
-    output::table(["ID", "CONNECTION", "CREATED", "EXPIRES", "LAST USED"], &rows)
+    let head = ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
+    output::table(head, &rows)
 }

@@ -8,7 +8,7 @@ use super::arguments::the_connection;
 use super::change::UserChange;
 use super::operator::OperatorClient;
 use super::output;
-use super::resource::{self, Served, moment, text, texts};
+use super::resource::{self, ListArgs, Served, moment, text, texts};
 use crate::config::Config;
 use crate::directory::Deactivation;
 use crate::operator::ResourceView;
@@ -18,13 +18,35 @@ use crate::scim::schemas::user::{
     ACTIVE, DEPARTMENT, ENTERPRISE_USER, ENTITLEMENTS, ROLES, USER_NAME,
 };
 
+/// The attributes that the sheet of a user shows under labels of their own.
+const SHOWN: [&str; 13] = [
+    "schemas",
+    "id",
+    "meta",
+    USER_NAME,
+    EXTERNAL_ID,
+    "name",
+    "displayName",
+    "title",
+    ACTIVE,
+    "emails",
+    "groups",
+    ROLES,
+    ENTITLEMENTS,
+];
+
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
-    /// List all users in the order of their creation
+    /// List users, oldest first
     List {
-        /// Print JSON: an array of the users in SCIM's form, without their groups
+        #[command(flatten)]
+        list: ListArgs,
+        /// List only users that are not active
         #[arg(long)]
-        json: bool,
+        inactive: bool,
+        /// List only users in this group: its displayName, id or externalId
+        #[arg(long)]
+        group: Option<String>,
     },
     /// Show one user
     Show {
@@ -60,9 +82,10 @@ impl UserCommand {
             Self::Transfer { change, to } => {
                 change.transfer(config, &the_connection(config, Some(to))?)
             }
-            Self::List { json } => {
-                let head = ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"];
-                resource::list(&mut operator, ResourceKind::User, json, head, row)
+            Self::List { list, inactive, group } => {
+                let head = ["USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED", "ID"];
+                let only = list.only(inactive, group);
+                resource::list(&mut operator, ResourceKind::User, &list, &only, head, row)
             }
             Self::Show { user, access, json } => {
                 let user = resource::find(&mut operator, ResourceKind::User, user, access)?;
@@ -70,7 +93,19 @@ impl UserCommand {
                     (true, true) => output::json(&user.access),
                     (true, false) => print_access(&user),
                     (false, true) => output::json(&user.resource),
-                    (false, false) => output::key_values(&sheet(&user)),
+                    (false, false) => {
+                        let mut rest = resource::rest(&user.resource, &SHOWN);
+                        rest.retain(|(name, _)| {
+                            !["department", "manager"].contains(&name.as_str())
+                        });
+                        let rest =
+                            rest.iter().map(|(name, values)| (name.as_str(), values.clone()));
+                        let mut sheet = sheet(&user);
+                        // Before the times and the version.
+                        let end = sheet.len().saturating_sub(4);
+                        sheet.splice(end..end, rest);
+                        output::key_values(&sheet)
+                    }
                 }
             }
         }
@@ -79,11 +114,11 @@ impl UserCommand {
 
 fn row(ResourceView { resource: user, connection, .. }: &ResourceView) -> [String; 5] {
     [
-        text(user, &["id"]),
         text(user, &[USER_NAME]),
         active(user).to_owned(),
         connection.clone().unwrap_or_default(),
         moment(user, "lastModified"),
+        text(user, &["id"]),
     ]
 }
 
@@ -117,7 +152,7 @@ fn active(user: &Served) -> &'static str {
 
 fn sheet(
     ResourceView { resource: user, connection, deactivation, .. }: &ResourceView,
-) -> Vec<(&'static str, Vec<String>)> {
+) -> Vec<(&str, Vec<String>)> {
     let or_none = |values: Vec<String>| match values.is_empty() {
         true => vec!["none".to_owned()],
         false => values,

@@ -116,6 +116,9 @@ pub struct Token {
     pub last_used: Option<Timestamp>,
     /// The digest of its secret.
     pub digest: TokenDigest,
+    /// What the operator says that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 impl Token {

@@ -67,7 +67,8 @@ mod tests {
 
     /// When a token is created that is generated now.
     fn created(directory: &Directory) -> Timestamp {
-        let generate = GenerateToken { connection: "okta".to_owned(), valid_for: None };
+        let generate =
+            GenerateToken { connection: "okta".to_owned(), valid_for: None, description: None };
         directory.submit(Actor::System, generate).wait().unwrap().token.created
     }
 

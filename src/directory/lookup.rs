@@ -1,6 +1,6 @@
 //! What operators look up beside resources: names, operators' deactivations, and the state of the brakes.
 
-use crate::directory::brake::BrakeStatus;
+use crate::directory::brake::{BrakeStatus, WithheldChanges};
 use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
 use crate::directory::{Directory, membership};
@@ -13,7 +13,7 @@ impl Directory {
     ///
     /// `Storage`.
     pub fn brakes(&self) -> Result<Vec<BrakeStatus>, DirectoryError> {
-        self.shared.brakes.status(self.view())
+        self.shared.brakes.status(self.view(), self.now())
     }
 
     /// The userName of a user, or the displayName of a group; `None` if it does not exist.
@@ -23,6 +23,11 @@ impl Directory {
     /// `Storage`.
     pub fn name_of(&self, id: ResourceId) -> Result<Option<String>, DirectoryError> {
         membership::name_of(self.shared.store.as_ref(), self.registry(), id)
+    }
+
+    /// The changes of a connection that were refused in its last hold since the start.
+    pub fn withheld(&self, connection: &str) -> WithheldChanges {
+        self.shared.brakes.withheld(connection)
     }
 
     /// The operator's deactivation of an account, if it is in force.

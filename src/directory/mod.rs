@@ -42,7 +42,10 @@ use tokio::sync::oneshot;
 pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};
-pub use brake::{BrakeStatus, Hold, HoldBrake, ReleaseBrake};
+pub use brake::{
+    AllowBrake, Allowance, BrakeStatus, Hold, HoldBrake, ReleaseBrake, WithheldChange,
+    WithheldChanges,
+};
 pub use capture::RecordCapture;
 use clock::AcceptClock;
 pub use deactivation::Deactivation;

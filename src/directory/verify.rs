@@ -395,7 +395,8 @@ mod tests {
         let members = json!([{"value": ids[0]}, {"value": ids[1]}]);
         let group = create("Groups", json!({"displayName": "G", "members": members}));
         create("Groups", json!({"displayName": "H", "members": [{"value": group}]}));
-        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
+        let token =
+            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
         directory.submit(Actor::System, token).wait().unwrap();
         store
     }

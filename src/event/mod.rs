@@ -48,6 +48,8 @@ pub enum Verb {
     Held,
     /// The brake of a connection was released.
     Released,
+    /// An operator allowed a connection to change a number of accounts beyond its brake, or ended that.
+    Allowed,
     /// Users, groups and memberships were restored by `scimd undo`.
     Undone,
     /// Requests were refused. Recorded at most every ten seconds.
@@ -62,7 +64,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 20] = [
+    pub const CATALOGUE: [(Self, &'static str); 21] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -81,6 +83,10 @@ impl Verb {
         (Self::Accepted, "an operator accepted the clock as it stands"),
         (Self::Held, "the changes of a connection are held from now on"),
         (Self::Released, "the changes of a connection are no longer held"),
+        (
+            Self::Allowed,
+            "an operator allowed a connection to change more accounts than its brake allows, or ended that",
+        ),
         (Self::Undone, "users, groups and memberships were put back as they were"),
         (Self::Refused, "requests were refused since that was last mentioned"),
         (Self::Cleared, "memberships were cleared that an earlier change had ended or renamed"),
@@ -106,6 +112,7 @@ impl Verb {
             Self::Accepted => "accepted",
             Self::Held => "held",
             Self::Released => "released",
+            Self::Allowed => "allowed",
             Self::Undone => "undone",
             Self::Refused => "refused",
             Self::Cleared => "cleared",

@@ -34,6 +34,15 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 pub struct AuditFilter {
     /// Only changes made at this moment or later.
     pub since: Option<Timestamp>,
+    /// Only changes made before this moment.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Only changes through this connection, or of its brake.
+    #[serde(default)]
+    pub connection: Option<String>,
+    /// Only these events, such as `user.created` or all of `user`; empty for all.
+    #[serde(default)]
+    pub events: Vec<String>,
     /// Only changes that concern one of these accounts, by id; empty for all accounts.
     pub accounts: Vec<String>,
     /// Whether to include what scimd records for itself: when tokens were used.
@@ -315,9 +324,10 @@ pub(super) fn answer_waiting(
 }
 
 impl From<AuditFilter> for ChangeFilter {
-    fn from(AuditFilter { since, accounts, notes }: AuditFilter) -> Self {
+    fn from(filter: AuditFilter) -> Self {
+        let AuditFilter { since, until, connection, events, accounts, notes } = filter;
         let accounts = accounts.iter().filter_map(|id| ResourceId::parse(id)).collect();
-        Self { since, accounts, notes }
+        Self { since, until, connection, events, accounts, notes }
     }
 }
 

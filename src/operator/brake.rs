@@ -1,7 +1,7 @@
 //! The brakes of connections, as operators see and use them.
 
 use super::reply::{BrakeInfo, OperatorReply};
-use crate::directory::{Directory, DirectoryError, HoldBrake, ReleaseBrake};
+use crate::directory::{AllowBrake, Directory, DirectoryError, HoldBrake, ReleaseBrake};
 use crate::event::Actor;
 
 pub(super) fn show(directory: &Directory) -> Result<OperatorReply, DirectoryError> {
@@ -12,9 +12,34 @@ pub(super) fn hold(
     directory: &Directory,
     actor: Actor,
     connection: String,
+    reason: Option<String>,
 ) -> Result<OperatorReply, DirectoryError> {
-    let hold = directory.submit(actor, HoldBrake { connection: connection.clone() }).wait()?;
+    let command = HoldBrake { connection: connection.clone(), reason };
+    let hold = directory.submit(actor, command).wait()?;
     Ok(OperatorReply::BrakeHeld { connection, hold })
+}
+
+pub(super) fn allow(
+    directory: &Directory,
+    actor: Actor,
+    command: AllowBrake,
+) -> Result<OperatorReply, DirectoryError> {
+    let connection = command.connection.clone();
+    let allowance = directory.submit(actor, command).wait()?;
+    let brakes = directory.brakes()?;
+    let hold = brakes.into_iter().find(|brake| brake.connection == connection);
+    let hold = hold.and_then(|brake| brake.hold);
+    Ok(OperatorReply::BrakeAllowed { connection, allowance, hold })
+}
+
+pub(super) fn withheld(
+    directory: &Directory,
+    connection: String,
+) -> Result<OperatorReply, DirectoryError> {
+    let changes = directory.withheld(&connection);
+    let brakes = directory.brakes()?;
+    let hold = brakes.into_iter().find(|brake| brake.connection == connection);
+    Ok(OperatorReply::Withheld { hold: hold.and_then(|brake| brake.hold), connection, changes })
 }
 
 pub(super) fn release(

@@ -27,7 +27,7 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 
-use crate::directory::DirectoryError;
+use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
 use crate::event::Actor;
 use crate::text::with_causes;
 
@@ -47,23 +47,27 @@ fn try_execute(
     match request {
         Request::GenerateToken { connection, .. }
         | Request::ResetTokens { connection, .. }
-        | Request::HoldBrake { connection }
+        | Request::HoldBrake { connection, .. }
+        | Request::AllowBrake { connection, .. }
+        | Request::ShowWithheld { connection }
         | Request::Change { change: OperatorChange::Transfer { connection, .. }, .. }
         | Request::CaptureBodies { connection, .. }
             if !site.connections.contains(&connection) =>
         {
             Ok(unknown_connection(site, &connection))
         }
-        Request::GenerateToken { connection, valid_for } => {
-            token::generate(directory, actor, connection, valid_for)
+        Request::GenerateToken { connection, valid_for, description } => {
+            let command = GenerateToken { connection, valid_for, description };
+            token::generate(directory, actor, command)
         }
-        Request::ResetTokens { connection, valid_for, overlap } => {
-            token::reset(directory, actor, connection, valid_for, overlap)
+        Request::ResetTokens { connection, valid_for, overlap, description } => {
+            let command = ResetTokens { connection, valid_for, overlap, description };
+            token::generate(directory, actor, command)
         }
         Request::ListTokens => Ok(token::list(directory)),
-        Request::RevokeToken { id } => token::revoke(directory, actor, id),
-        Request::ListResources { kind, cursor, access } => {
-            resource::list(directory, &site.base_url, kind, cursor, access)
+        Request::RevokeToken { id } => token::revoke(directory, actor, &id),
+        Request::ListResources { kind, cursor, access, only } => {
+            resource::list(directory, &site.base_url, kind, cursor, access, &only)
         }
         Request::ShowResource { kind, name, access } => {
             resource::show(directory, &site.base_url, kind, &name, access)
@@ -76,7 +80,14 @@ fn try_execute(
         Request::Verify => Ok(maintenance::verify(directory)),
         Request::Compact => maintenance::compact(directory),
         Request::ShowBrakes => brake::show(directory),
-        Request::HoldBrake { connection } => brake::hold(directory, actor, connection),
+        Request::ShowWithheld { connection } => brake::withheld(directory, connection),
+        Request::HoldBrake { connection, reason } => {
+            brake::hold(directory, actor, connection, reason)
+        }
+        Request::AllowBrake { connection, accounts, valid_for, reason } => {
+            let allow = AllowBrake { connection, accounts, valid_for, reason };
+            brake::allow(directory, actor, allow)
+        }
         Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
         Request::ShowClock => Ok(clock::show(directory)),
         Request::AcceptClock => clock::accept(directory, actor),

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
-use crate::connection::token::Token;
-use crate::directory::{BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport};
+use crate::directory::{
+    Allowance, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport, WithheldChanges,
+};
 use crate::request_log::{RequestPage, Traffic};
 use crate::store::check::Check;
 
@@ -63,6 +64,24 @@ pub enum OperatorReply {
         connection: String,
         /// Since when and why.
         hold: Hold,
+    },
+    /// What a connection is allowed from now on.
+    BrakeAllowed {
+        /// The connection.
+        connection: String,
+        /// What it is allowed; `None` if that was ended.
+        allowance: Option<Allowance>,
+        /// Since when and why its changes are held all the same, if they are.
+        hold: Option<Hold>,
+    },
+    /// The changes of a connection that were refused while it was held.
+    Withheld {
+        /// The connection.
+        connection: String,
+        /// Since when and why it is held, if it still is.
+        hold: Option<Hold>,
+        /// The changes.
+        changes: WithheldChanges,
     },
     /// The changes of a connection are released.
     BrakeReleased {
@@ -131,13 +150,12 @@ pub struct TokenInfo {
     pub expires: Option<Timestamp>,
     /// When it was last used.
     pub last_used: Option<Timestamp>,
-}
-
-impl From<Token> for TokenInfo {
-    fn from(token: Token) -> Self {
-        let Token { id, connection, created, expires, last_used, digest: _ } = token;
-        Self { id, connection, created, expires, last_used }
-    }
+    /// What it is for, as the operator says.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// `valid` or `expired`.
+    #[serde(default)]
+    pub status: String,
 }
 
 /// A resource, as operators see it.
@@ -183,13 +201,18 @@ pub struct BrakeInfo {
     pub gain_alarms: u64,
     /// Since when and why its changes are held, if they are.
     pub hold: Option<Hold>,
+    /// What an operator allows it beyond its limits, if anything.
+    #[serde(default)]
+    pub allowance: Option<Allowance>,
 }
 
 impl From<BrakeStatus> for BrakeInfo {
     fn from(status: BrakeStatus) -> Self {
-        let BrakeStatus { connection, action, hold, counted, alarms, gained, gain_alarms } = status;
-        let action = action.map(|action| action.as_str().to_owned());
-        Self { connection, action, counted, alarms, gained, gain_alarms, hold }
+        let action = status.action.map(|action| action.as_str().to_owned());
+        let BrakeStatus {
+            connection, hold, allowance, counted, alarms, gained, gain_alarms, ..
+        } = status;
+        Self { connection, action, counted, alarms, gained, gain_alarms, hold, allowance }
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
-use super::resource::ResourceKind;
+use super::resource::{ResourceFilter, ResourceKind};
 use crate::directory::Undo;
 use crate::event::SudoUser;
 use crate::request_log::RequestQuery;
@@ -31,6 +31,8 @@ pub enum OperatorRequest {
         connection: String,
         /// How long the token is valid; `None` for ever.
         valid_for: Option<Duration>,
+        /// What it is for.
+        description: Option<String>,
     },
     /// Generate a token and give the other tokens of its connection an end. Changes; needs a connection of
     /// the configuration.
@@ -41,10 +43,12 @@ pub enum OperatorRequest {
         valid_for: Option<Duration>,
         /// How long the other tokens stay valid.
         overlap: Duration,
+        /// What the new token is for.
+        description: Option<String>,
     },
     /// List all tokens. Reads.
     ListTokens,
-    /// Revoke a token at once. Changes; needs its id.
+    /// Revoke a token at once. Changes; needs its id, or a beginning of it that no other token's id has.
     RevokeToken {
         /// The id of the token.
         id: String,
@@ -57,6 +61,9 @@ pub enum OperatorRequest {
         cursor: String,
         /// Whether to compute the effective access of each.
         access: bool,
+        /// Which of them.
+        #[serde(default)]
+        only: ResourceFilter,
     },
     /// Show one resource without its members. Reads; needs its id or name.
     ShowResource {
@@ -92,6 +99,26 @@ pub enum OperatorRequest {
     /// Hold the changes of a connection. Changes; needs a connection of the configuration.
     HoldBrake {
         /// The connection to hold.
+        connection: String,
+        /// The reason, for those who see the hold.
+        reason: Option<String>,
+    },
+    /// Allow a connection to change more accounts than its brake allows. Changes; needs a connection of the
+    /// configuration.
+    AllowBrake {
+        /// The connection.
+        connection: String,
+        /// The number of accounts; 0 ends an earlier allowance.
+        accounts: u64,
+        /// How long they may be changed.
+        valid_for: Duration,
+        /// The reason, for the audit trail.
+        reason: Option<String>,
+    },
+    /// Show the changes of a connection that were refused while it was held. Reads; needs a connection of the
+    /// configuration.
+    ShowWithheld {
+        /// The connection.
         connection: String,
     },
     /// Release the changes of a connection. Changes; needs a connection that is held.
@@ -133,6 +160,7 @@ impl OperatorRequest {
             | Self::ListMembers { .. }
             | Self::Verify
             | Self::ShowBrakes
+            | Self::ShowWithheld { .. }
             | Self::ShowClock
             | Self::FindRequests(_)
             | Self::ShowStatus
@@ -145,6 +173,7 @@ impl OperatorRequest {
             | Self::Snapshot
             | Self::Compact
             | Self::HoldBrake { .. }
+            | Self::AllowBrake { .. }
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
             | Self::CaptureBodies { .. }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub use super::kind::ResourceKind;
@@ -9,11 +10,13 @@ use super::lookup;
 use super::reply::{AccessPiece, OperatorReply, ResourceView};
 use crate::access::{Entitlement, Source};
 use crate::directory::{Directory, DirectoryError, Search, ShownResource};
+use crate::scim::filter::Filter;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
+use crate::scim::schemas::user::ACTIVE;
 use crate::store::StoreError;
 
 /// The number of resources in one reply.
@@ -23,6 +26,33 @@ const RESOURCES_WITH_ACCESS: usize = 10;
 /// The number of members in one reply.
 const MEMBERS: usize = 1_000;
 
+/// Which resources of a kind to list; all by default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ResourceFilter {
+    /// Those that match a SCIM filter.
+    pub filter: Option<String>,
+    /// Those that are not active.
+    pub inactive: bool,
+    /// Those that a connection manages.
+    pub connection: Option<String>,
+    /// Those in a group: its displayName, id or externalId.
+    pub group: Option<String>,
+}
+
+impl ResourceFilter {
+    /// The SCIM filter for all but the connection.
+    fn to_scim(&self, directory: &Directory) -> Result<Option<String>, DirectoryError> {
+        let mut parts: Vec<String> = Vec::new();
+        parts.extend(self.filter.as_ref().map(|filter| format!("({filter})")));
+        parts.extend(self.inactive.then(|| format!("not ({ACTIVE} eq true)")));
+        if let Some(group) = &self.group {
+            let (_, group) = lookup::find(directory, ResourceKind::Group, group, &|_| false)?;
+            parts.push(format!("groups.value eq \"{}\"", group.stored.id));
+        }
+        Ok((!parts.is_empty()).then(|| parts.join(" and ")))
+    }
+}
+
 /// A page of resources in the order of their creation, without their members and groups.
 pub(super) fn list(
     directory: &Directory,
@@ -30,22 +60,28 @@ pub(super) fn list(
     kind: ResourceKind,
     cursor: String,
     access: bool,
+    only: &ResourceFilter,
 ) -> Result<OperatorReply, DirectoryError> {
     let resource_type = kind.resource_type(directory)?;
+    let text = only.to_scim(directory)?;
+    let filter = text.as_ref().map(|text| Filter::parse(&resource_type, text)).transpose()?;
     let search = Search {
-        targets: vec![(Arc::clone(&resource_type), Query { filter: None, sort: None })],
+        targets: vec![(Arc::clone(&resource_type), Query { filter, sort: None })],
         page: PageRequest {
             start: Start::Cursor(cursor),
             count: if access { RESOURCES_WITH_ACCESS } else { RESOURCES },
         },
-        fingerprint: format!("list {}", kind.as_str()),
+        fingerprint: format!("list {} {}", kind.as_str(), text.unwrap_or_default()),
     };
     let relations: Vec<&str> = resource_type.relations().map(|one| one.name.as_str()).collect();
     let projection = Projection::parse(&resource_type, None, Some(&relations.join(",")))?;
     let wanted = |name: &str| projection.wants(name) || (access && name == ACCESS);
     let mut views = Vec::new();
     let mut add = |resource_type: &ResourceType, shown: ShownResource| {
-        views.push(view(base_url, resource_type, &shown, &projection));
+        let manager = shown.stored.record.manager();
+        if only.connection.is_none() || manager == only.connection.as_deref() {
+            views.push(view(base_url, resource_type, &shown, &projection));
+        }
         true
     };
     let page = directory.query(&search, &|_, name| wanted(name), usize::MAX, &mut add)?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::context::{OperatorContext, RunningServer};
-use super::reply::{BrakeInfo, ConnectionStatus, OperatorReply, ServerStatus, TokenInfo};
+use super::reply::{BrakeInfo, ConnectionStatus, OperatorReply, ServerStatus};
+use super::token;
 use crate::directory::DirectoryError;
 
 /// The time over which requests are counted.
@@ -24,7 +25,11 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
     let connection = |name: &String| ConnectionStatus {
         name: name.clone(),
         traffic: traffic.get(name).cloned().unwrap_or_default(),
-        tokens: directory.valid_tokens(name).into_iter().map(TokenInfo::from).collect(),
+        tokens: directory
+            .valid_tokens(name)
+            .into_iter()
+            .map(|one| token::info(directory, one))
+            .collect(),
         brake: brakes.iter().find(|brake| brake.connection == *name).cloned(),
     };
     let stats = directory.stats();

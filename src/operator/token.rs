@@ -1,50 +1,59 @@
 //! Tokens, as operators manage them.
 
-use std::time::Duration;
-
 use super::reply::{OperatorReply, TokenInfo};
-use crate::directory::{
-    Directory, DirectoryError, GenerateToken, GeneratedToken, ResetTokens, RevokeToken,
-};
+use crate::connection::token::Token;
+use crate::directory::{Command, Directory, DirectoryError, GeneratedToken, RevokeToken};
 use crate::event::Actor;
 
+/// Generates a token, alone or in place of others.
 pub(super) fn generate(
     directory: &Directory,
     actor: Actor,
-    connection: String,
-    valid_for: Option<Duration>,
+    command: impl Command<Output = GeneratedToken>,
 ) -> Result<OperatorReply, DirectoryError> {
-    Ok(reply(directory.submit(actor, GenerateToken { connection, valid_for }).wait()?))
-}
-
-pub(super) fn reset(
-    directory: &Directory,
-    actor: Actor,
-    connection: String,
-    valid_for: Option<Duration>,
-    overlap: Duration,
-) -> Result<OperatorReply, DirectoryError> {
-    Ok(reply(directory.submit(actor, ResetTokens { connection, valid_for, overlap }).wait()?))
-}
-
-fn reply(generated: GeneratedToken) -> OperatorReply {
-    let GeneratedToken { secret, token, limited, revoked } = generated;
-    OperatorReply::Generated {
+    let GeneratedToken { secret, token, limited, revoked } =
+        directory.submit(actor, command).wait()?;
+    Ok(OperatorReply::Generated {
         secret: secret.expose().to_owned(),
-        token: token.into(),
-        limited: limited.into_iter().chain(revoked).map(TokenInfo::from).collect(),
-    }
+        token: info(directory, token),
+        limited: limited.into_iter().chain(revoked).map(|token| info(directory, token)).collect(),
+    })
 }
 
 pub(super) fn list(directory: &Directory) -> OperatorReply {
-    OperatorReply::Tokens(directory.tokens().into_iter().map(TokenInfo::from).collect())
+    let tokens = directory.tokens().into_iter().map(|token| info(directory, token));
+    OperatorReply::Tokens(tokens.collect())
 }
 
+/// Revokes the token with an id, or the only one whose id begins so.
 pub(super) fn revoke(
     directory: &Directory,
     actor: Actor,
-    id: String,
+    id: &str,
 ) -> Result<OperatorReply, DirectoryError> {
+    let tokens = directory.tokens();
+    let begin: Vec<&str> = tokens
+        .iter()
+        .map(|token| token.id.as_str())
+        .filter(|known| !id.is_empty() && known.starts_with(id))
+        .collect();
+    let id = match begin.as_slice() {
+        [only] => (*only).to_owned(),
+        several if !several.is_empty() && !several.contains(&id) => {
+            return Err(DirectoryError::Unfit(format!(
+                "several tokens have ids that begin with \"{id}\": {}",
+                several.join(", ")
+            )));
+        }
+        _ => id.to_owned(),
+    };
     let revoked = directory.submit(actor, RevokeToken { id }).wait()?;
-    Ok(OperatorReply::Revoked(revoked.into()))
+    Ok(OperatorReply::Revoked(info(directory, revoked)))
+}
+
+pub(super) fn info(directory: &Directory, token: Token) -> TokenInfo {
+    let status = if token.is_expired(directory.time_for_expiry()) { "expired" } else { "valid" };
+    let Token { id, connection, created, expires, last_used, description, digest: _ } = token;
+    let status = status.to_owned();
+    TokenInfo { id, connection, created, expires, last_used, description, status }
 }

@@ -8,6 +8,7 @@
 //! | `m` `catalogue` | the names of the access catalogue that all accounts follow, as JSON |
 //! | `m` `settings` | the settings that all nodes share, as canonical JSON; see [`crate::settings`] |
 //! | `m` `held.` connection | why the changes of a connection are held, as JSON |
+//! | `m` `allowed.` connection | what an operator allows the connection beyond its brake, as JSON |
 //! | `m` `deactivated.` id | that an operator has deactivated an account, since when and why, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
@@ -61,6 +62,8 @@ pub const CATALOGUE: &[u8] = b"mcatalogue";
 pub const SETTINGS: &[u8] = b"msettings";
 /// The prefix of holds; the name of the connection follows.
 pub const HELD: &[u8] = b"mheld.";
+/// The prefix of allowances; the name of the connection follows.
+const ALLOWED: &[u8] = b"mallowed.";
 /// The prefix of operators' deactivations; the id of the account follows.
 const DEACTIVATED: &[u8] = b"mdeactivated.";
 /// The prefixes of all index entries.
@@ -110,7 +113,9 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key == SETTINGS => Kind::Settings,
-        (b'm', _) if key.starts_with(HELD) || key.starts_with(DEACTIVATED) => Kind::Mark,
+        (b'm', _) if [HELD, ALLOWED, DEACTIVATED].iter().any(|mark| key.starts_with(mark)) => {
+            Kind::Mark
+        }
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
         (UNIQUE, [tag, ..]) => Kind::Unique(*tag),
         (INDEX, [tag, ..]) => Kind::Index(*tag, trailing_id(key)?),
@@ -195,6 +200,11 @@ pub fn renamed(id: ResourceId) -> Vec<u8> {
 /// The key of the hold of a connection.
 pub fn held(connection: &str) -> Vec<u8> {
     [HELD, connection.as_bytes()].concat()
+}
+
+/// The key of the allowance of a connection.
+pub fn allowed(connection: &str) -> Vec<u8> {
+    [ALLOWED, connection.as_bytes()].concat()
 }
 
 /// The key of an operator's deactivation of an account.

@@ -64,7 +64,7 @@ fn a_member_is_named_as_the_directory_knows_it_whatever_the_client_calls_it() {
     let member = json!([{"value": id, "display": "ceo@example.com"}]);
     client.patch(&path, &json!([{"op": "add", "path": "members", "value": member}])).expect(200);
     let shown = server.succeed(&["group", "show", "Board"]);
-    assert!(shown.contains(&format!("{id}  User  mallory")), "{shown}");
+    assert!(shown.contains(&format!("mallory  User  {id}")), "{shown}");
     client.patch(&path, &json!([{"op": "remove", "path": "members", "value": member}])).expect(200);
     client.put(&path, &json!({"displayName": "Board", "members": member})).expect(200);
     client.delete(&path).expect(204);
@@ -604,4 +604,29 @@ fn a_change_of_settings_is_told_once_at_a_start_or_reload_and_an_edited_file_cha
     let refused = server.run(&["serve"]);
     assert_eq!(refused.status.code(), Some(1), "ada has the role");
     assert_eq!(settings_changes(&server).len(), 2, "what is refused is not in the log");
+}
+
+#[test]
+fn the_trail_is_narrowed_by_time_connection_and_event() {
+    let server = Server::start();
+    let client = server.client();
+    let (ada, _) = create(&client, "/Users", &user("ada"));
+    std::thread::sleep(Duration::from_millis(5));
+    let until = jiff::Timestamp::now().to_string();
+    std::thread::sleep(Duration::from_millis(5));
+    client.delete(&ada).expect(204);
+    server.succeed(&["brake", "pause"]);
+    let events = |args: &[&str]| {
+        let trail = server.succeed(&[&["audit", "--json"], args].concat());
+        let events = trail.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        events.map(|record| record["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(events(&["--event", "user"]), ["user.created", "user.deleted"]);
+    assert_eq!(
+        events(&["--event", "user.deleted,connection.held"]),
+        ["user.deleted", "connection.held"]
+    );
+    assert_eq!(events(&["--until", &until, "--event", "user"]), ["user.created"]);
+    let through = events(&["--connection", "default"]);
+    assert_eq!(through, ["user.created", "user.deleted", "connection.held"]);
 }

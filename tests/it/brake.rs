@@ -83,7 +83,7 @@ fn a_held_connection_reads_and_changes_nothing_until_it_is_released() {
     let held = client.patch(&users[3].0, &deactivation());
     let detail = held.error(503, None);
     assert!(detail.contains("4 of 20 accounts within 1h"), "{detail}");
-    assert!(detail.contains("scimd brake release --connection default"), "{detail}");
+    assert!(detail.contains("scimd brake resume --connection default"), "{detail}");
     assert_eq!(held.header("retry-after"), "60");
     assert!(is_active(&client, &users[3].0), "what went too far was not done");
     client.post("/Users", &user("new")).error(503, None);
@@ -306,18 +306,134 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
     server.stop();
     server.succeed(&["brake", "hold", "--connection", "other"]);
     let shown = server.succeed(&["brake"]);
-    assert_eq!(
-        shown.lines().filter(|line| line.contains("an operator holds it")).count(),
-        2,
-        "{shown}"
-    );
+    assert_eq!(shown.lines().filter(|line| line.contains("paused it")).count(), 2, "{shown}");
     let told = server.fail(&["brake", "release"], 1);
     assert!(told.contains("default, other"), "{told}");
     for connection in ["default", "other"] {
         server.succeed(&["brake", "release", "--connection", connection]);
     }
     let told = server.fail(&["brake", "release"], 1);
-    assert!(told.contains("no connection is held"), "{told}");
+    assert!(told.contains("no connection is paused"), "{told}");
     server.boot(&[]);
     create(&server.client(), "/Users", &user("new"));
+}
+
+fn allowance(server: &Server) -> Value {
+    status(server)[0]["allowance"].clone()
+}
+
+fn records(server: &Server, event: &str) -> Vec<Value> {
+    let trail = server.succeed(&["audit", "--json", "--event", event]);
+    trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What a record says that an attribute was and is.
+fn change(record: &Value, attribute: &str) -> (Value, Value) {
+    let changes = record["changes"].as_array().unwrap();
+    let change = changes.iter().find(|change| change["attribute"] == attribute).unwrap();
+    (change["before"].clone(), change["after"].clone())
+}
+
+#[test]
+fn a_planned_mass_change_is_allowed_up_to_a_number_and_each_account_counts_once() {
+    let mut server = server("hold");
+    let client = server.client();
+    let users = users(&client, 20);
+    let allow =
+        ["brake", "allow", "8", "--for", "2h", "--connection", "default", "--reason", "leavers"];
+    server.succeed(&allow);
+    for (path, _) in &users[..6] {
+        client.patch(path, &deactivation()).expect(200);
+    }
+    client.delete(&users[0].0).expect(204);
+    assert_eq!(
+        (&allowance(&server)["left"], &status(&server)[0]["counted"]),
+        (&json!(2), &json!(0))
+    );
+    assert!(server.succeed(&["brake"]).contains("2 of 8 allowed accounts left until"));
+    server.kill();
+    server.boot(&[]);
+    let client = server.client();
+    for (path, _) in &users[6..8] {
+        client.patch(path, &deactivation()).expect(200);
+    }
+    assert_eq!(allowance(&server)["left"], 0);
+    // From here on the brake counts as always.
+    for (path, _) in &users[8..11] {
+        client.patch(path, &deactivation()).expect(200);
+    }
+    client.patch(&users[11].0, &deactivation()).error(503, None);
+    let allowed = &records(&server, "connection.allowed")[0];
+    assert_eq!(change(allowed, "accounts").1, 8);
+    assert_eq!(change(allowed, "reason").1, "leavers");
+    let held = &records(&server, "connection.held")[0];
+    assert_eq!((change(held, "affected").1, change(held, "limit").1), (json!(4), json!(3)));
+    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+}
+
+#[test]
+fn an_allowance_ends_by_itself_and_covers_a_request_as_a_whole_or_not() {
+    let server = server("hold");
+    let client = server.client();
+    let users = users(&client, 20);
+    let allow = |accounts: &str, time: &str| {
+        server
+            .run(&["brake", "allow", accounts, "--for", time, "--connection", "default"])
+            .status
+            .code()
+    };
+    assert_eq!(allow("0", "1h"), Some(1), "there is none to end");
+    assert_eq!(allow("5", "1s"), Some(0));
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert_eq!(allowance(&server), Value::Null);
+    assert_eq!(allow("5", "1h"), Some(0));
+    let six = patches(&users[..6], |_| deactivation());
+    assert_eq!(client.post("/Bulk", &six).status, 503);
+    assert_eq!(allowance(&server)["left"], 5, "what is not made does not count");
+    server.succeed(&["brake", "resume"]);
+    client.post("/Bulk", &patches(&users[..5], |_| deactivation())).expect(200);
+    assert_eq!(allow("5", "1h"), Some(0));
+    assert_eq!(allow("0", "1h"), Some(0));
+    assert_eq!(allowance(&server), Value::Null);
+    assert_eq!(client.post("/Bulk", &patches(&users[6..12], |_| deactivation())).status, 503);
+}
+
+#[test]
+fn what_a_paused_connection_is_refused_is_listed() {
+    let server = server("off");
+    let client = server.client();
+    let users = users(&client, 3);
+    let pause = ["brake", "pause", "--connection", "default", "--reason", "wrong filter at HR"];
+    server.succeed(&pause);
+    let refused = client.patch(&users[0].0, &deactivation());
+    assert!(refused.error(503, None).contains("wrong filter at HR"));
+    for _ in 0..2 {
+        client.delete(&users[1].0).error(503, None);
+        client.post("/Users", &user("new")).error(503, None);
+    }
+    let list = || -> Value {
+        serde_json::from_str(&server.succeed(&["brake", "show", "default", "--json"])).unwrap()
+    };
+    let told = list();
+    let resources = told["resources"].as_array().unwrap();
+    let names: Vec<_> = resources
+        .iter()
+        .map(|one| (one["event"].as_str().unwrap(), one["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        names,
+        [("user.patched", "user0"), ("user.deleted", "user1"), ("user.created", "new")]
+    );
+    assert_eq!(
+        (&told["changes"], resources[0]["id"].as_str()),
+        (&json!(5), Some(users[0].1.as_str()))
+    );
+    let table = server.succeed(&["brake", "show", "default"]);
+    assert!(table.contains("active: true → false"), "{table}");
+    assert!(is_active(&client, &users[0].0));
+    server.succeed(&["brake", "resume"]);
+    assert_eq!(list(), told, "it is there until the next pause");
+    client.delete(&users[1].0).expect(204);
+    let released = &records(&server, "connection.released")[0];
+    assert!(change(released, "reason").0.as_str().unwrap().contains("wrong filter at HR"));
 }

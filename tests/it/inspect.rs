@@ -106,11 +106,12 @@ fn users_are_listed_in_the_order_of_their_creation_however_many_there_are() {
         assert_eq!(lines.len(), 252);
         let head: Vec<&str> =
             lines[0].split("  ").map(str::trim).filter(|s| !s.is_empty()).collect();
-        assert_eq!(head, ["ID", "USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED"]);
-        assert!(lines[1].contains("  Ada@Example.com  no      default     20"), "{}", lines[1]);
+        assert_eq!(head, ["USERNAME", "ACTIVE", "CONNECTION", "LAST CHANGED", "ID"]);
+        assert!(lines[1].starts_with("Ada@Example.com  no      default     20"), "{}", lines[1]);
         for (number, (line, id)) in lines[2..].iter().zip(&ids).enumerate() {
-            let begin = format!("{id}  u{number} ");
+            let begin = format!("u{number} ");
             assert!(line.starts_with(&begin) && line.contains(" yes     default  "), "{line}");
+            assert!(line.ends_with(id), "{line}");
         }
         let list = json_of(server, &["user", "list"]);
         let list = list.as_array().unwrap();
@@ -126,7 +127,9 @@ fn nobody_is_an_empty_table_and_an_empty_list() {
     let server = Server::configure("");
     server.succeed(&["token", "generate"]);
     for kind in ["user", "group"] {
-        assert_eq!(server.succeed(&[kind, "list"]).lines().count(), 1);
+        let listed = server.run(&[kind, "list"]);
+        assert!(listed.status.success() && listed.stdout.is_empty());
+        assert_eq!(String::from_utf8(listed.stderr).unwrap(), format!("No {kind}s.\n"));
         assert_eq!(json_of(&server, &[kind, "list"]), json!([]));
     }
 }
@@ -145,15 +148,15 @@ fn a_group_is_shown_with_all_its_members() {
         let shown = server.succeed(&["group", "show", &id]);
         assert!(shown.starts_with(&format!("Id          {id}\nName        Everybody\n")));
         assert!(shown.ends_with("\n\n1402 members\n"));
-        let names: Vec<&str> = shown.lines().filter_map(|line| line.split("  ").last()).collect();
-        assert_eq!(names.iter().filter(|name| name.starts_with('a')).count(), 700);
-        assert!(shown.contains(&format!("{inner}  Group  Inner\n")));
+        let of_a = shown.lines().filter(|line| line.starts_with('a') && line.contains("  User  "));
+        assert_eq!(of_a.count(), 700);
+        assert!(shown.lines().any(|line| line.starts_with("Inner ") && line.ends_with(&inner)));
         let empty = server.succeed(&["group", "show", "inner"]);
-        assert!(empty.ends_with("\n\n0 members\n") && !empty.contains("MEMBER ID"), "{empty}");
+        assert!(empty.ends_with("\n\n0 members\n") && !empty.contains("TYPE"), "{empty}");
         let list = json_of(server, &["group", "list"]);
         assert_eq!(list[1]["displayName"], "Everybody");
         assert_eq!(list[1].get("members"), None, "a list stays short");
-        assert!(server.succeed(&["group", "list"]).contains("  Everybody  "));
+        assert!(server.succeed(&["group", "list"]).contains("Everybody  "));
     });
 }
 
@@ -174,4 +177,59 @@ fn an_unknown_one_is_a_failure_with_advice() {
             assert_eq!(stderr.lines().count(), 1);
         }
     });
+}
+
+#[test]
+fn lists_are_narrowed_and_end_where_they_are_told_to() {
+    let mut server = Server::start_with(
+        "[connections.app]\nmethod = \"okta-custom\"\n[connections.idp]\nmethod = \"okta-custom\"\n",
+    );
+    let app = server.client();
+    let token = server.succeed(&["token", "generate", "--connection", "idp"]);
+    let idp = server.client_with(token.trim());
+    let ids = many(&app, "a", 120);
+    let (path, eve) = create(&idp, "/Users", &user("eve"));
+    idp.patch(&path, &json!([{"op": "replace", "path": "active", "value": false}])).expect(200);
+    create(&app, "/Groups", &group("Staff", &[&ids[3], &eve]));
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["--filter", "userName sw \"a11\"", "--limit", "3"], &["a11", "a110", "a111"]),
+        (&["--inactive"], &["eve"]),
+        (&["--connection", "idp"], &["eve"]),
+        (&["--group", "staff"], &["a3", "eve"]),
+        (&["--group", "staff", "--inactive", "--connection", "app"], &[]),
+        (&["--limit", "2"], &["a0", "a1"]),
+    ];
+    both_ways(&mut server, |server| {
+        for (args, expected) in cases {
+            let list = json_of(server, &[&["user", "list"], args].concat());
+            let names =
+                list.as_array().unwrap().iter().map(|user| user["userName"].as_str().unwrap());
+            assert_eq!(names.collect::<Vec<_>>(), expected, "{args:?}");
+        }
+        let wrong = server.fail(&["user", "list", "--filter", "userName sw"], 1);
+        assert!(wrong.contains("filter"), "{wrong}");
+        server.fail(&["user", "list", "--group", "nobody"], 4);
+        let piped = format!("{} user list | true", env!("CARGO_BIN_EXE_scimd"));
+        let mut sh = std::process::Command::new("bash");
+        sh.args(["-o", "pipefail", "-c", &piped]).current_dir(server.folder());
+        let output = sh.output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    });
+}
+
+#[test]
+fn the_sheet_of_a_user_has_its_own_attributes_and_those_of_extensions() {
+    let server = Server::start_with(
+        "[[schemas]]\nid = \"urn:example:hr\"\nname = \"HR\"\n[[schemas.attributes]]\nname = \"badge\"\n",
+    );
+    let mut body = ada();
+    body["urn:example:hr"] = json!({"badge": "B-17"});
+    body["nickName"] = json!("Countess");
+    body["phoneNumbers"] = json!([{"value": "555", "type": "work"}]);
+    body[ENTERPRISE]["costCenter"] = json!("42");
+    create(&server.client(), "/Users", &body);
+    let sheet = server.succeed(&["user", "show", "ada@example.com"]);
+    for expected in ["B-17", "Countess", "value: 555, type: work", "costCenter", "42"] {
+        assert!(sheet.contains(expected), "{expected}: {sheet}");
+    }
 }

@@ -201,7 +201,11 @@ fn the_list_tells_everything_but_secrets() {
         let listed = list(&server);
         for entry in &listed {
             let names: Vec<_> = entry.as_object().unwrap().keys().collect();
-            assert_eq!(names, ["id", "connection", "created", "expires", "last_used"], "{round}");
+            assert_eq!(
+                names,
+                ["id", "connection", "created", "expires", "last_used", "description", "status"],
+                "{round}"
+            );
         }
         let table = server.succeed(&["token", "list"]);
         let rows: Vec<Vec<_>> = table
@@ -209,12 +213,15 @@ fn the_list_tells_everything_but_secrets() {
             .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect())
             .collect();
         let heads: Vec<_> = rows[0].iter().map(|cell| cell.trim()).collect();
-        assert_eq!(heads, ["ID", "CONNECTION", "CREATED", "EXPIRES", "LAST USED"]);
+        assert_eq!(
+            heads,
+            ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"]
+        );
         assert_eq!(
             (rows.len(), rows[1][0], rows[1][1].trim()),
             (3, listed[0]["id"].as_str().unwrap(), "default")
         );
-        assert_eq!(rows[2][3].trim(), "never");
+        assert_eq!(rows[2][4].trim(), "never");
         assert!(!table.contains(&token[6..16]));
         if round == "offline" {
             server.boot(&[]);
@@ -255,10 +262,17 @@ fn a_wrong_name_is_answered_with_one_line_that_helps() {
             let unknown = fails(&server.run(&["token", verb, "--connection", "Okta"]), 2);
             assert!(unknown.contains("\"Okta\"") && unknown.contains("one, two"), "{unknown}");
         }
-        let unknown = fails(&server.run(&["token", "revoke", "0123456789ab"]), 4);
-        assert!(unknown.contains("0123456789ab") && unknown.contains("token list"), "{unknown}");
-        assert_eq!(list(&server), [Value::Null; 0]);
-        if round == "offline" {
+        let revoke = server.run(&["token", "revoke", "0123456789ab"]);
+        if round == "online" {
+            let unknown = fails(&revoke, 4);
+            assert!(
+                unknown.contains("0123456789ab") && unknown.contains("token list"),
+                "{unknown}"
+            );
+            assert_eq!(list(&server), [Value::Null; 0]);
+        } else {
+            assert!(fails(&revoke, 1).contains("data folder data not found"));
+            assert!(!server.data().exists(), "nothing is created to look for a token");
             server.boot(&[]);
         }
     }
@@ -331,4 +345,39 @@ fn the_admin_socket_is_its_owners_alone_and_survives_nonsense() {
     assert_eq!(list(&server).len(), 1);
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn tokens_are_described_marked_and_revoked_by_beginnings_of_their_ids() {
+    let server = Server::start();
+    generate(&server, &["--description", "staging"]);
+    generate(&server, &["--expires", "1s"]);
+    std::thread::sleep(Duration::from_millis(1_200));
+    let listed = list(&server);
+    let statuses: Vec<_> = listed.iter().map(|token| token["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["valid", "valid", "expired"]);
+    assert_eq!(listed[1]["description"], "staging");
+    let table = server.succeed(&["token", "list"]);
+    assert!(table.contains("staging") && table.contains("expired"), "{table}");
+    let id = |place: usize| listed[place]["id"].as_str().unwrap();
+    let revoked = server.run(&["token", "revoke", &id(0)[..8], id(2)]);
+    let told = String::from_utf8(revoked.stderr).unwrap();
+    assert!(revoked.status.success() && told.matches("Revoked token").count() == 2, "{told}");
+    assert!(!told.contains("Warning"), "{told}");
+    let last = server.run(&["token", "revoke", id(1)]);
+    let told = String::from_utf8(last.stderr).unwrap();
+    assert!(told.contains("Warning: no valid token is left for default"), "{told}");
+    assert_eq!(server.run(&["token", "revoke", ""]).status.code(), Some(4));
+}
+
+#[test]
+fn a_restore_can_revoke_all_tokens_of_the_backup() {
+    let server = Server::start();
+    server.succeed(&["backup", "one.backup"]);
+    let backup = server.folder().join("one.backup");
+    let mut other = Server::configure("");
+    other.succeed(&["restore", backup.to_str().unwrap(), "--revoke-tokens"]);
+    assert_eq!(list(&other), [Value::Null; 0]);
+    other.boot(&[]);
+    assert_eq!(status(&other, server.token()), 401);
 }

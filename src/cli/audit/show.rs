@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::cli::output;
-use crate::event::{Difference, Elements, RefusedRequests};
+use crate::event::{Details, Difference, Elements, RefusedRequests};
 use crate::operator::audit::{AuditActor, AuditEntry, AuditVerification};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
@@ -54,7 +54,11 @@ fn subject(change: &AuditEntry) -> String {
 }
 
 fn changes(change: &AuditEntry) -> String {
-    let details = &change.details;
+    details_in_words(&change.details)
+}
+
+/// What details say of the changed attributes and the denied requests, on one line.
+pub(in crate::cli) fn details_in_words(details: &Details) -> String {
     let mut told: Vec<String> = details.changes.iter().map(difference).collect();
     told.extend(details.refusals.iter().map(refused));
     for more in [details.more, details.others] {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::event::Verb;
+use crate::event::{Actor, Verb};
 use crate::log::Frame;
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
@@ -15,6 +15,12 @@ use crate::store::keys::{self, Kind};
 pub struct ChangeFilter {
     /// Only changes made at this moment or later.
     pub since: Option<Timestamp>,
+    /// Only changes made before this moment.
+    pub until: Option<Timestamp>,
+    /// Only changes through this connection, or of its brake.
+    pub connection: Option<String>,
+    /// Only these events, such as `user.created`, or all of a kind, such as `user`; empty for all.
+    pub events: Vec<String>,
     /// Only changes that concern one of these accounts, also as members of a group; empty for all.
     pub accounts: Vec<ResourceId>,
     /// Whether to include the records of token use.
@@ -34,7 +40,16 @@ impl ChangeFilter {
                     _ => false,
                 })
         };
-        (self.notes || frame.head.event.verb != Verb::Used)
+        let event = &frame.head.event;
+        let through = |connection: &String| {
+            matches!(&frame.head.actor, Actor::Connection { name, .. } if name == connection)
+                || (event.kind == "connection" && event.subject == *connection)
+        };
+        (self.notes || event.verb != Verb::Used)
+            && self.until.is_none_or(|until| frame.head.time < until)
+            && self.connection.as_ref().is_none_or(through)
+            && (self.events.is_empty()
+                || self.events.iter().any(|one| *one == event.kind || *one == event.to_string()))
             && self.since.is_none_or(|since| frame.head.time >= since)
             && (self.accounts.is_empty() || concerns(frame))
     }

@@ -5,38 +5,36 @@
 //! once within a moving window. The counts are in memory. A hold is state like any other and survives a
 //! restart.
 
+mod allowance;
+mod commands;
 mod effects;
+mod hold;
 mod tally;
+mod withheld;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::clock::Stopwatch;
 use crate::connection::{Brake, BrakeAction};
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{DirectoryView, Settings};
 use crate::directory::stored;
-use crate::directory::transaction::{Command, PendingChange, Transaction};
-use crate::event::{Actor, Details, Difference, Event, Verb};
+use crate::directory::transaction::PendingChange;
+use crate::event::{Actor, Details, Difference, Verb};
 use crate::log::Frame;
 use crate::store::keys::Kind;
 use crate::store::{Read, StoreError, Write, keys};
 use crate::text::duration;
+pub use allowance::Allowance;
+pub use commands::{AllowBrake, HoldBrake, ReleaseBrake};
 use effects::{Effects, Enough};
+pub use hold::Hold;
+pub(crate) use hold::check;
 use tally::{Accounts, ConnectionTally, Excess, Noted};
-
-/// Why the changes of a connection are held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// When the hold began.
-    pub since: Timestamp,
-    /// The reason, as a clause.
-    pub reason: String,
-}
+pub use withheld::{WithheldChange, WithheldChanges};
 
 /// The state of the brake of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +45,8 @@ pub struct BrakeStatus {
     pub action: Option<BrakeAction>,
     /// The hold, if its changes are held.
     pub hold: Option<Hold>,
+    /// What an operator allows it beyond its limits.
+    pub allowance: Option<Allowance>,
     /// The number of accounts that lost something within the window.
     pub counted: u64,
     /// The number of alarms about these since the start.
@@ -63,6 +63,8 @@ pub(crate) struct Brakes {
     tallies: Mutex<BTreeMap<String, ConnectionTally>>,
     /// What was noted of commands whose changes are not committed yet, oldest first.
     uncommitted: Mutex<Vec<(String, Noted)>>,
+    /// The changes of each connection that were refused while it was held.
+    withheld: Mutex<BTreeMap<String, WithheldChanges>>,
 }
 
 /// The brake's verdict on the changes of a command.
@@ -75,14 +77,15 @@ pub(crate) enum Judged {
 
 impl Brakes {
     pub(crate) fn new() -> Self {
-        Self { clock: Stopwatch::start(), tallies: Mutex::default(), uncommitted: Mutex::default() }
+        let (tallies, uncommitted, withheld) = Default::default();
+        Self { clock: Stopwatch::start(), tallies, uncommitted, withheld }
     }
 
     fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, ConnectionTally>> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state of the brake of each configured connection, and of each one that is held.
+    /// The state of the brake of each configured connection, and of each one that is held, at a moment.
     ///
     /// # Errors
     ///
@@ -90,14 +93,15 @@ impl Brakes {
     pub(crate) fn status(
         &self,
         view: DirectoryView<'_>,
+        at: Timestamp,
     ) -> Result<Vec<BrakeStatus>, DirectoryError> {
         let configured = &view.settings.local.brakes;
-        let mut holds = holds(view.state)?;
+        let mut holds = hold::all(view.state)?;
         let mut names: Vec<String> = configured.keys().cloned().collect();
         names.extend(holds.keys().filter(|name| !configured.contains_key(*name)).cloned());
         let mut tallies = self.tallies();
         let now = self.clock.elapsed();
-        let status = |connection: String| {
+        let status = |connection: String| -> Result<BrakeStatus, DirectoryError> {
             let brake = configured.get(&connection);
             let (action, window) = brake.map(|brake| (brake.action, brake.window)).unzip();
             let window = window.unwrap_or_default();
@@ -108,9 +112,19 @@ impl Brakes {
                 None => [(0, 0); 2],
             };
             let hold = holds.remove(&connection);
-            BrakeStatus { connection, action, hold, counted, alarms, gained, gain_alarms }
+            let allowance = Allowance::in_force(view.state, &connection, at)?;
+            Ok(BrakeStatus {
+                connection,
+                action,
+                hold,
+                allowance,
+                counted,
+                alarms,
+                gained,
+                gain_alarms,
+            })
         };
-        Ok(names.into_iter().map(status).collect())
+        names.into_iter().map(status).collect()
     }
 
     /// Counts the accounts that lose or gain something by the changes of a command, and judges the changes.
@@ -137,30 +151,88 @@ impl Brakes {
         let (accounts, began) = self.base(name, brake, accounts(state, settings)?);
         let lost = brake.limit(accounts.counted().max(began.counted()));
         let enough = Enough { lost, gained: brake.max_gains as u64 };
-        let effects = effects::of(state, settings, &changes, enough)?;
+        let allowance =
+            Allowance::in_force(state, name, now)?.filter(|allowance| allowance.left > 0);
+        let spare = allowance.as_ref().map_or(0, |allowance| allowance.left);
+        let sought = Enough { lost: lost + spare, gained: enough.gained + spare };
+        let mut effects = effects::of(state, settings, &changes, sought)?;
+        if let Some(allowance) = allowance {
+            let write = self.charge(name, allowance, &mut effects);
+            changes.last_mut().into_iter().for_each(|change| change.writes.extend(write.clone()));
+        }
         for excess in self.count(name, brake, accounts, enough, effects) {
             let reason = excess.reason(brake);
+            let figures = excess.figures(brake, &reason);
             if brake.action == BrakeAction::Hold {
                 tracing::error!(
                     connection = name, %reason,
                     "a connection changes too many accounts: its changes are held and answered with 503; see \
-                     whether it is meant, then `scimd brake release --connection {name}`"
+                     whether it is meant, then `scimd brake resume --connection {name}`"
                 );
                 let hold = Hold { since: now, reason };
-                let error = held(name, &hold);
-                let details = details(&hold.reason);
-                let change = PendingChange { details, ..change(name, Some(&hold)) };
-                return Ok(Judged::Held(vec![change], error));
+                self.withhold(name, now, now, &changes);
+                let change = hold::begin(name, &hold, figures);
+                return Ok(Judged::Held(vec![change], hold::refusal(name, &hold)));
             }
             tracing::warn!(
                 connection = name, %reason,
-                "a connection changes many accounts at once: if it is not meant, `scimd brake hold --connection \
+                "a connection changes many accounts at once: if it is not meant, `scimd brake pause --connection \
                  {name}` holds its changes, and `scimd undo --dry-run` shows what can be put back"
             );
-            let (event, details) = (event(name, Verb::Alarmed), details(&reason));
+            let (event, details) = (hold::event(name, Verb::Alarmed), Details::of(None, figures));
             changes.push(PendingChange { event, details, writes: Vec::new() });
         }
         Ok(Judged::Pass(changes))
+    }
+
+    /// Counts the accounts that change for an allowance; what stores the rest of it.
+    fn charge(
+        &self,
+        connection: &str,
+        mut allowance: Allowance,
+        effects: &mut Effects,
+    ) -> Option<Write> {
+        let (mut tallies, mut uncommitted) = (self.tallies(), self.uncommitted());
+        let tally = tallies.entry(connection.to_owned()).or_default();
+        let charged = tally.allowed.charge(&mut allowance, effects);
+        if charged.is_empty() {
+            return None;
+        }
+        uncommitted.push((connection.to_owned(), Noted::Allowed(charged)));
+        Some(allowance.write(connection))
+    }
+
+    /// Notes changes that are refused, because their connection is held since a moment.
+    fn withhold(
+        &self,
+        connection: &str,
+        since: Timestamp,
+        now: Timestamp,
+        changes: &[PendingChange],
+    ) {
+        let mut withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.entry(connection.to_owned()).or_default().note(since, now, changes);
+    }
+
+    /// Notes changes that a client's command would have made, if its connection were not held.
+    pub(crate) fn note_withheld(
+        &self,
+        state: &dyn Read,
+        actor: &Actor,
+        now: Timestamp,
+        changes: &[PendingChange],
+    ) {
+        if let Actor::Connection { name, .. } = actor
+            && let Ok(Some(value)) = state.get(&keys::held(name))
+        {
+            self.withhold(name, hold::read(&value).since, now, changes);
+        }
+    }
+
+    /// The changes of a connection that were refused in the last hold since the start.
+    pub(crate) fn withheld(&self, connection: &str) -> WithheldChanges {
+        let withheld = self.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        withheld.get(connection).cloned().unwrap_or_default()
     }
 
     /// The accounts that there are, and those that there were when the first that counts lost something.
@@ -230,6 +302,25 @@ enum AccountExcess {
 }
 
 impl AccountExcess {
+    /// The reason and the figures, for the audit trail.
+    fn figures(&self, brake: &Brake, reason: &str) -> Vec<Difference> {
+        let (Self::Lost { excess, .. } | Self::Gained { excess, .. }) = self;
+        let limit = match self {
+            Self::Lost { .. } => brake.limit(excess.accounts.counted()),
+            Self::Gained { .. } => brake.max_gains as u64,
+        };
+        let window = duration::display(brake.window).to_string();
+        let figure =
+            |name: &str, value: serde_json::Value| Difference::values(name, None, Some(&value));
+        vec![
+            figure("reason", reason.into()),
+            figure("affected", excess.affected.into()),
+            figure("accounts", excess.accounts.all.into()),
+            figure("limit", limit.into()),
+            figure("window", window.into()),
+        ]
+    }
+
     /// Says what is exceeded, as a clause.
     fn reason(&self, brake: &Brake) -> String {
         let window = duration::display(brake.window);
@@ -253,11 +344,6 @@ impl AccountExcess {
             ),
         }
     }
-}
-
-/// The details of an alarm or a hold.
-fn details(reason: &str) -> Details {
-    Details::of(None, [Difference::values("reason", None, Some(&reason.into()))])
 }
 
 impl Brakes {
@@ -346,126 +432,4 @@ pub(crate) fn only_take_away(
         }
     };
     changes.iter().try_fold(true, |all, change| Ok(all && takes_away(change)?))
-}
-
-/// Refuses the changes of a connection that is held.
-///
-/// # Errors
-///
-/// `Held`; `Storage`.
-pub(crate) fn check(state: &dyn Read, actor: &Actor) -> Result<(), DirectoryError> {
-    let Actor::Connection { name, .. } = actor else { return Ok(()) };
-    match state.get(&keys::held(name))? {
-        Some(value) => Err(held(name, &read(&value))),
-        None => Ok(()),
-    }
-}
-
-fn held(connection: &str, hold: &Hold) -> DirectoryError {
-    DirectoryError::Held(format!(
-        "Changes of the connection \"{connection}\" are held since {:.0}: {}. Nothing of this request was \
-         done. The operator of scimd ends it with `scimd brake release --connection {connection}`; ask again then.",
-        hold.since, hold.reason
-    ))
-}
-
-/// Reads a stored hold. A hold that can't be read is still a hold.
-fn read(value: &[u8]) -> Hold {
-    serde_json::from_slice(value).unwrap_or_else(|_| Hold {
-        since: Timestamp::UNIX_EPOCH,
-        reason: "the reason can't be read".to_owned(),
-    })
-}
-
-fn event(connection: &str, verb: Verb) -> Event {
-    Event { kind: "connection".to_owned(), verb, subject: connection.to_owned() }
-}
-
-/// The change that holds a connection or releases it.
-fn change(connection: &str, hold: Option<&Hold>) -> PendingChange {
-    let value = hold.map(|hold| serde_json::to_vec(hold).unwrap_or_default().into());
-    let verb = if hold.is_some() { Verb::Held } else { Verb::Released };
-    let writes = vec![Write { key: keys::held(connection), value }];
-    let (event, details) = (event(connection, verb), Details::default());
-    PendingChange { event, details, writes }
-}
-
-/// The connections that are held.
-fn holds(state: &dyn Read) -> Result<BTreeMap<String, Hold>, StoreError> {
-    let mut holds = BTreeMap::new();
-    state.scan(keys::HELD, None, &mut |key, value| {
-        let name = key.strip_prefix(keys::HELD).unwrap_or_default();
-        holds.insert(String::from_utf8_lossy(name).into_owned(), read(&value));
-        ControlFlow::Continue(())
-    })?;
-    Ok(holds)
-}
-
-/// Holds the changes of a connection on behalf of an operator.
-pub struct HoldBrake {
-    /// The connection.
-    pub connection: String,
-}
-
-impl Command for HoldBrake {
-    type Output = Hold;
-    const OUTLASTS_SETTINGS: bool = true;
-
-    /// A connection that is held already keeps its reason.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<Hold, DirectoryError> {
-        if let Some(value) = tx.get(&keys::held(&self.connection))? {
-            return Ok(read(&value));
-        }
-        let hold = Hold { since: tx.now(), reason: "an operator holds it".to_owned() };
-        apply(tx, change(&self.connection, Some(&hold)));
-        Ok(hold)
-    }
-}
-
-/// Releases a connection. Its tally restarts.
-pub struct ReleaseBrake {
-    /// The connection; `None` for the only one that is held.
-    pub connection: Option<String>,
-}
-
-impl Command for ReleaseBrake {
-    /// The connection that was held, and why.
-    type Output = (String, Hold);
-    const OUTLASTS_SETTINGS: bool = true;
-
-    /// # Errors
-    ///
-    /// `Unfit` if it is not held, or if several are and none is named.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<(String, Hold), DirectoryError> {
-        let mut holds = holds(tx)?;
-        let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
-        let found = match &self.connection {
-            Some(name) => holds.remove_entry(name),
-            None if holds.len() > 1 => {
-                return Err(DirectoryError::Unfit(format!(
-                    "several connections are held: {listed}; say which with --connection"
-                )));
-            }
-            None => holds.pop_first(),
-        };
-        let (name, hold) = found.ok_or_else(|| {
-            DirectoryError::Unfit(match (&self.connection, listed.as_str()) {
-                (None, _) => "no connection is held".to_owned(),
-                (Some(name), "") => format!("connection {name} is not held, and no other is"),
-                (Some(name), _) => format!("connection {name} is not held; held are: {listed}"),
-            })
-        })?;
-        apply(tx, change(&name, None));
-        Ok((name, hold))
-    }
-}
-
-fn apply(tx: &mut Transaction<'_>, change: PendingChange) {
-    for Write { key, value } in change.writes {
-        match value {
-            Some(value) => tx.put(key, value),
-            None => tx.delete(key),
-        }
-    }
-    tx.record(change.event);
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use super::allowance::AllowedAccounts;
 use crate::connection::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
@@ -16,6 +17,7 @@ pub(super) struct ConnectionTally {
     pub(super) lost: Tally,
     pub(super) gained: Tally,
     pub(super) created: Creations,
+    pub(super) allowed: AllowedAccounts,
 }
 
 /// What one change added to the tally of a connection.
@@ -23,6 +25,7 @@ pub(super) enum Noted {
     Lost(Counting),
     Gained(Counting),
     Created(u64),
+    Allowed(Vec<ResourceId>),
 }
 
 impl ConnectionTally {
@@ -32,6 +35,7 @@ impl ConnectionTally {
             Noted::Lost(counting) => self.lost.take_back(counting),
             Noted::Gained(counting) => self.gained.take_back(counting),
             Noted::Created(count) => self.created.take_back(count),
+            Noted::Allowed(accounts) => self.allowed.take_back(&accounts),
         }
     }
 

@@ -30,6 +30,9 @@ fn describe(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Tok
     let expires = |token: Option<&Token>| Some(json!(token?.expires?));
     let details = tx.details();
     details.value_changed("connection", connection(before).as_ref(), connection(after).as_ref());
+    let description = |token: Option<&Token>| Some(json!(token?.description.as_ref()?));
+    let of_both = (description(before), description(after));
+    details.value_changed("description", of_both.0.as_ref(), of_both.1.as_ref());
     details.value_changed("expires", expires(before).as_ref(), expires(after).as_ref());
 }
 
@@ -43,6 +46,8 @@ pub struct GenerateToken {
     pub connection: String,
     /// How long the token is valid; `None` if it does not expire.
     pub valid_for: Option<Duration>,
+    /// What the operator says that it is for.
+    pub description: Option<String>,
 }
 
 /// A new token with its secret, which is known only here.
@@ -80,6 +85,7 @@ impl Command for GenerateToken {
             expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),
             last_used: None,
             digest: secret.digest(),
+            description: self.description.clone(),
         };
         put(tx, &token)?;
         describe(tx, None, Some(&token));
@@ -101,6 +107,8 @@ pub struct ResetTokens {
     pub valid_for: Option<Duration>,
     /// How long the others are still valid.
     pub overlap: Duration,
+    /// What the operator says that the new token is for.
+    pub description: Option<String>,
 }
 
 impl Command for ResetTokens {
@@ -115,7 +123,8 @@ impl Command for ResetTokens {
         let older = stored(tx)?;
         // First the new one: cut short by a crash, this leaves too many tokens rather than none.
         let (connection, valid_for) = (self.connection.clone(), self.valid_for);
-        let generated = tx.nested(&GenerateToken { connection, valid_for })?;
+        let description = self.description.clone();
+        let generated = tx.nested(&GenerateToken { connection, valid_for, description })?;
         let (mut limited, mut revoked) = (Vec::new(), Vec::new());
         for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);

@@ -92,7 +92,8 @@ impl World {
         let folder = DataFolder::open(folder).unwrap();
         let store = LocalStore::open(folder, LIMITS, [7; 16], moment(0)).unwrap();
         let mut world = Self { store: Arc::new(store), token: String::new(), ids: Vec::new() };
-        let generate = GenerateToken { connection: "a".to_owned(), valid_for: None };
+        let generate =
+            GenerateToken { connection: "a".to_owned(), valid_for: None, description: None };
         world.token = world.at(0).submit(Actor::System, generate).wait().unwrap().token.id;
         world
     }

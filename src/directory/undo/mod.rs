@@ -98,7 +98,7 @@ impl Directory {
             }
         }
         Err(DirectoryError::Unfit(
-            "what is to be undone keeps changing; hold the connection first (`scimd brake hold \
+            "what is to be undone keeps changing; pause the connection first (`scimd brake pause \
              --connection NAME`), then undo again"
                 .to_owned(),
         ))

@@ -96,7 +96,7 @@ impl<C: Command> QueuedCommand<C> {
                     .and_then(|()| brake::check(pending, &self.actor))
             }
         };
-        let ran = admitted.and_then(|()| {
+        let run = || {
             let limits = BudgetLimits::of(&self.actor, C::IS_CLEANUP);
             let budget = Budget::new(match self.body_bytes {
                 Some(body_bytes) => {
@@ -108,7 +108,17 @@ impl<C: Command> QueuedCommand<C> {
                 Transaction::new(pending, &self.denied, settings, &self.actor, now, &budget);
             let output = self.command.run(&mut tx)?;
             budget.check()?;
-            let changes = tx.into_changes();
+            Ok::<_, DirectoryError>((output, tx.into_changes()))
+        };
+        if let Err(DirectoryError::Held(_)) = &admitted {
+            // What it would do is listed for the operator, and dropped.
+            if let Ok((_, changes)) = run() {
+                shared.brakes.note_withheld(pending, &self.actor, now, &changes);
+            }
+            self.denied.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let ran = admitted.and_then(|()| {
+            let (output, changes) = run()?;
             check_size(&changes)?;
             if let Some(shortage) = shortage
                 && !brake::only_take_away(pending, settings, &self.actor, &changes)?

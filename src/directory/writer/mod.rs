@@ -357,7 +357,8 @@ mod tests {
 
     /// A client with a token of its own.
     fn client(directory: &Directory) -> Actor {
-        let generate = GenerateToken { connection: "okta".to_owned(), valid_for: None };
+        let generate =
+            GenerateToken { connection: "okta".to_owned(), valid_for: None, description: None };
         let token = directory.submit(Actor::System, generate).wait().unwrap().token.id;
         Actor::Connection { name: "okta".to_owned(), token, address: [127, 0, 0, 1].into() }
     }

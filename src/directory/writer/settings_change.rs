@@ -159,7 +159,8 @@ mod tests {
     fn what_was_prepared_before_is_done_before_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(folder.path());
-        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
+        let token =
+            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
         let token = directory.submit(Actor::System, token).wait().unwrap().token.id;
         let client = || Actor::Connection {
             name: "default".to_owned(),
@@ -194,7 +195,8 @@ mod tests {
         assert!(is_superseded(directory.submit(Actor::System, Nothing)));
         next.submit(Actor::System, Nothing).wait().unwrap();
         next.submit(client(), Nothing).wait().unwrap();
-        let token = GenerateToken { connection: "default".to_owned(), valid_for: None };
+        let token =
+            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
         directory.submit(Actor::System, token).wait().unwrap();
         directory.ping_writer().wait().unwrap();
         assert_eq!(next.tokens().len(), 2, "both are one directory");

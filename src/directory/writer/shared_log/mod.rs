@@ -266,7 +266,7 @@ impl Client<'_> {
         match (self.random.below(4), id) {
             (0, _) => {
                 let overlap = Duration::from_secs(self.random.below(2) * 3_600);
-                let reset = ResetTokens { connection, valid_for: None, overlap };
+                let reset = ResetTokens { connection, valid_for: None, overlap, description: None };
                 sent(name, self.directory.submit(actor, reset), |generated, known| {
                     known.tokens.push(generated.token.id.clone());
                     let ended = |verb: Verb, tokens: Vec<Token>| {
@@ -285,7 +285,7 @@ impl Client<'_> {
                 })
             }
             _ => {
-                let generate = GenerateToken { connection, valid_for: None };
+                let generate = GenerateToken { connection, valid_for: None, description: None };
                 sent(name, self.directory.submit(actor, generate), |generated, known| {
                     known.tokens.push(generated.token.id.clone());
                     vec![(Verb::Generated, Some(generated.token.id))]
@@ -406,7 +406,8 @@ fn a_state_folder_follows_any_log_from_where_it_was_left() {
         )
     };
     let generate = |directory: &Directory| {
-        let generate = GenerateToken { connection: "c".to_owned(), valid_for: None };
+        let generate =
+            GenerateToken { connection: "c".to_owned(), valid_for: None, description: None };
         directory.submit(Actor::System, generate).wait().unwrap().token.id
     };
     let (one, _) = open(0);
