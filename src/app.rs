@@ -1,6 +1,8 @@
 //! The roof: joins the parts, starts them, replaces their settings and stops them.
 
 mod certificate;
+mod config_check;
+mod connection_change;
 mod credential_warnings;
 mod data_folder;
 mod grant_warnings;
@@ -16,6 +18,8 @@ mod settings;
 mod supervisor;
 
 pub use certificate::{Certificate, certificate, self_signed};
+pub use config_check::{ConfigFindings, check_config, config_files};
+pub use connection_change::change_connection;
 pub use data_folder::{
     change_log, check_exists, create_data_folder, new_identity, open_directory,
     open_directory_read_only, start_directory, verify, verify_trail,

@@ -1,8 +1,8 @@
 //! Small files that an operator provides: configuration, certificates, keys.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -61,6 +61,51 @@ fn read_with(path: &Path, flags: OFlags) -> io::Result<SmallFile> {
         return Err(too_large());
     }
     Ok(SmallFile { bytes, owner: found.uid(), mode: found.mode() & 0o777 })
+}
+
+/// Gives a file these bytes, or removes it, so that a crash leaves the file as it was or as it is to be.
+///
+/// The new file has this mode and owner (user and group); the folder must exist.
+///
+/// # Errors
+///
+/// The error of the operating system; the file is as it was.
+pub fn replace(path: &Path, bytes: Option<&[u8]>, mode: u32, owner: (u32, u32)) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    match bytes {
+        Some(bytes) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // Hidden, so that nothing reads it as a part of the configuration.
+            let beside = folder.join(format!(".{name}.{}", std::process::id()));
+            let written = write_new(&beside, bytes, mode, owner)
+                .and_then(|()| std::fs::rename(&beside, path));
+            if let Err(error) = written {
+                // It may not exist.
+                let _ = std::fs::remove_file(&beside);
+                return Err(error);
+            }
+        }
+        None => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        },
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32, (user, group): (u32, u32)) -> io::Result<()> {
+    // Of a process that had this id before and was killed.
+    let _ = std::fs::remove_file(path);
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
+    // The umask may have taken away more.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (user, group) && rustix::process::geteuid().is_root() {
+        std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -137,9 +137,9 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
     if !config.listen.tls {
         return Ok(None);
     }
-    let configured = config.listen.certificate.as_ref().zip(config.listen.private_key.as_ref());
-    let (path, key) = match configured {
-        Some((path, key)) => (path.clone(), key.clone()),
+    let configured = configured(config);
+    let (path, key) = match configured.clone() {
+        Some(files) => files,
         None => {
             let folder = config.data_dir.join(TLS);
             let hosts = [config.public_url.host().to_owned()];
@@ -151,11 +151,7 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
             (path, key)
         }
     };
-    let client_cas: BTreeMap<String, PathBuf> = config
-        .connections
-        .iter()
-        .filter_map(|(name, connection)| Some((name.clone(), connection.client_ca.clone()?)))
-        .collect();
+    let client_cas = client_cas(config);
     if let Some(certificate) = in_use
         && certificate.is_in(&path, &key, &client_cas)
         && certificate.changed().is_none()
@@ -163,6 +159,53 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
         return Ok(Some(certificate.clone()));
     }
     Ok(Some(Certificate::read(path, key, client_cas, configured.is_none())?))
+}
+
+/// The configured certificate and key.
+fn configured(config: &Config) -> Option<(PathBuf, PathBuf)> {
+    config.listen.certificate.clone().zip(config.listen.private_key.clone())
+}
+
+/// The files with the CAs of clients, by connection.
+fn client_cas(config: &Config) -> BTreeMap<String, PathBuf> {
+    let connections = config.connections.iter();
+    connections
+        .filter_map(|(name, connection)| Some((name.clone(), connection.client_ca.clone()?)))
+        .collect()
+}
+
+/// Checks the certificate that a start would serve, and makes none; the warnings.
+///
+/// # Errors
+///
+/// As for [`certificate`].
+pub(super) fn check_certificate(config: &Config) -> Result<Vec<String>> {
+    if !config.listen.tls {
+        return Ok(Vec::new());
+    }
+    let own = config.data_dir.join(TLS);
+    let own = (own.join(self_signed::CERTIFICATE_FILE), own.join(self_signed::KEY_FILE));
+    let given = configured(config);
+    let self_signed = given.is_none();
+    let (path, key) = given.unwrap_or(own);
+    if self_signed && !path.exists() {
+        // The start makes it.
+        ClientCas::load(&client_cas(config))?;
+        return Ok(Vec::new());
+    }
+    let certificate = Certificate::read(path, key, client_cas(config), self_signed)?;
+    let shown = certificate.path.display();
+    let mut warnings = Vec::new();
+    if certificate.not_after.duration_since(Clock::System.now()) < NEAR_END {
+        warnings.push(format!("certificate {shown} expires on {}", certificate.not_after));
+    }
+    let host = config.public_url.host();
+    if config.listen.trusted_proxies.is_empty() && !tls::names(&certificate.path, host)? {
+        warnings.push(format!(
+            "certificate {shown} is not for {host}, the host of public_url: clients will refuse it"
+        ));
+    }
+    Ok(warnings)
 }
 
 /// Where the self-signed certificate is, or will be, if clients are shown that one: not where the

@@ -1,10 +1,11 @@
 //! Where the server listens: the address for clients, and the one for metrics.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
@@ -43,9 +44,17 @@ pub(super) async fn listen(
 }
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("can't listen on {address}; is it taken, or not this machine's?"))
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "this port needs the privilege CAP_NET_BIND_SERVICE, or scimd.socket; or choose one from 1024 on"
+            }
+            ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+            ErrorKind::AddrNotAvailable => "it is not an address of this machine",
+            _ => "check listen.address and metrics.listen",
+        };
+        anyhow!("can't listen on {address}: {error}; {remedy}")
+    })
 }
 
 /// Serves metrics until dropped; without a listener it never ends and does nothing.

@@ -12,23 +12,29 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::certificate::{Certificate, Stamps, certificate};
+use super::connection_change;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::grant_warnings::warn_of_missed_grants;
 use super::listen::server_limits;
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
-use super::settings::{local_settings, request_log_limits, site_info, vocabulary};
+use super::settings::{check_access, local_settings, request_log_limits, site_info, vocabulary};
 use super::supervisor;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
-use crate::config::{Config, Widening};
+use crate::config::{Config, ConfigError, Widening};
 use crate::directory::Directory;
+use crate::event::Actor;
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
-use crate::operator::{OperatorContext, RunningServer};
+use crate::operator::{
+    ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
+    OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
+};
 
 /// How often the files of the certificate are checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
@@ -57,21 +63,30 @@ pub(super) struct LiveConfig {
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
 }
 
-/// Reloads the configuration at each SIGHUP, and the certificate whenever its files have changed, until
+/// Reloads the configuration at each SIGHUP and whenever an operator asks for it, and the certificate whenever its files have changed, until
 /// dropped.
-pub(super) async fn keep_up(reloader: Reloader, mut hangup: Signal) {
+pub(super) async fn keep_up(
+    reloader: Reloader,
+    mut hangup: Signal,
+    mut jobs: UnboundedReceiver<ConfigurationJob>,
+) {
     let reloader = Arc::new(Mutex::new(reloader));
     let mut refused = None;
     loop {
-        let asked = tokio::select! {
-            received = hangup.recv() => received.is_some(),
-            () = tokio::time::sleep(CERTIFICATE_EVERY) => false,
+        let (asked, job) = tokio::select! {
+            received = hangup.recv() => (received.is_some(), None),
+            job = jobs.recv() => (false, job),
+            () = tokio::time::sleep(CERTIFICATE_EVERY) => (false, None),
         };
         let reloader = Arc::clone(&reloader);
         let work = tokio::task::spawn_blocking(move || {
             let mut reloader = reloader.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked {
-                reloader.reload_and_tell();
+            if let Some(ConfigurationJob { task, reply }) = job {
+                // What was done stands, also if the operator has gone.
+                let _ = reply.send(reloader.carry_out(task));
+                refused
+            } else if asked {
+                let _ = reloader.reload_and_tell("SIGHUP", Config::find_again);
                 None
             } else {
                 reloader.renew_certificate(refused)
@@ -82,10 +97,69 @@ pub(super) async fn keep_up(reloader: Reloader, mut hangup: Signal) {
 }
 
 impl Reloader {
-    fn reload_and_tell(&mut self) {
+    fn carry_out(&mut self, task: ConfigurationTask) -> OperatorReply {
+        match task {
+            ConfigurationTask::Reload => self.reload_for_operator(),
+            ConfigurationTask::Check => match self.check_files() {
+                Ok(()) => OperatorReply::ConfigurationChecked,
+                Err(error) => OperatorReply::Failed(format!("{error:#}")),
+            },
+            ConfigurationTask::ChangeConnection { actor, change } => {
+                match self.change_connection(actor, *change) {
+                    Ok(changed) => OperatorReply::ConnectionChanged(changed),
+                    Err(refusal) => OperatorReply::ConnectionRefused(refusal),
+                }
+            }
+        }
+    }
+
+    /// Checks the files as they are now against the accounts.
+    fn check_files(&self) -> Result<()> {
+        check_access(&Config::find(self.config.file.as_deref())?, &self.directory)
+    }
+
+    /// Writes a connection to `conf.d` and puts it in force; on a refusal the file is as before.
+    fn change_connection(
+        &mut self,
+        actor: Actor,
+        change: ConnectionChange,
+    ) -> Result<ConnectionChanged, ConnectionRefusal> {
+        let planned =
+            connection_change::plan(self.config.file.as_deref(), &self.directory, change)?;
+        planned.write()?;
+        let read = |present: &Config| Config::find(present.file.as_deref());
+        if let Err(error) = self.reload_and_tell("scimd connection", read) {
+            planned.put_back()?;
+            return Err(ConnectionRefusal::Failed(format!(
+                "the server refuses the change, and the file is as it was before: {error:#}"
+            )));
+        }
+        planned.record(&self.directory, actor, true)
+    }
+
+    fn reload_for_operator(&mut self) -> OperatorReply {
+        match self.reload_and_tell("scimd reload", Config::find_again) {
+            Ok(Reloaded { kept, wider }) => OperatorReply::Reloaded(ReloadReport {
+                restart: kept.into_iter().map(ToOwned::to_owned).collect(),
+                wider: wider
+                    .into_iter()
+                    .map(|Widening { key, before, now }| WideningInfo { key, before, now })
+                    .collect(),
+            }),
+            Err(error) => OperatorReply::Failed(format!("{error:#}")),
+        }
+    }
+
+    /// Puts the configuration files in force, and logs the outcome; `asked_by` says what the reload came from.
+    fn reload_and_tell(
+        &mut self,
+        asked_by: &str,
+        read: impl FnOnce(&Config) -> Result<Config, ConfigError>,
+    ) -> Result<Reloaded> {
         supervisor::reloading();
         let watch = Stopwatch::start();
-        match self.reload() {
+        let outcome = read(&self.config).map_err(Into::into).and_then(|config| self.reload(config));
+        match &outcome {
             Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
                 warn_of_missed_grants(&self.directory);
@@ -104,27 +178,27 @@ impl Reloader {
                     );
                 }
                 let ms = watch.elapsed().as_millis();
-                tracing::info!(ms, "SIGHUP: the configuration was read again and is in force");
+                tracing::info!(ms, "{asked_by}: the configuration was read again and is in force");
                 supervisor::ready("serving; the configuration was read again");
             }
             Err(error) => {
                 let reason = format!("{error:#}").replace('\n', "; ");
                 tracing::error!(
                     reason,
-                    "SIGHUP: the new configuration is refused, and the one before stays in force"
+                    "{asked_by}: the new configuration is refused, and the one before stays in force"
                 );
                 supervisor::ready("serving; the new configuration was refused, the log says why");
             }
         }
+        outcome
     }
 
-    /// Puts the configuration file in force.
+    /// Puts a configuration that was read in force.
     ///
     /// # Errors
     ///
-    /// The configuration is wrong or may not be whole; nothing has changed then.
-    fn reload(&mut self) -> Result<Reloaded> {
-        let mut config = Config::find_again(&self.config)?;
+    /// The configuration is wrong; nothing has changed then.
+    fn reload(&mut self, mut config: Config) -> Result<Reloaded> {
         vocabulary(&config)?;
         check_open_files(&config)?;
         let kept = keep_fixed(&mut config, &self.config);

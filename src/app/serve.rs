@@ -134,6 +134,7 @@ async fn run(
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
     let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
+    let (configuration, jobs) = tokio::sync::mpsc::unbounded_channel();
     let requests = config.data_dir.join(request_log::FOLDER);
     let requests = RequestLog::start(requests, request_log_limits(&config));
     let requests = Arc::new(requests.context("can't start the request log")?);
@@ -146,6 +147,7 @@ async fn run(
         server: Some(RunningServer {
             requests,
             since: started,
+            configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
         }),
     };
@@ -201,7 +203,7 @@ async fn run(
         () = serve_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
         () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
-        () = reload::keep_up(reloader, hangup) => Drained::Complete,
+        () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,

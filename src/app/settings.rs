@@ -21,6 +21,15 @@ pub fn vocabulary(config: &Config) -> Result<(Arc<Catalogue>, Registry), ConfigE
         .map_err(|problems| config.schema_error(problems))
 }
 
+/// Checks that accounts hold no access that a configuration does not have, as a start does.
+///
+/// # Errors
+///
+/// Names who holds what.
+pub(super) fn check_access(config: &Config, directory: &Directory) -> anyhow::Result<()> {
+    Ok(directory.check_settings(&config.shared_settings(), local_settings(config))?)
+}
+
 /// The settings of the directory that are this process's own.
 pub(super) fn local_settings(config: &Config) -> LocalSettings {
     let brakes = config.connections.iter();

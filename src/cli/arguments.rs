@@ -1,21 +1,57 @@
 //! The arguments that several commands have: the configuration file, and the connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::exit::UsageError;
+use super::output;
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, SYSTEM_FILE};
 
-/// The configuration file, if one is named.
-pub(super) struct Configuration(pub(super) Option<PathBuf>);
+/// The environment variable that names the configuration file.
+const VARIABLE: &str = "SCIMD_CONFIG";
+
+/// The configuration that a command uses.
+pub(super) struct Configuration {
+    /// The file, if one is named.
+    file: Option<PathBuf>,
+    /// Whether to say which file and data directory are used.
+    verbose: bool,
+}
 
 impl Configuration {
+    /// The file that is named on the command line, or else in the environment.
+    pub(super) fn new(file: Option<PathBuf>, verbose: bool) -> Self {
+        let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+        Self { file: file.or_else(|| variable().map(PathBuf::from)), verbose }
+    }
+
     /// Reads the configuration and checks all of it.
     pub(super) fn load(&self) -> Result<Config> {
-        let config = Config::find(self.0.as_deref())?;
+        let config = self.read()?;
         app::vocabulary(&config)?;
+        Ok(config)
+    }
+
+    /// Reads the configuration, and says which one it is, if that was asked for or may be a surprise.
+    pub(super) fn read(&self) -> Result<Config> {
+        let config = Config::find(self.file.as_deref())?;
+        let system = Path::new(SYSTEM_FILE);
+        let is_surprise = self.file.is_none()
+            && config.file.as_deref().is_some_and(|file| file != system)
+            && system.exists();
+        if self.verbose || is_surprise {
+            let file = config.file.as_ref().map_or_else(
+                || "built-in defaults, as no config.toml was found".to_owned(),
+                |file| file.display().to_string(),
+            );
+            let instead = if is_surprise { format!(" (not {SYSTEM_FILE})") } else { String::new() };
+            output::note(&format!(
+                "Using configuration {file}{instead}, data directory {}",
+                config.data_dir.display()
+            ))?;
+        }
         Ok(config)
     }
 }

@@ -1,47 +1,89 @@
-//! `scimd config check`: every problem of the configuration, with its line.
+//! `scimd config check`: what a start or a reload would refuse, and what may keep clients from being served.
 
 use anyhow::Result;
 use clap::Subcommand;
+use serde::Serialize;
 
 use super::arguments::Configuration;
+use super::exit::UsageError;
+use super::operator::OperatorClient;
 use super::output;
-use crate::app;
+use crate::app::{self, ConfigFindings};
 use crate::config::Config;
+use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Print every problem of the configuration with its line and key
-    Check,
+    /// Check the configuration and the files that it names, as a start does
+    Check {
+        /// Check it against the data directory as well: access that accounts hold, tokens
+        #[arg(long)]
+        data: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The result of a check.
+#[derive(Serialize)]
+struct CheckReport {
+    valid: bool,
+    files: Vec<String>,
+    errors: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl ConfigCommand {
     pub(super) fn run(&self, configuration: &Configuration) -> Result<()> {
-        let Self::Check = self;
-        let config = configuration.load()?;
-        app::check_open_files(&config)?;
-        let source = match &config.file {
-            Some(file) => file.display().to_string(),
-            None => "There is no config.toml here: the built-in configuration".to_owned(),
+        let Self::Check { data, json } = *self;
+        let read = configuration.read();
+        let ConfigFindings { errors, warnings } = match &read {
+            Ok(config) if data => check_with_data(config)?,
+            Ok(config) => app::check_config(config, false),
+            Err(error) => {
+                let errors = format!("{error:#}").lines().map(ToOwned::to_owned).collect();
+                ConfigFindings { errors, warnings: Vec::new() }
+            }
         };
-        let names: Vec<&str> = config.connections.keys().map(String::as_str).collect();
-        if config.grants.iter().any(|grant| grant.managers.is_some()) {
-            warn_of_missed_grants(&config)?;
+        let failed = (!errors.is_empty()).then(|| errors.join("\n"));
+        if json {
+            let files = read.as_ref().map(app::config_files).unwrap_or_default();
+            let files = files.iter().map(|file| file.display().to_string()).collect();
+            output::json(&CheckReport { valid: failed.is_none(), files, errors, warnings })?;
+        } else {
+            for warning in warnings {
+                output::note(&format!("warning: {warning}"))?;
+            }
         }
-        output::line(&format!(
-            "{source} is valid: {} on {}, connections: {}.",
-            config.public_url.as_str(),
-            config.listen.address,
-            names.join(", ")
-        ))
+        match (failed, &read) {
+            (Some(failed), _) => Err(UsageError(failed).into()),
+            (None, Ok(config)) if !json => describe(config),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Warns of grants whose group another connection manages, where the data folder can be read: there is one, it is this
-/// user's, and no server runs, whose log has the same warnings.
-fn warn_of_missed_grants(config: &Config) -> Result<()> {
-    let Ok(directory) = app::open_directory_read_only(config) else { return Ok(()) };
-    for sentence in app::missed_grants(&directory)? {
-        output::note(&format!("warning: {sentence}"))?;
+/// Checks a configuration against the data directory: through the server that uses it, if one runs.
+fn check_with_data(config: &Config) -> Result<ConfigFindings> {
+    let reply = OperatorClient::new(config).ask_server(&OperatorRequest::CheckConfiguration)?;
+    let mut findings = app::check_config(config, reply.is_none());
+    if let Some(OperatorReply::Failed(reason)) = reply {
+        findings.errors.push(reason);
     }
-    Ok(())
+    Ok(findings)
+}
+
+fn describe(config: &Config) -> Result<()> {
+    let source = match &config.file {
+        Some(file) => file.display().to_string(),
+        None => "There is no config.toml here: the built-in configuration".to_owned(),
+    };
+    let names: Vec<&str> = config.connections.keys().map(String::as_str).collect();
+    output::line(&format!(
+        "{source} is valid: {} on {}, connections: {}.",
+        config.public_url.as_str(),
+        config.listen.address,
+        names.join(", ")
+    ))
 }

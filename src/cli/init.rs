@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::exit::UsageError;
 use super::output;
-use crate::config::template::{InitOptions, render};
+use crate::config::template::{InitOptions, connection_name, render};
 use crate::config::{Config, ConfigError, SYSTEM_FILE};
 
 const FILE_NAME: &str = "config.toml";
@@ -25,6 +25,12 @@ pub(super) struct InitArgs {
     /// The kind of identity provider: okta, okta-custom, entra or custom
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
+    /// The name of the connection [default: that of the method]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The address and port to listen on [default: port 8443 of every interface, or of loopback]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
     /// The workspace of new accounts
     #[arg(long, value_name = "NAME")]
     default_workspace: Option<String>,
@@ -42,14 +48,17 @@ pub(super) struct InitArgs {
 impl InitArgs {
     pub(super) fn run(self) -> Result<()> {
         let path = self.dir.join(FILE_NAME);
-        let text = render(&InitOptions {
+        let options = InitOptions {
             data_dir: self.data_dir,
+            name: self.name,
+            listen: self.listen,
             method: self.method,
             default_workspace: self.default_workspace,
             service_origin: self.service_origin,
             ip_allowlist: self.ip_allowlist,
             public_url: self.public_url,
-        });
+        };
+        let text = render(&options);
         if let Err(ConfigError::Invalid { problems, .. }) = Config::parse(&text, &path) {
             // The lines are those of a file that is not written: the keys are what was asked for.
             let problems: Vec<String> = problems
@@ -79,6 +88,17 @@ impl InitArgs {
             true => "systemctl enable --now scimd".to_owned(),
             false => format!("scimd serve --config {shown} --first-boot"),
         };
-        output::note(&format!("Wrote {shown}. Next: look it over, then `{next}`."))
+        if let Ok(config) = Config::parse(&text, &path)
+            && config.public_url.port().unwrap_or(443) != config.listen.address.port()
+        {
+            output::note(&format!(
+                "Clients connect to {}, and scimd listens on {}: forward the port, or change listen.address.",
+                config.public_url, config.listen.address
+            ))?;
+        }
+        let name = connection_name(&options);
+        output::note(&format!(
+            "Wrote {shown} with connection {name}. Next: look it over, then `{next}`."
+        ))
     }
 }

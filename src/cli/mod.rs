@@ -9,6 +9,7 @@ mod clock;
 mod completions;
 mod config;
 mod confirm;
+mod connection;
 mod doctor;
 mod exit;
 mod export;
@@ -17,6 +18,7 @@ mod init;
 mod manual;
 mod operator;
 mod output;
+mod reload;
 mod requests;
 mod resource;
 mod restore;
@@ -43,10 +45,13 @@ use arguments::Configuration;
 #[derive(Parser)]
 #[command(name = "scimd", version, about, long_about = None)]
 pub struct Cli {
-    /// Configuration file [default: config.toml in the working folder, else /etc/scimd/config.toml,
-    /// else built-in defaults]
+    /// Configuration file [default: $SCIMD_CONFIG, else config.toml in the working directory, else
+    /// /etc/scimd/config.toml, else built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Say which configuration and data directory are used
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -59,6 +64,9 @@ enum CliCommand {
     Serve(serve::ServeArgs),
     /// Print the settings for the identity provider of a connection, and how to test them
     Setup(setup::SetupArgs),
+    /// List, show, add, change and remove connections
+    #[command(subcommand)]
+    Connection(connection::ConnectionCommand),
     /// Generate, list, replace and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -90,6 +98,8 @@ enum CliCommand {
     Clock(clock::ClockArgs),
     /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
+    /// Have the running server read its configuration again, and wait for the outcome
+    Reload(reload::ReloadArgs),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -106,11 +116,12 @@ impl Cli {
     ///
     /// The reason that it failed, in words for the operator.
     pub fn run(self) -> Result<()> {
-        let configuration = Configuration(self.config);
+        let configuration = Configuration::new(self.config, self.verbose);
         match self.command {
             CliCommand::Init(init) => init.run(),
             CliCommand::Serve(serve) => serve.run(&configuration.load()?),
             CliCommand::Setup(setup) => setup.run(&configuration.load()?),
+            CliCommand::Connection(connection) => connection.run(&configuration.load()?),
             CliCommand::Token(token) => token.run(&configuration.load()?),
             CliCommand::User(user) => user.run(&configuration.load()?),
             CliCommand::Group(group) => group.run(&configuration.load()?),
@@ -125,6 +136,7 @@ impl Cli {
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Clock(clock) => clock.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
+            CliCommand::Reload(reload) => reload.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
             CliCommand::Completions(completions) => completions.run(Self::command()),
             CliCommand::Manual(manual) => manual.run(Self::command()),

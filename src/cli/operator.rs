@@ -59,7 +59,11 @@ impl<'a> OperatorClient<'a> {
             _ => {
                 let directory = match is_read_only {
                     true => app::open_directory_read_only(self.config)?,
-                    false => app::open_directory(self.config)?,
+                    false => {
+                        // Only a start and a restore create it.
+                        app::check_exists(self.config)?;
+                        app::open_directory(self.config)?
+                    }
                 };
                 let site = app::site_info(self.config, &directory);
                 let context =

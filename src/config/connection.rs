@@ -69,6 +69,11 @@ pub(super) fn check_client_cas(
     root.problem(CONNECTIONS, message);
 }
 
+/// Whether a connection may have this name.
+pub fn is_connection_name(name: &str) -> bool {
+    is_name(name) && name != NO_CONNECTION
+}
+
 impl ConnectionSettings {
     /// Reads one connection; `None` without a method.
     pub(super) fn read(

@@ -8,6 +8,7 @@
 mod access;
 mod brake;
 mod connection;
+mod connection_file;
 mod cut_off;
 mod error;
 mod grant;
@@ -21,6 +22,7 @@ mod name;
 mod place;
 mod problems;
 mod process;
+mod public_url;
 mod reader;
 mod requests;
 mod role;
@@ -32,6 +34,8 @@ pub mod template;
 mod widening;
 mod workspace;
 
+pub use connection::is_connection_name;
+pub use connection_file::{connection_settings, connection_text};
 pub use error::ConfigError;
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;

@@ -11,6 +11,7 @@ use super::metrics::MetricsConfig;
 use super::name::Taken;
 use super::place::Place;
 use super::process::ProcessConfig;
+use super::public_url::ConfiguredUrl;
 use super::reader::Section;
 use super::requests::RequestsConfig;
 use super::role::Known;
@@ -124,7 +125,7 @@ impl Config {
 
     /// Reads the root table; paths stay as they are written.
     pub(super) fn read(root: &mut Section<'_, '_>) -> Self {
-        let public_url = root.optional("public_url");
+        let public_url = root.optional("public_url").map(|ConfiguredUrl(url)| url);
         let data_dir = root.path("data_dir");
         let listen = root.table("listen", ListenConfig::read);
         let public_url = public_url.unwrap_or_else(|| listen.public_url());
@@ -405,6 +406,10 @@ mod tests {
             ("[listen]\ncertificate = 'a'", ":2:1: listen.certificate: given without private_key"),
             ("[listen]\nprivate_key = 'a'", ":2:1: listen.private_key: given without certificate"),
             ("[listen]\ntls = false\naddress = '0.0.0.0:80'", ":2:1: listen.tls: false is allowed"),
+            (
+                "public_url = 'https://a/x/scim/v2/'",
+                "1:1: public_url: \"https://a/x/scim/v2/\" ends with /scim/v2, which scimd appends itself; use \"https://a/x\"",
+            ),
             ("public_url = 'http://a'", ":1:1: public_url: \"http://a\" does not fit"),
             (
                 "connections.a = { method = 'okta', default_workspace = 'Mian' }",

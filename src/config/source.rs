@@ -12,7 +12,7 @@ use super::problems::Problem;
 use crate::file::{self, SmallFile};
 
 /// The folder beside `config.toml` with more files.
-const FOLDER: &str = "conf.d";
+pub(super) const FOLDER: &str = "conf.d";
 
 /// The permission bits that let others write a file.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -76,6 +76,25 @@ impl Sources {
             files.push(SourceFile { path: path.into(), text, connections_only });
         }
         Ok(Self(files))
+    }
+
+    /// The files in the order in which they are merged.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|file| &*file.path)
+    }
+
+    /// These files with another text for one of `conf.d`, or without it. A new one comes where its name puts it, and may
+    /// only contain connections.
+    pub(super) fn with(&self, path: &Path, text: Option<&str>) -> Self {
+        let others = self.0.iter().filter(|file| *file.path != *path);
+        let mut files: Vec<SourceFile> = others.cloned().collect();
+        if let Some(text) = text {
+            let file = SourceFile { path: path.into(), text: text.into(), connections_only: true };
+            // The first one is the configuration file itself.
+            let place = files.iter().skip(1).position(|other| other.path > file.path);
+            files.insert(place.map_or(files.len(), |place| place + 1), file);
+        }
+        Self(files)
     }
 
     /// The text of one of the files.

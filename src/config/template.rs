@@ -7,14 +7,22 @@ const EXAMPLE: &str = include_str!("../../config.example.toml");
 /// The width of a setting before its comment, in characters, as in the example.
 const COMMENT_COLUMN: usize = 38;
 
-/// The port of a public URL that names none.
-const HTTPS_PORT: u16 = 443;
+/// The port to listen on where the public URL names none, or one that needs a privilege.
+const PORT: u16 = 8443;
+/// The first port that needs no privilege.
+const FIRST_FREE_PORT: u16 = 1024;
+/// The name of the connection in the example.
+const DEFAULT_NAME: &str = "default";
 
 /// The operator's values. The example's value stays for each that is not given.
 #[derive(Clone, Debug, Default)]
 pub struct InitOptions {
     /// The data directory.
     pub data_dir: Option<String>,
+    /// The connection's name.
+    pub name: Option<String>,
+    /// The address and port to listen on.
+    pub listen: Option<String>,
     /// The connection's method.
     pub method: Option<String>,
     /// The connection's default workspace, which is also the name of the first workspace.
@@ -44,17 +52,24 @@ enum Change {
 /// Values are not checked here: each is written as one TOML string, and
 /// [`Config::parse`](super::Config::parse) on the result reports the problems.
 pub fn render(options: &InitOptions) -> String {
+    let name = connection_name(options);
     let mut table = "";
     let mut rendered = String::with_capacity(EXAMPLE.len() + 256);
     for line in EXAMPLE.lines() {
         if line.starts_with('[') {
             table = before_comment(line);
+            if table.starts_with("[connections.default") {
+                let named = table.replace(DEFAULT_NAME, &key(&name));
+                rendered.push_str(&replaced(line, &named));
+                rendered.push('\n');
+                continue;
+            }
         }
-        let key = line.split_once(" = ").map_or("", |(key, _)| key);
-        match change(options, table, key) {
+        let setting = line.split_once(" = ").map_or("", |(key, _)| key);
+        match change(options, table, setting) {
             Change::Keep => rendered.push_str(line),
             Change::Set(value) => {
-                rendered.push_str(&replaced(line, &format!("{key} = {}", quoted(&value))));
+                rendered.push_str(&replaced(line, &format!("{setting} = {}", quoted(&value))));
             }
             Change::CommentOut => {
                 rendered.push_str(&replaced(line, &format!("# {}", before_comment(line))));
@@ -87,10 +102,20 @@ fn change(options: &InitOptions, table: &str, key: &str) -> Change {
     }
 }
 
-/// Returns the address to listen on, if the public URL requires another than the example's.
+/// The name of the connection that is written: the given one, or else the method's.
+pub fn connection_name(options: &InitOptions) -> String {
+    let name = options.name.clone().or_else(|| options.method.clone());
+    name.unwrap_or_else(|| DEFAULT_NAME.to_owned())
+}
+
+/// Returns the address to listen on, if the operator or the public URL requires another than the example's.
 fn listen_address(options: &InitOptions) -> Option<String> {
+    if options.listen.is_some() {
+        return options.listen.clone();
+    }
     let url: PublicUrl = options.public_url.as_ref()?.parse().ok()?;
-    (!url.is_loopback()).then(|| format!("0.0.0.0:{}", url.port().unwrap_or(HTTPS_PORT)))
+    let port = url.port().filter(|port| *port >= FIRST_FREE_PORT).unwrap_or(PORT);
+    (!url.is_loopback()).then(|| format!("0.0.0.0:{port}"))
 }
 
 fn comes_from_outside(options: &InitOptions) -> bool {
@@ -114,6 +139,13 @@ fn replaced(line: &str, setting: &str) -> String {
 
 fn before_comment(line: &str) -> &str {
     line.split_once(" # ").map_or(line, |(before, _)| before).trim_end()
+}
+
+/// A key: as it is, if it may be written so.
+fn key(name: &str) -> String {
+    let is_bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_bare { name.to_owned() } else { quoted(name) }
 }
 
 /// A TOML basic string, on one line whatever it holds.
@@ -156,6 +188,8 @@ mod tests {
     fn every_value_arrives() {
         let text = render(&InitOptions {
             data_dir: some("/var/lib/scimd"),
+            name: None,
+            listen: None,
             method: some("custom"),
             default_workspace: some("Sales & \"Söhne\" \\ # 1"),
             service_origin: some("https://app.example.com:8080"),
@@ -164,7 +198,7 @@ mod tests {
         });
         let config = parse(&text);
         assert_eq!(config.data_dir, Path::new("/var/lib/scimd"));
-        let connection = &config.connections["default"];
+        let connection = &config.connections["custom"];
         assert_eq!(connection.default_workspace, "Sales & \"Söhne\" \\ # 1");
         assert_eq!(config.workspaces[0].name, connection.default_workspace);
         assert_eq!(
@@ -186,20 +220,21 @@ mod tests {
         for method in ["okta", "okta-custom", "entra"] {
             let mut options = InitOptions { method: some(method), ..InitOptions::default() };
             let config = parse(&render(&options));
-            let connection = &config.connections["default"];
+            let connection = &config.connections[method];
             assert_eq!(connection.method.as_str(), method);
             assert!(connection.service_origin.is_none() && connection.ip_allowlist.is_none());
             options.ip_allowlist = some("192.0.2.1");
             let config = parse(&render(&options));
-            assert!(config.connections["default"].ip_allowlist.is_some());
+            assert!(config.connections[method].ip_allowlist.is_some());
         }
     }
 
     #[test]
     fn the_listener_follows_the_public_url() {
         for (url, address) in [
-            ("https://scim.example.com", "0.0.0.0:443"),
-            ("https://scim.example.com:443/", "0.0.0.0:443"),
+            ("https://scim.example.com", "0.0.0.0:8443"),
+            ("https://scim.example.com:443/", "0.0.0.0:8443"),
+            ("https://scim.example.com:9443/", "0.0.0.0:9443"),
             ("https://localhost", "127.0.0.1:8443"),
             ("https://[::1]:8443", "127.0.0.1:8443"),
         ] {
@@ -215,6 +250,8 @@ mod tests {
         {
             let options = InitOptions {
                 data_dir: some(value),
+                name: some(value),
+                listen: some(value),
                 method: some(value),
                 default_workspace: some(value),
                 service_origin: some(value),
@@ -227,7 +264,7 @@ mod tests {
             assert_eq!(table["data_dir"].as_str(), Some(value));
             assert_eq!(table["workspaces"][0]["name"].as_str(), Some(value));
             for key in ["method", "default_workspace", "service_origin", "ip_allowlist"] {
-                assert_eq!(table["connections"]["default"][key].as_str(), Some(value), "{key}");
+                assert_eq!(table["connections"][value][key].as_str(), Some(value), "{key}");
             }
             assert!(!table.contains_key("evil"));
         }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::access::AccessNames;
 use crate::directory::Directory;
 use crate::directory::access::migrate::{
-    MigrateAccount, OutdatedAccounts, SaveNames, UnknownAccess, check,
+    AccessCheck, MigrateAccount, OutdatedAccounts, SaveNames, UnknownAccess, check,
 };
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::{LocalSettings, Settings, canonical_json};
 use crate::directory::writer::pending::Pending;
 use crate::event::Actor;
+use crate::settings::SharedSettings;
 use crate::store::keys;
 
 /// How many changes are submitted before the answers are awaited.
@@ -26,6 +28,21 @@ impl Directory {
         let kept = self.shared.store.get(keys::CATALOGUE)?;
         let kept = kept.and_then(|kept| serde_json::from_slice(&kept).ok());
         Ok(kept.unwrap_or_else(|| self.catalogue().names()))
+    }
+
+    /// Checks that accounts hold no access that other settings do not know, as [`Directory::change_settings`] and a
+    /// start do. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `AccessInUse`; `Storage`.
+    pub fn check_settings(
+        &self,
+        wanted: &SharedSettings,
+        local: LocalSettings,
+    ) -> Result<(), DirectoryError> {
+        let settings = Settings::new(canonical_json(wanted)?, None, local)?;
+        AccessCheck::beside_writer(self.shared.store.as_ref(), &settings).map(|_| ())
     }
 
     /// Brings the access of all accounts in line with the catalogue, if the catalogue has changed, and takes

@@ -10,6 +10,7 @@ mod audit;
 mod brake;
 mod capture;
 mod clock;
+mod connection_record;
 mod core;
 mod counters;
 mod deactivation;
@@ -48,6 +49,7 @@ pub use brake::{
 };
 pub use capture::RecordCapture;
 use clock::AcceptClock;
+pub use connection_record::RecordConnectionChange;
 pub use deactivation::Deactivation;
 pub use error::DirectoryError;
 pub use grant_check::MissedGrant;

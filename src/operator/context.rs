@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::configuration::ConfigurationQueue;
 use crate::directory::Directory;
 use crate::request_log::RequestLog;
 
@@ -20,6 +21,8 @@ pub struct OperatorContext {
 /// What a running server has besides the directory.
 #[derive(Clone)]
 pub struct RunningServer {
+    /// The way to the configuration in force.
+    pub configuration: ConfigurationQueue,
     /// The request log.
     pub requests: Arc<RequestLog>,
     /// When the server was started.

@@ -8,6 +8,8 @@ pub mod audit;
 mod brake;
 mod change;
 mod clock;
+mod configuration;
+mod connection;
 mod context;
 mod kind;
 mod lookup;
@@ -22,14 +24,16 @@ mod token;
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use reply::{
-    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, OperatorReply, ResourceView,
-    ServerStatus, TokenInfo,
+    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, OperatorReply, ReloadReport,
+    ResourceView, ServerStatus, TokenInfo, WideningInfo,
 };
 pub use request::{OperatorMessage, OperatorRequest};
 
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
 use crate::event::Actor;
 use crate::text::with_causes;
+pub use configuration::{ConfigurationJob, ConfigurationQueue, ConfigurationTask};
+pub use connection::{ConnectionChange, ConnectionChanged, ConnectionRefusal};
 
 /// Executes a request on behalf of an actor, and waits until it is done; not for a thread that drives
 /// asynchronous tasks.
@@ -89,6 +93,17 @@ fn try_execute(
             brake::allow(directory, actor, allow)
         }
         Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
+        Request::ChangeConnection(change) => {
+            let change = Box::new(change);
+            let task = ConfigurationTask::ChangeConnection { actor, change };
+            Ok(configuration::run(queue(server.as_ref()), task))
+        }
+        Request::CheckConfiguration => {
+            Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Check))
+        }
+        Request::Reload => {
+            Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Reload))
+        }
         Request::ShowClock => Ok(clock::show(directory)),
         Request::AcceptClock => clock::accept(directory, actor),
         Request::FindRequests(query) => Ok(requests::find(server.as_ref(), &query)),
@@ -105,6 +120,11 @@ fn try_execute(
             ))
         }
     }
+}
+
+/// The way to the configuration of a running server.
+fn queue(server: Option<&RunningServer>) -> Option<&ConfigurationQueue> {
+    server.map(|server| &server.configuration)
 }
 
 fn unknown_connection(site: &SiteInfo, connection: &str) -> OperatorReply {

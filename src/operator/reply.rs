@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
+use super::connection::{ConnectionChanged, ConnectionRefusal};
 use crate::directory::{
     Allowance, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport, WithheldChanges,
 };
@@ -90,6 +91,14 @@ pub enum OperatorReply {
         /// Since when it was held, and why.
         hold: Hold,
     },
+    /// The configuration was read again and is in force.
+    Reloaded(ReloadReport),
+    /// A start or a reload would take the configuration files.
+    ConfigurationChecked,
+    /// A connection was changed.
+    ConnectionChanged(ConnectionChanged),
+    /// A connection was not changed.
+    ConnectionRefused(ConnectionRefusal),
     /// The clock, held against the log.
     Clock(ClockInfo),
     /// The clock is trusted as it stands.
@@ -135,6 +144,26 @@ pub struct ChangeReport {
     pub deactivation: Option<Deactivation>,
     /// The connection that managed the user before.
     pub connection: Option<String>,
+}
+
+/// What a reload has changed beside what it was meant to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The keys that have changed and stay as they were until a restart.
+    pub restart: Vec<String>,
+    /// What allows more than before.
+    pub wider: Vec<WideningInfo>,
+}
+
+/// A setting that allows more than before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WideningInfo {
+    /// The key.
+    pub key: String,
+    /// What it was.
+    pub before: String,
+    /// What it is.
+    pub now: String,
 }
 
 /// A token without its secret.

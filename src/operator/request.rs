@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
+use super::connection::ConnectionChange;
 use super::resource::{ResourceFilter, ResourceKind};
 use crate::directory::Undo;
 use crate::event::SudoUser;
@@ -126,6 +127,12 @@ pub enum OperatorRequest {
         /// The connection to release; `None` for the only one that is held.
         connection: Option<String>,
     },
+    /// Read the configuration again and put it in force. Changes; needs a running server.
+    Reload,
+    /// Check the configuration files against the accounts. Reads; needs a running server.
+    CheckConfiguration,
+    /// Change a connection in `conf.d`, and put it in force. Changes; needs a running server.
+    ChangeConnection(ConnectionChange),
     /// Show the clock, held against the log. Reads.
     ShowClock,
     /// Trust the clock as it stands. Changes.
@@ -177,6 +184,9 @@ impl OperatorRequest {
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
             | Self::CaptureBodies { .. }
+            | Self::Reload
+            | Self::CheckConfiguration
+            | Self::ChangeConnection(_)
             | Self::Undo(Undo { dry_run: false, .. }) => false,
         }
     }
@@ -185,7 +195,13 @@ impl OperatorRequest {
     pub fn reads_everything(&self) -> bool {
         matches!(
             self,
-            Self::Snapshot | Self::Verify | Self::Undo(_) | Self::Audit(AuditQuery::Verify { .. })
+            Self::Snapshot
+                | Self::Reload
+                | Self::CheckConfiguration
+                | Self::ChangeConnection(_)
+                | Self::Verify
+                | Self::Undo(_)
+                | Self::Audit(AuditQuery::Verify { .. })
         )
     }
 }

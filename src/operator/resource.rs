@@ -151,3 +151,23 @@ fn view(
         access,
     })
 }
+
+/// The number of accounts that a connection manages.
+///
+/// # Errors
+///
+/// `Storage`.
+pub fn count_managed(directory: &Directory, name: &str) -> Result<usize, DirectoryError> {
+    let (mut cursor, mut count) = (String::new(), 0);
+    loop {
+        let page =
+            list(directory, "", ResourceKind::User, cursor, false, &ResourceFilter::default())?;
+        let OperatorReply::Resources { resources, next } = page else { return Ok(count) };
+        let managed = |account: &&ResourceView| account.connection.as_deref() == Some(name);
+        count += resources.iter().filter(managed).count();
+        match next {
+            Some(next) => cursor = next,
+            None => return Ok(count),
+        }
+    }
+}

@@ -14,7 +14,7 @@ const LATELY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, DirectoryError> {
     let OperatorContext { directory, site, server } = context;
-    let Some(RunningServer { requests, since, failed_handshakes }) = server else {
+    let Some(RunningServer { requests, since, failed_handshakes, .. }) = server else {
         return Ok(OperatorReply::Failed("no server runs".to_owned()));
     };
     let now = directory.now();

@@ -201,7 +201,7 @@ fn an_account_is_found_by_its_id_and_by_every_name_that_it_had_also_when_it_is_g
 #[test]
 fn a_known_token_that_is_refused_shows_among_any_noise_and_was_not_used() {
     let port = free_port();
-    let mut server = Server::configure(&format!(
+    let mut server = Server::configure_with_data(&format!(
         "[connections.one]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
          ip_allowlist = \"10.0.0.0/8\"\n[limits]\nmax_refusals_per_minute = 0\n\
          [metrics]\nlisten = \"127.0.0.1:{port}\"\n\
@@ -255,7 +255,7 @@ fn refused_requests_are_told_with_the_true_reason_and_one_entry_for_each_origin(
         scope = \"own\"\n[connections.two]\nmethod = \"okta-custom\"\nservice_origin = \"localhost\"\n\
         scope = \"own\"\nip_allowlist = \"192.0.2.0/24, 127.0.0.1\"\n\
         [limits]\nmax_refusals_per_minute = 0\n";
-    let mut server = Server::configure(OWN);
+    let mut server = Server::configure_with_data(OWN);
     let generate = |name: &str, more: &[&str]| {
         let args = [&["token", "generate", "--connection", name], more].concat();
         server.succeed(&args).trim().to_owned()

@@ -1,6 +1,7 @@
 //! The command line: what it says, what it writes, how it ends.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::Output;
 
@@ -182,6 +183,9 @@ fn a_wrong_configuration_stops_every_command_that_needs_one() {
 fn exit_codes_tell_done_from_failed_from_asked_wrongly() {
     let folder = folder();
     ends(folder.path(), &["token", "list"], 1);
+    ends(folder.path(), &["token", "generate"], 1);
+    let mut make = fs::DirBuilder::new();
+    make.mode(0o700).create(folder.path().join("scimd-data")).unwrap();
     ends(folder.path(), &["token", "generate"], 0);
     ends(folder.path(), &["token", "list"], 0);
     ends(folder.path(), &["token", "revoke", "0123456789ab"], 4);
@@ -244,7 +248,7 @@ fn help_tells_what_each_command_does() {
         (&["user", "show"], &["<USER>", "userName", "--json"]),
         (&["group", "list"], &["--json"]),
         (&["group", "show"], &["<GROUP>", "displayName", "members", "--json"]),
-        (&["config", "check"], &["problem", "line"]),
+        (&["config", "check"], &["as a start does", "--data", "--json"]),
     ];
     for (command, words) in commands {
         let (stdout, stderr) = ends(folder.path(), &[command, &["--help"]].concat(), 0);

@@ -62,7 +62,7 @@ fn status(server: &Server, identity: Option<&Identity>, token: &str) -> u16 {
 /// A server, its CAs, and a token for each of `one`, `two` and `open`.
 fn start() -> (Server, [Ca; 2], [String; 3]) {
     let cas = [Ca::new("one"), Ca::new("two")];
-    let mut server = Server::configure(CONFIG);
+    let mut server = Server::configure_with_data(CONFIG);
     for (ca, file) in cas.iter().zip(["one.pem", "two.pem"]) {
         fs::write(server.folder().join(file), &ca.pem).unwrap();
     }

@@ -124,7 +124,7 @@ fn users_are_listed_in_the_order_of_their_creation_however_many_there_are() {
 
 #[test]
 fn nobody_is_an_empty_table_and_an_empty_list() {
-    let server = Server::configure("");
+    let server = Server::configure_with_data("");
     server.succeed(&["token", "generate"]);
     for kind in ["user", "group"] {
         let listed = server.run(&[kind, "list"]);

@@ -49,7 +49,7 @@ fn until_refused(server: &mut Server, token: &str) {
 
 #[test]
 fn standard_output_carries_the_token_alone_whether_a_server_runs_or_not() {
-    let mut server = Server::configure("");
+    let mut server = Server::configure_with_data("");
     let offline = server.run(&["token", "generate"]);
     server.boot(&[]);
     let online = server.run(&["token", "generate"]);
@@ -68,7 +68,7 @@ fn standard_output_carries_the_token_alone_whether_a_server_runs_or_not() {
 
 #[test]
 fn a_token_goes_to_a_new_file_that_only_its_owner_may_read() {
-    let mut server = Server::configure("");
+    let mut server = Server::configure_with_data("");
     let file = server.folder().join("okta.token");
     let write = ["token", "generate", "--output", "okta.token"];
     assert_eq!(server.succeed(&write), "");
@@ -89,7 +89,7 @@ fn a_token_goes_to_a_new_file_that_only_its_owner_may_read() {
 
 #[test]
 fn a_token_ends_when_its_time_is_over_and_lives_for_ever_if_it_may() {
-    let mut server = Server::configure("");
+    let mut server = Server::configure_with_data("");
     server.boot(&[]);
     let short = generate(&server, &["--expires", "1s"]);
     let kept = generate(&server, &["--expires", "never"]);
@@ -153,7 +153,7 @@ fn the_log_warns_of_the_end_of_the_last_token_of_a_connection() {
 
 #[test]
 fn reset_ends_the_other_tokens_of_its_connection_at_once() {
-    let mut server = Server::configure(TWO_CONNECTIONS);
+    let mut server = Server::configure_with_data(TWO_CONNECTIONS);
     server.boot(&[]);
     let old: Vec<_> = (0..3).map(|_| generate(&server, &["--connection", "one"])).collect();
     let other = generate(&server, &["--connection", "two"]);
@@ -168,7 +168,7 @@ fn reset_ends_the_other_tokens_of_its_connection_at_once() {
 
 #[test]
 fn reset_with_an_overlap_lets_the_others_live_as_long() {
-    let mut server = Server::configure("");
+    let mut server = Server::configure_with_data("");
     server.boot(&[]);
     let old = generate(&server, &["--expires", "never"]);
     let new = server.run(&["token", "reset", "--connection", "default", "--overlap", "1h"]);
@@ -185,7 +185,7 @@ fn reset_with_an_overlap_lets_the_others_live_as_long() {
 
 #[test]
 fn a_reset_never_gives_an_old_token_a_later_end() {
-    let server = Server::configure("");
+    let server = Server::configure_with_data("");
     let _short = generate(&server, &["--expires", "1h"]);
     let before = list(&server);
     server.succeed(&["token", "reset", "--connection", "default", "--overlap", "24h"]);
@@ -194,7 +194,7 @@ fn a_reset_never_gives_an_old_token_a_later_end() {
 
 #[test]
 fn the_list_tells_everything_but_secrets() {
-    let mut server = Server::configure("");
+    let mut server = Server::configure_with_data("");
     let token = generate(&server, &[]);
     let _unused = generate(&server, &["--expires", "never"]);
     for round in ["offline", "online"] {
@@ -254,7 +254,7 @@ fn the_last_use_is_told_at_once_and_kept_over_a_restart() {
 
 #[test]
 fn a_wrong_name_is_answered_with_one_line_that_helps() {
-    let mut server = Server::configure(TWO_CONNECTIONS);
+    let mut server = Server::configure_with_data(TWO_CONNECTIONS);
     for round in ["offline", "online"] {
         let which = fails(&server.run(&["token", "generate"]), 2);
         assert!(which.contains("--connection") && which.contains("one, two"), "{round}: {which}");
@@ -309,7 +309,7 @@ fn a_token_survives_sigkill_right_after_it_was_shown() {
 
 #[test]
 fn a_token_of_a_connection_that_is_gone_opens_nothing() {
-    let mut server = Server::configure(TWO_CONNECTIONS);
+    let mut server = Server::configure_with_data(TWO_CONNECTIONS);
     server.boot(&[]);
     let gone = generate(&server, &["--connection", "one"]);
     let kept = generate(&server, &["--connection", "two"]);

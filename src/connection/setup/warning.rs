@@ -21,7 +21,7 @@ pub(super) fn warnings(
     if only_this_machine {
         warnings.push(format!(
             "listen.address is {}, which only this machine reaches. Listen on every interface, as in \
-             \"0.0.0.0:443\", or name the proxy in front in listen.trusted_proxies.",
+             \"0.0.0.0:8443\", or name the proxy in front in listen.trusted_proxies.",
             reachability.listen
         ));
     }

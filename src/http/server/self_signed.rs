@@ -27,7 +27,7 @@ use super::validity::Validity;
 /// The file name of the certificate.
 pub const CERTIFICATE_FILE: &str = "cert.pem";
 /// The file name of its private key.
-const KEY_FILE: &str = "key.pem";
+pub const KEY_FILE: &str = "key.pem";
 
 /// The longest validity that browsers and Apple's libraries accept.
 const VALID_FOR: Duration = Duration::from_secs(825 * 24 * 60 * 60);

@@ -139,6 +139,24 @@ pub fn check_key_mode(key_pem: &Path) -> Result<(), TlsError> {
     Ok(())
 }
 
+/// Whether the certificate in a PEM file is for a host: a name or an address.
+///
+/// # Errors
+///
+/// When the file cannot be read or holds no certificate.
+pub fn names(cert_pem: &Path, host: &str) -> Result<bool, TlsError> {
+    let path = || cert_pem.to_owned();
+    let chain = certificates(cert_pem)?;
+    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path() })?;
+    let bad = |reason: rustls::Error| TlsError::BadCertificate {
+        path: path(),
+        reason: reason.to_string(),
+    };
+    let leaf = ParsedCertificate::try_from(leaf).map_err(bad)?;
+    let Ok(host) = ServerName::try_from(host.to_owned()) else { return Ok(false) };
+    Ok(verify_server_name(&leaf, &host).is_ok())
+}
+
 /// SHA-256 of the leaf certificate, as `openssl x509 -fingerprint -sha256` shows it.
 ///
 /// # Errors

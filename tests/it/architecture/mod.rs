@@ -37,7 +37,7 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin clock config directory http log logging metrics operator request_log scim store text",
+        "access admin clock config connection directory event file http log logging metrics operator request_log scim store text",
     ),
     (
         "cli",
@@ -73,6 +73,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("brake", "error membership settings stored transaction"),
     ("capture", "error transaction"),
     ("clock", "error transaction trusted_time"),
+    ("connection_record", "error transaction"),
     ("core", "audit brake counters query token trusted_time"),
     ("counters", ""),
     ("deactivation", "transaction"),
@@ -82,7 +83,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("maintenance", "error mod transaction"),
     ("may_grant", "error transaction"),
     ("membership", "error may_grant rules stored transaction"),
-    ("migration", "access error mod writer"),
+    ("migration", "access error mod settings writer"),
     ("query", "error membership settings shown stored"),
     ("resource", "deactivation error membership rules stored transaction"),
     ("rules", "error stored transaction"),

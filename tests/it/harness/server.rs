@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -80,6 +81,13 @@ impl Server {
         }
         fs::write(folder.path().join("config.toml"), text).unwrap();
         Self { folder, port, token: String::new(), process: None }
+    }
+
+    /// A folder with a configuration and an empty data directory, and no server yet.
+    pub(crate) fn configure_with_data(config: &str) -> Self {
+        let server = Self::configure(config);
+        fs::DirBuilder::new().mode(0o700).create(server.data()).unwrap();
+        server
     }
 
     /// Starts it; returns once it listens.

@@ -1,0 +1,123 @@
+//! Whether a start or a reload would take a configuration: files, certificate, addresses, and the data in use.
+//!
+//! Every check calls the function that a start calls.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::certificate::check_certificate;
+use super::data_folder::open_directory_read_only;
+use super::grant_warnings::missed_grants;
+use super::open_files::check_open_files;
+use super::settings::{check_access, endpoint, vocabulary};
+use crate::access::Catalogue;
+use crate::config::Config;
+use crate::connection::setup::{Reachability, Setup};
+
+/// Where the kernel says which ports need a privilege.
+const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
+/// What was found in a configuration that can be read.
+#[derive(Default)]
+pub struct ConfigFindings {
+    /// What a start or a reload would refuse.
+    pub errors: Vec<String>,
+    /// What a start takes, and what may keep clients from being served.
+    pub warnings: Vec<String>,
+}
+
+impl ConfigFindings {
+    fn error<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.errors.push(format!("{error:#}"))).ok()
+    }
+}
+
+/// Checks a configuration that has been read; with `with_data` also against the data directory.
+pub fn check_config(config: &Config, with_data: bool) -> ConfigFindings {
+    let mut findings = ConfigFindings::default();
+    findings.error(vocabulary(config).map_err(Into::into));
+    findings.error(check_open_files(config).map_err(Into::into));
+    if let Some(warnings) = findings.error(check_certificate(config)) {
+        findings.warnings.extend(warnings);
+    }
+    let addresses = [
+        ("listen.address", Some(config.listen.address)),
+        ("metrics.listen", config.metrics.listen),
+    ];
+    for (key, address) in addresses {
+        if let Some(address) = address {
+            check_address(&mut findings, key, address);
+        }
+    }
+    check_connections(&mut findings, config);
+    if config.grants.iter().any(|grant| grant.managers.is_some())
+        && let Ok(directory) = open_directory_read_only(config)
+        && let Some(missed) = findings.error(missed_grants(&directory).map_err(Into::into))
+    {
+        findings.warnings.extend(missed);
+    }
+    if with_data && findings.errors.is_empty() {
+        check_data(&mut findings, config);
+    }
+    findings
+}
+
+/// Checks that the address is one of this machine, and that the port needs no privilege.
+fn check_address(findings: &mut ConfigFindings, key: &str, address: SocketAddr) {
+    // Another port: that of the address may be in use by the server that runs.
+    if let Err(error) = TcpListener::bind((address.ip(), 0)) {
+        findings.errors.push(format!("{key}: can't listen on {}: {error}", address.ip()));
+    }
+    let first: u16 = fs::read_to_string(FIRST_FREE_PORT)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(1024);
+    if address.port() != 0 && address.port() < first {
+        findings.warnings.push(format!(
+            "{key}: port {} needs the privilege CAP_NET_BIND_SERVICE, or scimd.socket; the packaged service has neither \
+             unless you enable it",
+            address.port()
+        ));
+    }
+}
+
+/// Collects what `scimd setup` warns of.
+fn check_connections(findings: &mut ConfigFindings, config: &Config) {
+    let self_signed = super::self_signed(config);
+    let endpoint = endpoint(config);
+    let catalogue = Catalogue::new(&config.access_settings());
+    for (name, connection) in &config.connections {
+        let reachability = Reachability {
+            public_url: &config.public_url,
+            endpoint: &endpoint,
+            listen: config.listen.address,
+            tls: config.listen.tls,
+            trusted_proxies: &config.listen.trusted_proxies,
+            self_signed: self_signed.as_deref(),
+        };
+        let setup = Setup::new(&config.connections, name, connection, &catalogue, reachability);
+        let warnings = setup.warnings.iter();
+        findings.warnings.extend(warnings.map(|warning| format!("connection {name}: {warning}")));
+    }
+}
+
+/// Checks what accounts hold against the catalogue, and that each connection has a valid token.
+fn check_data(findings: &mut ConfigFindings, config: &Config) {
+    let Some(directory) = findings.error(open_directory_read_only(config)) else { return };
+    findings.error(check_access(config, &directory));
+    for name in config.connections.keys() {
+        if directory.valid_tokens(name).is_empty() {
+            findings.warnings.push(format!(
+                "connection {name} has no valid token; run `scimd token generate --connection {name}`"
+            ));
+        }
+    }
+}
+
+/// The files of a configuration, for messages.
+pub fn config_files(config: &Config) -> Vec<&Path> {
+    config.sources.paths().collect()
+}

@@ -1,0 +1,223 @@
+//! Changes a connection in `conf.d`: checks the whole configuration, writes the file, and puts it in force.
+//!
+//! On a refusal the file is as it was before.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::data_folder::{check_exists, open_directory};
+use super::open_files::check_open_files;
+use super::settings::vocabulary;
+use crate::config::{Config, connection_settings, connection_text, is_connection_name};
+use crate::directory::{Directory, RecordConnectionChange};
+use crate::event::Actor;
+use crate::file;
+use crate::operator::resource::count_managed;
+use crate::operator::{ConnectionChange, ConnectionChanged, ConnectionRefusal};
+
+/// The mode of a file in `conf.d`, and that of the folder.
+const FILE_MODE: u32 = 0o640;
+const FOLDER_MODE: u32 = 0o750;
+
+/// A change that was checked and can be carried out.
+pub(super) struct PlannedChange {
+    name: String,
+    path: PathBuf,
+    /// The text before and after; `None` without the file.
+    old: Option<String>,
+    new: Option<String>,
+    before: Option<Map<String, Value>>,
+    after: Option<Map<String, Value>>,
+}
+
+fn failed(error: &dyn fmt::Display) -> ConnectionRefusal {
+    ConnectionRefusal::Failed(error.to_string())
+}
+
+fn usage<T>(reason: String) -> Result<T, ConnectionRefusal> {
+    Err(ConnectionRefusal::Usage(reason))
+}
+
+/// Checks a change, and the configuration that it makes.
+///
+/// # Errors
+///
+/// The change is wrong; nothing was written.
+pub(super) fn plan(
+    file: Option<&Path>,
+    directory: &Directory,
+    change: ConnectionChange,
+) -> Result<PlannedChange, ConnectionRefusal> {
+    let name = change.name().to_owned();
+    if !is_connection_name(&name) {
+        return usage(format!(
+            "connection name \"{}\" is wrong; use 1 to 32 of the characters a-z, 0-9, _ and -",
+            name.escape_debug().take(64).collect::<String>()
+        ));
+    }
+    let Some(file) = file else {
+        return usage("there is no configuration file; write one with `scimd init`".to_owned());
+    };
+    // What the files say now, which need not be in force.
+    let config = Config::load(file).map_err(|error| {
+        ConnectionRefusal::Failed(format!(
+            "the present configuration has problems; correct them first:\n{error}"
+        ))
+    })?;
+    let path = config.connection_file(&name).unwrap_or_default();
+    let place = config.connection_places.get(&name);
+    if let Some(place) = place.filter(|place| *place.file != *path) {
+        return usage(format!(
+            "connection {name} is defined at {place}; change it there, then run `scimd reload`"
+        ));
+    }
+    let exists = place.is_some();
+    let old = config.text_of(&path).map(ToOwned::to_owned);
+    let before = exists.then(|| connection_settings(old.as_deref().unwrap_or_default(), &name));
+    let after = match change {
+        ConnectionChange::Add { .. } if exists => {
+            return usage(format!(
+                "connection {name} exists already; change it with `scimd connection set {name}`"
+            ));
+        }
+        ConnectionChange::Set { .. } | ConnectionChange::Remove { .. } if !exists => {
+            let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
+            return Err(ConnectionRefusal::NotFound(format!(
+                "connection {name} not found; the configuration has {}",
+                known.join(", ")
+            )));
+        }
+        ConnectionChange::Add { settings, .. } => Some(settings),
+        ConnectionChange::Set { settings, unset, .. } => {
+            let mut all = before.clone().unwrap_or_default();
+            for key in unset {
+                if all.shift_remove(&key).is_none() {
+                    return usage(format!(
+                        "connection {name} has no setting \"{}\"",
+                        key.escape_debug()
+                    ));
+                }
+            }
+            all.extend(settings);
+            Some(all)
+        }
+        ConnectionChange::Remove { confirmed, .. } => {
+            check_removal(&name, &config, directory, confirmed)?;
+            None
+        }
+    };
+    let new = match &after {
+        Some(settings) => Some(connection_text(&name, settings).map_err(ConnectionRefusal::Usage)?),
+        None => None,
+    };
+    let wanted = config.with_file(&path, new.as_deref());
+    let wanted = wanted.map_err(|error| ConnectionRefusal::Usage(error.to_string()))?;
+    vocabulary(&wanted).map_err(|error| ConnectionRefusal::Usage(error.to_string()))?;
+    check_open_files(&wanted).map_err(|error| ConnectionRefusal::Usage(error.to_string()))?;
+    Ok(PlannedChange { name, path, old, new, before, after })
+}
+
+/// Checks that a connection may be removed.
+fn check_removal(
+    name: &str,
+    config: &Config,
+    directory: &Directory,
+    confirmed: bool,
+) -> Result<(), ConnectionRefusal> {
+    if config.connections.len() == 1 {
+        return usage(format!("connection {name} is the only one; add another one first"));
+    }
+    if confirmed {
+        return Ok(());
+    }
+    let tokens = directory.valid_tokens(name).len();
+    let accounts = count_managed(directory, name).map_err(|error| failed(&error))?;
+    if tokens == 0 && accounts == 0 {
+        return Ok(());
+    }
+    usage(format!(
+        "connection {name} has {tokens} valid token(s) and manages {accounts} account(s). Removed, its tokens are \
+         refused, its accounts stay as they are, and no connection with scope = \"own\" may change them. Add --yes to \
+         remove it"
+    ))
+}
+
+impl PlannedChange {
+    /// Writes the file.
+    pub(super) fn write(&self) -> Result<(), ConnectionRefusal> {
+        put(&self.path, self.new.as_deref())
+    }
+
+    /// Puts the file back as it was.
+    pub(super) fn put_back(&self) -> Result<(), ConnectionRefusal> {
+        put(&self.path, self.old.as_deref())
+    }
+
+    /// Records the change in the audit trail.
+    pub(super) fn record(
+        self,
+        directory: &Directory,
+        actor: Actor,
+        in_force: bool,
+    ) -> Result<ConnectionChanged, ConnectionRefusal> {
+        let Self { name, path, before, after, .. } = self;
+        let record = RecordConnectionChange {
+            name: name.clone(),
+            before: before.clone(),
+            after: after.clone(),
+        };
+        directory.submit(actor, record).wait().map_err(|error| {
+            failed(&format!(
+                "the change is made, and could not be recorded in the audit trail: {error}"
+            ))
+        })?;
+        Ok(ConnectionChanged { name, file: path.display().to_string(), before, after, in_force })
+    }
+}
+
+/// Gives a file of `conf.d` a text, or removes it.
+fn put(path: &Path, text: Option<&str>) -> Result<(), ConnectionRefusal> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let shown = folder.display();
+    if text.is_some() && !folder.exists() {
+        let mut make = fs::DirBuilder::new();
+        make.mode(FOLDER_MODE).create(folder).map_err(|error| {
+            failed(&format!(
+                "can't create {shown}: {error}; as root, run `install -d -o scimd -g scimd -m 0750 {shown}`"
+            ))
+        })?;
+    }
+    let owner = fs::metadata(folder).map(|found| (found.uid(), found.gid()));
+    let written =
+        owner.and_then(|owner| file::replace(path, text.map(str::as_bytes), FILE_MODE, owner));
+    written.map_err(|error| {
+        failed(&format!(
+            "can't write {}: {error}; {shown} must belong to the user of the service",
+            path.display()
+        ))
+    })
+}
+
+/// Changes a connection where no server runs.
+///
+/// # Errors
+///
+/// The change is wrong or can't be carried out; everything is as it was.
+pub fn change_connection(
+    config: &Config,
+    actor: Actor,
+    change: ConnectionChange,
+) -> Result<ConnectionChanged, ConnectionRefusal> {
+    let open = || {
+        check_exists(config)?;
+        open_directory(config)
+    };
+    let directory = open().map_err(|error| failed(&format!("{error:#}")))?;
+    let planned = plan(config.file.as_deref(), &directory, change)?;
+    planned.write()?;
+    planned.record(&directory, actor, false)
+}

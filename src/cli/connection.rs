@@ -1,0 +1,286 @@
+//! `scimd connection`: list, show and change the connections of the configuration.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::exit::{NotFoundError, UsageError};
+use super::operator::{OperatorClient, unexpected};
+use super::output;
+use crate::app;
+use crate::config::Config;
+use crate::operator::{
+    ConnectionChange, ConnectionChanged, ConnectionRefusal, OperatorReply, OperatorRequest, actor,
+};
+
+/// The maximum size of all values of a change, in bytes of JSON.
+const MAX_BYTES: usize = 32 * 1024;
+
+#[derive(Subcommand)]
+pub(super) enum ConnectionCommand {
+    /// List the connections of the configuration, and where each is defined
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the settings of a connection
+    Show {
+        /// The name of the connection
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a connection, and put it in force
+    Add {
+        /// The name of the connection
+        name: String,
+        /// The kind of client: okta, okta-custom, entra or custom
+        #[arg(long)]
+        method: String,
+        #[command(flatten)]
+        settings: ConnectionOptions,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change settings of a connection, and put them in force
+    Set {
+        /// The name of the connection
+        name: String,
+        /// The kind of client: okta, okta-custom, entra or custom
+        #[arg(long)]
+        method: Option<String>,
+        #[command(flatten)]
+        settings: ConnectionOptions,
+        /// Remove a setting, by its key in the configuration, such as ip_allowlist
+        #[arg(long, value_name = "KEY")]
+        unset: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a connection
+    Remove {
+        /// The name of the connection
+        name: String,
+        /// Remove it although it has valid tokens or manages accounts
+        #[arg(long, short)]
+        yes: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct ConnectionOptions {
+    /// The workspace of new accounts
+    #[arg(long, value_name = "NAME")]
+    default_workspace: Option<String>,
+    /// A permission of new accounts in that workspace; may be repeated
+    #[arg(long, value_name = "PERMISSION")]
+    default_permission: Vec<String>,
+    /// The required value of X-Request-Origin
+    #[arg(long, value_name = "ORIGIN")]
+    service_origin: Option<String>,
+    /// The addresses that may connect: single ones, networks and a-b ranges, separated by commas
+    #[arg(long, value_name = "LIST")]
+    ip_allowlist: Option<String>,
+    /// What the connection may change: all, or own (what it created itself)
+    #[arg(long)]
+    scope: Option<String>,
+    /// Unknown attributes: lenient (leave them out) or strict (refuse)
+    #[arg(long)]
+    compat: Option<String>,
+    /// Members that do not exist: refuse or ignore
+    #[arg(long)]
+    unknown_members: Option<String>,
+    /// A new account that exists and is inactive: conflict or reactivate
+    #[arg(long)]
+    on_inactive_create: Option<String>,
+    /// A PEM file with the CA of client certificates, which requests must then present
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<String>,
+    /// A role or entitlement that the connection may give, such as "role:*"; may be repeated
+    #[arg(long, value_name = "ACCESS")]
+    may_grant: Vec<String>,
+    /// The number of requests in a day
+    #[arg(long, value_name = "NUMBER")]
+    daily_requests: Option<u32>,
+}
+
+impl ConnectionOptions {
+    /// The settings that were given, by their keys in the configuration.
+    fn settings(self, method: Option<String>) -> Map<String, Value> {
+        let texts = [
+            ("method", method),
+            ("default_workspace", self.default_workspace),
+            ("service_origin", self.service_origin),
+            ("ip_allowlist", self.ip_allowlist),
+            ("scope", self.scope),
+            ("compat", self.compat),
+            ("unknown_members", self.unknown_members),
+            ("on_inactive_create", self.on_inactive_create),
+            ("client_ca", self.client_ca),
+        ];
+        let mut settings = Map::new();
+        for (key, value) in texts {
+            if let Some(value) = value {
+                settings.insert(key.to_owned(), Value::String(value));
+            }
+        }
+        let lists =
+            [("default_permissions", self.default_permission), ("may_grant", self.may_grant)];
+        for (key, list) in lists {
+            if !list.is_empty() {
+                settings.insert(key.to_owned(), json!(list));
+            }
+        }
+        if let Some(number) = self.daily_requests {
+            settings.insert("daily_requests".to_owned(), json!(number));
+        }
+        settings
+    }
+}
+
+impl ConnectionCommand {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        match self {
+            Self::List { json } => list(config, json),
+            Self::Show { name, json } => show(config, &name, json),
+            Self::Add { name, method, settings, json } => {
+                let settings = settings.settings(Some(method));
+                change(config, ConnectionChange::Add { name, settings }, json)
+            }
+            Self::Set { name, method, settings, unset, json } => {
+                let settings = settings.settings(method);
+                if settings.is_empty() && unset.is_empty() {
+                    return Err(UsageError("name at least one setting to change".to_owned()).into());
+                }
+                change(config, ConnectionChange::Set { name, settings, unset }, json)
+            }
+            Self::Remove { name, yes, json } => {
+                change(config, ConnectionChange::Remove { name, confirmed: yes }, json)
+            }
+        }
+    }
+}
+
+fn change(config: &Config, change: ConnectionChange, json: bool) -> Result<()> {
+    let size = serde_json::to_vec(&change)?.len();
+    if size > MAX_BYTES {
+        return Err(UsageError(format!(
+            "the settings have {size} bytes; use at most {MAX_BYTES}, or write them to a file in conf.d"
+        ))
+        .into());
+    }
+    let request = OperatorRequest::ChangeConnection(change.clone());
+    let reply = match OperatorClient::new(config).ask_server(&request)? {
+        Some(OperatorReply::ConnectionChanged(changed)) => Ok(changed),
+        Some(OperatorReply::ConnectionRefused(refusal)) => Err(refusal),
+        Some(OperatorReply::Failed(reason)) => Err(ConnectionRefusal::Failed(reason)),
+        Some(_) => return unexpected(),
+        None => app::change_connection(config, actor::offline(), change),
+    };
+    match reply {
+        Ok(changed) if json => output::json(&changed),
+        Ok(changed) => describe(&changed),
+        Err(ConnectionRefusal::Usage(reason)) => Err(UsageError(reason).into()),
+        Err(ConnectionRefusal::NotFound(reason)) => Err(NotFoundError(reason).into()),
+        Err(ConnectionRefusal::Failed(reason)) => Err(anyhow::anyhow!(reason)),
+    }
+}
+
+fn describe(changed: &ConnectionChanged) -> Result<()> {
+    let ConnectionChanged { name, file, before, after, in_force } = changed;
+    let (done, file) = match (before, after) {
+        (None, _) => ("added", format!("; wrote {file}")),
+        (Some(_), Some(_)) => ("changed", format!("; wrote {file}")),
+        (Some(_), None) => ("removed", format!("; removed {file}")),
+    };
+    let when = if *in_force { "in force" } else { "in force from the next start" };
+    output::note(&format!("Connection {name} {done}, {when}{file}."))?;
+    match before {
+        None => output::note(&format!(
+            "Next: `scimd token generate --connection {name}`, then `scimd setup --connection {name}`."
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn list(config: &Config, json: bool) -> Result<()> {
+    if json {
+        let all: Result<Vec<Value>> =
+            config.connections.keys().map(|name| settings(config, name)).collect();
+        return output::json(&all?);
+    }
+    let rows: Vec<[String; 4]> = config
+        .connections
+        .iter()
+        .map(|(name, connection)| {
+            [
+                name.clone(),
+                connection.method.to_string(),
+                connection.scope.as_str().to_owned(),
+                place(config, name),
+            ]
+        })
+        .collect();
+    output::table(["NAME", "METHOD", "SCOPE", "DEFINED AT"], &rows)
+}
+
+fn place(config: &Config, name: &str) -> String {
+    let place = config.connection_places.get(name);
+    place.map_or_else(|| "built-in default".to_owned(), ToString::to_string)
+}
+
+/// The settings of a connection as JSON, by their keys in the configuration.
+fn settings(config: &Config, name: &str) -> Result<Value> {
+    let Some(connection) = config.connections.get(name) else {
+        let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
+        return Err(NotFoundError(format!(
+            "connection \"{}\" not found; the configuration has {}",
+            name.escape_debug(),
+            known.join(", ")
+        ))
+        .into());
+    };
+    let mut settings: BTreeMap<&str, Value> = BTreeMap::new();
+    settings.insert("name", json!(name));
+    settings.insert("defined_at", json!(place(config, name)));
+    settings.insert("method", json!(connection.method.as_str()));
+    settings.insert("default_workspace", json!(connection.default_workspace));
+    settings.insert("default_permissions", json!(connection.default_permissions));
+    settings.insert(
+        "service_origin",
+        json!(connection.service_origin.as_ref().map(ToString::to_string)),
+    );
+    settings
+        .insert("ip_allowlist", json!(connection.ip_allowlist.as_ref().map(ToString::to_string)));
+    settings.insert("client_ca", json!(connection.client_ca));
+    settings.insert("scope", json!(connection.scope.as_str()));
+    settings.insert("on_inactive_create", json!(connection.on_inactive_create.as_str()));
+    settings.insert("daily_requests", json!(connection.daily_requests));
+    settings.insert("brake_action", json!(connection.brake.action.as_str()));
+    Ok(json!(settings))
+}
+
+fn show(config: &Config, name: &str, json: bool) -> Result<()> {
+    let settings = settings(config, name)?;
+    if json {
+        return output::json(&settings);
+    }
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        let value = match value {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        output::line(&format!("{key:<20} {value}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! `scimd reload`: has the running server read its configuration again, and waits for the outcome.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::exit::NotRunningError;
+use super::operator::{OperatorClient, unexpected};
+use super::output;
+use crate::config::Config;
+use crate::operator::{OperatorReply, OperatorRequest};
+
+#[derive(Args)]
+pub(super) struct ReloadArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReloadArgs {
+    pub(super) fn run(self, config: &Config) -> Result<()> {
+        match OperatorClient::new(config).ask_server(&OperatorRequest::Reload)? {
+            None => Err(NotRunningError(format!(
+                "no server runs on the data directory {}; start one with `scimd serve` or `systemctl start scimd`",
+                config.data_dir.display()
+            ))
+            .into()),
+            Some(OperatorReply::Reloaded(report)) if self.json => output::json(&report),
+            Some(OperatorReply::Reloaded(report)) => {
+                for widening in &report.wider {
+                    output::note(&format!(
+                        "warning: {} was {}, and is {} now",
+                        widening.key, widening.before, widening.now
+                    ))?;
+                }
+                for key in &report.restart {
+                    output::note(&format!("warning: {key} has changed; restart scimd to apply it"))?;
+                }
+                output::note("Configuration reloaded.")
+            }
+            Some(OperatorReply::Failed(reason)) => {
+                anyhow::bail!("the configuration was not reloaded: {reason}")
+            }
+            Some(_) => unexpected(),
+        }
+    }
+}
