@@ -13,11 +13,12 @@ const BESIDES: usize = 16 * 1024 * 1024;
 const MAX_MEMORY: usize = 4 * MAX_BODY + BESIDES;
 /// Requests that take more, and how many MiB at most: as values of JSON, the smallest elements take many times
 /// their bytes until they are refused, and the database holds the old and new pages of a large change.
-const LARGER: [(&str, usize); 5] = [
+const LARGER: [(&str, usize); 6] = [
     ("members are added", 28),
     ("groups in groups", 48),
     ("many objects", 32),
     ("many numbers", 24),
+    ("many names", 36),
     ("many values", 36),
 ];
 

@@ -254,7 +254,7 @@ fn the_last_use_is_told_at_once_and_kept_over_a_restart() {
 
 #[test]
 fn a_wrong_name_is_answered_with_one_line_that_helps() {
-    let mut server = Server::configure_with_data(TWO_CONNECTIONS);
+    let mut server = Server::configure(TWO_CONNECTIONS);
     for round in ["offline", "online"] {
         let which = fails(&server.run(&["token", "generate"]), 2);
         assert!(which.contains("--connection") && which.contains("one, two"), "{round}: {which}");

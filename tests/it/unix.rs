@@ -26,7 +26,7 @@ fn path(server: &Server) -> PathBuf {
 
 /// A server and a token.
 fn start() -> (Server, String) {
-    let mut server = Server::configure(CONFIG);
+    let mut server = Server::configure_with_data(CONFIG);
     let token = server.succeed(&["token", "generate"]).trim().to_owned();
     server.boot(&[]);
     (server, token)
@@ -83,7 +83,7 @@ fn the_client_that_the_header_names_is_the_one_that_counts() {
 
 #[test]
 fn tls_that_the_proxy_passes_through_begins_behind_the_header() {
-    let mut server = Server::configure(&CONFIG.replace("tls = false\n", ""));
+    let mut server = Server::configure_with_data(&CONFIG.replace("tls = false\n", ""));
     let token = server.succeed(&["token", "generate"]).trim().to_owned();
     server.boot(&[]);
     let mut stream = connect(&server);
