@@ -38,7 +38,7 @@ pub(super) enum ConnectionCommand {
     Add {
         /// The name of the connection
         name: String,
-        /// The kind of client: okta, okta-custom, entra or custom
+        /// The kind of client: okta, okta-custom, entra, generic or custom
         #[arg(long)]
         method: String,
         #[command(flatten)]
@@ -51,7 +51,7 @@ pub(super) enum ConnectionCommand {
     Set {
         /// The name of the connection
         name: String,
-        /// The kind of client: okta, okta-custom, entra or custom
+        /// The kind of client: okta, okta-custom, entra, generic or custom
         #[arg(long)]
         method: Option<String>,
         #[command(flatten)]

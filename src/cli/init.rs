@@ -22,7 +22,7 @@ pub(super) struct InitArgs {
     /// The data folder, relative to --dir [default: scimd-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// The kind of identity provider: okta, okta-custom, entra or custom
+    /// The kind of identity provider: okta, okta-custom, entra, generic or custom
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
     /// The name of the connection [default: that of the method]

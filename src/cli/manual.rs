@@ -17,20 +17,23 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
     (
         "FILES",
         &[
-            ("config.toml", "The configuration, if the working folder has one."),
+            ("config.toml", "The configuration, if the working directory has one."),
             (
                 SYSTEM_FILE,
-                "The configuration of the service; read where the working folder has none.",
+                "The configuration of the service; read where the working directory has none.",
             ),
-            ("/var/lib/scimd", "The data folder of the service, as far as data_dir says so."),
+            ("/var/lib/scimd", "The data directory of the service, as far as data_dir says so."),
         ],
     ),
     (
         "EXIT STATUS",
         &[
             ("0", "Done."),
-            ("1", "Tried and failed: standard error says what to do."),
-            ("2", "Asked for wrongly, or the configuration is wrong."),
+            ("1", "Failed, or found a problem: standard error says what to do."),
+            ("2", "Wrong usage, or a wrong configuration."),
+            ("3", "The server does not run."),
+            ("4", "Not found."),
+            ("5", "No permission."),
         ],
     ),
     (

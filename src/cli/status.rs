@@ -142,11 +142,11 @@ fn of_connection(
     if let Some(hold) = connection.brake.as_ref().and_then(|brake| brake.hold.as_ref()) {
         add(
             format!(
-                "the changes of connection {name} are held since {}: {}",
+                "connection {name} is paused since {}: {}",
                 output::moment(Some(hold.since), ""),
                 hold.reason
             ),
-            format!("check `scimd audit`, then run `scimd brake release --connection {name}`"),
+            format!("check `scimd audit`, then run `scimd brake resume --connection {name}`"),
         );
     }
     let end = |token: &crate::operator::TokenInfo| token.expires.unwrap_or(Timestamp::MAX);

@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(
             lines[1],
             "etc/config.toml:3:1: connections.okta.method: unknown method \"octa\"; expected one of \
-             okta, okta-custom, entra, custom (did you mean \"okta\"?)"
+             okta, okta-custom, entra, generic, custom (did you mean \"okta\"?)"
         );
     }
 }

@@ -122,9 +122,12 @@ fn comes_from_outside(options: &InitOptions) -> bool {
     let method: Option<ConnectionMethod> =
         options.method.as_ref().and_then(|method| method.parse().ok());
     match method {
-        Some(ConnectionMethod::Okta | ConnectionMethod::OktaCustom | ConnectionMethod::Entra) => {
-            true
-        }
+        Some(
+            ConnectionMethod::Okta
+            | ConnectionMethod::OktaCustom
+            | ConnectionMethod::Entra
+            | ConnectionMethod::Generic,
+        ) => true,
         Some(ConnectionMethod::Custom) | None => false,
     }
 }
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn providers_from_outside_lose_the_local_defaults() {
-        for method in ["okta", "okta-custom", "entra"] {
+        for method in ["okta", "okta-custom", "entra", "generic"] {
             let mut options = InitOptions { method: some(method), ..InitOptions::default() };
             let config = parse(&render(&options));
             let connection = &config.connections[method];

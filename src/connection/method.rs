@@ -26,7 +26,7 @@ const OKTA: ClientProfile = ClientProfile {
     patched_account: PatchReply::Resource,
     patched_other: PatchReply::Nothing,
 };
-const OKTA_CUSTOM: ClientProfile = ClientProfile {
+const GENERIC: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
     patched_account: PatchReply::Resource,
     patched_other: PatchReply::Resource,
@@ -47,7 +47,7 @@ impl ClientProfile {
     pub fn of(method: ConnectionMethod) -> Self {
         match method {
             ConnectionMethod::Okta => OKTA,
-            ConnectionMethod::OktaCustom => OKTA_CUSTOM,
+            ConnectionMethod::OktaCustom | ConnectionMethod::Generic => GENERIC,
             ConnectionMethod::Entra => ENTRA,
             ConnectionMethod::Custom => CUSTOM,
         }

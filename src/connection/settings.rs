@@ -150,13 +150,16 @@ pub enum ConnectionMethod {
     OktaCustom,
     /// Microsoft Entra ID.
     Entra,
+    /// Any other client that speaks SCIM 2.0 as the RFCs have it.
+    Generic,
     /// A custom client that uses the flat dialect.
     Custom,
 }
 
 impl ConnectionMethod {
     /// Every method, in the order of the documentation.
-    pub const ALL: &[Self] = &[Self::Okta, Self::OktaCustom, Self::Entra, Self::Custom];
+    pub const ALL: &[Self] =
+        &[Self::Okta, Self::OktaCustom, Self::Entra, Self::Generic, Self::Custom];
 
     /// The method as it is written in the configuration.
     pub fn as_str(self) -> &'static str {
@@ -164,6 +167,7 @@ impl ConnectionMethod {
             Self::Okta => "okta",
             Self::OktaCustom => "okta-custom",
             Self::Entra => "entra",
+            Self::Generic => "generic",
             Self::Custom => "custom",
         }
     }
@@ -209,7 +213,7 @@ mod tests {
         }
         assert_eq!(
             "octa".parse::<ConnectionMethod>().unwrap_err().to_string(),
-            "unknown method \"octa\"; expected one of okta, okta-custom, entra, custom \
+            "unknown method \"octa\"; expected one of okta, okta-custom, entra, generic, custom \
              (did you mean \"okta\"?)"
         );
     }

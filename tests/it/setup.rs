@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Server, create, scimd, user};
 
-const METHODS: [&str; 4] = ["okta", "okta-custom", "entra", "custom"];
+const METHODS: [&str; 5] = ["okta", "okta-custom", "entra", "generic", "custom"];
 
 /// A place with three connections and an access catalogue, where everything works.
 const PLACE: &str = r#"
@@ -103,6 +103,10 @@ fn each_method_names_the_values_of_its_place() {
                 assert_eq!(value("X-Request-Origin header"), "hr.example.com");
                 assert_eq!(value("Default workspace"), "Sales");
                 assert_eq!(value("IP allowlist"), "any address");
+            }
+            "generic" => {
+                assert_eq!(value("SCIM base URL"), "https://scim.example.com/idp/scim/v2");
+                assert_eq!(value("Unique identifier of users"), "userName");
             }
             _ => {
                 let endpoint = "https://scim.example.com/idp/scim/v2";

@@ -30,12 +30,12 @@ fn status_says_whether_all_is_well_and_ends_with_a_code_for_it() {
 
     server.client().post("/Users", &user("ada")).expect(409);
     server.client().get("/Users/nobody").expect(404);
-    server.succeed(&["brake", "hold"]);
+    server.succeed(&["brake", "pause"]);
     let (ill, code) = status(&server);
     assert_eq!(code, Some(1), "{ill}");
     let findings = ill["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 2, "{ill}");
-    assert!(findings[0]["action"].as_str().unwrap().contains("brake release"), "{ill}");
+    assert!(findings[0]["action"].as_str().unwrap().contains("brake resume"), "{ill}");
     assert!(findings[1]["finding"].as_str().unwrap().starts_with("1 requests of"), "{ill}");
 
     server.stop();

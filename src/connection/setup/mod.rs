@@ -6,6 +6,7 @@
 mod accepted;
 mod custom;
 mod entra;
+mod generic;
 mod guide;
 mod okta;
 mod reachability;
@@ -69,6 +70,7 @@ fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
         ConnectionMethod::Okta => &okta::CATALOGUE_APP,
         ConnectionMethod::OktaCustom => &okta::CUSTOM_APP,
         ConnectionMethod::Entra => &entra::GUIDE,
+        ConnectionMethod::Generic => &generic::GUIDE,
         ConnectionMethod::Custom => &custom::GUIDE,
     }
 }

@@ -1,0 +1,101 @@
+//! The guide for any client that speaks SCIM 2.0 as the RFCs have it.
+
+use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+
+pub(super) static GUIDE: ProviderGuide = ProviderGuide {
+    provider: "the identity provider",
+    is_cloud: true,
+    prerequisites: &[
+        "An administrator of the identity provider who may set up provisioning with SCIM 2.0.",
+        "A certificate that the identity provider trusts, for the host of public_url, with its chain. Cloud services \
+         trust public CAs only.",
+        "The identity provider reaches that host and port. If ip_allowlist is set, it must list the addresses from \
+         which requests come.",
+    ],
+    fields,
+    mapping: MAPPING,
+    group_mapping: GROUP_MAPPING,
+    steps: &[
+        SetupStage {
+            title: "Set up provisioning at the identity provider",
+            steps: &[
+                "Add an application with SCIM 2.0 provisioning, and fill in the fields of the table.",
+                "Run its connection test.",
+                "Review its attribute mapping against the table.",
+                "Enable create, update and deactivate for users, and groups if they are to give access.",
+            ],
+        },
+        SetupStage {
+            title: "Assign the first user",
+            steps: &[
+                "Assign one user, and look for it here: `scimd user list`.",
+                "If it does not arrive, `scimd requests --failed` shows what was refused, and why.",
+            ],
+        },
+    ],
+    step: "Run the connection test of the identity provider.",
+    success: "The test passes. `scimd token list` shows a last use of the token.",
+    failure: "`scimd requests --failed` shows the request and the reason. If it shows none, the request did not \
+              arrive: certificate, name, port, firewall.",
+};
+
+fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
+    vec![
+        SetupField::new("SCIM base URL", place.endpoint, "without /Users at its end"),
+        SetupField::new(
+            "Authentication",
+            "Bearer token",
+            "also called OAuth bearer token or HTTP header",
+        ),
+        SetupField::new("Token", "the token", place.token_note()),
+        SetupField::new("Unique identifier of users", "userName", ""),
+    ]
+}
+
+const MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
+        source: "user name or e-mail address",
+        attribute: "userName",
+        meaning: "Required. Unique, in any letter case.",
+    },
+    AttributeMapping {
+        source: "id of the user",
+        attribute: "externalId",
+        meaning: "An id that never changes and is never given to another user.",
+    },
+    AttributeMapping {
+        source: "may sign in",
+        attribute: "active",
+        meaning: "true unless it is sent. false: the account stays, without any access.",
+    },
+    AttributeMapping { source: "given name", attribute: "name.givenName", meaning: "Kept." },
+    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "Kept." },
+    AttributeMapping {
+        source: "e-mail address",
+        attribute: "emails[type eq \"work\"].value",
+        meaning: "Kept.",
+    },
+    AttributeMapping {
+        source: "roles",
+        attribute: "roles[].value",
+        meaning: "Each the name or id of a role of the configuration; any other is 400.",
+    },
+    AttributeMapping {
+        source: "entitlements",
+        attribute: "entitlements[].value",
+        meaning: "Workspaces, teams and permissions of the configuration.",
+    },
+];
+
+const GROUP_MAPPING: &[AttributeMapping] = &[
+    AttributeMapping {
+        source: "name of the group",
+        attribute: "displayName",
+        meaning: "Unique. `[[grants]]` with `group` goes by it.",
+    },
+    AttributeMapping {
+        source: "members",
+        attribute: "members[].value",
+        meaning: "Ids of users here. They have what the group's grants give, for as long as they are members.",
+    },
+];
