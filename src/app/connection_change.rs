@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 use super::data_folder::{check_exists, open_directory};
 use super::open_files::check_open_files;
 use super::settings::vocabulary;
-use crate::config::{Config, connection_settings, connection_text, is_connection_name};
-use crate::directory::{Directory, RecordConnectionChange};
+use crate::config::{Config, connection_settings, connection_text, holds_only, is_connection_name};
+use crate::connection::token::Token;
+use crate::directory::{Directory, RecordConnectionChange, RevokeToken};
 use crate::event::Actor;
 use crate::file;
 use crate::operator::resource::count_managed;
@@ -77,6 +78,13 @@ pub(super) fn plan(
     }
     let exists = place.is_some();
     let old = config.text_of(&path).map(ToOwned::to_owned);
+    if old.as_ref().is_some_and(|old| !holds_only(old, &name)) {
+        return usage(format!(
+            "{} holds more than connection {name}, which this command would remove; change it there, then run \
+             `scimd reload`",
+            path.display()
+        ));
+    }
     let before = exists.then(|| connection_settings(old.as_deref().unwrap_or_default(), &name));
     let after = match change {
         ConnectionChange::Add { .. } if exists => {
@@ -140,10 +148,16 @@ fn check_removal(
         return Ok(());
     }
     usage(format!(
-        "connection {name} has {tokens} valid token(s) and manages {accounts} account(s). Removed, its tokens are \
-         refused, its accounts stay as they are, and no connection with scope = \"own\" may change them. Add --yes to \
-         remove it"
+        "connection {name} has {} and manages {}. Its tokens would \
+         be revoked, its accounts stay as they are, and no connection with scope = \"own\" may change them. Add --yes to \
+         remove it",
+        counted(tokens as u64, "valid token"),
+        counted(accounts as u64, "account")
     ))
+}
+
+fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 impl PlannedChange {
@@ -161,7 +175,7 @@ impl PlannedChange {
     pub(super) fn record(
         self,
         directory: &Directory,
-        actor: Actor,
+        actor: &Actor,
         in_force: bool,
     ) -> Result<ConnectionChanged, ConnectionRefusal> {
         let Self { name, path, before, after, .. } = self;
@@ -170,11 +184,22 @@ impl PlannedChange {
             before: before.clone(),
             after: after.clone(),
         };
-        directory.submit(actor, record).wait().map_err(|error| {
+        directory.submit(actor.clone(), record).wait().map_err(|error| {
             failed(&format!(
                 "the change is made, and could not be recorded in the audit trail: {error}"
             ))
         })?;
+        if after.is_none() {
+            // A connection that has this name later has nothing to do with them.
+            for Token { id, .. } in directory.valid_tokens(&name) {
+                directory.submit(actor.clone(), RevokeToken { id }).wait().map_err(|error| {
+                    failed(&format!(
+                        "the connection is removed, and its tokens could not be revoked: {error}; revoke them with \
+                         `scimd token revoke`"
+                    ))
+                })?;
+            }
+        }
         Ok(ConnectionChanged { name, file: path.display().to_string(), before, after, in_force })
     }
 }
@@ -209,7 +234,7 @@ fn put(path: &Path, text: Option<&str>) -> Result<(), ConnectionRefusal> {
 /// The change is wrong or can't be carried out; everything is as it was.
 pub fn change_connection(
     config: &Config,
-    actor: Actor,
+    actor: &Actor,
     change: ConnectionChange,
 ) -> Result<ConnectionChanged, ConnectionRefusal> {
     let open = || {

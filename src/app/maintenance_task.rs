@@ -23,7 +23,11 @@ pub(super) async fn run(directory: Arc<Directory>, settings: StoreConfig) {
         tokio::time::sleep(pause).await;
         let (directory, retention) = (Arc::clone(&directory), retention(&settings));
         let done = tokio::task::spawn_blocking(move || {
-            maintain(&directory, retention).then(|| due(&directory, interval))
+            maintain(&directory, retention).then(|| match due(&directory, interval) {
+                // Nothing has changed since an old snapshot, which will do.
+                Duration::ZERO => interval,
+                due => due,
+            })
         });
         pause = done.await.ok().flatten().unwrap_or_else(|| RETRY_PAUSE.min(interval));
     }

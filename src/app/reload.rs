@@ -105,7 +105,7 @@ impl Reloader {
                 Err(error) => OperatorReply::Failed(format!("{error:#}")),
             },
             ConfigurationTask::ChangeConnection { actor, change } => {
-                match self.change_connection(actor, *change) {
+                match self.change_connection(&actor, *change) {
                     Ok(changed) => OperatorReply::ConnectionChanged(changed),
                     Err(refusal) => OperatorReply::ConnectionRefused(refusal),
                 }
@@ -121,7 +121,7 @@ impl Reloader {
     /// Writes a connection to `conf.d` and puts it in force; on a refusal the file is as before.
     fn change_connection(
         &mut self,
-        actor: Actor,
+        actor: &Actor,
         change: ConnectionChange,
     ) -> Result<ConnectionChanged, ConnectionRefusal> {
         let planned =

@@ -68,7 +68,8 @@ fn shown(path: &Path) -> String {
 /// The limits of the request log.
 pub(super) fn request_log_limits(config: &Config) -> RequestLogLimits {
     let (max_bytes, max_age) = (config.requests.max_bytes(), config.requests.max_age());
-    RequestLogLimits { max_bytes, max_age }
+    let min_free = u64::from(config.store.min_free_mib) << 20;
+    RequestLogLimits { max_bytes, max_age, min_free }
 }
 
 /// The base URL that identity providers are configured with.

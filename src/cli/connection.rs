@@ -11,9 +11,11 @@ use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
+use crate::connection::MayGrant;
 use crate::operator::{
     ConnectionChange, ConnectionChanged, ConnectionRefusal, OperatorReply, OperatorRequest, actor,
 };
+use crate::text::duration;
 
 /// The maximum size of all values of a change, in bytes of JSON.
 const MAX_BYTES: usize = 32 * 1024;
@@ -184,7 +186,7 @@ fn change(config: &Config, change: ConnectionChange, json: bool) -> Result<()> {
         Some(OperatorReply::ConnectionRefused(refusal)) => Err(refusal),
         Some(OperatorReply::Failed(reason)) => Err(ConnectionRefusal::Failed(reason)),
         Some(_) => return unexpected(),
-        None => app::change_connection(config, actor::offline(), change),
+        None => app::change_connection(config, &actor::offline(), change),
     };
     match reply {
         Ok(changed) if json => output::json(&changed),
@@ -265,7 +267,14 @@ fn settings(config: &Config, name: &str) -> Result<Value> {
     settings.insert("scope", json!(connection.scope.as_str()));
     settings.insert("on_inactive_create", json!(connection.on_inactive_create.as_str()));
     settings.insert("daily_requests", json!(connection.daily_requests));
+    settings.insert("compat", json!(connection.compat.as_str()));
+    settings.insert("unknown_members", json!(connection.unknown_members.as_str()));
+    settings.insert("may_grant", json!(connection.may_grant.as_ref().map(MayGrant::entries)));
     settings.insert("brake_action", json!(connection.brake.action.as_str()));
+    settings.insert("brake_percent", json!(connection.brake.percent));
+    settings.insert("brake_minimum", json!(connection.brake.minimum));
+    settings.insert("brake_max_gains", json!(connection.brake.max_gains));
+    settings.insert("brake_window", json!(duration::display(connection.brake.window).to_string()));
     Ok(json!(settings))
 }
 

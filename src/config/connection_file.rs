@@ -44,6 +44,15 @@ pub fn connection_settings(text: &str, name: &str) -> Map<String, Value> {
     }
 }
 
+/// Whether a text has nothing but the settings of a connection, or nothing at all.
+pub fn holds_only(text: &str, name: &str) -> bool {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    table.iter().all(|(key, value)| {
+        key == CONNECTIONS
+            && value.as_table().is_some_and(|all| all.keys().all(|other| other == name))
+    })
+}
+
 /// The text of a file that holds a connection with these settings.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ mod widening;
 mod workspace;
 
 pub use connection::is_connection_name;
-pub use connection_file::{connection_settings, connection_text};
+pub use connection_file::{connection_settings, connection_text, holds_only};
 pub use error::ConfigError;
 pub use limits::LimitsConfig;
 pub use listen::ListenConfig;

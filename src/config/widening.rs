@@ -84,6 +84,25 @@ impl Found {
             let words = [before, now].map(|one| one.on_inactive_create.as_str());
             self.add(&key("on_inactive_create"), &words[0], &words[1]);
         }
+        match (&before.may_grant, &now.may_grant) {
+            (Some(some), None) => {
+                self.add(&key("may_grant"), &some.entries().join(", "), &"none: everything");
+            }
+            (Some(some), Some(other))
+                if other.entries().iter().any(|entry| !some.entries().contains(entry)) =>
+            {
+                let words = [some, other].map(|one| one.entries().join(", "));
+                self.add(&key("may_grant"), &words[0], &words[1]);
+            }
+            _ => {}
+        }
+        match (before.daily_requests, now.daily_requests) {
+            (Some(limit), None) => self.add(&key("daily_requests"), &limit, &"none: no limit"),
+            (Some(limit), Some(higher)) if limit < higher => {
+                self.add(&key("daily_requests"), &limit, &higher);
+            }
+            _ => {}
+        }
         self.brake(&key("brake"), &before.brake, &now.brake);
     }
 
@@ -106,6 +125,9 @@ impl Found {
         if now.minimum > before.minimum {
             self.add(&format!("{key}.minimum"), &before.minimum, &now.minimum);
         }
+        if now.max_gains > before.max_gains {
+            self.add(&format!("{key}.max_gains"), &before.max_gains, &now.max_gains);
+        }
         // Within a shorter window fewer accounts are counted.
         if now.window < before.window {
             let words = [before, now].map(|brake| duration::display(brake.window).to_string());
@@ -124,8 +146,8 @@ mod tests {
     }
 
     const BEFORE: &str = "[listen]\ntrusted_proxies = '10.0.0.0/30'\n[connections.a]\nmethod = 'okta'\n\
-        scope = 'own'\nservice_origin = 'https://a.example'\nip_allowlist = '192.0.2.0/24, 2001:db8::/32'\n\
-        [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nwindow = '10m'\n";
+        scope = 'own'\nmay_grant = ['role:*']\ndaily_requests = 5\nservice_origin = 'https://a.example'\nip_allowlist = '192.0.2.0/24, 2001:db8::/32'\n\
+        [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nmax_gains = 5\nwindow = '10m'\n";
 
     #[test]
     fn whatever_allows_more_is_named() {
@@ -141,6 +163,11 @@ mod tests {
                 "on_inactive_create = 'reactivate'\nscope =",
                 "connections.a.on_inactive_create",
             ),
+            ("may_grant = ['role:*']", "", "connections.a.may_grant"),
+            ("'role:*'", "'role:*', 'company:*'", "connections.a.may_grant"),
+            ("daily_requests = 5", "", "connections.a.daily_requests"),
+            ("daily_requests = 5", "daily_requests = 6", "connections.a.daily_requests"),
+            ("max_gains = 5", "max_gains = 6", "connections.a.brake.max_gains"),
             ("'hold'", "'alarm'", "connections.a.brake.action"),
             ("'hold'", "'off'", "connections.a.brake.action"),
             ("percent = 10", "percent = 11", "connections.a.brake.percent"),

@@ -21,6 +21,11 @@ pub struct MayGrant {
 }
 
 impl MayGrant {
+    /// The entries, as they are compared: in lower case, and without `:*` at the end.
+    pub fn entries(&self) -> &[String] {
+        &self.entries
+    }
+
     /// Adds an entry. Names and ids are looked up in the catalogue.
     ///
     /// # Errors

@@ -28,8 +28,6 @@ use crate::text::shorten;
 
 /// The bytes of a path that are recorded.
 const MAX_PATH: usize = 300;
-/// The bytes of the name of a method that are recorded.
-const MAX_NAME: usize = 100;
 
 /// A request while it is handled.
 pub(super) struct RequestRecord {
@@ -128,7 +126,7 @@ impl RequestRecord {
             tracing::warn!(
                 request = self.id,
                 connection,
-                method = %parts.method,
+                method = %method(&parts.method),
                 route,
                 resource = self.path.as_ref().map(|path| path.id.as_str()).filter(|id| !id.is_empty()),
                 status = status.as_u16(),
@@ -143,7 +141,7 @@ impl RequestRecord {
             target: REQUESTS,
             request = self.id,
             connection,
-            method = %parts.method,
+            method = %method(&parts.method),
             route,
             status = status.as_u16(),
             scim_type,
@@ -200,12 +198,20 @@ fn is_write(method: &Method, route: &str) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method) && !route.ends_with(".search")
 }
 
-/// The name of a method, which costs nothing for those that SCIM has.
+/// The name of a method that HTTP has; others may be any text, also one that should not be kept.
 fn method(method: &Method) -> std::borrow::Cow<'static, str> {
-    let known = [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
-    let names = ["GET", "POST", "PATCH", "PUT", "DELETE"];
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::PATCH,
+        Method::PUT,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
+    let names = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"];
     match known.iter().position(|known| known == method).and_then(|at| names.get(at)) {
         Some(name) => (*name).into(),
-        None => shorten(method.as_str(), MAX_NAME).into_owned().into(),
+        None => "other".into(),
     }
 }

@@ -16,7 +16,7 @@ use crate::text::shorten;
 /// The bytes of a masked body that are kept.
 const MAX_BYTES: usize = 16 * 1024;
 /// A larger body is not even parsed.
-const MAX_PARSED: usize = 1 << 20;
+const MAX_PARSED: usize = 256 << 10;
 /// What stands for a masked value.
 const MASK: &str = "***";
 /// Names of values that are always masked.
@@ -42,6 +42,11 @@ pub struct RawBodies {
 }
 
 impl RawBodies {
+    /// The bytes of both.
+    pub(super) fn len(&self) -> usize {
+        self.request.len() + self.answer.len()
+    }
+
     pub(super) fn mask(&self) -> KeptBodies {
         let mask = |bytes| masked(bytes, &self.hidden);
         KeptBodies { request: mask(&self.request), answer: mask(&self.answer) }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use crate::metrics::Counter;
 
 /// The number of records that may wait for the thread.
 const CAPACITY: usize = 4_096;
+/// The bytes of bodies that may wait for the thread; others are not kept.
+const MAX_WAITING: usize = 16 << 20;
 /// How long records gather before they are written. Meanwhile the thread is not woken.
 const GATHER: Duration = Duration::from_millis(20);
 /// How often old files are looked for.
@@ -39,16 +42,22 @@ pub struct RequestLogLimits {
     pub max_bytes: u64,
     /// The age of the oldest record.
     pub max_age: Duration,
+    /// The bytes that must stay free on the disk: below, no requests are recorded.
+    pub min_free: u64,
 }
 
 impl RequestLogLimits {
     fn served(self) -> RingLimits {
         let max_bytes = self.max_bytes - self.denied().max_bytes;
-        RingLimits { max_bytes, max_age: self.max_age }
+        RingLimits { max_bytes, max_age: self.max_age, min_free: self.min_free }
     }
 
     fn denied(self) -> RingLimits {
-        RingLimits { max_bytes: self.max_bytes / DENIED_SHARE, max_age: self.max_age }
+        RingLimits {
+            max_bytes: self.max_bytes / DENIED_SHARE,
+            max_age: self.max_age,
+            min_free: self.min_free,
+        }
     }
 }
 
@@ -59,13 +68,16 @@ pub struct RequestLog {
     sender: Option<SyncSender<Message>>,
     dropped: Arc<Counter>,
     captures: Captures,
+    /// The bytes of bodies that wait for the thread.
+    waiting: Arc<AtomicUsize>,
+    /// What the thread goes by.
+    limits: Arc<Mutex<RequestLogLimits>>,
     thread: Option<JoinHandle<()>>,
 }
 
 enum Message {
     Served(Box<RequestEntry>, Option<RawBodies>),
     Denied(Box<RequestEntry>),
-    SetLimits(RequestLogLimits),
     /// Answered once everything before is in the files.
     Flush(SyncSender<()>),
 }
@@ -79,22 +91,37 @@ impl RequestLog {
     pub fn start(folder: PathBuf, limits: RequestLogLimits) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(CAPACITY);
         let dropped = Arc::new(Counter::default());
-        let recorder =
-            Recorder { folder: folder.clone(), dropped: Arc::clone(&dropped), told: None };
+        let (waiting, limits) = (Arc::default(), Arc::new(Mutex::new(limits)));
+        let recorder = Recorder {
+            folder: folder.clone(),
+            dropped: Arc::clone(&dropped),
+            waiting: Arc::clone(&waiting),
+            limits: Arc::clone(&limits),
+            failed: None,
+        };
         let thread = std::thread::Builder::new()
             .name("request-log".to_owned())
-            .spawn(move || recorder.run(&receiver, limits))?;
+            .spawn(move || recorder.run(&receiver))?;
         Ok(Self {
             folder,
             sender: Some(sender),
             dropped,
             captures: Captures::default(),
+            waiting,
+            limits,
             thread: Some(thread),
         })
     }
 
     /// Records a request that was authenticated. Never waits.
     pub fn note_served(&self, entry: RequestEntry, bodies: Option<RawBodies>) {
+        let bodies = bodies.filter(|bodies| {
+            let waiting = self.waiting.fetch_add(bodies.len(), Ordering::Relaxed) + bodies.len();
+            if waiting > MAX_WAITING {
+                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
+            }
+            waiting <= MAX_WAITING
+        });
         self.send(Message::Served(Box::new(entry), bodies));
     }
 
@@ -114,12 +141,9 @@ impl RequestLog {
         self.send(Message::Denied(Box::new(entry)));
     }
 
-    /// Applies other limits to everything that is written from now on.
+    /// Applies other limits to everything that is written from now on. Never waits for a disk.
     pub fn set_limits(&self, limits: RequestLogLimits) {
-        if let Some(sender) = &self.sender {
-            // The thread takes what waits within milliseconds; without a thread there is nothing to limit.
-            let _ = sender.send(Message::SetLimits(limits));
-        }
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// The records that a query asks for, with all that were noted before. Waits for the thread.
@@ -160,7 +184,10 @@ impl RequestLog {
 
     fn send(&self, message: Message) {
         let sent = self.sender.as_ref().map(|sender| sender.try_send(message));
-        if let Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
+        if let Some(Err(TrySendError::Full(unsent) | TrySendError::Disconnected(unsent))) = sent {
+            if let Message::Served(_, Some(bodies)) = unsent {
+                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
+            }
             self.dropped.add_one();
         }
     }
@@ -179,12 +206,15 @@ impl Drop for RequestLog {
 struct Recorder {
     folder: PathBuf,
     dropped: Arc<Counter>,
+    waiting: Arc<AtomicUsize>,
+    limits: Arc<Mutex<RequestLogLimits>>,
     /// When a failure was last logged.
-    told: Option<Stopwatch>,
+    failed: Option<Stopwatch>,
 }
 
 impl Recorder {
-    fn run(mut self, receiver: &Receiver<Message>, limits: RequestLogLimits) {
+    fn run(mut self, receiver: &Receiver<Message>) {
+        let mut limits = self.limits();
         let served = Ring::open(self.folder.join(SERVED), limits.served());
         let denied = Ring::open(self.folder.join(DENIED), limits.denied());
         let (mut served, mut denied) = match (served, denied) {
@@ -208,20 +238,26 @@ impl Recorder {
                 };
                 // No request has to wake a thread that is not waiting.
                 std::thread::sleep(GATHER);
+                if limits != self.limits() {
+                    limits = self.limits();
+                    for (ring, limits) in
+                        [(&mut served, limits.served()), (&mut denied, limits.denied())]
+                    {
+                        ring.set_limits(limits);
+                        ring.prune(Clock::System.now());
+                    }
+                }
                 while let Some(message) = next {
                     match message {
                         Message::Served(mut entry, bodies) => {
-                            entry.bodies = bodies.map(|bodies| bodies.mask());
+                            if let Some(bodies) = bodies {
+                                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
+                                entry.bodies = Some(bodies.mask());
+                            }
                             self.write(&mut served, &mut entry, &mut line);
                         }
                         Message::Denied(mut entry) => {
                             self.write(&mut denied, &mut entry, &mut line);
-                        }
-                        Message::SetLimits(limits) => {
-                            served.set_limits(limits.served());
-                            denied.set_limits(limits.denied());
-                            served.prune(Clock::System.now());
-                            denied.prune(Clock::System.now());
                         }
                         Message::Flush(done) => drop(done.send(())),
                     }
@@ -235,14 +271,18 @@ impl Recorder {
         }
     }
 
+    fn limits(&self) -> RequestLogLimits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&mut self, ring: &mut Ring, entry: &mut RequestEntry, line: &mut Vec<u8>) {
         entry.mask_tokens();
         line.clear();
         entry.encode(line);
         if let Err(error) = ring.append(entry, line) {
             self.dropped.add_one();
-            if self.told.is_none_or(|told| told.elapsed() > REPORT_EVERY) {
-                self.told = Some(Stopwatch::start());
+            if self.failed.is_none_or(|failed| failed.elapsed() > REPORT_EVERY) {
+                self.failed = Some(Stopwatch::start());
                 let folder = self.folder.display();
                 tracing::warn!(%error, %folder, "writing to the request log failed; records are dropped");
             }
@@ -256,7 +296,7 @@ mod tests {
     use super::*;
 
     const LIMITS: RequestLogLimits =
-        RequestLogLimits { max_bytes: 1 << 20, max_age: Duration::from_secs(1 << 32) };
+        RequestLogLimits { max_bytes: 1 << 20, max_age: Duration::from_secs(1 << 32), min_free: 0 };
 
     fn start(folder: &tempfile::TempDir, limits: RequestLogLimits) -> RequestLog {
         RequestLog::start(folder.path().to_owned(), limits).unwrap()

@@ -25,6 +25,8 @@ const SUFFIX: &str = ".jsonl";
 pub(super) struct RingLimits {
     pub(super) max_bytes: u64,
     pub(super) max_age: Duration,
+    /// The bytes that must stay free on the disk: what is less is kept for changes.
+    pub(super) min_free: u64,
 }
 
 /// The files of one kind of records, as their only writer sees them.
@@ -69,11 +71,17 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// The file can't be written to; the record may be there in part.
+    /// The file can't be written to, and the record may be there in part; or the disk has too little space left.
     pub(super) fn append(&mut self, entry: &RequestEntry, line: &[u8]) -> io::Result<()> {
         let bytes = line.len() as u64;
         if bytes > self.limits.max_bytes {
             return Ok(());
+        }
+        if free_bytes(&self.folder).is_some_and(|free| free < self.limits.min_free + bytes) {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "what the disk has left is kept for changes",
+            ));
         }
         let is_full = |file: &RingFile, limits: RingLimits| {
             file.bytes + bytes > (limits.max_bytes / FILES).max(bytes)
@@ -139,6 +147,12 @@ impl Ring {
     }
 }
 
+/// The free bytes of the disk that a folder is on, or will be on; `None` if it can't be asked.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = folder.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The numbers of the files in the folder of a ring, in order; none if there is no such folder.
 pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let entries = match fs::read_dir(folder) {
@@ -179,7 +193,21 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn ring(folder: &Path, max_bytes: u64) -> Ring {
-        Ring::open(folder.join("ring"), RingLimits { max_bytes, max_age: 30 * DAY }).unwrap()
+        Ring::open(folder.join("ring"), RingLimits { max_bytes, max_age: 30 * DAY, min_free: 0 })
+            .unwrap()
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_disk_whose_rest_is_kept_for_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = ring(folder.path(), 1 << 20);
+        append(&mut ring, "a", Timestamp::UNIX_EPOCH);
+        ring.limits.min_free = u64::MAX / 2;
+        let entry = sample("b");
+        let error = ring.append(&entry, b"{}\n").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        ring.limits.min_free = 0;
+        append(&mut ring, "c", Timestamp::UNIX_EPOCH);
     }
 
     fn append(ring: &mut Ring, id: &str, time: Timestamp) {

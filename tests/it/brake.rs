@@ -372,6 +372,27 @@ fn a_planned_mass_change_is_allowed_up_to_a_number_and_each_account_counts_once(
 }
 
 #[test]
+fn an_allowance_covers_no_group_whose_first_members_have_counted() {
+    let server = server("hold");
+    let client = server.client();
+    let users = users(&client, 30);
+    let members: Vec<&str> = users.iter().map(|(_, id)| id.as_str()).collect();
+    let (inner, inner_id) = create(&client, "/Groups", &group("Inner", &members));
+    let (outer, _) = create(&client, "/Groups", &group("Outer", &[&inner_id]));
+    server.succeed(&["brake", "allow", "5", "--for", "2h", "--connection", "default"]);
+    for member in &members[..4] {
+        let path = format!("members[value eq \"{member}\"]");
+        client.patch(&inner, &json!([{"op": "remove", "path": path}])).expect(200);
+        client
+            .patch(&inner, &json!([{"op": "add", "path": "members", "value": [{"value": member}]}]))
+            .expect(200);
+    }
+    assert_eq!(allowance(&server)["left"], 1);
+    let all = json!([{"op": "remove", "path": format!("members[value eq \"{inner_id}\"]")}]);
+    client.patch(&outer, &all).error(503, None);
+}
+
+#[test]
 fn an_allowance_ends_by_itself_and_covers_a_request_as_a_whole_or_not() {
     let server = server("hold");
     let client = server.client();

@@ -75,17 +75,40 @@ fn a_connection_is_added_changed_and_removed_while_the_server_runs() {
     assert_eq!(shown["defined_at"], "conf.d/connection-entra.toml:3:14");
 
     let text = said(server.run(&["connection", "remove", "entra"]), 2);
-    assert!(text.contains("1 valid token(s) and manages 1 account(s)"), "{text}");
+    assert!(text.contains("1 valid token and manages 1 account"), "{text}");
     let text = said(server.run(&["connection", "remove", "entra", "--yes", "--json"]), 0);
     let removed: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&removed["after"], &removed["in_force"]), (&Value::Null, &json!(true)));
     assert!(files(&server).is_empty());
+
+    // A connection with the same name is another one.
+    said(server.run(&["connection", "add", "entra", "--method", "entra"]), 0);
+    client.get("/Users").error(401, None);
+    said(server.run(&["connection", "remove", "entra", "--yes"]), 0);
 
     let audit = server.succeed(&["audit", "--json"]);
     for event in ["connection.created", "connection.changed", "connection.deleted"] {
         assert!(audit.contains(event), "{event} is missing in {audit}");
     }
     assert!(audit.contains("192.0.2.0/24"), "{audit}");
+}
+
+#[test]
+fn a_file_with_more_than_the_connection_is_left_alone() {
+    let server = server();
+    said(server.run(&["connection", "add", "b2", "--method", "okta"]), 0);
+    let file = conf_d(&server).join("connection-b2.toml");
+    let text = fs::read_to_string(&file).unwrap() + "\n[connections.b3]\nmethod = \"okta\"\n";
+    fs::write(&file, &text).unwrap();
+    server.succeed(&["reload"]);
+    for args in [
+        &["connection", "set", "b2", "--scope", "own"][..],
+        &["connection", "remove", "b2", "--yes"],
+    ] {
+        let answer = said(server.run(args), 2);
+        assert!(answer.contains("holds more than connection b2"), "{answer}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    }
 }
 
 #[test]
@@ -189,7 +212,7 @@ fn without_a_server_the_file_is_written_and_audited() {
     assert!(text.contains("added, in force from the next start"), "{text}");
     assert_eq!(files(&server), ["connection-entra.toml"]);
     assert!(server.succeed(&["audit", "--json"]).contains("connection.created"));
-    said(server.run(&["connection", "remove", "entra"]), 0);
+    said(server.run(&["connection", "remove", "entra", "--yes"]), 0);
     assert!(files(&server).is_empty());
     let none = Server::configure("");
     let text = said(none.run(&["connection", "add", "entra", "--method", "entra"]), 1);

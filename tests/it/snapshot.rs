@@ -114,6 +114,14 @@ fn snapshots_are_taken_and_only_the_newest_are_kept() {
 }
 
 #[test]
+fn nothing_is_done_without_a_pause_where_nothing_changes() {
+    let server = Server::start_with("[store]\nsnapshot_interval = \"1s\"\n");
+    std::thread::sleep(Duration::from_secs(5));
+    let times = server.stderr().matches("there is a snapshot of the present state").count();
+    assert!((2..=6).contains(&times), "{times} times in 5 s");
+}
+
+#[test]
 fn a_trimmed_journal_and_a_snapshot_rebuild_the_database() {
     let (mut server, before) = trimmed();
     assert!(server.succeed(&["verify"]).contains("There is no fault."));

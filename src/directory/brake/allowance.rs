@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::effects::Effects;
+use super::effects::{Effects, Enough};
 use crate::directory::transaction::Transaction;
 use crate::scim::resource::ResourceId;
 use crate::store::{Read, StoreError, Write, keys};
@@ -75,7 +75,12 @@ impl AllowedAccounts {
         &mut self,
         allowance: &mut Allowance,
         effects: &mut Effects,
+        sought: Enough,
     ) -> Vec<ResourceId> {
+        // Of more than were sought not all are known.
+        if effects.lost.len() as u64 > sought.lost || effects.gained.len() as u64 > sought.gained {
+            return Vec::new();
+        }
         if self.since != allowance.since {
             *self = Self { since: allowance.since, members: HashSet::new() };
         }
@@ -91,6 +96,11 @@ impl AllowedAccounts {
         effects.lost.clear();
         effects.gained.clear();
         new
+    }
+
+    /// How many accounts have counted for an allowance.
+    pub(super) fn counted(&self, allowance: &Allowance) -> u64 {
+        if self.since == allowance.since { self.members.len() as u64 } else { 0 }
     }
 
     /// Takes back accounts that were counted last.

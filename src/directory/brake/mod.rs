@@ -153,11 +153,13 @@ impl Brakes {
         let enough = Enough { lost, gained: brake.max_gains as u64 };
         let allowance =
             Allowance::in_force(state, name, now)?.filter(|allowance| allowance.left > 0);
-        let spare = allowance.as_ref().map_or(0, |allowance| allowance.left);
+        let spare = allowance
+            .as_ref()
+            .map_or(0, |allowance| allowance.left + self.counted_for(name, allowance));
         let sought = Enough { lost: lost + spare, gained: enough.gained + spare };
         let mut effects = effects::of(state, settings, &changes, sought)?;
         if let Some(allowance) = allowance {
-            let write = self.charge(name, allowance, &mut effects);
+            let write = self.charge(name, allowance, &mut effects, sought);
             changes.last_mut().into_iter().for_each(|change| change.writes.extend(write.clone()));
         }
         for excess in self.count(name, brake, accounts, enough, effects) {
@@ -185,16 +187,22 @@ impl Brakes {
         Ok(Judged::Pass(changes))
     }
 
+    /// How many accounts have counted for an allowance, by what is in memory.
+    fn counted_for(&self, connection: &str, allowance: &Allowance) -> u64 {
+        self.tallies().get(connection).map_or(0, |tally| tally.allowed.counted(allowance))
+    }
+
     /// Counts the accounts that change for an allowance; what stores the rest of it.
     fn charge(
         &self,
         connection: &str,
         mut allowance: Allowance,
         effects: &mut Effects,
+        sought: Enough,
     ) -> Option<Write> {
         let (mut tallies, mut uncommitted) = (self.tallies(), self.uncommitted());
         let tally = tallies.entry(connection.to_owned()).or_default();
-        let charged = tally.allowed.charge(&mut allowance, effects);
+        let charged = tally.allowed.charge(&mut allowance, effects, sought);
         if charged.is_empty() {
             return None;
         }
