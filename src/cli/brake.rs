@@ -32,6 +32,14 @@ enum BrakeCommand {
     Show {
         /// The connection; required if there are several
         connection: Option<String>,
+        /// The same, as the other commands have it
+        #[arg(
+            long = "connection",
+            hide = true,
+            value_name = "CONNECTION",
+            conflicts_with = "connection"
+        )]
+        named: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -79,8 +87,8 @@ impl BrakeArgs {
                 OperatorReply::Brakes(brakes) => print(&brakes),
                 _ => unexpected(),
             },
-            BrakeCommand::Show { connection, json } => {
-                let connection = the_connection(config, connection)?;
+            BrakeCommand::Show { connection, named, json } => {
+                let connection = the_connection(config, connection.or(named))?;
                 match operator.ask(OperatorRequest::ShowWithheld { connection })? {
                     OperatorReply::Withheld { changes, .. } if json => output::json(&changes),
                     OperatorReply::Withheld { connection, changes, .. } => {

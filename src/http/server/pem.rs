@@ -14,7 +14,9 @@ use crate::file;
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "each message says what its variant and fields are")]
 pub enum TlsError {
-    #[error("cannot read {path}: {reason}; check the path, and that this user may read it")]
+    #[error(
+        "cannot read {path}: {reason}; check the path, and that this user may read it; if its folder was replaced while scimd ran, restart scimd"
+    )]
     Read { path: PathBuf, reason: io::Error },
     #[error(
         "{path} holds no certificate; give a PEM file with the server's certificate first, then its chain"
