@@ -1,6 +1,6 @@
 //! The changes that were refused while their connection was held: which resources they would have changed.
 //!
-//! The list is in memory, of bounded length, and begins anew with the next hold.
+//! The list is in memory, of bounded length, and starts again with the next hold.
 
 use std::collections::BTreeMap;
 
