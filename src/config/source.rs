@@ -123,7 +123,7 @@ fn names(folder: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(names)
 }
 
-/// Checks that nobody else could have put the folder there, and that others can't write to it.
+/// Checks that no other user could have put the folder there, and that others can't write to it.
 fn check_folder(
     folder: &Path,
     beside: &Path,

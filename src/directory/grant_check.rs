@@ -45,7 +45,7 @@ impl Directory {
         Ok(missed)
     }
 
-    /// The groups of the name in a grant, whoever manages them.
+    /// The groups of the name in a grant, of all connections.
     fn groups_called(&self, grant: &Grant) -> Result<Vec<GroupOfAccount>, DirectoryError> {
         let state = self.view().state;
         let mut groups = Vec::new();

@@ -32,7 +32,7 @@ const GATHER: Duration = Duration::from_millis(20);
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often a failure to write is logged.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// Denied requests have one part in so many of the whole.
+/// Denied requests have one part in this number of the whole.
 const DENIED_SHARE: u64 = 8;
 
 /// How much the request log keeps.

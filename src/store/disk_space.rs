@@ -89,7 +89,7 @@ impl DiskSpace {
     }
 }
 
-/// Checks that so many bytes fit in what is left, and `least` stay free.
+/// Checks that `bytes` fit in what is left, and `least` stay free.
 fn fits_in(left: u64, least: u64, bytes: u64) -> Result<(), StoreError> {
     let needed = least.saturating_add(bytes);
     if left >= needed {

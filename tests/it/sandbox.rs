@@ -1,4 +1,4 @@
-//! The sandbox of the running server: what it can no longer do, whoever makes it try.
+//! The sandbox of the running server: what it can no longer do.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
