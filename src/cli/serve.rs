@@ -79,12 +79,16 @@ fn welcome(
         let path = std::path::absolute(&certificate.path)?;
         output::line(&format!("Certificate  {}", path.display()))?;
         output::line(&format!("Fingerprint  SHA-256 {}", certificate.fingerprint()?))?;
+        if certificate.self_signed {
+            output::line("             Self-signed: give the file to your client. Okta and Entra")?;
+            output::line("             accept only certificates from a public CA.")?;
+        }
     }
     for (name, connection) in &config.connections {
         output::line(&format!("\nConnection   {name} (method {})", connection.method))?;
         if let Some(token) = context.directory.valid_tokens(name).pop() {
             output::line(&format!(
-                "Token        {} of {}, shown when it was made; `scimd token reset --connection {name}` makes another",
+                "Token        {}, created {}; `scimd token reset --connection {name}` replaces it",
                 token.id,
                 output::moment(Some(token.created), "")
             ))?;
@@ -103,10 +107,12 @@ fn welcome(
             _ => bail!("can't make a token for connection {name}"),
         };
         output::line(&format!("Token        {secret}"))?;
-        output::line("             shown this once: copy it now. Try it with")?;
+        output::line("             Copy it now; it won't be shown again. Test it with:")?;
         let shown = certificate.filter(|certificate| certificate.self_signed);
         let path = shown.map(|certificate| std::path::absolute(&certificate.path)).transpose()?;
         output::line(&curl(connection, &endpoint, path.as_deref(), &secret))?;
     }
-    output::line("")
+    output::line(
+        "\nNext         `scimd setup` prints the values to enter in your identity provider; Ctrl-C stops scimd\n",
+    )
 }

@@ -27,6 +27,7 @@ mod conf_d;
 mod connection;
 mod connection_command;
 mod discovery;
+mod documents;
 mod first_boot;
 mod flat;
 mod framing;

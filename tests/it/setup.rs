@@ -308,8 +308,8 @@ fn the_printed_curl_line_works_with_the_token_in_a_variable() {
     assert_eq!(answer["totalResults"], 0);
 }
 
-fn document() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/connections.md")).unwrap()
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
 }
 
 /// What is printed with the configuration that the `scimd init` line of the document makes.
@@ -325,9 +325,14 @@ fn documented(document: &str, method: &str) -> Value {
 }
 
 #[test]
-fn the_document_has_the_tables_and_steps_that_are_printed() {
-    let document = document();
+fn the_documents_have_the_tables_and_steps_that_are_printed() {
     for method in METHODS {
+        let name = match method {
+            "okta" | "okta-custom" => "connect-okta.md",
+            "entra" => "connect-entra.md",
+            _ => "connect-other.md",
+        };
+        let document = document(name);
         let setup = documented(&document, method);
         let tables = [
             ("fields", ["Field", "Value", "Note"], ["name", "value", "note"]),
@@ -356,14 +361,14 @@ fn the_document_has_the_tables_and_steps_that_are_printed() {
             blocks.push(format!("\n- {label}: {}\n", text(&setup["test"], name)));
         }
         for block in blocks {
-            assert!(document.contains(&block), "{method}: docs/connections.md lacks{block}");
+            assert!(document.contains(&block), "{method}: docs/{name} lacks{block}");
         }
     }
 }
 
 #[test]
 fn the_configurations_in_the_document_are_valid() {
-    let document = document();
+    let document = document("configuration.md");
     let blocks: Vec<&str> =
         document.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(blocks.len(), 2);

@@ -261,6 +261,45 @@ fn every_path_that_the_documents_name_exists() {
     }
 }
 
+/// The anchor that a heading gets on the page: lower case, with dashes, without punctuation.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|kept| kept.is_alphanumeric() || " -_".contains(*kept));
+    kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect()
+}
+
+/// The text of a document outside of its blocks of code.
+fn prose(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("```").step_by(2).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let documents = docs.chain(top).filter(|path| path.extension().is_some_and(|end| end == "md"));
+    for document in documents {
+        for link in prose(&document).split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            assert!(target.exists(), "{} links to {link}", document.display());
+            let found = heading.is_empty()
+                || prose(&target)
+                    .lines()
+                    .any(|line| line.starts_with('#') && anchor(line) == heading);
+            assert!(found, "{}: {} has no heading {heading}", document.display(), target.display());
+        }
+    }
+}
+
 #[test]
 fn every_test_that_the_threat_model_names_exists() {
     let text = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
