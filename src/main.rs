@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use rustix::fs::Mode;
-use scimd::cli::{Cli, ExitKind, is_closed_output, printable};
+use scimd::cli::{Cli, ExitKind, error_lines, is_closed_output, printable};
 
 /// Fast under threads, also where the C library's own allocator is not.
 #[global_allocator]
@@ -18,15 +18,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&error);
-    match ExitKind::of(&error) {
-        ExitKind::Failure => ExitCode::from(1),
-        ExitKind::Usage => ExitCode::from(2),
-        ExitKind::NotRunning => ExitCode::from(3),
-        ExitKind::NotFound => ExitCode::from(4),
-    }
+    ExitCode::from(ExitKind::of(&error).code())
 }
 
-#[expect(clippy::print_stderr, reason = "the one line that says why a command failed")]
+#[expect(clippy::print_stderr, reason = "the one place where the failure of a command is reported")]
 fn report(error: &anyhow::Error) {
-    eprintln!("scimd: {}", printable(&format!("{error:#}")));
+    for line in error_lines(error) {
+        eprintln!("{}", printable(&line));
+    }
 }

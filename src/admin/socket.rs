@@ -109,8 +109,8 @@ async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -
         }
     } else {
         tracing::warn!(uid, "refused on the admin socket");
-        OperatorReply::Failed(format!(
-            "the server runs as user {owner}; run this command as that user"
+        OperatorReply::Denied(format!(
+            "the server runs as user {owner}; run this command as that user, or with sudo"
         ))
     };
     let mut line = serde_json::to_vec(&reply)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::exit::UsageError;
+use super::exit::CliError;
 use super::output;
 use crate::app;
 use crate::config::{Config, SYSTEM_FILE};
@@ -56,20 +56,29 @@ impl Configuration {
     }
 }
 
+/// Checks the connection by which something was searched and not found: one that was removed may have left
+/// something, one that never was is a mistake.
+///
+/// # Errors
+///
+/// The configuration does not have it: exit code 4.
+pub(super) fn check_searched(config: &Config, named: Option<&String>) -> Result<()> {
+    named.map_or(Ok(()), |name| the_connection(config, Some(name.clone())).map(|_| ()))
+}
+
 /// The connection with a name, or the only one if no name is given.
 pub(super) fn the_connection(config: &Config, named: Option<String>) -> Result<String> {
     let known: Vec<&String> = config.connections.keys().collect();
     let listed = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     match (named, known.as_slice()) {
         (Some(name), _) if config.connections.contains_key(&name) => Ok(name),
-        (Some(name), _) => Err(UsageError(format!(
-            "there is no connection \"{}\"; the configuration has {listed}",
+        (Some(name), _) => Err(CliError::not_found(format!(
+            "connection \"{}\" not found; the configuration has {listed}",
             name.escape_debug()
-        ))
-        .into()),
+        ))),
         (None, [only]) => Ok((*only).clone()),
         (None, _) => {
-            Err(UsageError(format!("say which connection with --connection: {listed}")).into())
+            Err(CliError::usage(format!("say which connection with --connection: {listed}")))
         }
     }
 }

@@ -12,6 +12,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::arguments::check_searched;
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output::{self, TextTable};
 use super::time_arg;
@@ -119,6 +121,9 @@ impl AuditArgs {
                 reader.print_newest(limit, &filter, &mut printer)?
             }
         };
+        if !printer.printed {
+            check_searched(config, self.connection.as_ref())?;
+        }
         if self.follow { reader.follow(reached, &filter, &mut printer) } else { Ok(()) }
     }
 }
@@ -153,7 +158,6 @@ impl<'a> AuditReader<'a> {
     fn ask_server(&self, ask: AuditQuery) -> Result<Option<AuditReply>> {
         match OperatorClient::new(self.config).ask_server(&OperatorRequest::Audit(ask))? {
             Some(OperatorReply::Audit(told)) => Ok(Some(told)),
-            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
             None => Ok(None),
         }
@@ -169,7 +173,7 @@ impl<'a> AuditReader<'a> {
         let (kind, name) = (ResourceKind::User, user.to_owned());
         let request = OperatorRequest::ShowResource { kind, name, access: false };
         if let Some(OperatorReply::Resource(ResourceView { resource, .. })) =
-            OperatorClient::new(self.config).ask_server(&request)?
+            OperatorClient::new(self.config).reply_of_server(&request)?
         {
             let id = resource.get("id").and_then(|id| id.as_str());
             accounts.extend(id.map(ToOwned::to_owned));
@@ -188,10 +192,10 @@ impl<'a> AuditReader<'a> {
             }
         }
         if accounts.is_empty() {
-            bail!(
-                "the audit trail knows nobody who has or had the userName \"{}\"; if you have the id, give that",
+            return Err(CliError::not_found(format!(
+                "no audit entries for userName \"{}\", current or former; try the id of the user",
                 user.escape_debug()
-            );
+            )));
         }
         Ok(accounts.into_iter().collect())
     }
@@ -312,17 +316,45 @@ impl<'a> AuditReader<'a> {
     }
 }
 
+/// The last change of a kind to a subject; `None` if the audit trail has none.
+pub(super) fn last_change(
+    config: &Config,
+    event: &str,
+    subject: &str,
+) -> Result<Option<AuditEntry>> {
+    let mut reader = AuditReader::new(config)?;
+    let filter = AuditFilter { events: vec![event.to_owned()], ..AuditFilter::default() };
+    let mut upto = None;
+    loop {
+        match reader.ask(AuditQuery::UpTo { upto, filter: filter.clone(), count: LIMIT })? {
+            AuditReply::Part { changes, reached, whole, .. } => {
+                let found = changes.into_iter().rev().find(|change| change.subject == subject);
+                if found.is_some() || whole {
+                    return Ok(found);
+                }
+                upto = Some(reached);
+            }
+            _ => return unexpected(),
+        }
+    }
+}
+
 /// Prints changes as a table or as JSON.
-struct AuditPrinter(Option<TextTable<6>>);
+struct AuditPrinter {
+    table: Option<TextTable<6>>,
+    /// Whether there was anything to print.
+    printed: bool,
+}
 
 impl AuditPrinter {
     fn new(json: bool) -> Self {
-        Self((!json).then(|| TextTable::new(show::HEAD)))
+        Self { table: (!json).then(|| TextTable::new(show::HEAD)), printed: false }
     }
 
     fn print(&mut self, changes: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
-        let mut changes = changes.into_iter();
-        match &mut self.0 {
+        let mut changes = changes.into_iter().peekable();
+        self.printed |= changes.peek().is_some();
+        match &mut self.table {
             Some(table) => {
                 table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>())
             }

@@ -10,7 +10,7 @@ use super::audit::details_in_words;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::config::Config;
-use crate::directory::{WithheldChange, WithheldChanges};
+use crate::directory::{Hold, WithheldChange, WithheldChanges};
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 use crate::text::duration;
 
@@ -115,15 +115,26 @@ impl BrakeArgs {
             }
             BrakeCommand::Release { connection } => {
                 match operator.ask(OperatorRequest::ReleaseBrake { connection })? {
-                    OperatorReply::BrakeReleased { connection, hold } => output::note(&format!(
-                        "Connection \"{connection}\" resumed; counters reset. It was paused since {}: {}.",
-                        output::moment(Some(hold.since), ""),
-                        hold.reason
-                    )),
+                    OperatorReply::BrakeReleased { connection, hold } => {
+                        output::note(&resumed(connection, hold))
+                    }
                     _ => unexpected(),
                 }
             }
         }
+    }
+}
+
+/// What `resume` did, in words.
+fn resumed(connection: Option<String>, hold: Option<Hold>) -> String {
+    match (connection, hold) {
+        (None, _) => "No connection is paused.".to_owned(),
+        (Some(connection), None) => format!("Connection \"{connection}\" is not paused."),
+        (Some(connection), Some(hold)) => format!(
+            "Connection \"{connection}\" resumed; counters reset. It was paused since {}: {}.",
+            output::moment(Some(hold.since), ""),
+            hold.reason
+        ),
     }
 }
 

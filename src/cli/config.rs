@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::arguments::Configuration;
-use super::exit::UsageError;
+use super::exit::CliError;
 use super::operator::OperatorClient;
 use super::output;
 use crate::app::{self, ConfigFindings};
@@ -57,7 +57,7 @@ impl ConfigCommand {
             }
         }
         match (failed, &read) {
-            (Some(failed), _) => Err(UsageError(failed).into()),
+            (Some(failed), _) => Err(CliError::usage(failed)),
             (None, Ok(config)) if !json => describe(config),
             _ => Ok(()),
         }
@@ -66,7 +66,8 @@ impl ConfigCommand {
 
 /// Checks a configuration against the data directory: through the server that uses it, if one runs.
 fn check_with_data(config: &Config) -> Result<ConfigFindings> {
-    let reply = OperatorClient::new(config).ask_server(&OperatorRequest::CheckConfiguration)?;
+    let reply =
+        OperatorClient::new(config).reply_of_server(&OperatorRequest::CheckConfiguration)?;
     let mut findings = app::check_config(config, reply.is_none());
     if let Some(OperatorReply::Failed(reason)) = reply {
         findings.errors.push(reason);

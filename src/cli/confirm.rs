@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::{Result, bail};
 
-use super::exit::UsageError;
+use super::exit::CliError;
 use super::output;
 
 /// Asks a question on the terminal, and returns if the answer is yes.
@@ -15,7 +15,7 @@ use super::output;
 pub(super) fn confirm(question: &str) -> Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         let reason = "nothing was done: there is no terminal to ask for confirmation; add --yes";
-        return Err(UsageError(reason.to_owned()).into());
+        return Err(CliError::usage(reason));
     }
     output::prompt(&format!("{question} [y/N] "))?;
     let mut answer = String::new();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::exit::{NotFoundError, UsageError};
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
@@ -161,7 +161,7 @@ impl ConnectionCommand {
             Self::Set { name, method, settings, unset, json } => {
                 let settings = settings.settings(method);
                 if settings.is_empty() && unset.is_empty() {
-                    return Err(UsageError("name at least one setting to change".to_owned()).into());
+                    return Err(CliError::usage("name at least one setting to change"));
                 }
                 change(config, ConnectionChange::Set { name, settings, unset }, json)
             }
@@ -175,24 +175,22 @@ impl ConnectionCommand {
 fn change(config: &Config, change: ConnectionChange, json: bool) -> Result<()> {
     let size = serde_json::to_vec(&change)?.len();
     if size > MAX_BYTES {
-        return Err(UsageError(format!(
+        return Err(CliError::usage(format!(
             "the settings have {size} bytes; use at most {MAX_BYTES}, or write them to a file in conf.d"
-        ))
-        .into());
+        )));
     }
     let request = OperatorRequest::ChangeConnection(change.clone());
     let reply = match OperatorClient::new(config).ask_server(&request)? {
         Some(OperatorReply::ConnectionChanged(changed)) => Ok(changed),
         Some(OperatorReply::ConnectionRefused(refusal)) => Err(refusal),
-        Some(OperatorReply::Failed(reason)) => Err(ConnectionRefusal::Failed(reason)),
         Some(_) => return unexpected(),
         None => app::change_connection(config, &actor::offline(), change),
     };
     match reply {
         Ok(changed) if json => output::json(&changed),
         Ok(changed) => describe(&changed),
-        Err(ConnectionRefusal::Usage(reason)) => Err(UsageError(reason).into()),
-        Err(ConnectionRefusal::NotFound(reason)) => Err(NotFoundError(reason).into()),
+        Err(ConnectionRefusal::Usage(reason)) => Err(CliError::usage(reason)),
+        Err(ConnectionRefusal::NotFound(reason)) => Err(CliError::not_found(reason)),
         Err(ConnectionRefusal::Failed(reason)) => Err(anyhow::anyhow!(reason)),
     }
 }
@@ -244,12 +242,11 @@ fn place(config: &Config, name: &str) -> String {
 fn settings(config: &Config, name: &str) -> Result<Value> {
     let Some(connection) = config.connections.get(name) else {
         let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
-        return Err(NotFoundError(format!(
+        return Err(CliError::not_found(format!(
             "connection \"{}\" not found; the configuration has {}",
             name.escape_debug(),
             known.join(", ")
-        ))
-        .into());
+        )));
     };
     let mut settings: BTreeMap<&str, Value> = BTreeMap::new();
     settings.insert("name", json!(name));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::exit::UsageError;
+use super::exit::{CliError, ExitKind};
 use super::output;
 use crate::config::template::{InitOptions, connection_name, render};
 use crate::config::{Config, ConfigError, SYSTEM_FILE};
@@ -65,7 +65,7 @@ impl InitArgs {
                 .iter()
                 .map(|problem| format!("{}: {}", problem.key, problem.message))
                 .collect();
-            return Err(UsageError(problems.join("; ")).into());
+            return Err(CliError::usage(problems.join("; ")));
         }
         // The service, which has a user of its own, reads it.
         output::create_for_all_users();
@@ -75,10 +75,12 @@ impl InitArgs {
         let mut file = match File::create_new(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(UsageError(format!(
-                    "{shown} exists already and is left as it is; remove it first, or name another --dir"
-                ))
-                .into());
+                return Err(CliError::of_kind(
+                    ExitKind::Failure,
+                    format!(
+                        "{shown} exists already and is left as it is; remove it first, or name another --dir"
+                    ),
+                ));
             }
             Err(error) => return Err(error).with_context(|| format!("can't create {shown}")),
         };

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-pub use exit::{ExitKind, is_closed_output};
+pub use exit::{ExitKind, error_lines, is_closed_output};
 pub use output::printable;
 
 use arguments::Configuration;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 
-use super::exit::NotFoundError;
+use super::exit::{CliError, ExitKind};
 use crate::admin::client;
 use crate::app;
 use crate::config::Config;
@@ -29,22 +29,23 @@ impl<'a> OperatorClient<'a> {
         Self { config, opened: None }
     }
 
+    /// The configuration that it goes by.
+    pub(super) fn config(&self) -> &'a Config {
+        self.config
+    }
+
     /// Has a request executed; what was done or found.
     ///
     /// # Errors
     ///
     /// Why it was not done, or why the server or the data folder could not be used.
     pub(super) fn ask(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
-        match self.reply(request)? {
-            OperatorReply::Failed(reason) => bail!("{reason}"),
-            OperatorReply::NotFound(reason) => Err(NotFoundError(reason).into()),
-            reply => Ok(reply),
-        }
+        checked(self.reply(request)?)
     }
 
     fn reply(&mut self, request: OperatorRequest) -> Result<OperatorReply> {
         if self.opened.is_none()
-            && let Some(reply) = self.ask_server(&request)?
+            && let Some(reply) = self.reply_of_server(&request)?
         {
             return Ok(reply);
         }
@@ -78,8 +79,20 @@ impl<'a> OperatorClient<'a> {
     ///
     /// # Errors
     ///
-    /// A server runs and can't be asked.
+    /// A server runs and can't be asked, or why it did not do what it was asked for.
     pub(super) fn ask_server(&self, request: &OperatorRequest) -> Result<Option<OperatorReply>> {
+        self.reply_of_server(request)?.map(checked).transpose()
+    }
+
+    /// Like [`OperatorClient::ask_server`], with failures among the replies.
+    ///
+    /// # Errors
+    ///
+    /// A server runs and can't be asked.
+    pub(super) fn reply_of_server(
+        &self,
+        request: &OperatorRequest,
+    ) -> Result<Option<OperatorReply>> {
         let folder = self.config.data_dir.display();
         let has_stopped = |kind| {
             use ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
@@ -88,15 +101,27 @@ impl<'a> OperatorClient<'a> {
         match client::ask(&self.config.data_dir, request) {
             // What only reads can be asked again, of the next server or of the data folder.
             Err(error) if request.is_read_only() && has_stopped(error.kind()) => Ok(None),
-            Err(error) => {
-                let denied = error.kind() == ErrorKind::PermissionDenied;
-                let remedy =
-                    if denied { "; run this as the user that runs it, or as root" } else { "" };
-                Err(anyhow!("can't ask the server that runs on {folder}: {error}{remedy}"))
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                let reason = format!(
+                    "permission denied on the data directory {folder}; run this with sudo, or as the user that runs scimd"
+                );
+                Err(CliError::of_kind(ExitKind::NoPermission, reason))
             }
+            Err(error) => Err(anyhow!("can't ask the server that runs on {folder}: {error}")),
             Ok(reply) => Ok(reply),
         }
     }
+}
+
+/// A reply, unless it says that the request failed.
+fn checked(reply: OperatorReply) -> Result<OperatorReply> {
+    let (kind, reason) = match reply {
+        OperatorReply::Failed(reason) => (ExitKind::Failure, reason),
+        OperatorReply::NotFound(reason) => (ExitKind::NotFound, reason),
+        OperatorReply::Denied(reason) => (ExitKind::NoPermission, reason),
+        reply => return Ok(reply),
+    };
+    Err(CliError::of_kind(kind, reason))
 }
 
 /// The error of a reply that does not fit its request.

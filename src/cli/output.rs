@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::exit::UsageError;
+use super::exit::{CliError, ExitKind};
 use crate::text::is_unseen;
 
 /// Prints a line of a result on standard output.
@@ -46,7 +46,8 @@ pub(super) fn create_for_all_users() {
 pub(super) fn create(path: &Path) -> Result<File> {
     File::options().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(
         |error| {
-            UsageError(format!("can't create {}: {error}; name a new file", path.display())).into()
+            let text = format!("can't create {}: {error}; name a new file", path.display());
+            CliError::of_kind(ExitKind::Failure, text)
         },
     )
 }

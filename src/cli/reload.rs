@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::exit::NotRunningError;
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::config::Config;
@@ -19,11 +19,10 @@ pub(super) struct ReloadArgs {
 impl ReloadArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         match OperatorClient::new(config).ask_server(&OperatorRequest::Reload)? {
-            None => Err(NotRunningError(format!(
+            None => Err(CliError::not_running(format!(
                 "no server runs on the data directory {}; start one with `scimd serve` or `systemctl start scimd`",
                 config.data_dir.display()
-            ))
-            .into()),
+            ))),
             Some(OperatorReply::Reloaded(report)) if self.json => output::json(&report),
             Some(OperatorReply::Reloaded(report)) => {
                 for widening in &report.wider {
@@ -33,12 +32,11 @@ impl ReloadArgs {
                     ))?;
                 }
                 for key in &report.restart {
-                    output::note(&format!("warning: {key} has changed; restart scimd to apply it"))?;
+                    output::note(&format!(
+                        "warning: {key} has changed; restart scimd to apply it"
+                    ))?;
                 }
                 output::note("Configuration reloaded.")
-            }
-            Some(OperatorReply::Failed(reason)) => {
-                anyhow::bail!("the configuration was not reloaded: {reason}")
             }
             Some(_) => unexpected(),
         }

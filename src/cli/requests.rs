@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::arguments::the_connection;
-use super::exit::{NotFoundError, NotRunningError};
+use super::arguments::{check_searched, the_connection};
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output::{self, TextTable};
 use super::time_arg;
@@ -90,6 +90,9 @@ impl RequestsArgs {
         };
         let mut printer = RequestPrinter::new(self.json);
         let RequestPage { entries, mut reached } = find(config, &query)?;
+        if entries.is_empty() {
+            check_searched(config, query.connection.as_ref())?;
+        }
         if entries.is_empty() && !self.follow && !self.json {
             return output::note("No requests found.");
         }
@@ -120,12 +123,10 @@ fn capture(config: &Config, connection: Option<String>, lasts: Duration) -> Resu
              `scimd requests show ID` shows them.",
             until.strftime("%Y-%m-%d %H:%M:%S UTC")
         )),
-        Some(OperatorReply::Failed(reason)) => anyhow::bail!("{reason}"),
         Some(_) => unexpected(),
-        None => Err(NotRunningError(
-            "scimd does not run, so that there are no requests to keep; start it first".to_owned(),
-        )
-        .into()),
+        None => Err(CliError::not_running(
+            "scimd does not run, so that there are no requests to keep; start it first",
+        )),
     }
 }
 
@@ -134,7 +135,6 @@ pub(super) fn find(config: &Config, query: &RequestQuery) -> Result<RequestPage>
     let request = OperatorRequest::FindRequests(query.clone());
     match OperatorClient::new(config).ask_server(&request)? {
         Some(OperatorReply::Requests(page)) => Ok(page),
-        Some(OperatorReply::Failed(reason)) => anyhow::bail!("{reason}"),
         Some(_) => unexpected(),
         None => read_files(config, query),
     }
@@ -176,12 +176,11 @@ fn show(config: &Config, id: &str, json: bool) -> Result<()> {
     let query = RequestQuery { id: Some(id.to_owned()), limit: 1, ..RequestQuery::default() };
     let found = find(config, &query)?.entries.into_iter().next();
     let Some(entry) = found else {
-        return Err(NotFoundError(format!(
+        return Err(CliError::not_found(format!(
             "request \"{}\" not found; run `scimd requests` to list requests (denied requests that repeat \
              are counted, not kept one by one)",
             id.escape_debug()
-        ))
-        .into());
+        )));
     };
     match json {
         true => output::json(&entry),

@@ -5,6 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::arguments::check_searched;
 use super::operator::{OperatorClient, unexpected};
 use super::output::{self, JsonArray, TextTable};
 use crate::operator::resource::{ResourceFilter, ResourceKind};
@@ -66,6 +67,9 @@ pub(super) fn list<const N: usize>(
         }
         Ok(left > 0)
     })?;
+    if is_empty {
+        check_searched(operator.config(), only.connection.as_ref())?;
+    }
     match json {
         true => array.end(),
         false if is_empty => output::note(&format!("No {}s.", kind.as_str())),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
-use super::exit::NotRunningError;
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
@@ -42,7 +42,6 @@ impl StatusArgs {
         let reply = OperatorClient::new(config).ask_server(&OperatorRequest::ShowStatus)?;
         let status = match reply {
             Some(OperatorReply::Status(status)) => status,
-            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => return unexpected(),
             None => return self.report_not_running(config),
         };
@@ -70,11 +69,10 @@ impl StatusArgs {
         if self.json {
             output::json(&json!({"running": false, "data_dir": data_dir.to_string()}))?;
         }
-        Err(NotRunningError(format!(
+        Err(CliError::not_running(format!(
             "scimd does not run on the data directory {data_dir}; start it with `systemctl start scimd` or \
              `scimd serve`"
-        ))
-        .into())
+        )))
     }
 }
 

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
 use super::arguments::the_connection;
+use super::audit::last_change;
 use super::confirm::confirm;
+use super::exit::ExitKind;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
@@ -195,15 +197,27 @@ fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
         }
     }
     for id in ids {
-        match OperatorClient::new(config).ask(OperatorRequest::RevokeToken { id })? {
-            OperatorReply::Revoked(token) => output::note(&format!(
+        let request = OperatorRequest::RevokeToken { id: id.clone() };
+        match OperatorClient::new(config).ask(request) {
+            Ok(OperatorReply::Revoked(token)) => output::note(&format!(
                 "Revoked token {} (connection \"{}\"), effective immediately.",
                 token.id, token.connection
             ))?,
-            _ => return unexpected(),
+            Ok(_) => return unexpected(),
+            Err(error) => note_earlier_revocation(config, &id, error)?,
         }
     }
     Ok(())
+}
+
+/// Says that a token is revoked already, if that is why it was not found.
+fn note_earlier_revocation(config: &Config, id: &str, error: anyhow::Error) -> Result<()> {
+    if ExitKind::of(&error) != ExitKind::NotFound {
+        return Err(error);
+    }
+    let Some(earlier) = last_change(config, "token.revoked", id)? else { return Err(error) };
+    let since = output::moment(Some(earlier.time), "");
+    output::note(&format!("Token {id} is revoked already, since {since}."))
 }
 
 fn list(tokens: &[TokenInfo]) -> Result<()> {

@@ -5,7 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::confirm::confirm;
-use super::exit::UsageError;
+use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::{output, time_arg};
 use crate::config::Config;
@@ -88,7 +88,7 @@ impl UndoArgs {
 }
 
 fn usage<T>(reason: &str) -> Result<T> {
-    Err(UsageError(reason.to_owned()).into())
+    Err(CliError::usage(reason))
 }
 
 /// Has the undo planned or done. A client of its own: the data folder is opened for reading, or for a change.

@@ -26,7 +26,6 @@ impl VerifyArgs {
         let (checks, served) =
             match OperatorClient::new(config).ask_server(&OperatorRequest::Verify)? {
                 Some(OperatorReply::Verified(checks)) => (checks, true),
-                Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
                 Some(_) => return unexpected(),
                 None => (app::verify(config)?, false),
             };
@@ -74,7 +73,6 @@ fn compact(config: &Config, served: bool) -> Result<()> {
             Some(OperatorReply::AtNextStart) => {
                 output::note("A server runs: the database is compacted at its next start.")
             }
-            Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
             Some(_) => unexpected(),
             None => bail!("the server has stopped; run the command again"),
         };

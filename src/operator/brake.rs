@@ -1,7 +1,7 @@
 //! The brakes of connections, as operators see and use them.
 
 use super::reply::{BrakeInfo, OperatorReply};
-use crate::directory::{AllowBrake, Directory, DirectoryError, HoldBrake, ReleaseBrake};
+use crate::directory::{AllowBrake, Directory, DirectoryError, Hold, HoldBrake, ReleaseBrake};
 use crate::event::Actor;
 
 pub(super) fn show(directory: &Directory) -> Result<OperatorReply, DirectoryError> {
@@ -42,11 +42,15 @@ pub(super) fn withheld(
     Ok(OperatorReply::Withheld { hold: hold.and_then(|brake| brake.hold), connection, changes })
 }
 
+/// Releases a connection; which one, and its hold if it was held.
 pub(super) fn release(
     directory: &Directory,
     actor: Actor,
     connection: Option<String>,
-) -> Result<OperatorReply, DirectoryError> {
-    let (connection, hold) = directory.submit(actor, ReleaseBrake { connection }).wait()?;
-    Ok(OperatorReply::BrakeReleased { connection, hold })
+) -> Result<(Option<String>, Option<Hold>), DirectoryError> {
+    let released = directory.submit(actor, ReleaseBrake { connection: connection.clone() });
+    Ok(match released.wait()? {
+        Some((name, hold)) => (Some(name), Some(hold)),
+        None => (connection, None),
+    })
 }

@@ -92,7 +92,15 @@ fn try_execute(
             let allow = AllowBrake { connection, accounts, valid_for, reason };
             brake::allow(directory, actor, allow)
         }
-        Request::ReleaseBrake { connection } => brake::release(directory, actor, connection),
+        Request::ReleaseBrake { connection } => {
+            let (released, hold) = brake::release(directory, actor, connection)?;
+            Ok(match released {
+                Some(name) if hold.is_none() && !site.connections.contains(&name) => {
+                    unknown_connection(site, &name)
+                }
+                connection => OperatorReply::BrakeReleased { connection, hold },
+            })
+        }
         Request::ChangeConnection(change) => {
             let change = Box::new(change);
             let task = ConfigurationTask::ChangeConnection { actor, change };
@@ -111,7 +119,13 @@ fn try_execute(
             requests::capture(context, actor, connection, lasts)
         }
         Request::ShowStatus => status::show(context),
-        Request::Undo(undo) => Ok(OperatorReply::Undone(directory.undo(&actor, &undo)?)),
+        Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {
+            // One that was removed may have made changes.
+            (Err(DirectoryError::Unfit(_)), Some(name)) if !site.connections.contains(&name) => {
+                Ok(unknown_connection(site, &name))
+            }
+            (report, _) => Ok(OperatorReply::Undone(report?)),
+        },
         Request::Audit(query) => {
             let reply = audit::answer_waiting(directory.log(), directory.registry(), query);
             Ok(reply.map_or_else(
@@ -128,8 +142,8 @@ fn queue(server: Option<&RunningServer>) -> Option<&ConfigurationQueue> {
 }
 
 fn unknown_connection(site: &SiteInfo, connection: &str) -> OperatorReply {
-    OperatorReply::Failed(format!(
-        "there is no connection \"{}\"; the configuration has {}",
+    OperatorReply::NotFound(format!(
+        "connection \"{}\" not found; the configuration has {}",
         connection.escape_debug(),
         site.connections.join(", ")
     ))

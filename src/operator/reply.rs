@@ -84,12 +84,12 @@ pub enum OperatorReply {
         /// The changes.
         changes: WithheldChanges,
     },
-    /// The changes of a connection are released.
+    /// The changes of a connection are not held any more.
     BrakeReleased {
-        /// The connection.
-        connection: String,
-        /// Since when it was held, and why.
-        hold: Hold,
+        /// The connection; `None` if none was named and none was held.
+        connection: Option<String>,
+        /// Since when it was held, and why; `None` if it was not held.
+        hold: Option<Hold>,
     },
     /// The configuration was read again and is in force.
     Reloaded(ReloadReport),
@@ -125,6 +125,8 @@ pub enum OperatorReply {
     Changed(ChangeReport),
     /// What the request names does not exist; a sentence that says so and what to do.
     NotFound(String),
+    /// The user who asks may not; a sentence that says who may.
+    Denied(String),
     /// The request failed; a sentence that says why and what to do.
     Failed(String),
 }

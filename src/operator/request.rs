@@ -122,7 +122,7 @@ pub enum OperatorRequest {
         /// The connection.
         connection: String,
     },
-    /// Release the changes of a connection. Changes; needs a connection that is held.
+    /// Release the changes of a connection. Changes; does nothing if it is not held.
     ReleaseBrake {
         /// The connection to release; `None` for the only one that is held.
         connection: Option<String>,

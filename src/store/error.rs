@@ -74,6 +74,9 @@ pub enum StoreError {
     /// The data folder can't be used.
     #[error("{0}")]
     Folder(String),
+    /// This user may not use the data folder.
+    #[error("{0}")]
+    Denied(String),
     /// The command that reads has used up its budget; a sentence for the client. No store answers it.
     #[error("{0}")]
     OverBudget(String),

@@ -28,8 +28,7 @@ impl DataFolder {
     /// [`StoreError::Folder`] with a sentence that says what to do.
     pub fn create(path: &Path) -> Result<(), StoreError> {
         create(path).map_err(|error| {
-            let shown = path.display();
-            StoreError::Folder(format!("can't create the data folder {shown}: {}", told(&error)))
+            refused(&format!("can't create the data folder {}", path.display()), &error)
         })
     }
 
@@ -44,19 +43,18 @@ impl DataFolder {
         Self::create(path)?;
         insist_on_ours(path)?;
         let lock_path = path.join("lock");
-        let refused = |error: &io::Error| {
-            StoreError::Folder(format!("can't write to the data folder {shown}: {}", told(error)))
-        };
+        let unwritable =
+            |error| refused(&format!("can't write to the data folder {shown}"), &error);
         let mut lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
             .open(&lock_path)
-            .map_err(|error| refused(&error))?;
+            .map_err(unwritable)?;
         hold(&lock, path)?;
         let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        noted.map_err(|error| refused(&error))?;
+        noted.map_err(unwritable)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -121,20 +119,34 @@ pub(super) fn check_readable(path: &Path) -> Result<(), StoreError> {
             return refuse(format!("there is no data folder {shown}"));
         }
         Err(error) => {
-            return refuse(format!("can't read the data folder {shown}: {}", told(&error)));
+            return Err(refused(&format!("can't read the data folder {shown}"), &error));
         }
     };
     if !found.is_dir() {
         return refuse(format!("{shown} is no folder; check data_dir"));
     }
     if us != 0 && found.uid() != us {
-        return refuse(format!(
+        return denied(format!(
             "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
              `sudo -u '#{owner}' scimd …`",
             owner = found.uid()
         ));
     }
     Ok(())
+}
+
+/// The error that this user may not use the folder.
+fn denied<T>(reason: String) -> Result<T, StoreError> {
+    Err(StoreError::Denied(reason))
+}
+
+/// The error of the operating system for something that was tried with the folder.
+fn refused(tried: &str, error: &io::Error) -> StoreError {
+    let reason = format!("{tried}: {}", told(error));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => StoreError::Denied(reason),
+        _ => StoreError::Folder(reason),
+    }
 }
 
 /// What the operating system says, and what to do about it.
@@ -144,7 +156,7 @@ fn told(error: &io::Error) -> String {
             "make room on its disk, or raise this user's limits"
         }
         io::ErrorKind::ReadOnlyFilesystem => "mount its disk for writing",
-        io::ErrorKind::PermissionDenied => "run as the user who owns it, or check data_dir",
+        io::ErrorKind::PermissionDenied => "run it with sudo, or as the user that owns the folder",
         _ => "check data_dir, and that this user may write there",
     };
     format!("{error}; {remedy}")
@@ -181,7 +193,7 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
         return refuse(format!("the data folder {shown} is no folder; check data_dir"));
     }
     if found.uid() != us {
-        return refuse(format!(
+        return denied(format!(
             "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
              `sudo -u '#{owner}' scimd …`",
             owner = found.uid()

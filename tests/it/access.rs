@@ -362,7 +362,7 @@ fn a_workspace_in_use_can_only_be_removed_on_purpose() {
     let told = String::from_utf8(refused.stderr).unwrap();
     let expected = "entitlements \"workspace:Sales\" (2: ada, bob)";
     assert!(told.contains(expected) && told.contains("--drop-unknown-access"), "{told}");
-    assert_eq!(told.lines().filter(|line| line.starts_with("scimd: ")).count(), 1, "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{told}");
     server.boot(&["--drop-unknown-access"]);
     assert_eq!(client.get(&path).body.get("entitlements"), None);
     assert_eq!(values(&client.get(&both).body, "entitlements"), ["company:admin"]);

@@ -299,8 +299,8 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
     assert_eq!(files_with(&journal, "alarmed").len(), 0);
     let told = server.fail(&["brake", "hold"], 2);
     assert!(told.contains("default, other"), "{told}");
-    let told = server.fail(&["brake", "hold", "--connection", "nobody"], 2);
-    assert!(told.contains("there is no connection"), "{told}");
+    let told = server.fail(&["brake", "hold", "--connection", "nobody"], 4);
+    assert!(told.contains("not found"), "{told}");
     server.succeed(&["brake", "hold", "--connection", "default"]);
     client.post("/Users", &user("new")).error(503, None);
     server.stop();
@@ -312,8 +312,7 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
     for connection in ["default", "other"] {
         server.succeed(&["brake", "release", "--connection", connection]);
     }
-    let told = server.fail(&["brake", "release"], 1);
-    assert!(told.contains("no connection is paused"), "{told}");
+    server.succeed(&["brake", "release"]);
     server.boot(&[]);
     create(&server.client(), "/Users", &user("new"));
 }

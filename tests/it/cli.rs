@@ -49,7 +49,7 @@ fn init_writes_a_commented_file_that_is_valid_and_never_overwrites() {
     let (commented, bare): (Vec<_>, Vec<_>) = settings.partition(|line| line.contains("  # "));
     assert!(commented.len() > 20 && bare.len() < 3, "without a comment: {bare:?}");
     ends(folder.path(), &["config", "check"], 0);
-    let (_, stderr) = ends(folder.path(), &["init", "--method", "okta"], 2);
+    let (_, stderr) = ends(folder.path(), &["init", "--method", "okta"], 1);
     assert!(stderr.contains("config.toml exists already"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), written);

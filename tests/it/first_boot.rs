@@ -30,7 +30,7 @@ fn refuses(output: &Output, code: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(output.stdout.is_empty(), "nothing is shown that will not be served");
-    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("scimd: ")).collect();
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "{stderr}");
     assert!(stderr.ends_with(&format!("{}\n", errors[0])), "{stderr}");
     errors[0].to_owned()

@@ -28,6 +28,7 @@ mod connection;
 mod connection_command;
 mod discovery;
 mod documents;
+mod exit;
 mod first_boot;
 mod flat;
 mod framing;

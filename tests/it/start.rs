@@ -12,10 +12,16 @@ use crate::harness::{Server, files, total};
 /// Insists that a start fails with one line, which has these words.
 #[track_caller]
 fn refuses(server: &Server, words: &[&str]) {
+    refuses_with(server, 1, words);
+}
+
+/// Insists that a start fails with an exit code and one line, which has these words.
+#[track_caller]
+fn refuses_with(server: &Server, code: i32, words: &[&str]) {
     let output = server.run(&["serve"]);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("scimd: ")).collect();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
     assert!(errors.len() == 1 && words.iter().all(|word| errors[0].contains(word)), "{said}");
 }
 
@@ -84,11 +90,11 @@ fn a_data_folder_of_another_user() {
     }
     let owner = if us == 0 { 65_534 } else { 0 };
     let words = [format!("belongs to user {owner}"), format!("`sudo -u '#{owner}' scimd")];
-    refuses(&server, &[&words[0], &words[1]]);
+    refuses_with(&server, 5, &[&words[0], &words[1]]);
     // No command may leave files there that the owner can't read.
     let listed = server.run(&["token", "generate"]);
     let said = String::from_utf8(listed.stderr).unwrap();
-    assert!(listed.status.code() == Some(1) && said.contains(&words[0]), "{said}");
+    assert!(listed.status.code() == Some(5) && said.contains(&words[0]), "{said}");
 }
 
 #[test]

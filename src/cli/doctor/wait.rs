@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::cli::exit::NotRunningError;
+use crate::cli::exit::CliError;
 use crate::cli::operator::{OperatorClient, unexpected};
 use crate::cli::{output, requests};
 use crate::clock::Stopwatch;
@@ -72,11 +72,9 @@ fn arrival(entry: &RequestEntry) -> String {
 fn failed_handshakes(config: &Config) -> Result<u64> {
     match OperatorClient::new(config).ask_server(&OperatorRequest::ShowStatus)? {
         Some(OperatorReply::Status(status)) => Ok(status.failed_handshakes),
-        Some(OperatorReply::Failed(reason)) => bail!("{reason}"),
         Some(_) => unexpected(),
-        None => Err(NotRunningError(
-            "scimd does not run; start it with `systemctl start scimd` or `scimd serve`".to_owned(),
-        )
-        .into()),
+        None => Err(CliError::not_running(
+            "scimd does not run; start it with `systemctl start scimd` or `scimd serve`",
+        )),
     }
 }

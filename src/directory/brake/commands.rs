@@ -45,34 +45,29 @@ pub struct ReleaseBrake {
 }
 
 impl Command for ReleaseBrake {
-    /// The connection that was held, and why.
-    type Output = (String, Hold);
+    /// The connection that was held, and why; `None` if it was not held.
+    type Output = Option<(String, Hold)>;
     const OUTLASTS_SETTINGS: bool = true;
 
     /// # Errors
     ///
-    /// `Unfit` if it is not held, or if several are and none is named.
-    fn run(&self, tx: &mut Transaction<'_>) -> Result<(String, Hold), DirectoryError> {
+    /// `Unfit` if several are held and none is named.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Option<(String, Hold)>, DirectoryError> {
         let mut holds = hold::all(tx)?;
-        let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
         let found = match &self.connection {
             Some(name) => holds.remove_entry(name),
             None if holds.len() > 1 => {
+                let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
                 return Err(DirectoryError::Unfit(format!(
                     "several connections are paused: {listed}; say which with --connection"
                 )));
             }
             None => holds.pop_first(),
         };
-        let (name, held) = found.ok_or_else(|| {
-            DirectoryError::Unfit(match (&self.connection, listed.as_str()) {
-                (None, _) => "no connection is paused".to_owned(),
-                (Some(name), "") => format!("connection {name} is not paused, and no other is"),
-                (Some(name), _) => format!("connection {name} is not paused; paused are: {listed}"),
-            })
-        })?;
-        hold::apply(tx, hold::end(&name, &held));
-        Ok((name, held))
+        if let Some((name, held)) = &found {
+            hold::apply(tx, hold::end(name, held));
+        }
+        Ok(found)
     }
 }
 
