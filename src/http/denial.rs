@@ -203,7 +203,7 @@ fn log(summaries: Vec<Suppressed<Kind>>, requests: &RequestLog) {
         };
         let repeated = Repetition { count, seconds };
         let now = Clock::System.now();
-        requests.note_denied(RequestEntry::summary(now, address, reason, repeated));
+        requests.note_denied(&RequestEntry::summary(now, address, reason, repeated));
         match kind {
             Some((network, reason)) => {
                 tracing::warn!(address = %network, count, seconds, reason, "refused again");

@@ -206,11 +206,11 @@ impl ScimService {
         entry: impl FnOnce(RequestRecord) -> RequestEntry,
     ) {
         let is_served = record.requests.is_some();
-        if is_served || record.error.denied.is_some() {
+        if self.request_log.is_on() && (is_served || record.error.denied.is_some()) {
             let entry = entry(record);
             match is_served {
                 true => self.request_log.note_served(entry, bodies),
-                false => self.request_log.note_denied(entry),
+                false => self.request_log.note_denied(&entry),
             }
         }
     }

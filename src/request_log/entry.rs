@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bodies::KeptBodies;
-use super::mask::mask_tokens;
+use super::line;
+use super::mask::{has_token, mask_tokens};
 
 /// A request and its answer. It has no field for a value of the query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,15 +120,17 @@ impl RequestEntry {
         self.status >= 400
     }
 
-    /// The record as one line.
+    /// Appends the record as one line, in which everything that looks like a token of scimd is masked: a client
+    /// with a wrong configuration may send it anywhere.
     pub(super) fn encode(&self, line: &mut Vec<u8>) {
         let start = line.len();
-        // Writing to memory does not fail, and every field can be JSON.
-        if serde_json::to_writer(&mut *line, self).is_err() {
+        line::write(self, line);
+        if line.get(start..).is_some_and(has_token) {
             line.truncate(start);
-            return;
+            let mut masked = self.clone();
+            masked.mask_tokens();
+            line::write(&masked, line);
         }
-        line.push(b'\n');
     }
 
     /// The record of a line; `None` for the rest of one that a crash has cut.
@@ -135,9 +138,7 @@ impl RequestEntry {
         serde_json::from_slice(line).ok()
     }
 
-    /// Removes from the texts of a client everything that looks like a token of scimd: a client with a wrong
-    /// configuration may send it anywhere.
-    pub(super) fn mask_tokens(&mut self) {
+    fn mask_tokens(&mut self) {
         let texts = [
             Some(&mut self.path),
             self.resource_type.as_mut(),
@@ -197,7 +198,9 @@ mod tests {
         let mut entry = sample("a-1");
         entry.path = format!("/scim/v2/scimd_{}/x/scimd_{}", "a".repeat(49), "B1".repeat(20));
         entry.detail = Some(format!("There is nothing at \"scimd_{}\".", "z".repeat(49)));
-        entry.mask_tokens();
+        let mut line = Vec::new();
+        entry.encode(&mut line);
+        let entry = RequestEntry::decode(&line).unwrap();
         assert_eq!(entry.path, "/scim/v2/scimd_***/x/scimd_***");
         assert_eq!(entry.detail.as_deref(), Some("There is nothing at \"scimd_***\"."));
     }

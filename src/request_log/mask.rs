@@ -1,7 +1,18 @@
 //! Tokens in the texts of clients.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// What a token begins with.
 const TOKEN: &str = "scimd_";
+
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(TOKEN));
+
+/// Whether a text may hold a token of scimd.
+pub(super) fn has_token(text: &[u8]) -> bool {
+    FINDER.find(text).is_some()
+}
 
 /// Replaces everything in a text that looks like a token of scimd.
 pub(super) fn mask_tokens(text: &mut String) {

@@ -1,28 +1,31 @@
 //! The request log: what each client asked, what it was answered, and why.
 //!
-//! A record holds no body, unless an operator has asked for it, and no value of a query. Requests hand their record to a bounded channel; one
-//! thread encodes the records and appends them to files, which are never synced and of which the oldest
-//! give way. A record that does not fit is dropped and counted: no request waits for its record.
+//! A record holds no body, unless an operator has asked for it, and no value of a query. A request leaves its
+//! record as a line in a buffer of a bounded size; every few milliseconds one thread appends what has gathered
+//! to files, which are never synced and of which the oldest give way. A record that does not fit is dropped and
+//! counted: no request waits for a disk.
 //!
 //! | file | contents |
 //! | --- | --- |
-//! | `entry` | a record |
+//! | `entry`, `line` | a record; a record as a line |
 //! | `bodies` | bodies that an operator has asked to keep for a while, masked |
 //! | `mask` | tokens in the texts of clients |
 //! | `query` | which records are wanted, and the place in the files from which to go on |
 //! | `ring` | files of a bounded size, of which the oldest is removed |
 //! | `read` | the search in those files, with or without a server |
 //! | `traffic` | what each connection asked lately, in figures |
-//! | `recorder` | the channel and the thread |
+//! | `recorder`, `waiting` | the thread; what waits for it |
 
 mod bodies;
 mod entry;
+mod line;
 mod mask;
 mod query;
 mod read;
 mod recorder;
 mod ring;
 mod traffic;
+mod waiting;
 
 pub use bodies::{KeptBodies, RawBodies};
 pub use entry::{CommittedChange, Repetition, RequestEntry};

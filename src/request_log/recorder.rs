@@ -1,14 +1,15 @@
-//! The way of a record from the request to the files: a bounded channel and one thread.
+//! The way of a record from the request to the files: a buffer and one thread.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use jiff::Timestamp;
+use memchr::memchr_iter;
 
 use super::bodies::{Captures, RawBodies};
 use super::entry::RequestEntry;
@@ -16,18 +17,15 @@ use super::query::{RequestPage, RequestQuery};
 use super::read::read;
 use super::ring::{Ring, RingLimits};
 use super::traffic::{Traffic, traffic};
+use super::waiting::{Batch, Waiting, Woken};
 use super::{DENIED, SERVED};
-use jiff::Timestamp;
-
 use crate::clock::{Clock, Stopwatch};
 use crate::metrics::Counter;
 
-/// The number of records that may wait for the thread.
-const CAPACITY: usize = 4_096;
-/// The bytes of bodies that may wait for the thread; others are not kept.
-const MAX_WAITING: usize = 16 << 20;
 /// How long records gather before they are written. Meanwhile the thread is not woken.
 const GATHER: Duration = Duration::from_millis(20);
+/// The bytes that a line usually has at most.
+const USUAL_LINE: usize = 512;
 /// How often old files are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often a failure to write is logged.
@@ -64,22 +62,14 @@ impl RequestLogLimits {
 /// The request log of a running server. Dropping it writes what waits.
 pub struct RequestLog {
     folder: PathBuf,
-    /// `None` once it is being dropped.
-    sender: Option<SyncSender<Message>>,
+    waiting: Arc<Waiting>,
     dropped: Arc<Counter>,
     captures: Captures,
-    /// The bytes of bodies that wait for the thread.
-    waiting: Arc<AtomicUsize>,
+    /// Whether anything is kept.
+    is_on: AtomicBool,
     /// What the thread goes by.
     limits: Arc<Mutex<RequestLogLimits>>,
     thread: Option<JoinHandle<()>>,
-}
-
-enum Message {
-    Served(Box<RequestEntry>, Option<RawBodies>),
-    Denied(Box<RequestEntry>),
-    /// Answered once everything before is in the files.
-    Flush(SyncSender<()>),
 }
 
 impl RequestLog {
@@ -89,40 +79,51 @@ impl RequestLog {
     ///
     /// The operating system refuses a thread.
     pub fn start(folder: PathBuf, limits: RequestLogLimits) -> std::io::Result<Self> {
-        let (sender, receiver) = sync_channel(CAPACITY);
-        let dropped = Arc::new(Counter::default());
-        let (waiting, limits) = (Arc::default(), Arc::new(Mutex::new(limits)));
+        let (waiting, dropped) = (Arc::<Waiting>::default(), Arc::<Counter>::default());
+        let is_on = AtomicBool::new(limits.max_bytes > 0);
+        let limits = Arc::new(Mutex::new(limits));
         let recorder = Recorder {
             folder: folder.clone(),
-            dropped: Arc::clone(&dropped),
             waiting: Arc::clone(&waiting),
+            dropped: Arc::clone(&dropped),
             limits: Arc::clone(&limits),
             failed: None,
         };
         let thread = std::thread::Builder::new()
             .name("request-log".to_owned())
-            .spawn(move || recorder.run(&receiver))?;
-        Ok(Self {
-            folder,
-            sender: Some(sender),
-            dropped,
-            captures: Captures::default(),
-            waiting,
-            limits,
-            thread: Some(thread),
-        })
+            .spawn(move || recorder.run())?;
+        let captures = Captures::default();
+        Ok(Self { folder, waiting, dropped, captures, is_on, limits, thread: Some(thread) })
     }
 
-    /// Records a request that was authenticated. Never waits.
+    /// Whether records are kept: otherwise there is no need to make one.
+    pub fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Records a request that was authenticated. Never waits for a disk.
     pub fn note_served(&self, entry: RequestEntry, bodies: Option<RawBodies>) {
-        let bodies = bodies.filter(|bodies| {
-            let waiting = self.waiting.fetch_add(bodies.len(), Ordering::Relaxed) + bodies.len();
-            if waiting > MAX_WAITING {
-                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
-            }
-            waiting <= MAX_WAITING
-        });
-        self.send(Message::Served(Box::new(entry), bodies));
+        let entry = match bodies {
+            Some(bodies) => match self.waiting.add_with_bodies(Box::new(entry), bodies) {
+                Ok(()) => return,
+                Err(entry) => *entry,
+            },
+            None => entry,
+        };
+        self.note(&entry, |batch| &mut batch.served);
+    }
+
+    /// Records a denied request, or a summary of some. Never waits for a disk.
+    pub fn note_denied(&self, entry: &RequestEntry) {
+        self.note(entry, |batch| &mut batch.denied);
+    }
+
+    fn note(&self, entry: &RequestEntry, lines: fn(&mut Batch) -> &mut Vec<u8>) {
+        let mut line = Vec::with_capacity(USUAL_LINE);
+        entry.encode(&mut line);
+        if !self.waiting.add_line(&line, lines) {
+            self.dropped.add_one();
+        }
     }
 
     /// Keeps the bodies of a connection from now on, for a time; for no time to end it. `hidden` are the names
@@ -136,13 +137,9 @@ impl RequestLog {
         self.captures.of(connection)
     }
 
-    /// Records a denied request, or a summary of some. Never waits.
-    pub fn note_denied(&self, entry: RequestEntry) {
-        self.send(Message::Denied(Box::new(entry)));
-    }
-
     /// Applies other limits to everything that is written from now on. Never waits for a disk.
     pub fn set_limits(&self, limits: RequestLogLimits) {
+        self.is_on.store(limits.max_bytes > 0, Ordering::Relaxed);
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
@@ -169,33 +166,20 @@ impl RequestLog {
     /// Waits until all that was noted before is in the files.
     fn flush(&self) {
         let (done, is_done) = sync_channel(1);
-        if let Some(sender) = &self.sender
-            && sender.send(Message::Flush(done)).is_ok()
-        {
-            // If the thread is gone, the files have what they have.
-            let _ = is_done.recv();
-        }
+        self.waiting.add_flush(done);
+        // If the thread is gone, the files have what they have.
+        let _ = is_done.recv();
     }
 
     /// The number of records that were dropped: too many waited, or they could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped.value()
     }
-
-    fn send(&self, message: Message) {
-        let sent = self.sender.as_ref().map(|sender| sender.try_send(message));
-        if let Some(Err(TrySendError::Full(unsent) | TrySendError::Disconnected(unsent))) = sent {
-            if let Message::Served(_, Some(bodies)) = unsent {
-                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
-            }
-            self.dropped.add_one();
-        }
-    }
 }
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        self.sender = None;
+        self.waiting.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -205,68 +189,64 @@ impl Drop for RequestLog {
 /// The thread's side.
 struct Recorder {
     folder: PathBuf,
+    waiting: Arc<Waiting>,
     dropped: Arc<Counter>,
-    waiting: Arc<AtomicUsize>,
     limits: Arc<Mutex<RequestLogLimits>>,
     /// When a failure was last logged.
     failed: Option<Stopwatch>,
 }
 
 impl Recorder {
-    fn run(mut self, receiver: &Receiver<Message>) {
+    fn run(mut self) {
         let mut limits = self.limits();
         let served = Ring::open(self.folder.join(SERVED), limits.served());
         let denied = Ring::open(self.folder.join(DENIED), limits.denied());
-        let (mut served, mut denied) = match (served, denied) {
-            (Ok(served), Ok(denied)) => (served, denied),
+        let mut rings = match (served, denied) {
+            (Ok(served), Ok(denied)) => Some((served, denied)),
             (Err(error), _) | (_, Err(error)) => {
                 let folder = self.folder.display();
                 tracing::error!(%error, %folder, "the request log can't be opened; no requests are recorded");
-                return;
+                None
             }
         };
-        let mut line = Vec::new();
+        let mut batch = Batch::default();
         loop {
-            served.prune(Clock::System.now());
-            denied.prune(Clock::System.now());
+            if let Some((served, denied)) = &mut rings {
+                served.prune(Clock::System.now());
+                denied.prune(Clock::System.now());
+            }
             let since_prune = Stopwatch::start();
             while since_prune.elapsed() < PRUNE_EVERY {
-                let mut next = match receiver.recv_timeout(PRUNE_EVERY) {
-                    Ok(message) => Some(message),
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                };
-                // No request has to wake a thread that is not waiting.
+                match self.waiting.wait(PRUNE_EVERY) {
+                    Woken::Something => {}
+                    Woken::Nothing => break,
+                    Woken::Closed => return,
+                }
+                // Requests do not have to wake a thread that is not waiting.
                 std::thread::sleep(GATHER);
-                if limits != self.limits() {
-                    limits = self.limits();
-                    for (ring, limits) in
-                        [(&mut served, limits.served()), (&mut denied, limits.denied())]
-                    {
-                        ring.set_limits(limits);
-                        ring.prune(Clock::System.now());
+                self.waiting.take(&mut batch);
+                if let Some((served, denied)) = &mut rings {
+                    if limits != self.limits() {
+                        limits = self.limits();
+                        served.set_limits(limits.served());
+                        denied.set_limits(limits.denied());
                     }
-                }
-                while let Some(message) = next {
-                    match message {
-                        Message::Served(mut entry, bodies) => {
-                            if let Some(bodies) = bodies {
-                                self.waiting.fetch_sub(bodies.len(), Ordering::Relaxed);
-                                entry.bodies = Some(bodies.mask());
-                            }
-                            self.write(&mut served, &mut entry, &mut line);
-                        }
-                        Message::Denied(mut entry) => {
-                            self.write(&mut denied, &mut entry, &mut line);
-                        }
-                        Message::Flush(done) => drop(done.send(())),
+                    for (mut entry, bodies) in batch.with_bodies.drain(..) {
+                        entry.bodies = Some(bodies.mask());
+                        entry.encode(&mut batch.served);
                     }
-                    next = match receiver.try_recv() {
-                        Ok(message) => Some(message),
-                        Err(TryRecvError::Empty) => None,
-                        Err(TryRecvError::Disconnected) => return,
-                    };
+                    self.write(served, &batch.served);
+                    self.write(denied, &batch.denied);
+                } else {
+                    self.count_dropped(&batch.served);
+                    self.count_dropped(&batch.denied);
+                    self.dropped.add(batch.with_bodies.len() as u64);
                 }
+                for done in batch.flushes.drain(..) {
+                    // The one that waited may be gone.
+                    let _ = done.send(());
+                }
+                batch.clear();
             }
         }
     }
@@ -275,18 +255,20 @@ impl Recorder {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&mut self, ring: &mut Ring, entry: &mut RequestEntry, line: &mut Vec<u8>) {
-        entry.mask_tokens();
-        line.clear();
-        entry.encode(line);
-        if let Err(error) = ring.append(entry, line) {
-            self.dropped.add_one();
-            if self.failed.is_none_or(|failed| failed.elapsed() > REPORT_EVERY) {
-                self.failed = Some(Stopwatch::start());
-                let folder = self.folder.display();
-                tracing::warn!(%error, %folder, "writing to the request log failed; records are dropped");
-            }
+    fn write(&mut self, ring: &mut Ring, mut lines: &[u8]) {
+        let written = ring.append(&mut lines, Clock::System.now());
+        self.count_dropped(lines);
+        if let Err(error) = written
+            && self.failed.is_none_or(|failed| failed.elapsed() > REPORT_EVERY)
+        {
+            self.failed = Some(Stopwatch::start());
+            let folder = self.folder.display();
+            tracing::warn!(%error, %folder, "writing to the request log failed; records are dropped");
         }
+    }
+
+    fn count_dropped(&self, lines: &[u8]) {
+        self.dropped.add(memchr_iter(b'\n', lines).count() as u64);
     }
 }
 
@@ -312,7 +294,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = start(&folder, LIMITS);
         log.note_served(sample("1"), None);
-        log.note_denied(sample("2"));
+        log.note_denied(&sample("2"));
         assert_eq!(ids(&log), ["1", "2"]);
         log.note_served(sample("3"), None);
         drop(log);
@@ -320,18 +302,16 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_counted() {
+    fn what_cannot_be_written_is_dropped_and_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let log = start(&folder, LIMITS);
+        let log = start(&folder, RequestLogLimits { min_free: u64::MAX / 2, ..LIMITS });
         log.note_served(sample("0"), None);
-        for number in 0..3 * CAPACITY {
-            log.note_served(sample(&number.to_string()), None);
-        }
-        let dropped = log.dropped();
-        assert!(dropped > 0);
-        let limits = RequestLogLimits { max_bytes: 1 << 30, ..LIMITS };
-        log.set_limits(limits);
-        assert_eq!(ids(&log).len() as u64 + dropped, 3 * CAPACITY as u64 + 1);
+        log.note_denied(&sample("1"));
+        assert_eq!(ids(&log), Vec::<String>::new());
+        assert_eq!(log.dropped(), 2);
+        log.set_limits(LIMITS);
+        log.note_served(sample("2"), None);
+        assert_eq!(ids(&log), ["2"]);
     }
 
     #[test]
@@ -340,8 +320,8 @@ mod tests {
         let log = start(&folder, LIMITS);
         log.note_served(sample("served"), None);
         for _ in 0..20 {
-            for _ in 0..CAPACITY / 8 {
-                log.note_denied(sample("denied"));
+            for _ in 0..512 {
+                log.note_denied(&sample("denied"));
             }
             log.find(&RequestQuery::default()).unwrap();
         }
@@ -355,6 +335,7 @@ mod tests {
     fn nothing_is_kept_with_a_limit_of_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let log = start(&folder, RequestLogLimits { max_bytes: 0, ..LIMITS });
+        assert!(!log.is_on());
         log.note_served(sample("1"), None);
         assert_eq!(ids(&log), Vec::<String>::new());
     }

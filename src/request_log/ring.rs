@@ -1,4 +1,4 @@
-//! Files of a bounded size: records are appended to the newest file, and the oldest file gives way.
+//! Files of a bounded size: lines are appended to the newest file, and the oldest file gives way.
 //!
 //! The files are named by increasing numbers. Each start of a process begins a new file, so that a line that a
 //! crash has cut is the last one of its file.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use memchr::{memchr, memrchr};
 
 use super::entry::RequestEntry;
 
@@ -66,41 +67,68 @@ impl Ring {
         self.limits = limits;
     }
 
-    /// Appends a record, and removes as many old files as it takes to stay within the limit. A record that is
-    /// larger than the limit is left out.
+    /// Appends lines, and removes as many old files as it takes to stay within the limit. A line that is
+    /// larger than the limit is left out. `lines` becomes what was not written: nothing, if all went well.
     ///
     /// # Errors
     ///
-    /// The file can't be written to, and the record may be there in part; or the disk has too little space left.
-    pub(super) fn append(&mut self, entry: &RequestEntry, line: &[u8]) -> io::Result<()> {
-        let bytes = line.len() as u64;
-        if bytes > self.limits.max_bytes {
+    /// The file can't be written to, and the first line of the rest may be there in part; or the disk has too
+    /// little space left.
+    pub(super) fn append(&mut self, lines: &mut &[u8], now: Timestamp) -> io::Result<()> {
+        if lines.is_empty() {
             return Ok(());
         }
-        if free_bytes(&self.folder).is_some_and(|free| free < self.limits.min_free + bytes) {
+        let wanted = self.limits.min_free.saturating_add(lines.len() as u64);
+        if free_bytes(&self.folder).is_some_and(|free| free < wanted) {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "what the disk has left is kept for changes",
             ));
         }
-        let is_full = |file: &RingFile, limits: RingLimits| {
-            file.bytes + bytes > (limits.max_bytes / FILES).max(bytes)
-                || entry.time.duration_since(file.since).unsigned_abs() >= FILE_TIME
-        };
-        if self.files.last().is_none_or(|file| is_full(file, self.limits)) {
-            self.open = None;
+        while !lines.is_empty() {
+            let room = self.room(now);
+            let bytes = match whole_lines(lines, room.bytes) {
+                0 if room.is_in_open_file => {
+                    self.open = None;
+                    continue;
+                }
+                0 => first_line(lines),
+                bytes => bytes,
+            };
+            let (piece, rest) = lines.split_at(bytes);
+            if bytes as u64 <= self.limits.max_bytes {
+                self.write(piece, now)?;
+            }
+            *lines = rest;
         }
+        Ok(())
+    }
+
+    /// How much the next file to be written to may still take.
+    fn room(&self, now: Timestamp) -> Room {
+        let bytes = self.limits.max_bytes / FILES;
+        match self.files.last().filter(|_| self.open.is_some()) {
+            Some(file) if now.duration_since(file.since).unsigned_abs() < FILE_TIME => {
+                Room { bytes: bytes.saturating_sub(file.bytes), is_in_open_file: true }
+            }
+            Some(_) => Room { bytes: 0, is_in_open_file: true },
+            None => Room { bytes, is_in_open_file: false },
+        }
+    }
+
+    fn write(&mut self, piece: &[u8], now: Timestamp) -> io::Result<()> {
+        let bytes = piece.len() as u64;
         self.shrink_to(self.limits.max_bytes - bytes);
         if self.open.is_none() {
-            self.begin(entry.time)?;
+            self.begin(now)?;
         }
         let (Some(open), Some(file)) = (&mut self.open, self.files.last_mut()) else {
             return Ok(());
         };
         file.bytes += bytes;
-        let written = open.write_all(line);
+        let written = open.write_all(piece);
         if written.is_err() {
-            // The line may be cut: nothing may follow it.
+            // A line may be cut: nothing may follow it.
             self.open = None;
         }
         written
@@ -145,6 +173,24 @@ impl Ring {
         self.files.push(RingFile { number, bytes: 0, since });
         Ok(())
     }
+}
+
+/// How much a file may still take.
+struct Room {
+    bytes: u64,
+    is_in_open_file: bool,
+}
+
+/// The bytes of the whole lines that have room.
+fn whole_lines(lines: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(lines.len());
+    let fitting = lines.get(..room).unwrap_or_default();
+    memrchr(b'\n', fitting).map_or(0, |end| end + 1)
+}
+
+/// The bytes of the first line.
+fn first_line(lines: &[u8]) -> usize {
+    memchr(b'\n', lines).map_or(lines.len(), |end| end + 1)
 }
 
 /// The free bytes of the disk that a folder is on, or will be on; `None` if it can't be asked.
@@ -203,9 +249,9 @@ mod tests {
         let mut ring = ring(folder.path(), 1 << 20);
         append(&mut ring, "a", Timestamp::UNIX_EPOCH);
         ring.limits.min_free = u64::MAX / 2;
-        let entry = sample("b");
-        let error = ring.append(&entry, b"{}\n").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        let mut lines: &[u8] = b"{}\n";
+        let error = ring.append(&mut lines, sample("").time).unwrap_err();
+        assert_eq!((error.kind(), lines.len()), (io::ErrorKind::StorageFull, 3));
         ring.limits.min_free = 0;
         append(&mut ring, "c", Timestamp::UNIX_EPOCH);
     }
@@ -214,7 +260,7 @@ mod tests {
         let entry = RequestEntry { time, ..sample(id) };
         let mut line = Vec::new();
         entry.encode(&mut line);
-        ring.append(&entry, &line).unwrap();
+        ring.append(&mut line.as_slice(), time).unwrap();
     }
 
     fn bytes(folder: &Path) -> u64 {
@@ -242,6 +288,20 @@ mod tests {
         let newest = path(&folder.path().join("ring"), newest);
         assert!(fs::read_to_string(&newest).unwrap().contains("2000"));
         assert_eq!(newest.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn lines_that_come_together_are_spread_over_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ring = ring(folder.path(), 16 * 100);
+        let line = [&[b'x'; 39][..], b"\n"].concat();
+        let too_long = [&[b'y'; 1_600][..], b"\n"].concat();
+        let long = [&[b'z'; 149][..], b"\n"].concat();
+        let lines = [line.repeat(5), too_long, long, line.repeat(1)].concat();
+        ring.append(&mut lines.as_slice(), sample("").time).unwrap();
+        let sizes: Vec<u64> = ring.files.iter().map(|file| file.bytes).collect();
+        assert_eq!(sizes, [80, 80, 40, 150, 40], "two lines fit into one file");
+        assert_eq!(bytes(folder.path()), 390);
     }
 
     #[test]
