@@ -33,7 +33,7 @@ impl ShownResource {
 
     /// Appends its JSON, as it is served below a URL.
     pub fn serve(&self, base_url: &str, resource_type: &ResourceType, out: &mut Vec<u8>) {
-        let location = format!("{base_url}/{}/{}", resource_type.endpoint, self.stored.id);
+        let location = self.stored.id.location(base_url, &resource_type.endpoint);
         let relations = |out: &mut Vec<u8>| self.serve_relations(base_url, out);
         let (record, related) = (&self.stored.record, self.tag.related);
         serve(&record.json, record.meta_at, related, &location, relations, out);

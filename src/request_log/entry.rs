@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bodies::KeptBodies;
-use super::line;
-use super::mask::{has_token, mask_tokens};
+use super::mask::mask_tokens;
 
 /// A request and its answer. It has no field for a value of the query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,25 +119,13 @@ impl RequestEntry {
         self.status >= 400
     }
 
-    /// Appends the record as one line, in which everything that looks like a token of scimd is masked: a client
-    /// with a wrong configuration may send it anywhere.
-    pub(super) fn encode(&self, line: &mut Vec<u8>) {
-        let start = line.len();
-        line::write(self, line);
-        if line.get(start..).is_some_and(has_token) {
-            line.truncate(start);
-            let mut masked = self.clone();
-            masked.mask_tokens();
-            line::write(&masked, line);
-        }
-    }
-
     /// The record of a line; `None` for the rest of one that a crash has cut.
     pub(super) fn decode(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 
-    fn mask_tokens(&mut self) {
+    /// Masks everything that looks like a token of scimd in the texts of a client.
+    pub(super) fn mask_tokens(&mut self) {
         let texts = [
             Some(&mut self.path),
             self.resource_type.as_mut(),

@@ -8,9 +8,26 @@ use jiff::tz::Offset;
 use serde::Serialize;
 
 use super::entry::RequestEntry;
+use super::mask::has_token;
+use crate::text::digits::{push_decimal, push_padded};
+
+impl RequestEntry {
+    /// Appends the record as one line, in which everything that looks like a token of scimd is masked: a client
+    /// with a wrong configuration may send it anywhere.
+    pub(super) fn encode(&self, line: &mut Vec<u8>) {
+        let start = line.len();
+        write(self, line);
+        if line.get(start..).is_some_and(has_token) {
+            line.truncate(start);
+            let mut masked = self.clone();
+            masked.mask_tokens();
+            write(&masked, line);
+        }
+    }
+}
 
 /// Appends a record, in the form in which [`RequestEntry`] is read.
-pub(super) fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
+fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
     write_time(entry.time, line);
     line.push(b'"');
@@ -25,7 +42,7 @@ pub(super) fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
     write_text("method", &entry.method, line);
     write_text("path", &entry.path, line);
     write_name("status", line);
-    write_number(entry.status.into(), line);
+    push_decimal(entry.status.into(), line);
     write_name("ms", line);
     write_hundredths(entry.ms, line);
     for (name, text) in [
@@ -72,7 +89,9 @@ fn write_optional(name: &str, text: Option<&str>, line: &mut Vec<u8>) {
 }
 
 fn write_text(name: &str, text: &str, line: &mut Vec<u8>) {
-    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // Without breaking off early: so many bytes are looked at together.
+    let escapes = |bad, byte| bad | (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, escapes) {
         return write_value(name, &text, line);
     }
     write_name(name, line);
@@ -89,7 +108,7 @@ fn write_address(address: IpAddr, line: &mut Vec<u8>) {
                 if number > 0 {
                     line.push(b'.');
                 }
-                write_number(octet.into(), line);
+                push_decimal(octet.into(), line);
             }
         }
         IpAddr::V6(address) => {
@@ -106,7 +125,7 @@ fn write_time(time: Timestamp, line: &mut Vec<u8>) {
         let _ = write!(line, "{time}");
         return;
     };
-    write_digits(year, 4, line);
+    push_padded(year, 4, line);
     for (before, part) in [
         (b'-', civil.month()),
         (b'-', civil.day()),
@@ -115,10 +134,10 @@ fn write_time(time: Timestamp, line: &mut Vec<u8>) {
         (b':', civil.second()),
     ] {
         line.push(before);
-        write_digits(part.unsigned_abs().into(), 2, line);
+        push_padded(part.unsigned_abs().into(), 2, line);
     }
     line.push(b'.');
-    write_digits(civil.subsec_nanosecond().unsigned_abs().into(), 9, line);
+    push_padded(civil.subsec_nanosecond().unsigned_abs().into(), 9, line);
     line.push(b'Z');
 }
 
@@ -126,23 +145,9 @@ fn write_time(time: Timestamp, line: &mut Vec<u8>) {
 fn write_hundredths(number: f64, line: &mut Vec<u8>) {
     // What is negative or too large becomes the nearest number there is.
     let hundredths = (number * 100.0).round() as u64;
-    write_number(hundredths / 100, line);
+    push_decimal(hundredths / 100, line);
     line.push(b'.');
-    write_digits(hundredths % 100, 2, line);
-}
-
-fn write_number(number: u64, line: &mut Vec<u8>) {
-    let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
-    write_digits(number, digits, line);
-}
-
-fn write_digits(mut number: u64, digits: usize, line: &mut Vec<u8>) {
-    let start = line.len();
-    line.resize(start + digits, b'0');
-    for digit in line.iter_mut().skip(start).rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+    push_padded(hundredths % 100, 2, line);
 }
 
 #[cfg(test)]

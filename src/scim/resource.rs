@@ -42,6 +42,13 @@ impl ResourceId {
         self.0.as_bytes()
     }
 
+    /// Returns the URL of the resource with this id, below the URL of an endpoint's parent.
+    pub fn location(self, base_url: &str, endpoint: &str) -> String {
+        let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = &*self.0.hyphenated().encode_lower(&mut id);
+        [base_url, "/", endpoint, "/", id].concat()
+    }
+
     /// Returns the id in a key.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))

@@ -12,6 +12,7 @@
 //! | `causes` | an error together with the errors that caused it |
 
 mod causes;
+pub mod digits;
 pub mod duration;
 mod excerpt;
 mod fold;

@@ -16,6 +16,7 @@ use crate::scim::resource::{EntityTag, ResourceId};
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::ACCESS;
 use crate::scim::schemas::common::SCHEMAS;
+use crate::text::digits::push_decimal;
 
 /// How resources are shown to one client.
 #[derive(Clone, Copy)]
@@ -30,7 +31,7 @@ pub(super) struct ClientView<'a> {
 
 /// The URL of a resource.
 pub(super) fn location(base_url: &str, resource_type: &ResourceType, id: ResourceId) -> String {
-    format!("{base_url}/{}/{id}", resource_type.endpoint)
+    id.location(base_url, &resource_type.endpoint)
 }
 
 /// The bytes of references from which on the lists of a resource are written while they are sent.
@@ -183,16 +184,22 @@ impl PageWriter {
 
     /// The answer.
     pub(super) fn finish(mut self, page: &Page) -> HttpResponse {
-        let total = page.total_results;
-        let mut head = format!("{{\"schemas\":[\"{LIST_RESPONSE}\"],\"totalResults\":{total}");
+        let mut head = Vec::with_capacity(256);
+        for piece in ["{\"schemas\":[\"", LIST_RESPONSE, "\"],\"totalResults\":"] {
+            head.extend_from_slice(piece.as_bytes());
+        }
+        push_decimal(page.total_results as u64, &mut head);
         if let Some(start_index) = page.start_index {
-            head.push_str(&format!(",\"startIndex\":{start_index}"));
+            head.extend_from_slice(b",\"startIndex\":");
+            push_decimal(start_index as u64, &mut head);
         }
         if let Some(cursor) = &page.next_cursor {
-            head.push_str(&format!(",\"nextCursor\":\"{cursor}\""));
+            head.extend_from_slice(format!(",\"nextCursor\":\"{cursor}\"").as_bytes());
         }
-        head.push_str(&format!(",\"itemsPerPage\":{},\"Resources\":[", self.items));
+        head.extend_from_slice(b",\"itemsPerPage\":");
+        push_decimal(self.items as u64, &mut head);
+        head.extend_from_slice(b",\"Resources\":[");
         self.body.bytes.extend_from_slice(b"]}");
-        respond::json_body(StatusCode::OK, self.body.finish(head.as_bytes()))
+        respond::json_body(StatusCode::OK, self.body.finish(&head))
     }
 }
