@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::certificate::check_certificate;
+use super::credential_warnings::{missing_tokens, tokens_without_owner};
 use super::data_folder::open_directory_read_only;
 use super::grant_warnings::missed_grants;
 use super::open_files::check_open_files;
@@ -16,6 +17,7 @@ use super::settings::{check_access, endpoint, vocabulary};
 use crate::access::Catalogue;
 use crate::config::Config;
 use crate::connection::setup::{Reachability, Setup};
+use crate::connection::token::Token;
 
 /// Where the kernel says which ports need a privilege.
 const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
@@ -104,16 +106,20 @@ fn check_connections(findings: &mut ConfigFindings, config: &Config) {
     }
 }
 
-/// Checks what accounts hold against the catalogue, and that each connection has a valid token.
+/// Checks what accounts hold against the catalogue, and tokens against the configuration.
 fn check_data(findings: &mut ConfigFindings, config: &Config) {
     let Some(directory) = findings.error(open_directory_read_only(config)) else { return };
     findings.error(check_access(config, &directory));
-    for name in config.connections.keys() {
-        if directory.valid_tokens(name).is_empty() {
-            findings.warnings.push(format!(
-                "connection {name} has no valid token; run `scimd token generate --connection {name}`"
-            ));
-        }
+    for owner in missing_tokens(config, &directory) {
+        let (kind, name) = (owner.kind(), owner.name());
+        findings.warnings.push(format!(
+            "{owner} has no valid token; run `scimd token generate --{kind} {name}`"
+        ));
+    }
+    for Token { id, owner, .. } in tokens_without_owner(config, &directory) {
+        findings.warnings.push(format!(
+            "token {id} opens nothing: its {owner} is not in the configuration; run `scimd token revoke {id}`"
+        ));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Warns in the log of connections without a valid token, and of tokens and certificates that expire soon.
+//! Warns in the log of connections and applications without a valid token, of tokens without an owner, and of tokens and
+//! certificates that expire soon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
+use crate::connection::token::{Token, TokenOwner};
 use crate::directory::Directory;
 use crate::http::server;
 use crate::operator::OperatorContext;
@@ -35,31 +37,71 @@ pub(super) async fn run(
     }
 }
 
-/// Warns of each connection whose last valid token expires soon. Connections without one are logged by a
+/// Warns of each connection and application whose last valid token expires soon. Those without one are logged by a
 /// start and a reload.
 fn warn_of_tokens(context: &OperatorContext, soon: Timestamp) {
-    for name in &context.site.connections {
-        let valid = context.directory.valid_tokens(name);
+    let site = &context.site;
+    for owner in owners(site.connections.iter(), site.applications.iter()) {
+        let valid = context.directory.valid_tokens_of(&owner);
+        let (connection, application) = owner.names();
+        let (kind, name) = (owner.kind(), owner.name());
         let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
         if let Some(expires) = ends.max().filter(|end| *end < soon) {
             tracing::warn!(
-                connection = name,
+                connection,
+                application,
                 %expires,
-                "the last valid token ends soon: `scimd token reset --connection {name} --overlap 24h` makes \
-                 another, to be given to the identity provider"
+                "the last valid token ends soon: `scimd token reset --{kind} {name} --overlap 24h` makes \
+                 another, to be given to the client"
             );
         }
     }
 }
 
-/// Warns in the log of each connection that has no valid token.
+/// Warns in the log of each connection and application that has no valid token, and of tokens that open nothing.
 pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
-    for name in config.connections.keys() {
-        if directory.valid_tokens(name).is_empty() {
-            tracing::warn!(
-                connection = name,
-                "there is no valid token: all its requests are refused; run `scimd token generate --connection {name}`"
-            );
-        }
+    for owner in missing_tokens(config, directory) {
+        let (connection, application) = owner.names();
+        let (kind, name) = (owner.kind(), owner.name());
+        tracing::warn!(
+            connection,
+            application,
+            "there is no valid token: all its requests are refused; run `scimd token generate --{kind} {name}`"
+        );
     }
+    for Token { id, owner, .. } in tokens_without_owner(config, directory) {
+        tracing::warn!(
+            token = id,
+            "the token's {owner} is not in the configuration: the token opens nothing; run `scimd token revoke {id}`"
+        );
+    }
+}
+
+/// The connections and applications that have no valid token.
+pub(super) fn missing_tokens(config: &Config, directory: &Directory) -> Vec<TokenOwner> {
+    owners(config.connections.keys(), config.applications.keys())
+        .filter(|owner| directory.valid_tokens_of(owner).is_empty())
+        .collect()
+}
+
+/// The tokens that have not expired and whose owner the configuration does not have.
+pub(super) fn tokens_without_owner(config: &Config, directory: &Directory) -> Vec<Token> {
+    let now = directory.time_for_expiry();
+    let mut tokens = directory.tokens();
+    tokens.retain(|token| {
+        let is_known = match &token.owner {
+            TokenOwner::Connection(name) => config.connections.contains_key(name),
+            TokenOwner::Application(name) => config.applications.contains_key(name),
+        };
+        !is_known && !token.is_expired(now)
+    });
+    tokens
+}
+
+fn owners<'a>(
+    connections: impl Iterator<Item = &'a String>,
+    applications: impl Iterator<Item = &'a String>,
+) -> impl Iterator<Item = TokenOwner> {
+    let applications = applications.cloned().map(TokenOwner::Application);
+    connections.cloned().map(TokenOwner::Connection).chain(applications)
 }

@@ -54,6 +54,7 @@ pub fn site_info(config: &Config, directory: &Directory) -> SiteInfo {
     let public_url = directory.public_url().unwrap_or(&config.public_url);
     SiteInfo {
         connections: config.connections.keys().cloned().collect(),
+        applications: config.applications.keys().cloned().collect(),
         base_url: format!("{}{}", public_url.as_str(), crate::http::BASE_PATH),
         config_file: config.file.as_ref().map(|file| shown(file)),
         data_dir: shown(&config.data_dir),

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 
 use super::exit::CliError;
 use super::output;
 use crate::app;
 use crate::config::{Config, SYSTEM_FILE};
+use crate::connection::token::TokenOwner;
 
 /// The environment variable that names the configuration file.
 const VARIABLE: &str = "SCIMD_CONFIG";
@@ -64,6 +66,41 @@ impl Configuration {
 /// The configuration does not have it: exit code 4.
 pub(super) fn check_searched(config: &Config, named: Option<&String>) -> Result<()> {
     named.map_or(Ok(()), |name| the_connection(config, Some(name.clone())).map(|_| ()))
+}
+
+/// The owner of a token.
+#[derive(Args)]
+pub(super) struct OwnerArgs {
+    /// The connection of the token; without this option and --application, the only connection
+    #[arg(long, value_name = "CONNECTION", conflicts_with = "application")]
+    connection: Option<String>,
+    /// The application of the token
+    #[arg(long, value_name = "APPLICATION")]
+    application: Option<String>,
+}
+
+impl OwnerArgs {
+    /// The owner that is named, or the only connection if none is.
+    pub(super) fn find(self, config: &Config) -> Result<TokenOwner> {
+        let Some(name) = self.application else {
+            return Ok(TokenOwner::Connection(the_connection(config, self.connection)?));
+        };
+        if config.applications.contains_key(&name) {
+            return Ok(TokenOwner::Application(name));
+        }
+        let known: Vec<&str> = config.applications.keys().map(String::as_str).collect();
+        let hint = match known.as_slice() {
+            [] => format!("the configuration has none; add [applications.{name}]"),
+            known => format!("the configuration has {}", known.join(", ")),
+        };
+        let name = name.escape_debug();
+        Err(CliError::not_found(format!("application \"{name}\" not found; {hint}")))
+    }
+
+    /// Whether an owner is named.
+    pub(super) fn is_given(&self) -> bool {
+        self.connection.is_some() || self.application.is_some()
+    }
 }
 
 /// The connection with a name, or the only one if no name is given.

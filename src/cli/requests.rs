@@ -36,6 +36,9 @@ pub(super) struct RequestsArgs {
     /// Show requests of one connection
     #[arg(long, value_name = "CONNECTION")]
     connection: Option<String>,
+    /// Show requests of one application
+    #[arg(long, value_name = "APPLICATION", conflicts_with = "connection")]
+    application: Option<String>,
     /// Show requests that were answered with an error
     #[arg(long)]
     failed: bool,
@@ -49,7 +52,7 @@ pub(super) struct RequestsArgs {
     #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
     /// Keep the bodies of the requests of one connection for a time such as 10m, with secrets masked; 0s ends it
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["failed", "user", "since", "follow", "json"])]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["application", "failed", "user", "since", "follow", "json"])]
     capture: Option<Duration>,
     /// Keep printing requests as they are answered, until Ctrl-C
     #[arg(long)]
@@ -82,6 +85,7 @@ impl RequestsArgs {
         }
         let mut query = RequestQuery {
             connection: self.connection,
+            application: self.application,
             failed: self.failed,
             subjects: self.user.map_or_else(Vec::new, |user| subjects(config, user)),
             since: self.since,
@@ -195,7 +199,7 @@ struct RequestPrinter {
 
 impl RequestPrinter {
     fn new(json: bool) -> Self {
-        let head = ["TIME (UTC)", "ID", "CONNECTION", "METHOD", "PATH", "STATUS", "RESULT"];
+        let head = ["TIME (UTC)", "ID", "CALLER", "METHOD", "PATH", "STATUS", "RESULT"];
         Self { table: (!json).then(|| TextTable::new(head)) }
     }
 
@@ -213,12 +217,17 @@ fn row(entry: &RequestEntry) -> [String; 7] {
     [
         entry.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         or_dash(&entry.id),
-        or_dash(entry.connection.as_deref().unwrap_or_default()),
+        or_dash(caller(entry)),
         or_dash(&entry.method),
         or_dash(&entry.path),
         entry.status.to_string(),
         output::sanitize(&result(entry)),
     ]
+}
+
+/// The name of the connection or application that sent a request.
+fn caller(entry: &RequestEntry) -> &str {
+    entry.connection.as_deref().or(entry.application.as_deref()).unwrap_or_default()
 }
 
 /// What came of a request, in a few words.

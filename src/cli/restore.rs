@@ -68,9 +68,9 @@ impl RestoreArgs {
         }
         for token in directory.tokens() {
             output::note(&format!(
-                "Token {} of connection {}, valid until {}; if it was revoked since: `scimd token revoke {}`",
+                "Token {} of {}, valid until {}; if it was revoked since: `scimd token revoke {}`",
                 token.id,
-                token.connection,
+                token.owner,
                 output::moment(token.expires, "it is revoked"),
                 token.id
             ))?;

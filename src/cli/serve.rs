@@ -9,6 +9,7 @@ use crate::app::{
 };
 use crate::config::Config;
 use crate::connection::setup::curl;
+use crate::connection::token::TokenOwner;
 use crate::directory::UnknownAccess;
 use crate::event::Actor;
 use crate::logging::{self, Logging};
@@ -96,7 +97,7 @@ fn welcome(
         }
         let request = OperatorRequest::GenerateToken {
             description: None,
-            connection: name.clone(),
+            owner: TokenOwner::Connection(name.clone()),
             valid_for: Some(TOKEN_VALIDITY),
         };
         let secret = match execute(context, Actor::System, request) {

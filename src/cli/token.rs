@@ -7,14 +7,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 
-use super::arguments::the_connection;
+use super::arguments::OwnerArgs;
 use super::audit::last_change;
 use super::confirm::confirm;
-use super::exit::ExitKind;
+use super::exit::{CliError, ExitKind};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::app;
 use crate::config::Config;
+use crate::connection::token::TokenOwner;
 use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
 use crate::text::duration;
 
@@ -22,17 +23,15 @@ use crate::text::duration;
 pub(super) enum TokenCommand {
     /// Generate a token and print it alone on standard output
     Generate {
-        /// The connection of the token; required if there are several
-        #[arg(long)]
-        connection: Option<String>,
+        #[command(flatten)]
+        owner: OwnerArgs,
         #[command(flatten)]
         new: NewToken,
     },
-    /// Generate a token that replaces the other tokens of its connection
+    /// Generate a token that replaces the other tokens of its connection or application
     Reset {
-        /// The connection of the token
-        #[arg(long)]
-        connection: String,
+        #[command(flatten)]
+        owner: OwnerArgs,
         /// How long the other tokens stay valid, as in 24h
         #[arg(long, value_parser = duration::parse, default_value = "0s")]
         overlap: Duration,
@@ -50,7 +49,7 @@ pub(super) enum TokenCommand {
         /// The ids of the tokens, from `scimd token list`, or beginnings of them that no other token has
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
-        /// Do not ask before the last valid token of a connection is revoked
+        /// Do not ask before the last valid token of a connection or application is revoked
         #[arg(long, short)]
         yes: bool,
     },
@@ -91,20 +90,24 @@ impl Expiry {
 impl TokenCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         match self {
-            Self::Generate { connection, new } => {
-                let connection = the_connection(config, connection)?;
+            Self::Generate { owner, new } => {
+                let owner = owner.find(config)?;
                 let description = new.description.clone();
                 new.make(config, |valid_for| OperatorRequest::GenerateToken {
-                    connection,
+                    owner,
                     valid_for,
                     description,
                 })
             }
-            Self::Reset { connection, overlap, new } => {
-                let connection = the_connection(config, Some(connection))?;
+            Self::Reset { owner, overlap, new } => {
+                if !owner.is_given() {
+                    let message = "say whose tokens to replace, with --connection or --application";
+                    return Err(CliError::usage(message));
+                }
+                let owner = owner.find(config)?;
                 let description = new.description.clone();
                 new.make(config, |valid_for| OperatorRequest::ResetTokens {
-                    connection,
+                    owner,
                     valid_for,
                     overlap,
                     description,
@@ -151,9 +154,9 @@ impl NewToken {
             _ => output::line(&secret)?,
         }
         output::note(&format!(
-            "Token {} for connection {}, {}. It is not shown again; endpoint: {}",
+            "Token {} for {}, {}. It is not shown again; endpoint: {}",
             token.id,
-            token.connection,
+            token.owner,
             match token.expires {
                 Some(_) => format!("valid until {}", output::moment(token.expires, "")),
                 None => "valid until it is revoked".to_owned(),
@@ -171,7 +174,7 @@ impl NewToken {
     }
 }
 
-/// Revokes tokens. Where a connection is left without one, it is asked first, if there is a terminal: a script that
+/// Revokes tokens. Where a connection or application is left without one, it is asked first, if there is a terminal: a script that
 /// revokes a token does so at once.
 fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
     let OperatorReply::Tokens(tokens) =
@@ -183,14 +186,14 @@ fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
         .iter()
         .filter(|token| token.status == "valid")
         .partition(|token| ids.iter().any(|id| token.id.starts_with(id.as_str())));
-    let mut cut_off: Vec<&str> = going.iter().map(|token| token.connection.as_str()).collect();
-    cut_off.retain(|connection| staying.iter().all(|token| token.connection != *connection));
+    let mut cut_off: Vec<&TokenOwner> = going.iter().map(|token| &token.owner).collect();
+    cut_off.retain(|owner| staying.iter().all(|token| token.owner != **owner));
     cut_off.sort_unstable();
     cut_off.dedup();
     if !cut_off.is_empty() {
         output::note(&format!(
             "Warning: no valid token is left for {}: all its requests will receive 401.",
-            cut_off.join(", ")
+            cut_off.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ))?;
         if !yes && std::io::stdin().is_terminal() {
             confirm("Revoke it all the same?")?;
@@ -200,8 +203,10 @@ fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
         let request = OperatorRequest::RevokeToken { id: id.clone() };
         match OperatorClient::new(config).ask(request) {
             Ok(OperatorReply::Revoked(token)) => output::note(&format!(
-                "Revoked token {} (connection \"{}\"), effective immediately.",
-                token.id, token.connection
+                "Revoked token {} ({} \"{}\"), effective immediately.",
+                token.id,
+                token.owner.kind(),
+                token.owner.name()
             ))?,
             Ok(_) => return unexpected(),
             Err(error) => note_earlier_revocation(config, &id, error)?,
@@ -229,7 +234,7 @@ fn list(tokens: &[TokenInfo]) -> Result<()> {
         .map(|token| {
             [
                 token.id.clone(),
-                token.connection.clone(),
+                token.owner.to_string(),
                 token.status.clone(),
                 output::moment(Some(token.created), ""),
                 output::moment(token.expires, "never"),
@@ -238,6 +243,6 @@ fn list(tokens: &[TokenInfo]) -> Result<()> {
             ]
         })
         .collect();
-    let head = ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
+    let head = ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
     output::table(head, &rows)
 }

@@ -2,7 +2,10 @@
 
 use super::name;
 use super::reader::Section;
-use crate::access::{AccessWords, UnknownDepartments};
+use crate::access::{AccessWords, PermissionSet, UnknownDepartments, WorkspaceSettings};
+
+/// The maximum number of entitlements in the access catalogue.
+const MAX_ENTITLEMENTS: usize = 100_000;
 
 impl AccessWords {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
@@ -20,5 +23,27 @@ impl AccessWords {
             unknown_departments: section
                 .parsed("unknown_departments", UnknownDepartments::default()),
         }
+    }
+}
+
+/// Records a problem if the catalogue has more than [`MAX_ENTITLEMENTS`] entitlements.
+pub(super) fn check_size(
+    root: &mut Section<'_, '_>,
+    access: &AccessWords,
+    workspaces: &[WorkspaceSettings],
+    permission_sets: &[PermissionSet],
+) {
+    let in_workspace = 1 + access.workspace_permissions.len() + permission_sets.len();
+    let in_team = 1 + access.team_permissions.len();
+    let teams: usize = workspaces.iter().map(|workspace| workspace.teams.len()).sum();
+    let count = workspaces.len().saturating_mul(in_workspace).saturating_add(teams * in_team);
+    if count > MAX_ENTITLEMENTS {
+        root.problem(
+            "workspaces",
+            format!(
+                "workspaces, teams, permissions and permission sets make {count} entitlements; expected \
+                 {MAX_ENTITLEMENTS} at most"
+            ),
+        );
     }
 }

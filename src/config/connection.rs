@@ -110,13 +110,7 @@ impl ConnectionSettings {
                  service_origin = \"app.example.com\"",
             );
         }
-        let ip_allowlist: Option<AddressSet> = section.list("ip_allowlist");
-        if ip_allowlist.as_ref().is_some_and(AddressSet::is_empty) {
-            section.problem(
-                "ip_allowlist",
-                "allows no address; expected at least one, or no ip_allowlist to allow any",
-            );
-        }
+        let ip_allowlist = read_allowlist(section);
         let client_ca = section.path("client_ca");
         let compat = section.parsed("compat", Compat::default());
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
@@ -169,7 +163,20 @@ fn read_may_grant(
     Some(may_grant)
 }
 
-fn is_name(name: &str) -> bool {
+/// Reads the addresses that requests may come from.
+pub(super) fn read_allowlist(section: &mut Section<'_, '_>) -> Option<AddressSet> {
+    let ip_allowlist: Option<AddressSet> = section.list("ip_allowlist");
+    if ip_allowlist.as_ref().is_some_and(AddressSet::is_empty) {
+        section.problem(
+            "ip_allowlist",
+            "allows no address; expected at least one, or no ip_allowlist to allow any",
+        );
+    }
+    ip_allowlist
+}
+
+/// Whether a connection or an application may have this name.
+pub(super) fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }

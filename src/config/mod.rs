@@ -6,6 +6,7 @@
 //! span keys have been checked too. `config.example.toml` shows every key.
 
 mod access;
+mod application;
 mod brake;
 mod connection;
 mod connection_file;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::access::check_size;
+use super::application::read_applications;
 use super::connection::{check_client_cas, read_connections};
 use super::limits::LimitsConfig;
 use super::listen::ListenConfig;
@@ -21,12 +23,9 @@ use super::store::StoreConfig;
 use crate::access::{
     AccessSettings, AccessWords, Catalogue, Grant, PermissionSet, Role, WorkspaceSettings,
 };
-use crate::connection::{ConnectionSettings, PublicUrl};
+use crate::connection::{ApplicationSettings, ConnectionSettings, PublicUrl};
 use crate::scim::custom::SchemaSettings;
 use crate::settings::SharedSettings;
-
-/// The maximum number of entitlements in the access catalogue.
-const MAX_ENTITLEMENTS: usize = 100_000;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +43,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// The identity providers by name; never empty, each name matches `[a-z0-9_-]{1,32}`.
     pub connections: BTreeMap<String, ConnectionSettings>,
+    /// The programs that read the directory by name; each name matches `[a-z0-9_-]{1,32}`.
+    pub applications: BTreeMap<String, ApplicationSettings>,
     /// The workspaces in the order of the file; never empty.
     pub workspaces: Vec<WorkspaceSettings>,
     /// The permissions and departments that exist.
@@ -84,6 +85,7 @@ impl Default for Config {
             data_dir: PathBuf::from("scimd-data"),
             listen,
             connections: BTreeMap::from([("default".to_owned(), ConnectionSettings::default())]),
+            applications: BTreeMap::new(),
             workspaces: vec![WorkspaceSettings::default()],
             access: AccessWords::default(),
             permission_sets: Vec::new(),
@@ -169,6 +171,7 @@ impl Config {
             Grant::read(section, known, known_roles, named.as_deref())
         });
         check_client_cas(root, &listen, &connections);
+        let applications = read_applications(root);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", MetricsConfig::read);
@@ -184,6 +187,7 @@ impl Config {
             data_dir: data_dir.unwrap_or_else(|| Self::default().data_dir),
             listen,
             connections,
+            applications,
             workspaces,
             access,
             permission_sets,
@@ -211,28 +215,6 @@ fn read_workspaces(root: &mut Section<'_, '_>) -> (Vec<WorkspaceSettings>, bool)
         workspaces.push(WorkspaceSettings::default());
     }
     (workspaces, complete)
-}
-
-/// Records a problem if the catalogue has more than [`MAX_ENTITLEMENTS`] entitlements.
-fn check_size(
-    root: &mut Section<'_, '_>,
-    access: &AccessWords,
-    workspaces: &[WorkspaceSettings],
-    permission_sets: &[PermissionSet],
-) {
-    let in_workspace = 1 + access.workspace_permissions.len() + permission_sets.len();
-    let in_team = 1 + access.team_permissions.len();
-    let teams: usize = workspaces.iter().map(|workspace| workspace.teams.len()).sum();
-    let count = workspaces.len().saturating_mul(in_workspace).saturating_add(teams * in_team);
-    if count > MAX_ENTITLEMENTS {
-        root.problem(
-            "workspaces",
-            format!(
-                "workspaces, teams, permissions and permission sets make {count} entitlements; expected \
-                 {MAX_ENTITLEMENTS} at most"
-            ),
-        );
-    }
 }
 
 /// Reads an array of tables, and returns whether each could be read.
@@ -287,12 +269,14 @@ mod tests {
 
     #[test]
     fn the_example_shows_every_key_once_with_a_comment() {
+        // Tables that the example shows in comments.
+        let text = format!("{EXAMPLE}\n[applications.crm]\nscopes = ['read']\n");
         let (_, problems) =
-            reader::read_collecting(&Sources::of_text(EXAMPLE, Path::new("")), Config::read);
+            reader::read_collecting(&Sources::of_text(&text, Path::new("")), Config::read);
         let mut shown = Vec::new();
         let mut table = String::new();
         for line in EXAMPLE.lines() {
-            if let Some(header) = line.strip_prefix('[') {
+            if let Some(header) = line.trim_start_matches("# ").strip_prefix('[') {
                 table = header.trim_start_matches('[').split(']').next().unwrap().to_owned() + ".";
             } else if let Some((key, rest)) = line.trim_start_matches("# ").split_once(" = ") {
                 assert_eq!(rest.matches(" # ").count(), 1, "one comment: {line}");
@@ -303,6 +287,8 @@ mod tests {
             "listen",
             "connections",
             "connections.default.brake",
+            "applications",
+            "applications.crm",
             "workspaces",
             "access",
             "permission_sets",

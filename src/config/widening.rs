@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::root::Config;
-use crate::connection::{Brake, BrakeAction, ConnectionSettings, OnInactiveCreate, Scope};
+use crate::connection::{
+    AddressSet, ApplicationSettings, Brake, BrakeAction, ConnectionSettings, OnInactiveCreate,
+    Scope,
+};
 use crate::text::duration;
 
 /// A setting that allows more than before, or is gone.
@@ -38,8 +41,28 @@ impl Config {
                 found.add(&format!("connections.{name}"), &"none", &connection.method);
             }
         }
+        for (name, application) in &before.applications {
+            let key = format!("applications.{name}");
+            match self.applications.get(name) {
+                Some(now) => found.application(&key, application, now),
+                None => {
+                    found.add(&key, &scopes(application), &"none: its tokens open nothing");
+                }
+            }
+        }
+        for (name, application) in &self.applications {
+            if !before.applications.contains_key(name) {
+                found.add(&format!("applications.{name}"), &"none", &scopes(application));
+            }
+        }
         found.0
     }
+}
+
+/// The scopes of an application, in the words of the configuration.
+fn scopes(application: &ApplicationSettings) -> String {
+    let words: Vec<&str> = application.scopes.iter().map(|scope| scope.as_str()).collect();
+    words.join(", ")
 }
 
 struct Found(Vec<Widening>);
@@ -50,16 +73,27 @@ impl Found {
         self.0.push(Widening { key: key.to_owned(), before, now });
     }
 
-    fn connection(&mut self, name: &str, before: &ConnectionSettings, now: &ConnectionSettings) {
-        let key = |setting: &str| format!("{name}.{setting}");
-        let (allowed, allows) = (&before.ip_allowlist, &now.ip_allowlist);
-        match (allowed, allows) {
-            (Some(allowed), None) => self.add(&key("ip_allowlist"), allowed, &"none: any address"),
+    fn allowlist(&mut self, name: &str, before: Option<&AddressSet>, now: Option<&AddressSet>) {
+        let key = format!("{name}.ip_allowlist");
+        match (before, now) {
+            (Some(allowed), None) => self.add(&key, allowed, &"none: any address"),
             (Some(allowed), Some(allows)) if !allowed.includes(allows) => {
-                self.add(&key("ip_allowlist"), allowed, allows);
+                self.add(&key, allowed, allows);
             }
             _ => {}
         }
+    }
+
+    fn application(&mut self, name: &str, before: &ApplicationSettings, now: &ApplicationSettings) {
+        self.allowlist(name, before.ip_allowlist.as_ref(), now.ip_allowlist.as_ref());
+        if !now.scopes.is_subset(&before.scopes) {
+            self.add(&format!("{name}.scopes"), &scopes(before), &scopes(now));
+        }
+    }
+
+    fn connection(&mut self, name: &str, before: &ConnectionSettings, now: &ConnectionSettings) {
+        let key = |setting: &str| format!("{name}.{setting}");
+        self.allowlist(name, before.ip_allowlist.as_ref(), now.ip_allowlist.as_ref());
         match (&before.service_origin, &now.service_origin) {
             (Some(origin), None) => self.add(&key("service_origin"), origin, &"none: not checked"),
             (Some(origin), Some(other)) if origin != other => {
@@ -147,7 +181,8 @@ mod tests {
 
     const BEFORE: &str = "[listen]\ntrusted_proxies = '10.0.0.0/30'\n[connections.a]\nmethod = 'okta'\n\
         scope = 'own'\nmay_grant = ['role:*']\ndaily_requests = 5\nservice_origin = 'https://a.example'\nip_allowlist = '192.0.2.0/24, 2001:db8::/32'\n\
-        [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nmax_gains = 5\nwindow = '10m'\n";
+        [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nmax_gains = 5\nwindow = '10m'\n\
+        [applications.crm]\nscopes = ['read']\nip_allowlist = '198.51.100.7'\n";
 
     #[test]
     fn whatever_allows_more_is_named() {
@@ -174,6 +209,13 @@ mod tests {
             ("minimum = 5", "minimum = 6", "connections.a.brake.minimum"),
             ("'10m'", "'9m'", "connections.a.brake.window"),
             ("10.0.0.0/30", "10.0.0.0/29", "listen.trusted_proxies"),
+            ("['read']", "['read', 'events']", "applications.crm.scopes"),
+            ("ip_allowlist = '198.51.100.7'", "", "applications.crm.ip_allowlist"),
+            (
+                "[applications.crm]",
+                "[applications.b]\nscopes = ['read']\n[applications.crm]",
+                "applications.b",
+            ),
             (
                 "[connections.a]",
                 "[connections.b]\nmethod = 'okta'\n[connections.a]",
@@ -185,7 +227,8 @@ mod tests {
             let keys: Vec<&str> = found.iter().map(|one| one.key.as_str()).collect();
             assert_eq!(keys, [key], "{from} {to}");
             let back = before.wider_than(&now);
-            let is_said_both_ways = matches!(key, "connections.a.service_origin" | "connections.b");
+            let is_said_both_ways =
+                matches!(key, "connections.a.service_origin" | "connections.b" | "applications.b");
             assert!(back.is_empty() || is_said_both_ways, "{back:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! identity providers.
 
 mod address_set;
+mod application;
 mod brake;
 pub mod dialect;
 pub mod flat;
@@ -15,6 +16,7 @@ pub mod setup;
 pub mod token;
 
 pub use address_set::AddressSet;
+pub use application::{ApplicationScope, ApplicationSettings};
 pub use brake::{Brake, BrakeAction};
 pub use may_grant::MayGrant;
 pub use origin::Origin;

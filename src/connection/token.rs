@@ -101,13 +101,55 @@ impl<'de> Deserialize<'de> for TokenDigest {
     }
 }
 
+/// The owner of a token: whom its requests come from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenOwner {
+    /// The connection with this name.
+    Connection(String),
+    /// The application with this name.
+    Application(String),
+}
+
+impl TokenOwner {
+    /// The kind of the owner, as in options and labels: `connection` or `application`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connection(_) => "connection",
+            Self::Application(_) => "application",
+        }
+    }
+
+    /// The name of the owner.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Connection(name) | Self::Application(name) => name,
+        }
+    }
+
+    /// The name if the owner is a connection, and the name if it is an application.
+    pub fn names(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Connection(name) => (Some(name), None),
+            Self::Application(name) => (None, Some(name)),
+        }
+    }
+}
+
+impl fmt::Display for TokenOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
 /// A stored token, without its secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token {
     /// The id by which operators refer to the token.
     pub id: String,
-    /// The connection that the token authenticates.
-    pub connection: String,
+    /// The connection or application that the token authenticates.
+    #[serde(flatten)]
+    pub owner: TokenOwner,
     /// The time of creation.
     pub created: Timestamp,
     /// The time of expiry; `None` if the token never expires.
@@ -133,7 +175,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("id", &self.id)
-            .field("connection", &self.connection)
+            .field("owner", &self.owner)
             .finish_non_exhaustive()
     }
 }
@@ -172,6 +214,24 @@ mod tests {
         for text in ["", "scimd_", "Bearer x", &format!("{} ", token.expose()), &"é".repeat(28)] {
             assert!(TokenSecret::parse(text).is_none());
         }
+    }
+
+    #[test]
+    fn a_token_names_its_owner_and_tokens_of_earlier_versions_are_of_connections() {
+        let digest = serde_json::to_string(&TokenSecret::from_random([7; 32]).digest()).unwrap();
+        let rest = format!(
+            r#""created":"2026-03-01T08:15:00Z","expires":null,"last_used":null,"digest":{digest}"#
+        );
+        for (owner, is) in [
+            (r#""connection":"okta""#, TokenOwner::Connection("okta".to_owned())),
+            (r#""application":"crm""#, TokenOwner::Application("crm".to_owned())),
+        ] {
+            let stored = format!(r#"{{"id":"a1",{owner},{rest}}}"#);
+            let token: Token = serde_json::from_str(&stored).unwrap();
+            assert_eq!(token.owner, is);
+            assert_eq!(serde_json::to_string(&token).unwrap(), stored);
+        }
+        assert!(serde_json::from_str::<Token>(&format!(r#"{{"id":"a1",{rest}}}"#)).is_err());
     }
 
     #[test]

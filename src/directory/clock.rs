@@ -57,6 +57,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use crate::clock::Clock;
+    use crate::connection::token::TokenOwner;
     use crate::directory::{Directory, GenerateToken, LocalSettings, UnknownAccess};
     use crate::event::Actor;
     use crate::settings::SharedSettings;
@@ -67,8 +68,11 @@ mod tests {
 
     /// When a token is created that is generated now.
     fn created(directory: &Directory) -> Timestamp {
-        let generate =
-            GenerateToken { connection: "okta".to_owned(), valid_for: None, description: None };
+        let generate = GenerateToken {
+            owner: TokenOwner::Connection("okta".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         directory.submit(Actor::System, generate).wait().unwrap().token.created
     }
 

@@ -1,5 +1,6 @@
 //! What operators look up beside resources: names, operators' deactivations, and the state of the brakes.
 
+use crate::connection::token::{Token, TokenOwner};
 use crate::directory::brake::{BrakeStatus, WithheldChanges};
 use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
@@ -7,6 +8,19 @@ use crate::directory::{Directory, membership};
 use crate::scim::resource::ResourceId;
 
 impl Directory {
+    /// The valid tokens of a connection, oldest first.
+    pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
+        self.valid_tokens_of(&TokenOwner::Connection(connection.to_owned()))
+    }
+
+    /// The valid tokens of a connection or an application, oldest first.
+    pub fn valid_tokens_of(&self, owner: &TokenOwner) -> Vec<Token> {
+        let now = self.time_for_expiry();
+        let mut tokens = self.tokens();
+        tokens.retain(|token| token.owner == *owner && !token.is_expired(now));
+        tokens
+    }
+
     /// The state of the brake of each configured connection, and of each one that is held.
     ///
     /// # Errors

@@ -291,14 +291,6 @@ impl Directory {
         self.shared.tokens.list()
     }
 
-    /// The valid tokens of a connection, oldest first.
-    pub fn valid_tokens(&self, connection: &str) -> Vec<Token> {
-        let now = self.time_for_expiry();
-        let mut tokens = self.tokens();
-        tokens.retain(|token| token.connection == connection && !token.is_expired(now));
-        tokens
-    }
-
     /// The access that accounts can have.
     pub fn catalogue(&self) -> &Catalogue {
         &self.settings.catalogue

@@ -358,6 +358,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::connection::token::TokenOwner;
     use crate::directory::{ConnectionRules, Create, GenerateToken, LocalSettings, UnknownAccess};
     use crate::event::Actor;
     use crate::scim::exchange::Exchange;
@@ -395,8 +396,11 @@ mod tests {
         let members = json!([{"value": ids[0]}, {"value": ids[1]}]);
         let group = create("Groups", json!({"displayName": "G", "members": members}));
         create("Groups", json!({"displayName": "H", "members": [{"value": group}]}));
-        let token =
-            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
+        let token = GenerateToken {
+            owner: TokenOwner::Connection("default".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         directory.submit(Actor::System, token).wait().unwrap();
         store
     }

@@ -23,7 +23,7 @@ pub enum Reason {
     UnknownToken,
     /// The token has expired.
     ExpiredToken,
-    /// The token's connection is not in the configuration.
+    /// The token's connection or application is not in the configuration.
     UnknownConnection,
     /// X-Request-Origin is missing, or was sent several times.
     OriginCount,
@@ -35,11 +35,13 @@ pub enum Reason {
     Scope,
     /// The connection may not give this access.
     MayGrant,
+    /// The token lacks the scope of the request.
+    TokenScope,
 }
 
 impl Reason {
     /// Every reason with its description.
-    pub const CATALOGUE: [(Self, &'static str); 13] = [
+    pub const CATALOGUE: [(Self, &'static str); 14] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),
@@ -47,7 +49,10 @@ impl Reason {
         (Self::MalformedToken, "what was sent is not a scimd token, or is mistyped"),
         (Self::UnknownToken, "the token is unknown or was revoked"),
         (Self::ExpiredToken, "the token has expired"),
-        (Self::UnknownConnection, "the token's connection is not in the configuration"),
+        (
+            Self::UnknownConnection,
+            "the token's connection or application is not in the configuration",
+        ),
         (Self::OriginCount, "X-Request-Origin is missing, or was sent several times"),
         (Self::Origin, "X-Request-Origin is not the service_origin"),
         (
@@ -56,6 +61,7 @@ impl Reason {
         ),
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
         (Self::MayGrant, "the connection may not give this access (may_grant)"),
+        (Self::TokenScope, "the token lacks the scope that the request needs"),
     ];
 
     /// Whether a request that presents a known token can be refused for it.
@@ -73,7 +79,8 @@ impl Reason {
             | Self::Origin
             | Self::ClientCertificate
             | Self::Scope
-            | Self::MayGrant => true,
+            | Self::MayGrant
+            | Self::TokenScope => true,
         }
     }
 
@@ -93,6 +100,7 @@ impl Reason {
             Self::ClientCertificate => "client_certificate",
             Self::Scope => "scope",
             Self::MayGrant => "may_grant",
+            Self::TokenScope => "token_scope",
         }
     }
 }
@@ -105,6 +113,9 @@ pub struct RefusedRequests {
     /// The connection of the token, if the token is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
+    /// The application of the token, if the token is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// The id of the token, if the token is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,

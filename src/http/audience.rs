@@ -9,13 +9,15 @@ pub enum Audience {
     Token(TokenScope),
 }
 
-/// What a token permits. The token of a connection has both scopes.
+/// What a token permits: that of a connection to read and to write, that of an application what its configuration says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenScope {
     /// To read resources and discovery.
     Read,
     /// To change resources.
     Write,
+    /// To follow the change feed.
+    Events,
 }
 
 impl TokenScope {
@@ -24,6 +26,7 @@ impl TokenScope {
         match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Events => "events",
         }
     }
 }

@@ -12,6 +12,7 @@ use super::error::Failure;
 use super::log_summary::{LogSummary, Suppressed};
 use super::server::BadClientCertificate;
 use crate::clock::{Clock, Stopwatch};
+use crate::connection::token::TokenOwner;
 use crate::directory::{self, InvalidToken};
 use crate::event::{Network, Reason};
 use crate::metrics::Counter;
@@ -31,21 +32,21 @@ pub(super) struct Denial {
 impl Denial {
     /// The denial as the audit trail records it.
     pub(super) fn for_audit(&self) -> directory::DeniedRequest {
-        let (connection, token) = self.reason.token_owner().unzip();
+        let (owner, token) = self.reason.known_token().unzip();
         directory::DeniedRequest {
             reason: self.reason.code(),
-            connection: connection.map(ToOwned::to_owned),
+            owner: owner.cloned(),
             token: token.map(ToOwned::to_owned),
             address: self.address,
         }
     }
 }
 
-/// The owner of a token that exists.
+/// A token that exists: its owner and its id.
 #[derive(Debug)]
-pub(super) struct TokenOwner {
-    pub(super) connection: String,
-    pub(super) token: String,
+pub(super) struct KnownToken {
+    pub(super) owner: TokenOwner,
+    pub(super) id: String,
 }
 
 /// Why a request was denied; for log, metrics and audit trail, never for the client.
@@ -53,7 +54,7 @@ pub(super) struct TokenOwner {
 pub(super) enum DenyReason {
     #[error("X-Forwarded-For of the trusted proxy is not a list of addresses")]
     ForwardedFor,
-    #[error("address {0} is on no connection's ip_allowlist")]
+    #[error("address {0} is on no ip_allowlist")]
     AddressOnNoAllowlist(IpAddr),
     #[error("no bearer token was sent")]
     NoToken,
@@ -63,16 +64,16 @@ pub(super) enum DenyReason {
     Malformed,
     #[error("{0}")]
     Token(#[from] InvalidToken),
-    #[error("the token's connection {} is not in the configuration", .0.connection)]
-    UnknownConnection(TokenOwner),
-    #[error("address {0} is not on the ip_allowlist of connection {name}", name = .1.connection)]
-    Address(IpAddr, TokenOwner),
-    #[error("connection {} needs the header X-Request-Origin once, and it was sent {count} times", .0.connection, count = .1)]
-    OriginCount(TokenOwner, usize),
-    #[error("X-Request-Origin is not the service_origin of connection {}", .0.connection)]
-    Origin(TokenOwner),
-    #[error("the client certificate does not fit client_ca of connection {}: {problem}", .0.connection, problem = .1)]
-    ClientCertificate(TokenOwner, BadClientCertificate),
+    #[error("the token's {} is not in the configuration", .0.owner)]
+    UnknownOwner(KnownToken),
+    #[error("address {0} is not on the ip_allowlist of {owner}", owner = .1.owner)]
+    Address(IpAddr, KnownToken),
+    #[error("{} needs the header X-Request-Origin once, and it was sent {count} times", .0.owner, count = .1)]
+    OriginCount(KnownToken, usize),
+    #[error("X-Request-Origin is not the service_origin of {}", .0.owner)]
+    Origin(KnownToken),
+    #[error("the client certificate does not fit client_ca of {}: {problem}", .0.owner, problem = .1)]
+    ClientCertificate(KnownToken, BadClientCertificate),
 }
 
 impl DenyReason {
@@ -86,22 +87,22 @@ impl DenyReason {
             Self::Malformed => Reason::MalformedToken,
             Self::Token(InvalidToken::Unknown) => Reason::UnknownToken,
             Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
-            Self::UnknownConnection(_) => Reason::UnknownConnection,
+            Self::UnknownOwner(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
             Self::Origin(_) => Reason::Origin,
             Self::ClientCertificate(..) => Reason::ClientCertificate,
         }
     }
 
-    /// The connection and the id of the token, if the token exists.
-    pub(super) fn token_owner(&self) -> Option<(&str, &str)> {
+    /// The owner and the id of the token, if the token exists.
+    pub(super) fn known_token(&self) -> Option<(&TokenOwner, &str)> {
         match self {
-            Self::Token(InvalidToken::Expired { id, connection }) => Some((connection, id)),
-            Self::UnknownConnection(owner)
-            | Self::Address(_, owner)
-            | Self::OriginCount(owner, _)
-            | Self::ClientCertificate(owner, _)
-            | Self::Origin(owner) => Some((&owner.connection, &owner.token)),
+            Self::Token(InvalidToken::Expired { id, owner }) => Some((owner, id)),
+            Self::UnknownOwner(token)
+            | Self::Address(_, token)
+            | Self::OriginCount(token, _)
+            | Self::ClientCertificate(token, _)
+            | Self::Origin(token) => Some((&token.owner, &token.id)),
             _ => None,
         }
     }
@@ -152,16 +153,19 @@ impl Denials {
                 (StatusCode::TOO_MANY_REQUESTS, Failure::TooManyDenials(wait))
             }
         };
-        let owner = reason.token_owner();
-        let summary = if owner.is_some() { &self.of_known_tokens } else { &self.summary };
+        let known = reason.known_token();
+        let summary = if known.is_some() { &self.of_known_tokens } else { &self.summary };
         let is_first = summary.note((network, code.as_str()), now);
         if is_first {
             let (status, reason) = (status.as_u16(), reason.to_string());
-            match owner {
-                Some((connection, token)) => tracing::warn!(
-                    request, %address, status, reason, connection, token,
-                    "refused"
-                ),
+            match known {
+                Some((owner, token)) => {
+                    let (connection, application) = owner.names();
+                    tracing::warn!(
+                        request, %address, status, reason, connection, application, token,
+                        "refused"
+                    );
+                }
                 None => tracing::warn!(request, %address, status, reason, "refused"),
             }
         }
@@ -184,7 +188,8 @@ impl Denials {
     pub(super) fn by_reason(&self) -> impl Iterator<Item = (Reason, u64)> {
         let reasons = Reason::CATALOGUE.into_iter().map(|(reason, _)| reason);
         let counted = reasons.zip(self.by_reason.iter().map(Counter::value));
-        counted.filter(|(reason, _)| ![Reason::Scope, Reason::MayGrant].contains(reason))
+        let after_the_gate = [Reason::Scope, Reason::MayGrant, Reason::TokenScope];
+        counted.filter(move |(reason, _)| !after_the_gate.contains(reason))
     }
 
     /// How many denied requests were answered 429.

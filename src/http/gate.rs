@@ -1,6 +1,6 @@
 //! The gate: authenticates and authorizes every request before a handler sees it.
 //!
-//! Checks run from cheap to expensive: peer address, credential, the connection's own allowlist, client
+//! Checks run from cheap to expensive: peer address, credential, the caller's own allowlist, client
 //! certificate, origin; then, once the route is known, scope. All denials before the route look the same to the client, so
 //! that a stranger cannot tell a wrong token from a wrong address; log and audit trail have the reason.
 //!
@@ -16,15 +16,18 @@ use jiff::Timestamp;
 
 use super::audience::{Audience, TokenScope};
 use super::daily_quota::QuotaExceeded;
-use super::denial::{Denial, DenyReason, TokenOwner};
+use super::denial::{Denial, DenyReason, KnownToken};
 use super::error::Failure;
-use super::request_metrics::{ConnectionMetrics, RequestMetrics};
+use super::request_metrics::{CallerMetrics, RequestMetrics};
 use super::server::Peer;
 use crate::access::DefaultAccess;
 use crate::config::Config;
 use crate::connection::method::ClientProfile;
-use crate::connection::token::{Token, TokenSecret};
-use crate::connection::{AddressSet, Compat, Origin};
+use crate::connection::token::{Token, TokenOwner, TokenSecret};
+use crate::connection::{
+    AddressSet, ApplicationScope, ApplicationSettings, Compat, ConnectionMethod,
+    ConnectionSettings, Origin,
+};
 use crate::directory::{self, Directory, InvalidToken};
 use crate::event::Actor;
 
@@ -36,15 +39,16 @@ const CONNECTION_SCOPES: &[TokenScope] = &[TokenScope::Read, TokenScope::Write];
 
 /// The checks of a configuration.
 pub(super) struct Gate {
-    connections: BTreeMap<String, ConnectionPolicy>,
+    /// The policy for each owner of tokens.
+    callers: BTreeMap<TokenOwner, CallerPolicy>,
     /// The proxies whose X-Forwarded-For counts.
     trusted_proxies: AddressSet,
     /// The union of all allowlists; `None` if some connection has none.
     any_allowlist: Option<AddressSet>,
 }
 
-/// What the gate asks of the requests of one connection, and what it gives to their handlers.
-struct ConnectionPolicy {
+/// What the gate asks of the requests of one connection or application, and what it gives to their handlers.
+struct CallerPolicy {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
     /// Whether clients must present a certificate of the connection's CA.
@@ -54,13 +58,58 @@ struct ConnectionPolicy {
     rules: directory::ConnectionRules,
     default_access: Arc<DefaultAccess>,
     daily_requests: Option<u32>,
-    requests: Arc<ConnectionMetrics>,
+    scopes: &'static [TokenScope],
+    requests: Arc<CallerMetrics>,
+}
+
+impl CallerPolicy {
+    fn of_connection(connection: &ConnectionSettings, requests: Arc<CallerMetrics>) -> Self {
+        Self {
+            allowlist: connection.ip_allowlist.clone(),
+            origin: connection.service_origin.clone(),
+            needs_certificate: connection.client_ca.is_some(),
+            manner: ClientProfile::of(connection.method),
+            compat: connection.compat,
+            rules: connection.into(),
+            default_access: Arc::new(DefaultAccess::new(
+                &connection.default_workspace,
+                &connection.default_permissions,
+            )),
+            daily_requests: connection.daily_requests,
+            scopes: CONNECTION_SCOPES,
+            requests,
+        }
+    }
+
+    /// An application changes nothing: rules and default access are never used.
+    fn of_application(application: &ApplicationSettings, requests: Arc<CallerMetrics>) -> Self {
+        let may = |scope| application.scopes.contains(&scope);
+        let scopes: &[TokenScope] =
+            match (may(ApplicationScope::Read), may(ApplicationScope::Events)) {
+                (true, true) => &[TokenScope::Read, TokenScope::Events],
+                (true, false) => &[TokenScope::Read],
+                (false, true) => &[TokenScope::Events],
+                (false, false) => &[],
+            };
+        Self {
+            allowlist: application.ip_allowlist.clone(),
+            origin: None,
+            needs_certificate: false,
+            manner: ClientProfile::of(ConnectionMethod::Generic),
+            compat: Compat::default(),
+            rules: directory::ConnectionRules::default(),
+            default_access: Arc::new(DefaultAccess::new("", &[])),
+            daily_requests: None,
+            scopes,
+            requests,
+        }
+    }
 }
 
 /// An authenticated caller.
 pub(super) struct Admitted {
-    /// The connection whose token was sent.
-    pub connection: String,
+    /// The connection or application whose token was sent.
+    pub owner: TokenOwner,
     /// What clients of its method expect.
     pub manner: ClientProfile,
     /// How attributes that no schema knows are treated.
@@ -74,7 +123,7 @@ pub(super) struct Admitted {
     /// What the token permits.
     pub scopes: &'static [TokenScope],
     /// The metrics of its requests.
-    pub requests: Arc<ConnectionMetrics>,
+    pub requests: Arc<CallerMetrics>,
     /// The id of the token.
     pub token: String,
     /// The address of the client.
@@ -89,57 +138,53 @@ impl Admitted {
     /// [`QuotaExceeded`]: the quota is used up.
     pub(super) fn count(&self, now: Timestamp) -> Result<(), QuotaExceeded> {
         match self.daily_requests {
-            Some(limit) => self.requests.of_day.count(&self.connection, limit, now),
+            Some(limit) => self.requests.of_day.count(self.owner.name(), limit, now),
             None => Ok(()),
         }
     }
 
     /// Where the requests of its connection are counted, if they have a limit.
-    pub(super) fn quota(&self) -> Option<(Arc<ConnectionMetrics>, u32)> {
+    pub(super) fn quota(&self) -> Option<(Arc<CallerMetrics>, u32)> {
         self.daily_requests.map(|limit| (Arc::clone(&self.requests), limit))
     }
 
-    pub(super) fn into_actor(self) -> Actor {
-        Actor::Connection { name: self.connection, token: self.token, address: self.address }
+    /// The actor of its changes; `None` for an application, which makes none.
+    pub(super) fn into_actor(self) -> Option<Actor> {
+        match self.owner {
+            TokenOwner::Connection(name) => {
+                Some(Actor::Connection { name, token: self.token, address: self.address })
+            }
+            TokenOwner::Application(_) => None,
+        }
     }
 }
 
 impl Gate {
     pub(super) fn new(config: &Config, request_metrics: &RequestMetrics) -> Self {
-        let allowlists =
-            config.connections.values().map(|connection| connection.ip_allowlist.clone());
+        let connections = config.connections.iter().map(|(name, connection)| {
+            let owner = TokenOwner::Connection(name.clone());
+            let requests = request_metrics.of(&owner);
+            (owner, CallerPolicy::of_connection(connection, requests))
+        });
+        let applications = config.applications.iter().map(|(name, application)| {
+            let owner = TokenOwner::Application(name.clone());
+            let requests = request_metrics.of(&owner);
+            (owner, CallerPolicy::of_application(application, requests))
+        });
+        let callers: BTreeMap<_, _> = connections.chain(applications).collect();
+        let allowlists = callers.values().map(|policy| policy.allowlist.clone());
         Self {
-            connections: config
-                .connections
-                .iter()
-                .map(|(name, connection)| {
-                    let policy = ConnectionPolicy {
-                        allowlist: connection.ip_allowlist.clone(),
-                        origin: connection.service_origin.clone(),
-                        needs_certificate: connection.client_ca.is_some(),
-                        manner: ClientProfile::of(connection.method),
-                        compat: connection.compat,
-                        rules: connection.into(),
-                        default_access: Arc::new(DefaultAccess::new(
-                            &connection.default_workspace,
-                            &connection.default_permissions,
-                        )),
-                        daily_requests: connection.daily_requests,
-                        requests: request_metrics.connection(name),
-                    };
-                    (name.clone(), policy)
-                })
-                .collect(),
             trusted_proxies: config.listen.trusted_proxies.clone(),
             any_allowlist: allowlists
                 .collect::<Option<Vec<_>>>()
                 .map(|all| all.into_iter().collect()),
+            callers,
         }
     }
 
-    /// The names of all connections.
-    pub(super) fn connections(&self) -> impl Iterator<Item = &str> {
-        self.connections.keys().map(String::as_str)
+    /// All connections and applications.
+    pub(super) fn callers(&self) -> impl Iterator<Item = &TokenOwner> {
+        self.callers.keys()
     }
 
     /// Authenticates a request.
@@ -168,34 +213,34 @@ impl Gate {
     ) -> Result<Admitted, DenyReason> {
         if self.any_allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
             // Most such requests are noise; one with a token of ours may be a thief's.
-            let owner = bearer_token(headers).ok().and_then(|secret| owner(directory, &secret));
-            return Err(match owner {
-                Some(owner) => DenyReason::Address(address, owner),
+            let known = bearer_token(headers).ok().and_then(|secret| known(directory, &secret));
+            return Err(match known {
+                Some(known) => DenyReason::Address(address, known),
                 None => DenyReason::AddressOnNoAllowlist(address),
             });
         }
         let presented = directory.authenticate(&bearer_token(headers)?)?;
         let token = presented.token();
-        let owner = || TokenOwner { connection: token.connection.clone(), token: token.id.clone() };
-        let Some(policy) = self.connections.get(&token.connection) else {
-            return Err(DenyReason::UnknownConnection(owner()));
+        let known = || KnownToken { owner: token.owner.clone(), id: token.id.clone() };
+        let Some(policy) = self.callers.get(&token.owner) else {
+            return Err(DenyReason::UnknownOwner(known()));
         };
         if policy.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(DenyReason::Address(address, owner()));
+            return Err(DenyReason::Address(address, known()));
         }
         if policy.needs_certificate {
             let now = directory.time_for_expiry();
-            peer.check_certificate(&token.connection, now)
-                .map_err(|problem| DenyReason::ClientCertificate(owner(), problem))?;
+            peer.check_certificate(token.owner.name(), now)
+                .map_err(|problem| DenyReason::ClientCertificate(known(), problem))?;
         }
         if let Some(origin) = &policy.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
             let (Some(header), None) = (sent.next(), sent.next()) else {
                 let count = headers.get_all(REQUEST_ORIGIN).iter().count();
-                return Err(DenyReason::OriginCount(owner(), count));
+                return Err(DenyReason::OriginCount(known(), count));
             };
             if !header.to_str().is_ok_and(|header| origin.matches(header)) {
-                return Err(DenyReason::Origin(owner()));
+                return Err(DenyReason::Origin(known()));
             }
         }
         presented.note_use();
@@ -206,8 +251,8 @@ impl Gate {
             default_access: Arc::clone(&policy.default_access),
             daily_requests: policy.daily_requests,
             requests: Arc::clone(&policy.requests),
-            scopes: CONNECTION_SCOPES,
-            connection: token.connection.clone(),
+            scopes: policy.scopes,
+            owner: token.owner.clone(),
             token: token.id.clone(),
             address,
         })
@@ -235,14 +280,14 @@ impl Gate {
     }
 }
 
-/// The owner of a token, also of one that has expired.
-fn owner(directory: &Directory, secret: &TokenSecret) -> Option<TokenOwner> {
+/// The token with a secret, also one that has expired.
+fn known(directory: &Directory, secret: &TokenSecret) -> Option<KnownToken> {
     match directory.authenticate(secret) {
         Ok(presented) => {
-            let Token { connection, id, .. } = presented.token().clone();
-            Some(TokenOwner { connection, token: id })
+            let Token { owner, id, .. } = presented.token().clone();
+            Some(KnownToken { owner, id })
         }
-        Err(InvalidToken::Expired { connection, id }) => Some(TokenOwner { connection, token: id }),
+        Err(InvalidToken::Expired { owner, id }) => Some(KnownToken { owner, id }),
         Err(InvalidToken::Unknown) => None,
     }
 }

@@ -12,6 +12,7 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 
 use super::daily_quota::RequestsOfDay;
+use crate::connection::token::TokenOwner;
 use crate::metrics::{Counter, Histogram, HistogramSnapshot};
 use crate::scim::error::ScimType;
 
@@ -25,9 +26,9 @@ const DURATIONS: &[u64] = &[
 const CODES: [u16; 18] =
     [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 429, 501, 503, 500];
 
-/// Counts of the requests of one connection, or of all requests without one.
-pub(super) struct ConnectionMetrics {
-    /// Distinguishes the connection from all others of this process, whatever is reloaded.
+/// Counts of the requests of one connection or application, or of all requests without one.
+pub(super) struct CallerMetrics {
+    /// Distinguishes the caller from all others of this process, whatever is reloaded.
     pub(super) number: usize,
     /// By row of the route table, and by status code.
     by_route: Box<[[Counter; CODES.len()]]>,
@@ -43,7 +44,7 @@ pub(super) struct ConnectionMetrics {
     pub(super) of_day: RequestsOfDay,
 }
 
-impl ConnectionMetrics {
+impl CallerMetrics {
     fn new(number: usize, routes: usize) -> Self {
         Self {
             number,
@@ -113,9 +114,9 @@ impl ConnectionMetrics {
 /// Metrics of all requests.
 pub(super) struct RequestMetrics {
     /// Locked to build a context and to read the metrics; never by a request.
-    connections: Mutex<BTreeMap<String, Arc<ConnectionMetrics>>>,
+    callers: Mutex<BTreeMap<TokenOwner, Arc<CallerMetrics>>>,
     /// Requests that were denied, or that need no credentials.
-    unauthenticated: ConnectionMetrics,
+    unauthenticated: CallerMetrics,
     /// By row of the route table.
     durations: Box<[Histogram]>,
     /// Requests beyond the daily quota of their connection.
@@ -126,25 +127,25 @@ impl RequestMetrics {
     /// The metrics of a service whose route table has that many rows.
     pub(super) fn new(routes: usize) -> Self {
         Self {
-            connections: Mutex::default(),
-            unauthenticated: ConnectionMetrics::new(0, routes),
+            callers: Mutex::default(),
+            unauthenticated: CallerMetrics::new(0, routes),
             durations: (0..routes).map(|_| Histogram::new(DURATIONS)).collect(),
             over_quota: Counter::default(),
         }
     }
 
-    /// Returns the metrics of a connection; always the same ones for one name.
-    pub(super) fn connection(&self, name: &str) -> Arc<ConnectionMetrics> {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = connections.len() + 1;
-        let new = || Arc::new(ConnectionMetrics::new(number, self.durations.len()));
-        Arc::clone(connections.entry(name.to_owned()).or_insert_with(new))
+    /// Returns the metrics of a caller; always the same ones for one owner of tokens.
+    pub(super) fn of(&self, owner: &TokenOwner) -> Arc<CallerMetrics> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = callers.len() + 1;
+        let new = || Arc::new(CallerMetrics::new(number, self.durations.len()));
+        Arc::clone(callers.entry(owner.clone()).or_insert_with(new))
     }
 
-    /// Counts an answered request. `of` is that of its connection, `row` that of its route.
+    /// Counts an answered request. `of` is that of its caller, `row` that of its route.
     pub(super) fn note(
         &self,
-        of: Option<&ConnectionMetrics>,
+        of: Option<&CallerMetrics>,
         row: Option<usize>,
         status: StatusCode,
         took: Duration,
@@ -163,12 +164,12 @@ impl RequestMetrics {
         self.over_quota.value()
     }
 
-    /// Visits every connection, and unauthenticated requests under an empty name.
-    pub(super) fn each(&self, visit: &mut dyn FnMut(&str, &ConnectionMetrics)) {
-        visit("", &self.unauthenticated);
-        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, requests) in connections.iter() {
-            visit(name, requests);
+    /// Visits every caller with its label, and unauthenticated requests as those of a connection without a name.
+    pub(super) fn each(&self, visit: &mut dyn FnMut((&'static str, &str), &CallerMetrics)) {
+        visit(("connection", ""), &self.unauthenticated);
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (owner, requests) in callers.iter() {
+            visit((owner.kind(), owner.name()), requests);
         }
     }
 
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn requests_are_counted_by_route_and_code() {
         let request_metrics = RequestMetrics::new(5);
-        let of = request_metrics.connection("okta");
+        let of = request_metrics.of(&TokenOwner::Connection("okta".to_owned()));
         let took = Duration::from_micros(700);
         for (row, status) in
             [(Some(3), 201), (Some(3), 201), (Some(3), 409), (None, 404), (None, 599)]
@@ -195,7 +196,7 @@ mod tests {
         }
         request_metrics.note(None, None, StatusCode::UNAUTHORIZED, took);
         let mut seen = Vec::new();
-        request_metrics.each(&mut |name, requests| {
+        request_metrics.each(&mut |(_, name), requests| {
             seen.extend(
                 requests.counts().map(|(row, code, count)| (name.to_owned(), row, code, count)),
             );

@@ -17,10 +17,11 @@ use super::error_report::ErrorReport;
 use super::failed_writes::FailedWrites;
 use super::gate::Admitted;
 use super::path_parameters::PathParameters;
-use super::request_metrics::ConnectionMetrics;
+use super::request_metrics::CallerMetrics;
 use super::request_notes::Notes;
 use super::router;
 use crate::connection::dialect::Dialect;
+use crate::connection::token::TokenOwner;
 use crate::logging::REQUESTS;
 use crate::request_log::{CommittedChange, RequestEntry};
 use crate::scim::error::ScimType;
@@ -40,8 +41,8 @@ pub(super) struct RequestRecord {
     /// The index of the route in the table, and what the path names.
     pub(super) row: Option<usize>,
     pub(super) path: Option<PathParameters>,
-    /// The metrics of the caller's connection; `None` for denied requests and public routes.
-    pub(super) requests: Option<Arc<ConnectionMetrics>>,
+    /// The metrics of the caller; `None` for denied requests and public routes.
+    pub(super) requests: Option<Arc<CallerMetrics>>,
     pub(super) notes: Notes,
     pub(super) error: ClientError,
     /// The body, if the bodies of the connection are kept.
@@ -51,7 +52,7 @@ pub(super) struct RequestRecord {
 /// Who sent a request.
 #[derive(Default)]
 pub(super) struct Caller {
-    pub(super) connection: Option<String>,
+    pub(super) owner: Option<TokenOwner>,
     pub(super) token: Option<String>,
     pub(super) address: Option<std::net::IpAddr>,
 }
@@ -68,7 +69,7 @@ pub(super) struct ClientError {
 impl Caller {
     pub(super) fn of(admitted: &Admitted) -> Self {
         Self {
-            connection: Some(admitted.connection.clone()),
+            owner: Some(admitted.owner.clone()),
             token: Some(admitted.token.clone()),
             address: Some(admitted.address),
         }
@@ -93,9 +94,9 @@ impl RequestRecord {
 
     /// Notes that the gate denied the request, and why.
     pub(super) fn deny(&mut self, denial: &Denial) {
-        let (connection, token) = denial.reason.token_owner().unzip();
+        let (owner, token) = denial.reason.known_token().unzip();
         self.caller = Caller {
-            connection: connection.map(ToOwned::to_owned),
+            owner: owner.cloned(),
             token: token.map(ToOwned::to_owned),
             address: Some(denial.address),
         };
@@ -118,7 +119,9 @@ impl RequestRecord {
         failed: &FailedWrites,
     ) {
         let Some(requests) = &self.requests else { return };
-        let (connection, ms) = (self.caller.connection.as_deref(), milliseconds(took));
+        let (connection, application) =
+            self.caller.owner.as_ref().map(TokenOwner::names).unwrap_or_default();
+        let ms = milliseconds(took);
         let route = self.row.map_or("", router::template);
         let scim_type = self.error.scim_type.map(ScimType::as_str);
         let is_failed_write = status.is_client_error() && is_write(&parts.method, route);
@@ -126,6 +129,7 @@ impl RequestRecord {
             tracing::warn!(
                 request = self.id,
                 connection,
+                application,
                 method = %method(&parts.method),
                 route,
                 resource = self.path.as_ref().map(|path| path.id.as_str()).filter(|id| !id.is_empty()),
@@ -141,6 +145,7 @@ impl RequestRecord {
             target: REQUESTS,
             request = self.id,
             connection,
+            application,
             method = %method(&parts.method),
             route,
             status = status.as_u16(),
@@ -160,11 +165,17 @@ impl RequestRecord {
     ) -> RequestEntry {
         let noted = self.notes.into_noted();
         let PathParameters { endpoint, id } = self.path.unwrap_or_default();
+        let (connection, application) = match self.caller.owner {
+            Some(TokenOwner::Connection(name)) => (Some(name), None),
+            Some(TokenOwner::Application(name)) => (None, Some(name)),
+            None => (None, None),
+        };
         let resource = noted.created.or_else(|| Some(id).filter(|id| !id.is_empty()));
         RequestEntry {
             time,
             id: self.id,
-            connection: self.caller.connection,
+            connection,
+            application,
             token: self.caller.token,
             address: self.caller.address,
             method: method(&parts.method),

@@ -25,13 +25,14 @@ use super::request_metrics::RequestMetrics;
 use super::request_record::{Caller, RequestRecord};
 use super::respond::{HttpResponse, ResponseBody};
 use super::router;
-use super::routes::{BodyKind, Handler, ROUTES};
+use super::routes::{BodyKind, Handler, ROUTES, Route};
 use super::scim::Call;
 use super::server::{self, ConnectionStats, Peer};
 use super::work_limits::WorkLimits;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{DeniedRequest, Directory, DirectoryError};
+use crate::event::Reason;
 use crate::request_log::{RawBodies, RequestEntry, RequestLog};
 
 /// The header that gives clients the id of their request in the log.
@@ -134,7 +135,7 @@ impl ScimService {
             let (route, row, handler) = found?;
             record.row = Some(row);
             record.errors = route.errors;
-            gate::authorize(route.audience, admitted.scopes)?;
+            self.authorize(&context, route, &admitted)?;
             Ok((admitted, route, handler))
         });
         let (mut admitted, route, handler) = match admission {
@@ -152,8 +153,9 @@ impl ScimService {
                 body::read_json(parts, body, limits).await?
             }
         };
-        record.body =
-            self.request_log.captured(&admitted.connection).map(|hidden| (body.clone(), hidden));
+        let (connection, _) = admitted.owner.names();
+        let captured = connection.and_then(|name| self.request_log.captured(name));
+        record.body = captured.map(|hidden| (body.clone(), hidden));
         loop {
             let path = record.path.get_or_insert_default();
             let call = Call::new(&context, parts, path, body.clone(), admitted, &record.notes);
@@ -162,7 +164,7 @@ impl ScimService {
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
                     context = self.context.load_full();
                     admitted = self.authenticate(&context, peer, parts, record)?;
-                    gate::authorize(route.audience, admitted.scopes)?;
+                    self.authorize(&context, route, &admitted)?;
                 }
                 Ok(outcome) => return outcome,
                 Err(_) => return Err(Failure::TooSlow),
@@ -196,6 +198,23 @@ impl ScimService {
                 Err(failure)
             }
         }
+    }
+
+    /// Has the gate check the scopes of a caller, and records a refusal in the audit trail.
+    fn authorize(
+        &self,
+        context: &HttpContext,
+        route: &Route,
+        admitted: &Admitted,
+    ) -> Result<(), Failure> {
+        gate::authorize(route.audience, admitted.scopes).inspect_err(|_| {
+            context.directory.record_denied(DeniedRequest {
+                reason: Reason::TokenScope,
+                owner: Some(admitted.owner.clone()),
+                token: Some(admitted.token.clone()),
+                address: admitted.address,
+            });
+        })
     }
 
     /// Puts a request into the request log: each authenticated one, and of denied ones the first of a kind.

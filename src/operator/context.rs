@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
+use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::request_log::RequestLog;
 
@@ -36,10 +37,27 @@ pub struct RunningServer {
 pub struct SiteInfo {
     /// The names of the connections.
     pub connections: Vec<String>,
+    /// The names of the applications.
+    pub applications: Vec<String>,
     /// The URL below which SCIM resources are served.
     pub base_url: String,
     /// The configuration file; `None` for the built-in configuration.
     pub config_file: Option<String>,
     /// The data directory.
     pub data_dir: String,
+}
+
+impl SiteInfo {
+    /// The names of the configuration that are of the same kind as an owner of tokens.
+    pub(super) fn of_kind(&self, owner: &TokenOwner) -> &[String] {
+        match owner {
+            TokenOwner::Connection(_) => &self.connections,
+            TokenOwner::Application(_) => &self.applications,
+        }
+    }
+
+    /// Whether the configuration has an owner of tokens.
+    pub(super) fn knows(&self, owner: &TokenOwner) -> bool {
+        self.of_kind(owner).iter().any(|name| name == owner.name())
+    }
 }

@@ -29,6 +29,7 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 
+use crate::connection::token::TokenOwner;
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
 use crate::event::Actor;
 use crate::text::with_causes;
@@ -49,9 +50,12 @@ fn try_execute(
     use OperatorRequest as Request;
     let OperatorContext { directory, site, server } = context;
     match request {
-        Request::GenerateToken { connection, .. }
-        | Request::ResetTokens { connection, .. }
-        | Request::HoldBrake { connection, .. }
+        Request::GenerateToken { owner, .. } | Request::ResetTokens { owner, .. }
+            if !site.knows(&owner) =>
+        {
+            Ok(unknown_owner(site, &owner))
+        }
+        Request::HoldBrake { connection, .. }
         | Request::AllowBrake { connection, .. }
         | Request::ShowWithheld { connection }
         | Request::Change { change: OperatorChange::Transfer { connection, .. }, .. }
@@ -60,16 +64,16 @@ fn try_execute(
         {
             Ok(unknown_connection(site, &connection))
         }
-        Request::GenerateToken { connection, valid_for, description } => {
-            let command = GenerateToken { connection, valid_for, description };
-            token::generate(directory, actor, command)
+        Request::GenerateToken { owner, valid_for, description } => {
+            let command = GenerateToken { owner, valid_for, description };
+            token::generate(context, actor, command)
         }
-        Request::ResetTokens { connection, valid_for, overlap, description } => {
-            let command = ResetTokens { connection, valid_for, overlap, description };
-            token::generate(directory, actor, command)
+        Request::ResetTokens { owner, valid_for, overlap, description } => {
+            let command = ResetTokens { owner, valid_for, overlap, description };
+            token::generate(context, actor, command)
         }
-        Request::ListTokens => Ok(token::list(directory)),
-        Request::RevokeToken { id } => token::revoke(directory, actor, &id),
+        Request::ListTokens => Ok(token::list(context)),
+        Request::RevokeToken { id } => token::revoke(context, actor, &id),
         Request::ListResources { kind, cursor, access, only } => {
             resource::list(directory, &site.base_url, kind, cursor, access, &only)
         }
@@ -142,11 +146,14 @@ fn queue(server: Option<&RunningServer>) -> Option<&ConfigurationQueue> {
 }
 
 fn unknown_connection(site: &SiteInfo, connection: &str) -> OperatorReply {
-    OperatorReply::NotFound(format!(
-        "connection \"{}\" not found; the configuration has {}",
-        connection.escape_debug(),
-        site.connections.join(", ")
-    ))
+    unknown_owner(site, &TokenOwner::Connection(connection.to_owned()))
+}
+
+fn unknown_owner(site: &SiteInfo, owner: &TokenOwner) -> OperatorReply {
+    let (kind, known) = (owner.kind(), site.of_kind(owner));
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let name = owner.name().escape_debug();
+    OperatorReply::NotFound(format!("{kind} \"{name}\" not found; the configuration has {known}"))
 }
 
 fn failed(error: DirectoryError) -> OperatorReply {

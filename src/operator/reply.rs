@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
+use crate::connection::token::TokenOwner;
 use crate::directory::{
     Allowance, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport, WithheldChanges,
 };
@@ -173,8 +174,9 @@ pub struct WideningInfo {
 pub struct TokenInfo {
     /// The id of the token.
     pub id: String,
-    /// The connection that it speaks for.
-    pub connection: String,
+    /// The connection or application that it authenticates.
+    #[serde(flatten)]
+    pub owner: TokenOwner,
     /// When it was generated.
     pub created: Timestamp,
     /// When it expires; `None` for never.
@@ -184,7 +186,7 @@ pub struct TokenInfo {
     /// What it is for, as the operator says.
     #[serde(default)]
     pub description: Option<String>,
-    /// `valid` or `expired`.
+    /// `valid`, `expired`, or `no owner`: the configuration does not have it, and the token opens nothing.
     #[serde(default)]
     pub status: String,
 }

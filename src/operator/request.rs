@@ -8,6 +8,7 @@ use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::connection::ConnectionChange;
 use super::resource::{ResourceFilter, ResourceKind};
+use crate::connection::token::TokenOwner;
 use crate::directory::Undo;
 use crate::event::SudoUser;
 use crate::request_log::RequestQuery;
@@ -26,20 +27,22 @@ pub struct OperatorMessage {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperatorRequest {
-    /// Generate a token. Changes; needs a connection of the configuration.
+    /// Generate a token. Changes; needs a connection or an application of the configuration.
     GenerateToken {
-        /// The connection that the token speaks for.
-        connection: String,
+        /// The connection or application that the token authenticates.
+        #[serde(flatten)]
+        owner: TokenOwner,
         /// How long the token is valid; `None` for ever.
         valid_for: Option<Duration>,
         /// What it is for.
         description: Option<String>,
     },
-    /// Generate a token and give the other tokens of its connection an end. Changes; needs a connection of
-    /// the configuration.
+    /// Generate a token and give the other tokens of its owner an end. Changes; needs a connection or an
+    /// application of the configuration.
     ResetTokens {
-        /// The connection whose tokens are replaced.
-        connection: String,
+        /// The connection or application whose tokens are replaced.
+        #[serde(flatten)]
+        owner: TokenOwner,
         /// How long the new token is valid; `None` for ever.
         valid_for: Option<Duration>,
         /// How long the other tokens stay valid.

@@ -28,7 +28,7 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
         tokens: directory
             .valid_tokens(name)
             .into_iter()
-            .map(|one| token::info(directory, one))
+            .map(|one| token::info(context, one))
             .collect(),
         brake: brakes.iter().find(|brake| brake.connection == *name).cloned(),
     };

@@ -1,37 +1,38 @@
 //! Tokens, as operators manage them.
 
+use super::context::OperatorContext;
 use super::reply::{OperatorReply, TokenInfo};
 use crate::connection::token::Token;
-use crate::directory::{Command, Directory, DirectoryError, GeneratedToken, RevokeToken};
+use crate::directory::{Command, DirectoryError, GeneratedToken, RevokeToken};
 use crate::event::Actor;
 
 /// Generates a token, alone or in place of others.
 pub(super) fn generate(
-    directory: &Directory,
+    context: &OperatorContext,
     actor: Actor,
     command: impl Command<Output = GeneratedToken>,
 ) -> Result<OperatorReply, DirectoryError> {
     let GeneratedToken { secret, token, limited, revoked } =
-        directory.submit(actor, command).wait()?;
+        context.directory.submit(actor, command).wait()?;
     Ok(OperatorReply::Generated {
         secret: secret.expose().to_owned(),
-        token: info(directory, token),
-        limited: limited.into_iter().chain(revoked).map(|token| info(directory, token)).collect(),
+        token: info(context, token),
+        limited: limited.into_iter().chain(revoked).map(|token| info(context, token)).collect(),
     })
 }
 
-pub(super) fn list(directory: &Directory) -> OperatorReply {
-    let tokens = directory.tokens().into_iter().map(|token| info(directory, token));
+pub(super) fn list(context: &OperatorContext) -> OperatorReply {
+    let tokens = context.directory.tokens().into_iter().map(|token| info(context, token));
     OperatorReply::Tokens(tokens.collect())
 }
 
 /// Revokes the token with an id, or the only one whose id begins so.
 pub(super) fn revoke(
-    directory: &Directory,
+    context: &OperatorContext,
     actor: Actor,
     id: &str,
 ) -> Result<OperatorReply, DirectoryError> {
-    let tokens = directory.tokens();
+    let tokens = context.directory.tokens();
     let begin: Vec<&str> = tokens
         .iter()
         .map(|token| token.id.as_str())
@@ -47,13 +48,19 @@ pub(super) fn revoke(
         }
         _ => id.to_owned(),
     };
-    let revoked = directory.submit(actor, RevokeToken { id }).wait()?;
-    Ok(OperatorReply::Revoked(info(directory, revoked)))
+    let revoked = context.directory.submit(actor, RevokeToken { id }).wait()?;
+    Ok(OperatorReply::Revoked(info(context, revoked)))
 }
 
-pub(super) fn info(directory: &Directory, token: Token) -> TokenInfo {
-    let status = if token.is_expired(directory.time_for_expiry()) { "expired" } else { "valid" };
-    let Token { id, connection, created, expires, last_used, description, digest: _ } = token;
+pub(super) fn info(context: &OperatorContext, token: Token) -> TokenInfo {
+    let status = if token.is_expired(context.directory.time_for_expiry()) {
+        "expired"
+    } else if context.site.knows(&token.owner) {
+        "valid"
+    } else {
+        "no owner"
+    };
+    let Token { id, owner, created, expires, last_used, description, digest: _ } = token;
     let status = status.to_owned();
-    TokenInfo { id, connection, created, expires, last_used, description, status }
+    TokenInfo { id, owner, created, expires, last_used, description, status }
 }

@@ -19,6 +19,9 @@ pub struct RequestEntry {
     /// The connection whose token was sent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub connection: Option<String>,
+    /// The application whose token was sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub application: Option<String>,
     /// The id of that token.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub token: Option<String>,
@@ -95,6 +98,7 @@ impl RequestEntry {
             time,
             id: String::new(),
             connection: None,
+            application: None,
             token: None,
             address,
             method: Cow::Borrowed(""),
@@ -145,6 +149,7 @@ pub(super) fn sample(id: &str) -> RequestEntry {
         time: Timestamp::from_second(1_800_000_000).unwrap(),
         id: id.to_owned(),
         connection: Some("okta".to_owned()),
+        application: None,
         token: None,
         address: None,
         method: "POST".into(),

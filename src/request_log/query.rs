@@ -10,6 +10,9 @@ use super::entry::RequestEntry;
 pub struct RequestQuery {
     /// Requests of this connection.
     pub connection: Option<String>,
+    /// Requests of this application.
+    #[serde(default)]
+    pub application: Option<String>,
     /// Requests that were answered with an error.
     pub failed: bool,
     /// Requests that concern a resource with one of these ids, or whose error names one of them in quotes;
@@ -52,6 +55,7 @@ impl RequestQuery {
     pub(super) fn matches(&self, entry: &RequestEntry) -> bool {
         let of_connection = |name: &String| entry.connection.as_ref() == Some(name);
         self.connection.as_ref().is_none_or(of_connection)
+            && (self.application.is_none() || self.application == entry.application)
             && (!self.failed || entry.has_failed())
             && self.since.is_none_or(|since| entry.time >= since)
             && self.id.as_ref().is_none_or(|id| entry.id == *id)

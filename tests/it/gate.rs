@@ -173,7 +173,7 @@ fn an_address_on_no_allowlist_is_refused_whatever_its_token() {
     server.client().get("/Users").error(401, None);
     refused(&mut server, "address 127.0.0.1 is not on the ip_allowlist of connection default");
     server.stranger().get("/Users").error(401, None);
-    refused(&mut server, "address 127.0.0.1 is on no connection's ip_allowlist");
+    refused(&mut server, "address 127.0.0.1 is on no ip_allowlist");
     server.stranger().bearer("null").get("/nothing").error(401, None);
     server.stranger().get("/healthz").error(401, None);
     let log = server.stop();

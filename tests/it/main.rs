@@ -14,6 +14,7 @@
 mod harness;
 
 mod access;
+mod application;
 mod architecture;
 mod audit;
 mod backup;

@@ -215,11 +215,11 @@ fn the_list_tells_everything_but_secrets() {
         let heads: Vec<_> = rows[0].iter().map(|cell| cell.trim()).collect();
         assert_eq!(
             heads,
-            ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"]
+            ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"]
         );
         assert_eq!(
             (rows.len(), rows[1][0], rows[1][1].trim()),
-            (3, listed[0]["id"].as_str().unwrap(), "default")
+            (3, listed[0]["id"].as_str().unwrap(), "connection default")
         );
         assert_eq!(rows[2][4].trim(), "never");
         assert!(!table.contains(&token[6..16]));
@@ -366,7 +366,7 @@ fn tokens_are_described_marked_and_revoked_by_beginnings_of_their_ids() {
     assert!(!told.contains("Warning"), "{told}");
     let last = server.run(&["token", "revoke", id(1)]);
     let told = String::from_utf8(last.stderr).unwrap();
-    assert!(told.contains("Warning: no valid token is left for default"), "{told}");
+    assert!(told.contains("Warning: no valid token is left for connection default"), "{told}");
     assert_eq!(server.run(&["token", "revoke", ""]).status.code(), Some(4));
 }
 

@@ -121,9 +121,9 @@ fn labels(elements: &Elements, are_resources: bool) -> String {
 }
 
 fn refused(refused: &RefusedRequests) -> String {
-    let RefusedRequests { reason, connection, token, address, count, .. } = refused;
-    let speaker = match (connection, token) {
-        (Some(connection), Some(token)) => format!(" for {connection} (token {token})"),
+    let RefusedRequests { reason, connection, application, token, address, count, .. } = refused;
+    let speaker = match (connection.as_ref().or(application.as_ref()), token) {
+        (Some(owner), Some(token)) => format!(" for {owner} (token {token})"),
         _ => String::new(),
     };
     format!("{count} × {} from {address}{speaker}", reason.as_str())

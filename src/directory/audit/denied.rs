@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::connection::token::TokenOwner;
 use crate::event::{Network, Reason, RefusedRequests};
 use crate::metrics::Counter;
 
@@ -23,8 +24,8 @@ const ENTRIES: usize = 128;
 pub struct DeniedRequest {
     /// Why.
     pub reason: Reason,
-    /// The connection of the credential, if it is known.
-    pub connection: Option<String>,
+    /// The owner of the credential, if it is known.
+    pub owner: Option<TokenOwner>,
     /// The id of the token that was presented, if scimd issued it.
     pub token: Option<String>,
     /// The client's address.
@@ -35,7 +36,7 @@ pub struct DeniedRequest {
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     reason: Reason,
-    connection: Option<String>,
+    owner: Option<TokenOwner>,
     token: Option<String>,
     origin: String,
 }
@@ -69,12 +70,12 @@ impl DeniedLog {
     }
 
     pub(crate) fn note(&self, refusal: DeniedRequest, now: Timestamp) {
-        let DeniedRequest { reason, connection, token, address } = refusal;
+        let DeniedRequest { reason, owner, token, address } = refusal;
         let is_known = token.is_some();
         if let Some(count) = self.of_known_tokens.get(reason as usize).filter(|_| is_known) {
             count.add_one();
         }
-        let key = Key { reason, connection, token, origin: Network::from(address).to_string() };
+        let key = Key { reason, owner, token, origin: Network::from(address).to_string() };
         let mut collected = self.collected();
         let Collected { of_known_tokens, of_strangers, others } = &mut *collected;
         let seen = if is_known { of_known_tokens } else { of_strangers };
@@ -108,8 +109,21 @@ impl DeniedLog {
             .into_iter()
             .chain(of_strangers)
             .map(|(key, Seen { first, last, count })| {
-                let Key { reason, connection, token, origin: address } = key;
-                RefusedRequests { reason, connection, token, address, first, last, count }
+                let Key { reason, owner, token, origin: address } = key;
+                let (connection, application) =
+                    owner.as_ref().map(TokenOwner::names).unwrap_or_default();
+                let [connection, application] =
+                    [connection, application].map(|name| name.map(ToOwned::to_owned));
+                RefusedRequests {
+                    reason,
+                    connection,
+                    application,
+                    token,
+                    address,
+                    first,
+                    last,
+                    count,
+                }
             })
             .collect();
         refusals.sort_by(|a, b| {
@@ -125,7 +139,7 @@ mod tests {
     use super::*;
 
     fn refusal(reason: Reason, address: &str) -> DeniedRequest {
-        DeniedRequest { reason, connection: None, token: None, address: address.parse().unwrap() }
+        DeniedRequest { reason, owner: None, token: None, address: address.parse().unwrap() }
     }
 
     fn second(second: i64) -> Timestamp {
@@ -155,7 +169,7 @@ mod tests {
             refusals.note(refusal(Reason::NoToken, &address), second(1));
         }
         let known = DeniedRequest {
-            connection: Some("okta".to_owned()),
+            owner: Some(TokenOwner::Connection("okta".to_owned())),
             token: Some("t".to_owned()),
             ..refusal(Reason::Origin, "192.0.2.9")
         };

@@ -8,7 +8,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use crate::connection::token::{SECRET_BYTES, Token, TokenSecret};
+use crate::connection::token::{SECRET_BYTES, Token, TokenOwner, TokenSecret};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::table::{TokenTable, stored};
 use crate::directory::transaction::{Command, Transaction};
@@ -26,10 +26,12 @@ fn put(tx: &mut Transaction<'_>, token: &Token) -> Result<(), DirectoryError> {
 
 /// Records a token that was made or revoked, or whose end moved.
 fn describe(tx: &mut Transaction<'_>, before: Option<&Token>, after: Option<&Token>) {
-    let connection = |token: Option<&Token>| token.map(|token| json!(token.connection));
     let expires = |token: Option<&Token>| Some(json!(token?.expires?));
     let details = tx.details();
-    details.value_changed("connection", connection(before).as_ref(), connection(after).as_ref());
+    if let Some(owner) = before.or(after).map(|token| &token.owner) {
+        let name = |token: Option<&Token>| token.map(|token| json!(token.owner.name()));
+        details.value_changed(owner.kind(), name(before).as_ref(), name(after).as_ref());
+    }
     let description = |token: Option<&Token>| Some(json!(token?.description.as_ref()?));
     let of_both = (description(before), description(after));
     details.value_changed("description", of_both.0.as_ref(), of_both.1.as_ref());
@@ -42,8 +44,8 @@ fn event(verb: Verb, subject: impl Into<String>) -> Event {
 
 /// Generates a token and returns it with its secret.
 pub struct GenerateToken {
-    /// The connection that the token authenticates.
-    pub connection: String,
+    /// The connection or application that the token authenticates.
+    pub owner: TokenOwner,
     /// How long the token is valid; `None` if it does not expire.
     pub valid_for: Option<Duration>,
     /// What the operator says that it is for.
@@ -56,9 +58,9 @@ pub struct GeneratedToken {
     pub secret: TokenSecret,
     /// The token as it is stored.
     pub token: Token,
-    /// Older tokens of the connection that were given an earlier end.
+    /// Older tokens of its owner that were given an earlier end.
     pub limited: Vec<Token>,
-    /// Older tokens of the connection that were revoked.
+    /// Older tokens of its owner that were revoked.
     pub revoked: Vec<Token>,
 }
 
@@ -80,7 +82,7 @@ impl Command for GenerateToken {
         let secret = TokenSecret::from_random(random);
         let token = Token {
             id: HEXLOWER.encode(&id),
-            connection: self.connection.clone(),
+            owner: self.owner.clone(),
             created: tx.now(),
             expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),
             last_used: None,
@@ -99,10 +101,10 @@ fn later(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// Generates a token that replaces the others of its connection, which end after an overlap.
+/// Generates a token that replaces the others of its owner, which end after an overlap.
 pub struct ResetTokens {
-    /// The connection.
-    pub connection: String,
+    /// The owner.
+    pub owner: TokenOwner,
     /// How long the new token is valid; `None` if it does not expire.
     pub valid_for: Option<Duration>,
     /// How long the others are still valid.
@@ -122,13 +124,13 @@ impl Command for ResetTokens {
         let end = later(tx.now(), self.overlap);
         let older = stored(tx)?;
         // First the new one: cut short by a crash, this leaves too many tokens rather than none.
-        let (connection, valid_for) = (self.connection.clone(), self.valid_for);
+        let (owner, valid_for) = (self.owner.clone(), self.valid_for);
         let description = self.description.clone();
-        let generated = tx.nested(&GenerateToken { connection, valid_for, description })?;
+        let generated = tx.nested(&GenerateToken { owner, valid_for, description })?;
         let (mut limited, mut revoked) = (Vec::new(), Vec::new());
         for token in older {
             let ends_later = token.expires.is_none_or(|expires| expires > end);
-            if token.connection == self.connection && ends_later {
+            if token.owner == self.owner && ends_later {
                 if self.overlap.is_zero() {
                     // Not left to the clock, which may be set back.
                     tx.nested(&RevokeToken { id: token.id.clone() })?;

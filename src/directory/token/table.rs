@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 
-use crate::connection::token::{Token, TokenDigest, TokenSecret};
+use crate::connection::token::{Token, TokenDigest, TokenOwner, TokenSecret};
 use crate::log::{Frame, Write};
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
@@ -125,12 +125,12 @@ pub enum InvalidToken {
     #[error("the token is unknown or was revoked")]
     Unknown,
     /// The token has expired.
-    #[error("token {id} of connection {connection} expired")]
+    #[error("token {id} of {owner} expired")]
     Expired {
         /// Its id.
         id: String,
-        /// Its connection.
-        connection: String,
+        /// Its owner.
+        owner: TokenOwner,
     },
 }
 
@@ -147,8 +147,8 @@ impl TokenTable {
     ) -> Result<PresentedToken, InvalidToken> {
         let live = self.find(&presented.digest()).ok_or(InvalidToken::Unknown)?;
         if live.token.is_expired(now) {
-            let Token { id, connection, .. } = live.token.clone();
-            return Err(InvalidToken::Expired { id, connection });
+            let Token { id, owner, .. } = live.token.clone();
+            return Err(InvalidToken::Expired { id, owner });
         }
         Ok(PresentedToken { live, at: now })
     }

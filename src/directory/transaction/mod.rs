@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::connection::MayGrant;
+use crate::connection::token::TokenOwner;
 use crate::directory::audit::denied::DeniedRequest;
 use crate::directory::audit::details::ChangeDetails;
 use crate::directory::error::DirectoryError;
@@ -190,8 +191,9 @@ impl<'a> Transaction<'a> {
     /// Notes for the audit trail that the client was refused something.
     pub(crate) fn record_denied(&self, reason: Reason) {
         if let Actor::Connection { name, token, address } = self.actor {
-            let (connection, token) = (Some(name.clone()), Some(token.clone()));
-            let denied = DeniedRequest { reason, connection, token, address: *address };
+            let owner = Some(TokenOwner::Connection(name.clone()));
+            let token = Some(token.clone());
+            let denied = DeniedRequest { reason, owner, token, address: *address };
             self.denied.lock().unwrap_or_else(PoisonError::into_inner).push(denied);
         }
     }

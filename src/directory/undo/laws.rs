@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::apply::{Apply, Outcome};
 use super::{Undo, UndoReport};
 use crate::clock::Clock;
+use crate::connection::token::TokenOwner;
 use crate::directory::GenerateToken;
 use crate::directory::membership::{Voids, ancestors, display, find_any};
 use crate::directory::stored;
@@ -92,8 +93,11 @@ impl World {
         let folder = DataFolder::open(folder).unwrap();
         let store = LocalStore::open(folder, LIMITS, [7; 16], moment(0)).unwrap();
         let mut world = Self { store: Arc::new(store), token: String::new(), ids: Vec::new() };
-        let generate =
-            GenerateToken { connection: "a".to_owned(), valid_for: None, description: None };
+        let generate = GenerateToken {
+            owner: TokenOwner::Connection("a".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         world.token = world.at(0).submit(Actor::System, generate).wait().unwrap().token.id;
         world
     }

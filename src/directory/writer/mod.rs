@@ -255,6 +255,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::connection::token::TokenOwner;
     use crate::directory::transaction::Transaction;
     use crate::directory::transaction::budget::MAX_BYTES;
     use crate::directory::{Directory, GenerateToken, LocalSettings, RevokeToken};
@@ -357,8 +358,11 @@ mod tests {
 
     /// A client with a token of its own.
     fn client(directory: &Directory) -> Actor {
-        let generate =
-            GenerateToken { connection: "okta".to_owned(), valid_for: None, description: None };
+        let generate = GenerateToken {
+            owner: TokenOwner::Connection("okta".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         let token = directory.submit(Actor::System, generate).wait().unwrap().token.id;
         Actor::Connection { name: "okta".to_owned(), token, address: [127, 0, 0, 1].into() }
     }

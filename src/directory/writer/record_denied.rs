@@ -62,9 +62,8 @@ mod tests {
         for number in 0..1_000_u32 {
             // The longest text that an address has.
             let address = format!("2001:db8:f000:{number:x}::1").parse().unwrap();
-            let (connection, token) = (None, None);
-            let denied =
-                DeniedRequest { reason: Reason::MalformedToken, connection, token, address };
+            let (owner, token) = (None, None);
+            let denied = DeniedRequest { reason: Reason::MalformedToken, owner, token, address };
             log.note(denied, Timestamp::from_second(1).unwrap());
         }
         let record = RecordDenied::from_log(&log).unwrap();

@@ -97,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::connection::token::TokenOwner;
     use crate::directory::Directory;
     use crate::directory::{GenerateToken, LocalSettings, Pending};
     use crate::event::Actor;
@@ -159,8 +160,11 @@ mod tests {
     fn what_was_prepared_before_is_done_before_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(folder.path());
-        let token =
-            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
+        let token = GenerateToken {
+            owner: TokenOwner::Connection("default".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         let token = directory.submit(Actor::System, token).wait().unwrap().token.id;
         let client = || Actor::Connection {
             name: "default".to_owned(),
@@ -195,8 +199,11 @@ mod tests {
         assert!(is_superseded(directory.submit(Actor::System, Nothing)));
         next.submit(Actor::System, Nothing).wait().unwrap();
         next.submit(client(), Nothing).wait().unwrap();
-        let token =
-            GenerateToken { connection: "default".to_owned(), valid_for: None, description: None };
+        let token = GenerateToken {
+            owner: TokenOwner::Connection("default".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         directory.submit(Actor::System, token).wait().unwrap();
         directory.ping_writer().wait().unwrap();
         assert_eq!(next.tokens().len(), 2, "both are one directory");

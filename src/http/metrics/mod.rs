@@ -21,7 +21,7 @@ use super::respond::{HttpResponse, ResponseBody};
 use super::routes::ROUTES;
 use super::server::{self, ConnectionStats, Peer};
 use super::{ScimService, health, respond};
-use crate::connection::token::Token;
+use crate::connection::token::{Token, TokenOwner};
 use crate::directory::DirectoryStats;
 use crate::metrics::Counter;
 use exposition::Exposition;
@@ -89,12 +89,12 @@ impl MetricsService {
 
     fn requests(&self, text: &mut Exposition) {
         text.family(&catalogue::REQUESTS);
-        self.service.request_metrics.each(&mut |connection, requests| {
+        self.service.request_metrics.each(&mut |caller, requests| {
             for (row, code, count) in requests.counts() {
                 let (method, route) = route_labels(row);
                 let (status, code) = (format!("{}xx", code / 100), code.to_string());
                 let labels = [
-                    ("connection", connection),
+                    caller,
                     ("method", method),
                     ("route", route),
                     ("status", &status),
@@ -104,9 +104,9 @@ impl MetricsService {
             }
         });
         text.family(&catalogue::SCIM_ERRORS);
-        self.service.request_metrics.each(&mut |connection, requests| {
+        self.service.request_metrics.each(&mut |caller, requests| {
             for (scim_type, count) in requests.errors() {
-                let labels = [("connection", connection), ("scim_type", scim_type.as_str())];
+                let labels = [caller, ("scim_type", scim_type.as_str())];
                 text.sample(catalogue::SCIM_ERRORS.name, &labels, count);
             }
         });
@@ -114,9 +114,9 @@ impl MetricsService {
             [catalogue::LAST_REQUEST, catalogue::LAST_SUCCESS].iter().enumerate()
         {
             text.family(family);
-            self.service.request_metrics.each(&mut |connection, requests| {
+            self.service.request_metrics.each(&mut |caller, requests| {
                 if let Some(Some(at)) = requests.last().get(number) {
-                    text.sample(family.name, &[("connection", connection)], moment(*at));
+                    text.sample(family.name, &[caller], moment(*at));
                 }
             });
         }
@@ -151,20 +151,22 @@ impl MetricsService {
     }
 
     fn expiry(&self, context: &HttpContext, text: &mut Exposition) {
-        let names = context.gate.connections();
-        let tokens: Vec<(&str, Vec<Token>)> =
-            names.map(|name| (name, context.directory.valid_tokens(name))).collect();
+        let tokens: Vec<(&TokenOwner, Vec<Token>)> = context
+            .gate
+            .callers()
+            .map(|owner| (owner, context.directory.valid_tokens_of(owner)))
+            .collect();
         text.family(&catalogue::TOKENS_VALID);
-        for (name, valid) in &tokens {
-            let labels = [("connection", *name)];
+        for (owner, valid) in &tokens {
+            let labels = [(owner.kind(), owner.name())];
             text.sample(catalogue::TOKENS_VALID.name, &labels, valid.len());
         }
         text.family(&catalogue::TOKEN_EXPIRES);
-        for (name, valid) in &tokens {
+        for (owner, valid) in &tokens {
             let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
             for (which, end) in [("first", ends.clone().min()), ("last", ends.max())] {
                 if let Some(end) = end {
-                    let labels = [("connection", *name), ("token", which)];
+                    let labels = [(owner.kind(), owner.name()), ("token", which)];
                     text.sample(catalogue::TOKEN_EXPIRES.name, &labels, moment(end));
                 }
             }

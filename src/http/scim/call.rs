@@ -16,7 +16,7 @@ use crate::http::context::HttpContext;
 use crate::http::error::Failure;
 use crate::http::gate::Admitted;
 use crate::http::path_parameters::PathParameters;
-use crate::http::request_metrics::ConnectionMetrics;
+use crate::http::request_metrics::CallerMetrics;
 use crate::http::request_notes::Notes;
 use crate::scim::error::ScimError;
 use crate::scim::query::Parameters;
@@ -31,14 +31,15 @@ pub(in crate::http) struct Call<'a> {
     /// Empty for routes that take none.
     pub(super) body: Bytes,
     pub(super) manner: ClientProfile,
-    /// The number of the caller's connection, whose turns it takes.
+    /// The number of the caller, whose turns it takes.
     pub(super) connection: usize,
     compat: Compat,
     pub(super) rules: ConnectionRules,
     pub(super) default_access: Arc<DefaultAccess>,
-    pub(super) actor: Actor,
+    /// The actor of changes; `None` for a caller that makes none.
+    actor: Option<Actor>,
     /// Where its operations are counted, and the limit of a day.
-    quota: Option<(Arc<ConnectionMetrics>, u32)>,
+    quota: Option<(Arc<CallerMetrics>, u32)>,
     /// What the request log learns.
     pub(super) notes: &'a Notes,
 }
@@ -85,7 +86,9 @@ impl<'a> Call<'a> {
 
     /// Has the directory carry out a command on behalf of the client.
     pub(super) async fn submit<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
-        let (actor, bytes) = (self.actor.clone(), self.body.len());
+        // The gate lets only callers that may write get here.
+        let actor = self.actor.clone().ok_or(DirectoryError::Unauthenticated)?;
+        let bytes = self.body.len();
         let mut pending = self.context.directory.submit_request(actor, bytes, command);
         let outcome = (&mut pending).await;
         if let Some(sequences) = pending.changes() {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::connection::token::Token;
+use crate::connection::token::{Token, TokenOwner};
 use crate::directory::{
     Bulk, BulkOperation, ConnectionRules, Create, Delete, Directory, DirectoryError, GenerateToken,
     LocalSettings, Patch, Pending, Replace, ResetTokens, RevokeToken,
@@ -256,7 +256,7 @@ impl Client<'_> {
     }
 
     fn send_token_command(&mut self, name: &str, actor: Actor) -> Sent {
-        let connection = format!("c{}", self.random.below(2));
+        let owner = TokenOwner::Connection(format!("c{}", self.random.below(2)));
         let id = {
             let known = self.known.lock().unwrap();
             let count = known.tokens.len() as u64;
@@ -266,7 +266,7 @@ impl Client<'_> {
         match (self.random.below(4), id) {
             (0, _) => {
                 let overlap = Duration::from_secs(self.random.below(2) * 3_600);
-                let reset = ResetTokens { connection, valid_for: None, overlap, description: None };
+                let reset = ResetTokens { owner, valid_for: None, overlap, description: None };
                 sent(name, self.directory.submit(actor, reset), |generated, known| {
                     known.tokens.push(generated.token.id.clone());
                     let ended = |verb: Verb, tokens: Vec<Token>| {
@@ -285,7 +285,7 @@ impl Client<'_> {
                 })
             }
             _ => {
-                let generate = GenerateToken { connection, valid_for: None, description: None };
+                let generate = GenerateToken { owner, valid_for: None, description: None };
                 sent(name, self.directory.submit(actor, generate), |generated, known| {
                     known.tokens.push(generated.token.id.clone());
                     vec![(Verb::Generated, Some(generated.token.id))]
@@ -406,8 +406,11 @@ fn a_state_folder_follows_any_log_from_where_it_was_left() {
         )
     };
     let generate = |directory: &Directory| {
-        let generate =
-            GenerateToken { connection: "c".to_owned(), valid_for: None, description: None };
+        let generate = GenerateToken {
+            owner: TokenOwner::Connection("c".to_owned()),
+            valid_for: None,
+            description: None,
+        };
         directory.submit(Actor::System, generate).wait().unwrap().token.id
     };
     let (one, _) = open(0);
