@@ -18,7 +18,7 @@ mod settings;
 mod supervisor;
 
 pub use certificate::{Certificate, certificate, self_signed};
-pub use config_check::{ConfigFindings, check_config, config_files};
+pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
 pub use connection_change::change_connection;
 pub use data_folder::{
     change_log, check_exists, create_data_folder, new_identity, open_directory,

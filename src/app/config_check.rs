@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::certificate::check_certificate;
-use super::credential_warnings::{missing_tokens, tokens_without_owner};
+use super::credential_warnings::{missing_tokens, tokens_without_owner, unexpired};
 use super::data_folder::open_directory_read_only;
 use super::grant_warnings::missed_grants;
 use super::open_files::check_open_files;
@@ -17,7 +17,7 @@ use super::settings::{check_access, endpoint, vocabulary};
 use crate::access::Catalogue;
 use crate::config::Config;
 use crate::connection::setup::{Reachability, Setup};
-use crate::connection::token::Token;
+use crate::connection::token::TokenOwner;
 
 /// Where the kernel says which ports need a privilege.
 const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
@@ -110,17 +110,24 @@ fn check_connections(findings: &mut ConfigFindings, config: &Config) {
 fn check_data(findings: &mut ConfigFindings, config: &Config) {
     let Some(directory) = findings.error(open_directory_read_only(config)) else { return };
     findings.error(check_access(config, &directory));
-    for owner in missing_tokens(config, &directory) {
+    findings.warnings.extend(token_warnings(config, &unexpired(&directory)));
+}
+
+/// What to warn of, given the ids and owners of all tokens that have not expired.
+pub fn token_warnings(config: &Config, tokens: &[(String, TokenOwner)]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for owner in missing_tokens(config, tokens) {
         let (kind, name) = (owner.kind(), owner.name());
-        findings.warnings.push(format!(
+        warnings.push(format!(
             "{owner} has no valid token; run `scimd token generate --{kind} {name}`"
         ));
     }
-    for Token { id, owner, .. } in tokens_without_owner(config, &directory) {
-        findings.warnings.push(format!(
+    for (id, owner) in tokens_without_owner(config, tokens) {
+        warnings.push(format!(
             "token {id} opens nothing: its {owner} is not in the configuration; run `scimd token revoke {id}`"
         ));
     }
+    warnings
 }
 
 /// The files of a configuration, for messages.

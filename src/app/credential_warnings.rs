@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
-use crate::connection::token::{Token, TokenOwner};
+use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::http::server;
 use crate::operator::OperatorContext;
@@ -60,7 +60,8 @@ fn warn_of_tokens(context: &OperatorContext, soon: Timestamp) {
 
 /// Warns in the log of each connection and application that has no valid token, and of tokens that open nothing.
 pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
-    for owner in missing_tokens(config, directory) {
+    let tokens = unexpired(directory);
+    for owner in missing_tokens(config, &tokens) {
         let (connection, application) = owner.names();
         let (kind, name) = (owner.kind(), owner.name());
         tracing::warn!(
@@ -69,33 +70,37 @@ pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
             "there is no valid token: all its requests are refused; run `scimd token generate --{kind} {name}`"
         );
     }
-    for Token { id, owner, .. } in tokens_without_owner(config, directory) {
+    for (token, owner) in tokens_without_owner(config, &tokens) {
         tracing::warn!(
-            token = id,
-            "the token's {owner} is not in the configuration: the token opens nothing; run `scimd token revoke {id}`"
+            token,
+            "the token's {owner} is not in the configuration: the token opens nothing; run `scimd token revoke {token}`"
         );
     }
 }
 
-/// The connections and applications that have no valid token.
-pub(super) fn missing_tokens(config: &Config, directory: &Directory) -> Vec<TokenOwner> {
+/// The ids of all tokens that have not expired, with their owners.
+pub(super) fn unexpired(directory: &Directory) -> Vec<(String, TokenOwner)> {
+    let now = directory.time_for_expiry();
+    let tokens = directory.tokens().into_iter().filter(|token| !token.is_expired(now));
+    tokens.map(|token| (token.id, token.owner)).collect()
+}
+
+/// The connections and applications that have none of these tokens.
+pub(super) fn missing_tokens(config: &Config, tokens: &[(String, TokenOwner)]) -> Vec<TokenOwner> {
     owners(config.connections.keys(), config.applications.keys())
-        .filter(|owner| directory.valid_tokens_of(owner).is_empty())
+        .filter(|owner| tokens.iter().all(|(_, of)| of != owner))
         .collect()
 }
 
-/// The tokens that have not expired and whose owner the configuration does not have.
-pub(super) fn tokens_without_owner(config: &Config, directory: &Directory) -> Vec<Token> {
-    let now = directory.time_for_expiry();
-    let mut tokens = directory.tokens();
-    tokens.retain(|token| {
-        let is_known = match &token.owner {
-            TokenOwner::Connection(name) => config.connections.contains_key(name),
-            TokenOwner::Application(name) => config.applications.contains_key(name),
-        };
-        !is_known && !token.is_expired(now)
-    });
-    tokens
+/// Those of these tokens whose owner the configuration does not have.
+pub(super) fn tokens_without_owner<'a>(
+    config: &Config,
+    tokens: &'a [(String, TokenOwner)],
+) -> impl Iterator<Item = &'a (String, TokenOwner)> {
+    tokens.iter().filter(|(_, owner)| match owner {
+        TokenOwner::Connection(name) => !config.connections.contains_key(name),
+        TokenOwner::Application(name) => !config.applications.contains_key(name),
+    })
 }
 
 fn owners<'a>(

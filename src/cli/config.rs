@@ -72,6 +72,12 @@ fn check_with_data(config: &Config) -> Result<ConfigFindings> {
     if let Some(OperatorReply::Failed(reason)) = reply {
         findings.errors.push(reason);
     }
+    let tokens = OperatorClient::new(config).ask_server(&OperatorRequest::ListTokens)?;
+    if let Some(OperatorReply::Tokens(mut tokens)) = tokens {
+        tokens.retain(|token| token.status != "expired");
+        let tokens: Vec<_> = tokens.into_iter().map(|token| (token.id, token.owner)).collect();
+        findings.warnings.extend(app::token_warnings(config, &tokens));
+    }
     Ok(findings)
 }
 

@@ -69,7 +69,7 @@ fn the_scope_read_opens_what_reads_and_nothing_else() {
 fn an_application_sees_the_form_of_the_rfc_and_access_whoever_wrote_the_account() {
     let custom = "[connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n";
     let server = Server::start_with(&format!("{custom}{CRM}"));
-    let flat = json!({"schemas": [USER], "userName": "ada", "department": "bi",
+    let flat = json!({"schemas": [USER], "userName": "ada@example.com", "department": "bi",
         "name": {"givenName": "Ada", "familyName": "L"}, "permissions": {"companyPermissions": ["admin"]}});
     let written = server.client().post("/Users", &flat).expect(201);
     assert_eq!(written.text("/department"), "bi");

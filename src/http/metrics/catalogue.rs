@@ -103,9 +103,9 @@ catalogue! {
     HELD = Gauge "scimd_connection_held"
         "1 while the changes of a connection are held, else 0.";
     TOKENS_VALID = Gauge "scimd_tokens_valid"
-        "Valid tokens of each connection of the configuration.";
+        "Valid tokens of each connection and application of the configuration.";
     TOKEN_EXPIRES = Gauge "scimd_token_expires_timestamp_seconds"
-        "When the first and the last valid token of a connection expire; +Inf for never.";
+        "When the first and the last valid token of a connection or application expire; +Inf for never.";
     CERTIFICATE_EXPIRES = Gauge "scimd_certificate_expires_timestamp_seconds"
         "Until when the certificate that is shown is valid.";
     BUILD = Gauge "scimd_build_info"
