@@ -79,7 +79,10 @@ fn an_application_sees_the_form_of_the_rfc_and_access_whoever_wrote_the_account(
     assert!(seen.get("department").is_none() && seen.get("permissions").is_none(), "{seen}");
     let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
     assert_eq!(seen[enterprise]["department"], "bi", "{seen}");
-    let seen = crm.get(&format!("{path}?attributes=userName,{ACCESS}")).expect(200).body;
+    let seen = crm
+        .get(&format!("{path}?attributes=userName,{ACCESS}:effective,{ACCESS}:managedBy"))
+        .expect(200)
+        .body;
     let effective = seen[ACCESS]["effective"].as_array().unwrap_or_else(|| panic!("{seen}"));
     assert!(effective.iter().any(|one| one["value"] == "company:admin"), "{seen}");
     assert_eq!(seen[ACCESS]["managedBy"], "default");
