@@ -7,7 +7,8 @@
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`], [`settings`];
 //! - storage, bytes on disk: [`log`], [`store`]; beside it the configuration file, parsed into the
 //!   vocabulary: [`config`], and the request log: [`request_log`];
-//! - service, what the service provider and its operators do: [`directory`], [`operator`];
+//! - service, what the service provider and its operators do, and what applications see of it: [`directory`], [`operator`],
+//!   [`feed`];
 //! - doors: [`http`], [`admin`];
 //! - roof: [`app`], [`cli`].
 
@@ -30,6 +31,7 @@ pub mod request_log;
 pub mod store;
 
 pub mod directory;
+pub mod feed;
 pub mod operator;
 
 pub mod admin;

@@ -23,6 +23,7 @@ use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::feed::Feed;
 use crate::http::ScimService;
 use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained, LocalListener};
@@ -138,6 +139,8 @@ async fn run(
     let requests = config.data_dir.join(request_log::FOLDER);
     let requests = RequestLog::start(requests, request_log_limits(&config));
     let requests = Arc::new(requests.context("can't start the request log")?);
+    // Held until all else has ended: what was changed last gets its events.
+    let _feed = Arc::new(Feed::start(&directory, &config.data_dir)?);
     let door =
         ScimService::new(Arc::clone(&directory), &config, boot_name(), Arc::clone(&requests));
     let stats = Arc::clone(&door.connections);

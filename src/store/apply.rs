@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::maintenance::Maintenance;
 use super::read::Read;
 use super::stats::StoreStats;
+use super::version::StateVersion;
 use crate::log::{Frame, Position};
 
 /// State that follows a log.
@@ -21,6 +22,15 @@ pub trait Store: Read {
     ///
     /// Any error stops the store for good: a restart brings the state in line with the log again.
     fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError>;
+
+    /// The state as it is now, for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the store only reads; [`StoreError::Engine`].
+    fn version(&self) -> Result<StateVersion, StoreError> {
+        Err(StoreError::Unsupported("versions"))
+    }
 
     /// Whether frames may be appended to the log and applied here.
     ///

@@ -10,7 +10,8 @@ use super::StoreError;
 use super::signing::{KEY_FILE, PUBLIC_FILE};
 
 /// What may be in a data folder that holds no data yet, or to which a backup is restored.
-const NO_DATA: [&str; 6] = ["tls", "lock", "requests", LOST_AND_FOUND, KEY_FILE, PUBLIC_FILE];
+const NO_DATA: [&str; 7] =
+    ["tls", "lock", "requests", "feed", LOST_AND_FOUND, KEY_FILE, PUBLIC_FILE];
 /// A folder at the root of a mounted file system, which root alone may enter.
 const LOST_AND_FOUND: &str = "lost+found";
 

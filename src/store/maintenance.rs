@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::check::Check;
+use super::past_state::PastState;
 use super::point_in_time::PointInTime;
 use super::snapshot::{Snapshot, VerifiedSnapshot};
 use super::{Read, StoreError};
@@ -56,6 +57,13 @@ pub trait Maintenance: PointInTime {
     ///
     /// [`StoreError::File`].
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError>;
+
+    /// The oldest state that snapshots and the journal go back to.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if no snapshot can be used that the journal follows.
+    fn oldest_state(&self) -> Result<PastState, StoreError>;
 
     /// Sees to it that there is a snapshot of the present state, and removes snapshots and files of
     /// the journal that are no longer kept. The journal always reaches back to the oldest snapshot.

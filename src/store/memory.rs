@@ -8,21 +8,14 @@
 //! comes down again where more would be held than is allowed. Behind it the database answers.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::Write;
-
-/// A leaf with more is split. A change copies its leaf; each leaf costs some memory of its own.
-const LEAF_BYTES: usize = 16 * 1024;
-/// What a leaf takes besides its bytes and its entries: its place in the tree, and what allocations cost.
-const LEAF_COST: usize = 160;
-
-/// A key, or the beginning of one that is enough to tell what comes before it. Most are short.
-pub(super) type Fence = SmallVec<[u8; 24]>;
+use super::leaf::{Fence, Leaf, fence, split};
+use super::leaves::Leaves;
 
 /// The front of the state.
 pub(super) struct Memory {
@@ -32,10 +25,16 @@ pub(super) struct Memory {
 }
 
 struct Held {
-    /// By the lowest key that each may hold; the first one's is empty.
-    leaves: BTreeMap<Fence, Arc<Leaf>>,
-    upto: HeldUpTo,
+    view: MemoryView,
     bytes: usize,
+}
+
+/// What is held at one moment.
+#[derive(Clone)]
+pub(super) struct MemoryView {
+    /// By the lowest key that each may hold; the first one's is empty.
+    leaves: Leaves,
+    upto: HeldUpTo,
 }
 
 /// How much of the state is held.
@@ -48,7 +47,7 @@ pub(super) enum HeldUpTo {
 }
 
 impl HeldUpTo {
-    fn covers(&self, key: &[u8]) -> bool {
+    pub(super) fn covers(&self, key: &[u8]) -> bool {
         match self {
             Self::Key(mark) => *key < **mark,
             Self::End => true,
@@ -72,32 +71,24 @@ pub(super) enum Lookup {
 impl Memory {
     /// Creates an empty memory that holds at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        let upto = HeldUpTo::Key(Fence::new());
-        Self { limit, held: RwLock::new(Held { leaves: BTreeMap::new(), upto, bytes: 0 }) }
+        let view = MemoryView { leaves: Leaves::default(), upto: HeldUpTo::Key(Fence::new()) };
+        Self { limit, held: RwLock::new(Held { view, bytes: 0 }) }
     }
 
     /// The value of a key; `None` if that is not held.
     pub(super) fn get(&self, key: &[u8]) -> Option<Option<Bytes>> {
-        let leaf = {
-            let held = self.read();
-            held.upto.covers(key).then(|| held.leaf(key).map(|(_, leaf)| Arc::clone(leaf)))?
-        };
+        let leaf = self.read().view.leaf_of(key)?.cloned();
         Some(leaf.and_then(|leaf| leaf.get(key)))
     }
 
     /// Where a key would be.
     pub(super) fn place(&self, key: &[u8]) -> Lookup {
-        let held = self.read();
-        match held.leaf(key).filter(|_| held.upto.covers(key)) {
-            Some((lowest, leaf)) => {
-                let next = held.following(lowest).cloned().or_else(|| match &held.upto {
-                    HeldUpTo::Key(mark) => Some(mark.clone()),
-                    HeldUpTo::End => None,
-                });
-                Lookup::Held { leaf: Arc::clone(leaf), next }
-            }
-            None => Lookup::Elsewhere,
-        }
+        self.read().view.place(key)
+    }
+
+    /// What is held now, for as long as it is wanted.
+    pub(super) fn view(&self) -> MemoryView {
+        self.read().view.clone()
     }
 
     /// Whether nothing is ever held.
@@ -107,7 +98,7 @@ impl Memory {
 
     /// How much is held.
     pub(super) fn upto(&self) -> HeldUpTo {
-        self.read().upto.clone()
+        self.read().view.upto.clone()
     }
 
     /// How many bytes are held.
@@ -121,7 +112,7 @@ impl Memory {
         let entries: Vec<_> = entries.iter().map(|(key, value)| (&key[..], &value[..])).collect();
         let leaves = split(&entries);
         let mut held = self.write();
-        let HeldUpTo::Key(mark) = std::mem::replace(&mut held.upto, upto) else { return true };
+        let HeldUpTo::Key(mark) = std::mem::replace(&mut held.view.upto, upto) else { return true };
         held.put(mark, leaves);
         held.shrink(self.limit)
     }
@@ -131,7 +122,7 @@ impl Memory {
     pub(super) fn apply<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
         let latest = writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
         // Only this thread changes the memory: nothing changes between the two locks.
-        let changed = self.read().change(latest);
+        let changed = self.read().view.change(latest);
         let mut held = self.write();
         for (lowest, leaves) in changed {
             held.put(lowest, leaves);
@@ -148,18 +139,34 @@ impl Memory {
     }
 }
 
-impl Held {
-    /// The leaf in which a key would be, and the lowest key that it may hold.
-    fn leaf(&self, key: &[u8]) -> Option<(&[u8], &Arc<Leaf>)> {
-        let upto_key = (Bound::Unbounded, Bound::Included(key));
-        let (lowest, leaf) = self.leaves.range::<[u8], _>(upto_key).next_back()?;
-        Some((lowest, leaf))
+impl MemoryView {
+    /// The value of a key; `None` if that is not held.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        Some(self.leaf_of(key)?.and_then(|leaf| leaf.get(key)))
     }
 
-    /// The lowest key of the leaf behind that one.
-    fn following(&self, lowest: &[u8]) -> Option<&Fence> {
-        let behind = (Bound::Excluded(lowest), Bound::Unbounded);
-        self.leaves.range::<[u8], _>(behind).next().map(|(lowest, _)| lowest)
+    /// Where a key would be.
+    pub(super) fn place(&self, key: &[u8]) -> Lookup {
+        match self.leaves.covering(key).filter(|_| self.upto.covers(key)) {
+            Some((lowest, leaf)) => {
+                let next = self.leaves.following(lowest).cloned().or_else(|| match &self.upto {
+                    HeldUpTo::Key(mark) => Some(mark.clone()),
+                    HeldUpTo::End => None,
+                });
+                Lookup::Held { leaf: Arc::clone(leaf), next }
+            }
+            None => Lookup::Elsewhere,
+        }
+    }
+
+    /// How much is held.
+    pub(super) fn upto(&self) -> &HeldUpTo {
+        &self.upto
+    }
+
+    /// The leaf in which a key would be, if there is one; `None` if the key is not held.
+    fn leaf_of(&self, key: &[u8]) -> Option<Option<&Arc<Leaf>>> {
+        self.upto.covers(key).then(|| self.leaves.covering(key).map(|(_, leaf)| leaf))
     }
 
     /// The leaves that come in place of some after the writes to each key, by their lowest key.
@@ -167,18 +174,20 @@ impl Held {
         let mut changed = Vec::new();
         let mut writes = writes.into_iter().take_while(|(key, _)| self.upto.covers(key)).peekable();
         while let Some((key, _)) = writes.peek() {
-            let Some((lowest, leaf)) = self.leaf(key) else { break };
-            let behind = self.following(lowest);
+            let Some((lowest, leaf)) = self.leaves.covering(key) else { break };
+            let behind = self.leaves.following(lowest);
             let of_leaf = |(key, _): &(&[u8], _)| behind.is_none_or(|behind| *key < &behind[..]);
             let of_leaf: Vec<_> = std::iter::from_fn(|| writes.next_if(of_leaf)).collect();
-            changed.push((lowest.into(), split(&leaf.merged(&of_leaf))));
+            changed.push((lowest.clone(), split(&leaf.merged(&of_leaf))));
         }
         changed
     }
+}
 
+impl Held {
     /// Puts leaves in the place of the one with that lowest key.
     fn put(&mut self, lowest: Fence, leaves: Vec<Leaf>) {
-        if let Some(leaf) = self.leaves.remove(&lowest) {
+        if let Some(leaf) = self.view.leaves.remove(&lowest) {
             self.bytes -= leaf.cost();
         }
         // Without a leaf of its own, a place belongs to the leaf before it.
@@ -188,7 +197,7 @@ impl Held {
             self.bytes += leaf.cost();
             let key = lowest.take().unwrap_or_else(|| fence(&last, leaf.lowest()));
             last = leaf.highest().into();
-            self.leaves.insert(key, Arc::new(leaf));
+            self.view.leaves.insert(key, Arc::new(leaf));
         }
     }
 
@@ -196,140 +205,44 @@ impl Held {
     fn shrink(&mut self, limit: usize) -> bool {
         let mut fits = true;
         while self.bytes > limit
-            && let Some((lowest, leaf)) = self.leaves.pop_last()
+            && let Some((lowest, leaf)) = self.view.leaves.pop_last()
         {
             self.bytes -= leaf.cost();
-            self.upto = HeldUpTo::Key(lowest);
+            self.view.upto = HeldUpTo::Key(lowest);
             fits = false;
         }
         fits
     }
 }
 
-/// A part of the state.
-#[derive(Default)]
-pub(super) struct Leaf {
-    /// All keys, then all values.
-    bytes: Bytes,
-    /// In the order of their keys.
-    entries: Box<[Entry]>,
-}
-
-/// Where in a leaf's bytes a key and its value are.
-struct Entry {
-    key: u32,
-    key_end: u32,
-    value: u32,
-    value_end: u32,
-}
-
-impl Leaf {
-    fn new(entries: &[(&[u8], &[u8])]) -> Self {
-        let mut bytes = Vec::with_capacity(size(entries));
-        let mut append = |part: &[u8]| {
-            let begin = bytes.len();
-            bytes.extend_from_slice(part);
-            // Nothing near 4 GiB is ever in one change.
-            [begin, bytes.len()].map(|place| u32::try_from(place).unwrap_or(u32::MAX))
-        };
-        let keys: Vec<_> = entries.iter().map(|(key, _)| append(key)).collect();
-        let values = entries.iter().map(|(_, value)| append(value));
-        let entries = keys
-            .into_iter()
-            .zip(values)
-            .map(|([key, key_end], [value, value_end])| Entry { key, key_end, value, value_end })
-            .collect();
-        Self { bytes: bytes.into(), entries }
-    }
-
-    fn key(&self, entry: &Entry) -> &[u8] {
-        self.bytes.get(entry.key as usize..entry.key_end as usize).unwrap_or_default()
-    }
-
-    fn value(&self, entry: &Entry) -> Bytes {
-        self.bytes.slice(entry.value as usize..entry.value_end as usize)
-    }
-
-    fn lowest(&self) -> &[u8] {
-        self.entries.first().map_or(&[], |entry| self.key(entry))
-    }
-
-    fn highest(&self) -> &[u8] {
-        self.entries.last().map_or(&[], |entry| self.key(entry))
-    }
-
-    fn cost(&self) -> usize {
-        LEAF_COST + self.bytes.len() + size_of_val(&*self.entries)
-    }
-
-    fn get(&self, key: &[u8]) -> Option<Bytes> {
-        let found = self.entries.binary_search_by(|entry| self.key(entry).cmp(key)).ok()?;
-        self.entries.get(found).map(|entry| self.value(entry))
-    }
-
-    /// The keys from a place on, in order, with their values.
-    pub(super) fn from(&self, from: Bound<&[u8]>) -> impl Iterator<Item = (&[u8], Bytes)> {
-        let begin = self.entries.partition_point(|entry| match from {
-            Bound::Included(from) => self.key(entry) < from,
-            Bound::Excluded(from) => self.key(entry) <= from,
-            Bound::Unbounded => false,
-        });
-        let entries = self.entries.get(begin..).unwrap_or_default();
-        entries.iter().map(|entry| (self.key(entry), self.value(entry)))
-    }
-
-    /// What it holds once each of the writes, in the order of their keys, was carried out.
-    fn merged<'a>(&'a self, writes: &[(&'a [u8], Option<&'a Bytes>)]) -> Vec<(&'a [u8], &'a [u8])> {
-        let mut merged = Vec::with_capacity(self.entries.len() + writes.len());
-        let mut present = self
-            .entries
-            .iter()
-            .map(|entry| {
-                let value = self.bytes.get(entry.value as usize..entry.value_end as usize);
-                (self.key(entry), value.unwrap_or_default())
-            })
-            .peekable();
-        for (key, value) in writes {
-            merged.extend(std::iter::from_fn(|| present.next_if(|(present, _)| present < key)));
-            present.next_if(|(present, _)| present == key);
-            merged.extend(value.map(|value| (*key, &value[..])));
+/// Visits the keys that begin with `prefix`, those above `after` if it is given, as far as they are held; answers where
+/// to go on in the database. `place` finds a key among what is held.
+pub(super) fn scan_held(
+    place: &dyn Fn(&[u8]) -> Lookup,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
+) -> Option<Bound<Vec<u8>>> {
+    let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
+    let mut found = place(after.unwrap_or(prefix));
+    let mut behind: Option<Fence> = None;
+    loop {
+        let from = behind.as_deref().map_or(start, Bound::Included);
+        let Lookup::Held { leaf, next } = found else { return Some(from.map(<[u8]>::to_vec)) };
+        for (key, value) in leaf.from(from) {
+            if !key.starts_with(prefix) || visit(key, value).is_break() {
+                return None;
+            }
         }
-        merged.extend(present);
-        merged
+        let next = next?;
+        found = place(&next);
+        behind = Some(next);
     }
-}
-
-/// The shortest beginning of `key` that comes after `before`, which the key does.
-fn fence(before: &[u8], key: &[u8]) -> Fence {
-    let common = before.iter().zip(key).take_while(|(before, key)| before == key).count();
-    key.get(..=common).unwrap_or(key).into()
-}
-
-fn size(entries: &[(&[u8], &[u8])]) -> usize {
-    entries.iter().map(|(key, value)| key.len() + value.len()).sum()
-}
-
-/// Makes leaves of about one size of entries; none of none.
-fn split(entries: &[(&[u8], &[u8])]) -> Vec<Leaf> {
-    let total = size(entries);
-    let share = total.div_ceil(total.div_ceil(LEAF_BYTES).max(1));
-    let mut leaves = Vec::new();
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let mut bytes = 0;
-        let full = rest.iter().position(|(key, value)| {
-            bytes += key.len() + value.len();
-            bytes >= share
-        });
-        let (leaf, behind) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
-        leaves.push(Leaf::new(leaf));
-        rest = behind;
-    }
-    leaves
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::leaf::{LEAF_BYTES, LEAF_COST};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -450,11 +363,11 @@ mod tests {
         for write in &writes {
             memory.apply([write].into_iter());
         }
-        let leaves = memory.read().leaves.len();
+        let leaves = memory.read().view.leaves.len();
         assert!((604_000 / LEAF_BYTES..=2 * 604_000 / LEAF_BYTES).contains(&leaves), "{leaves}");
         let writes: Vec<Write> = keys.iter().map(|key| write(key, None)).collect();
         assert!(memory.apply(writes.iter()));
-        assert_eq!((memory.read().leaves.len(), memory.bytes()), (1, LEAF_COST));
+        assert_eq!((memory.read().view.leaves.len(), memory.bytes()), (1, LEAF_COST));
         assert_eq!(memory.get(&[]), Some(None));
     }
 }

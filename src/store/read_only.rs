@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::check::{self, Check};
 use super::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
+use super::past_state::PastState;
 use super::point_in_time::{self, KeyFilter, PointInTime, Values};
 use super::snapshot::{Snapshot, VerifiedSnapshot};
 use super::snapshots::Snapshots;
@@ -118,6 +119,10 @@ impl Maintenance for ReadOnlyStore {
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
         Ok(Snapshots::of(&self.data).list()?.0.into_iter().next())
+    }
+
+    fn oldest_state(&self) -> Result<PastState, StoreError> {
+        PastState::oldest(self.log.as_ref(), Snapshots::of(&self.data).list()?.0)
     }
 
     fn keep(&self, _: Timestamp, _: RetentionPolicy) -> Result<MaintenanceReport, StoreError> {

@@ -7,7 +7,7 @@
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -15,7 +15,8 @@ use data_encoding::HEXLOWER;
 use super::check::Check;
 use super::database::Database;
 use super::engine::PART;
-use super::memory::{Fence, HeldUpTo, Lookup, Memory};
+use super::memory::{HeldUpTo, Memory, scan_held};
+use super::version::{KeptState, StateVersion};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
 
@@ -25,10 +26,12 @@ const LOAD_BYTES: usize = 256 * 1024;
 
 /// The state of a store.
 pub(super) struct State {
-    pub(super) database: Database,
+    pub(super) database: Arc<Database>,
     memory: Memory,
     /// Held while database or memory change, or while both must stay unchanged.
     turn: Mutex<()>,
+    /// What the versions keep that are held.
+    versions: Mutex<Vec<Weak<KeptState>>>,
     /// Whether a lack of memory has been logged.
     told: AtomicBool,
     opened: Stopwatch,
@@ -38,9 +41,10 @@ impl State {
     /// Creates the state of a database, of which at most `memory` bytes are held in memory.
     pub(super) fn new(database: Database, memory: usize) -> Self {
         Self {
-            database,
+            database: Arc::new(database),
             memory: Memory::new(memory),
             turn: Mutex::default(),
+            versions: Mutex::default(),
             told: AtomicBool::new(false),
             opened: Stopwatch::start(),
         }
@@ -58,6 +62,7 @@ impl State {
         sequence: u64,
     ) -> Result<(), StoreError> {
         let _turn = self.turn();
+        self.save_for_versions(&writes)?;
         let part = match self.memory.upto() {
             HeldUpTo::End => PART,
             // The database is read as well: there changes have to come as a whole.
@@ -204,21 +209,34 @@ impl State {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Option<Bound<Vec<u8>>> {
-        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        let mut place = self.memory.place(after.unwrap_or(prefix));
-        let mut behind: Option<Fence> = None;
-        loop {
-            let from = behind.as_deref().map_or(start, Bound::Included);
-            let Lookup::Held { leaf, next } = place else { return Some(from.map(<[u8]>::to_vec)) };
-            for (key, value) in leaf.from(from) {
-                if !key.starts_with(prefix) || visit(key, value).is_break() {
-                    return None;
-                }
-            }
-            let next = next?;
-            place = self.memory.place(&next);
-            behind = Some(next);
+        scan_held(&|key| self.memory.place(key), prefix, after, visit)
+    }
+
+    /// The state as it is now, for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`].
+    pub(super) fn version(&self) -> Result<StateVersion, StoreError> {
+        let _turn = self.turn();
+        let sequence = self.database.engine.applied()?.map_or(0, |(_, applied)| applied);
+        let kept = Arc::new(KeptState::new(self.memory.view()));
+        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.retain(|version| version.strong_count() > 0);
+        versions.push(Arc::downgrade(&kept));
+        Ok(StateVersion::new(sequence, Arc::clone(&self.database), kept))
+    }
+
+    /// Saves for the versions that are held what is about to change in the database.
+    fn save_for_versions<'a>(
+        &self,
+        writes: &(impl Iterator<Item = &'a Write> + Clone),
+    ) -> Result<(), StoreError> {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        for version in versions.iter().filter_map(Weak::upgrade) {
+            version.save(writes.clone(), &self.database.engine)?;
         }
+        Ok(())
     }
 }
 
@@ -289,14 +307,14 @@ mod tests {
                 assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
                 if change % 10 == 0 {
                     loading = loading && state.load();
-                    assert_eq!(all(&state), all(&state.database));
+                    assert_eq!(all(&state), all(state.database.as_ref()));
                 }
             }
             assert!(!loading);
             let check = state.check();
             assert_eq!(check.faults, 0, "{:?}", check.told);
             let held = state.memory.upto() == HeldUpTo::End;
-            let all_checked = check.checked == all(&state.database).len() as u64;
+            let all_checked = check.checked == all(state.database.as_ref()).len() as u64;
             assert_eq!((held, all_checked), (memory == usize::MAX, held));
             assert_eq!(state.told.load(Ordering::Relaxed), !held);
         }
@@ -324,5 +342,38 @@ mod tests {
         assert!(folder.path().join("rebuild").exists());
         assert!(matches!(state.get(&record.key), Err(StoreError::Damaged { .. })));
         assert_eq!(all(&state).len(), 1);
+    }
+
+    #[test]
+    fn a_version_stays_as_it_is_wherever_its_keys_are() {
+        for memory in [usize::MAX, 300_000, 0] {
+            let folder = tempfile::tempdir().unwrap();
+            let state = state(folder.path(), memory);
+            let writes: Vec<Write> = (0..8_000).map(|key| write(key * 2, Some(key))).collect();
+            state.apply(writes.iter(), [7; 16], 1).unwrap();
+            (0..10).for_each(|_| {
+                state.load();
+            });
+            let (version, before) = (state.version().unwrap(), all(&state));
+            for change in 0..2_000_u32 {
+                let key = change * 7919 % 18_000;
+                let changes = [write(key, Some(change + 1)), write(key + 1, None)];
+                state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
+                let was = before.iter().find(|(known, _)| *known == changes[0].key);
+                let was = was.map(|(_, value)| value.clone());
+                assert_eq!(version.get(&changes[0].key).unwrap(), was);
+                state.load();
+            }
+            assert!(version.sequence() == 1 && all(&version) == before && all(&state) != before);
+            let latest = state.version().unwrap();
+            assert!(latest.sequence() == 2_001 && all(&latest) == all(&state));
+            drop((version, latest));
+            drop(state.version());
+            assert_eq!(
+                state.versions.lock().unwrap().len(),
+                1,
+                "those that are dropped are forgotten"
+            );
+        }
     }
 }

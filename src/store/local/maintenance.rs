@@ -9,6 +9,7 @@ use super::open::mark_for_compaction;
 use super::store::LocalStore;
 use crate::store::check::{self, Check};
 use crate::store::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
+use crate::store::past_state::PastState;
 use crate::store::point_in_time::{self, KeyFilter, PointInTime, Values};
 use crate::store::snapshot::{self, Snapshot, VerifiedSnapshot};
 use crate::store::snapshots::Snapshots;
@@ -33,7 +34,7 @@ impl PointInTime for LocalStore {
 
 impl Maintenance for LocalStore {
     fn at_rest(&self) -> &dyn Read {
-        &self.state.database
+        self.state.database.as_ref()
     }
 
     fn snapshot(&self, now: Timestamp) -> Result<VerifiedSnapshot, StoreError> {
@@ -55,6 +56,10 @@ impl Maintenance for LocalStore {
 
     fn newest_snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
         Ok(Snapshots::of(self.folder.path()).list()?.0.into_iter().next())
+    }
+
+    fn oldest_state(&self) -> Result<PastState, StoreError> {
+        PastState::oldest(self.log.as_ref(), Snapshots::of(self.folder.path()).list()?.0)
     }
 
     fn keep(
@@ -89,7 +94,7 @@ impl LocalStore {
         };
         self.disk_space.check(bytes)?;
         let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
-        snapshots.take(&self.state.database, self.log.as_ref(), applied, now)
+        snapshots.take(self.state.database.as_ref(), self.log.as_ref(), applied, now)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::snapshots::Snapshots;
 use crate::store::spare_files::SpareFiles;
 use crate::store::state::State;
 use crate::store::stats::StoreStats;
-use crate::store::{Read, Store, StoreError};
+use crate::store::{Read, StateVersion, Store, StoreError};
 
 /// State in the data folder that follows a log.
 pub struct LocalStore {
@@ -73,6 +73,10 @@ impl Store for LocalStore {
             Err(_) => self.stopped.store(true, Ordering::SeqCst),
         }
         outcome
+    }
+
+    fn version(&self) -> Result<StateVersion, StoreError> {
+        self.state.version()
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {

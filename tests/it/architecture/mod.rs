@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("request_log", 2),
     ("store", 2),
     ("directory", 3),
+    ("feed", 3),
     ("operator", 3),
     ("admin", 4),
     ("http", 4),
@@ -37,7 +38,7 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin clock config connection directory event file http log logging metrics operator request_log scim store text",
+        "access admin clock config connection directory event feed file http log logging metrics operator request_log scim store text",
     ),
     (
         "cli",
@@ -48,6 +49,7 @@ const EDGES: &[(&str, &str)] = &[
     ("connection", "access scim secret text"),
     ("directory", "access clock connection event log metrics scim settings store text"),
     ("event", ""),
+    ("feed", "access clock directory event log scim store text"),
     ("file", ""),
     (
         "http",
@@ -78,6 +80,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("counters", ""),
     ("deactivation", "transaction"),
     ("error", ""),
+    ("follower", "mod settings"),
     ("grant_check", "error mod query stored"),
     ("lookup", "brake deactivation error membership mod"),
     ("maintenance", "error mod transaction"),

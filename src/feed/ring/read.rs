@@ -1,0 +1,125 @@
+//! Reading the files of the feed, beside their writer.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::format::{END, HEADER_BYTES, Parsed, RingRecord, parse, path_of};
+use super::index::RingIndex;
+use crate::feed::event::EventType;
+
+/// How many bytes a page of events has at most; one event may have more.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// How many bytes are looked at for one page: where few events are wanted, a page ends early.
+const SCAN_BYTES: usize = 32 * 1024 * 1024;
+/// How many bytes are read at once.
+const CHUNK: usize = 256 * 1024;
+/// How many bytes lie between two records whose places are noted.
+const SPACING: u64 = 64 * 1024;
+
+/// Events in order.
+pub(in crate::feed) struct Page {
+    /// The sequence, the index, the type and the bytes of each.
+    pub(in crate::feed) events: Vec<((u64, u32), EventType, Bytes)>,
+    /// Where to go on.
+    pub(in crate::feed) next: (u64, u32),
+}
+
+/// Reads the events behind one that are wanted, at most `limit`.
+///
+/// # Errors
+///
+/// A clause that says why the files can't be read.
+pub(in crate::feed) fn read(
+    folder: &Path,
+    index: &RingIndex,
+    after: (u64, u32),
+    wants: &dyn Fn(&RingRecord<'_>) -> bool,
+    limit: usize,
+) -> Result<Page, String> {
+    let mut page =
+        PageReader { after, wants, limit, scanned: 0, bytes: 0, events: Vec::new(), next: after };
+    let mut place = index.place(after, HEADER_BYTES as u64);
+    while let Some(reading) = place {
+        let path = path_of(folder, reading.file);
+        let failed = |error| format!("{}: {error}", path.display());
+        let file = File::open(&path).map_err(failed)?;
+        let (mut at, mut marked, mut wanted) = (reading.at, reading.at, CHUNK);
+        while at < reading.end {
+            let length = wanted.min(usize::try_from(reading.end - at).unwrap_or(usize::MAX));
+            let mut chunk = vec![0; length];
+            file.read_exact_at(&mut chunk, at).map_err(failed)?;
+            let chunk = Bytes::from(chunk);
+            let (mut used, mut more) = (0, true);
+            while more {
+                match parse(chunk.get(used..).unwrap_or_default()) {
+                    Parsed::Record(record, length) => {
+                        let here = at + used as u64;
+                        if here - marked >= SPACING && record.index != END {
+                            marked = here;
+                            index.mark(reading.file, (record.sequence, record.index), here);
+                        }
+                        if page.is_full(&record, &chunk, used) {
+                            return Ok(page.finish());
+                        }
+                        used += length;
+                        more = used < chunk.len();
+                    }
+                    Parsed::Short(needed) if reading.end - at >= (used + needed) as u64 => {
+                        wanted = needed.max(CHUNK);
+                        more = false;
+                    }
+                    Parsed::Short(_) | Parsed::Damaged => {
+                        let at = at + used as u64;
+                        return Err(format!("{} is damaged at byte {at}", path.display()));
+                    }
+                }
+            }
+            at += used as u64;
+            page.scanned += used;
+            if page.scanned >= SCAN_BYTES {
+                return Ok(page.finish());
+            }
+        }
+        place = index.next(reading.file, HEADER_BYTES as u64);
+    }
+    Ok(page.finish())
+}
+
+struct PageReader<'a> {
+    after: (u64, u32),
+    wants: &'a dyn Fn(&RingRecord<'_>) -> bool,
+    limit: usize,
+    scanned: usize,
+    bytes: usize,
+    events: Vec<((u64, u32), EventType, Bytes)>,
+    next: (u64, u32),
+}
+
+impl PageReader<'_> {
+    /// Takes a record that begins at `used` in a chunk; answers whether the page ends.
+    fn is_full(&mut self, record: &RingRecord<'_>, chunk: &Bytes, used: usize) -> bool {
+        let place = (record.sequence, record.index);
+        if place <= self.after {
+            return false;
+        }
+        if let Some(event_type) = record.event_type.filter(|_| (self.wants)(record)) {
+            let length = record.payload.len();
+            let fits = self.bytes + length <= PAGE_BYTES || self.events.is_empty();
+            if !fits || self.events.len() == self.limit {
+                return true;
+            }
+            self.bytes += length;
+            let event = chunk.slice(used + record.payload.start..used + record.payload.end);
+            self.events.push((place, event_type, event));
+        }
+        self.next = place;
+        false
+    }
+
+    fn finish(self) -> Page {
+        Page { events: self.events, next: self.next }
+    }
+}

@@ -1,0 +1,139 @@
+//! Leaves: the parts of the state that memory holds. A leaf never changes: a change puts another in its place.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// A leaf with more is split. A change copies its leaf; each leaf costs some memory of its own.
+pub(super) const LEAF_BYTES: usize = 16 * 1024;
+/// What a leaf takes besides its bytes and its entries: its place in the tree, and what allocations cost.
+pub(super) const LEAF_COST: usize = 160;
+
+/// A key, or the beginning of one that is enough to tell what comes before it. Most are short.
+pub(super) type Fence = SmallVec<[u8; 24]>;
+
+/// A part of the state.
+#[derive(Default)]
+pub(super) struct Leaf {
+    /// All keys, then all values.
+    bytes: Bytes,
+    /// In the order of their keys.
+    entries: Box<[Entry]>,
+}
+
+/// Where in a leaf's bytes a key and its value are.
+struct Entry {
+    key: u32,
+    key_end: u32,
+    value: u32,
+    value_end: u32,
+}
+
+impl Leaf {
+    fn new(entries: &[(&[u8], &[u8])]) -> Self {
+        let mut bytes = Vec::with_capacity(size(entries));
+        let mut append = |part: &[u8]| {
+            let begin = bytes.len();
+            bytes.extend_from_slice(part);
+            // Nothing near 4 GiB is ever in one change.
+            [begin, bytes.len()].map(|place| u32::try_from(place).unwrap_or(u32::MAX))
+        };
+        let keys: Vec<_> = entries.iter().map(|(key, _)| append(key)).collect();
+        let values = entries.iter().map(|(_, value)| append(value));
+        let entries = keys
+            .into_iter()
+            .zip(values)
+            .map(|([key, key_end], [value, value_end])| Entry { key, key_end, value, value_end })
+            .collect();
+        Self { bytes: bytes.into(), entries }
+    }
+
+    fn key(&self, entry: &Entry) -> &[u8] {
+        self.bytes.get(entry.key as usize..entry.key_end as usize).unwrap_or_default()
+    }
+
+    fn value(&self, entry: &Entry) -> Bytes {
+        self.bytes.slice(entry.value as usize..entry.value_end as usize)
+    }
+
+    pub(super) fn lowest(&self) -> &[u8] {
+        self.entries.first().map_or(&[], |entry| self.key(entry))
+    }
+
+    pub(super) fn highest(&self) -> &[u8] {
+        self.entries.last().map_or(&[], |entry| self.key(entry))
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        LEAF_COST + self.bytes.len() + size_of_val(&*self.entries)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<Bytes> {
+        let found = self.entries.binary_search_by(|entry| self.key(entry).cmp(key)).ok()?;
+        self.entries.get(found).map(|entry| self.value(entry))
+    }
+
+    /// The keys from a place on, in order, with their values.
+    pub(super) fn from(&self, from: Bound<&[u8]>) -> impl Iterator<Item = (&[u8], Bytes)> {
+        let begin = self.entries.partition_point(|entry| match from {
+            Bound::Included(from) => self.key(entry) < from,
+            Bound::Excluded(from) => self.key(entry) <= from,
+            Bound::Unbounded => false,
+        });
+        let entries = self.entries.get(begin..).unwrap_or_default();
+        entries.iter().map(|entry| (self.key(entry), self.value(entry)))
+    }
+
+    /// What it holds once each of the writes, in the order of their keys, was carried out.
+    pub(super) fn merged<'a>(
+        &'a self,
+        writes: &[(&'a [u8], Option<&'a Bytes>)],
+    ) -> Vec<(&'a [u8], &'a [u8])> {
+        let mut merged = Vec::with_capacity(self.entries.len() + writes.len());
+        let mut present = self
+            .entries
+            .iter()
+            .map(|entry| {
+                let value = self.bytes.get(entry.value as usize..entry.value_end as usize);
+                (self.key(entry), value.unwrap_or_default())
+            })
+            .peekable();
+        for (key, value) in writes {
+            merged.extend(std::iter::from_fn(|| present.next_if(|(present, _)| present < key)));
+            present.next_if(|(present, _)| present == key);
+            merged.extend(value.map(|value| (*key, &value[..])));
+        }
+        merged.extend(present);
+        merged
+    }
+}
+
+/// The shortest beginning of `key` that comes after `before`, which the key does.
+pub(super) fn fence(before: &[u8], key: &[u8]) -> Fence {
+    let common = before.iter().zip(key).take_while(|(before, key)| before == key).count();
+    key.get(..=common).unwrap_or(key).into()
+}
+
+fn size(entries: &[(&[u8], &[u8])]) -> usize {
+    entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+}
+
+/// Makes leaves of about one size of entries; none of none.
+pub(super) fn split(entries: &[(&[u8], &[u8])]) -> Vec<Leaf> {
+    let total = size(entries);
+    let share = total.div_ceil(total.div_ceil(LEAF_BYTES).max(1));
+    let mut leaves = Vec::new();
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let full = rest.iter().position(|(key, value)| {
+            bytes += key.len() + value.len();
+            bytes >= share
+        });
+        let (leaf, behind) = rest.split_at(full.map_or(rest.len(), |last| last + 1));
+        leaves.push(Leaf::new(leaf));
+        rest = behind;
+    }
+    leaves
+}

@@ -1,0 +1,176 @@
+//! The leaves of the state in memory, in the order of their keys; a copy of all of them costs nothing.
+//!
+//! Leaves stand in branches of bounded length. A change copies the branches that it touches only if a copy of the
+//! whole is held, so that a version of the state stays as it is while the state goes on.
+
+use std::sync::Arc;
+
+use super::leaf::{Fence, Leaf};
+
+/// How many leaves a branch has at most. A change copies a branch; the list of branches is copied, too.
+const BRANCH: usize = 256;
+
+/// An ordered map from the lowest key that a leaf may hold to the leaf.
+#[derive(Clone, Default)]
+pub(super) struct Leaves {
+    branches: Arc<Vec<Branch>>,
+}
+
+/// Neighbouring leaves, never none.
+#[derive(Clone)]
+struct Branch {
+    /// The key of the first leaf.
+    lowest: Fence,
+    leaves: Arc<Vec<(Fence, Arc<Leaf>)>>,
+}
+
+impl Leaves {
+    /// The last leaf whose lowest key is not above a key.
+    pub(super) fn covering(&self, key: &[u8]) -> Option<(&Fence, &Arc<Leaf>)> {
+        let (branch, place) = self.place(key)?;
+        let (lowest, leaf) = self.branches.get(branch)?.leaves.get(place)?;
+        Some((lowest, leaf))
+    }
+
+    /// The lowest key of the leaf behind the one that covers a key.
+    pub(super) fn following(&self, key: &[u8]) -> Option<&Fence> {
+        let Some((branch, place)) = self.place(key) else {
+            return self.branches.first().map(|first| &first.lowest);
+        };
+        let behind = self.branches.get(branch)?.leaves.get(place + 1).map(|(lowest, _)| lowest);
+        behind.or_else(|| self.branches.get(branch + 1).map(|next| &next.lowest))
+    }
+
+    fn place(&self, key: &[u8]) -> Option<(usize, usize)> {
+        let upto = self.branches.partition_point(|branch| *branch.lowest <= *key);
+        let branch = upto.checked_sub(1)?;
+        let leaves = &self.branches.get(branch)?.leaves;
+        let place = leaves.partition_point(|(lowest, _)| **lowest <= *key).checked_sub(1)?;
+        Some((branch, place))
+    }
+
+    /// Puts a leaf in its place; answers the one that was there.
+    pub(super) fn insert(&mut self, lowest: Fence, leaf: Arc<Leaf>) -> Option<Arc<Leaf>> {
+        let branches = Arc::make_mut(&mut self.branches);
+        let at = branches.partition_point(|branch| *branch.lowest <= *lowest).saturating_sub(1);
+        let Some(branch) = branches.get_mut(at) else {
+            branches
+                .push(Branch { lowest: lowest.clone(), leaves: Arc::new(vec![(lowest, leaf)]) });
+            return None;
+        };
+        let leaves = Arc::make_mut(&mut branch.leaves);
+        match leaves.binary_search_by(|(known, _)| known.cmp(&lowest)) {
+            Ok(place) => leaves.get_mut(place).map(|(_, there)| std::mem::replace(there, leaf)),
+            Err(place) => {
+                if place == 0 {
+                    branch.lowest = lowest.clone();
+                }
+                leaves.insert(place, (lowest, leaf));
+                if leaves.len() > BRANCH {
+                    let rest = leaves.split_off(BRANCH / 2);
+                    if let Some((lowest, _)) = rest.first() {
+                        let lowest = lowest.clone();
+                        branches.insert(at + 1, Branch { lowest, leaves: Arc::new(rest) });
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes the leaf with that lowest key.
+    pub(super) fn remove(&mut self, lowest: &[u8]) -> Option<Arc<Leaf>> {
+        let (at, place) = self.place(lowest)?;
+        if *self.branches.get(at)?.leaves.get(place)?.0 != *lowest {
+            return None;
+        }
+        Some(self.take(at, place)?.1)
+    }
+
+    /// Takes the last leaf.
+    pub(super) fn pop_last(&mut self) -> Option<(Fence, Arc<Leaf>)> {
+        let at = self.branches.len().checked_sub(1)?;
+        let place = self.branches.get(at)?.leaves.len().checked_sub(1)?;
+        self.take(at, place)
+    }
+
+    fn take(&mut self, at: usize, place: usize) -> Option<(Fence, Arc<Leaf>)> {
+        let branches = Arc::make_mut(&mut self.branches);
+        let branch = branches.get_mut(at)?;
+        let leaves = Arc::make_mut(&mut branch.leaves);
+        let taken = leaves.remove(place);
+        match leaves.first() {
+            Some((lowest, _)) => branch.lowest = lowest.clone(),
+            None => drop(branches.remove(at)),
+        }
+        Some(taken)
+    }
+
+    /// How many leaves there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.branches.iter().map(|branch| branch.leaves.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ops::Bound;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(leaves: &Leaves, model: &BTreeMap<u16, Arc<Leaf>>, key: u16) {
+        let bytes = key.to_be_bytes();
+        let covering = model.range(..=key).next_back();
+        let found = leaves.covering(&bytes);
+        assert_eq!(
+            found.map(|(lowest, leaf)| (lowest.to_vec(), Arc::as_ptr(leaf))),
+            covering.map(|(lowest, leaf)| (lowest.to_be_bytes().to_vec(), Arc::as_ptr(leaf)))
+        );
+        let from = covering.map_or(Bound::Unbounded, |(lowest, _)| Bound::Excluded(*lowest));
+        let following = model.range((from, Bound::Unbounded)).next();
+        assert_eq!(
+            leaves.following(&bytes).map(|lowest| lowest.to_vec()),
+            following.map(|(lowest, _)| lowest.to_be_bytes().to_vec())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn leaves_are_a_map_and_a_copy_stays_as_it_is(
+            steps in proptest::collection::vec((0_u16..2_000, 0_u8..8), 1..3_000),
+        ) {
+            let (mut leaves, mut model) = (Leaves::default(), BTreeMap::<u16, Arc<Leaf>>::new());
+            let mut copy = None;
+            for (number, (key, step)) in steps.iter().enumerate() {
+                let bytes = key.to_be_bytes();
+                match step {
+                    0 => {
+                        let taken = leaves.remove(&bytes).map(|leaf| Arc::as_ptr(&leaf));
+                        prop_assert_eq!(taken, model.remove(key).map(|leaf| Arc::as_ptr(&leaf)));
+                    }
+                    1 => {
+                        let taken = leaves.pop_last().map(|(lowest, _)| lowest.to_vec());
+                        let last = model.pop_last().map(|(lowest, _)| lowest.to_be_bytes().to_vec());
+                        prop_assert_eq!(taken, last);
+                    }
+                    _ => {
+                        let leaf = Arc::new(Leaf::default());
+                        leaves.insert(bytes.as_slice().into(), Arc::clone(&leaf));
+                        model.insert(*key, leaf);
+                    }
+                }
+                if number == steps.len() / 2 {
+                    copy = Some((leaves.clone(), model.clone()));
+                }
+                check(&leaves, &model, *key);
+            }
+            prop_assert_eq!(leaves.len(), model.len());
+            let (leaves, model) = copy.unwrap_or_default();
+            (0..2_000).step_by(7).for_each(|key| check(&leaves, &model, key));
+        }
+    }
+}
