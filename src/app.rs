@@ -9,6 +9,7 @@ mod grant_warnings;
 mod head_signatures;
 mod listen;
 mod maintenance_task;
+mod notifications;
 mod open_files;
 mod process;
 mod reload;
@@ -16,6 +17,7 @@ mod sandbox;
 mod serve;
 mod settings;
 mod supervisor;
+mod watch;
 
 pub use certificate::{Certificate, certificate, self_signed};
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
@@ -27,7 +29,7 @@ pub use data_folder::{
 pub use grant_warnings::missed_grants;
 pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
-pub use sandbox::{Programs, Sandbox};
+pub use sandbox::Sandbox;
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
 pub use supervisor::{StartExtension, passed_socket};

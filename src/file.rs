@@ -20,6 +20,20 @@ pub struct SmallFile {
     pub mode: u32,
 }
 
+impl SmallFile {
+    /// Whether only its owner can read it; what belongs to root may be readable by a group.
+    pub fn is_private(&self) -> bool {
+        is_private(self.owner, self.mode)
+    }
+}
+
+/// Whether a file of this owner and mode is readable by its owner alone; what belongs to root may be readable by
+/// a group.
+pub fn is_private(owner: u32, mode: u32) -> bool {
+    let forbidden = if owner == 0 { 0o037 } else { 0o077 };
+    mode & forbidden == 0
+}
+
 /// Reads a regular file of at most [`MAX_BYTES`].
 ///
 /// # Errors

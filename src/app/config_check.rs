@@ -18,6 +18,7 @@ use crate::access::Catalogue;
 use crate::config::Config;
 use crate::connection::setup::{Reachability, Setup};
 use crate::connection::token::TokenOwner;
+use crate::notify;
 
 /// Where the kernel says which ports need a privilege.
 const FIRST_FREE_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
@@ -54,6 +55,7 @@ pub fn check_config(config: &Config, with_data: bool) -> ConfigFindings {
             check_address(&mut findings, key, address);
         }
     }
+    findings.warnings.extend(notify::problems(&config.notify));
     check_connections(&mut findings, config);
     if config.grants.iter().any(|grant| grant.managers.is_some())
         && let Ok(directory) = open_directory_read_only(config)

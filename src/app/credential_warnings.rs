@@ -27,7 +27,7 @@ pub(super) async fn run(
         let context = context.load();
         let now = context.directory.time_for_expiry();
         let soon = now.saturating_add(SOON).unwrap_or(Timestamp::MAX);
-        warn_of_tokens(&context, soon);
+        warn_of_tokens(&context, now);
         drop(context);
         let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
@@ -39,23 +39,33 @@ pub(super) async fn run(
 
 /// Warns of each connection and application whose last valid token expires soon. Those without one are logged by a
 /// start and a reload.
-fn warn_of_tokens(context: &OperatorContext, soon: Timestamp) {
-    let site = &context.site;
-    for owner in owners(site.connections.iter(), site.applications.iter()) {
-        let valid = context.directory.valid_tokens_of(&owner);
+fn warn_of_tokens(context: &OperatorContext, now: Timestamp) {
+    for (owner, expires) in ending_tokens(context, now) {
         let (connection, application) = owner.names();
         let (kind, name) = (owner.kind(), owner.name());
-        let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
-        if let Some(expires) = ends.max().filter(|end| *end < soon) {
-            tracing::warn!(
-                connection,
-                application,
-                %expires,
-                "the last valid token ends soon: `scimd token reset --{kind} {name} --overlap 24h` makes \
-                 another, to be given to the client"
-            );
-        }
+        tracing::warn!(
+            connection,
+            application,
+            %expires,
+            "the last valid token ends soon: `scimd token reset --{kind} {name} --overlap 24h` makes \
+             another, to be given to the client"
+        );
     }
+}
+
+/// The connections and applications whose last valid token expires soon, each with its end.
+pub(super) fn ending_tokens(
+    context: &OperatorContext,
+    now: Timestamp,
+) -> Vec<(TokenOwner, Timestamp)> {
+    let soon = now.saturating_add(SOON).unwrap_or(Timestamp::MAX);
+    let site = &context.site;
+    let ending = owners(site.connections.iter(), site.applications.iter()).filter_map(|owner| {
+        let valid = context.directory.valid_tokens_of(&owner);
+        let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
+        Some((owner, ends.max().filter(|end| *end < soon)?))
+    });
+    ending.collect()
 }
 
 /// Warns in the log of each connection and application that has no valid token, and of tokens that open nothing.

@@ -19,6 +19,7 @@ use super::connection_change;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::grant_warnings::warn_of_missed_grants;
 use super::listen::server_limits;
+use super::notifications::{log_problems, notify_settings};
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
 use super::settings::{check_access, local_settings, request_log_limits, site_info, vocabulary};
@@ -31,6 +32,7 @@ use crate::event::Actor;
 use crate::http::ScimService;
 use crate::http::server;
 use crate::logging::LevelSwitch;
+use crate::notify::Notifier;
 use crate::operator::{
     ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
     OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
@@ -61,6 +63,7 @@ pub(super) struct LiveConfig {
     pub(super) door: Arc<ScimService>,
     pub(super) context: Arc<ArcSwap<OperatorContext>>,
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
+    pub(super) notifier: Arc<Notifier>,
 }
 
 /// Reloads the configuration at each SIGHUP and whenever an operator asks for it, and the certificate whenever its files have changed, until
@@ -163,6 +166,7 @@ impl Reloader {
             Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
                 warn_of_missed_grants(&self.directory);
+                log_problems(&self.config);
                 for Widening { key, before, now } in wider {
                     tracing::warn!(
                         key,
@@ -201,7 +205,11 @@ impl Reloader {
     fn reload(&mut self, mut config: Config) -> Result<Reloaded> {
         vocabulary(&config)?;
         check_open_files(&config)?;
-        let kept = keep_fixed(&mut config, &self.config);
+        let mut kept = keep_fixed(&mut config, &self.config);
+        if config.notify != self.config.notify && !self.sandbox.lets_notify(&config) {
+            config.notify = self.config.notify.clone();
+            kept.push("notify");
+        }
         let reloaded = Reloaded { kept, wider: config.wider_than(&self.config) };
         self.sandbox.check_readable(&config)?;
         let certificate = certificate(&config, self.certificate.as_ref())?;
@@ -256,6 +264,7 @@ impl Reloader {
             let context = OperatorContext { directory: Arc::clone(&directory), site, server };
             live.context.store(Arc::new(context));
             live.listener.store(Arc::new(terms));
+            live.notifier.set(notify_settings(&for_doors));
             let _ = tell.send((directory, old_requests));
         })?;
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;

@@ -15,10 +15,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::certificate::Certificate;
 use super::head_signatures::HeadSignatures;
 use super::listen::{bind, listen, serve_metrics, server_limits};
+use super::notifications::{log_problems, notify_settings, tester};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
 use super::settings::{endpoint, request_log_limits, site_info};
-use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor};
+use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor, watch};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,6 +30,7 @@ use crate::http::metrics::MetricsService;
 use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
+use crate::notify::Notifier;
 use crate::operator::{OperatorContext, RunningServer};
 use crate::request_log::{self, RequestLog};
 
@@ -144,6 +146,8 @@ async fn run(
     let door =
         ScimService::new(Arc::clone(&directory), &config, boot_name(), Arc::clone(&requests));
     let stats = Arc::clone(&door.connections);
+    let (notifier, notifications) = Notifier::new(notify_settings(&config));
+    log_problems(&config);
     let context = OperatorContext {
         directory: Arc::clone(&directory),
         site: site_info(&config, &directory),
@@ -152,12 +156,14 @@ async fn run(
             since: started,
             configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
+            test_notifications: tester(&notifier),
         }),
     };
     let live = LiveConfig {
         door: Arc::new(door),
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
+        notifier: Arc::clone(&notifier),
     };
     if let Some(path) = &config.listen.unix {
         tracing::info!(path = %path.display(), "taking PROXY connections on a Unix socket");
@@ -209,6 +215,8 @@ async fn run(
         () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,
+        () = notifier.run(notifications) => Drained::Complete,
+        () = watch::run(live.clone(), u64::from(config.store.min_free_mib) << 20) => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     door.flush_summaries();

@@ -10,7 +10,7 @@ use super::audit::details_in_words;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use crate::config::Config;
-use crate::directory::{Hold, WithheldChange, WithheldChanges};
+use crate::directory::{Hold, WithheldChange, WithheldChanges, undo_command};
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 use crate::text::duration;
 
@@ -91,8 +91,14 @@ impl BrakeArgs {
                 let connection = the_connection(config, connection.or(named))?;
                 match operator.ask(OperatorRequest::ShowWithheld { connection })? {
                     OperatorReply::Withheld { changes, .. } if json => output::json(&changes),
-                    OperatorReply::Withheld { connection, changes, .. } => {
-                        print_withheld(&connection, &changes)
+                    OperatorReply::Withheld { connection, changes, hold } => {
+                        print_withheld(&connection, &changes)?;
+                        match hold.and_then(|hold| hold.began) {
+                            Some(began) => {
+                                note_undo(&connection, &undo_command(&connection, began))
+                            }
+                            None => Ok(()),
+                        }
                     }
                     _ => unexpected(),
                 }
@@ -167,7 +173,16 @@ fn allow(
 
 fn print(brakes: &[BrakeInfo]) -> Result<()> {
     let rows: Vec<[String; 6]> = brakes.iter().map(row).collect();
-    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATUS"], &rows)
+    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATUS"], &rows)?;
+    for BrakeInfo { connection, undo, .. } in brakes {
+        undo.iter().try_for_each(|undo| note_undo(connection, undo))?;
+    }
+    Ok(())
+}
+
+/// Says how to see what can be undone of what made a connection exceed its limit.
+fn note_undo(connection: &str, undo: &str) -> Result<()> {
+    output::note(&format!("To see what can be undone of connection \"{connection}\": {undo}"))
 }
 
 fn row(brake: &BrakeInfo) -> [String; 6] {

@@ -16,6 +16,7 @@ mod export;
 mod group;
 mod init;
 mod manual;
+mod notify;
 mod operator;
 mod output;
 mod reload;
@@ -98,6 +99,9 @@ enum CliCommand {
     Clock(clock::ClockArgs),
     /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
+    /// Test notifications
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
     /// Have the running server read its configuration again, and wait for the outcome
     Reload(reload::ReloadArgs),
     /// Check the configuration
@@ -136,6 +140,7 @@ impl Cli {
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Clock(clock) => clock.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
+            CliCommand::Notify(notify) => notify.run(&configuration.load()?),
             CliCommand::Reload(reload) => reload.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
             CliCommand::Completions(completions) => completions.run(Self::command()),

@@ -4,9 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::output;
-use crate::app::{
-    self, Certificate, Programs, Sandbox, ServerParts, ServerRuntime, StartExtension,
-};
+use crate::app::{self, Certificate, Sandbox, ServerParts, ServerRuntime, StartExtension};
 use crate::config::Config;
 use crate::connection::setup::curl;
 use crate::connection::token::TokenOwner;
@@ -34,7 +32,7 @@ impl ServeArgs {
         app::check_open_files(config)?;
         let socket = app::passed_socket()?;
         app::create_data_folder(config)?;
-        let sandbox = Sandbox::enter(config, Programs::Refused)?;
+        let sandbox = Sandbox::enter(config)?;
         let runtime = ServerRuntime::new()?;
         // Declared before all that logs when it is dropped: the last lines are written at every exit.
         let Logging { levels, dropped_lines, flusher, flush: _flush } =

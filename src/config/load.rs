@@ -106,6 +106,9 @@ impl Config {
         for path in [&mut listen.certificate, &mut listen.private_key, &mut listen.unix] {
             *path = path.take().map(|path| folder.join(path));
         }
+        for path in config.notify.paths() {
+            *path = path.take().map(|path| folder.join(path));
+        }
         for connection in config.connections.values_mut() {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
         }

@@ -11,6 +11,7 @@ use super::listen::ListenConfig;
 use super::log::LogConfig;
 use super::metrics::MetricsConfig;
 use super::name::Taken;
+use super::notify::NotifyConfig;
 use super::place::Place;
 use super::process::ProcessConfig;
 use super::public_url::ConfiguredUrl;
@@ -61,6 +62,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The listener for metrics.
     pub metrics: MetricsConfig,
+    /// How an operator is notified.
+    pub notify: NotifyConfig,
     /// The size and age of the request log.
     pub requests: RequestsConfig,
     /// The resources of the store, and the retention of snapshots and log.
@@ -94,6 +97,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
+            notify: NotifyConfig::default(),
             requests: RequestsConfig::default(),
             store: StoreConfig::default(),
             process: ProcessConfig::default(),
@@ -175,6 +179,7 @@ impl Config {
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", MetricsConfig::read);
+        let notify = root.table("notify", NotifyConfig::read);
         let requests = root.table("requests", RequestsConfig::read);
         let (store, process) =
             (root.table("store", StoreConfig::read), root.table("process", ProcessConfig::read));
@@ -196,6 +201,7 @@ impl Config {
             limits,
             log,
             metrics,
+            notify,
             requests,
             store,
             process,
@@ -297,6 +303,8 @@ mod tests {
             "limits",
             "log",
             "metrics",
+            "notify",
+            "notify.mail",
             "requests",
             "store",
             "process",

@@ -45,8 +45,8 @@ pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};
 pub use brake::{
-    AllowBrake, Allowance, BrakeStatus, Hold, HoldBrake, ReleaseBrake, WithheldChange,
-    WithheldChanges,
+    AllowBrake, Allowance, BrakeAlarm, BrakeStatus, Hold, HoldBrake, ReleaseBrake, WithheldChange,
+    WithheldChanges, undo_command,
 };
 pub use capture::RecordCapture;
 use clock::AcceptClock;

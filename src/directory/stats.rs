@@ -1,5 +1,8 @@
 //! Statistics of a directory.
 
+use std::collections::BTreeMap;
+
+use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::directory::stored;
 use crate::directory::trusted_time::ClockStatus;
@@ -25,6 +28,11 @@ pub struct DirectoryStats {
 }
 
 impl Directory {
+    /// How many requests were denied since the start, by the owner of the token that was presented.
+    pub fn denials_by_owner(&self) -> BTreeMap<TokenOwner, u64> {
+        self.shared.denied.by_owner()
+    }
+
     /// The figures. Not for a thread that drives asynchronous tasks: files are looked at.
     pub fn stats(&self) -> DirectoryStats {
         let state = self.shared.store.as_ref();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
+use super::reply::NotificationTest;
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::request_log::RequestLog;
@@ -30,6 +31,8 @@ pub struct RunningServer {
     pub since: Timestamp,
     /// Returns the number of TLS handshakes that have failed since then.
     pub failed_handshakes: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Delivers a test by every way of notification, and returns what came of each.
+    pub test_notifications: Arc<dyn Fn() -> Vec<NotificationTest> + Send + Sync>,
 }
 
 /// The part of the configuration that requests are checked against and replies are made with.

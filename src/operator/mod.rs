@@ -24,8 +24,8 @@ mod token;
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use reply::{
-    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, OperatorReply, ReloadReport,
-    ResourceView, ServerStatus, TokenInfo, WideningInfo,
+    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, NotificationTest,
+    OperatorReply, ReloadReport, ResourceView, ServerStatus, TokenInfo, WideningInfo,
 };
 pub use request::{OperatorMessage, OperatorRequest};
 
@@ -122,6 +122,10 @@ fn try_execute(
         Request::CaptureBodies { connection, lasts } => {
             requests::capture(context, actor, connection, lasts)
         }
+        Request::TestNotifications => Ok(match server {
+            Some(server) => OperatorReply::NotificationsTested((server.test_notifications)()),
+            None => OperatorReply::Failed("no server runs on this data directory".to_owned()),
+        }),
         Request::ShowStatus => status::show(context),
         Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {
             // One that was removed may have made changes.

@@ -8,7 +8,8 @@ use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use crate::connection::token::TokenOwner;
 use crate::directory::{
-    Allowance, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport, WithheldChanges,
+    Allowance, BrakeAlarm, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport,
+    WithheldChanges, undo_command,
 };
 use crate::request_log::{RequestPage, Traffic};
 use crate::store::check::Check;
@@ -118,6 +119,8 @@ pub enum OperatorReply {
         /// Until when.
         until: Timestamp,
     },
+    /// What came of a test of each way of notification.
+    NotificationsTested(Vec<NotificationTest>),
     /// How the server is doing.
     Status(Box<ServerStatus>),
     /// The reply of the audit trail.
@@ -216,6 +219,16 @@ pub struct AccessPiece {
     pub sources: Vec<String>,
 }
 
+/// What came of a test of one way of notification.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NotificationTest {
+    /// The way.
+    pub way: String,
+    /// Why it failed, and what to do; absent if it was delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// The state of the brake of a connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BrakeInfo {
@@ -237,15 +250,45 @@ pub struct BrakeInfo {
     /// What an operator allows it beyond its limits, if anything.
     #[serde(default)]
     pub allowance: Option<Allowance>,
+    /// Its last alarm since the start.
+    #[serde(default)]
+    pub last_alarm: Option<BrakeAlarm>,
+    /// The command that shows how to undo what raised the last alarm, or paused it.
+    #[serde(default)]
+    pub undo: Option<String>,
 }
 
 impl From<BrakeStatus> for BrakeInfo {
     fn from(status: BrakeStatus) -> Self {
         let action = status.action.map(|action| action.as_str().to_owned());
         let BrakeStatus {
-            connection, hold, allowance, counted, alarms, gained, gain_alarms, ..
+            connection,
+            hold,
+            allowance,
+            counted,
+            alarms,
+            gained,
+            gain_alarms,
+            last_alarm,
+            ..
         } = status;
-        Self { connection, action, counted, alarms, gained, gain_alarms, hold, allowance }
+        let began = match &hold {
+            Some(hold) => hold.began,
+            None => last_alarm.as_ref().map(|alarm| alarm.began),
+        };
+        let undo = began.map(|began| undo_command(&connection, began));
+        Self {
+            connection,
+            action,
+            counted,
+            alarms,
+            gained,
+            gain_alarms,
+            hold,
+            allowance,
+            last_alarm,
+            undo,
+        }
     }
 }
 

@@ -153,6 +153,8 @@ pub enum OperatorRequest {
         /// For how long.
         lasts: Duration,
     },
+    /// Deliver a test by every way of notification. Changes nothing; needs a running server.
+    TestNotifications,
     /// Show how the server is doing. Reads; needs a running server.
     ShowStatus,
     /// Query the audit trail. Reads.
@@ -187,6 +189,7 @@ impl OperatorRequest {
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
             | Self::CaptureBodies { .. }
+            | Self::TestNotifications
             | Self::Reload
             | Self::CheckConfiguration
             | Self::ChangeConnection(_)
@@ -199,6 +202,7 @@ impl OperatorRequest {
         matches!(
             self,
             Self::Snapshot
+                | Self::TestNotifications
                 | Self::Reload
                 | Self::CheckConfiguration
                 | Self::ChangeConnection(_)

@@ -48,6 +48,7 @@ mod many_groups;
 mod memory;
 mod method;
 mod metrics;
+mod notify;
 mod operator;
 mod patch;
 mod query;

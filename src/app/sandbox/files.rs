@@ -1,4 +1,4 @@
-//! Files that the server may read and write, enforced by Landlock (`landlock(7)`).
+//! Files that the server may read and write, and ports that it may connect to, enforced by Landlock (`landlock(7)`).
 //!
 //! Files that are open already stay open, so that a backup may be written to wherever the operator asked: the
 //! command that asks opens that file. Landlock looks at where a path leads, so a link out of an allowed folder opens
@@ -9,11 +9,11 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, path_beneath_rules,
 };
 
-use super::programs::Programs;
+use super::programs::{Outgoing, Programs};
 use crate::config::{Config, SYSTEM_FILE};
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
@@ -32,11 +32,13 @@ pub(super) struct FileRules {
     /// May have sockets.
     sockets: Vec<PathBuf>,
     programs: Programs,
+    outgoing: Outgoing,
 }
 
 impl FileRules {
     /// What a configuration needs, also to be read again.
     pub(super) fn of(config: &Config, programs: Programs) -> Self {
+        let outgoing = Outgoing::of(config);
         let file = config.file.clone();
         let places = file.map_or_else(
             || vec![PathBuf::from("config.toml"), PathBuf::from(SYSTEM_FILE)],
@@ -46,6 +48,11 @@ impl FileRules {
         written.extend(places.iter().map(|file| folder_of(file).join(PARTS)));
         let mut files = places;
         files.extend(certificate_files(config).into_iter().map(|(_, file)| file.to_owned()));
+        files.extend(config.notify.files().map(|(_, file)| file.clone()));
+        if outgoing != Outgoing::Ports(Default::default()) {
+            // A link, where a service of the system writes the addresses of name servers.
+            files.push(PathBuf::from("/etc/resolv.conf"));
+        }
         // A link may lead to another folder.
         files.extend(files.clone().into_iter().filter_map(|file| file.canonicalize().ok()));
         let mut read: Vec<PathBuf> = files.iter().map(|file| folder_of(file)).collect();
@@ -54,7 +61,7 @@ impl FileRules {
             read.push(PathBuf::from("/"));
         }
         let sockets = config.listen.unix.iter().map(|socket| folder_of(socket)).collect();
-        Self { written, read, sockets, programs }
+        Self { written, read, sockets, programs, outgoing }
     }
 
     /// Creates `conf.d` beside a configuration file of this user: a folder that is made later is outside the rules.
@@ -88,9 +95,21 @@ impl FileRules {
             Programs::Refused => BitFlags::empty(),
             Programs::Allowed => AccessFs::Execute.into(),
         };
-        let status = Ruleset::default()
-            .handle_access(AccessFs::from_all(VERSION))?
+        let ruleset = Ruleset::default().handle_access(AccessFs::from_all(VERSION))?;
+        let ports = match &self.outgoing {
+            Outgoing::Any => None,
+            Outgoing::Ports(ports) => Some(ports),
+        };
+        let ruleset = match ports {
+            Some(_) => ruleset.handle_access(AccessNet::ConnectTcp)?,
+            None => ruleset,
+        };
+        let ports = ports.into_iter().flatten();
+        let status = ruleset
             .create()?
+            .add_rules(
+                ports.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp))),
+            )?
             .add_rules(path_beneath_rules(&self.written, reading | writing))?
             .add_rules(path_beneath_rules(&self.read, reading | of_programs))?
             .add_rules(path_beneath_rules(&self.sockets, of_sockets))?

@@ -6,20 +6,20 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `files` | which files may be read and written |
-//! | `programs` | whether programs may be started |
+//! | `programs` | whether programs may be started, and which ports may be connected to |
 //! | `system_calls` | which system calls are refused |
 
 mod files;
 mod programs;
 mod system_calls;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::config::Config;
 use files::{FileRules, certificate_files};
-pub use programs::Programs;
+use programs::{Outgoing, Programs};
 
 /// The restrictions of this process.
 pub struct Sandbox {
@@ -28,6 +28,7 @@ pub struct Sandbox {
     /// What restricts files, for the log.
     files: String,
     programs: Programs,
+    outgoing: Outgoing,
     is_wanted: bool,
 }
 
@@ -38,15 +39,18 @@ impl Sandbox {
     /// # Errors
     ///
     /// The kernel refuses what it says it can do.
-    pub fn enter(config: &Config, programs: Programs) -> Result<Self> {
+    pub fn enter(config: &Config) -> Result<Self> {
+        let (programs, outgoing) = (Programs::of(config), Outgoing::of(config));
         let is_wanted = config.process.sandbox;
         if !is_wanted {
-            return Ok(Self { readable: None, files: String::new(), programs, is_wanted });
+            let files = String::new();
+            return Ok(Self { readable: None, files, programs, outgoing, is_wanted });
         }
         FileRules::create_parts(config);
         let rules = FileRules::of(config, programs);
         let (files, restricted) = rules.enforce()?;
-        Ok(Self { readable: restricted.then(|| rules.readable()), files, programs, is_wanted })
+        let readable = restricted.then(|| rules.readable());
+        Ok(Self { readable, files, programs, outgoing, is_wanted })
     }
 
     /// Restricts the system calls of all threads, and logs what is in force. Call this once everything is open.
@@ -70,9 +74,8 @@ impl Sandbox {
     pub(super) fn check_readable(&self, config: &Config) -> Result<()> {
         let Some(readable) = &self.readable else { return Ok(()) };
         for (key, path) in certificate_files(config) {
-            // What is not there is another error, of which the reader of the file tells.
-            let Ok(target) = path.canonicalize() else { continue };
-            if !readable.iter().any(|allowed| target.starts_with(allowed)) {
+            // A file that is missing is another error, which its reader reports.
+            if let Some(target) = unreadable(readable, path) {
                 bail!(
                     "{key}: the sandbox does not let the running server read {}; restart scimd to apply, or set \
                      process.sandbox = false",
@@ -82,4 +85,23 @@ impl Sandbox {
         }
         Ok(())
     }
+
+    /// Whether notifications can be delivered as a configuration says. What could not be delivered at the start
+    /// can't be until the next one.
+    pub(super) fn lets_notify(&self, config: &Config) -> bool {
+        if !self.is_wanted {
+            return true;
+        }
+        let readable = self.readable.as_deref();
+        let reads = |file| readable.is_none_or(|readable| unreadable(readable, file).is_none());
+        config.notify.files().all(|(_, file)| reads(file))
+            && (self.programs == Programs::Allowed || Programs::of(config) == Programs::Refused)
+            && self.outgoing.covers(&Outgoing::of(config))
+    }
+}
+
+/// Where a path leads that exists, if that is not in one of these folders.
+fn unreadable(readable: &[PathBuf], path: &Path) -> Option<PathBuf> {
+    let target = path.canonicalize().ok()?;
+    (!readable.iter().any(|allowed| target.starts_with(allowed))).then_some(target)
 }

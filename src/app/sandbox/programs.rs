@@ -1,10 +1,56 @@
-//! Whether the server may start programs.
+//! What the server may do beyond its own files and clients: start programs, connect to others.
+
+use std::collections::BTreeSet;
+
+use crate::config::Config;
 
 /// Whether the server may start programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Programs {
+pub(super) enum Programs {
     /// It may not.
     Refused,
     /// It may. They inherit the sandbox.
     Allowed,
+}
+
+impl Programs {
+    /// What a configuration needs.
+    pub(super) fn of(config: &Config) -> Self {
+        match config.notify.command {
+            Some(_) => Self::Allowed,
+            None => Self::Refused,
+        }
+    }
+}
+
+/// The port of name servers.
+const DNS: u16 = 53;
+
+/// The TCP ports of other machines that the server, and the programs that it starts, may connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outgoing {
+    /// Any: a program may need any.
+    Any,
+    /// These alone.
+    Ports(BTreeSet<u16>),
+}
+
+impl Outgoing {
+    /// What a configuration needs.
+    pub(super) fn of(config: &Config) -> Self {
+        if Programs::of(config) == Programs::Allowed {
+            return Self::Any;
+        }
+        let mail = config.notify.mail.iter().flat_map(|mail| [mail.server.port, DNS]);
+        Self::Ports(mail.collect())
+    }
+
+    /// Whether another is within this.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Ports(_), Self::Any) => false,
+            (Self::Ports(ours), Self::Ports(others)) => others.is_subset(ours),
+        }
+    }
 }

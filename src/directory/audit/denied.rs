@@ -4,8 +4,8 @@
 //! disk. Denied requests are collected in memory, one entry for each reason, connection, token and
 //! network, and the writer records the collected entries in the log as one change from time to time.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -62,6 +62,8 @@ struct Collected {
     of_known_tokens: HashMap<Key, Seen>,
     of_strangers: HashMap<Key, Seen>,
     others: u64,
+    /// The number of denials since the start, by the owner of the token that was presented.
+    by_owner: BTreeMap<TokenOwner, u64>,
 }
 
 impl DeniedLog {
@@ -77,7 +79,14 @@ impl DeniedLog {
         }
         let key = Key { reason, owner, token, origin: Network::from(address).to_string() };
         let mut collected = self.collected();
-        let Collected { of_known_tokens, of_strangers, others } = &mut *collected;
+        let Collected { of_known_tokens, of_strangers, others, by_owner } = &mut *collected;
+        if let Some(owner) = &key.owner {
+            // As many as have had tokens.
+            match by_owner.get_mut(owner) {
+                Some(count) => *count += 1,
+                None => drop(by_owner.insert(owner.clone(), 1)),
+            }
+        }
         let seen = if is_known { of_known_tokens } else { of_strangers };
         let full = seen.len() >= ENTRIES;
         match seen.entry(key) {
@@ -100,11 +109,19 @@ impl DeniedLog {
         counted.filter(|(reason, _)| reason.may_have_known_token())
     }
 
+    /// How many requests were denied since the start, by the owner of the token that was presented.
+    pub(crate) fn by_owner(&self) -> BTreeMap<TokenOwner, u64> {
+        self.collected().by_owner.clone()
+    }
+
     /// Takes the collected entries, those with a known token first, each kind oldest first, and the number of
     /// requests beyond them; `None` if no request was denied since the last call.
     pub(crate) fn take(&self) -> Option<(Vec<RefusedRequests>, u64)> {
-        let Collected { of_known_tokens, of_strangers, others } =
-            std::mem::take(&mut *self.collected());
+        let mut collected = self.collected();
+        let Collected { of_known_tokens, of_strangers, others, .. } = &mut *collected;
+        let (of_known_tokens, of_strangers, others) =
+            (std::mem::take(of_known_tokens), std::mem::take(of_strangers), std::mem::take(others));
+        drop(collected);
         let mut refusals: Vec<RefusedRequests> = of_known_tokens
             .into_iter()
             .chain(of_strangers)

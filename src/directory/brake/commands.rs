@@ -31,7 +31,7 @@ impl Command for HoldBrake {
             Some(reason) => format!("{} paused it: {reason}", tx.actor()),
             None => format!("{} paused it", tx.actor()),
         };
-        let hold = Hold { since: tx.now(), reason };
+        let hold = Hold { since: tx.now(), reason, began: None };
         let reason = Difference::values("reason", None, Some(&hold.reason.clone().into()));
         hold::apply(tx, hold::begin(&self.connection, &hold, vec![reason]));
         Ok(hold)

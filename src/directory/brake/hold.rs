@@ -18,6 +18,9 @@ pub struct Hold {
     pub since: Timestamp,
     /// The reason, as a clause.
     pub reason: String,
+    /// When the first of the accounts lost, or gained, something, if the brake began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
 }
 
 /// Refuses the changes of a connection that is held.
@@ -47,6 +50,7 @@ pub(super) fn read(value: &[u8]) -> Hold {
     serde_json::from_slice(value).unwrap_or_else(|_| Hold {
         since: Timestamp::UNIX_EPOCH,
         reason: "the reason can't be read".to_owned(),
+        began: None,
     })
 }
 

@@ -5,6 +5,7 @@
 //! once within a moving window. The counts are in memory. A hold is state like any other and survives a
 //! restart.
 
+mod alarm;
 mod allowance;
 mod commands;
 mod effects;
@@ -28,6 +29,7 @@ use crate::log::Frame;
 use crate::store::keys::Kind;
 use crate::store::{Read, StoreError, Write, keys};
 use crate::text::duration;
+pub use alarm::{BrakeAlarm, undo_command};
 pub use allowance::Allowance;
 pub use commands::{AllowBrake, HoldBrake, ReleaseBrake};
 use effects::{Effects, Enough};
@@ -55,6 +57,8 @@ pub struct BrakeStatus {
     pub gained: u64,
     /// The number of alarms about these since the start.
     pub gain_alarms: u64,
+    /// The last alarm since the start.
+    pub last_alarm: Option<BrakeAlarm>,
 }
 
 /// The tally of each connection.
@@ -111,6 +115,7 @@ impl Brakes {
                 }
                 None => [(0, 0); 2],
             };
+            let last_alarm = tallies.get(&connection).and_then(|tally| tally.last_alarm.clone());
             let hold = holds.remove(&connection);
             let allowance = Allowance::in_force(view.state, &connection, at)?;
             Ok(BrakeStatus {
@@ -122,6 +127,7 @@ impl Brakes {
                 alarms,
                 gained,
                 gain_alarms,
+                last_alarm,
             })
         };
         names.into_iter().map(status).collect()
@@ -164,22 +170,24 @@ impl Brakes {
         }
         for excess in self.count(name, brake, accounts, enough, effects) {
             let reason = excess.reason(brake);
-            let figures = excess.figures(brake, &reason);
+            let began = self.note_alarm(name, now, &excess, &reason);
+            let figures = excess.figures(brake, &reason, began);
+            let undo = undo_command(name, began);
             if brake.action == BrakeAction::Hold {
                 tracing::error!(
-                    connection = name, %reason,
-                    "a connection changes too many accounts: its changes are held and answered with 503; see \
-                     whether it is meant, then `scimd brake resume --connection {name}`"
+                    connection = name, %reason, %began, undo,
+                    "a connection changed too many accounts and is paused: its changes get 503; if they are intended, \
+                     run `scimd brake resume --connection {name}`"
                 );
-                let hold = Hold { since: now, reason };
+                let hold = Hold { since: now, reason, began: Some(began) };
                 self.withhold(name, now, now, &changes);
                 let change = hold::begin(name, &hold, figures);
                 return Ok(Judged::Held(vec![change], hold::refusal(name, &hold)));
             }
             tracing::warn!(
-                connection = name, %reason,
-                "a connection changes many accounts at once: if it is not meant, `scimd brake pause --connection \
-                 {name}` holds its changes, and `scimd undo --dry-run` shows what can be put back"
+                connection = name, %reason, %began, undo,
+                "a connection changed many accounts at once; if that is not intended, `scimd brake pause --connection \
+                 {name}` pauses it, and the command in `undo` shows what can be reverted"
             );
             let (event, details) = (hold::event(name, Verb::Alarmed), Details::of(None, figures));
             changes.push(PendingChange { event, details, writes: Vec::new() });
@@ -190,6 +198,21 @@ impl Brakes {
     /// How many accounts have counted for an allowance, by what is in memory.
     fn counted_for(&self, connection: &str, allowance: &Allowance) -> u64 {
         self.tallies().get(connection).map_or(0, |tally| tally.allowed.counted(allowance))
+    }
+
+    /// Keeps an alarm of a connection; returns when it began.
+    fn note_alarm(
+        &self,
+        connection: &str,
+        now: Timestamp,
+        excess: &AccountExcess,
+        reason: &str,
+    ) -> Timestamp {
+        let (AccountExcess::Lost { excess, .. } | AccountExcess::Gained { excess, .. }) = excess;
+        let began = alarm::began(now, self.clock.elapsed().saturating_sub(excess.began));
+        let alarm = BrakeAlarm { time: now, began, reason: reason.to_owned() };
+        self.tallies().entry(connection.to_owned()).or_default().last_alarm = Some(alarm);
+        began
     }
 
     /// Counts the accounts that change for an allowance; what stores the rest of it.
@@ -311,7 +334,7 @@ enum AccountExcess {
 
 impl AccountExcess {
     /// The reason and the figures, for the audit trail.
-    fn figures(&self, brake: &Brake, reason: &str) -> Vec<Difference> {
+    fn figures(&self, brake: &Brake, reason: &str, began: Timestamp) -> Vec<Difference> {
         let (Self::Lost { excess, .. } | Self::Gained { excess, .. }) = self;
         let limit = match self {
             Self::Lost { .. } => brake.limit(excess.accounts.counted()),
@@ -326,6 +349,7 @@ impl AccountExcess {
             figure("accounts", excess.accounts.all.into()),
             figure("limit", limit.into()),
             figure("window", window.into()),
+            figure("began", began.to_string().into()),
         ]
     }
 
@@ -334,7 +358,7 @@ impl AccountExcess {
         let window = duration::display(brake.window);
         let (Self::Lost { excess, at_least } | Self::Gained { excess, at_least }) = self;
         let at_least = if *at_least { "at least " } else { "" };
-        let Excess { affected, accounts: Accounts { all, new } } = excess;
+        let Excess { affected, accounts: Accounts { all, new }, .. } = excess;
         match self {
             Self::Lost { .. } if *new == 0 => {
                 format!(

@@ -4,6 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
+use super::alarm::BrakeAlarm;
 use super::allowance::AllowedAccounts;
 use crate::connection::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
@@ -18,6 +19,7 @@ pub(super) struct ConnectionTally {
     pub(super) gained: Tally,
     pub(super) created: Creations,
     pub(super) allowed: AllowedAccounts,
+    pub(super) last_alarm: Option<BrakeAlarm>,
 }
 
 /// What one change added to the tally of a connection.
@@ -132,6 +134,8 @@ pub(super) struct Excess {
     pub(super) affected: u64,
     /// The accounts when the window began.
     pub(super) accounts: Accounts,
+    /// When the first of them was counted.
+    pub(super) began: Duration,
 }
 
 impl Tally {
@@ -165,11 +169,12 @@ impl Tally {
             return (None, counting);
         }
         self.alarms += 1;
+        let began = self.order.front().map_or(now, |first| first.at);
         if brake.action == BrakeAction::Alarm {
             counting.dropped = self.restart().dropped;
             self.quiet_until = now.saturating_add(brake.window);
         }
-        (Some(Excess { affected, accounts }), counting)
+        (Some(Excess { affected, accounts, began }), counting)
     }
 
     /// Restarts the count.
@@ -254,8 +259,8 @@ mod tests {
         tally.note(now, brake, limit, Accounts { all: accounts, new: 0 }, lost)
     }
 
-    fn excess(affected: u64, accounts: u64) -> Option<Excess> {
-        Some(Excess { affected, accounts: Accounts { all: accounts, new: 0 } })
+    fn excess(affected: u64, accounts: u64, began: Duration) -> Option<Excess> {
+        Some(Excess { affected, accounts: Accounts { all: accounts, new: 0 }, began })
     }
 
     fn ids(numbers: std::ops::Range<u8>) -> HashSet<ResourceId> {
@@ -274,7 +279,7 @@ mod tests {
         assert_eq!(tally.counted(at(59), brake.window), 5);
         assert_eq!(tally.counted(at(60), brake.window), 2);
         assert_eq!(note(&mut tally, at(60), &brake, 50, ids(10..13)), None);
-        assert_eq!(note(&mut tally, at(60), &brake, 50, ids(13..14)), excess(6, 50));
+        assert_eq!(note(&mut tally, at(60), &brake, 50, ids(13..14)), excess(6, 50, at(1)));
         assert_eq!((tally.counted(at(60), brake.window), tally.alarms()), (6, 1));
         // It may be that it could not be held.
         assert!(note(&mut tally, at(60), &brake, 50, ids(13..14)).is_some());
@@ -289,7 +294,7 @@ mod tests {
             let lost = ids(number..number + 1);
             assert_eq!(note(&mut tally, at(0), &brake, accounts, lost), None, "{number}");
         }
-        assert_eq!(note(&mut tally, at(0), &brake, 90, ids(10..11)), excess(11, 100));
+        assert_eq!(note(&mut tally, at(0), &brake, 90, ids(10..11)), excess(11, 100, at(0)));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::client_ca::ClientCas;
 use super::pem::{TlsError, certificates, read};
 use super::validity::Validity;
+use crate::file;
 
 /// The certificate and key of a listener. Cloning is cheap and shares sessions and ticket keys.
 #[derive(Clone)]
@@ -132,8 +133,7 @@ pub fn check_key_mode(key_pem: &Path) -> Result<(), TlsError> {
     let found = std::fs::metadata(key_pem)
         .map_err(|reason| TlsError::Read { path: key_pem.to_owned(), reason })?;
     let mode = found.mode() & 0o777;
-    let forbidden = if found.uid() == 0 { 0o037 } else { 0o077 };
-    if mode & forbidden != 0 {
+    if !file::is_private(found.uid(), mode) {
         return Err(TlsError::OpenKey { path: key_pem.to_owned(), mode });
     }
     Ok(())

@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("operator", 3),
     ("admin", 4),
     ("http", 4),
+    ("notify", 4),
     ("app", 5),
     ("cli", 5),
 ];
@@ -38,7 +39,7 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin clock config connection directory event feed file http log logging metrics operator request_log scim store text",
+        "access admin clock config connection directory event feed file http log logging metrics notify operator request_log scim store text",
     ),
     (
         "cli",
@@ -58,6 +59,7 @@ const EDGES: &[(&str, &str)] = &[
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
     ("metrics", ""),
+    ("notify", "clock config file text"),
     ("operator", "access clock connection directory event log request_log scim store text"),
     ("request_log", "clock metrics text"),
     ("scim", "text"),
