@@ -18,7 +18,7 @@ use super::SOCKET;
 use crate::operator::{OperatorContext, OperatorMessage, OperatorReply, actor, execute};
 
 /// The maximum size of a request, in bytes.
-const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+const MAX_REQUEST_BYTES: u64 = 4 * 1024 * 1024;
 /// The maximum time for a peer to send a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::access::Catalogue;
+use crate::access::{Catalogue, DefaultAccess};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::directory::{self, Directory, LocalSettings};
@@ -55,6 +55,15 @@ pub fn site_info(config: &Config, directory: &Directory) -> SiteInfo {
     SiteInfo {
         connections: config.connections.keys().cloned().collect(),
         applications: config.applications.keys().cloned().collect(),
+        default_access: config
+            .connections
+            .iter()
+            .map(|(name, connection)| {
+                let (workspace, permissions) =
+                    (&connection.default_workspace, &connection.default_permissions);
+                (name.clone(), Arc::new(DefaultAccess::new(workspace, permissions)))
+            })
+            .collect(),
         base_url: format!("{}{}", public_url.as_str(), crate::http::BASE_PATH),
         config_file: config.file.as_ref().map(|file| shown(file)),
         data_dir: shown(&config.data_dir),

@@ -1,4 +1,4 @@
-//! `scimd export`: every user with its access, for audits and for other programs.
+//! `scimd export`: every user with its access, and every group with its members, for audits and for other programs.
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -39,9 +39,9 @@ pub(super) struct ExportArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// One JSON object on each line: {"resource": …, "connection": …, "access": …}
+    /// Users, then groups, one JSON object on each line: {"resource": …, "connection": …, "access": …}
     Jsonl,
-    /// CSV with a header line; lists are separated by "; "
+    /// Users as CSV with a header line; lists are separated by "; "
     Csv,
 }
 
@@ -58,8 +58,32 @@ impl ExportArgs {
                 Format::Csv => output::line(&csv(row(user))),
             });
             printed.map(|()| true)
-        })
+        })?;
+        match self.format {
+            Format::Jsonl => groups(config, &mut operator),
+            Format::Csv => Ok(()),
+        }
     }
+}
+
+/// Prints every group with its members.
+fn groups(config: &Config, operator: &mut OperatorClient<'_>) -> Result<()> {
+    let (all, mut asks) = (ResourceFilter::default(), OperatorClient::new(config));
+    resource::pages(operator, ResourceKind::Group, false, &all, |groups| {
+        for mut group in groups {
+            let mut members: Vec<Value> = Vec::new();
+            resource::members(&mut asks, &text(&group.resource, &["id"]), |part| {
+                let plain =
+                    |member: &Value| json!({"value": member["value"], "type": member["type"]});
+                members.extend(part.iter().map(plain));
+                Ok(())
+            })?;
+            group.resource.insert("members".to_owned(), Value::Array(members));
+            let ResourceView { resource, connection, .. } = group;
+            output::json_line(&json!({"resource": resource, "connection": connection}))?;
+        }
+        Ok(true)
+    })
 }
 
 fn object(ResourceView { resource, connection, access, .. }: &ResourceView) -> Value {

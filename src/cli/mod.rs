@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod export;
 mod group;
+mod import;
 mod init;
 mod manual;
 mod notify;
@@ -85,8 +86,10 @@ enum CliCommand {
     Doctor(doctor::DoctorArgs),
     /// Show what clients asked, what they were answered, and why
     Requests(requests::RequestsArgs),
-    /// Export all users and their effective access
+    /// Export all users with their effective access, and all groups with their members
     Export(export::ExportArgs),
+    /// Import users and groups from JSON Lines or CSV
+    Import(import::ImportArgs),
     /// Write a backup of everything to one file, also while a server runs
     Backup(backup::BackupArgs),
     /// Restore a backup into an empty data folder
@@ -134,6 +137,7 @@ impl Cli {
             CliCommand::Doctor(doctor) => doctor.run(&configuration.load()?),
             CliCommand::Requests(requests) => requests.run(&configuration.load()?),
             CliCommand::Export(export) => export.run(&configuration.load()?),
+            CliCommand::Import(import) => import.run(&configuration.load()?),
             CliCommand::Backup(backup) => backup.run(&configuration.load()?),
             CliCommand::Restore(restore) => restore.run(&configuration.load()?),
             CliCommand::Verify(verify) => verify.run(&configuration.load()?),

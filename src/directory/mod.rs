@@ -61,6 +61,7 @@ pub use query::{Page, Search, SearchWork};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;
 pub use resource::delete::Delete;
+pub use resource::import::{Import, ImportAction, ImportedResource};
 pub use resource::operator_change::{ChangeMember, SetActive, Transfer};
 pub use resource::patch::Patch;
 pub use resource::replace::Replace;

@@ -1,11 +1,13 @@
 //! What requests are executed on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
 use super::reply::NotificationTest;
+use crate::access::DefaultAccess;
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::request_log::RequestLog;
@@ -42,6 +44,8 @@ pub struct SiteInfo {
     pub connections: Vec<String>,
     /// The names of the applications.
     pub applications: Vec<String>,
+    /// What accounts that name no workspace get, by connection.
+    pub default_access: BTreeMap<String, Arc<DefaultAccess>>,
     /// The URL below which SCIM resources are served.
     pub base_url: String,
     /// The configuration file; `None` for the built-in configuration.

@@ -11,6 +11,7 @@ mod clock;
 mod configuration;
 mod connection;
 mod context;
+mod import;
 mod kind;
 mod lookup;
 mod maintenance;
@@ -23,6 +24,9 @@ mod token;
 
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
+pub use import::{
+    ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
+};
 pub use reply::{
     AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, NotificationTest,
     OperatorReply, ReloadReport, ResourceView, ServerStatus, TokenInfo, WideningInfo,
@@ -84,6 +88,12 @@ fn try_execute(
             resource::members(directory, &site.base_url, &group, after.as_deref())
         }
         Request::Change { change, reason } => change::make(directory, actor, change, reason),
+        Request::Import(batch) => {
+            import::rows(directory, &site.default_access, actor, batch).map(OperatorReply::Imported)
+        }
+        Request::ImportMembers(members) => {
+            import::members(directory, &actor, members).map(OperatorReply::ImportedMembers)
+        }
         Request::Snapshot => maintenance::snapshot(directory),
         Request::Verify => Ok(maintenance::verify(directory)),
         Request::Compact => maintenance::compact(directory),

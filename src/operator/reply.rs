@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
+use super::import::{ImportOutcome, ImportedMembers};
 use crate::connection::token::TokenOwner;
 use crate::directory::{
     Allowance, BrakeAlarm, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport,
@@ -127,6 +128,10 @@ pub enum OperatorReply {
     Audit(AuditReply),
     /// What an operator's change did.
     Changed(ChangeReport),
+    /// What became of the rows of an import, in their order.
+    Imported(Vec<ImportOutcome>),
+    /// What became of members.
+    ImportedMembers(ImportedMembers),
     /// What the request names does not exist; a sentence that says so and what to do.
     NotFound(String),
     /// The user who asks may not; a sentence that says who may.

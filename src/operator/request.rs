@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::connection::ConnectionChange;
+use super::import::{ImportBatch, ImportMembers};
 use super::resource::{ResourceFilter, ResourceKind};
 use crate::connection::token::TokenOwner;
 use crate::directory::Undo;
@@ -92,6 +93,10 @@ pub enum OperatorRequest {
         /// The reason, for the audit trail.
         reason: Option<String>,
     },
+    /// Import users and groups. Changes, unless it is a dry run.
+    Import(ImportBatch),
+    /// Add members to an imported group. Changes, unless it names no group.
+    ImportMembers(ImportMembers),
     /// Take a snapshot of the whole state, for a backup. Writes a file, and changes no state.
     Snapshot,
     /// Check the log, the snapshots and the whole state. Reads.
@@ -177,11 +182,15 @@ impl OperatorRequest {
             | Self::FindRequests(_)
             | Self::ShowStatus
             | Self::Undo(Undo { dry_run: true, .. })
+            | Self::Import(ImportBatch { dry_run: true, .. })
+            | Self::ImportMembers(ImportMembers { group: None, .. })
             | Self::Audit(_) => true,
             Self::GenerateToken { .. }
             | Self::ResetTokens { .. }
             | Self::RevokeToken { .. }
             | Self::Change { .. }
+            | Self::Import(_)
+            | Self::ImportMembers(_)
             | Self::Snapshot
             | Self::Compact
             | Self::HoldBrake { .. }

@@ -169,6 +169,11 @@ impl Resource {
         Ok(Self { attributes })
     }
 
+    /// The attributes by their canonical names, and those of extensions by the URN of each.
+    pub fn attributes(&self) -> &Map<String, Value> {
+        &self.attributes
+    }
+
     /// The value of a top-level attribute by its canonical name, or of an extension by its URN.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.attributes.get(name)

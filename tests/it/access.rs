@@ -565,7 +565,8 @@ fn the_command_line_explains_access_and_exports_it_for_everybody() {
     assert_eq!(server.succeed(&["export"]), exported, "with a server and without");
     let users: Vec<Value> =
         exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(users.len(), 2);
+    assert_eq!(users.len(), 3, "two users, and a group with its members");
+    assert_eq!(users[2]["resource"]["members"][0]["value"], users[0]["resource"]["id"]);
     assert_eq!(users[0]["access"][0]["sources"], json!(["group \"Engineers\""]));
     assert_eq!(
         (&users[1]["resource"]["userName"], &users[1]["connection"]),

@@ -38,6 +38,7 @@ mod golden;
 mod grant;
 mod group;
 mod hostile;
+mod import;
 mod inspect;
 mod large;
 mod life;

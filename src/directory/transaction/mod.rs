@@ -96,6 +96,23 @@ impl<'a> Transaction<'a> {
 
     /// Runs a command within this one: what it changes is a change of its own, and nothing if it fails.
     pub(crate) fn nested<C: Command>(&mut self, command: &C) -> Result<C::Output, DirectoryError> {
+        let (output, changes) = self.inner(command)?;
+        for change in &changes {
+            self.state.absorb(&change.writes);
+        }
+        self.done.extend(changes);
+        Ok(output)
+    }
+
+    /// Runs a command as [`Transaction::nested`] does, and drops what it changes.
+    pub(crate) fn tried<C: Command>(&self, command: &C) -> Result<C::Output, DirectoryError> {
+        self.inner(command).map(|(output, _)| output)
+    }
+
+    fn inner<C: Command>(
+        &self,
+        command: &C,
+    ) -> Result<(C::Output, Vec<PendingChange>), DirectoryError> {
         let mut tx = Transaction {
             state: Overlay::new(&self.state),
             event: None,
@@ -108,12 +125,7 @@ impl<'a> Transaction<'a> {
             budget: self.budget,
         };
         let output = command.run(&mut tx)?;
-        let changes = tx.into_changes();
-        for change in &changes {
-            self.state.absorb(&change.writes);
-        }
-        self.done.extend(changes);
-        Ok(output)
+        Ok((output, tx.into_changes()))
     }
 
     /// The moment at which the command runs.
