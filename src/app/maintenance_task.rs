@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Stopwatch;
-use crate::config::{RetentionConfig, StoreConfig};
+use crate::config::{Config, EventsConfig, RetentionConfig, StoreConfig};
 use crate::directory::Directory;
+use crate::feed::Feed;
 use crate::store::maintenance::RetentionPolicy;
 use crate::text::causes;
 
@@ -16,13 +17,16 @@ const START_PAUSE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Maintains the directory until dropped. A failure is logged and stops nothing else.
-pub(super) async fn run(directory: Arc<Directory>, settings: StoreConfig) {
+pub(super) async fn run(directory: Arc<Directory>, feed: Arc<Feed>, config: &Config) {
+    let (settings, events) = (config.store.clone(), config.events);
     let interval = settings.snapshot_interval;
     let mut pause = due(&directory, interval).max(START_PAUSE.min(interval));
     loop {
         tokio::time::sleep(pause).await;
-        let (directory, retention) = (Arc::clone(&directory), retention(&settings));
+        let (directory, feed) = (Arc::clone(&directory), Arc::clone(&feed));
+        let settings = settings.clone();
         let done = tokio::task::spawn_blocking(move || {
+            let retention = retention(&settings, events, &directory, &feed);
             maintain(&directory, retention).then(|| match due(&directory, interval) {
                 // Nothing has changed since an old snapshot, which will do.
                 Duration::ZERO => interval,
@@ -33,12 +37,20 @@ pub(super) async fn run(directory: Arc<Directory>, settings: StoreConfig) {
     }
 }
 
-fn retention(settings: &StoreConfig) -> RetentionPolicy {
+/// What is kept: of the log at least what `[events]` says, and what the feed and its consumers still need.
+fn retention(
+    settings: &StoreConfig,
+    events: EventsConfig,
+    directory: &Directory,
+    feed: &Feed,
+) -> RetentionPolicy {
     let journal = match settings.keep_journal {
         RetentionConfig::Forever => None,
-        RetentionConfig::For(age) => Some(age),
+        RetentionConfig::For(age) => Some(age.max(events.retention)),
     };
-    RetentionPolicy { snapshots: settings.keep_snapshots, journal }
+    let log_bytes = directory.log().stats().bytes.unwrap_or_default();
+    let needed = feed.needed(log_bytes <= events.max_log_bytes());
+    RetentionPolicy { snapshots: settings.keep_snapshots, journal, needed: Some(needed) }
 }
 
 /// The time until the next snapshot is due.

@@ -142,7 +142,7 @@ async fn run(
     let requests = RequestLog::start(requests, request_log_limits(&config));
     let requests = Arc::new(requests.context("can't start the request log")?);
     // Held until all else has ended: what was changed last gets its events.
-    let _feed = Arc::new(Feed::start(&directory, &config.data_dir)?);
+    let feed = Arc::new(Feed::start(&directory, &config.data_dir)?);
     let door =
         ScimService::new(Arc::clone(&directory), &config, boot_name(), Arc::clone(&requests));
     let stats = Arc::clone(&door.connections);
@@ -204,14 +204,19 @@ async fn run(
         process::end_after(drain_timeout + CLOSING, flusher);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
-    let monitor =
-        MetricsService::new(Arc::clone(&door), started, Arc::clone(&listening), dropped_lines);
+    let monitor = MetricsService::new(
+        Arc::clone(&door),
+        started,
+        Arc::clone(&listening),
+        dropped_lines,
+        Arc::clone(&feed),
+    );
     let drained = tokio::select! {
         drained = server::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
         () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
-        () = maintenance_task::run(Arc::clone(&directory), config.store.clone()) => Drained::Complete,
+        () = maintenance_task::run(Arc::clone(&directory), Arc::clone(&feed), &config) => Drained::Complete,
         () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,

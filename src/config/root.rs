@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::access::check_size;
 use super::application::read_applications;
 use super::connection::{check_client_cas, read_connections};
+use super::events::EventsConfig;
 use super::limits::LimitsConfig;
 use super::listen::ListenConfig;
 use super::log::LogConfig;
@@ -66,6 +67,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// The size and age of the request log.
     pub requests: RequestsConfig,
+    /// How far back the change feed goes.
+    pub events: EventsConfig,
     /// The resources of the store, and the retention of snapshots and log.
     pub store: StoreConfig,
     /// The limits that the server sets on its own process.
@@ -99,6 +102,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             notify: NotifyConfig::default(),
             requests: RequestsConfig::default(),
+            events: EventsConfig::default(),
             store: StoreConfig::default(),
             process: ProcessConfig::default(),
             schemas: Vec::new(),
@@ -181,6 +185,7 @@ impl Config {
         let metrics = root.table("metrics", MetricsConfig::read);
         let notify = root.table("notify", NotifyConfig::read);
         let requests = root.table("requests", RequestsConfig::read);
+        let events = root.table("events", EventsConfig::read);
         let (store, process) =
             (root.table("store", StoreConfig::read), root.table("process", ProcessConfig::read));
         let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
@@ -203,6 +208,7 @@ impl Config {
             metrics,
             notify,
             requests,
+            events,
             store,
             process,
             schemas,
@@ -306,6 +312,7 @@ mod tests {
             "notify",
             "notify.mail",
             "requests",
+            "events",
             "store",
             "process",
             "schemas",

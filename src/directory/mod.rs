@@ -205,16 +205,16 @@ impl Directory {
         }
     }
 
-    /// Hands in a command of a client's request, whose size limits what the command may write.
+    /// Hands in a command of a client's request: its id goes into the log, its size limits what the command may write.
     pub fn submit_request<C: Command>(
         &self,
         actor: Actor,
-        body_bytes: usize,
+        (request, body_bytes): (&str, usize),
         command: C,
     ) -> Pending<C::Output> {
         let (reply, answer) = oneshot::channel();
         let queued = QueuedCommand::new(Arc::clone(&self.settings), actor, command, reply);
-        self.hand_in(queued.of_request(body_bytes));
+        self.hand_in(queued.of_request(request, body_bytes));
         Pending::new(answer)
     }
 

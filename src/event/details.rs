@@ -35,6 +35,9 @@ pub struct Details {
     /// The refused requests, by reason and source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<RefusedRequests>,
+    /// The id of the request that made the change, as in the request log; `None` for changes that no client made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// The number of refused requests that are not listed in `refusals`.
     #[serde(skip_serializing_if = "is_zero")]
     pub others: u64,

@@ -16,8 +16,8 @@ mod state;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -172,6 +172,20 @@ impl Feed {
     /// The change up to which events are written, as it moves.
     pub fn written(&self) -> watch::Receiver<u64> {
         self.shared.written.subscribe()
+    }
+
+    /// Has the log keep what a consumer still needs: `need` answers the change behind which all are, or `None` if it
+    /// needs nothing. It is asked whenever the log may be trimmed.
+    pub fn hold(&self, need: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+        self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(need));
+    }
+
+    /// The change behind which all are still needed: by the feed itself, and by those who hold the log if
+    /// `with_holds`.
+    pub fn needed(&self, with_holds: bool) -> u64 {
+        let holds = self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = holds.iter().filter(|_| with_holds).filter_map(|need| need());
+        held.fold(self.shared.index.written(), u64::min)
     }
 
     /// The figures, at the moment `now`.

@@ -1,8 +1,8 @@
 //! What readers of the feed and the thread that follows the log share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -25,7 +25,12 @@ pub(super) struct FeedState {
     /// When that change was made, in microseconds since 1970.
     pub(super) written_time: AtomicI64,
     pub(super) stopping: AtomicBool,
+    /// What consumers still need of the log.
+    pub(super) holds: Mutex<Vec<Need>>,
 }
+
+/// Answers the change behind which a consumer needs all.
+pub(super) type Need = Box<dyn Fn() -> Option<u64> + Send + Sync>;
 
 impl FeedState {
     pub(super) fn new(log: Arc<dyn ReadLog>, data: &Path) -> Self {
@@ -37,6 +42,7 @@ impl FeedState {
             written: watch::Sender::new(0),
             written_time: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
+            holds: Mutex::default(),
         }
     }
 

@@ -10,8 +10,11 @@ const MAX_IGNORED: usize = 20;
 const MAX_NAME: usize = 100;
 
 /// What a handler learns of the request that it handles.
-#[derive(Default)]
-pub(super) struct Notes(Mutex<NotedRequest>);
+pub(super) struct Notes {
+    /// The id of the request.
+    request: String,
+    noted: Mutex<NotedRequest>,
+}
 
 /// What was learnt.
 #[derive(Default)]
@@ -23,6 +26,16 @@ pub(super) struct NotedRequest {
 }
 
 impl Notes {
+    /// Nothing is known yet of the request with this id.
+    pub(super) fn of(request: &str) -> Self {
+        Self { request: request.to_owned(), noted: Mutex::default() }
+    }
+
+    /// The id of the request.
+    pub(super) fn request(&self) -> &str {
+        &self.request
+    }
+
     /// The request created a resource, or reactivated one.
     pub(super) fn created(&self, id: String) {
         self.lock().created = Some(id);
@@ -49,10 +62,10 @@ impl Notes {
     }
 
     pub(super) fn into_noted(self) -> NotedRequest {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.noted.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, NotedRequest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -79,6 +79,7 @@ impl Caller {
 impl RequestRecord {
     pub(super) fn new(id: String, dialect: Dialect) -> Self {
         Self {
+            notes: Notes::of(&id),
             id,
             caller: Caller::default(),
             dialect,
@@ -86,7 +87,6 @@ impl RequestRecord {
             row: None,
             path: None,
             requests: None,
-            notes: Notes::default(),
             error: ClientError::default(),
             body: None,
         }

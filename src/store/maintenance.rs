@@ -17,6 +17,8 @@ pub struct RetentionPolicy {
     pub snapshots: usize,
     /// How long changes stay in the journal; `None` for ever.
     pub journal: Option<Duration>,
+    /// The change behind which all are still needed, however old; `None` if none is.
+    pub needed: Option<u64>,
 }
 
 /// What was done to keep a store in order.

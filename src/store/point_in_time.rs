@@ -233,7 +233,8 @@ mod tests {
         (1..=40).for_each(|second| change(&store, second, MIB));
         let oldest = store.snapshot(moment(40)).unwrap().snapshot;
         (41..=45).for_each(|second| change(&store, second, MIB));
-        let keeping = RetentionPolicy { snapshots: 2, journal: Some(Duration::ZERO) };
+        let journal = Some(Duration::ZERO);
+        let keeping = RetentionPolicy { snapshots: 2, journal, needed: None };
         assert!(store.keep(moment(100), keeping).unwrap().trimmed > 0);
 
         let begin = store.log().start().unwrap().sequence;

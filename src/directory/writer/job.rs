@@ -56,6 +56,8 @@ pub(crate) struct QueuedCommand<C: Command> {
     command: C,
     /// The size of the request that the command comes from, if it comes from one.
     body_bytes: Option<usize>,
+    /// The id of that request.
+    request: Option<String>,
     outcome: Option<Result<C::Output, DirectoryError>>,
     /// What was denied to the client in the last run.
     denied: Mutex<Vec<DeniedRequest>>,
@@ -69,13 +71,14 @@ impl<C: Command> QueuedCommand<C> {
         command: C,
         reply: oneshot::Sender<Answer<C::Output>>,
     ) -> Self {
-        let (body_bytes, outcome, denied) = (None, None, Mutex::default());
-        Self { prepared, actor, command, body_bytes, outcome, denied, reply }
+        let (body_bytes, request, outcome, denied) = (None, None, None, Mutex::default());
+        Self { prepared, actor, command, body_bytes, request, outcome, denied, reply }
     }
 
-    /// Limits what the command may write in proportion to the size of its request.
-    pub(crate) fn of_request(mut self, body_bytes: usize) -> Self {
+    /// Limits what the command may write in proportion to the size of its request, whose id goes into the log.
+    pub(crate) fn of_request(mut self, id: &str, body_bytes: usize) -> Self {
         self.body_bytes = Some(body_bytes);
+        self.request = (!id.is_empty()).then(|| id.to_owned());
         self
     }
 
@@ -192,7 +195,8 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         self.outcome = Some(outcome);
         changes
             .into_iter()
-            .map(|PendingChange { event, details, writes }| {
+            .map(|PendingChange { event, mut details, writes }| {
+                details.request.clone_from(&self.request);
                 let head = Head { time: now, actor: self.actor.clone(), event, details };
                 LogEntry { head, writes }
             })

@@ -447,7 +447,7 @@ mod tests {
         let busy = directory.submit(Actor::System, Busy(Mutex::new(wait)));
         let before = directory.submit(client.clone(), Big(100));
         let (go_on_large, wait) = channel();
-        let large = directory.submit_request(client, 16 * 1024 + 1, Busy(Mutex::new(wait)));
+        let large = directory.submit_request(client, ("", 16 * 1024 + 1), Busy(Mutex::new(wait)));
         drop(go_on);
         busy.wait().unwrap();
         before.wait().unwrap();

@@ -42,6 +42,9 @@ struct Cause<'a> {
     connection: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
+    /// The id of the request, as in the request log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     operator: Option<String>,
     /// What was undone.
@@ -62,6 +65,7 @@ impl<'a> Cause<'a> {
             }
             Actor::System => Self::default(),
         };
+        cause.request = frame.head.details.request.as_deref();
         let event = &frame.head.event;
         cause.undo = (event.verb == Verb::Undone).then_some(&event.subject);
         cause.reload = matches!(event.verb, Verb::Followed)

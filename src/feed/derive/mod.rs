@@ -89,7 +89,7 @@ fn is_visible(key: &[u8]) -> bool {
 
 /// The settings that a state holds. The names that accounts may still hold from an earlier catalogue count, too, so that
 /// nothing is taken away between a change of the catalogue and the migration of accounts.
-fn settings_of(
+pub(super) fn settings_of(
     state: &dyn Read,
     local: &LocalSettings,
 ) -> Result<Option<Arc<Settings>>, DirectoryError> {

@@ -1,6 +1,9 @@
 //! The feed of a directory, as consumers see it.
 
+mod consumer;
 mod files;
+mod large;
+mod laws;
 mod world;
 
 use serde_json::json;

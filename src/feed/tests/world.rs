@@ -10,7 +10,8 @@ use super::super::*;
 use crate::access::{AccessSettings, Grant};
 use crate::clock::Clock;
 use crate::directory::{
-    Command, ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, UnknownAccess,
+    Command, ConnectionRules, Create, Delete, Directory, DirectoryError, LocalSettings, Patch,
+    UnknownAccess,
 };
 use crate::event::Actor;
 use crate::scim::exchange::Exchange;
@@ -86,10 +87,7 @@ impl FeedWorld {
         self.feed.as_ref().unwrap()
     }
 
-    pub(super) fn submit<C: Command>(
-        &self,
-        command: C,
-    ) -> Result<C::Output, crate::directory::DirectoryError> {
+    pub(super) fn submit<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
         self.directory().submit(Actor::System, command).wait()
     }
 
@@ -98,11 +96,20 @@ impl FeedWorld {
     }
 
     pub(super) fn create(&mut self, endpoint: &str, body: Value) -> ResourceId {
+        self.try_create(endpoint, body).unwrap()
+    }
+
+    pub(super) fn try_create(
+        &mut self,
+        endpoint: &str,
+        body: Value,
+    ) -> Result<ResourceId, DirectoryError> {
         let resource_type = self.resource_type(endpoint);
         let Value::Object(body) = body else { unreachable!() };
         let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
         let rules = ConnectionRules::default();
-        self.submit(Create { resource_type, id: None, resource, rules }).unwrap().id
+        let created = self.submit(Create { resource_type, id: None, resource, rules });
+        created.map(|created| created.id)
     }
 
     /// Patches a resource; answers whether it is there.

@@ -90,6 +90,12 @@ catalogue! {
         "Room on the disk of the data folder.";
     SNAPSHOT = Gauge "scimd_snapshot_timestamp_seconds"
         "When the newest snapshot was taken.";
+    FEED_BEHIND = Gauge "scimd_feed_behind_changes"
+        "Changes on disk that have no events in the change feed yet.";
+    FEED_BEHIND_SECONDS = Gauge "scimd_feed_behind_seconds"
+        "Age of the last change that has its events while later ones have none, else 0.";
+    FEED_BYTES = Gauge "scimd_feed_bytes"
+        "Size of the change feed's files.";
     WRITABLE = Gauge "scimd_writable"
         "1 while changes can be made, else 0.";
     CLOCK_ALARM = Gauge "scimd_clock_alarm"

@@ -21,8 +21,10 @@ use super::respond::{HttpResponse, ResponseBody};
 use super::routes::ROUTES;
 use super::server::{self, ConnectionStats, Peer};
 use super::{ScimService, health, respond};
+use crate::clock::Clock;
 use crate::connection::token::{Token, TokenOwner};
 use crate::directory::DirectoryStats;
+use crate::feed::{Feed, FeedStats};
 use crate::metrics::Counter;
 use exposition::Exposition;
 
@@ -39,6 +41,7 @@ pub struct MetricsService {
     listener: Arc<ArcSwap<server::ListenerConfig>>,
     connections: Arc<ConnectionStats>,
     dropped_log_lines: Arc<Counter>,
+    feed: Arc<Feed>,
 }
 
 impl MetricsService {
@@ -49,9 +52,10 @@ impl MetricsService {
         started: Timestamp,
         listener: Arc<ArcSwap<server::ListenerConfig>>,
         dropped_log_lines: Arc<Counter>,
+        feed: Arc<Feed>,
     ) -> Arc<Self> {
         let connections = Arc::default();
-        Arc::new(Self { service, started, listener, connections, dropped_log_lines })
+        Arc::new(Self { service, started, listener, connections, dropped_log_lines, feed })
     }
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> HttpResponse {
@@ -81,6 +85,7 @@ impl MetricsService {
         self.denials(&mut text);
         connections(&self.service.connections, &mut text);
         storage(&context.directory.stats(), &mut text);
+        feed(&self.feed.stats(Clock::System.now()), &mut text);
         brakes(&context, &mut text);
         self.expiry(&context, &mut text);
         self.process(&mut text);
@@ -231,6 +236,12 @@ fn connections(stats: &ConnectionStats, text: &mut Exposition) {
     {
         text.sample(catalogue::HANDSHAKES_FAILED.name, &[("reason", reason)], count.value());
     }
+}
+
+fn feed(figures: &FeedStats, text: &mut Exposition) {
+    text.single(&catalogue::FEED_BEHIND, Some(figures.behind));
+    text.single(&catalogue::FEED_BEHIND_SECONDS, Some(figures.behind_time.as_secs()));
+    text.single(&catalogue::FEED_BYTES, Some(figures.bytes));
 }
 
 fn storage(figures: &DirectoryStats, text: &mut Exposition) {

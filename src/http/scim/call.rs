@@ -89,7 +89,8 @@ impl<'a> Call<'a> {
         // The gate lets only callers that may write get here.
         let actor = self.actor.clone().ok_or(DirectoryError::Unauthenticated)?;
         let bytes = self.body.len();
-        let mut pending = self.context.directory.submit_request(actor, bytes, command);
+        let mut pending =
+            self.context.directory.submit_request(actor, (self.notes.request(), bytes), command);
         let outcome = (&mut pending).await;
         if let Some(sequences) = pending.changes() {
             self.notes.changes(sequences);

@@ -79,7 +79,8 @@ impl Maintenance for LocalStore {
         let mut trimmed = 0;
         if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {
             let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
-            trimmed = self.log.trim(oldest.position.sequence, made_before)?;
+            let upto = oldest.position.sequence.min(keeping.needed.unwrap_or(u64::MAX));
+            trimmed = self.log.trim(upto, made_before)?;
         }
         Ok(MaintenanceReport { snapshot: whole, trimmed })
     }

@@ -54,7 +54,7 @@ const EDGES: &[(&str, &str)] = &[
     ("file", ""),
     (
         "http",
-        "access clock config connection directory event file logging metrics request_log scim text",
+        "access clock config connection directory event feed file logging metrics request_log scim text",
     ),
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
