@@ -1,5 +1,6 @@
 //! The roof: joins the parts, starts them, replaces their settings and stops them.
 
+mod capture;
 mod certificate;
 mod config_check;
 mod connection_change;
@@ -16,10 +17,11 @@ mod reload;
 mod sandbox;
 mod serve;
 mod settings;
+mod site;
 mod supervisor;
 mod watch;
 
-pub use certificate::{Certificate, certificate, self_signed};
+pub use certificate::{Certificate, CertificateTrust, certificate, self_signed};
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
 pub use connection_change::change_connection;
 pub use data_folder::{
@@ -32,4 +34,5 @@ pub use process::protect_memory;
 pub use sandbox::Sandbox;
 pub use serve::{ServerParts, ServerRuntime, serve};
 pub use settings::{endpoint, site_info, vocabulary};
+pub use site::Site;
 pub use supervisor::{StartExtension, passed_socket};

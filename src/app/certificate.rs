@@ -10,12 +10,24 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::server::{ClientCas, TlsConfig, TlsError, self_signed, tls};
+use crate::http::server::{
+    ChainTrust, ClientCas, TlsConfig, TlsError, chain_trust, self_signed, tls,
+};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";
 /// The time before expiry from which on the log warns of a certificate.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What clients that trust the CAs of this machine make of a certificate.
+pub enum CertificateTrust {
+    /// They accept it.
+    Trusted,
+    /// They refuse it; why.
+    Refused(String),
+    /// This machine has no list of CAs.
+    Unknown,
+}
 
 /// The certificate and key that are served.
 #[derive(Clone)]
@@ -54,6 +66,19 @@ impl Certificate {
     /// Whether clients accept it for a host.
     pub fn is_for(&self, host: &str) -> bool {
         tls::is_for(&self.path, host)
+    }
+
+    /// What its chain is worth to clients that trust the CAs of this machine and connect to a host.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read any more.
+    pub fn trust(&self, host: &str) -> Result<CertificateTrust> {
+        Ok(match chain_trust(&self.path, host, Clock::System.now())? {
+            ChainTrust::Trusted => CertificateTrust::Trusted,
+            ChainTrust::Refused(why) => CertificateTrust::Refused(why),
+            ChainTrust::NoRoots => CertificateTrust::Unknown,
+        })
     }
 
     /// The number of certificates in its file.

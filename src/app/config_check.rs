@@ -13,11 +13,13 @@ use super::credential_warnings::{missing_tokens, tokens_without_owner, unexpired
 use super::data_folder::open_directory_read_only;
 use super::grant_warnings::missed_grants;
 use super::open_files::check_open_files;
-use super::settings::{check_access, endpoint, vocabulary};
+use super::settings::{check_access, vocabulary};
+use super::site::Site;
 use crate::access::Catalogue;
 use crate::config::Config;
-use crate::connection::setup::{Reachability, Setup};
+use crate::connection::setup::Setup;
 use crate::connection::token::TokenOwner;
+use crate::http::metrics::read_scrape_token;
 use crate::notify;
 
 /// Where the kernel says which ports need a privilege.
@@ -55,6 +57,11 @@ pub fn check_config(config: &Config, with_data: bool) -> ConfigFindings {
             check_address(&mut findings, key, address);
         }
     }
+    if let Some(file) =
+        config.metrics.token_file.as_ref().filter(|_| config.metrics.listen.is_some())
+    {
+        findings.error(read_scrape_token(file).map(drop).map_err(Into::into));
+    }
     findings.warnings.extend(notify::problems(&config.notify));
     check_connections(&mut findings, config);
     if config.grants.iter().any(|grant| grant.managers.is_some())
@@ -90,19 +97,11 @@ fn check_address(findings: &mut ConfigFindings, key: &str, address: SocketAddr) 
 
 /// Collects what `scimd setup` warns of.
 fn check_connections(findings: &mut ConfigFindings, config: &Config) {
-    let self_signed = super::self_signed(config);
-    let endpoint = endpoint(config);
+    let site = Site::of(config);
     let catalogue = Catalogue::new(&config.access_settings());
     for (name, connection) in &config.connections {
-        let reachability = Reachability {
-            public_url: &config.public_url,
-            endpoint: &endpoint,
-            listen: config.listen.address,
-            tls: config.listen.tls,
-            trusted_proxies: &config.listen.trusted_proxies,
-            self_signed: self_signed.as_deref(),
-        };
-        let setup = Setup::new(&config.connections, name, connection, &catalogue, reachability);
+        let setup =
+            Setup::new(&config.connections, name, connection, &catalogue, site.reachability());
         let warnings = setup.warnings.iter();
         findings.warnings.extend(warnings.map(|warning| format!("connection {name}: {warning}")));
     }

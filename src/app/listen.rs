@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::http::metrics::MetricsService;
-use crate::http::server;
+use crate::http::server::{self, TlsConfig};
 
 /// How long a client that asks for metrics may take for each step.
 const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,25 +58,33 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves metrics until dropped; without a listener it never ends and does nothing.
-pub(super) async fn serve_metrics(listener: Option<TcpListener>, monitor: Arc<MetricsService>) {
+pub(super) async fn serve_metrics(
+    listener: Option<TcpListener>,
+    terms: Arc<ArcSwap<server::ListenerConfig>>,
+    monitor: Arc<MetricsService>,
+) {
     if let Some(listener) = listener {
-        let limits = server::ConnectionLimits {
-            max_connections: 32,
-            max_connections_per_address: 32,
-            trusted_proxies: Default::default(),
-            handshake_timeout: METRICS_TIMEOUT,
-            header_timeout: METRICS_TIMEOUT,
-            // Longer than from one look to the next.
-            idle_timeout: METRICS_TIMEOUT * 12,
-            write_timeout: METRICS_TIMEOUT,
-            drain_timeout: METRICS_TIMEOUT,
-            max_header_bytes: 8192,
-        };
         let never = std::future::pending();
-        let terms = Arc::new(ArcSwap::from_pointee(server::ListenerConfig { tls: None, limits }));
         let _ = server::serve(listener, None, terms, Arc::new(monitor), never).await;
     }
     std::future::pending::<()>().await;
+}
+
+/// How metrics are served: with the certificate of the other listener, if they are served with TLS.
+pub(super) fn metrics_terms(config: &Config, tls: Option<&TlsConfig>) -> server::ListenerConfig {
+    let limits = server::ConnectionLimits {
+        max_connections: 32,
+        max_connections_per_address: 32,
+        trusted_proxies: Default::default(),
+        handshake_timeout: METRICS_TIMEOUT,
+        header_timeout: METRICS_TIMEOUT,
+        // Longer than from one look to the next.
+        idle_timeout: METRICS_TIMEOUT * 12,
+        write_timeout: METRICS_TIMEOUT,
+        drain_timeout: METRICS_TIMEOUT,
+        max_header_bytes: 8192,
+    };
+    server::ListenerConfig { tls: tls.filter(|_| config.metrics.tls).cloned(), limits }
 }
 
 /// The limits of a listener, as the configuration has them.

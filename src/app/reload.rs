@@ -14,11 +14,12 @@ use arc_swap::ArcSwap;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::capture;
 use super::certificate::{Certificate, Stamps, certificate};
 use super::connection_change;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::grant_warnings::warn_of_missed_grants;
-use super::listen::server_limits;
+use super::listen::{metrics_terms, server_limits};
 use super::notifications::{log_problems, notify_settings};
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
@@ -63,6 +64,8 @@ pub(super) struct LiveConfig {
     pub(super) door: Arc<ScimService>,
     pub(super) context: Arc<ArcSwap<OperatorContext>>,
     pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
+    /// The same for metrics.
+    pub(super) metrics: Arc<ArcSwap<server::ListenerConfig>>,
     pub(super) notifier: Arc<Notifier>,
 }
 
@@ -225,7 +228,13 @@ impl Reloader {
         let has_changed = wanted.names() != before;
 
         let request_timeout = self.config.limits.request_timeout;
+        let captures_anew = config.requests.bodies_for != self.config.requests.bodies_for;
         let old_requests = self.put_in_force(config, certificate, Some(&before))?;
+        if captures_anew
+            && let Some(RunningServer { requests, .. }) = &self.live.context.load().server
+        {
+            capture::begin(&self.config, &self.directory, requests);
+        }
         if has_changed && !self.follow(old_requests.as_ref(), request_timeout) {
             return Ok(reloaded);
         }
@@ -249,6 +258,7 @@ impl Reloader {
         former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+        let for_metrics = metrics_terms(&config, tls.as_ref());
         let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
         let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
@@ -264,6 +274,7 @@ impl Reloader {
             let context = OperatorContext { directory: Arc::clone(&directory), site, server };
             live.context.store(Arc::new(context));
             live.listener.store(Arc::new(terms));
+            live.metrics.store(Arc::new(for_metrics));
             live.notifier.set(notify_settings(&for_doors));
             let _ = tell.send((directory, old_requests));
         })?;
@@ -312,7 +323,9 @@ impl Reloader {
         match again {
             Ok(certificate) => {
                 let limits = server_limits(&self.config);
+                let for_metrics = metrics_terms(&self.config, Some(&certificate.tls));
                 let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
+                self.live.metrics.store(Arc::new(for_metrics));
                 self.live.listener.store(Arc::new(terms));
                 certificate.tell("the certificate was renewed");
                 self.certificate = Some(certificate);

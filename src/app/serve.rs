@@ -12,9 +12,10 @@ use rand::rngs::SysRng;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::capture;
 use super::certificate::Certificate;
 use super::head_signatures::HeadSignatures;
-use super::listen::{bind, listen, serve_metrics, server_limits};
+use super::listen::{bind, listen, metrics_terms, serve_metrics, server_limits};
 use super::notifications::{log_problems, notify_settings, tester};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::feed::Feed;
 use crate::http::ScimService;
-use crate::http::metrics::MetricsService;
+use crate::http::metrics::{MetricsService, read_scrape_token};
 use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
@@ -136,6 +137,10 @@ async fn run(
     let admin = AdminSocket::bind(&config.data_dir)?;
 
     let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+    if let Some(file) = config.metrics.token_file.as_ref().filter(|_| metrics.is_some()) {
+        read_scrape_token(file)?;
+    }
+    let metrics_terms = Arc::new(ArcSwap::from_pointee(metrics_terms(&config, tls.as_ref())));
     let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
     let (configuration, jobs) = tokio::sync::mpsc::unbounded_channel();
     let requests = config.data_dir.join(request_log::FOLDER);
@@ -163,6 +168,7 @@ async fn run(
         door: Arc::new(door),
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
+        metrics: Arc::clone(&metrics_terms),
         notifier: Arc::clone(&notifier),
     };
     if let Some(path) = &config.listen.unix {
@@ -171,6 +177,11 @@ async fn run(
     tracing::info!(%address, endpoint = endpoint(&config), "listening");
     if let Some(certificate) = &certificate {
         certificate.tell("the certificate is shown");
+    }
+    if config.requests.bodies_for > Duration::ZERO
+        && let Some(RunningServer { requests, .. }) = &live.context.load().server
+    {
+        tokio::task::block_in_place(|| capture::begin(&config, &directory, requests));
     }
     sandbox.restrict_system_calls();
     // Only now, when nothing can keep us from serving: a token that is generated is shown once.
@@ -204,17 +215,19 @@ async fn run(
         process::end_after(drain_timeout + CLOSING, flusher);
     };
     let (listening, door) = (Arc::clone(&live.listener), Arc::clone(&live.door));
+    let token_file = config.metrics.token_file.clone();
     let monitor = MetricsService::new(
         Arc::clone(&door),
         started,
         Arc::clone(&listening),
         dropped_lines,
         Arc::clone(&feed),
+        token_file,
     );
     let drained = tokio::select! {
         drained = server::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
         () = door.log_summaries() => Drained::Complete,
-        () = serve_metrics(metrics, monitor) => Drained::Complete,
+        () = serve_metrics(metrics, metrics_terms, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
         () = maintenance_task::run(Arc::clone(&directory), Arc::clone(&feed), &config) => Drained::Complete,
         () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,

@@ -314,6 +314,8 @@ mod tests {
             hold,
             allowance: None,
             counted: 0,
+            accounts: 0,
+            counting_since: None,
             alarms: 0,
             gained: 0,
             gain_alarms: 0,

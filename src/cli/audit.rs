@@ -20,6 +20,7 @@ use super::time_arg;
 use crate::app;
 use crate::clock::Stopwatch;
 use crate::config::Config;
+use crate::event::Event;
 use crate::log::Position;
 use crate::log::local::LogFiles;
 use crate::operator::audit::{
@@ -31,6 +32,7 @@ use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::store::signatures::{self, SignatureReport};
 use crate::store::signing::VerifyingKey;
+use crate::text::nearest;
 
 /// The number of changes that are shown by default.
 const LIMIT: usize = 100;
@@ -51,7 +53,7 @@ pub(super) struct AuditArgs {
     #[arg(long)]
     connection: Option<String>,
     /// Show these events, such as user.patched, or all of a kind, such as user; several with commas
-    #[arg(long, value_name = "EVENT,...", value_delimiter = ',')]
+    #[arg(long, value_name = "EVENT,...", value_delimiter = ',', value_parser = event)]
     event: Vec<String>,
     /// Show changes that concern one account, by its id or by a userName that it has or had
     #[arg(long, value_name = "USER")]
@@ -80,6 +82,30 @@ pub(super) struct AuditArgs {
     /// Print JSON, one object on each line
     #[arg(long)]
     json: bool,
+}
+
+/// An event, or a kind of events.
+fn event(text: &str) -> Result<String, String> {
+    let kinds: BTreeSet<&str> =
+        Event::NAMES.iter().filter_map(|name| name.split('.').next()).collect();
+    if Event::NAMES.contains(&text) || kinds.contains(text) {
+        return Ok(text.to_owned());
+    }
+    let kind = text.split('.').next().unwrap_or_default();
+    let of_kind: Vec<&str> = Event::NAMES
+        .into_iter()
+        .filter(|name| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with('.')))
+        .collect();
+    Err(match nearest(text, Event::NAMES.into_iter().chain(kinds.iter().copied())) {
+        Some(near) => format!("unknown event; did you mean {near}?"),
+        None if !of_kind.is_empty() => {
+            format!("unknown event; expected one of {}", of_kind.join(", "))
+        }
+        None => format!(
+            "unknown event; expected a kind ({}) or an event such as user.patched",
+            kinds.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+    })
 }
 
 fn anchor(text: &str) -> Result<Position, String> {

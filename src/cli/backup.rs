@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest};
 use crate::store::backup::{self, VerifiedBackup as Saved};
+use crate::store::last_backup::LastBackup;
 
 #[derive(Args)]
 pub(super) struct BackupArgs {
@@ -30,7 +31,21 @@ impl BackupArgs {
             // It was made a moment ago.
             let _ = std::fs::remove_file(&self.file);
         }
-        describe(config, "Backup", &saved?)
+        let saved = saved?;
+        describe(config, "Backup", &saved)?;
+        let note = LastBackup {
+            time: Clock::System.now(),
+            file: std::path::absolute(&self.file)?,
+            change: saved.whole.snapshot.position.sequence,
+            bytes: saved.whole.bytes,
+            // What was written is read back, or the backup fails.
+            verified: true,
+            signed: saved.whole.signature.is_some(),
+        };
+        if let Err(error) = note.write(&config.data_dir) {
+            output::note(&format!("warning: `scimd status` will not show this backup: {error}"))?;
+        }
+        Ok(())
     }
 
     fn save(&self, config: &Config, file: File) -> Result<Saved> {

@@ -172,8 +172,9 @@ fn allow(
 }
 
 fn print(brakes: &[BrakeInfo]) -> Result<()> {
-    let rows: Vec<[String; 6]> = brakes.iter().map(row).collect();
-    output::table(["CONNECTION", "ACTION", "LOST", "GAINED", "ALARMS", "STATUS"], &rows)?;
+    let rows: Vec<[String; 8]> = brakes.iter().map(row).collect();
+    let head = ["CONNECTION", "ACTION", "LOST", "OF", "SINCE", "GAINED", "ALARMS", "STATUS"];
+    output::table(head, &rows)?;
     for BrakeInfo { connection, undo, .. } in brakes {
         undo.iter().try_for_each(|undo| note_undo(connection, undo))?;
     }
@@ -185,7 +186,7 @@ fn note_undo(connection: &str, undo: &str) -> Result<()> {
     output::note(&format!("To see what can be undone of connection \"{connection}\": {undo}"))
 }
 
-fn row(brake: &BrakeInfo) -> [String; 6] {
+fn row(brake: &BrakeInfo) -> [String; 8] {
     let mut status = match &brake.hold {
         Some(hold) => {
             format!("paused since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
@@ -201,6 +202,8 @@ fn row(brake: &BrakeInfo) -> [String; 6] {
         brake.connection.clone(),
         brake.action.clone().unwrap_or_else(|| "not configured".to_owned()),
         brake.counted.to_string(),
+        brake.accounts.to_string(),
+        output::moment(brake.counting_since, "-"),
         brake.gained.to_string(),
         (brake.alarms + brake.gain_alarms).to_string(),
         output::sanitize(&status),

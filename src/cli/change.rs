@@ -42,7 +42,8 @@ impl UserChange {
             }
             _ => format!(
                 "Deactivated user {name} ({id}). It stays inactive, whatever its identity provider sends, until \
-                 `scimd user activate {id}`."
+                 `scimd user activate {id}`. This holds for the account with this id: if the identity provider deletes it and \
+                 creates another one with the same userName, that one is active."
             ),
         })
     }

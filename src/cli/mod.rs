@@ -13,6 +13,7 @@ mod connection;
 mod doctor;
 mod exit;
 mod export;
+mod folder_owner;
 mod group;
 mod import;
 mod init;

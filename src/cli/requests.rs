@@ -17,7 +17,7 @@ use super::time_arg;
 use crate::app;
 use crate::config::Config;
 use crate::operator::resource::ResourceKind;
-use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
+use crate::operator::{MAX_CAPTURE, OperatorReply, OperatorRequest, ResourceView};
 use crate::request_log::{self, RequestEntry, RequestPage, RequestQuery};
 use crate::text::duration;
 
@@ -51,7 +51,7 @@ pub(super) struct RequestsArgs {
     /// Show the newest N requests
     #[arg(long, value_name = "N", default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
-    /// Keep the bodies of the requests of one connection for a time such as 10m, with secrets masked; 0s ends it
+    /// Keep the bodies of the requests of one connection for a time such as 10m, 24h at most, with secrets masked; 0s ends it
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["application", "failed", "user", "since", "follow", "json"])]
     capture: Option<Duration>,
     /// Keep printing requests as they are answered, until Ctrl-C
@@ -119,6 +119,12 @@ impl RequestsArgs {
 
 /// Has the running server keep the bodies of a connection.
 fn capture(config: &Config, connection: Option<String>, lasts: Duration) -> Result<()> {
+    if lasts > MAX_CAPTURE {
+        return Err(CliError::usage(format!(
+            "--capture keeps bodies for {} at most; give a shorter time",
+            duration::display(MAX_CAPTURE)
+        )));
+    }
     let connection = the_connection(config, connection)?;
     let request = OperatorRequest::CaptureBodies { connection, lasts };
     match OperatorClient::new(config).ask_server(&request)? {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use super::folder_owner::BorrowedFolder;
 use super::{backup, output};
 use crate::app;
 use crate::config::Config;
@@ -28,10 +29,19 @@ pub(super) struct RestoreArgs {
     /// Revoke all tokens of the backup, also those that were revoked since it was made
     #[arg(long)]
     revoke_tokens: bool,
+    /// Give the data directory to this user; needs root [default: its present owner]
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
 }
 
 impl RestoreArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
+        let folder = BorrowedFolder::take(&config.data_dir, self.user.as_deref())?;
+        self.restore(config)?;
+        folder.give_back()
+    }
+
+    fn restore(self, config: &Config) -> Result<()> {
         let key = match (&self.key, self.unsigned) {
             (_, true) => None,
             (Some(file), _) => Some(VerifyingKey::read(file)?),

@@ -7,11 +7,9 @@ use super::arguments::the_connection;
 use super::output;
 use super::output::{display_width, padded};
 use crate::access::Catalogue;
-use crate::app;
+use crate::app::Site;
 use crate::config::Config;
-use crate::connection::setup::{
-    AcceptedItem, AcceptedValues, AttributeMapping, Reachability, Setup,
-};
+use crate::connection::setup::{AcceptedItem, AcceptedValues, AttributeMapping, Setup};
 
 /// How many characters a line has at most, unless a word is longer.
 const WIDTH: usize = 100;
@@ -36,18 +34,10 @@ impl SetupArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let name = the_connection(config, self.connection)?;
         let Some(connection) = config.connections.get(&name) else { return Ok(()) };
-        let self_signed = app::self_signed(config).map(std::path::absolute).transpose()?;
-        let endpoint = app::endpoint(config);
-        let reachability = Reachability {
-            public_url: &config.public_url,
-            endpoint: &endpoint,
-            listen: config.listen.address,
-            tls: config.listen.tls,
-            trusted_proxies: &config.listen.trusted_proxies,
-            self_signed: self_signed.as_deref(),
-        };
+        let site = Site::of(config);
         let catalogue = Catalogue::new(&config.access_settings());
-        let setup = Setup::new(&config.connections, &name, connection, &catalogue, reachability);
+        let setup =
+            Setup::new(&config.connections, &name, connection, &catalogue, site.reachability());
         if self.json { output::json(&setup) } else { print(&setup) }
     }
 }

@@ -15,6 +15,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{ConnectionStatus, OperatorReply, OperatorRequest, ServerStatus};
+use crate::store::last_backup::LastBackup;
 use crate::text::duration;
 
 /// The time before an expiry from which on it needs attention.
@@ -46,16 +47,19 @@ impl StatusArgs {
             None => return self.report_not_running(config),
         };
         let certificate = certificate_end(config);
+        let backup = LastBackup::read(&config.data_dir);
         let findings = findings(config, &status, &certificate, Clock::System.now());
         if self.json {
             output::json(&json!({
                 "running": true,
                 "server": status,
+                "last_backup": backup,
                 "certificate_expires": certificate.as_ref().ok().copied().flatten(),
                 "findings": findings,
             }))?;
         } else {
-            print(&status, certificate.as_ref().ok().copied().flatten(), &findings)?;
+            let end = certificate.as_ref().ok().copied().flatten();
+            print(&status, end, backup.as_ref(), &findings)?;
         }
         match findings.len() {
             0 => Ok(()),
@@ -176,6 +180,7 @@ fn of_connection(
 fn print(
     status: &ServerStatus,
     certificate: Option<Timestamp>,
+    backup: Option<&LastBackup>,
     findings: &[Finding],
 ) -> Result<()> {
     let config_file = status.config_file.as_deref().unwrap_or("none (built-in configuration)");
@@ -200,6 +205,10 @@ fn print(
             status.disk_free_bytes.iter().map(|free| format!("{} MiB", free / MIB)).collect(),
         ),
         ("Snapshot", vec![output::moment(status.snapshot, "none yet")]),
+        (
+            "Last backup",
+            vec![backup.map_or_else(|| "none yet: `scimd backup FILE`".to_owned(), last_backup)],
+        ),
     ])?;
     output::line("")?;
     let rows: Vec<[String; 6]> = status.connections.iter().map(row).collect();
@@ -213,6 +222,15 @@ fn print(
         output::line("All is well.")?;
     }
     Ok(())
+}
+
+/// When and where the last backup was written, and what was checked of it.
+fn last_backup(backup: &LastBackup) -> String {
+    let verified = if backup.verified { "verified" } else { "not verified" };
+    let signed = if backup.signed { "signed" } else { "not signed" };
+    let file = backup.file.display();
+    let time = output::moment(Some(backup.time), "");
+    output::sanitize(&format!("{time} to {file} ({verified}, {signed})"))
 }
 
 fn row(connection: &ConnectionStatus) -> [String; 6] {

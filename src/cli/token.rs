@@ -229,7 +229,7 @@ fn list(tokens: &[TokenInfo]) -> Result<()> {
     if tokens.is_empty() {
         return output::note("No tokens.");
     }
-    let rows: Vec<[String; 7]> = tokens
+    let rows: Vec<[String; 8]> = tokens
         .iter()
         .map(|token| {
             [
@@ -239,10 +239,17 @@ fn list(tokens: &[TokenInfo]) -> Result<()> {
                 output::moment(Some(token.created), ""),
                 output::moment(token.expires, "never"),
                 output::moment(token.last_used, "never"),
+                output::sanitize(&token.last_denied.as_ref().map_or_else(
+                    || "never".to_owned(),
+                    |denial| {
+                        format!("{} ({})", output::moment(Some(denial.time), ""), denial.reason)
+                    },
+                )),
                 output::sanitize(token.description.as_deref().unwrap_or_default()),
             ]
         })
         .collect();
-    let head = ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
+    let head =
+        ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "LAST DENIED", "DESCRIPTION"];
     output::table(head, &rows)
 }

@@ -85,7 +85,7 @@ impl ConnectionSettings {
         if !is_name(name) {
             section.refuse(format!(
                 "connection name {name:?} is wrong; expected 1 to 32 of the characters a-z, 0-9, _ \
-                 and -"
+                 and -, the first of them no -"
             ));
         }
         if name == NO_CONNECTION {
@@ -178,5 +178,6 @@ pub(super) fn read_allowlist(section: &mut Section<'_, '_>) -> Option<AddressSet
 /// Whether a connection or an application may have this name.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
+        && !name.starts_with('-')
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
 }

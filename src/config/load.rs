@@ -106,7 +106,8 @@ impl Config {
         for path in [&mut listen.certificate, &mut listen.private_key, &mut listen.unix] {
             *path = path.take().map(|path| folder.join(path));
         }
-        for path in config.notify.paths() {
+        let token_file = std::iter::once(&mut config.metrics.token_file);
+        for path in config.notify.paths().chain(token_file) {
             *path = path.take().map(|path| folder.join(path));
         }
         for connection in config.connections.values_mut() {

@@ -11,11 +11,13 @@ pub struct RequestsConfig {
     pub max_mib: u32,
     /// The age of its records, in days; 1 to 3650.
     pub max_days: u32,
+    /// How long the bodies of all connections are kept from a start on; 0s to 24h.
+    pub bodies_for: Duration,
 }
 
 impl Default for RequestsConfig {
     fn default() -> Self {
-        Self { max_mib: 256, max_days: 30 }
+        Self { max_mib: 256, max_days: 30, bodies_for: Duration::ZERO }
     }
 }
 
@@ -25,6 +27,11 @@ impl RequestsConfig {
         Self {
             max_mib: section.integer("max_mib", 0..=1_048_576, default.max_mib),
             max_days: section.integer("max_days", 1..=3_650, default.max_days),
+            bodies_for: section.duration(
+                "bodies_for",
+                Duration::ZERO..=Duration::from_secs(24 * 60 * 60),
+                default.bodies_for,
+            ),
         }
     }
 

@@ -182,7 +182,7 @@ impl Config {
         let applications = read_applications(root);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
-        let metrics = root.table("metrics", MetricsConfig::read);
+        let metrics = root.table("metrics", |section| MetricsConfig::read(section, listen.tls));
         let notify = root.table("notify", NotifyConfig::read);
         let requests = root.table("requests", RequestsConfig::read);
         let events = root.table("events", EventsConfig::read);
@@ -462,6 +462,8 @@ mod tests {
             ("[limits]\ndefault_count = 2000", ":2:1: limits.default_count: max_count is 1000"),
             ("[limits]\nmax_refusals_per_minute = -1", "expected 0 to 100000"),
             ("[metrics]\nlisten = '0.0.0.0:9464'", ":2:1: metrics.listen: \"0.0.0.0:9464\" can be"),
+            ("[metrics]\nlisten = '0.0.0.0:9464'\ntls = true", "add tls = true and token_file"),
+            ("listen.tls = false\n[metrics]\ntls = true", "metrics.tls: true needs a certificate"),
             ("[metrics]\nlisten = '9464'", ":2:1: metrics.listen: \"9464\" is not an IP address"),
             ("[connections.a]\nmethod = 'okta'\ndaily_requests = 0", "expected 1 to 1000000000"),
             ("[limits]\nmax_header_bytes = 4096", "expected 8192 to 1048576"),

@@ -161,6 +161,14 @@ impl ConnectionMethod {
     pub const ALL: &[Self] =
         &[Self::Okta, Self::OktaCustom, Self::Entra, Self::Generic, Self::Custom];
 
+    /// Whether its clients run in a cloud that accepts only certificates of a public CA.
+    pub fn needs_public_ca(self) -> bool {
+        match self {
+            Self::Okta | Self::OktaCustom | Self::Entra => true,
+            Self::Generic | Self::Custom => false,
+        }
+    }
+
     /// The method as it is written in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {

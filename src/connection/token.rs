@@ -142,6 +142,15 @@ impl fmt::Display for TokenOwner {
     }
 }
 
+/// A denied request with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDenial {
+    /// When it was denied.
+    pub time: Timestamp,
+    /// The code of the reason, as the audit log has it.
+    pub reason: String,
+}
+
 /// A stored token, without its secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Token {
@@ -156,6 +165,9 @@ pub struct Token {
     pub expires: Option<Timestamp>,
     /// The time of last use, accurate to about a minute.
     pub last_used: Option<Timestamp>,
+    /// The last denied request with it, accurate to about a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_denied: Option<TokenDenial>,
     /// The digest of its secret.
     pub digest: TokenDigest,
     /// What the operator says that it is for.

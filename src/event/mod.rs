@@ -140,6 +140,42 @@ impl fmt::Display for Event {
     }
 }
 
+impl Event {
+    /// Every event, by name; `user` and `group` stand for the resource types.
+    pub const NAMES: [&'static str; 30] = [
+        "user.created",
+        "user.replaced",
+        "user.patched",
+        "user.deleted",
+        "user.followed",
+        "group.created",
+        "group.replaced",
+        "group.patched",
+        "group.deleted",
+        "catalogue.followed",
+        "settings.changed",
+        "index.reindexed",
+        "token.generated",
+        "token.limited",
+        "token.revoked",
+        "token.used",
+        "backup.restored",
+        "request.refused",
+        "connection.alarmed",
+        "connection.held",
+        "connection.released",
+        "connection.allowed",
+        "connection.captured",
+        "connection.created",
+        "connection.changed",
+        "connection.deleted",
+        "clock.alarmed",
+        "clock.accepted",
+        "membership.cleared",
+        "directory.undone",
+    ];
+}
+
 /// The originator of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The reason for which a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// A trusted proxy sent an X-Forwarded-For that is no list of addresses.
@@ -67,11 +67,11 @@ impl Reason {
     /// Whether a request that presents a known token can be refused for it.
     pub fn may_have_known_token(self) -> bool {
         match self {
-            Self::ForwardedFor
-            | Self::NoToken
-            | Self::SeveralTokens
-            | Self::MalformedToken
-            | Self::UnknownToken => false,
+            Self::ForwardedFor | Self::NoToken | Self::SeveralTokens | Self::MalformedToken => {
+                false
+            }
+            // One that was revoked is known.
+            Self::UnknownToken => true,
             Self::Address
             | Self::ExpiredToken
             | Self::UnknownConnection
@@ -82,6 +82,18 @@ impl Reason {
             | Self::MayGrant
             | Self::TokenScope => true,
         }
+    }
+
+    /// The reason with a name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut reasons = Self::CATALOGUE.into_iter().map(|(reason, _)| reason);
+        reasons.find(|reason| reason.as_str() == name)
+    }
+
+    /// The reason in words.
+    pub fn meaning(self) -> &'static str {
+        let known = Self::CATALOGUE.into_iter().find(|(reason, _)| *reason == self);
+        known.map_or("", |(_, meaning)| meaning)
     }
 
     /// The reason's name on disk and in metrics.

@@ -85,7 +85,9 @@ impl DenyReason {
             Self::NoToken => Reason::NoToken,
             Self::SeveralTokens => Reason::SeveralTokens,
             Self::Malformed => Reason::MalformedToken,
-            Self::Token(InvalidToken::Unknown) => Reason::UnknownToken,
+            Self::Token(InvalidToken::Unknown | InvalidToken::Revoked { .. }) => {
+                Reason::UnknownToken
+            }
             Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
             Self::UnknownOwner(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
@@ -97,7 +99,9 @@ impl DenyReason {
     /// The owner and the id of the token, if the token exists.
     pub(super) fn known_token(&self) -> Option<(&TokenOwner, &str)> {
         match self {
-            Self::Token(InvalidToken::Expired { id, owner }) => Some((owner, id)),
+            Self::Token(
+                InvalidToken::Expired { id, owner } | InvalidToken::Revoked { id, owner },
+            ) => Some((owner, id)),
             Self::UnknownOwner(token)
             | Self::Address(_, token)
             | Self::OriginCount(token, _)

@@ -287,7 +287,9 @@ fn known(directory: &Directory, secret: &TokenSecret) -> Option<KnownToken> {
             let Token { owner, id, .. } = presented.token().clone();
             Some(KnownToken { owner, id })
         }
-        Err(InvalidToken::Expired { owner, id }) => Some(KnownToken { owner, id }),
+        Err(InvalidToken::Expired { owner, id } | InvalidToken::Revoked { owner, id }) => {
+            Some(KnownToken { owner, id })
+        }
         Err(InvalidToken::Unknown) => None,
     }
 }

@@ -6,6 +6,7 @@
 
 mod audience;
 mod body;
+mod claimed_names;
 mod context;
 mod daily_quota;
 mod denial;

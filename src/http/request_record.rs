@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 
+use super::claimed_names;
 use super::denial::Denial;
 use super::error_form::ErrorForm;
 use super::error_report::ErrorReport;
@@ -45,6 +46,8 @@ pub(super) struct RequestRecord {
     pub(super) requests: Option<Arc<CallerMetrics>>,
     pub(super) notes: Notes,
     pub(super) error: ClientError,
+    /// The body of a request that creates or replaces a resource.
+    pub(super) written: Bytes,
     /// The body, if the bodies of the connection are kept.
     pub(super) body: Option<(Bytes, Arc<BTreeSet<String>>)>,
 }
@@ -88,6 +91,7 @@ impl RequestRecord {
             path: None,
             requests: None,
             error: ClientError::default(),
+            written: Bytes::new(),
             body: None,
         }
     }
@@ -164,6 +168,10 @@ impl RequestRecord {
         time: Timestamp,
     ) -> RequestEntry {
         let noted = self.notes.into_noted();
+        let claimed = match status.is_client_error() || status.is_server_error() {
+            true => claimed_names::of(&self.written),
+            false => Vec::new(),
+        };
         let PathParameters { endpoint, id } = self.path.unwrap_or_default();
         let (connection, application) = match self.caller.owner {
             Some(TokenOwner::Connection(name)) => (Some(name), None),
@@ -188,6 +196,7 @@ impl RequestRecord {
             scim_type: self.error.scim_type.map(|scim_type| scim_type.as_str().into()),
             detail: self.error.detail,
             reason: self.error.denied,
+            claimed,
             ignored: noted.ignored,
             change: noted.changes.map(|sequences| CommittedChange {
                 sequence: sequences.start,

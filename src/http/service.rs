@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Method, Request};
 
 use super::body::{self, BodyLimits};
 use super::context::HttpContext;
@@ -155,6 +155,9 @@ impl ScimService {
         };
         let (connection, _) = admitted.owner.names();
         let captured = connection.and_then(|name| self.request_log.captured(name));
+        if [Method::POST, Method::PUT].contains(&parts.method) {
+            record.written = body.clone();
+        }
         record.body = captured.map(|hidden| (body.clone(), hidden));
         loop {
             let path = record.path.get_or_insert_default();

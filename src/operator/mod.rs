@@ -32,6 +32,7 @@ pub use reply::{
     OperatorReply, ReloadReport, ResourceView, ServerStatus, TokenInfo, WideningInfo,
 };
 pub use request::{OperatorMessage, OperatorRequest};
+pub use requests::{MAX_CAPTURE, keep_bodies};
 
 use crate::connection::token::TokenOwner;
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};

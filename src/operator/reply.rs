@@ -177,6 +177,15 @@ pub struct WideningInfo {
     pub now: String,
 }
 
+/// A denied request with a token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LastDenial {
+    /// When it was denied.
+    pub time: Timestamp,
+    /// Why, in words.
+    pub reason: String,
+}
+
 /// A token without its secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenInfo {
@@ -191,6 +200,9 @@ pub struct TokenInfo {
     pub expires: Option<Timestamp>,
     /// When it was last used.
     pub last_used: Option<Timestamp>,
+    /// The last request with it that was denied, accurate to about a minute.
+    #[serde(default)]
+    pub last_denied: Option<LastDenial>,
     /// What it is for, as the operator says.
     #[serde(default)]
     pub description: Option<String>,
@@ -243,6 +255,12 @@ pub struct BrakeInfo {
     pub action: Option<String>,
     /// The number of accounts that the connection has taken something from, within the window.
     pub counted: u64,
+    /// The number of all accounts, when the first of these lost something or now, whichever is more.
+    #[serde(default)]
+    pub accounts: u64,
+    /// When the first of these lost something.
+    #[serde(default)]
+    pub counting_since: Option<Timestamp>,
     /// How often the connection exceeded this limit since the start.
     pub alarms: u64,
     /// The number of accounts that the connection has reactivated or given company permissions, within the
@@ -271,6 +289,8 @@ impl From<BrakeStatus> for BrakeInfo {
             hold,
             allowance,
             counted,
+            accounts,
+            counting_since,
             alarms,
             gained,
             gain_alarms,
@@ -286,6 +306,8 @@ impl From<BrakeStatus> for BrakeInfo {
             connection,
             action,
             counted,
+            accounts,
+            counting_since,
             alarms,
             gained,
             gain_alarms,

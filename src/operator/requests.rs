@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::context::{OperatorContext, RunningServer};
 use super::reply::OperatorReply;
 use crate::directory::{Directory, DirectoryError, RecordCapture};
 use crate::event::Actor;
-use crate::request_log::RequestQuery;
-use crate::scim::attribute::{Attribute, Returned};
+use crate::request_log::{RequestLog, RequestQuery};
+use crate::scim::attribute::{Attribute, Mutability, Returned};
+use crate::text::duration;
 
 /// The number of records in one reply.
 const MAX_RECORDS: usize = 1_000;
 /// How long bodies may be kept at once.
-const MAX_CAPTURE: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_CAPTURE: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn find(server: Option<&RunningServer>, query: &RequestQuery) -> OperatorReply {
     let Some(RunningServer { requests, .. }) = server else {
@@ -36,15 +39,35 @@ pub(super) fn capture(
     let Some(RunningServer { requests, .. }) = server else {
         return Ok(OperatorReply::Failed("no server runs".to_owned()));
     };
-    let lasts = lasts.min(MAX_CAPTURE);
-    let until = directory.now() + lasts;
-    let record = RecordCapture { connection: connection.clone(), until };
-    directory.submit(actor, record).wait()?;
-    requests.capture(&connection, lasts, hidden_attributes(directory));
+    if lasts > MAX_CAPTURE {
+        let most = duration::display(MAX_CAPTURE);
+        return Ok(OperatorReply::Failed(format!("bodies can be kept for {most} at most")));
+    }
+    let until = keep_bodies(directory, requests, actor, &connection, lasts)?;
     Ok(OperatorReply::Capturing { connection, until })
 }
 
-/// The names of attributes that are never returned, in lower case.
+/// Records in the audit log that the bodies of a connection are kept for a time, and then keeps them; until when.
+///
+/// # Errors
+///
+/// `Storage`; nothing is kept then.
+pub fn keep_bodies(
+    directory: &Directory,
+    requests: &RequestLog,
+    actor: Actor,
+    connection: &str,
+    lasts: Duration,
+) -> Result<Timestamp, DirectoryError> {
+    let now = directory.now();
+    let until = now.saturating_add(lasts).unwrap_or(now);
+    let record = RecordCapture { connection: connection.to_owned(), until };
+    directory.submit(actor, record).wait()?;
+    requests.capture(connection, lasts, hidden_attributes(directory));
+    Ok(until)
+}
+
+/// The names of attributes that are never returned, or only written, in lower case.
 fn hidden_attributes(directory: &Directory) -> BTreeSet<String> {
     let mut hidden = BTreeSet::new();
     for resource_type in directory.registry().resource_types() {
@@ -56,7 +79,7 @@ fn hidden_attributes(directory: &Directory) -> BTreeSet<String> {
 }
 
 fn collect(attribute: &Attribute, hidden: &mut BTreeSet<String>) {
-    if attribute.returned == Returned::Never {
+    if attribute.returned == Returned::Never || attribute.mutability == Mutability::WriteOnly {
         hidden.insert(attribute.name.to_lowercase());
     }
     attribute.sub_attributes.iter().for_each(|part| collect(part, hidden));

@@ -1,10 +1,10 @@
 //! Tokens, as operators manage them.
 
 use super::context::OperatorContext;
-use super::reply::{OperatorReply, TokenInfo};
+use super::reply::{LastDenial, OperatorReply, TokenInfo};
 use crate::connection::token::Token;
 use crate::directory::{Command, DirectoryError, GeneratedToken, RevokeToken};
-use crate::event::Actor;
+use crate::event::{Actor, Reason};
 
 /// Generates a token, alone or in place of others.
 pub(super) fn generate(
@@ -60,7 +60,13 @@ pub(super) fn info(context: &OperatorContext, token: Token) -> TokenInfo {
     } else {
         "no owner"
     };
-    let Token { id, owner, created, expires, last_used, description, digest: _ } = token;
+    let Token { id, owner, created, expires, last_used, last_denied, description, digest: _ } =
+        token;
+    let last_denied = last_denied.map(|denial| LastDenial {
+        time: denial.time,
+        reason: Reason::named(&denial.reason)
+            .map_or(denial.reason, |reason| reason.meaning().to_owned()),
+    });
     let status = status.to_owned();
-    TokenInfo { id, owner, created, expires, last_used, description, status }
+    TokenInfo { id, owner, created, expires, last_used, last_denied, description, status }
 }

@@ -54,6 +54,9 @@ pub struct RequestEntry {
     /// Why the request was denied, which the client does not learn.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// The userName and externalId in the body of a failed request.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub claimed: Vec<String>,
     /// The names of attributes that no schema knows and that were left out.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub ignored: Vec<String>,
@@ -111,6 +114,7 @@ impl RequestEntry {
             scim_type: None,
             detail: None,
             reason: Some(reason.to_owned()),
+            claimed: Vec::new(),
             ignored: Vec::new(),
             change: None,
             bodies: None,
@@ -137,7 +141,8 @@ impl RequestEntry {
             self.detail.as_mut(),
             self.filter.as_mut(),
         ];
-        for text in texts.into_iter().flatten().chain(&mut self.ignored) {
+        let lists = self.claimed.iter_mut().chain(&mut self.ignored);
+        for text in texts.into_iter().flatten().chain(lists) {
             mask_tokens(text);
         }
     }
@@ -162,6 +167,7 @@ pub(super) fn sample(id: &str) -> RequestEntry {
         scim_type: None,
         detail: None,
         reason: None,
+        claimed: Vec::new(),
         ignored: Vec::new(),
         change: None,
         bodies: None,

@@ -55,6 +55,9 @@ fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
     ] {
         write_optional(name, text, line);
     }
+    if !entry.claimed.is_empty() {
+        write_value("claimed", &entry.claimed, line);
+    }
     if !entry.ignored.is_empty() {
         write_value("ignored", &entry.ignored, line);
     }

@@ -15,8 +15,8 @@ pub struct RequestQuery {
     pub application: Option<String>,
     /// Requests that were answered with an error.
     pub failed: bool,
-    /// Requests that concern a resource with one of these ids, or whose error names one of them in quotes;
-    /// empty for all.
+    /// Requests that concern a resource with one of these ids, or whose error names one of them in quotes, or
+    /// that failed and have one of them as userName or externalId; empty for all.
     pub subjects: Vec<String>,
     /// Requests since this time.
     pub since: Option<Timestamp>,
@@ -77,6 +77,7 @@ fn concerns(entry: &RequestEntry, subject: &str) -> bool {
     let quoted = format!("\"{subject}\"");
     entry.resource.as_ref().is_some_and(|id| id.eq_ignore_ascii_case(&subject))
         || entry.detail.as_ref().is_some_and(|detail| detail.to_lowercase().contains(&quoted))
+        || entry.claimed.iter().any(|name| name.to_lowercase() == subject)
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use super::last_backup;
 use super::signing::{KEY_FILE, PUBLIC_FILE};
 
 /// What may be in a data folder that holds no data yet, or to which a backup is restored.
-const NO_DATA: [&str; 7] =
-    ["tls", "lock", "requests", "feed", LOST_AND_FOUND, KEY_FILE, PUBLIC_FILE];
+const NO_DATA: [&str; 8] =
+    ["tls", "lock", "requests", "feed", LOST_AND_FOUND, KEY_FILE, PUBLIC_FILE, last_backup::FILE];
 /// A folder at the root of a mounted file system, which root alone may enter.
 const LOST_AND_FOUND: &str = "lost+found";
 

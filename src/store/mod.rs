@@ -17,6 +17,7 @@ pub mod folder;
 pub mod follow;
 pub mod inspect;
 pub mod keys;
+pub mod last_backup;
 mod leaf;
 mod leaves;
 pub mod local;

@@ -300,3 +300,38 @@ fn a_forged_backup_leaves_nothing_behind() {
     fs::write(other.folder().join("good"), good).unwrap();
     other.succeed(&["restore", "good", "--unsigned"]);
 }
+
+#[test]
+fn a_restore_by_root_gives_the_files_to_the_owner_of_the_data_directory() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give files away.
+        return;
+    }
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let mut server = Server::start();
+    create(&server.client(), "/Users", &user("ada"));
+    server.succeed(&["backup", "saved"]);
+    server.stop();
+    fs::remove_dir_all(server.data()).unwrap();
+    let owners = || {
+        let mut all = vec![server.data()];
+        all.extend(files(&server.data()));
+        all.iter()
+            .map(|path| path.metadata().unwrap().uid())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700)
+        .create(server.data())
+        .unwrap();
+    chown(server.data(), Some(NOBODY), Some(NOBODY)).unwrap();
+    server.succeed(&["restore", "saved"]);
+    assert_eq!(owners(), [NOBODY].into());
+    fs::remove_dir_all(server.data()).unwrap();
+    server.succeed(&["restore", "saved", "--user", "nobody"]);
+    assert_eq!(owners(), [NOBODY].into());
+    fs::remove_dir_all(server.data()).unwrap();
+    server.succeed(&["restore", "saved"]);
+    assert_eq!(owners(), [0].into());
+    server.fail(&["restore", "saved", "--user", "no-such-user"], 2);
+}

@@ -286,7 +286,7 @@ fn an_alarm_is_told_once_and_stops_nothing() {
     let log = server.stop();
     let told = log.lines().filter(|line| line.contains("4 of 20 accounts")).collect::<Vec<_>>();
     assert_eq!(told.len(), 1, "{log}");
-    assert!(told[0].contains("scimd undo --dry-run"), "{log}");
+    assert!(told[0].contains("scimd undo --connection default --since "), "{log}");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Raw, Server, create, free_port, user};
+use crate::harness::{Client, Raw, Server, create, free_port, user};
 
 /// A server that tells its metrics, and where.
 fn start(config: &str) -> (Server, u16) {
@@ -240,4 +241,46 @@ fn a_store_that_takes_no_changes_is_told() {
     server.boot(&[]);
     assert_eq!(value(&scrape(port), "scimd_writable"), 0.0);
     assert_eq!(ask(port, "GET", "/readyz").0, 503);
+}
+
+#[test]
+fn metrics_beyond_loopback_need_tls_and_a_token_that_can_be_replaced() {
+    let port = free_port();
+    let mut server = Server::configure_with_data(&format!(
+        "[metrics]\nlisten = \"0.0.0.0:{port}\"\ntls = true\ntoken_file = \"scrape\"\n"
+    ));
+    let write = |server: &Server, token: &str, mode| {
+        let file = server.folder().join("scrape");
+        fs::write(&file, token).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (token, mode, words) in
+        [("0123456789abcdef0123", 0o644, "chmod 600"), ("short", 0o600, "20 characters or more")]
+    {
+        write(&server, token, mode);
+        for command in [&["config", "check"][..], &["serve"]] {
+            let output = server.run(command);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && stderr.contains(words), "{stderr}");
+        }
+    }
+    write(&server, "0123456789abcdef0123\n", 0o600);
+    server.boot(&[]);
+    let certificate = server.certificate();
+    let scrape = |token: Option<&str>| {
+        let client = Client::new(&certificate, port);
+        let client = match token {
+            Some(token) => client.bearer(token),
+            None => client,
+        };
+        client.get_text("/metrics")
+    };
+    assert_eq!(scrape(None).0, 401);
+    assert_eq!(scrape(Some("0123456789abcdef0124")).0, 401);
+    let (status, body) = scrape(Some("0123456789abcdef0123"));
+    assert!(status == 200 && body.contains("scimd_writable 1"), "{body}");
+    write(&server, "another-token-0123456789", 0o600);
+    assert_eq!(scrape(Some("0123456789abcdef0123")).0, 401);
+    assert_eq!(scrape(Some("another-token-0123456789")).0, 200);
+    assert_eq!(Client::new(&certificate, port).get_text("/healthz").0, 200);
 }

@@ -239,3 +239,54 @@ fn bodies_are_kept_for_a_while_with_secrets_masked_and_that_is_audited() {
     server.stop();
     server.fail(&["requests", "--capture", "10m"], 3);
 }
+
+#[test]
+fn a_failed_request_is_found_by_the_names_in_its_body() {
+    let server = Server::start();
+    let mut body = misspelt();
+    body["externalId"] = "00u1dhh".into();
+    server.client().post("/Users", &body).expect(400);
+    for name in ["Ada", "00u1dhh"] {
+        assert_eq!(answers(&requests(&server, &["--user", name])), [("POST", 400)], "{name}");
+    }
+    assert!(requests(&server, &["--user", "grace"]).is_empty());
+    create(&server.client(), "/Users", &user("grace"));
+    let found = requests(&server, &[]);
+    assert_eq!(found[0]["claimed"], json!(["ada", "00u1dhh"]));
+    assert!(found[1].get("claimed").is_none(), "a success keeps no names");
+}
+
+#[test]
+fn the_advice_fits_broken_json_and_missing_members() {
+    let server = Server::start();
+    let client = server.client();
+    let broken = client.send("POST", "/Users", Some(b"{\"userName\": \"ada\"")).expect(400);
+    let nobody = "0190b5a0-0000-7000-8000-000000000000";
+    let missing = client.post("/Groups", &group("Board", &[nobody])).expect(400);
+    for (answer, words) in [(broken, "sent no JSON object"), (missing, "unknown_members")] {
+        let shown = server.succeed(&["requests", "show", answer.header("x-request-id")]);
+        assert!(shown.replace('\n', " ").contains(words), "{shown}");
+    }
+}
+
+#[test]
+fn bodies_are_kept_from_each_start_and_no_longer_than_allowed() {
+    let mut server = Server::start_with(
+        "[requests]\nbodies_for = \"10m\"\n[[schemas]]\nid = \"urn:example:User\"\n\
+         [[schemas.attributes]]\nname = \"badgePin\"\ntype = \"string\"\nmutability = \"writeOnly\"\nreturned = \"never\"\n",
+    );
+    let body = json!({"schemas": [USER, "urn:example:User"], "userName": "ada",
+                      "urn:example:User": {"badgePin": "hunter2hunter2"}});
+    create(&server.client(), "/Users", &body);
+    let found = requests(&server, &[]);
+    let kept = found[0]["bodies"]["request"].as_str().unwrap();
+    assert!(kept.contains("badgePin\":\"***") && !kept.contains("hunter2"), "{kept}");
+    let audit = server.succeed(&["audit", "--event", "connection.captured"]);
+    assert!(audit.contains("default"), "{audit}");
+    // A reload that does not change it does not begin it again; one that removes it ends it.
+    server.reconfigure(|text| text.replace("bodies_for = \"10m\"\n", ""));
+    create(&server.client(), "/Users", &user("grace"));
+    assert!(requests(&server, &[])[1].get("bodies").is_none());
+    let refused = server.fail(&["requests", "--capture", "48h"], 2);
+    assert!(refused.contains("1d at most") || refused.contains("24h at most"), "{refused}");
+}

@@ -203,3 +203,63 @@ fn init_names_the_connection_after_the_method_and_listens_on_8443() {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{wrong}");
     }
 }
+
+#[test]
+fn the_last_denial_of_a_token_is_shown_apart_from_its_last_use() {
+    let mut server = Server::start();
+    let client = server.client_with(server.token()).header("X-Request-Origin", "elsewhere");
+    client.get("/Users").expect(401);
+    server.until("the denial is recorded", |server| {
+        server.succeed(&["token", "list"]).contains("X-Request-Origin")
+    });
+    let listed = server.succeed(&["token", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert!(
+        listed[0]["last_used"].is_null() && listed[0]["last_denied"]["time"].is_string(),
+        "{listed}"
+    );
+    create(&server.client(), "/Users", &user("ada"));
+    server.stop();
+    let listed = server.succeed(&["token", "list"]);
+    assert!(listed.contains("X-Request-Origin"), "{listed}");
+}
+
+#[test]
+fn doctor_counts_denials_of_revoked_and_expired_tokens_and_names_them() {
+    let mut server = Server::start();
+    let token = server.succeed(&["token", "generate", "--expires", "1s"]);
+    let listed = server.succeed(&["token", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let ids: Vec<&str> = (0..2).map(|at| listed[at]["id"].as_str().unwrap()).collect();
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    server.client_with(token.trim()).get("/Users").expect(401);
+    server.succeed(&["token", "revoke", ids[0], "--yes"]);
+    server.client().get("/Users").expect(401);
+    server.client().get("/Users").expect(401);
+    let found = |server: &Server| {
+        let output = server.run(&["doctor", "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = found.as_array().unwrap();
+        let denied = checks.iter().find(|check| check["check"] == "denied requests").unwrap();
+        denied["found"].as_str().unwrap().to_owned()
+    };
+    let revoked = format!("2 with token {}: the token is unknown or was revoked", ids[0]);
+    let expired = format!("1 with token {}: the token has expired", ids[1]);
+    server.until("both are counted", |server| {
+        let found = found(server);
+        found.contains(&revoked) && found.contains(&expired)
+    });
+}
+
+#[test]
+fn unknown_events_are_refused_with_the_known_ones() {
+    let server = Server::configure_with_data("");
+    let refused = |event: &str| {
+        let output = server.run(&["audit", "--event", event]);
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused("user.patchd").contains("did you mean user.patched"));
+    assert!(refused("foo").contains("connection"), "{}", refused("foo"));
+    assert!(refused("clock.zzzzzzzz").contains("clock.accepted"));
+}

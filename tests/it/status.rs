@@ -111,3 +111,16 @@ fn doctor_waits_for_the_first_request_and_names_what_arrives_before_it() {
     assert!(next().contains("200") && next().contains("works"));
     assert!(waiting.wait().unwrap().success());
 }
+
+#[test]
+fn the_last_backup_is_shown() {
+    let server = Server::start();
+    let before = server.run(&["status"]);
+    assert!(String::from_utf8(before.stdout).unwrap().contains("none yet: `scimd backup FILE`"));
+    server.succeed(&["backup", "saved"]);
+    let shown = String::from_utf8(server.run(&["status"]).stdout).unwrap();
+    assert!(shown.contains("saved (verified, signed)"), "{shown}");
+    let json = server.run(&["status", "--json"]).stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert!(json["last_backup"]["file"].as_str().unwrap().ends_with("/saved"), "{json}");
+}

@@ -203,7 +203,16 @@ fn the_list_tells_everything_but_secrets() {
             let names: Vec<_> = entry.as_object().unwrap().keys().collect();
             assert_eq!(
                 names,
-                ["id", "connection", "created", "expires", "last_used", "description", "status"],
+                [
+                    "id",
+                    "connection",
+                    "created",
+                    "expires",
+                    "last_used",
+                    "last_denied",
+                    "description",
+                    "status"
+                ],
                 "{round}"
             );
         }

@@ -414,3 +414,15 @@ fn an_undo_can_be_limited_to_a_user_a_kind_of_change_or_a_time() {
     let told = String::from_utf8(told.stderr).unwrap();
     assert!(told.contains("deactivated, deleted, memberships, attributes"), "{told}");
 }
+
+#[test]
+fn an_undone_activation_says_that_clients_may_activate_the_account_again() {
+    let server = Server::start();
+    create(&server.client(), "/Users", &user("ada"));
+    server.succeed(&["user", "deactivate", "ada"]);
+    std::thread::sleep(Duration::from_millis(1_100));
+    let since = jiff::Timestamp::now().to_string();
+    server.succeed(&["user", "activate", "ada"]);
+    let plan = server.succeed(&["undo", "--since", &since, "--dry-run"]);
+    assert!(plan.contains("`scimd user deactivate` keeps it inactive"), "{plan}");
+}

@@ -49,6 +49,7 @@ impl FileRules {
         let mut files = places;
         files.extend(certificate_files(config).into_iter().map(|(_, file)| file.to_owned()));
         files.extend(config.notify.files().map(|(_, file)| file.clone()));
+        files.extend(config.metrics.token_file.clone());
         if outgoing != Outgoing::Ports(Default::default()) {
             // A link, where a service of the system writes the addresses of name servers.
             files.push(PathBuf::from("/etc/resolv.conf"));

@@ -1,6 +1,6 @@
 //! The checks: name, certificate, port, files, server, and what connects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::outcome::CheckOutcome;
-use crate::app::{self, Certificate};
+use crate::app::{self, Certificate, CertificateTrust};
 use crate::cli::operator::OperatorClient;
-use crate::cli::{output, requests};
+use crate::cli::output;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::event::Reason;
+use crate::operator::audit::{AuditFilter, AuditQuery, AuditReply};
 use crate::operator::{OperatorReply, OperatorRequest, ServerStatus};
-use crate::request_log::RequestQuery;
 
 /// How long a connection to a port may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -88,7 +89,7 @@ fn certificate(config: &Config) -> Vec<CheckOutcome> {
             )];
         }
     };
-    vec![names(config, &certificate), chain(&certificate), expiry(&certificate)]
+    vec![names(config, &certificate), chain(config, &certificate), expiry(&certificate)]
 }
 
 fn names(config: &Config, certificate: &Certificate) -> CheckOutcome {
@@ -108,21 +109,60 @@ fn names(config: &Config, certificate: &Certificate) -> CheckOutcome {
     }
 }
 
-fn chain(certificate: &Certificate) -> CheckOutcome {
-    if certificate.self_signed {
-        return CheckOutcome::note(
-            "certificate chain",
-            "scimd made the certificate itself",
-            "Okta, Entra and other cloud services accept only certificates of a public CA",
+/// Whether clients accept the chain, and which connections have clients that insist on a public CA.
+fn chain(config: &Config, certificate: &Certificate) -> CheckOutcome {
+    const CHECK: &str = "certificate chain";
+    let strict: Vec<&str> = config
+        .connections
+        .iter()
+        .filter(|(_, connection)| connection.method.needs_public_ca())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let is_behind_proxy = !config.listen.trusted_proxies.is_empty();
+    let untrusted = |found: String| {
+        if is_behind_proxy {
+            return CheckOutcome::note(
+                CHECK,
+                found,
+                "the proxy in front must show a certificate that clients accept",
+            );
+        }
+        // Reached from this machine alone, it is a trial.
+        if strict.is_empty() || config.public_url.is_loopback() {
+            return CheckOutcome::note(
+                CHECK,
+                found,
+                "have the clients trust this certificate, or its CA",
+            );
+        }
+        let action = format!(
+            "Okta and Entra accept only certificates of a public CA (connection {}): get one, and put the intermediate \
+             certificates behind it in its file; or use Entra's provisioning agent, which trusts what its machine trusts",
+            strict.join(", ")
         );
+        CheckOutcome::failed(CHECK, found, action)
+    };
+    if certificate.self_signed {
+        return untrusted("scimd made the certificate itself".to_owned());
     }
-    match certificate.chain_length() {
-        0 | 1 => CheckOutcome::note(
-            "certificate chain",
-            "the file has one certificate and no intermediate ones",
-            "add the intermediate certificates of the CA behind it, unless the CA has none",
+    let host = config.public_url.host().trim_start_matches('[').trim_end_matches(']');
+    match certificate.trust(host) {
+        Ok(CertificateTrust::Trusted) => CheckOutcome::ok(
+            CHECK,
+            format!(
+                "{}, and leads to a CA that this machine trusts",
+                output::counted(certificate.chain_length(), "certificate", "certificates")
+            ),
         ),
-        length => CheckOutcome::ok("certificate chain", format!("{length} certificates")),
+        Ok(CertificateTrust::Refused(why)) => untrusted(why),
+        Ok(CertificateTrust::Unknown) => CheckOutcome::note(
+            CHECK,
+            "this machine has no list of public CAs to check it against",
+            "install the package ca-certificates",
+        ),
+        Err(error) => {
+            CheckOutcome::failed(CHECK, format!("{error:#}"), "correct [listen] in config.toml")
+        }
     }
 }
 
@@ -243,28 +283,56 @@ fn traffic(config: &Config, status: &ServerStatus, name: &str) -> Vec<CheckOutco
     outcomes
 }
 
-/// Whether requests with a token of the connection were denied lately, because of their address or otherwise.
+/// How many requests with each token of the connection were denied lately, and why; also those with tokens that have
+/// expired or were revoked.
 fn denied(config: &Config, name: &str) -> CheckOutcome {
+    const CHECK: &str = "denied requests";
     let since = Clock::System.now().checked_sub(LATELY).ok();
-    let query = RequestQuery {
-        connection: Some(name.to_owned()),
-        failed: true,
-        since,
-        limit: 1_000,
-        ..RequestQuery::default()
-    };
-    let found = requests::find(config, &query).map(|page| page.entries).unwrap_or_default();
-    let reasons: BTreeSet<String> = found.into_iter().filter_map(|entry| entry.reason).collect();
-    match reasons.len() {
-        0 => {
-            CheckOutcome::ok("denied requests", format!("none with a token of {name} in 24 hours"))
+    let filter =
+        AuditFilter { since, events: vec!["request.refused".to_owned()], ..AuditFilter::default() };
+    let mut counts: BTreeMap<(String, Reason), u64> = BTreeMap::new();
+    let mut after = None;
+    let mut operator = OperatorClient::new(config);
+    loop {
+        let query = AuditQuery::After { after, filter: filter.clone(), wait: None };
+        let Ok(OperatorReply::Audit(AuditReply::Part { changes, reached, whole, .. })) =
+            operator.ask(OperatorRequest::Audit(query))
+        else {
+            return CheckOutcome::note(
+                CHECK,
+                "the audit log can't be read",
+                "run `scimd audit --verify`",
+            );
+        };
+        for refusal in changes.into_iter().flat_map(|change| change.details.refusals) {
+            if refusal.connection.as_deref() == Some(name)
+                && let Some(token) = refusal.token
+            {
+                *counts.entry((token, refusal.reason)).or_default() += refusal.count;
+            }
         }
-        _ => CheckOutcome::failed(
-            "denied requests",
-            reasons.into_iter().collect::<Vec<_>>().join("; "),
-            format!(
-                "correct the client, or ip_allowlist, service_origin or client_ca of {name} in config.toml"
-            ),
-        ),
+        if whole {
+            break;
+        }
+        after = Some(reached);
     }
+    if counts.is_empty() {
+        return CheckOutcome::ok(CHECK, format!("none with a token of {name} in 24 hours"));
+    }
+    let found = counts.iter().map(|((token, reason), count)| {
+        format!("{count} with token {token}: {}", reason.meaning())
+    });
+    let found = format!("in 24 hours {}", found.collect::<Vec<_>>().join("; "));
+    let is_old = |(_, reason): &(String, Reason)| {
+        matches!(reason, Reason::ExpiredToken | Reason::UnknownToken)
+    };
+    let action = match counts.keys().all(is_old) {
+        true => format!(
+            "enter a valid token in the client, or generate one with `scimd token generate --connection {name}`"
+        ),
+        false => format!(
+            "correct the client, or ip_allowlist, service_origin or client_ca of {name} in config.toml"
+        ),
+    };
+    CheckOutcome::failed(CHECK, found, action)
 }

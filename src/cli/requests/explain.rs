@@ -25,6 +25,7 @@ pub(super) fn print(entry: &RequestEntry) -> Result<()> {
         ("Answered", vec![format!("{}{scim_type} in {} ms", entry.status, entry.ms)]),
         ("Detail", text(&entry.detail)),
         ("Reason", text(&entry.reason)),
+        ("Names", entry.claimed.iter().map(|name| sanitize(name)).collect()),
         ("Ignored", entry.ignored.iter().map(|name| sanitize(name)).collect()),
         ("Change", change(entry)),
         ("Body", bodies(entry, |bodies| &bodies.request)),
@@ -60,6 +61,7 @@ fn remedy(entry: &RequestEntry) -> Option<&'static str> {
         );
     }
     let scim_type = entry.scim_type.as_deref().unwrap_or_default();
+    let says = |words: &str| entry.detail.as_ref().is_some_and(|detail| detail.contains(words));
     Some(match (entry.status, scim_type) {
         (..=399, _) if !entry.ignored.is_empty() => {
             "Nothing, if the ignored attributes are not needed. Otherwise add them under [[schemas]] in \
@@ -70,9 +72,17 @@ fn remedy(entry: &RequestEntry) -> Option<&'static str> {
             "Find the resource that has this value with `scimd user list` or `scimd group list`. Match or \
              rename the resource at the client, or delete the other one."
         }
+        (_, "invalidValue") if says("could be a member") => {
+            "Assign the user or group that is missing to the application at the identity provider before its group, or \
+             set unknown_members = \"ignore\" for the connection in config.toml and reload scimd."
+        }
         (_, "invalidValue") => {
             "Correct the value in the client's attribute mapping, or add the workspace, role, permission or \
              attribute that is missing to config.toml and reload scimd."
+        }
+        (_, "invalidSyntax") if says("The body ") => {
+            "The client sent no JSON object: check what stands between it and scimd (a proxy that changes or cuts \
+             bodies), and the body that a client of your own builds. `scimd requests --capture 10m` keeps bodies."
         }
         (_, "invalidSyntax") => {
             "Correct the attribute mapping of the client: it sent a body or an attribute that the schema \

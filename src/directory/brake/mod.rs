@@ -51,6 +51,10 @@ pub struct BrakeStatus {
     pub allowance: Option<Allowance>,
     /// The number of accounts that lost something within the window.
     pub counted: u64,
+    /// The number of all accounts then or now, whichever is more.
+    pub accounts: u64,
+    /// When the first of those that are counted lost something.
+    pub counting_since: Option<Timestamp>,
     /// The number of alarms about these since the start.
     pub alarms: u64,
     /// The number of accounts that were reactivated or given company permissions within the window.
@@ -103,6 +107,7 @@ impl Brakes {
         let mut holds = hold::all(view.state)?;
         let mut names: Vec<String> = configured.keys().cloned().collect();
         names.extend(holds.keys().filter(|name| !configured.contains_key(*name)).cloned());
+        let all = accounts(view.state, view.settings)?;
         let mut tallies = self.tallies();
         let now = self.clock.elapsed();
         let status = |connection: String| -> Result<BrakeStatus, DirectoryError> {
@@ -115,6 +120,10 @@ impl Brakes {
                 }
                 None => [(0, 0); 2],
             };
+            let began = tallies.get(&connection).and_then(|tally| tally.lost.began());
+            let counting_since = began.map(|began| alarm::began(at, now.saturating_sub(began)));
+            let then = tallies.get(&connection).and_then(|tally| tally.lost.accounts());
+            let accounts = then.map_or(all, |then| then.all.max(all));
             let last_alarm = tallies.get(&connection).and_then(|tally| tally.last_alarm.clone());
             let hold = holds.remove(&connection);
             let allowance = Allowance::in_force(view.state, &connection, at)?;
@@ -124,6 +133,8 @@ impl Brakes {
                 hold,
                 allowance,
                 counted,
+                accounts,
+                counting_since,
                 alarms,
                 gained,
                 gain_alarms,

@@ -9,6 +9,8 @@ use super::allowance::AllowedAccounts;
 use crate::connection::{Brake, BrakeAction};
 use crate::scim::resource::ResourceId;
 
+/// The most accounts that are counted; the limit of a brake is within it.
+const MAX_COUNTED: usize = 1_000_001;
 /// How long a span of [`Creations`] is, as a part of the window.
 const SPANS: u32 = 64;
 
@@ -83,13 +85,13 @@ impl Creations {
 
 /// The accounts that lost, or gained, something through one connection within the window.
 ///
-/// It holds at most the accounts within the limit, and those of the changes that exceed it.
+/// It holds at most [`MAX_COUNTED`] accounts.
 #[derive(Default)]
 pub(super) struct Tally {
     /// The accounts with the time at which each was counted, oldest first.
     order: VecDeque<Counted>,
     members: HashSet<ResourceId>,
-    /// Until when nothing is counted after an alarm, if the action is to alarm only.
+    /// Until when there is no other alarm, if the action is to alarm only.
     quiet_until: Duration,
     alarms: u64,
 }
@@ -132,7 +134,7 @@ pub(super) struct Counting {
 pub(super) struct Excess {
     /// The number of accounts that lost, or gained, something.
     pub(super) affected: u64,
-    /// The accounts when the window began.
+    /// The accounts when the window began, or now if they are more.
     pub(super) accounts: Accounts,
     /// When the first of them was counted.
     pub(super) began: Duration,
@@ -141,7 +143,7 @@ pub(super) struct Excess {
 impl Tally {
     /// Counts accounts that lose, or gain, something at a moment, and returns the excess if they are more than
     /// the limit for those that are there.
-    /// If the action is to alarm only, the tally restarts then, and nothing is counted for a window. Otherwise
+    /// If the action is to alarm only, there is no other alarm for a window. Otherwise
     /// the tally is kept until the connection is released, since the hold may not have been committed.
     pub(super) fn note(
         &mut self,
@@ -153,25 +155,23 @@ impl Tally {
     ) -> (Option<Excess>, Counting) {
         let (quiet_until, alarms) = (self.quiet_until, self.alarms);
         let mut counting = Counting { added: 0, dropped: None, quiet_until, alarms };
-        if brake.action == BrakeAction::Alarm && now < self.quiet_until {
-            return (None, counting);
-        }
+        let is_quiet = brake.action == BrakeAction::Alarm && now < self.quiet_until;
         self.forget(now, brake.window);
         for id in affected {
-            if self.members.insert(id) {
+            if self.order.len() < MAX_COUNTED && self.members.insert(id) {
                 self.order.push_back(Counted { at: now, id, accounts });
                 counting.added += 1;
             }
         }
-        let accounts = self.accounts().unwrap_or(accounts);
+        let before = self.accounts().unwrap_or(accounts);
+        let accounts = if accounts.counted() > before.counted() { accounts } else { before };
         let affected = self.order.len() as u64;
-        if affected <= limit(accounts) {
+        if is_quiet || affected <= limit(accounts) {
             return (None, counting);
         }
         self.alarms += 1;
         let began = self.order.front().map_or(now, |first| first.at);
         if brake.action == BrakeAction::Alarm {
-            counting.dropped = self.restart().dropped;
             self.quiet_until = now.saturating_add(brake.window);
         }
         (Some(Excess { affected, accounts, began }), counting)
@@ -202,6 +202,11 @@ impl Tally {
     /// The accounts when the first counted one lost, or gained, something.
     pub(super) fn accounts(&self) -> Option<Accounts> {
         self.order.front().map(|first| first.accounts)
+    }
+
+    /// When the first counted account lost, or gained, something.
+    pub(super) fn began(&self) -> Option<Duration> {
+        self.order.front().map(|first| first.at)
     }
 
     /// The number of accounts that lost, or gained, something within the window.
@@ -302,7 +307,7 @@ mod tests {
         let (mut tally, brake) = (Tally::default(), brake(BrakeAction::Alarm));
         assert!(note(&mut tally, at(5), &brake, 10, ids(0..3)).is_some());
         assert_eq!(note(&mut tally, at(6), &brake, 10, ids(3..9)), None);
-        assert_eq!(tally.counted(at(6), brake.window), 0);
+        assert_eq!(tally.counted(at(6), brake.window), 9, "counting goes on");
         assert!(note(&mut tally, at(65), &brake, 10, ids(3..9)).is_some());
         assert_eq!(tally.alarms(), 2);
         // A change of the action to hold takes effect within the window.

@@ -1,5 +1,6 @@
 //! The commands that change tokens: generate, reset, revoke, and record their use.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -8,7 +9,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use crate::connection::token::{SECRET_BYTES, Token, TokenOwner, TokenSecret};
+use crate::connection::token::{SECRET_BYTES, Token, TokenDenial, TokenOwner, TokenSecret};
 use crate::directory::error::DirectoryError;
 use crate::directory::token::table::{TokenTable, stored};
 use crate::directory::transaction::{Command, Transaction};
@@ -86,6 +87,7 @@ impl Command for GenerateToken {
             created: tx.now(),
             expires: self.valid_for.map(|valid_for| later(tx.now(), valid_for)),
             last_used: None,
+            last_denied: None,
             digest: secret.digest(),
             description: self.description.clone(),
         };
@@ -187,6 +189,29 @@ impl Command for RevokeToken {
         tx.record(event(Verb::Revoked, &token.id));
         Ok(token)
     }
+}
+
+/// Notes the last denied request of each of these tokens, by its id.
+pub(crate) fn note_denials<'a>(
+    tx: &mut Transaction<'_>,
+    denials: impl Iterator<Item = (&'a str, TokenDenial)>,
+) -> Result<(), DirectoryError> {
+    let mut last: BTreeMap<&str, TokenDenial> = BTreeMap::new();
+    for (id, denial) in denials {
+        if last.get(id).is_none_or(|known| known.time <= denial.time) {
+            last.insert(id, denial);
+        }
+    }
+    if last.is_empty() {
+        return Ok(());
+    }
+    for mut token in stored(tx)? {
+        if let Some(denial) = last.remove(token.id.as_str()) {
+            token.last_denied = Some(denial);
+            put(tx, &token)?;
+        }
+    }
+    Ok(())
 }
 
 /// Records when tokens were last used.

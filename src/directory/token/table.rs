@@ -12,6 +12,9 @@ use crate::log::{Frame, Write};
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
 
+/// How many revoked tokens are told from unknown ones.
+const MAX_REVOKED: usize = 10_000;
+
 /// The tokens in memory. Every request looks one up.
 #[derive(Default)]
 pub(crate) struct TokenTable {
@@ -23,6 +26,8 @@ struct Tokens {
     by_digest: HashMap<TokenDigest, Arc<Live>>,
     /// The digest of each token, by its id.
     digests: HashMap<String, TokenDigest>,
+    /// The ids and owners of tokens that were revoked since the start: who still presents one is named.
+    revoked: HashMap<TokenDigest, (String, TokenOwner)>,
 }
 
 /// A valid token that a client presents.
@@ -112,8 +117,11 @@ impl Tokens {
     }
 
     fn remove(&mut self, id: &str) {
-        if let Some(digest) = self.digests.remove(id) {
-            self.by_digest.remove(&digest);
+        if let Some(digest) = self.digests.remove(id)
+            && let Some(live) = self.by_digest.remove(&digest)
+            && self.revoked.len() < MAX_REVOKED
+        {
+            self.revoked.insert(digest, (id.to_owned(), live.token.owner.clone()));
         }
     }
 }
@@ -122,8 +130,16 @@ impl Tokens {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
     /// There is no token with that digest.
-    #[error("the token is unknown or was revoked")]
+    #[error("the token is unknown, or was revoked before scimd was started")]
     Unknown,
+    /// The token was revoked since the start.
+    #[error("token {id} of {owner} was revoked")]
+    Revoked {
+        /// Its id.
+        id: String,
+        /// Its owner.
+        owner: TokenOwner,
+    },
     /// The token has expired.
     #[error("token {id} of {owner} expired")]
     Expired {
@@ -145,12 +161,20 @@ impl TokenTable {
         presented: &TokenSecret,
         now: Timestamp,
     ) -> Result<PresentedToken, InvalidToken> {
-        let live = self.find(&presented.digest()).ok_or(InvalidToken::Unknown)?;
+        let digest = presented.digest();
+        let live = self.find(&digest).ok_or_else(|| self.why_unknown(&digest))?;
         if live.token.is_expired(now) {
             let Token { id, owner, .. } = live.token.clone();
             return Err(InvalidToken::Expired { id, owner });
         }
         Ok(PresentedToken { live, at: now })
+    }
+
+    fn why_unknown(&self, digest: &TokenDigest) -> InvalidToken {
+        match self.read().revoked.get(digest).cloned() {
+            Some((id, owner)) => InvalidToken::Revoked { id, owner },
+            None => InvalidToken::Unknown,
+        }
     }
 
     /// Whether there is a token with this id that has not expired.

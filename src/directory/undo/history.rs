@@ -23,6 +23,9 @@ const MAX_HELD: usize = if cfg!(test) { 1024 * 1024 } else { 256 * 1024 * 1024 }
 /// About how many bytes a changed key takes besides its own bytes and those of its values.
 const ITEM_BYTES: usize = size_of::<ChangedItem>() + 64;
 
+/// The name of operators as actors.
+pub(super) const BY_OPERATOR: &str = "an operator";
+
 /// A changed key.
 #[derive(Default)]
 pub(super) struct ChangedItem {
@@ -234,7 +237,7 @@ impl ChangedItems {
     fn actor(&mut self, actor: &Actor) -> usize {
         let name = match actor {
             Actor::Connection { name, .. } => name.as_str(),
-            Actor::Operator { .. } => "an operator",
+            Actor::Operator { .. } => BY_OPERATOR,
             Actor::System => "scimd itself",
         };
         self.actors.iter().position(|known| known == name).unwrap_or_else(|| {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::history::{ChangedItem, ChangedItems};
+use super::history::{BY_OPERATOR, ChangedItem, ChangedItems};
 use super::report::{UndoAction, UndoReport, UndoRow};
 use super::request::{Undo, UndoKind};
 use crate::access::AccessNames;
@@ -28,6 +28,8 @@ const SHORT: usize = 40;
 const INDEX_BYTES: usize = 600;
 /// The approximate size of the two keys of a membership, in bytes.
 const MEMBERSHIP_BYTES: usize = 80;
+/// What a row says of an account that an operator has activated, and that becomes inactive again.
+const NOT_HELD: &str = "clients may activate it again; `scimd user deactivate` keeps it inactive";
 /// The size of its two keys, in bytes.
 const MEMBERSHIP_KEYS: usize = 2 * 33;
 
@@ -322,6 +324,10 @@ impl Planner<'_> {
             if old != new {
                 let shown = |name: Option<&str>| name.unwrap_or("none").to_owned();
                 row.changes.push(format!("connection: {} -> {}", shown(old), shown(new)));
+            }
+            let closes = resource_type.is_account && present.is_active() && !target.is_active();
+            if closes && !planned.is_deactivated && changed.by(item, BY_OPERATOR) {
+                row.changes.push(NOT_HELD.to_owned());
             }
             // Without the access that the catalogue no longer has, nothing differs.
             if row.changes.is_empty() && gone.is_empty() {

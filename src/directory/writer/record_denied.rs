@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::connection::token::TokenDenial;
 use crate::directory::audit::denied::DeniedLog;
 use crate::directory::error::DirectoryError;
+use crate::directory::token::commands::note_denials;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, RefusedRequests, Verb};
 
@@ -41,6 +43,11 @@ impl Command for RecordDenied {
     const OUTLASTS_SETTINGS: bool = true;
 
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let of_tokens = self.refusals.iter().filter_map(|refusal| {
+            let reason = refusal.reason.as_str().to_owned();
+            Some((refusal.token.as_deref()?, TokenDenial { time: refusal.last, reason }))
+        });
+        note_denials(tx, of_tokens)?;
         tx.details().denied_requests(self.refusals.clone(), self.others);
         let (kind, subject) = ("request".to_owned(), String::new());
         tx.record(Event { kind, verb: Verb::Refused, subject });

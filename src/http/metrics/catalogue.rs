@@ -132,6 +132,28 @@ mod tests {
 
     use super::*;
 
+    /// The names in a text that look like those of metrics, without what a histogram adds.
+    fn names_in(text: &str) -> BTreeSet<&str> {
+        let words = text.split(|part: char| !part.is_ascii_alphanumeric() && part != '_');
+        let named = words.filter(|word| word.starts_with("scimd_") || word.starts_with("process_"));
+        named.map(|name| name.trim_end_matches("_bucket")).collect()
+    }
+
+    #[test]
+    fn the_dashboard_and_the_alerts_ask_for_metrics_that_there_are() {
+        let known: BTreeSet<&str> = CATALOGUE.iter().map(|metric| metric.name).collect();
+        for text in [
+            include_str!("../../../packaging/monitoring/scimd-alerts.yml"),
+            include_str!("../../../packaging/monitoring/scimd-dashboard.json"),
+        ] {
+            let named = names_in(text);
+            assert!(named.len() > 8, "{named:?}");
+            assert_eq!(named.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new());
+        }
+        let dashboard = include_str!("../../../packaging/monitoring/scimd-dashboard.json");
+        serde_json::from_str::<serde_json::Value>(dashboard).unwrap();
+    }
+
     #[test]
     fn each_metric_has_a_name_of_its_own_that_fits_its_kind_and_says_something() {
         let names: BTreeSet<&str> = CATALOGUE.iter().map(|metric| metric.name).collect();

@@ -6,13 +6,15 @@
 
 mod catalogue;
 mod exposition;
+mod scrape_token;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use jiff::Timestamp;
 
@@ -27,6 +29,7 @@ use crate::directory::DirectoryStats;
 use crate::feed::{Feed, FeedStats};
 use crate::metrics::Counter;
 use exposition::Exposition;
+pub use scrape_token::{ScrapeTokenError, read as read_scrape_token};
 
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -42,6 +45,8 @@ pub struct MetricsService {
     connections: Arc<ConnectionStats>,
     dropped_log_lines: Arc<Counter>,
     feed: Arc<Feed>,
+    /// The file with the token that `/metrics` asks for.
+    token_file: Option<PathBuf>,
 }
 
 impl MetricsService {
@@ -53,9 +58,31 @@ impl MetricsService {
         listener: Arc<ArcSwap<server::ListenerConfig>>,
         dropped_log_lines: Arc<Counter>,
         feed: Arc<Feed>,
+        token_file: Option<PathBuf>,
     ) -> Arc<Self> {
         let connections = Arc::default();
-        Arc::new(Self { service, started, listener, connections, dropped_log_lines, feed })
+        Arc::new(Self {
+            service,
+            started,
+            listener,
+            connections,
+            dropped_log_lines,
+            feed,
+            token_file,
+        })
+    }
+
+    /// Whether a request may read the metrics. The file is read each time, so that its token can be replaced.
+    async fn may_read(&self, headers: &HeaderMap) -> bool {
+        let Some(path) = self.token_file.clone() else { return true };
+        match tokio::task::spawn_blocking(move || scrape_token::read(&path)).await {
+            Ok(Ok(token)) => token.is_in(headers),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "metrics are refused");
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> HttpResponse {
@@ -67,6 +94,12 @@ impl MetricsService {
         match request.uri().path() {
             "/healthz" => health::live(self.service.health(&self.service.context.load())),
             "/readyz" => health::ready(self.service.health(&self.service.context.load())),
+            "/metrics" if !self.may_read(request.headers()).await => {
+                let reason = "A token is needed: Authorization: Bearer TOKEN, with the token in metrics.token_file.\n";
+                let mut answer = plain(StatusCode::UNAUTHORIZED, PLAIN, reason);
+                answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                answer
+            }
             "/metrics" => {
                 let metrics = Arc::clone(self);
                 match tokio::task::spawn_blocking(move || metrics.render()).await {
@@ -200,9 +233,12 @@ impl server::Service for Arc<MetricsService> {
     }
 
     async fn call(&self, peer: &Peer, request: Request<Incoming>) -> HttpResponse {
-        // Its listener is for this machine alone, and asks for no credentials.
-        peer.authenticated();
-        self.answer(&request).await
+        let answer = self.answer(&request).await;
+        match answer.status() {
+            StatusCode::UNAUTHORIZED => peer.refused(),
+            _ => peer.authenticated(),
+        }
+        answer
     }
 }
 

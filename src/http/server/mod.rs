@@ -7,6 +7,7 @@
 //! - `peer`: the client at the other end, and whether it is known;
 //! - `tls`: certificate and key;
 //! - `client_ca`: certificates of clients;
+//! - `public_ca`: what clients that trust the public CAs make of the certificate;
 //! - `self_signed`: the certificate that scimd makes itself;
 //! - `connection`: one connection, from handshake to last byte;
 //! - `validity`: the dates of a certificate;
@@ -26,6 +27,7 @@ mod peer;
 mod pem;
 mod permits;
 mod proxy_header;
+mod public_ca;
 pub mod self_signed;
 pub mod tls;
 mod validity;
@@ -45,6 +47,7 @@ pub use listener::serve;
 pub use local::LocalListener;
 pub use peer::Peer;
 pub use pem::TlsError;
+pub use public_ca::{ChainTrust, chain_trust};
 pub use tls::TlsConfig;
 pub use validity::Validity;
 

@@ -69,6 +69,16 @@ impl Client {
         self.send("PUT", path, Some(body.to_string().as_bytes()))
     }
 
+    /// The status and the text of an answer that is no JSON.
+    pub(crate) fn get_text(&self, path: &str) -> (u16, String) {
+        let mut request = Request::builder().method("GET").uri(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let mut response = self.agent.run(request.body(SendBody::none()).unwrap()).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     /// PATCH with these operations.
     pub(crate) fn patch(&self, path: &str, operations: &Value) -> Reply {
         let body = json!({
