@@ -73,7 +73,8 @@ impl Follower {
         let mut is_logged = false;
         while !self.is_stopping() {
             match catch_unwind(AssertUnwindSafe(|| self.follow())) {
-                Ok(Ok(())) => return,
+                // Closed, or damaged: then all is derived again.
+                Ok(Ok(())) => continue,
                 Ok(Err(error)) if !is_logged => tracing::error!(
                     %error, cause = causes(&error),
                     "the change feed can't go on; it is tried again every ten seconds, and everything else goes on"
@@ -97,7 +98,8 @@ impl Follower {
             StoreError::Folder(format!("can't open the change feed {}: {error}", folder.display()))
         })?;
         let mut progress = Progress { ring, reached: 0, since_trim: Stopwatch::start() };
-        if let Some(end) = last.filter(|end| self.is_in_log(end)) {
+        let is_damaged = self.shared.is_damaged.load(Ordering::SeqCst);
+        if let Some(end) = last.filter(|end| !is_damaged && self.is_in_log(end)) {
             progress.reached = end.sequence;
             self.shared.publish(end.sequence, None);
             let version = self.store.version()?;
@@ -167,6 +169,7 @@ impl Follower {
         let mut past = maintenance.oldest_state()?;
         progress.reached = past.position().sequence;
         progress.ring.restart(progress.reached).map_err(|error| unwritable(&error))?;
+        self.shared.is_damaged.store(false, Ordering::SeqCst);
         let head = self.log.head().sequence;
         if head.saturating_sub(progress.reached) > FRAMES as u64 {
             tracing::info!(
@@ -191,7 +194,7 @@ impl Follower {
         }
     }
 
-    /// Follows the log from the state `base`, less what `changed` takes back, for as long as the feed is open.
+    /// Follows the log from the state `base`, less what `changed` takes back, until the feed is closed or damage is met.
     fn follow_from(
         &self,
         mut base: Box<dyn Read>,
@@ -205,6 +208,9 @@ impl Follower {
             let (mut taken, mut bytes) = (0, 0);
             let version = loop {
                 let Some(upto) = self.await_changes(progress.reached) else { return Ok(()) };
+                if self.shared.is_damaged.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
                 let is_idle = upto == progress.reached;
                 while progress.reached < upto {
                     let frames = self.frames(progress.reached, upto)?;

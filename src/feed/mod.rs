@@ -136,9 +136,17 @@ impl Feed {
         let limit = limit.clamp(1, MAX_EVENTS);
         let wants = |record: &ring::RingRecord<'_>| filter.wants(record);
         let page = ring::read(&shared.folder, &shared.index, place, &wants, limit);
-        let page = page.map_err(|reason| match trimmed() {
-            true => FeedError::Trimmed { oldest: self.oldest() },
-            false => FeedError::Unavailable(reason),
+        let page = page.map_err(|failure| {
+            if trimmed() {
+                return FeedError::Trimmed { oldest: self.oldest() };
+            }
+            if failure.is_damage && !shared.is_damaged.swap(true, Ordering::SeqCst) {
+                tracing::error!(
+                    reason = failure.reason,
+                    "the change feed is damaged: it is derived again from the log"
+                );
+            }
+            FeedError::Unavailable(failure.reason)
         })?;
         let cursor = |(sequence, index)| Cursor { feed: shared.id, sequence, index };
         let events = page.events.into_iter().map(|(place, event_type, bytes)| FeedEvent {

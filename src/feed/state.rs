@@ -25,6 +25,8 @@ pub(super) struct FeedState {
     /// When that change was made, in microseconds since 1970.
     pub(super) written_time: AtomicI64,
     pub(super) stopping: AtomicBool,
+    /// Whether a reader has met damage: then all is derived again.
+    pub(super) is_damaged: AtomicBool,
     /// What consumers still need of the log.
     pub(super) holds: Mutex<Vec<Need>>,
 }
@@ -42,6 +44,7 @@ impl FeedState {
             written: watch::Sender::new(0),
             written_time: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
             holds: Mutex::default(),
         }
     }

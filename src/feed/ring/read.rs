@@ -1,6 +1,7 @@
 //! Reading the files of the feed, beside their writer.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -19,6 +20,14 @@ const CHUNK: usize = 256 * 1024;
 /// How many bytes lie between two records whose places are noted.
 const SPACING: u64 = 64 * 1024;
 
+/// Why the files can't be read.
+pub(in crate::feed) struct ReadFailure {
+    /// A clause that says why.
+    pub(in crate::feed) reason: String,
+    /// Whether what is missing or damaged must be derived again.
+    pub(in crate::feed) is_damage: bool,
+}
+
 /// Events in order.
 pub(in crate::feed) struct Page {
     /// The sequence, the index, the type and the bytes of each.
@@ -31,20 +40,24 @@ pub(in crate::feed) struct Page {
 ///
 /// # Errors
 ///
-/// A clause that says why the files can't be read.
+/// [`ReadFailure`].
 pub(in crate::feed) fn read(
     folder: &Path,
     index: &RingIndex,
     after: (u64, u32),
     wants: &dyn Fn(&RingRecord<'_>) -> bool,
     limit: usize,
-) -> Result<Page, String> {
+) -> Result<Page, ReadFailure> {
     let mut page =
         PageReader { after, wants, limit, scanned: 0, bytes: 0, events: Vec::new(), next: after };
     let mut place = index.place(after, HEADER_BYTES as u64);
     while let Some(reading) = place {
         let path = path_of(folder, reading.file);
-        let failed = |error| format!("{}: {error}", path.display());
+        let failed = |error: io::Error| ReadFailure {
+            is_damage: [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof]
+                .contains(&error.kind()),
+            reason: format!("{}: {error}", path.display()),
+        };
         let file = File::open(&path).map_err(failed)?;
         let (mut at, mut marked, mut wanted) = (reading.at, reading.at, CHUNK);
         while at < reading.end {
@@ -73,7 +86,8 @@ pub(in crate::feed) fn read(
                     }
                     Parsed::Short(_) | Parsed::Damaged => {
                         let at = at + used as u64;
-                        return Err(format!("{} is damaged at byte {at}", path.display()));
+                        let reason = format!("{} is damaged at byte {at}", path.display());
+                        return Err(ReadFailure { reason, is_damage: true });
                     }
                 }
             }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::FOLDER;
+use super::super::{EventFilter, FOLDER, FeedError, MAX_EVENTS};
 use super::world::FeedWorld;
 
 /// The files with their bytes.
@@ -92,5 +93,26 @@ fn files_of_another_log_are_replaced() {
         fs::write(folder.join(name), bytes).unwrap();
     }
     world.start();
+    assert_eq!(world.events(), events);
+}
+
+#[test]
+fn a_feed_that_is_damaged_is_derived_again_while_it_is_read() {
+    let mut world = FeedWorld::new(&[]);
+    change(&mut world, 0);
+    let (events, before) = (world.events(), files(world.folder.path()));
+    let (name, mut bytes) =
+        before.first_key_value().map(|(name, bytes)| (name, bytes.clone())).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(world.folder.path().join(FOLDER).join(name), bytes).unwrap();
+    let read = || world.feed().read(&world.feed().oldest(), &EventFilter::default(), MAX_EVENTS);
+    assert!(
+        matches!(read(), Err(FeedError::Unavailable(reason)) if reason.contains("is damaged at byte"))
+    );
+    let derived_again = || files(world.folder.path()) == before && read().is_ok();
+    while !derived_again() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert_eq!(world.events(), events);
 }
