@@ -276,7 +276,7 @@ fn listed(what: &str, word: &str, listed: &[String]) -> Result<String, ScimError
         return match is_permission(word) {
             true => Ok(word.to_owned()),
             false => Err(ScimError::invalid_value(format!(
-                "\"{}\" can't be a {what}; expected 1 to 64 of the characters a-z, 0-9 and _.",
+                "\"{}\" is not a valid {what}; expected 1 to 64 of the characters a-z, 0-9 and _.",
                 excerpt(word, MAX_SHOWN)
             ))),
         };
@@ -294,21 +294,18 @@ fn unknown<'a>(
     let hint = match nearest(called, known.clone().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => match known.clone().count() {
-            0 => "the configuration has none.".to_owned(),
+            0 => "none is configured.".to_owned(),
             count => {
                 let mut names: Vec<String> =
                     known.take(MAX_LISTED).map(|name| format!("\"{name}\"")).collect();
                 if count > MAX_LISTED {
                     names.push(format!("and {} more", count - MAX_LISTED));
                 }
-                format!("known are {}.", names.join(", "))
+                format!("known: {}.", names.join(", "))
             }
         },
     };
-    ScimError::invalid_value(format!(
-        "There is no {what} \"{}\"; {hint}",
-        excerpt(called, MAX_SHOWN)
-    ))
+    ScimError::invalid_value(format!("Unknown {what} \"{}\"; {hint}", excerpt(called, MAX_SHOWN)))
 }
 
 #[cfg(test)]
@@ -328,15 +325,13 @@ mod tests {
         let detail = |error: ScimError| error.detail;
         assert_eq!(
             detail(catalogue.workspace("Mian").unwrap_err()),
-            "There is no workspace \"Mian\"; did you mean \"Main\"?"
+            "Unknown workspace \"Mian\"; did you mean \"Main\"?"
         );
         assert_eq!(
             detail(catalogue.role("x").unwrap_err()),
-            "There is no role \"x\"; the configuration has none."
+            "Unknown role \"x\"; none is configured."
         );
-        assert!(
-            detail(catalogue.department("sales").unwrap_err()).contains("known are \"agency\"")
-        );
+        assert!(detail(catalogue.department("sales").unwrap_err()).contains("known: \"agency\""));
         assert_eq!(catalogue.department("Finance").unwrap(), "finance");
         assert!(catalogue.workspace_permission("any_word_1").is_ok());
         assert!(catalogue.workspace_permission("Any Word").is_err());

@@ -228,8 +228,8 @@ impl fmt::Display for Entitlement {
 
 fn malformed(text: &str) -> ScimError {
     ScimError::invalid_value(format!(
-        "\"{}\" is no entitlement; expected company:PERMISSION, workspace:NAME, or workspace:NAME followed \
-         by :permission:PERMISSION, :set:PERMISSION_SET, :team:TEAM or :team:TEAM:PERMISSION.",
+        "\"{}\" is not an entitlement; expected company:PERMISSION, workspace:NAME, or workspace:NAME followed by \
+         :permission:PERMISSION, :set:PERMISSION_SET, :team:TEAM or :team:TEAM:PERMISSION.",
         excerpt(text, 100)
     ))
 }

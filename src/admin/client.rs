@@ -48,7 +48,7 @@ pub fn ask(data_dir: &Path, request: &OperatorRequest) -> io::Result<Option<Oper
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
     if answer.is_empty() {
-        let reason = "it stopped before it answered";
+        let reason = "the server stopped before it answered";
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
     }
     serde_json::from_str(&answer).map(Some).map_err(io::Error::from)
@@ -63,6 +63,6 @@ fn check_peer(stream: &UnixStream, data_dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "user {peer} answers, whom the data folder does not belong to; find out what runs there"
+        "user {peer} answers, who does not own the data directory; find out which process that is"
     )))
 }

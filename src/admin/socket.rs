@@ -46,7 +46,7 @@ impl AdminSocket {
             io::Error::new(
                 error.kind(),
                 format!(
-                    "can't listen on {}: {error}; the path may have 107 bytes at most, choose a shorter data_dir",
+                    "can't listen on {}: {error}; the path may have at most 107 bytes, choose a shorter data_dir",
                     path.display()
                 ),
             )
@@ -62,7 +62,7 @@ impl AdminSocket {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "the admin socket can't accept; trying again");
+                    tracing::warn!(%error, "the admin socket can't accept connections; retrying");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     continue;
                 }
@@ -72,7 +72,7 @@ impl AdminSocket {
             tokio::spawn(async move {
                 let exchange = answer(stream, owner, context);
                 if let Err(error) = exchange.await {
-                    tracing::warn!(%error, "a command on the admin socket got no answer");
+                    tracing::warn!(%error, "a command on the admin socket was not answered");
                 }
             });
         }
@@ -104,11 +104,11 @@ async fn answer(stream: UnixStream, owner: u32, context: Arc<OperatorContext>) -
                 .map_err(io::Error::other)?
             }
             Err(error) => OperatorReply::Failed(format!(
-                "the running server does not understand this command ({error}); is it of another version?"
+                "the running server does not know this command ({error}); it may be another version"
             )),
         }
     } else {
-        tracing::warn!(uid, "refused on the admin socket");
+        tracing::warn!(uid, "denied on the admin socket");
         OperatorReply::Denied(format!(
             "the server runs as user {owner}; run this command as that user, or with sudo"
         ))

@@ -136,7 +136,7 @@ impl Certificate {
     pub(super) fn tell(&self, what: &str) {
         let (path, valid_until) = (self.path.display(), self.not_after);
         if valid_until.duration_since(Clock::System.now()) < NEAR_END {
-            tracing::warn!(certificate = %path, %valid_until, "{what}, which ends soon: replace it");
+            tracing::warn!(certificate = %path, %valid_until, "{what}; it expires soon, replace it");
         } else {
             tracing::info!(certificate = %path, %valid_until, "{what}");
         }
@@ -171,7 +171,7 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
             let (path, key, created) =
                 self_signed::ensure(&folder, &hosts, Clock::System.now().as_second())?;
             if created {
-                tracing::info!(certificate = %path.display(), "made a self-signed certificate");
+                tracing::info!(certificate = %path.display(), "created a self-signed certificate");
             }
             (path, key)
         }
@@ -227,7 +227,7 @@ pub(super) fn check_certificate(config: &Config) -> Result<Vec<String>> {
     let host = config.public_url.host();
     if config.listen.trusted_proxies.is_empty() && !tls::names(&certificate.path, host)? {
         warnings.push(format!(
-            "certificate {shown} is not for {host}, the host of public_url: clients will refuse it"
+            "certificate {shown} is not for {host}, the host of public_url; clients will reject it"
         ));
     }
     Ok(warnings)

@@ -56,17 +56,17 @@ pub(super) fn plan(
     let name = change.name().to_owned();
     if !is_connection_name(&name) {
         return usage(format!(
-            "connection name \"{}\" is wrong; use 1 to 32 of the characters a-z, 0-9, _ and -",
+            "invalid connection name \"{}\"; use 1 to 32 of the characters a-z, 0-9, _ and -",
             name.escape_debug().take(64).collect::<String>()
         ));
     }
     let Some(file) = file else {
-        return usage("there is no configuration file; write one with `scimd init`".to_owned());
+        return usage("no configuration file found; write one with `scimd init`".to_owned());
     };
     // What the files say now, which need not be in force.
     let config = Config::load(file).map_err(|error| {
         ConnectionRefusal::Failed(format!(
-            "the present configuration has problems; correct them first:\n{error}"
+            "the current configuration is invalid; correct it first:\n{error}"
         ))
     })?;
     let path = config.connection_file(&name).unwrap_or_default();
@@ -80,7 +80,7 @@ pub(super) fn plan(
     let old = config.text_of(&path).map(ToOwned::to_owned);
     if old.as_ref().is_some_and(|old| !holds_only(old, &name)) {
         return usage(format!(
-            "{} holds more than connection {name}, which this command would remove; change it there, then run \
+            "{} contains more than connection {name}, and this command would remove that; change the file, then run \
              `scimd reload`",
             path.display()
         ));
@@ -89,13 +89,13 @@ pub(super) fn plan(
     let after = match change {
         ConnectionChange::Add { .. } if exists => {
             return usage(format!(
-                "connection {name} exists already; change it with `scimd connection set {name}`"
+                "connection {name} already exists; change it with `scimd connection set {name}`"
             ));
         }
         ConnectionChange::Set { .. } | ConnectionChange::Remove { .. } if !exists => {
             let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
             return Err(ConnectionRefusal::NotFound(format!(
-                "connection {name} not found; the configuration has {}",
+                "connection {name} not found; configured: {}",
                 known.join(", ")
             )));
         }
@@ -137,7 +137,7 @@ fn check_removal(
     confirmed: bool,
 ) -> Result<(), ConnectionRefusal> {
     if config.connections.len() == 1 {
-        return usage(format!("connection {name} is the only one; add another one first"));
+        return usage(format!("connection {name} is the only one; add another connection first"));
     }
     if confirmed {
         return Ok(());
@@ -148,9 +148,8 @@ fn check_removal(
         return Ok(());
     }
     usage(format!(
-        "connection {name} has {} and manages {}. Its tokens would \
-         be revoked, its accounts stay as they are, and no connection with scope = \"own\" may change them. Add --yes to \
-         remove it",
+        "connection {name} has {} and manages {}. Removing it revokes its tokens; its accounts stay as they are, and \
+         no connection with scope = \"own\" may change them. Add --yes to remove it",
         counted(tokens as u64, "valid token"),
         counted(accounts as u64, "account")
     ))
@@ -186,7 +185,7 @@ impl PlannedChange {
         };
         directory.submit(actor.clone(), record).wait().map_err(|error| {
             failed(&format!(
-                "the change is made, and could not be recorded in the audit trail: {error}"
+                "the change was made but could not be recorded in the audit log: {error}"
             ))
         })?;
         if after.is_none() {
@@ -194,7 +193,7 @@ impl PlannedChange {
             for Token { id, .. } in directory.valid_tokens(&name) {
                 directory.submit(actor.clone(), RevokeToken { id }).wait().map_err(|error| {
                     failed(&format!(
-                        "the connection is removed, and its tokens could not be revoked: {error}; revoke them with \
+                        "the connection was removed but its tokens could not be revoked: {error}; revoke them with \
                          `scimd token revoke`"
                     ))
                 })?;

@@ -31,7 +31,7 @@ pub(super) async fn run(
         drop(context);
         let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
-            tracing::warn!(%valid_until, "the certificate ends soon: put a newer one in its place");
+            tracing::warn!(%valid_until, "the certificate expires soon; replace it");
         }
         tokio::time::sleep(DAILY).await;
     }
@@ -47,8 +47,8 @@ fn warn_of_tokens(context: &OperatorContext, now: Timestamp) {
             connection,
             application,
             %expires,
-            "the last valid token ends soon: `scimd token reset --{kind} {name} --overlap 24h` makes \
-             another, to be given to the client"
+            "the last valid token expires soon; run `scimd token reset --{kind} {name} --overlap 24h` and \
+             enter the new token in the client"
         );
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
         tracing::warn!(
             connection,
             application,
-            "there is no valid token: all its requests are refused; run `scimd token generate --{kind} {name}`"
+            "no valid token: all requests are denied; run `scimd token generate --{kind} {name}`"
         );
     }
     for (token, owner) in tokens_without_owner(config, &tokens) {

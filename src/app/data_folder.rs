@@ -69,7 +69,7 @@ fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
     let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
     LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
-        .context("can't open the data folder")
+        .context("can't open the data directory")
 }
 
 /// The page cache of the database, in MiB; large enough for reading if reads go to the database.
@@ -148,13 +148,13 @@ pub fn check_exists(config: &Config) -> Result<()> {
     }
     match &config.file {
         Some(file) => bail!(
-            "data folder {folder} not found; it is data_dir in {}: correct that, name another \
-             configuration with --config, or run `scimd serve --first-boot` to create the folder",
+            "data directory {folder} not found (data_dir in {}); correct data_dir, choose another configuration with \
+             --config, or run `scimd serve --first-boot` to create it",
             file.display()
         ),
         None => bail!(
-            "data folder {folder} not found; it is the built-in default, as no config.toml was found: \
-             name a configuration with --config, or run `scimd serve --first-boot` to create the folder"
+            "data directory {folder} not found (built-in default, because no config.toml was found); choose a \
+             configuration with --config, or run `scimd serve --first-boot` to create it"
         ),
     }
 }
@@ -163,7 +163,7 @@ fn journal(config: &Config) -> Result<PathBuf> {
     check_exists(config)?;
     let journal = config.data_dir.join("journal");
     if !journal.exists() {
-        bail!("there is no audit trail in {}; check data_dir", config.data_dir.display());
+        bail!("no audit log in {}; check data_dir", config.data_dir.display());
     }
     Ok(journal)
 }
@@ -175,6 +175,8 @@ fn journal(config: &Config) -> Result<PathBuf> {
 /// The operating system provides no randomness.
 pub fn new_identity() -> Result<[u8; 16]> {
     let mut identity = [0; 16];
-    SysRng.try_fill_bytes(&mut identity).context("the operating system gives no randomness")?;
+    SysRng
+        .try_fill_bytes(&mut identity)
+        .context("the operating system provides no random numbers")?;
     Ok(identity)
 }

@@ -14,7 +14,7 @@ pub fn missed_grants(directory: &Directory) -> Result<Vec<String>, DirectoryErro
             None => "no connection manages that group".to_owned(),
         };
         format!(
-            "the grant for group \"{group}\" of connection {} gives nothing: {manager}; correct grants.connection, \
+            "the grant for group \"{group}\" of connection {} has no effect: {manager}; correct grants.connection, \
              or rename one of the groups",
             managers.join(" or ")
         )
@@ -26,6 +26,6 @@ pub fn missed_grants(directory: &Directory) -> Result<Vec<String>, DirectoryErro
 pub(super) fn warn_of_missed_grants(directory: &Directory) {
     match missed_grants(directory) {
         Ok(sentences) => sentences.iter().for_each(|sentence| tracing::warn!("{sentence}")),
-        Err(error) => tracing::warn!(%error, "whose groups the grants are for can't be checked"),
+        Err(error) => tracing::warn!(%error, "the connections of grants can't be checked"),
     }
 }

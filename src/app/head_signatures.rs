@@ -28,7 +28,7 @@ impl HeadSignatures {
     ///
     /// The key can't be used.
     pub(super) fn open(data: &Path, directory: &Directory) -> Result<Arc<Self>> {
-        let signer = HeadSigner::open(data).context("can't sign the audit trail")?;
+        let signer = HeadSigner::open(data).context("can't sign the audit log")?;
         Ok(Arc::new(Self { signer: Mutex::new(signer), log: directory.log_handle() }))
     }
 
@@ -46,10 +46,7 @@ impl HeadSignatures {
     pub(super) fn sign(&self) {
         let mut signer = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = signer.sign(self.log.head(), Clock::System.now()) {
-            tracing::warn!(
-                error = with_causes(&error),
-                "the head of the audit trail is not signed"
-            );
+            tracing::warn!(error = with_causes(&error), "the head of the audit log was not signed");
         }
     }
 }

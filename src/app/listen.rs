@@ -32,12 +32,12 @@ pub(super) async fn listen(
     let passed = socket.local_addr()?;
     if !config.listen.tls && !passed.ip().to_canonical().is_loopback() {
         bail!(
-            "systemd passes a socket on {passed}, and listen.tls is false, which is allowed on a loopback \
-             address only; remove `tls = false`, or change ListenStream= in the socket unit"
+            "systemd passes a socket on {passed}, and listen.tls = false is allowed on a loopback address only; \
+             remove `tls = false`, or change ListenStream= in the socket unit"
         );
     }
     if passed != address {
-        tracing::info!(%passed, configured = %address, "the socket that systemd passes is served, not listen.address");
+        tracing::info!(%passed, configured = %address, "serving the socket from systemd instead of listen.address");
     }
     socket.set_nonblocking(true)?;
     Ok(TcpListener::from_std(socket)?)
@@ -47,9 +47,9 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let remedy = match error.kind() {
             ErrorKind::PermissionDenied => {
-                "this port needs the privilege CAP_NET_BIND_SERVICE, or scimd.socket; or choose one from 1024 on"
+                "this port needs the privilege CAP_NET_BIND_SERVICE or scimd.socket; or use port 1024 or higher"
             }
-            ErrorKind::AddrInUse => "stop the program that uses it, or choose another port",
+            ErrorKind::AddrInUse => "stop the other process, or change the port",
             ErrorKind::AddrNotAvailable => "it is not an address of this machine",
             _ => "check listen.address and metrics.listen",
         };

@@ -70,14 +70,14 @@ fn maintain(directory: &Directory, retention: RetentionPolicy) -> bool {
             tracing::info!(
                 snapshot = %snapshot.path.display(), change = snapshot.position.sequence,
                 bytes = kept.snapshot.bytes, ms = took.elapsed().as_millis(),
-                journal_files_removed = kept.trimmed, "there is a snapshot of the present state"
+                journal_files_removed = kept.trimmed, "snapshot is up to date"
             );
             true
         }
         Err(error) => {
             tracing::error!(
-                %error, cause = causes(&error), "no snapshot could be taken; it is tried again within the hour, and \
-                 all else goes on: make room in the data folder, check the disk"
+                %error, cause = causes(&error), "snapshot failed, retrying within the hour; check the disk and free \
+                    space in the data directory"
             );
             false
         }

@@ -16,7 +16,7 @@ pub fn protect_memory() {
     let protected = set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .and_then(|()| setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }));
     if let Err(error) = protected {
-        tracing::warn!(%error, "the memory of this process can't be kept out of core files");
+        tracing::warn!(%error, "can't exclude the memory of this process from core files");
     }
 }
 
@@ -32,14 +32,14 @@ pub(super) fn end_after(time: Duration, log: LogFlusher) {
     let end = move || {
         std::thread::sleep(time);
         tracing::warn!(
-            "some work did not end in time and was abandoned; the next start takes a little longer"
+            "some work did not finish in time and was abandoned; the next start takes a little longer"
         );
         log.flush();
         exit();
     };
     // Without the thread, the timeout of the unit applies.
     if let Err(error) = std::thread::Builder::new().name("deadline".to_owned()).spawn(end) {
-        tracing::warn!(%error, "the stop has no deadline");
+        tracing::warn!(%error, "stopping without a deadline");
     }
 }
 

@@ -137,7 +137,7 @@ impl Reloader {
         if let Err(error) = self.reload_and_tell("scimd connection", read) {
             planned.put_back()?;
             return Err(ConnectionRefusal::Failed(format!(
-                "the server refuses the change, and the file is as it was before: {error:#}"
+                "the server rejected the change; the file was restored: {error:#}"
             )));
         }
         planned.record(&self.directory, actor, true)
@@ -175,26 +175,23 @@ impl Reloader {
                         key,
                         before,
                         now,
-                        "{key} allows more than before the reload, or has come or gone: see that this is meant"
+                        "{key} allows more than before, or was added or removed; check that this is intended"
                     );
                 }
                 for key in kept {
-                    tracing::warn!(
-                        key,
-                        "{key} has changed and can't while scimd runs: restart scimd to apply"
-                    );
+                    tracing::warn!(key, "{key} changed; restart scimd to apply");
                 }
                 let ms = watch.elapsed().as_millis();
-                tracing::info!(ms, "{asked_by}: the configuration was read again and is in force");
-                supervisor::ready("serving; the configuration was read again");
+                tracing::info!(ms, "configuration reloaded ({asked_by})");
+                supervisor::ready("serving; configuration reloaded");
             }
             Err(error) => {
                 let reason = format!("{error:#}").replace('\n', "; ");
                 tracing::error!(
                     reason,
-                    "{asked_by}: the new configuration is refused, and the one before stays in force"
+                    "reload failed, keeping the previous configuration ({asked_by})"
                 );
-                supervisor::ready("serving; the new configuration was refused, the log says why");
+                supervisor::ready("serving; reload failed, the log says why");
             }
         }
         outcome
@@ -220,8 +217,8 @@ impl Reloader {
         let wanted = Catalogue::new(&config.access_settings());
         if let Some(name) = wanted.taken_over(&before) {
             bail!(
-                "the name \"{name}\" now means another than before, and accounts that have it can't follow \
-                 while requests are answered; restart scimd to apply"
+                "the name \"{name}\" now refers to another entry, and accounts that have it can't be updated while \
+                 scimd serves; restart scimd to apply"
             );
         }
         let is_renamed = wanted.clone().remembering(&before) != wanted;
@@ -284,7 +281,7 @@ impl Reloader {
         if let Some(certificate) = &certificate
             && self.certificate.as_ref().is_none_or(|before| !before.is_same(certificate))
         {
-            certificate.tell("another certificate is shown from here on");
+            certificate.tell("new certificate in use");
         }
         self.config = config;
         self.certificate = certificate;
@@ -303,8 +300,8 @@ impl Reloader {
             Ok(()) => go_on(),
             Err(error) => {
                 tracing::error!(
-                    %error, "the new access catalogue is in force, but not all accounts carry its names yet: \
-                             they do after the next start"
+                    %error, "the new access catalogue is in use, but some accounts still have old names; they are \
+                        updated at the next start"
                 );
                 false
             }
@@ -327,14 +324,14 @@ impl Reloader {
                 let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
                 self.live.metrics.store(Arc::new(for_metrics));
                 self.live.listener.store(Arc::new(terms));
-                certificate.tell("the certificate was renewed");
+                certificate.tell("certificate renewed");
                 self.certificate = Some(certificate);
                 None
             }
             Err(error) => {
                 tracing::warn!(
                     error = format!("{error:#}"),
-                    "the certificate's files have changed and can't be used: the one before is shown on"
+                    "the certificate files changed and can't be used; serving the previous certificate"
                 );
                 Some(found)
             }

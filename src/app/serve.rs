@@ -172,11 +172,11 @@ async fn run(
         notifier: Arc::clone(&notifier),
     };
     if let Some(path) = &config.listen.unix {
-        tracing::info!(path = %path.display(), "taking PROXY connections on a Unix socket");
+        tracing::info!(path = %path.display(), "accepting PROXY connections on a Unix socket");
     }
     tracing::info!(%address, endpoint = endpoint(&config), "listening");
     if let Some(certificate) = &certificate {
-        certificate.tell("the certificate is shown");
+        certificate.tell("serving certificate");
     }
     if config.requests.bodies_for > Duration::ZERO
         && let Some(RunningServer { requests, .. }) = &live.context.load().server
@@ -239,7 +239,7 @@ async fn run(
     };
     door.flush_summaries();
     if let Drained::Cut(connections) = drained {
-        tracing::warn!(connections, "some connections did not end in time and were cut");
+        tracing::warn!(connections, "some connections did not finish in time and were closed");
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn ready(status: &str) {
 
 /// Tells systemd that the configuration is reloaded. [`ready`] must follow, whatever the outcome.
 pub(super) fn reloading() {
-    let status = NotifyState::Status("reading the configuration again");
+    let status = NotifyState::Status("reloading the configuration");
     // systemd from 253 on takes both in one message, or gives the service up.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now, status]),
@@ -59,13 +59,13 @@ pub(super) async fn feed(directory: Arc<Directory>) {
                 ping = directory.ping_writer();
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the writer gives no sign of life");
+                tracing::warn!(%error, "the writer is not responding");
                 tokio::time::sleep(step).await;
                 ping = directory.ping_writer();
             }
             // The same answer is still awaited: a slow writer is not stuck.
             Err(_) => {
-                tracing::warn!("the writer has given no sign of life for {} s", step.as_secs());
+                tracing::warn!("the writer has not responded for {} s", step.as_secs());
             }
         }
     }
@@ -113,7 +113,7 @@ pub fn passed_socket() -> Result<Option<TcpListener>> {
         0 => Ok(None),
         1 => passed
             .take_tcp_listener(0)
-            .context("the socket that systemd passes can't be served; expected ListenStream= with an address and a port"),
+            .context("can't serve the socket from systemd; expected ListenStream= with an address and a port"),
         count => bail!("systemd passes {count} sockets; expected one ListenStream= in the socket unit"),
     }
 }
@@ -124,6 +124,6 @@ fn longer(time: Duration) -> NotifyState<'static> {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd could not be told");
+        tracing::debug!(%error, "can't notify systemd");
     }
 }

@@ -90,7 +90,7 @@ impl OwnerArgs {
         }
         let known: Vec<&str> = config.applications.keys().map(String::as_str).collect();
         let hint = match known.as_slice() {
-            [] => format!("the configuration has none; add [applications.{name}]"),
+            [] => format!("none is configured; add [applications.{name}]"),
             known => format!("the configuration has {}", known.join(", ")),
         };
         let name = name.escape_debug();
@@ -115,7 +115,7 @@ pub(super) fn the_connection(config: &Config, named: Option<String>) -> Result<S
         ))),
         (None, [only]) => Ok((*only).clone()),
         (None, _) => {
-            Err(CliError::usage(format!("say which connection with --connection: {listed}")))
+            Err(CliError::usage(format!("--connection is required; configured: {listed}")))
         }
     }
 }

@@ -43,40 +43,40 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub(super) struct AuditArgs {
-    /// Show changes since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago as in 24h
+    /// Show entries since a time (RFC 3339, such as 2026-03-01T08:15:00Z) or for a duration such as 24h
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
-    /// Show changes made before a time
+    /// Show entries before a time
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse, conflicts_with = "follow")]
     until: Option<Timestamp>,
-    /// Show changes through one connection, and those of its brake
+    /// Show entries of one connection, including its brake
     #[arg(long)]
     connection: Option<String>,
     /// Show these events, such as user.patched, or all of a kind, such as user; several with commas
     #[arg(long, value_name = "EVENT,...", value_delimiter = ',', value_parser = event)]
     event: Vec<String>,
-    /// Show changes that concern one account, by its id or by a userName that it has or had
+    /// Show entries about a user (id, or current or former userName)
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Show the newest N changes [default: 100, or all with --since]
+    /// Show the newest N entries [default: 100, or all with --since]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: Option<u32>,
-    /// Include what scimd records for itself: when tokens were used
+    /// Include token-use records
     #[arg(long)]
     all: bool,
-    /// Keep printing changes as they are made, until Ctrl-C
+    /// Keep printing new entries (Ctrl-C to stop)
     #[arg(long)]
     follow: bool,
-    /// Check that no record was altered, removed, inserted or cut off
+    /// Verify the integrity of the audit log
     #[arg(long, conflicts_with_all = ["since", "until", "connection", "event", "user", "limit", "all", "follow"])]
     verify: bool,
-    /// With --verify: a head that was printed earlier and must be in the chain; may be repeated
+    /// With --verify: a head printed earlier by --head, which the log must contain (repeatable)
     #[arg(long, value_name = "SEQUENCE:HASH", value_parser = anchor, requires = "verify")]
     anchor: Vec<Position>,
-    /// With --verify: the public key of the signatures [default: that of the data folder]
+    /// With --verify: the public key of the signatures [default: the one in the data directory]
     #[arg(long, value_name = "FILE", requires = "verify")]
     key: Option<PathBuf>,
-    /// Print the head of the chain as SEQUENCE:HASH, to keep on another machine
+    /// Print the head of the hash chain as SEQUENCE:HASH, to store on another machine
     #[arg(long, conflicts_with_all = ["since", "until", "connection", "event", "user", "limit", "all", "follow", "verify", "json"])]
     head: bool,
     /// Print JSON, one object on each line
@@ -306,7 +306,7 @@ impl<'a> AuditReader<'a> {
                 Some(_) => return unexpected(),
                 None if served => {
                     served = false;
-                    output::note("No server runs; waiting for one.")?;
+                    output::note("scimd is not running; waiting for it to start.")?;
                 }
                 None => {}
             }
@@ -327,7 +327,7 @@ impl<'a> AuditReader<'a> {
             None => SignatureReport::default(),
         };
         if key.is_some() && signed.newest.is_none() {
-            signed.faults.push("there is no signature of the key".to_owned());
+            signed.faults.push("no signature was made with this key".to_owned());
         }
         let newest = signed.newest.as_ref().map(|newest| newest.position);
         let anchors: Vec<Position> = anchors.iter().copied().chain(newest).collect();
@@ -397,7 +397,7 @@ fn report(verified: &AuditVerification, anchors: usize, json: bool) -> Result<()
     }
     match verified.first_faults.first() {
         None => Ok(()),
-        Some(_) if verified.faults == 1 => bail!("the audit trail is not what was written"),
-        Some(_) => bail!("the audit trail is not what was written: {} faults", verified.faults),
+        Some(_) if verified.faults == 1 => bail!("audit log verification failed: 1 problem found"),
+        Some(_) => bail!("audit log verification failed: {} problems found", verified.faults),
     }
 }

@@ -17,7 +17,7 @@ use crate::store::last_backup::LastBackup;
 
 #[derive(Args)]
 pub(super) struct BackupArgs {
-    /// The file to create; only its owner may read it
+    /// The file to create (mode 0600)
     file: PathBuf,
 }
 
@@ -57,7 +57,7 @@ impl BackupArgs {
         let now = Clock::System.now();
         let saved = backup::save(&config.data_dir, &name, &sha256, (file, &self.file), now)?;
         if saved.whole.sha256 != sha256 {
-            bail!("the copy of {name} is not what was written; check the disks, then try again");
+            bail!("the copy of {name} differs from the original; check the disks, then try again");
         }
         Ok(saved)
     }

@@ -22,17 +22,17 @@ pub(super) struct BrakeArgs {
 
 #[derive(Subcommand)]
 enum BrakeCommand {
-    /// Show which connections are paused, what is allowed, and what is counted (the default)
+    /// Show the brake status of each connection (default)
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Show which users and groups the refused changes of a paused connection would have changed
+    /// Show the users and groups that denied changes of a paused connection concern
     Show {
-        /// The connection; required if there are several
+        /// The connection (required if more than one is configured)
         connection: Option<String>,
-        /// The same, as the other commands have it
+        /// The connection, as an option
         #[arg(
             long = "connection",
             hide = true,
@@ -44,35 +44,35 @@ enum BrakeCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Allow a connection a planned mass change: beyond its brake, it may change N accounts within a time
+    /// Allow a planned mass change of N accounts without triggering the brake
     Allow {
-        /// The number of accounts, each counted once; 0 ends an earlier allowance
+        /// Number of accounts, each counted once; 0 ends an earlier allowance
         #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
         accounts: u64,
-        /// How long, such as 2h
+        /// How long the allowance lasts, such as 2h
         #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "1h")]
         valid_for: Duration,
-        /// The connection; required if there are several
+        /// The connection (required if more than one is configured)
         #[arg(long)]
         connection: Option<String>,
-        /// The reason, for the audit trail
+        /// Reason, recorded in the audit log
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Pause a connection: its changes receive 503 until it is resumed
+    /// Pause a connection: writes get 503 until it is resumed
     #[command(name = "pause", alias = "hold")]
     Hold {
-        /// The connection to pause; required if there are several
+        /// The connection to pause (required if more than one is configured)
         #[arg(long)]
         connection: Option<String>,
-        /// The reason, which the connection also receives
+        /// Reason, recorded in the audit log and sent in the 503
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Resume a connection, and reset its counters
+    /// Resume a connection and reset its counters
     #[command(name = "resume", alias = "release")]
     Release {
-        /// The connection to resume; required if several are paused
+        /// The connection to resume (required if more than one is paused)
         #[arg(long)]
         connection: Option<String>,
     },
@@ -157,7 +157,7 @@ fn allow(
     };
     output::note(&match allowance {
         Some(allowance) => format!(
-            "Connection \"{connection}\" may change {} more accounts until {}, whatever its brake says.",
+            "Connection \"{connection}\" may change {} more accounts until {} without triggering its brake.",
             allowance.left,
             output::moment(Some(allowance.until), "")
         ),
@@ -213,15 +213,18 @@ fn row(brake: &BrakeInfo) -> [String; 8] {
 fn print_withheld(connection: &str, withheld: &WithheldChanges) -> Result<()> {
     if withheld.changes == 0 {
         return output::note(&format!(
-            "No refused changes of connection \"{connection}\" since the start of scimd."
+            "No changes of connection \"{connection}\" were denied since scimd started."
         ));
     }
     let rows: Vec<[String; 5]> = withheld.resources.iter().map(withheld_row).collect();
     output::table(["NAME", "EVENT", "DETAILS", "LAST TRIED", "ID"], &rows)?;
     let changes = usize::try_from(withheld.changes).unwrap_or(usize::MAX);
-    let mut counted = output::counted(changes, "change was refused", "changes were refused");
+    let mut counted = output::counted(changes, "change was denied", "changes were denied");
     if withheld.more > 0 {
-        counted.push_str(&format!("; {} of users and groups that are not listed", withheld.more));
+        counted.push_str(&format!(
+            "; {} of them concern users and groups that are not listed",
+            withheld.more
+        ));
     }
     output::note(&format!("{counted}."))
 }

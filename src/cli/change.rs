@@ -11,9 +11,9 @@ use crate::operator::{ChangeReport, OperatorChange, OperatorReply, OperatorReque
 /// The user of a change, and why it is made.
 #[derive(Args)]
 pub(super) struct UserChange {
-    /// The user: its userName or id, or its externalId or an email address where only one user has it
+    /// The user: userName or id, or externalId or email address if only one user has it
     user: String,
-    /// The reason, for the audit trail
+    /// Reason, recorded in the audit log
     #[arg(long)]
     reason: Option<String>,
 }
@@ -21,7 +21,7 @@ pub(super) struct UserChange {
 /// A membership that is added or removed, and why.
 #[derive(Args)]
 pub(super) struct MemberChange {
-    /// The group: its displayName or id, or its externalId where only one group has it
+    /// The group: displayName or id, or externalId if only one group has it
     group: String,
     #[command(flatten)]
     change: UserChange,
@@ -38,7 +38,7 @@ impl UserChange {
         });
         output::note(&match (changed, since) {
             (false, Some(since)) => {
-                format!("User {name} ({id}) is deactivated already, since {since}.")
+                format!("User {name} ({id}) is already deactivated, since {since}.")
             }
             _ => format!(
                 "Deactivated user {name} ({id}). It stays inactive, whatever its identity provider sends, until \
@@ -54,12 +54,11 @@ impl UserChange {
         let ChangeReport { name, id, changed, deactivation, .. } = report;
         output::note(&match changed {
             true => format!("Activated user {name} ({id})."),
-            false => format!("User {name} ({id}) is active already."),
+            false => format!("User {name} ({id}) is already active."),
         })?;
         match deactivation.filter(|ended| !ended.requested_active) {
             Some(_) => output::note(
-                "Note: without the operator's deactivation it would have been inactive as well; its identity \
-                 provider may deactivate it again.",
+                "Note: the identity provider had deactivated this user as well, and may do so again.",
             ),
             None => Ok(()),
         }
@@ -70,13 +69,14 @@ impl UserChange {
         let change = OperatorChange::Transfer { user, connection: connection.to_owned() };
         let ChangeReport { name, id, changed, connection: before, .. } =
             make(config, change, reason)?;
-        let before = before.map(|before| format!(", before by \"{before}\"")).unwrap_or_default();
+        let before =
+            before.map(|before| format!(", previously by \"{before}\"")).unwrap_or_default();
         output::note(&match changed {
             true => {
                 format!("User {name} ({id}) is now managed by connection \"{connection}\"{before}.")
             }
             false => {
-                format!("User {name} ({id}) is managed by connection \"{connection}\" already.")
+                format!("User {name} ({id}) is already managed by connection \"{connection}\".")
             }
         })
     }
@@ -91,8 +91,8 @@ impl MemberChange {
         output::note(&match (changed, add) {
             (true, true) => format!("Added user {name} ({id}) to group {group}."),
             (true, false) => format!("Removed user {name} ({id}) from group {group}."),
-            (false, true) => format!("User {name} ({id}) is a member of group {group} already."),
-            (false, false) => format!("User {name} ({id}) is no member of group {group}."),
+            (false, true) => format!("User {name} ({id}) is already a member of group {group}."),
+            (false, false) => format!("User {name} ({id}) is not a member of group {group}."),
         })
     }
 }

@@ -16,13 +16,13 @@ pub(super) struct ClockArgs {
 
 #[derive(Subcommand)]
 enum ClockCommand {
-    /// Show the clock, the time that is expected, and whether the clock is trusted (the default)
+    /// Show the clock, the expected time, and whether the clock is trusted (default)
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Accept the clock as it stands, after an alarm: records and expiry follow it from then on
+    /// Accept the current clock after an alarm; records and expiry use it from then on
     Accept,
 }
 
@@ -37,7 +37,7 @@ impl ClockArgs {
             },
             ClockCommand::Accept => match operator.ask(OperatorRequest::AcceptClock)? {
                 OperatorReply::ClockAccepted { before } => output::note(&format!(
-                    "The clock is accepted: {}. Records had {}.",
+                    "Accepted the clock: {}. Records had {}.",
                     output::moment(Some(before.clock), ""),
                     output::moment(Some(before.records), "")
                 )),
@@ -50,7 +50,7 @@ impl ClockArgs {
 fn print(clock: &ClockInfo) -> Result<()> {
     let state = match clock.trusted {
         true => "trusted",
-        false => "not trusted: set it right, or, if it is right, run `scimd clock accept`",
+        false => "not trusted: correct the clock; if it is correct, run `scimd clock accept`",
     };
     output::key_values(&[
         ("Clock", vec![output::moment(Some(clock.clock), "")]),

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 #[derive(Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell to complete commands for
+    /// The shell
     shell: Shell,
 }
 

@@ -14,9 +14,9 @@ use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Check the configuration and the files that it names, as a start does
+    /// Check the configuration file and the files that it names
     Check {
-        /// Check it against the data directory as well: access that accounts hold, tokens
+        /// Also compare it with the data directory: access of accounts, tokens
         #[arg(long)]
         data: bool,
         /// Print JSON
@@ -84,7 +84,7 @@ fn check_with_data(config: &Config) -> Result<ConfigFindings> {
 fn describe(config: &Config) -> Result<()> {
     let source = match &config.file {
         Some(file) => file.display().to_string(),
-        None => "There is no config.toml here: the built-in configuration".to_owned(),
+        None => "No configuration file found; the built-in configuration".to_owned(),
     };
     let names: Vec<&str> = config.connections.keys().map(String::as_str).collect();
     output::line(&format!(

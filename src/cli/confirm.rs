@@ -14,7 +14,7 @@ use super::output;
 /// The answer is not yes: exit code 1. There is no terminal to ask on: exit code 2.
 pub(super) fn confirm(question: &str) -> Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        let reason = "nothing was done: there is no terminal to ask for confirmation; add --yes";
+        let reason = "nothing was changed: there is no terminal to ask for confirmation; add --yes";
         return Err(CliError::usage(reason));
     }
     output::prompt(&format!("{question} [y/N] "))?;
@@ -23,5 +23,5 @@ pub(super) fn confirm(question: &str) -> Result<()> {
     if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
         return Ok(());
     }
-    bail!("canceled; nothing was done")
+    bail!("canceled; nothing was changed")
 }

@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 32 * 1024;
 
 #[derive(Subcommand)]
 pub(super) enum ConnectionCommand {
-    /// List the connections of the configuration, and where each is defined
+    /// List connections and where each is defined
     List {
         /// Print JSON
         #[arg(long)]
@@ -36,11 +36,11 @@ pub(super) enum ConnectionCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Add a connection, and put it in force
+    /// Add a connection and apply it
     Add {
         /// The name of the connection
         name: String,
-        /// The kind of client: okta, okta-custom, entra, generic or custom
+        /// Provider type: okta, okta-custom, entra, generic or custom
         #[arg(long)]
         method: String,
         #[command(flatten)]
@@ -49,16 +49,16 @@ pub(super) enum ConnectionCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Change settings of a connection, and put them in force
+    /// Change settings of a connection and apply them
     Set {
         /// The name of the connection
         name: String,
-        /// The kind of client: okta, okta-custom, entra, generic or custom
+        /// Provider type: okta, okta-custom, entra, generic or custom
         #[arg(long)]
         method: Option<String>,
         #[command(flatten)]
         settings: ConnectionOptions,
-        /// Remove a setting, by its key in the configuration, such as ip_allowlist
+        /// Remove a setting, by its configuration key, such as ip_allowlist (repeatable)
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
         /// Print JSON
@@ -69,7 +69,7 @@ pub(super) enum ConnectionCommand {
     Remove {
         /// The name of the connection
         name: String,
-        /// Remove it although it has valid tokens or manages accounts
+        /// Remove it even if it has valid tokens or manages accounts
         #[arg(long, short)]
         yes: bool,
         /// Print JSON
@@ -80,37 +80,37 @@ pub(super) enum ConnectionCommand {
 
 #[derive(Args)]
 pub(super) struct ConnectionOptions {
-    /// The workspace of new accounts
+    /// Default workspace of new accounts
     #[arg(long, value_name = "NAME")]
     default_workspace: Option<String>,
-    /// A permission of new accounts in that workspace; may be repeated
+    /// Permission of new accounts in the default workspace (repeatable)
     #[arg(long, value_name = "PERMISSION")]
     default_permission: Vec<String>,
-    /// The required value of X-Request-Origin
+    /// Required X-Request-Origin value
     #[arg(long, value_name = "ORIGIN")]
     service_origin: Option<String>,
-    /// The addresses that may connect: single ones, networks and a-b ranges, separated by commas
+    /// Client addresses to allow: addresses, networks and a-b ranges, comma-separated
     #[arg(long, value_name = "LIST")]
     ip_allowlist: Option<String>,
-    /// What the connection may change: all, or own (what it created itself)
+    /// What the connection may change: `all`, or `own` (what it created itself)
     #[arg(long)]
     scope: Option<String>,
-    /// Unknown attributes: lenient (leave them out) or strict (refuse)
+    /// Unknown attributes: `lenient` (ignore them) or `strict` (reject the request)
     #[arg(long)]
     compat: Option<String>,
-    /// Members that do not exist: refuse or ignore
+    /// Group members that do not exist: `refuse` or `ignore`
     #[arg(long)]
     unknown_members: Option<String>,
-    /// A new account that exists and is inactive: conflict or reactivate
+    /// POST of an account that exists and is inactive: `conflict` or `reactivate`
     #[arg(long)]
     on_inactive_create: Option<String>,
-    /// A PEM file with the CA of client certificates, which requests must then present
+    /// PEM file with the CA of client certificates; requests must then present one
     #[arg(long, value_name = "FILE")]
     client_ca: Option<String>,
-    /// A role or entitlement that the connection may give, such as "role:*"; may be repeated
+    /// Role or entitlement that the connection may give, such as "role:*" (repeatable)
     #[arg(long, value_name = "ACCESS")]
     may_grant: Vec<String>,
-    /// The number of requests in a day
+    /// Maximum number of requests per day
     #[arg(long, value_name = "NUMBER")]
     daily_requests: Option<u32>,
 }
@@ -202,7 +202,7 @@ fn describe(changed: &ConnectionChanged) -> Result<()> {
         (Some(_), Some(_)) => ("changed", format!("; wrote {file}")),
         (Some(_), None) => ("removed", format!("; removed {file}")),
     };
-    let when = if *in_force { "in force" } else { "in force from the next start" };
+    let when = if *in_force { "applied" } else { "to be applied at the next start" };
     output::note(&format!("Connection {name} {done}, {when}{file}."))?;
     match before {
         None => output::note(&format!(
@@ -243,7 +243,7 @@ fn settings(config: &Config, name: &str) -> Result<Value> {
     let Some(connection) = config.connections.get(name) else {
         let known: Vec<&str> = config.connections.keys().map(String::as_str).collect();
         return Err(CliError::not_found(format!(
-            "connection \"{}\" not found; the configuration has {}",
+            "connection \"{}\" not found; configured: {}",
             name.escape_debug(),
             known.join(", ")
         )));

@@ -18,10 +18,10 @@ use outcome::{CheckOutcome, CheckVerdict};
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
-    /// The connection to check, or to wait for [default: all]
+    /// The connection to check or to wait for [default: all]
     #[arg(long, value_name = "CONNECTION")]
     connection: Option<String>,
-    /// Wait for the first successful request, and show what arrives before it [default: for 10m]
+    /// Wait for the first successful request and show what arrives before it [default: 10m]
     #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10m", value_parser = duration::parse)]
     wait: Option<Duration>,
     /// Print JSON

@@ -18,11 +18,11 @@ use crate::scim::schemas::group::DISPLAY_NAME;
 pub(super) enum GroupCommand {
     /// List groups, oldest first
     List(ListArgs),
-    /// Show one group and its members
+    /// Show a group and its members
     Show {
-        /// The group: its displayName or id, or its externalId where only one group has it
+        /// The group: displayName or id, or externalId if only one group has it
         group: String,
-        /// Print JSON: the group in SCIM's form
+        /// Print JSON: the SCIM resource
         #[arg(long)]
         json: bool,
     },

@@ -16,31 +16,31 @@ const FILE_NAME: &str = "config.toml";
 
 #[derive(Args)]
 pub(super) struct InitArgs {
-    /// The folder to write config.toml to
+    /// The directory to write config.toml to
     #[arg(long, default_value = ".")]
     dir: PathBuf,
-    /// The data folder, relative to --dir [default: scimd-data]
+    /// The data directory, relative to --dir [default: scimd-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// The kind of identity provider: okta, okta-custom, entra, generic or custom
+    /// Provider type: okta, okta-custom, entra, generic or custom
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// The name of the connection [default: that of the method]
+    /// The name of the connection [default: the method]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The address and port to listen on [default: port 8443 of every interface, or of loopback]
+    /// Address and port to listen on [default: port 8443 on every interface, or on loopback]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// The workspace of new accounts
+    /// Default workspace of new accounts
     #[arg(long, value_name = "NAME")]
     default_workspace: Option<String>,
-    /// The required value of X-Request-Origin
+    /// Required X-Request-Origin value
     #[arg(long, value_name = "ORIGIN")]
     service_origin: Option<String>,
-    /// The addresses that may connect: single ones, networks and a-b ranges, separated by commas
+    /// Client addresses to allow: addresses, networks and a-b ranges, comma-separated
     #[arg(long, value_name = "LIST")]
     ip_allowlist: Option<String>,
-    /// The URL that identity providers are given
+    /// The URL that identity providers use, without /scim/v2
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 }
@@ -77,9 +77,7 @@ impl InitArgs {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(CliError::of_kind(
                     ExitKind::Failure,
-                    format!(
-                        "{shown} exists already and is left as it is; remove it first, or name another --dir"
-                    ),
+                    format!("{shown} already exists; remove it first, or choose another --dir"),
                 ));
             }
             Err(error) => return Err(error).with_context(|| format!("can't create {shown}")),
@@ -100,7 +98,7 @@ impl InitArgs {
         }
         let name = connection_name(&options);
         output::note(&format!(
-            "Wrote {shown} with connection {name}. Next: look it over, then `{next}`."
+            "Wrote {shown} with connection {name}. Review it, then run `{next}`."
         ))
     }
 }

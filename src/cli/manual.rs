@@ -17,21 +17,21 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
     (
         "FILES",
         &[
-            ("config.toml", "The configuration, if the working directory has one."),
+            ("config.toml", "The configuration, if there is one in the working directory."),
             (
                 SYSTEM_FILE,
-                "The configuration of the service; read where the working directory has none.",
+                "The configuration of the service; used if there is none in the working directory.",
             ),
-            ("/var/lib/scimd", "The data directory of the service, as far as data_dir says so."),
+            ("/var/lib/scimd", "The data directory of the service, unless data_dir names another."),
         ],
     ),
     (
         "EXIT STATUS",
         &[
             ("0", "Done."),
-            ("1", "Failed, or found a problem: standard error says what to do."),
-            ("2", "Wrong usage, or a wrong configuration."),
-            ("3", "The server does not run."),
+            ("1", "The operation failed, or problems were found; standard error says what to do."),
+            ("2", "Usage or configuration error."),
+            ("3", "scimd is not running."),
             ("4", "Not found."),
             ("5", "No permission."),
         ],
@@ -40,7 +40,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         "SIGNALS",
         &[
             ("SIGTERM, SIGINT", "The server answers the open requests, then stops."),
-            ("SIGHUP", "The server reads its configuration and certificate again."),
+            ("SIGHUP", "The server reloads its configuration and certificate."),
         ],
     ),
     (
@@ -54,7 +54,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
 
 #[derive(Args)]
 pub(super) struct ManualArgs {
-    /// The folder to write the pages to; created if missing
+    /// The directory to write the pages to; created if missing
     dir: PathBuf,
 }
 

@@ -52,7 +52,7 @@ pub struct Cli {
     /// /etc/scimd/config.toml, else built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say which configuration and data directory are used
+    /// Print the configuration file and data directory in use
     #[arg(short, long, global = true)]
     verbose: bool,
     #[command(subcommand)]
@@ -63,57 +63,57 @@ pub struct Cli {
 enum CliCommand {
     /// Write a commented config.toml
     Init(init::InitArgs),
-    /// Serve until SIGTERM or SIGINT
+    /// Run the server until SIGTERM or SIGINT
     Serve(serve::ServeArgs),
-    /// Print the settings for the identity provider of a connection, and how to test them
+    /// Print setup instructions for a connection
     Setup(setup::SetupArgs),
     /// List, show, add, change and remove connections
     #[command(subcommand)]
     Connection(connection::ConnectionCommand),
-    /// Generate, list, replace and revoke tokens
+    /// Create, list, rotate and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// List, show, deactivate, activate and transfer users
+    /// List, inspect and change users
     #[command(subcommand)]
     User(user::UserCommand),
-    /// List and show groups, and change their members
+    /// List and inspect groups, and change their members
     #[command(subcommand)]
     Group(group::GroupCommand),
-    /// Show who changed what, when and from where, and verify the audit trail
+    /// Show the audit log, or verify its integrity
     Audit(audit::AuditArgs),
-    /// Show whether scimd runs, how it is doing, and what needs attention
+    /// Show whether scimd is running and what needs attention
     Status(status::StatusArgs),
-    /// Check whether an identity provider can reach scimd, and wait for its first request
+    /// Check whether an identity provider can reach scimd
     Doctor(doctor::DoctorArgs),
-    /// Show what clients asked, what they were answered, and why
+    /// Show requests of clients, their answers and the reasons
     Requests(requests::RequestsArgs),
     /// Export all users with their effective access, and all groups with their members
     Export(export::ExportArgs),
     /// Import users and groups from JSON Lines or CSV
     Import(import::ImportArgs),
-    /// Write a backup of everything to one file, also while a server runs
+    /// Back up all data to one file; safe while the server is running
     Backup(backup::BackupArgs),
-    /// Restore a backup into an empty data folder
+    /// Restore a backup into an empty data directory
     Restore(restore::RestoreArgs),
-    /// Check the integrity of the data folder, also while a server runs
+    /// Check the data directory for corruption; safe while the server is running
     Verify(verify::VerifyArgs),
-    /// Show, hold and release connections that change too many accounts
+    /// Show, pause and resume connections that remove access from too many users
     Brake(brake::BrakeArgs),
-    /// Show whether the clock is trusted, and accept it after an alarm
+    /// Show whether the clock is trusted, or accept it after an alarm
     Clock(clock::ClockArgs),
     /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
     /// Test notifications
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
-    /// Have the running server read its configuration again, and wait for the outcome
+    /// Reload the configuration of the running server and wait for the outcome
     Reload(reload::ReloadArgs),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Print shell completions
+    /// Generate shell completions
     Completions(completions::CompletionsArgs),
-    /// Write the manual pages, one for each command
+    /// Write the manual pages
     Manual(manual::ManualArgs),
 }
 

@@ -130,5 +130,5 @@ fn checked(reply: OperatorReply) -> Result<OperatorReply> {
 ///
 /// Always.
 pub(super) fn unexpected<T>() -> Result<T> {
-    bail!("the running server answered something else; is it of another version?")
+    bail!("unexpected answer from the running server; it may be another version")
 }

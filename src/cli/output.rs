@@ -46,7 +46,7 @@ pub(super) fn create_for_all_users() {
 pub(super) fn create(path: &Path) -> Result<File> {
     File::options().read(true).write(true).create_new(true).mode(0o600).open(path).map_err(
         |error| {
-            let text = format!("can't create {}: {error}; name a new file", path.display());
+            let text = format!("can't create {}: {error}; choose a new file", path.display());
             CliError::of_kind(ExitKind::Failure, text)
         },
     )

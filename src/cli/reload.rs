@@ -20,14 +20,14 @@ impl ReloadArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         match OperatorClient::new(config).ask_server(&OperatorRequest::Reload)? {
             None => Err(CliError::not_running(format!(
-                "no server runs on the data directory {}; start one with `scimd serve` or `systemctl start scimd`",
+                "scimd is not running on data directory {}; start it with `systemctl start scimd` or `scimd serve`",
                 config.data_dir.display()
             ))),
             Some(OperatorReply::Reloaded(report)) if self.json => output::json(&report),
             Some(OperatorReply::Reloaded(report)) => {
                 for widening in &report.wider {
                     output::note(&format!(
-                        "warning: {} was {}, and is {} now",
+                        "warning: {} changed from {} to {}",
                         widening.key, widening.before, widening.now
                     ))?;
                 }

@@ -39,13 +39,13 @@ pub(super) struct RequestsArgs {
     /// Show requests of one application
     #[arg(long, value_name = "APPLICATION", conflicts_with = "connection")]
     application: Option<String>,
-    /// Show requests that were answered with an error
+    /// Show failed requests
     #[arg(long)]
     failed: bool,
-    /// Show requests that concern one user, by its id or userName
+    /// Show requests about a user (id or userName)
     #[arg(long, value_name = "USER")]
     user: Option<String>,
-    /// Show requests since a time: 2026-03-01T08:15:00Z, 2026-03-01, or a duration ago such as 24h
+    /// Show requests since a time (RFC 3339, such as 2026-03-01T08:15:00Z) or for a duration such as 24h
     #[arg(long, value_name = "TIME", value_parser = time_arg::parse)]
     since: Option<Timestamp>,
     /// Show the newest N requests
@@ -54,7 +54,7 @@ pub(super) struct RequestsArgs {
     /// Keep the bodies of the requests of one connection for a time such as 10m, 24h at most, with secrets masked; 0s ends it
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, conflicts_with_all = ["application", "failed", "user", "since", "follow", "json"])]
     capture: Option<Duration>,
-    /// Keep printing requests as they are answered, until Ctrl-C
+    /// Keep printing new requests (Ctrl-C to stop)
     #[arg(long)]
     follow: bool,
     /// Print JSON, one object on each line
@@ -64,9 +64,9 @@ pub(super) struct RequestsArgs {
 
 #[derive(Subcommand)]
 enum RequestsCommand {
-    /// Explain one request: what was asked and answered, the reason, and what to change
+    /// Explain one request: the reason, and what to change
     Show {
-        /// The id of the request: in its answer's X-Request-Id, in the log, and in the list
+        /// The id of the request, from the list, the log, or the X-Request-Id of the answer
         id: String,
         /// Print JSON
         #[arg(long)]
@@ -129,13 +129,13 @@ fn capture(config: &Config, connection: Option<String>, lasts: Duration) -> Resu
     let request = OperatorRequest::CaptureBodies { connection, lasts };
     match OperatorClient::new(config).ask_server(&request)? {
         Some(OperatorReply::Capturing { connection, until }) => output::note(&format!(
-            "The bodies of requests of connection {connection} are kept until {}, with secrets masked. \
-             `scimd requests show ID` shows them.",
+            "Request bodies of connection {connection} are kept until {}, with secrets masked. `scimd requests show \
+             ID` shows them.",
             until.strftime("%Y-%m-%d %H:%M:%S UTC")
         )),
         Some(_) => unexpected(),
         None => Err(CliError::not_running(
-            "scimd does not run, so that there are no requests to keep; start it first",
+            "scimd is not running, so there are no requests to keep; start it first",
         )),
     }
 }
@@ -155,9 +155,7 @@ fn read_files(config: &Config, query: &RequestQuery) -> Result<RequestPage> {
     request_log::read(&folder, query)
         .map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                anyhow::anyhow!(
-                    "permission denied; run this as the user that runs scimd, or as root"
-                )
+                anyhow::anyhow!("permission denied; run as root or as the user that runs scimd")
             }
             _ => error.into(),
         })
@@ -187,8 +185,8 @@ fn show(config: &Config, id: &str, json: bool) -> Result<()> {
     let found = find(config, &query)?.entries.into_iter().next();
     let Some(entry) = found else {
         return Err(CliError::not_found(format!(
-            "request \"{}\" not found; run `scimd requests` to list requests (denied requests that repeat \
-             are counted, not kept one by one)",
+            "request \"{}\" not found; run `scimd requests` to list requests (repeated denied requests are counted, \
+             not kept)",
             id.escape_debug()
         )));
     };

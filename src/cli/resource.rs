@@ -17,16 +17,16 @@ pub(super) type Served = Map<String, Value>;
 /// Which resources to list, and how.
 #[derive(Args)]
 pub(super) struct ListArgs {
-    /// List only those that match a SCIM filter, such as 'userName sw "a"'
+    /// List only resources that match a SCIM filter, such as 'userName sw "a"'
     #[arg(long)]
     filter: Option<String>,
-    /// List only those that this connection manages
+    /// List only resources that this connection manages
     #[arg(long)]
     connection: Option<String>,
     /// List at most N
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Print JSON: an array of the resources in SCIM's form, without their members and groups
+    /// Print JSON: an array of SCIM resources, without members and groups
     #[arg(long)]
     json: bool,
 }

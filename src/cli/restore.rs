@@ -18,15 +18,15 @@ use crate::store::snapshot::Snapshot;
 
 #[derive(Args)]
 pub(super) struct RestoreArgs {
-    /// A file that `scimd backup` wrote
+    /// The backup file
     file: PathBuf,
-    /// The public key of the server that wrote it [default: that in the data folder, if there is one]
+    /// The public key that signed the backup [default: the one in the data directory, if any]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Leave its signature unchecked
+    /// Do not verify the signature
     #[arg(long, conflicts_with = "key")]
     unsigned: bool,
-    /// Revoke all tokens of the backup, also those that were revoked since it was made
+    /// Revoke all tokens of the backup, so that none that was revoked later is valid again
     #[arg(long)]
     revoke_tokens: bool,
     /// Give the data directory to this user; needs root [default: its present owner]
@@ -57,8 +57,10 @@ impl RestoreArgs {
         let directory = opened?;
         backup::describe(config, "Restored", &restored)?;
         output::note(match key {
-            Some(_) => "The signature of the backup matches.",
-            None => "The signature of the backup was not checked: --key FILE names the public key.",
+            Some(_) => "Verified the signature of the backup.",
+            None => {
+                "The signature of the backup was not verified; pass the public key with --key FILE."
+            }
         })?;
         output::note(&format!(
             "Restored the state of {}. Later changes are lost: accounts deactivated since then are active again{}.",
@@ -101,7 +103,7 @@ fn open_verified(config: &Config, snapshot: &Snapshot) -> Result<Directory> {
     directory.submit(actor::offline(), restored).wait()?;
     match directory.verify().iter().find(|check| check.faults > 0) {
         Some(Check { what, told, .. }) => {
-            bail!("the backup is faulty, and nothing was restored: {what}: {}", told.join("; "))
+            bail!("the backup is damaged, and nothing was restored: {what}: {}", told.join("; "))
         }
         None => Ok(directory),
     }

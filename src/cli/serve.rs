@@ -18,11 +18,11 @@ const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 *
 
 #[derive(Args)]
 pub(super) struct ServeArgs {
-    /// Create what is missing (data folder, certificate, a token for each connection without one) and
-    /// print the settings for the identity provider
+    /// Create what is missing (data directory, self-signed certificate, a token for each connection without
+    /// one) and print endpoint and tokens
     #[arg(long)]
     first_boot: bool,
-    /// Remove access from accounts that the configuration no longer has, instead of refusing to start
+    /// Remove access that is no longer configured, instead of refusing to start
     #[arg(long)]
     drop_unknown_access: bool,
 }

@@ -22,7 +22,7 @@ const GAP: usize = 2;
 
 #[derive(Args)]
 pub(super) struct SetupArgs {
-    /// The connection to set up; required if there are several
+    /// The connection (required if more than one is configured)
     #[arg(long)]
     connection: Option<String>,
     /// Print JSON
@@ -64,7 +64,7 @@ fn print(setup: &Setup) -> Result<()> {
         heading("Attribute mapping of groups")?;
         mapping(setup.group_mapping)?;
     }
-    heading("Values that are taken here")?;
+    heading("Accepted values")?;
     accepted(&setup.accepted)?;
     heading("Steps")?;
     for (number, stage) in setup.steps.iter().enumerate() {
@@ -77,7 +77,7 @@ fn print(setup: &Setup) -> Result<()> {
     paragraph("Do       ", setup.test.step)?;
     paragraph("Success  ", setup.test.success)?;
     paragraph("Failure  ", setup.test.failure)?;
-    output::line("\nThe same from a shell, with the token in TOKEN:\n")?;
+    output::line("\nTo test from a shell, with the token in the variable TOKEN:\n")?;
     output::line(&setup.test.curl)
 }
 
@@ -87,7 +87,7 @@ fn heading(text: &str) -> Result<()> {
 
 fn mapping(mapping: &[AttributeMapping]) -> Result<()> {
     let rows = mapping.iter().map(|row| [row.source, row.attribute, row.meaning]);
-    table(MAPPING_COLUMNS, ["FROM", "AS", "MEANING HERE"], &rows.collect::<Vec<_>>())
+    table(MAPPING_COLUMNS, ["FROM", "AS", "MAPS TO"], &rows.collect::<Vec<_>>())
 }
 
 fn accepted(accepted: &AcceptedValues) -> Result<()> {
@@ -108,13 +108,13 @@ fn accepted(accepted: &AcceptedValues) -> Result<()> {
         teams => format!("{} with teams {}", named(&workspace.item), items(teams, "")),
     });
     let workspaces: Vec<String> = workspaces.collect();
-    let none = "any text; none is configured, so they give nothing";
+    let none = "any text; no role is configured, so roles give no access";
     let default = match accepted.default_permissions.as_slice() {
         [] => accepted.default_workspace.clone(),
         permissions => format!("{} with {}", accepted.default_workspace, permissions.join(", ")),
     };
     for (label, values) in [
-        ("Default workspace      ", format!("{default}; for accounts whose request names none")),
+        ("Default workspace      ", format!("{default}; used if a request names no workspace")),
         ("Departments            ", departments),
         ("Roles                  ", items(&accepted.roles, none)),
         ("Workspaces             ", workspaces.join("; ")),

@@ -63,8 +63,8 @@ impl StatusArgs {
         }
         match findings.len() {
             0 => Ok(()),
-            1 => bail!("1 thing needs attention"),
-            count => bail!("{count} things need attention"),
+            1 => bail!("1 problem needs attention"),
+            count => bail!("{count} problems need attention"),
         }
     }
 
@@ -74,8 +74,8 @@ impl StatusArgs {
             output::json(&json!({"running": false, "data_dir": data_dir.to_string()}))?;
         }
         Err(CliError::not_running(format!(
-            "scimd does not run on the data directory {data_dir}; start it with `systemctl start scimd` or \
-             `scimd serve`"
+            "scimd is not running on data directory {data_dir}; start it with `systemctl start scimd` or `scimd \
+             serve`"
         )))
     }
 }
@@ -106,7 +106,7 @@ fn findings(
     match certificate {
         Ok(Some(end)) if end.duration_since(now) < NEAR_END => add(
             format!("the certificate expires on {}", output::moment(Some(*end), "")),
-            "put a new certificate in place of the files; no restart is needed".to_owned(),
+            "replace the certificate and key files; no restart is needed".to_owned(),
         ),
         Ok(_) => {}
         Err(error) => add(
@@ -118,7 +118,10 @@ fn findings(
     if let Some(free) = status.disk_free_bytes.filter(|free| *free < wanted) {
         add(
             format!("{} MiB of disk space are left", free / MIB),
-            format!("free disk space: below {} MiB changes are refused", config.store.min_free_mib),
+            format!(
+                "free disk space: below {} MiB scimd rejects changes",
+                config.store.min_free_mib
+            ),
         );
     }
     let interval = config.store.snapshot_interval;
@@ -127,7 +130,7 @@ fn findings(
     };
     if let Some(taken) = status.snapshot.filter(|taken| is_old(*taken)) {
         add(
-            format!("the newest snapshot is of {}", output::moment(Some(taken), "")),
+            format!("the newest snapshot is from {}", output::moment(Some(taken), "")),
             "search the log for \"snapshot\"".to_owned(),
         );
     }

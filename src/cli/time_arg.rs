@@ -16,12 +16,12 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
     let now = Clock::System.now();
     let moment = read(text.trim(), now).ok_or_else(|| {
         format!(
-            "\"{}\" is no moment; expected one as in 2026-03-01T08:15:00Z, or how long ago as in 30m, 2h or 1d",
+            "invalid time \"{}\": use RFC 3339 (2026-03-01T08:15:00Z) or a duration (30m, 2h, 1d)",
             text.escape_debug()
         )
     })?;
     match moment > now {
-        true => Err(format!("{moment} is yet to come")),
+        true => Err(format!("{moment} is in the future")),
         false => Ok(moment),
     }
 }
@@ -65,8 +65,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_yet_to_come_is_refused() {
-        assert!(parse("9000-01-01").unwrap_err().contains("yet to come"));
+    fn a_future_time_is_rejected() {
+        assert!(parse("9000-01-01").unwrap_err().contains("in the future"));
         assert!(parse("2 hours").unwrap_err().contains("expected"));
     }
 }

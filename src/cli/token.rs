@@ -21,7 +21,7 @@ use crate::text::duration;
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Generate a token and print it alone on standard output
+    /// Create a token and print it to stdout
     Generate {
         #[command(flatten)]
         owner: OwnerArgs,
@@ -32,21 +32,21 @@ pub(super) enum TokenCommand {
     Reset {
         #[command(flatten)]
         owner: OwnerArgs,
-        /// How long the other tokens stay valid, as in 24h
+        /// Keep existing tokens valid for this long, such as 24h
         #[arg(long, value_parser = duration::parse, default_value = "0s")]
         overlap: Duration,
         #[command(flatten)]
         new: NewToken,
     },
-    /// List all tokens, without their secrets
+    /// List tokens (secrets are never shown)
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Revoke tokens at once
+    /// Revoke tokens immediately
     Revoke {
-        /// The ids of the tokens, from `scimd token list`, or beginnings of them that no other token has
+        /// Token ids, or unambiguous beginnings of ids, from `scimd token list`
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
         /// Do not ask before the last valid token of a connection or application is revoked
@@ -57,13 +57,13 @@ pub(super) enum TokenCommand {
 
 #[derive(Args)]
 pub(super) struct NewToken {
-    /// How long the token is valid, as in 90d, or `never` for no expiry
+    /// Lifetime, such as 90d, or `never`
     #[arg(long, value_parser = Expiry::parse, default_value = "365d", value_name = "DURATION|never")]
     expires: Expiry,
-    /// What the token is for, to tell it from others
+    /// Description, shown by `scimd token list`
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Write the token to this new file, readable by its owner alone, instead of standard output
+    /// Write the token to a new file (mode 0600) instead of stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -78,7 +78,7 @@ impl Expiry {
             "never" => Ok(Self(None)),
             _ => match duration::parse(text) {
                 Ok(duration) if duration.is_zero() => {
-                    Err("a token must be valid for some time".to_owned())
+                    Err("the lifetime of a token must be longer than 0".to_owned())
                 }
                 Ok(duration) => Ok(Self(Some(duration))),
                 Err(error) => Err(format!("{error}, or \"never\"")),
@@ -154,12 +154,12 @@ impl NewToken {
             _ => output::line(&secret)?,
         }
         output::note(&format!(
-            "Token {} for {}, {}. It is not shown again; endpoint: {}",
+            "Created token {} for {}, {}. Copy it now; it won't be shown again. Endpoint: {}",
             token.id,
             token.owner,
             match token.expires {
-                Some(_) => format!("valid until {}", output::moment(token.expires, "")),
-                None => "valid until it is revoked".to_owned(),
+                Some(_) => format!("expires {}", output::moment(token.expires, "")),
+                None => "never expires".to_owned(),
             },
             app::endpoint(config)
         ))?;
@@ -192,11 +192,11 @@ fn revoke(config: &Config, ids: Vec<String>, yes: bool) -> Result<()> {
     cut_off.dedup();
     if !cut_off.is_empty() {
         output::note(&format!(
-            "Warning: no valid token is left for {}: all its requests will receive 401.",
+            "Warning: {} has no other valid token; all its requests will get 401.",
             cut_off.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ))?;
         if !yes && std::io::stdin().is_terminal() {
-            confirm("Revoke it all the same?")?;
+            confirm("Revoke anyway?")?;
         }
     }
     for id in ids {

@@ -15,32 +15,31 @@ use crate::text::InvalidText;
 
 #[derive(Args)]
 pub(super) struct UndoArgs {
-    /// Revert changes made since this time: 2026-03-01T08:15:00Z (UTC if without a zone), or a duration ago such
-    /// as 2h
+    /// Revert changes made since this time (RFC 3339, UTC if without a zone) or for a duration such as 2h
     #[arg(long, value_parser = time_arg::parse, value_name = "TIME|DURATION")]
     since: Timestamp,
-    /// Revert no changes made at this time or later; what was changed again later stays
+    /// Keep changes made at this time or later
     #[arg(long, value_parser = time_arg::parse, value_name = "TIME|DURATION")]
     until: Option<Timestamp>,
     /// Revert only what this connection alone has changed
     #[arg(long)]
     connection: Option<String>,
-    /// Revert only changes of this user and its memberships: its id, or a userName that it has or had then
+    /// Revert only this user and its memberships (id, or current or former userName)
     #[arg(long)]
     user: Option<String>,
-    /// Revert only these kinds of changes: deactivated, deleted, memberships, attributes
+    /// Revert only these kinds of changes: deactivated, deleted, memberships, attributes (comma-separated)
     #[arg(long, value_delimiter = ',', value_parser = kind, value_name = "KIND,...")]
     only: Vec<UndoKind>,
-    /// Also delete the users and groups that were created since; without it they are kept
+    /// Also delete users and groups that were created since; otherwise they are kept
     #[arg(long)]
     delete_created: bool,
-    /// Show the plan without making any change
+    /// Show the changes without making them
     #[arg(long)]
     dry_run: bool,
     /// Do not ask for confirmation
     #[arg(long, short, conflicts_with = "dry_run")]
     yes: bool,
-    /// Leave out access that accounts had and the configuration no longer has
+    /// Leave out access that is no longer configured, instead of failing
     #[arg(long)]
     drop_unknown_access: bool,
     /// Print JSON; needs --dry-run or --yes
@@ -141,20 +140,20 @@ fn summarize(report: &UndoReport, undo: &Undo, dry_run: bool) -> Result<()> {
     if kept > 0 {
         let (things, verb) = (things(kept), if kept == 1 { "is" } else { "are" });
         output::note(&format!(
-            "{things} created since {verb} kept; --delete-created deletes what was created."
+            "{things} created since {verb} kept; --delete-created deletes them."
         ))?;
     }
     let skipped = report.resources.iter().filter(|row| row.action == UndoAction::Skip);
     let (later, others): (Vec<_>, Vec<_>) = skipped.partition(|row| row.changed_later);
     if let (Some(connection), false) = (&undo.connection, others.is_empty()) {
         output::note(&format!(
-            "Skipped {} also changed by others than {connection}; without --connection they are reverted, too.",
+            "Skipped {} that others than {connection} changed as well; without --connection they are reverted too.",
             things(others.len())
         ))?;
     }
     if !later.is_empty() {
         output::note(&format!(
-            "Skipped {} changed again later; without --until they are reverted, too.",
+            "Skipped {} changed again later; without --until they are reverted too.",
             things(later.len())
         ))?;
     }

@@ -41,33 +41,33 @@ pub(super) enum UserCommand {
     List {
         #[command(flatten)]
         list: ListArgs,
-        /// List only users that are not active
+        /// List only inactive users
         #[arg(long)]
         inactive: bool,
-        /// List only users in this group: its displayName, id or externalId
+        /// List only members of this group (displayName, id or externalId)
         #[arg(long)]
         group: Option<String>,
     },
-    /// Show one user
+    /// Show a user
     Show {
-        /// The user: its userName or id, or its externalId or an email address where only one user has it
+        /// The user: userName or id, or externalId or email address if only one user has it
         user: String,
-        /// Show the effective access of the user and the source of each part
+        /// Show effective access and what grants it
         #[arg(long)]
         access: bool,
-        /// Print JSON: the user in SCIM's form, or its effective access
+        /// Print JSON: the SCIM resource, or with --access the effective access
         #[arg(long)]
         json: bool,
     },
-    /// Deactivate a user until an operator activates it, whatever its identity provider sends
+    /// Deactivate a user until an operator activates it; overrides the identity provider
     Deactivate(UserChange),
-    /// Activate a user, also one that an operator has deactivated
+    /// Activate a user, also after an operator deactivated it
     Activate(UserChange),
-    /// Have another connection manage a user
+    /// Transfer a user to another connection
     Transfer {
         #[command(flatten)]
         change: UserChange,
-        /// The connection that manages the user from now on
+        /// The new connection of the user
         #[arg(long, value_name = "CONNECTION")]
         to: String,
     },
@@ -127,7 +127,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
     let pieces = user.access.as_deref().unwrap_or_default();
     if pieces.is_empty() {
         let why = match active(&user.resource) {
-            "yes" => "nothing gives it any",
+            "yes" => "no role, entitlement or group grants it any",
             _ if user.deactivation.is_some() => "an operator has deactivated it",
             _ => "it is not active",
         };
@@ -143,7 +143,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
             })
         })
         .collect();
-    output::table(["ENTITLEMENT", "MEANS", "COMES FROM"], &rows)
+    output::table(["ENTITLEMENT", "MEANS", "GRANTED BY"], &rows)
 }
 
 fn active(user: &Served) -> &'static str {

@@ -13,7 +13,7 @@ use crate::store::local::mark_for_compaction;
 
 #[derive(Args)]
 pub(super) struct VerifyArgs {
-    /// Compact the database afterwards; if a server runs, at its next start
+    /// Then compact the database (at the next start if the server is running)
     #[arg(long)]
     compact: bool,
     /// Print JSON
@@ -36,8 +36,8 @@ impl VerifyArgs {
         }
         match checks.iter().map(|check| check.faults).sum() {
             0 => {}
-            1 => bail!("there is a fault"),
-            faults => bail!("there are {faults} faults"),
+            1 => bail!("verification failed: 1 problem found"),
+            faults => bail!("verification failed: {faults} problems found"),
         }
         if self.compact { compact(config, served) } else { Ok(()) }
     }
@@ -62,7 +62,7 @@ fn print(checks: &[Check]) -> Result<()> {
         }
     }
     if checks.iter().all(|check| check.faults == 0) {
-        output::line("There is no fault.")?;
+        output::line("No problems found.")?;
     }
     Ok(())
 }
@@ -71,13 +71,13 @@ fn compact(config: &Config, served: bool) -> Result<()> {
     if served {
         return match OperatorClient::new(config).ask_server(&OperatorRequest::Compact)? {
             Some(OperatorReply::AtNextStart) => {
-                output::note("A server runs: the database is compacted at its next start.")
+                output::note("The server is running: it compacts the database at its next start.")
             }
             Some(_) => unexpected(),
-            None => bail!("the server has stopped; run the command again"),
+            None => bail!("the server stopped meanwhile; run the command again"),
         };
     }
     mark_for_compaction(&config.data_dir)?;
     drop(app::open_directory(config)?);
-    output::note("The database is compacted.")
+    output::note("Compacted the database.")
 }

@@ -41,8 +41,8 @@ pub(super) fn check_size(
         root.problem(
             "workspaces",
             format!(
-                "workspaces, teams, permissions and permission sets make {count} entitlements; expected \
-                 {MAX_ENTITLEMENTS} at most"
+                "workspaces, teams, permissions and permission sets make {count} entitlements; expected at most \
+                 {MAX_ENTITLEMENTS}"
             ),
         );
     }

@@ -63,8 +63,8 @@ pub(super) fn check_client_cas(
         return;
     };
     let message = format!(
-        "connection {name} has a client_ca, and {why}, so that client certificates can't be checked; \
-         expected TLS from the client to scimd and no trusted_proxies, or no client_ca"
+        "connection {name} has a client_ca but {why}, so client certificates can't be checked; expected TLS from the \
+         client to scimd and no trusted_proxies, or no client_ca"
     );
     root.problem(CONNECTIONS, message);
 }
@@ -90,7 +90,7 @@ impl ConnectionSettings {
         }
         if name == NO_CONNECTION {
             section.refuse(format!(
-                "connection name {name:?} is taken: in a grant it stands for groups without a connection"
+                "connection name {name:?} is reserved: in a grant it means groups without a connection"
             ));
         }
         let methods: Vec<&str> =
@@ -106,8 +106,8 @@ impl ConnectionSettings {
         if method == Some(ConnectionMethod::Custom) && !section.is_written("service_origin") {
             section.missing(
                 "service_origin",
-                "missing; method \"custom\" requires what X-Request-Origin must say, such as \
-                 service_origin = \"app.example.com\"",
+                "missing; method \"custom\" requires the value of X-Request-Origin, such as service_origin = \
+                 \"app.example.com\"",
             );
         }
         let ip_allowlist = read_allowlist(section);
@@ -153,8 +153,8 @@ fn read_may_grant(
             section.problem(
                 "may_grant",
                 format!(
-                    "{entry:?} is no role or entitlement: {}; expected such as \"role:*\", \"company:admin\" or \
-                     \"workspace:Main\"",
+                    "{entry:?} is not a role or entitlement: {}; expected for example \"role:*\", \"company:admin\" \
+                     or \"workspace:Main\"",
                     error.detail.trim_end_matches('.')
                 ),
             );
@@ -169,7 +169,7 @@ pub(super) fn read_allowlist(section: &mut Section<'_, '_>) -> Option<AddressSet
     if ip_allowlist.as_ref().is_some_and(AddressSet::is_empty) {
         section.problem(
             "ip_allowlist",
-            "allows no address; expected at least one, or no ip_allowlist to allow any",
+            "allows no address; expected at least one, or no ip_allowlist to allow all",
         );
     }
     ip_allowlist

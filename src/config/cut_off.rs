@@ -22,20 +22,20 @@ pub(super) fn cut_off(sources: &Sources, in_force: &Sources) -> Option<Problem> 
     let has_connections = |sources: &Sources| reader::has_key(sources, "connections");
     let main = sources.0.first()?;
     (has_connections(in_force) && !has_connections(sources))
-        .then(|| problem(main, "there is no [connections], and the configuration in force has it"))
+        .then(|| problem(main, "[connections] is missing, and the current configuration has it"))
 }
 
 fn problem(file: &SourceFile, message: &str) -> Problem {
     let line = file.text.lines().count().max(1);
     let place = Place { file: Arc::clone(&file.path), line, column: 1 };
-    let message = format!("{message}; if that is meant, restart scimd to apply it");
+    let message = format!("{message}; if that is intended, restart scimd to apply it");
     Problem { place, key: String::new(), message }
 }
 
 /// Why a text is not the whole file, seen from the text in force.
 fn cut_off_text(text: &str, in_force: &str) -> Option<&'static str> {
     if !says_anything(text) && says_anything(in_force) {
-        return Some("the file is empty, as one is that is just being written");
+        return Some("the file is empty; it may still be being written");
     }
     let last = text.rsplit('\n').next().unwrap_or_default();
     let goes_on = |line: &str| line.len() > last.len() && line.starts_with(last);
@@ -44,13 +44,13 @@ fn cut_off_text(text: &str, in_force: &str) -> Option<&'static str> {
         && !in_force.lines().any(|line| line == last)
     {
         return Some(
-            "the last line is the beginning of a longer one in the file in force, and has no line end",
+            "the last line has no line end and is the beginning of a longer line in the current file",
         );
     }
     if let Some(rest) = in_force.strip_prefix(text)
         && rest.lines().find(|line| says_anything(line)).is_some_and(|line| !begins_table(line))
     {
-        return Some("the file ends where a table of the file in force goes on");
+        return Some("the file ends where a table of the current file continues");
     }
     None
 }

@@ -25,8 +25,8 @@ pub enum ConfigError {
     },
     /// Others may write the file.
     #[error(
-        "others may write {file} (mode {mode:03o}) and so decide who gets in; look whether it says what you wrote, \
-         then run `chmod go-w {file}`", file = file.display()
+        "other users may write {file} (mode {mode:03o}) and so decide who gets access; check its contents, then run \
+         `chmod go-w {file}`", file = file.display()
     )]
     Open {
         /// The file that was asked for.
@@ -36,8 +36,8 @@ pub enum ConfigError {
     },
     /// A file or folder that could decide who gets in belongs to another user.
     #[error(
-        "{} belongs to user {owner}, who may not decide what scimd does; if it is meant, give it to root or to the owner of \
-         config.toml, name another configuration with --config, or run this in another folder",
+        "{} belongs to user {owner}, who may not configure scimd; if it is the right file, give it to root or to the \
+         owner of config.toml, choose another configuration with --config, or run this in another directory",
         file.display()
     )]
     Foreign {
@@ -47,13 +47,13 @@ pub enum ConfigError {
         owner: u32,
     },
     /// A file of `conf.d` is a symbolic link.
-    #[error("{} is a symbolic link; put the file or folder itself in its place", file.display())]
+    #[error("{} is a symbolic link; replace it with the file or directory itself", file.display())]
     Link {
         /// The link.
         file: PathBuf,
     },
     /// `conf.d` has too many files.
-    #[error("{} has more than {most} files; put several tables into one file", folder.display())]
+    #[error("{} has more than {most} files; combine some of them", folder.display())]
     TooMany {
         /// The folder.
         folder: PathBuf,
@@ -74,9 +74,8 @@ pub enum ConfigError {
     },
     /// The system lets the process open too few files for the connections.
     #[error(
-        "{}: limits.max_connections: {max_connections} is more than the {most} that the limit on open files allows, \
-         which is {limit}, with 100 kept for other files; expected a smaller number, or a higher limit \
-         (LimitNOFILE, ulimit -Hn)",
+        "{}: limits.max_connections: {max_connections} exceeds {most}, the limit on open files ({limit}) minus 100 \
+         for other files; expected a smaller number, or a higher limit (LimitNOFILE, ulimit -Hn)",
         file.display()
     )]
     OpenFiles {

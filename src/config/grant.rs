@@ -57,8 +57,8 @@ fn read_managers(
             section.missing(
                 "connection",
                 &format!(
-                    "missing; several connections may write groups: add the line {}, whichever manages this \
-                     group, or connection = [{}, {NO_CONNECTION:?}] for a group of any of them, or of none",
+                    "missing; several connections may write groups: add the line {} for the one that manages this \
+                     group, or connection = [{}, {NO_CONNECTION:?}] for a group of any connection or none",
                     lines.join(" or "),
                     all.join(", ")
                 ),
@@ -66,14 +66,14 @@ fn read_managers(
         }
         None => {}
         Some(named) if named.is_empty() => {
-            section.problem("connection", "names no connection; expected at least one");
+            section.problem("connection", "empty; expected at least one connection");
         }
         Some(named) => {
             for name in named.iter().filter(|name| *name != NO_CONNECTION) {
                 if !connections.contains(&name.as_str()) {
                     let hint = match nearest(name, connections.iter().copied()) {
                         Some(near) => format!("did you mean {near:?}?"),
-                        None => format!("known are {}, {NO_CONNECTION}", connections.join(", ")),
+                        None => format!("known: {}, {NO_CONNECTION}", connections.join(", ")),
                     };
                     section.problem("connection", format!("unknown connection {name:?}; {hint}"));
                 }

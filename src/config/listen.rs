@@ -83,8 +83,7 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         text.parse().map(Self).map_err(|_| {
             InvalidText::new(format!(
-                "{text:?} is not an IP address and port; expected such as \"0.0.0.0:8443\" or \
-                 \"[::]:8443\""
+                "{text:?} is not an IP address and port; expected for example \"0.0.0.0:8443\" or \"[::]:8443\""
             ))
         })
     }

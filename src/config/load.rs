@@ -250,9 +250,7 @@ mod tests {
         let error = Config::parse(text, Path::new("etc/config.toml")).unwrap_err().to_string();
         let lines: Vec<&str> = error.lines().collect();
         assert_eq!(lines.len(), 2, "{error}");
-        assert!(
-            lines[0].starts_with("etc/config.toml:1:1: unknown key \"colour\"; known keys are ")
-        );
+        assert!(lines[0].starts_with("etc/config.toml:1:1: unknown key \"colour\"; known keys: "));
         assert_eq!(
             lines[1],
             "etc/config.toml:3:1: connections.okta.method: unknown method \"octa\"; expected one of \

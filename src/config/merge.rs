@@ -48,8 +48,8 @@ pub(super) fn keep_connections<'t>(table: DeTable<'t>, problems: &mut Problems) 
         }
         let name = join("", key.get_ref());
         let message = format!(
-            "\"{name}\" may not be in this file: root does not own it, so it may only contain [connections.NAME]; move \
-             it to the configuration file"
+            "\"{name}\" is not allowed in this file: root does not own the file, so it may only contain \
+             [connections.NAME]; move it to the configuration file"
         );
         let position = problems.position(key.span().start);
         problems.problem(position, name, message);

@@ -38,12 +38,14 @@ impl Taken {
         if !is_id(&id) {
             section.problem(
                 "id",
-                format!("{id:?} is wrong; expected 1 to {MAX_ID} letters, digits, '.', '_' or '-'"),
+                format!(
+                    "invalid id {id:?}; expected 1 to {MAX_ID} letters, digits, '.', '_' or '-'"
+                ),
             );
         } else if !self.texts.insert(fold(&id).into_owned()) && !own_name {
             // Without a configured id, the conflict is that another item has the derived id.
             let key = if given.is_some() { "id" } else { "name" };
-            section.problem(key, format!("the id {id:?} is taken by an earlier name or id"));
+            section.problem(key, format!("the id {id:?} is already used by an earlier name or id"));
         }
         id
     }
@@ -57,8 +59,8 @@ impl Taken {
             section.problem(
                 key,
                 format!(
-                    "{name:?} is not a name; expected 1 to {MAX_NAME} characters, no ':', no control \
-                     characters, no space at either end"
+                    "invalid name {name:?}; expected 1 to {MAX_NAME} characters, no ':', no control characters, no \
+                     space at either end"
                 ),
             );
         } else if !self.texts.insert(fold(name).into_owned()) {
@@ -87,10 +89,10 @@ pub(super) fn resolve<T: Named>(
     let names = || known.iter().map(Named::name);
     let hint = match (nearest(text, names()), known.is_empty()) {
         (Some(near), _) => format!("did you mean {near:?}?"),
-        (None, true) => "the configuration has none".to_owned(),
+        (None, true) => "none is configured".to_owned(),
         (None, false) => {
             let known: Vec<String> = names().map(|name| format!("{name:?}")).collect();
-            format!("known {}s are {}", T::KIND, known.join(", "))
+            format!("known {}s: {}", T::KIND, known.join(", "))
         }
     };
     section.missing(key, &format!("unknown {} {text:?}; {hint}", T::KIND));
@@ -110,7 +112,7 @@ pub(super) fn permissions(
             section.problem(
                 key,
                 format!(
-                    "{permission:?} is wrong; expected 1 to {MAX_ID} of the characters a-z, 0-9 and _"
+                    "invalid permission {permission:?}; expected 1 to {MAX_ID} of the characters a-z, 0-9 and _"
                 ),
             );
         } else if !listed.is_empty() && !listed.contains(permission) {

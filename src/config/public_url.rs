@@ -18,7 +18,7 @@ impl FromStr for ConfiguredUrl {
         let url: PublicUrl = text.parse()?;
         match url.as_str().strip_suffix(BASE_PATH) {
             Some(bare) => Err(InvalidText::new(format!(
-                "{text:?} ends with {BASE_PATH}, which scimd appends itself; use \"{bare}\""
+                "{text:?} ends with {BASE_PATH}, which scimd appends; use \"{bare}\""
             ))),
             None => Ok(Self(url)),
         }

@@ -124,7 +124,7 @@ impl<'t> Section<'_, 't> {
     /// Reads the path of a file or folder.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         self.text(key, "a path", |text| match text {
-            "" => Err("\"\" is not a path; expected the path of a file or folder"),
+            "" => Err("\"\" is not a path; expected the path of a file or directory"),
             text => Ok(PathBuf::from(text)),
         })
     }
@@ -309,7 +309,7 @@ impl<'t> Section<'_, 't> {
             let path = join(&self.path, key.get_ref());
             let hint = match nearest(key.get_ref(), self.known.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("known keys are {}", self.known.join(", ")),
+                None => format!("known keys: {}", self.known.join(", ")),
             };
             let position = self.problems.position(key.span().start);
             let message = format!("unknown key \"{path}\"; {hint}");
@@ -448,12 +448,12 @@ mod tests {
                 "f:1:1: name: expected a string, found an integer",
                 "f:2:1: size: 10 is out of range; expected 1 to 9",
                 "f:3:1: wait: \"2h\" is out of range; expected 1s to 1m",
-                "f:4:1: unknown key \"colour\"; known keys are name, size, wait, switch, tags",
+                "f:4:1: unknown key \"colour\"; known keys: name, size, wait, switch, tags",
                 "f:7:3: tags: invalid IP address syntax",
                 "f:8:3: tags: expected an array of strings, found an integer",
                 "f:11:1: switch.on: expected a boolean, found a string",
                 "f:12:1: unknown key \"switch.onn\"; did you mean \"on\"?",
-                "f:13:2: unknown key \"'a.\\\"b'\"; known keys are name, size, wait, switch, tags",
+                "f:13:2: unknown key \"'a.\\\"b'\"; known keys: name, size, wait, switch, tags",
             ]
         );
     }

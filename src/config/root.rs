@@ -141,7 +141,8 @@ impl Config {
         let public_url = public_url.unwrap_or_else(|| listen.public_url());
         // The reverse is allowed: a proxy may terminate TLS in front of a plain-text listener.
         if listen.tls && !public_url.is_https() {
-            let message = format!("\"{public_url}\" does not fit TLS; expected https://…");
+            let message =
+                format!("\"{public_url}\" does not match listen.tls = true; expected https://…");
             root.problem("public_url", message);
         }
         let access = root.table("access", AccessWords::read);
@@ -409,9 +410,10 @@ mod tests {
             ("[listen]\ntls = false\naddress = '0.0.0.0:80'", ":2:1: listen.tls: false is allowed"),
             (
                 "public_url = 'https://a/x/scim/v2/'",
-                "1:1: public_url: \"https://a/x/scim/v2/\" ends with /scim/v2, which scimd appends itself; use \"https://a/x\"",
+                "1:1: public_url: \"https://a/x/scim/v2/\" ends with /scim/v2, which scimd appends; use \
+                    \"https://a/x\"",
             ),
-            ("public_url = 'http://a'", ":1:1: public_url: \"http://a\" does not fit"),
+            ("public_url = 'http://a'", ":1:1: public_url: \"http://a\" does not match"),
             (
                 "connections.a = { method = 'okta', default_workspace = 'Mian' }",
                 "did you mean \"Main\"",

@@ -46,8 +46,7 @@ impl SchemaSettings {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<(Self, SchemaLines)> {
         let id: Option<String> = section.required("id", "the schema's URN");
         if id.as_ref().is_some_and(|id| !is_urn(id)) {
-            section
-                .problem("id", "is no URN; expected something like \"urn:example:scim:hr:User\"");
+            section.problem("id", "not a URN; expected for example \"urn:example:scim:hr:User\"");
         }
         let name: Option<String> = section.optional("name");
         let resource_type = section.parsed("resource_type", "User".to_owned());
@@ -68,7 +67,7 @@ impl AttributeSettings {
         if name.as_ref().is_some_and(|name| !is_attribute_name(name)) {
             section.problem(
                 "name",
-                "is no attribute name; expected a letter, then letters, digits, '-' and '_'",
+                "not an attribute name; expected a letter, then letters, digits, '-' and '_'",
             );
         }
         let (sub_attributes, parts) = if top {
@@ -93,7 +92,7 @@ impl AttributeSettings {
         if (attribute.kind == Type::Complex) == attribute.sub_attributes.is_empty() {
             section.problem(
                 "type",
-                "a complex attribute, and no other, has [[schemas.attributes.sub_attributes]]",
+                "[[schemas.attributes.sub_attributes]] is required for type complex, and not allowed for other types",
             );
         }
         let lines = SchemaLines { place: section.place(), parts };

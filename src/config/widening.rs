@@ -33,7 +33,7 @@ impl Config {
             let key = format!("connections.{name}");
             match self.connections.get(name) {
                 Some(now) => found.connection(&key, connection, now),
-                None => found.add(&key, &connection.method, &"none: its tokens open nothing"),
+                None => found.add(&key, &connection.method, &"none: its tokens are denied"),
             }
         }
         for (name, connection) in &self.connections {
@@ -46,7 +46,7 @@ impl Config {
             match self.applications.get(name) {
                 Some(now) => found.application(&key, application, now),
                 None => {
-                    found.add(&key, &scopes(application), &"none: its tokens open nothing");
+                    found.add(&key, &scopes(application), &"none: its tokens are denied");
                 }
             }
         }

@@ -156,14 +156,13 @@ impl fmt::Display for Range {
 fn address(item: &str, text: &str) -> Result<IpAddr, InvalidText> {
     if text.contains('%') {
         return Err(InvalidText::new(format!(
-            "{item:?} has a zone id; expected the address without %…: a rule counts on every \
-             interface"
+            "{item:?} has a zone id; expected the address without %…: a rule applies on every interface"
         )));
     }
     text.trim().parse::<IpAddr>().map(|address| address.to_canonical()).map_err(|_| {
         InvalidText::new(format!(
-            "{item:?} is not an address, network or range; expected such as 192.0.2.7, \
-             10.0.0.0/8, 2001:db8::/32 or 192.0.2.1-192.0.2.9"
+            "{item:?} is not an address, network or range; expected for example 192.0.2.7, 10.0.0.0/8, 2001:db8::/32 \
+             or 192.0.2.1-192.0.2.9"
         ))
     })
 }
@@ -187,7 +186,7 @@ fn network(item: &str, written: &str, prefix: &str) -> Result<Range, InvalidText
         .and_then(|length| IpNet::new(canonical, length).ok())
         .ok_or_else(|| {
             InvalidText::new(format!(
-                "prefix of {item:?} is wrong; expected a number from {least} to {most}"
+                "invalid prefix in {item:?}; expected a number from {least} to {most}"
             ))
         })?;
     if network.network() != canonical {

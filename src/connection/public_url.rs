@@ -75,7 +75,7 @@ impl FromStr for PublicUrl {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let wrong = |what: String| {
             InvalidText::new(format!(
-                "{text:?}: {what}; expected such as \"https://scim.example.com\""
+                "{text:?}: {what}; expected for example \"https://scim.example.com\""
             ))
         };
         let (scheme, rest) = text

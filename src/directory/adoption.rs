@@ -61,7 +61,7 @@ pub(crate) fn adopt(
             Err(error @ StoreError::Full { .. }) => {
                 tracing::error!(
                     %error,
-                    "changed settings could not be saved: the previous ones stay in force until the next start"
+                    "changed settings could not be saved; the previous ones stay in use until the next start"
                 );
                 return Ok(());
             }

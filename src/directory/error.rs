@@ -11,7 +11,7 @@ pub enum DirectoryError {
     #[error("{0}")]
     Invalid(#[from] ScimError),
     /// The resource or token does not exist.
-    #[error("there is no {kind} {id}")]
+    #[error("{kind} {id} not found")]
     NotFound {
         /// The name of the resource type, or `token`.
         kind: String,
@@ -19,7 +19,7 @@ pub enum DirectoryError {
         id: String,
     },
     /// Another resource holds a value that must be unique.
-    #[error("another {kind} has the {attribute} {value:?}")]
+    #[error("another {kind} already has the {attribute} {value:?}")]
     Taken {
         /// The name of the resource type.
         kind: String,
@@ -52,7 +52,7 @@ pub enum DirectoryError {
     #[error("storage failed")]
     Storage(#[source] StoreError),
     /// The configuration has changed since the command was prepared.
-    #[error("the configuration has changed meanwhile; ask again")]
+    #[error("the configuration changed meanwhile; try again")]
     Superseded,
     /// A resource has more members than the caller holds memory for. It asks again once it holds enough.
     #[error("the resource has many members")]
@@ -61,13 +61,13 @@ pub enum DirectoryError {
     #[error("too many changes are waiting")]
     Busy,
     /// The token that the request came with is no longer valid.
-    #[error("the token was revoked or has expired since the request was let in")]
+    #[error("the token was revoked or expired after the request was authenticated")]
     Unauthenticated,
     /// The command has a bug: it panicked, and changed nothing. The log says where.
-    #[error("a bug in scimd; the log has the place")]
+    #[error("internal error (a bug in scimd); see the log")]
     Internal,
     /// The writer has stopped.
-    #[error("no changes are taken on; restart scimd")]
+    #[error("scimd accepts no changes; restart it")]
     Stopped,
 }
 

@@ -70,8 +70,8 @@ fn refusal(tx: &Transaction<'_>, piece: &str) -> DirectoryError {
     tx.record_denied(Reason::MayGrant);
     let connection = tx.connection().unwrap_or_default();
     DirectoryError::Forbidden(format!(
-        "The connection \"{connection}\" may not give \"{piece}\": may_grant in [connections.{connection}] does not \
-         cover it."
+        "Connection \"{connection}\" may not give \"{piece}\": may_grant in [connections.{connection}] does not \
+         include it."
     ))
 }
 

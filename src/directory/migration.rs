@@ -66,7 +66,7 @@ impl Directory {
             if !outdated.is_empty() {
                 tracing::info!(
                     accounts = outdated.len(),
-                    "the access catalogue has changed: accounts follow"
+                    "access catalogue changed; updating accounts"
                 );
             }
             for step in outdated.chunks(STEP) {

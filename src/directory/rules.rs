@@ -55,8 +55,8 @@ impl ConnectionRules {
         let manager = stored.record.manager().unwrap_or_default();
         let own = tx.connection().unwrap_or_default();
         Err(DirectoryError::Forbidden(format!(
-            "The {} {} was created through the connection \"{manager}\"; the connection \"{own}\" may change what it \
-             created itself, and no more (scope = \"own\").",
+            "The {} {} is managed by connection \"{manager}\"; connection \"{own}\" may only change what it created \
+             itself (scope = \"own\").",
             resource_type.name, stored.id
         )))
     }

@@ -105,7 +105,8 @@ impl Settings {
 ///
 /// None in practice.
 pub(crate) fn canonical_json(shared: &SharedSettings) -> Result<String, StoreError> {
-    let unwritable = |error| StoreError::Folder(format!("the settings have no JSON form: {error}"));
+    let unwritable =
+        |error| StoreError::Folder(format!("the settings can't be written as JSON: {error}"));
     shared.to_json().map_err(unwritable)
 }
 

@@ -111,7 +111,7 @@ impl Verification<'_> {
         self.indexed = kept == reindex::fingerprint(self.registry);
         if !self.indexed {
             checks.indexes.note =
-                "not compared: the schemas have changed, and indexes follow at the next start"
+                "not compared: the schemas have changed, and indexes are updated at the next start"
                     .to_owned();
         }
         // The markers, as they were when the first membership of this group was looked at.
@@ -177,32 +177,33 @@ impl Verification<'_> {
             Some(Kind::Record(tag, id)) => self.record(key, value, tag, id),
             Some(Kind::Unique(tag)) => match value.as_ref().try_into() {
                 Ok(id) => self.index_entry(key, tag, ResourceId::from_bytes(id)),
-                Err(_) => Ok(vec![format!("{} holds no id", shown(key))]),
+                Err(_) => Ok(vec![format!("{} contains no id", shown(key))]),
             },
             Some(Kind::Index(tag, id)) => self.index_entry(key, tag, id),
             Some(Kind::Member(group, member)) => self.member(value, group, member, voids),
             Some(Kind::Membership(member, group)) => Ok(self.twin(
                 &keys::member(group, member),
-                format!("{member} counts as a member of {group}, and {group} does not know it"),
+                format!("{member} has a membership in {group}, but {group} does not list it"),
             )?),
             Some(Kind::Token) => Ok(token(key, value)),
             Some(Kind::Settings) => Ok(shared_settings(value)),
             Some(Kind::Void(_)) => Marker::decode(key, value).map(|_| Vec::new()),
             Some(Kind::Cleared(_)) if value.len() != 16 => {
-                Ok(vec![format!("{} holds no id", shown(key))])
+                Ok(vec![format!("{} contains no id", shown(key))])
             }
-            Some(Kind::Cleared(id)) => {
-                self.twin(&keys::void(id), format!("memberships of {id} are cleared for no reason"))
-            }
+            Some(Kind::Cleared(id)) => self.twin(
+                &keys::void(id),
+                format!("memberships of {id} are marked for clearing without a reason"),
+            ),
             Some(Kind::Mark | Kind::Count(_) | Kind::Renamed(_)) => Ok(Vec::new()),
-            None => Ok(vec![format!("{} is no key of this version", shown(key))]),
+            None => Ok(vec![format!("{} is not a key of this version", shown(key))]),
         }
     }
 
     /// A record must be intact and have its index entries.
     fn record(&self, key: &[u8], value: &Bytes, tag: u8, id: ResourceId) -> Faults {
         let Some(resource_type) = self.registry.by_tag(tag) else {
-            return Ok(vec![format!("{} is of no known resource type", shown(key))]);
+            return Ok(vec![format!("{} has an unknown resource type", shown(key))]);
         };
         // Reading a damaged record makes the store mark the database for a rebuild.
         let record = stored::decode_scanned(self.state, key, value)?;
@@ -265,7 +266,7 @@ impl Verification<'_> {
     ) -> Faults {
         let mut faults = self.twin(
             &keys::membership(member, group),
-            format!("{group} has the member {member}, which does not know it"),
+            format!("{group} lists the member {member}, which has no membership in it"),
         )?;
         // A void membership waits to be cleared: its ends may be gone.
         if voids.contain(group, member, value) {
@@ -278,11 +279,11 @@ impl Verification<'_> {
             present |= self.state.get(&keys::record(resource_type.tag, group))?.is_some();
         }
         if !present {
-            faults.push(format!("{group} has the member {member}, and is not there itself"));
+            faults.push(format!("{group} lists the member {member} but does not exist"));
         }
         let tag = value.first().copied().unwrap_or_default();
         if self.state.get(&keys::record(tag, member))?.is_none() {
-            faults.push(format!("{group} has the member {member}, which is not there"));
+            faults.push(format!("{group} lists the member {member}, which does not exist"));
         }
         Ok(faults)
     }
@@ -317,12 +318,13 @@ impl Verification<'_> {
                 check.checked += 1;
                 if counted != found {
                     let endpoint = &resource_type.endpoint;
-                    check.fault(format!("there are {found} {endpoint}, and {counted} are counted"));
+                    check
+                        .fault(format!("found {found} {endpoint}, but the counter says {counted}"));
                 }
                 return Ok(());
             }
         }
-        check.note = "not all were compared: changes went on meanwhile".to_owned();
+        check.note = "not all were compared: changes were made meanwhile".to_owned();
         Ok(())
     }
 }
@@ -330,8 +332,8 @@ impl Verification<'_> {
 fn token(key: &[u8], value: &Bytes) -> Vec<String> {
     match serde_json::from_slice::<Token>(value) {
         Ok(token) if keys::token(&token.id) == key => Vec::new(),
-        Ok(token) => vec![format!("{} holds the token {}", shown(key), token.id)],
-        Err(error) => vec![format!("{} holds no token: {error}", shown(key))],
+        Ok(token) => vec![format!("{} contains the token {}", shown(key), token.id)],
+        Err(error) => vec![format!("{} contains no token: {error}", shown(key))],
     }
 }
 
@@ -341,7 +343,7 @@ fn shared_settings(value: &Bytes) -> Vec<String> {
         read.and_then(|json| SharedSettings::from_json(json).map_err(|error| error.to_string()));
     match read {
         Ok(_) => Vec::new(),
-        Err(error) => vec![format!("{} holds no settings: {error}", shown(keys::SETTINGS))],
+        Err(error) => vec![format!("{} contains no settings: {error}", shown(keys::SETTINGS))],
     }
 }
 

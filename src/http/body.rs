@@ -89,7 +89,8 @@ fn check_media(headers: &HeaderMap) -> Result<(), Failure> {
         |value: &hyper::header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers.get_all(CONTENT_ENCODING).iter().any(|value| !identity(value)) {
         return Err(Failure::UnsupportedMediaType(
-            "A compressed body is not accepted; send it without Content-Encoding.".to_owned(),
+            "Compressed bodies are not supported; send the body without Content-Encoding."
+                .to_owned(),
         ));
     }
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -101,6 +102,6 @@ fn check_media(headers: &HeaderMap) -> Result<(), Failure> {
     let found =
         if media.is_empty() { "none".to_owned() } else { format!("\"{}\"", media.escape_debug()) };
     Err(Failure::UnsupportedMediaType(format!(
-        "Content-Type must be application/scim+json or application/json, and it is {found}."
+        "Content-Type must be application/scim+json or application/json, not {found}."
     )))
 }

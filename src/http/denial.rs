@@ -68,7 +68,7 @@ pub(super) enum DenyReason {
     UnknownOwner(KnownToken),
     #[error("address {0} is not on the ip_allowlist of {owner}", owner = .1.owner)]
     Address(IpAddr, KnownToken),
-    #[error("{} needs the header X-Request-Origin once, and it was sent {count} times", .0.owner, count = .1)]
+    #[error("{} needs the header X-Request-Origin exactly once; it was sent {count} times", .0.owner, count = .1)]
     OriginCount(KnownToken, usize),
     #[error("X-Request-Origin is not the service_origin of {}", .0.owner)]
     Origin(KnownToken),
@@ -167,10 +167,10 @@ impl Denials {
                     let (connection, application) = owner.names();
                     tracing::warn!(
                         request, %address, status, reason, connection, application, token,
-                        "refused"
+                        "request denied"
                     );
                 }
-                None => tracing::warn!(request, %address, status, reason, "refused"),
+                None => tracing::warn!(request, %address, status, reason, "request denied"),
             }
         }
         (failure, is_first)
@@ -215,10 +215,10 @@ fn log(summaries: Vec<Suppressed<Kind>>, requests: &RequestLog) {
         requests.note_denied(&RequestEntry::summary(now, address, reason, repeated));
         match kind {
             Some((network, reason)) => {
-                tracing::warn!(address = %network, count, seconds, reason, "refused again");
+                tracing::warn!(address = %network, count, seconds, reason, "denied (repeated)");
             }
             None => {
-                tracing::warn!(count, seconds, "refused from other addresses, too many to list");
+                tracing::warn!(count, seconds, "denied from other addresses, too many to list");
             }
         }
     }

@@ -73,7 +73,7 @@ impl From<ScimError> for Failure {
 impl Failure {
     pub(super) fn no_route(path: &str) -> Self {
         Self::NotFound(format!(
-            "There is nothing at \"{}\"; SCIM is served below {}.",
+            "\"{}\" not found. The SCIM base path is {}.",
             excerpt(path, 200),
             super::BASE_PATH
         ))
@@ -97,22 +97,21 @@ impl Failure {
         match self {
             Self::Unauthenticated | Self::Directory(DirectoryError::Unauthenticated) => ErrorReport::new(
                 StatusCode::UNAUTHORIZED,
-                "The request was refused. Check the bearer token, the X-Request-Origin header and the \
-                 address that the request comes from; scimd's log has the reason.",
+                "Authentication failed. Check the bearer token, the X-Request-Origin header and the client's \
+                 address; scimd's log has the reason.",
             )
             .with_header(WWW_AUTHENTICATE, "Bearer realm=\"scim\""),
             Self::TooManyDenials(wait) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests from this address were refused recently, and so is this one. Check the \
-                 bearer token, the X-Request-Origin header and the address that the request comes from; \
-                 scimd's log has the reason.",
+                "Too many failed authentication attempts from this address. Check the bearer token, the \
+                 X-Request-Origin header and the client's address; scimd's log has the reason.",
             )
             .with_header(RETRY_AFTER, &seconds(wait)),
             Self::QuotaExceeded(QuotaExceeded { limit, left }) => ErrorReport::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 format!(
-                    "This connection has made its {limit} requests of today (daily_requests); more are \
-                     taken from midnight UTC on."
+                    "This connection has used its {limit} requests for today (daily_requests); more are accepted \
+                     from midnight UTC."
                 ),
             )
             .with_header(RETRY_AFTER, &seconds(left)),
@@ -120,14 +119,14 @@ impl Failure {
             Self::NotFound(detail) => ErrorReport::new(StatusCode::NOT_FOUND, detail),
             Self::MethodNotAllowed(allow) => ErrorReport::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                format!("This method is not for this path; allowed are {allow}."),
+                format!("Method not allowed; use {allow}."),
             )
             .with_header(ALLOW, &allow),
             Self::NotImplemented(detail) => ErrorReport::new(StatusCode::NOT_IMPLEMENTED, detail),
             Self::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
             Self::BodyTooLarge(limit) => ErrorReport::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                format!("The body is too large; at most {limit} bytes are read."),
+                format!("The body is too large; at most {limit} bytes are allowed."),
             ),
             Self::TooManyOperations(error) => ErrorReport {
                 scim_type: Some(error.scim_type),
@@ -138,19 +137,19 @@ impl Failure {
                 format!("The body did not arrive within {}.", duration::display(limit)),
             ),
             Self::BodyBroken => {
-                ErrorReport::new(StatusCode::BAD_REQUEST, "The body broke off before its end.")
+                ErrorReport::new(StatusCode::BAD_REQUEST, "The body ended early.")
             }
             Self::UnsupportedMediaType(detail) => {
                 ErrorReport::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
             }
             Self::TooSlow => ErrorReport::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The request took too long; a change that it asked for may or may not be made.",
+                "The request took too long; a requested change may or may not have been made.",
             )
             .with_header(RETRY_AFTER, "1"),
             Self::Internal | Self::Directory(DirectoryError::Internal) => ErrorReport::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                format!("Something went wrong inside scimd; the request's id in its log is {request}."),
+                format!("Internal error. The id of this request in scimd's log is {request}."),
             ),
             Self::Directory(error) => report_directory_error(error, dialect),
         }
@@ -169,7 +168,7 @@ fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorRepor
             let detail = match (dialect, is_name) {
                 (Dialect::Flat, true) => format!("{kind} already exists in the database."),
                 _ => format!(
-                    "Another {kind} already has the {attribute} \"{}\".",
+                    "A {kind} with {attribute} \"{}\" already exists.",
                     value.escape_debug()
                 ),
             };
@@ -183,13 +182,12 @@ fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorRepor
             scim_type: Some(scim_type),
             ..ErrorReport::new(status_of(scim_type), detail)
         },
-        DirectoryError::NotFound { kind, id } => ErrorReport::new(
-            StatusCode::NOT_FOUND,
-            format!("There is no {kind} with the id \"{id}\"."),
-        ),
+        DirectoryError::NotFound { kind, id } => {
+            ErrorReport::new(StatusCode::NOT_FOUND, format!("{kind} \"{id}\" not found."))
+        }
         DirectoryError::VersionMismatch { present } => ErrorReport::new(
             StatusCode::PRECONDITION_FAILED,
-            format!("The resource has changed; it is now in version {present}."),
+            format!("The resource has changed; its version is now {present}."),
         ),
         DirectoryError::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
         DirectoryError::Storage(_)
@@ -200,19 +198,19 @@ fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorRepor
         | DirectoryError::AccessInUse(_)
         | DirectoryError::Unfit(_) => ErrorReport::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The directory can't be read or changed at the moment; scimd's log says why.",
+            "The directory is not available at the moment; scimd's log says why.",
         )
         .with_header(RETRY_AFTER, "30"),
         DirectoryError::Held(detail) => ErrorReport::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             .with_header(RETRY_AFTER, HELD_RETRY),
         DirectoryError::Busy => ErrorReport::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "Too many changes are waiting; try again in a moment.",
+            "Too many changes are waiting; retry in a moment.",
         )
         .with_header(RETRY_AFTER, "1"),
         DirectoryError::Superseded => ErrorReport::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "The configuration has just changed; try again.",
+            "The configuration has just changed; retry.",
         )
         .with_header(RETRY_AFTER, "1"),
     }

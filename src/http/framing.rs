@@ -23,7 +23,8 @@ pub(super) fn check(parts: &Parts) -> Result<(), Failure> {
         (None, _) if parts.version < Version::HTTP_11 => {}
         _ => {
             return Err(Failure::MalformedHead(
-                "A request needs the header Host once, with a host and perhaps a port.".to_owned(),
+                "The header Host is required exactly once, with a host and an optional port."
+                    .to_owned(),
             ));
         }
     }
@@ -32,7 +33,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), Failure> {
         (None, _) => Ok(()),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
         _ => Err(Failure::NotImplemented(
-            "The only transfer coding that is supported is \"chunked\", applied once.".to_owned(),
+            "The only supported transfer coding is \"chunked\", applied once.".to_owned(),
         )),
     }
 }

@@ -304,7 +304,7 @@ pub(super) fn authorize(audience: Audience, scopes: &[TokenScope]) -> Result<(),
         Audience::Public => Ok(()),
         Audience::Token(scope) if scopes.contains(&scope) => Ok(()),
         Audience::Token(scope) => Err(Failure::Forbidden(format!(
-            "The token lacks the scope \"{}\", which this request needs.",
+            "This request requires the scope \"{}\", which the token does not have.",
             scope.as_str()
         ))),
     }

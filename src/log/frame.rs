@@ -140,12 +140,12 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 /// A clause that says why there is no frame.
 pub(super) fn decode(bytes: &[u8]) -> Result<(Frame, usize), &'static str> {
     let mut prefix = Cursor(bytes);
-    let length = prefix.u32().ok_or("it ends within a frame")? as usize;
-    let checksum = prefix.u32().ok_or("it ends within a frame")?;
+    let length = prefix.u32().ok_or("it ends inside a frame")? as usize;
+    let checksum = prefix.u32().ok_or("it ends inside a frame")?;
     if !(FIXED_BYTES..=MAX_BODY_BYTES).contains(&length) {
-        return Err("no frame has that length");
+        return Err("invalid frame length");
     }
-    let body = prefix.take(length).ok_or("it ends within a frame")?;
+    let body = prefix.take(length).ok_or("it ends inside a frame")?;
     if crc32c::crc32c(body) != checksum {
         return Err("the checksum does not match");
     }

@@ -36,7 +36,7 @@ pub enum ConfigurationTask {
 /// Has a running server carry out a task, and waits for it.
 pub(super) fn run(queue: Option<&ConfigurationQueue>, task: ConfigurationTask) -> OperatorReply {
     let Some(queue) = queue else {
-        return OperatorReply::Failed("no server runs on this data directory".to_owned());
+        return OperatorReply::Failed("scimd is not running on this data directory".to_owned());
     };
     let stopped = || OperatorReply::Failed("the server is stopping".to_owned());
     let (reply, answer) = oneshot::channel();

@@ -42,7 +42,7 @@ pub(super) fn find(
             }
             several => {
                 return Err(DirectoryError::Unfit(format!(
-                    "several {}s have the {attribute} \"{}\"; give one of their ids: {}",
+                    "several {}s have the {attribute} \"{}\"; use one of their ids: {}",
                     kind.as_str(),
                     text.escape_debug(),
                     several.join(", ")

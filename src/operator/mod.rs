@@ -135,7 +135,7 @@ fn try_execute(
         }
         Request::TestNotifications => Ok(match server {
             Some(server) => OperatorReply::NotificationsTested((server.test_notifications)()),
-            None => OperatorReply::Failed("no server runs on this data directory".to_owned()),
+            None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
         }),
         Request::ShowStatus => status::show(context),
         Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {

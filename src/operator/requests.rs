@@ -37,7 +37,7 @@ pub(super) fn capture(
     lasts: Duration,
 ) -> Result<OperatorReply, DirectoryError> {
     let Some(RunningServer { requests, .. }) = server else {
-        return Ok(OperatorReply::Failed("no server runs".to_owned()));
+        return Ok(OperatorReply::Failed("scimd is not running".to_owned()));
     };
     if lasts > MAX_CAPTURE {
         let most = duration::display(MAX_CAPTURE);

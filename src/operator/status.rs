@@ -15,7 +15,7 @@ const LATELY: Duration = Duration::from_secs(60 * 60);
 pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, DirectoryError> {
     let OperatorContext { directory, site, server } = context;
     let Some(RunningServer { requests, since, failed_handshakes, .. }) = server else {
-        return Ok(OperatorReply::Failed("no server runs".to_owned()));
+        return Ok(OperatorReply::Failed("scimd is not running".to_owned()));
     };
     let now = directory.now();
     let lately = SignedDuration::try_from(LATELY).unwrap_or_default();

@@ -90,8 +90,7 @@ mod tests {
         let mut entry = sample("a-1");
         entry.status = 409;
         entry.resource = Some("0190".to_owned());
-        entry.detail =
-            Some("Another User already has the userName \"Ada@example.com\".".to_owned());
+        entry.detail = Some("A User with userName \"Ada@example.com\" already exists.".to_owned());
         let all = RequestQuery::default();
         let since = |second| Timestamp::from_second(second).ok();
         let subject = |text: &str| vec![text.to_owned()];

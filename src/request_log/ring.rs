@@ -82,7 +82,7 @@ impl Ring {
         if free_bytes(&self.folder).is_some_and(|free| free < wanted) {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
-                "what the disk has left is kept for changes",
+                "the remaining disk space is reserved for changes",
             ));
         }
         while !lines.is_empty() {

@@ -82,8 +82,7 @@ impl AttributeNames {
                 return Err(ScimError::new(
                     ScimType::TooMany,
                     format!(
-                        "The filters in a list of attributes make more than {MAX_TERMS} \
-                         comparisons; ask for fewer."
+                        "The filters in the list of attributes have more than {MAX_TERMS} comparisons; use fewer."
                     ),
                 ));
             }

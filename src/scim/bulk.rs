@@ -102,7 +102,7 @@ impl BulkRequest {
             return Err(ScimError::new(
                 ScimType::TooMany,
                 format!(
-                    "The request has {} operations; at most {MAX_OPERATIONS} are done at once.",
+                    "The request has {} operations; at most {MAX_OPERATIONS} are allowed.",
                     operations.len()
                 ),
             ));
@@ -132,7 +132,7 @@ impl BulkRequestOperation {
         let mut text = |name: &str| match take_member(&mut members, name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(format!("must have a text as \"{name}\"")),
+            Some(_) => Err(format!("must have a string as \"{name}\"")),
         };
         let method = text("method")?.unwrap_or_default();
         let method = [BulkMethod::Post, BulkMethod::Put, BulkMethod::Patch, BulkMethod::Delete]
@@ -151,7 +151,7 @@ impl BulkRequestOperation {
                 return Err("is a POST and needs a \"bulkId\"".to_owned());
             }
             (BulkMethod::Put | BulkMethod::Patch | BulkMethod::Delete, true, _) => {
-                return Err("must name a resource in its \"path\", as in /Users/ID".to_owned());
+                return Err("must name a resource in its \"path\", such as /Users/ID".to_owned());
             }
             _ => {}
         }

@@ -224,7 +224,7 @@ pub(super) fn check_primary(elements: &[Value], path: &str) -> Result<(), ScimEr
     let primaries = elements.iter().filter(|element| is_primary(element)).count();
     if primaries > 1 {
         return Err(ScimError::invalid_value(format!(
-            "\"{path}\" has {primaries} values that are primary; at most one may be."
+            "\"{path}\" has {primaries} primary values; at most one is allowed."
         )));
     }
     Ok(())
@@ -274,12 +274,12 @@ fn check_text(attribute: &Attribute, text: &str, path: &str) -> Result<(), ScimE
     }
     if let Some(count) = too_long_for_index(text).filter(|_| indexed) {
         return Err(ScimError::invalid_value(format!(
-            "\"{path}\" has {count} characters; at most {MAX_INDEXED_CHARS} are kept."
+            "\"{path}\" has {count} characters; at most {MAX_INDEXED_CHARS} are allowed."
         )));
     }
     if attribute.kind == Type::DateTime && Moment::parse(text).is_none() {
         return Err(ScimError::invalid_value(format!(
-            "\"{path}\" is not a moment such as \"2026-03-01T08:15:00Z\"."
+            "\"{path}\" must be a date and time such as \"2026-03-01T08:15:00Z\"."
         )));
     }
     let same = |known: &String| match attribute.case_exact {

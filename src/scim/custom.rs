@@ -128,7 +128,7 @@ pub(super) fn extend(
     for (number, attribute) in configured.attributes.iter().enumerate() {
         let place = SchemaPlace { attribute: Some(number), ..place };
         if schema.attribute(&attribute.name).is_some() {
-            let message = format!("{:?} is an attribute of {} already", attribute.name, schema.id);
+            let message = format!("{:?} is already an attribute of {}", attribute.name, schema.id);
             refuse(place, "schemas.attributes.name", message);
             continue;
         }
@@ -136,7 +136,7 @@ pub(super) fn extend(
             refuse(place, "schemas.attributes.mutability", NEVER_SET.to_owned());
         }
         if attribute.uniqueness != Uniqueness::None && !is_text(attribute) {
-            let message = "only texts are kept unique; expected type string or reference";
+            let message = "only strings can be unique; expected type string or reference";
             refuse(place, "schemas.attributes.uniqueness", message.to_owned());
         }
         check_parts(attribute, place, &mut refuse);
@@ -151,7 +151,7 @@ pub(super) fn extend(
     }
 }
 
-const NEVER_SET: &str = "nobody could ever set it; expected readWrite, immutable or writeOnly";
+const NEVER_SET: &str = "no client could set it; expected readWrite, immutable or writeOnly";
 
 fn is_text(attribute: &AttributeSettings) -> bool {
     matches!(attribute.kind, Type::String | Type::Reference)
@@ -170,7 +170,7 @@ fn check_parts(
     for (number, place, part) in parts() {
         let mut earlier = attribute.sub_attributes.iter().take(number);
         if earlier.any(|other| other.name.eq_ignore_ascii_case(&part.name)) {
-            let message = format!("{:?} is a sub-attribute already", part.name);
+            let message = format!("{:?} is already a sub-attribute", part.name);
             refuse(place, "schemas.attributes.sub_attributes.name", message);
         }
         if part.mutability == Mutability::ReadOnly {
@@ -178,14 +178,14 @@ fn check_parts(
             refuse(place, key, NEVER_SET.to_owned());
         }
         if part.uniqueness != Uniqueness::None {
-            let message = "only whole attributes are kept unique; expected none";
+            let message = "sub-attributes can't be unique; expected none";
             refuse(place, "schemas.attributes.sub_attributes.uniqueness", message.to_owned());
         }
     }
     let parts = parts().map(|(_, place, part)| (place, part));
     for (place, part) in parts.chain([(place, attribute)]) {
         if !part.canonical_values.is_empty() && !is_text(part) {
-            let message = "only texts have canonical values; expected type string or reference";
+            let message = "only strings have canonical values; expected type string or reference";
             refuse(place, "schemas.attributes.canonical_values", message.to_owned());
         }
     }

@@ -43,7 +43,7 @@ pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",
-            "description": "A token made by `scimd token generate`, in the Authorization header",
+            "description": "A token created by `scimd token generate`, in the Authorization header",
             "specUri": "https://www.rfc-editor.org/info/rfc6750",
             "primary": true,
         }],

@@ -50,17 +50,17 @@ pub(crate) fn member_mut<'a>(
 pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ScimError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         ScimError::invalid_syntax(format!(
-            "The body is not UTF-8: the byte at position {} does not belong to any character.",
+            "The body is not UTF-8: invalid byte at position {}.",
             error.valid_up_to()
         ))
     })?;
     if text.starts_with('\u{feff}') {
         return Err(ScimError::invalid_syntax(
-            "The body begins with a byte order mark; JSON is sent without one.",
+            "The body begins with a byte order mark, which JSON does not allow.",
         ));
     }
     if text.trim_ascii().is_empty() {
-        return Err(ScimError::invalid_syntax("The body is empty; a JSON object is expected."));
+        return Err(ScimError::invalid_syntax("The body is empty; expected a JSON object."));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let left = Cell::new(FREE_VALUES + body.len() / BYTES_PER_VALUE);
@@ -170,7 +170,7 @@ impl<'de> Visitor<'de> for AnyValue<'_> {
         while let Some(name) = entries.next_key::<String>()? {
             if !seen.insert(name.to_ascii_lowercase()) {
                 return Err(A::Error::custom(format!(
-                    "the name \"{}\" is given twice in one object (letter case does not matter)",
+                    "the name \"{}\" is used twice in one object (letter case does not matter)",
                     name.escape_debug()
                 )));
             }
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn names_given_twice_are_refused_in_any_case_and_place() {
-        assert!(detail(br#"{"active":true,"Active":false}"#).contains("\"Active\" is given twice"));
-        assert!(detail(br#"{"n":{"a":1,"a":1}}"#).contains("given twice"));
-        assert!(detail(br#"{"n":[{"a":1,"\u0041":1}]}"#).contains("given twice"));
+        assert!(detail(br#"{"active":true,"Active":false}"#).contains("\"Active\" is used twice"));
+        assert!(detail(br#"{"n":{"a":1,"a":1}}"#).contains("used twice"));
+        assert!(detail(br#"{"n":[{"a":1,"\u0041":1}]}"#).contains("used twice"));
     }
 
     #[test]

@@ -64,13 +64,11 @@ impl AttrPath {
         let never = |attribute: &Attribute| attribute.returned == Returned::Never;
         let (attribute, part) = self.definitions(resource_type);
         if attribute.is_some_and(|attribute| attribute.storage == Storage::Computed) {
-            return Err(format!(
-                "\"{self}\" is worked out for each answer, so it can't be compared"
-            ));
+            return Err(format!("\"{self}\" is computed for each answer and can't be compared"));
         }
         let hidden = attribute.is_some_and(never) || part.is_some_and(never);
         if hidden {
-            Err(format!("\"{self}\" is never shown, so it can't be compared"))
+            Err(format!("\"{self}\" is never returned and can't be compared"))
         } else {
             Ok(())
         }

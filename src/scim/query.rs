@@ -81,7 +81,7 @@ impl Parameters {
             }
             Some(_) => {
                 return Err(ScimError::invalid_value(format!(
-                    "\"{name}\" is given more than once. Send it once."
+                    "\"{name}\" is given more than once; send it once."
                 )));
             }
         }

@@ -225,6 +225,6 @@ fn place(into: &mut Map<String, Value>, path: &[&str], value: Value) -> Result<(
 /// Returns the error for one attribute under two names.
 pub(super) fn named_twice(name: &str) -> ScimError {
     ScimError::invalid_syntax(format!(
-        "The attribute \"{name}\" is given twice in one body (its URN does not matter)."
+        "The attribute \"{name}\" is given twice in one body (with or without its URN)."
     ))
 }

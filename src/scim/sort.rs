@@ -54,7 +54,7 @@ impl SortBy {
             AttrPath::resolve(resource_type, sort_by.trim()).map_err(|problem| refuse(&problem))?;
         path.check_visible(resource_type).map_err(|problem| refuse(&problem))?;
         if path.kind == Type::Complex {
-            return Err(refuse("it is complex; name one of its sub-attributes"));
+            return Err(refuse("it is complex; use one of its sub-attributes"));
         }
         Ok(Self { path, order: SortOrder::parse(sort_order)? })
     }

@@ -164,7 +164,7 @@ pub fn check_id<'a>(named: impl IntoIterator<Item = &'a Value>, id: &str) -> Res
                 other => describe(other).to_owned(),
             };
             Err(ScimError::mutability(format!(
-                "\"{ID}\" can't be changed to {other}; leave it out, or send that of the resource."
+                "\"{ID}\" can't be changed to {other}; omit it, or send the id of the resource."
             )))
         }
     }
@@ -189,7 +189,7 @@ pub fn keep_name(
     };
     if replacement.get(name).is_some_and(|new| !same(new)) {
         return Err(ScimError::mutability(format!(
-            "\"{name}\" can't be changed with PUT; leave it out, or send the present one."
+            "\"{name}\" can't be changed with PUT; omit it, or send the current value."
         )));
     }
     replacement.attributes_mut().insert(name.clone(), old.clone());
@@ -303,7 +303,7 @@ mod tests {
         assert!(detail(json!({"userName": "a\nb"})).contains("U+000A"));
         assert!(check(user("title", json!("a\nb"))).is_ok());
         let two = json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}]);
-        assert!(detail(user("emails", two)).contains("2 values that are primary"));
+        assert!(detail(user("emails", two)).contains("2 primary values"));
         assert!(detail(user("x509Certificates", json!([{"value": "&"}]))).contains("base64"));
     }
 

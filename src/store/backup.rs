@@ -136,7 +136,7 @@ fn fill(
     if adopted.sha256 != backup.whole.sha256 {
         return Err(StoreError::Snapshot {
             path: file.to_owned(),
-            reason: "it has changed while it was read".to_owned(),
+            reason: "it changed while it was read".to_owned(),
         });
     }
     // Last: without a journal nothing is served.
@@ -154,8 +154,8 @@ fn insist_on_signature(whole: &VerifiedSnapshot, key: &VerifyingKey) -> Result<(
         None => "it has no signature: it was altered, or made by an earlier version",
     };
     let reason = format!(
-        "{problem}; restore another backup, or, if you know where this one comes from, give the key of that \
-         server with --key, or leave the signature unchecked with --unsigned"
+        "{problem}; restore another backup, or, if you trust this one, pass the key of its server with --key, or \
+         skip the check with --unsigned"
     );
     Err(StoreError::Snapshot { path: whole.snapshot.path.clone(), reason })
 }
@@ -166,7 +166,7 @@ fn insist_on_empty(data: &Path) -> Result<(), StoreError> {
     }
     if let Some(name) = folder::data_in(data)? {
         return Err(StoreError::Folder(format!(
-            "the data folder {} is not empty: it has {}; move it away, or name another data_dir",
+            "the data directory {} is not empty: it contains {}; move it away, or choose another data_dir",
             data.display(),
             name.display()
         )));

@@ -88,12 +88,12 @@ fn check_snapshots(
     }
     if begin > 0 && newest.is_none_or(|newest| newest < begin) {
         check.fault(format!(
-            "changes 1 to {begin} are neither in the journal nor in a snapshot: the database can't be \
-             rebuilt; make a backup"
+            "changes 1 to {begin} are neither in the journal nor in a snapshot, so the database can't be rebuilt; \
+             make a backup"
         ));
     }
     if let Some(newest) = newest {
-        check.note = format!("the newest is of change {newest}");
+        check.note = format!("the newest is at change {newest}");
     }
     Ok(())
 }

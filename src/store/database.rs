@@ -35,7 +35,7 @@ impl Database {
     /// Has the next start rebuild the database.
     pub(super) fn have_rebuilt(&self, reason: &str) {
         if let Err(cause) = fs::write(&self.mark, reason) {
-            tracing::error!(%cause, "can't note that the database must be rebuilt");
+            tracing::error!(%cause, "can't mark the database for a rebuild");
         }
     }
 }

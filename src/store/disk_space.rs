@@ -71,11 +71,11 @@ impl DiskSpace {
         match &outcome {
             Err(error) if !self.told.swap(true, Ordering::Relaxed) => tracing::error!(
                 %error, folder = %self.folder.display(),
-                "no changes are taken on but those that take access away, reading goes on: make room on the disk of \
-                 the data folder"
+                "low disk space; accepting only changes that remove access, reads still work: free space on the disk \
+                 of the data directory"
             ),
             Ok(()) if self.told.swap(false, Ordering::Relaxed) => {
-                tracing::info!("there is room again: changes are taken on");
+                tracing::info!("disk space recovered; accepting writes");
             }
             _ => {}
         }

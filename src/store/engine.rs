@@ -141,7 +141,7 @@ impl Engine {
 
     fn readable(&self) -> Result<(), StoreError> {
         if self.half_written.load(Ordering::SeqCst) {
-            let reason = "a change was written by half; restart scimd to recover".to_owned();
+            let reason = "a change was only partly written; restart scimd to recover".to_owned();
             return Err(StoreError::Engine { action: "read", reason });
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Engine {
 /// makes sled see the failure and wake all.
 fn rescue(database: &sled::Db) {
     let answer = database.flush();
-    tracing::warn!(?answer, "the database takes long to write");
+    tracing::warn!(?answer, "the database writes slowly");
 }
 
 /// Waits until sled lets go of its file: it does so a moment after it was dropped, from another thread, and

@@ -14,10 +14,10 @@ pub enum StoreError {
     #[error("writing has stopped after an earlier storage error; restart scimd to recover")]
     Stopped,
     /// The data folder was opened for reading.
-    #[error("the data folder is open for reading only")]
+    #[error("the data directory is open read-only")]
     ReadOnly,
     /// Little room is left on the disk. Nothing was touched, and once there is more all goes on.
-    #[error("the disk has {left_mib} MiB left, and {needed_mib} are needed; make room")]
+    #[error("the disk has {left_mib} MiB left, but {needed_mib} are needed; free disk space")]
     Full {
         /// How much is left.
         left_mib: u64,
@@ -25,13 +25,13 @@ pub enum StoreError {
         needed_mib: u64,
     },
     /// The system does not say how much room is left on the disk. Nothing was touched, and once it does all goes on.
-    #[error("can't find out how much room the disk has: {reason}; check the disk")]
+    #[error("can't determine the free disk space: {reason}; check the disk")]
     RoomUnknown {
         /// What it says instead.
         reason: String,
     },
     /// Too few files can be opened. Nothing was touched, and once there are more all goes on.
-    #[error("too few files can be opened at the moment; changes go on once some are closed")]
+    #[error("too few files can be opened at the moment; changes resume once some are closed")]
     NoFiles,
     /// The log could not be read or written.
     #[error("the journal failed")]

@@ -30,7 +30,7 @@ impl DataFolder {
     /// [`StoreError::Folder`] with a sentence that says what to do.
     pub fn create(path: &Path) -> Result<(), StoreError> {
         create(path).map_err(|error| {
-            refused(&format!("can't create the data folder {}", path.display()), &error)
+            refused(&format!("can't create the data directory {}", path.display()), &error)
         })
     }
 
@@ -46,7 +46,7 @@ impl DataFolder {
         insist_on_ours(path)?;
         let lock_path = path.join("lock");
         let unwritable =
-            |error| refused(&format!("can't write to the data folder {shown}"), &error);
+            |error| refused(&format!("can't write to the data directory {shown}"), &error);
         let mut lock = File::options()
             .create(true)
             .truncate(false)
@@ -96,12 +96,12 @@ fn hold(lock: &File, path: &Path) -> Result<(), StoreError> {
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(path.join("lock")).unwrap_or_default();
             Err(StoreError::Folder(format!(
-                "the data folder {shown} is in use by process {}; stop it first, or name another data_dir",
+                "the data directory {shown} is in use by process {}; stop it first, or choose another data_dir",
                 holder.trim()
             )))
         }
         Err(TryLockError::Error(error)) => Err(StoreError::Folder(format!(
-            "can't lock the data folder {shown}: {error}; it must be on a local disk"
+            "can't lock the data directory {shown}: {error}; it must be on a local disk"
         ))),
     }
 }
@@ -118,18 +118,18 @@ pub(super) fn check_readable(path: &Path) -> Result<(), StoreError> {
     let found = match path.metadata() {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return refuse(format!("there is no data folder {shown}"));
+            return refuse(format!("data directory {shown} not found"));
         }
         Err(error) => {
-            return Err(refused(&format!("can't read the data folder {shown}"), &error));
+            return Err(refused(&format!("can't read the data directory {shown}"), &error));
         }
     };
     if !found.is_dir() {
-        return refuse(format!("{shown} is no folder; check data_dir"));
+        return refuse(format!("{shown} is not a directory; check data_dir"));
     }
     if us != 0 && found.uid() != us {
         return denied(format!(
-            "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
+            "the data directory {shown} belongs to user {owner}, but this runs as user {us}; run it as that user: \
              `sudo -u '#{owner}' scimd …`",
             owner = found.uid()
         ));
@@ -155,9 +155,9 @@ fn refused(tried: &str, error: &io::Error) -> StoreError {
 fn told(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "make room on its disk, or raise this user's limits"
+            "free disk space, or raise this user's limits"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "mount its disk for writing",
+        io::ErrorKind::ReadOnlyFilesystem => "mount its disk read-write",
         io::ErrorKind::PermissionDenied => "run it with sudo, or as the user that owns the folder",
         _ => "check data_dir, and that this user may write there",
     };
@@ -187,16 +187,16 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     if found.is_symlink() {
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         return refuse(format!(
-            "the data folder {shown} is a symbolic link; name the folder itself in data_dir: {}",
+            "the data directory {shown} is a symbolic link; set data_dir to the directory itself: {}",
             target.display()
         ));
     }
     if !found.is_dir() {
-        return refuse(format!("the data folder {shown} is no folder; check data_dir"));
+        return refuse(format!("the data directory {shown} is not a directory; check data_dir"));
     }
     if found.uid() != us {
         return denied(format!(
-            "the data folder {shown} belongs to user {owner} and this runs as user {us}; run it as that user: \
+            "the data directory {shown} belongs to user {owner}, but this runs as user {us}; run it as that user: \
              `sudo -u '#{owner}' scimd …`",
             owner = found.uid()
         ));
@@ -205,8 +205,8 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     if mode & 0o077 != 0 {
         if data_in(path)?.is_some() {
             return refuse(format!(
-                "others may enter the data folder {shown} (mode {mode:03o}), which holds personal data; find out \
-                 who may have read it, then run `chmod 700 {shown}`"
+                "data directory {shown} is accessible to other users (mode {mode:03o}); review who could read it, \
+                 then run `chmod 700 {shown}`"
             ));
         }
         fs::set_permissions(path, Permissions::from_mode(0o700))
@@ -216,7 +216,7 @@ fn insist_on_ours(path: &Path) -> Result<(), StoreError> {
     if closed > 0 {
         tracing::warn!(
             files = closed, folder = %shown,
-            "others had permissions on files in the data folder, which are for its owner alone: they were taken away"
+            "removed permissions of other users on files in the data directory"
         );
     }
     Ok(())
@@ -252,14 +252,13 @@ fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<u64, Stor
         let shown = path.display();
         if found.is_symlink() {
             return Err(StoreError::Folder(format!(
-                "{shown} is a symbolic link, and the data folder must hold everything itself; put what it leads \
-                 to in its place"
+                "{shown} is a symbolic link, and links are not allowed in the data directory; replace it with its \
+                 target"
             )));
         }
         if found.uid() != us {
             return Err(StoreError::Folder(format!(
-                "{shown} in the data folder belongs to user {}; find out how it came there, then run \
-                 `chown -R {us} {}`",
+                "{shown} in the data directory belongs to user {}; find out why, then run `chown -R {us} {}`",
                 found.uid(),
                 folder.display()
             )));
@@ -267,7 +266,8 @@ fn insist_on_own_files(folder: &Path, us: u32, is_top: bool) -> Result<u64, Stor
         let kind = found.file_type();
         if !(kind.is_file() || kind.is_dir() || (is_top && kind.is_socket())) {
             return Err(StoreError::Folder(format!(
-                "{shown} in the data folder is neither a file nor a folder; find out how it came there, then remove it"
+                "{shown} in the data directory is neither a file nor a directory; find out why it is there, then \
+                 remove it"
             )));
         }
         // A key that others may have read is refused where it is read.

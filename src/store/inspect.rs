@@ -43,7 +43,7 @@ impl Inspection {
                 let mut journal = check::journal(&log);
                 if torn > 0 {
                     journal.note += &format!(
-                        "; {torn} bytes behind them are of a write that was never acknowledged"
+                        "; the last {torn} bytes belong to an unfinished write that was never acknowledged"
                     );
                 }
                 checks.push(journal);
@@ -81,14 +81,14 @@ fn open(
 ) -> Option<(Engine, TempDir)> {
     let state = data.join("state");
     if !state.exists() {
-        check.fault("there is no database; a start rebuilds it");
+        check.fault("no database; the next start rebuilds it");
         return None;
     }
     let copy = match copy_to_temporary(&state) {
         Ok(copy) => copy,
         Err(error) => {
             check.fault(format!(
-                "it was not checked: can't copy it to {}: {error}; set TMPDIR to a folder with enough room",
+                "not checked: can't copy it to {}: {error}; set TMPDIR to a directory with enough space",
                 std::env::temp_dir().display()
             ));
             return None;
@@ -101,23 +101,23 @@ fn open(
     let (engine, applied) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            check.fault(format!("{error}; a start sets it aside and rebuilds it"));
+            check.fault(format!("{error}; the next start sets it aside and rebuilds it"));
             return None;
         }
     };
     let end = log.head().sequence;
     match applied {
         None if end == 0 => {}
-        None => check.fault("it is empty; a start rebuilds it"),
+        None => check.fault("it is empty; the next start rebuilds it"),
         Some((identity, _)) if identity != log.identity() => {
-            check.fault("it belongs to another journal; a start sets it aside and rebuilds it");
+            check.fault("it belongs to another journal; the next start sets it aside and rebuilds it");
         }
         Some((_, applied)) if applied > end => check.fault(format!(
-            "it has seen change {applied}, and the journal ends with {end}: acknowledged changes are \
-             missing; put back the journal, or restore a backup"
+            "it is at change {applied}, but the journal ends with {end}: acknowledged changes are missing; put the \
+             journal back, or restore a backup"
         )),
         Some((_, applied)) if applied < end => {
-            check.note = format!("it is at change {applied}; a start brings it to {end}");
+            check.note = format!("it is at change {applied}; the next start brings it to {end}");
         }
         Some((_, applied)) => check.note = format!("it is at change {applied}"),
     }

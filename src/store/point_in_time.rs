@@ -51,8 +51,7 @@ pub(super) fn last_before(log: &dyn ReadLog, moment: Timestamp) -> Result<u64, S
     match log.start()?.sequence {
         0 => Ok(0),
         before => Err(StoreError::Folder(format!(
-            "the journal begins with change {}, which was made later; what was before is in older \
-             backups, if anywhere",
+            "can't go back that far: the history starts at change {}; older states are in older backups only",
             before + 1
         ))),
     }
@@ -73,14 +72,14 @@ pub(super) fn past(
             Ok(values) => return Ok(values),
             Err(StoreError::Log(error)) => return Err(error.into()),
             Err(error) => {
-                tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
+                tracing::error!(%error, "a snapshot can't be used; using an older one");
             }
         }
     }
     if begin > 0 {
         return Err(StoreError::Folder(format!(
-            "the journal begins with change {}, and no snapshot that is kept goes back to change \
-             {sequence}; what was then is in older backups, if anywhere",
+            "can't go back that far: the history starts at change {}, and no snapshot goes back to change \
+             {sequence}; older states are in older backups only",
             begin + 1
         )));
     }
@@ -97,7 +96,7 @@ fn past_from(
 ) -> Result<Option<Values>, StoreError> {
     let mut held = Held { values: Values::new(), bytes: 0, limit };
     if let Some(Snapshot { path, .. }) = snapshot {
-        tracing::info!(snapshot = %path.display(), "reading how things were");
+        tracing::info!(snapshot = %path.display(), "reading the earlier state");
         snapshot::load(path, |writes| {
             held.apply(writes, wanted);
             Ok(())
@@ -109,14 +108,14 @@ fn past_from(
         if let Some(Snapshot { path, position, .. }) = follows.take()
             && frame.previous != position.hash
         {
-            let reason = format!("its change {from} is not the one that this journal has");
+            let reason = format!("its change {from} differs from the one in this journal");
             return Err(StoreError::Snapshot { path: path.clone(), reason });
         }
         if frame.sequence > sequence {
             return Ok(ControlFlow::Break(()));
         }
         if frame.sequence.is_multiple_of(TELL) {
-            tracing::info!(change = frame.sequence, upto = sequence, "reading how things were");
+            tracing::info!(change = frame.sequence, upto = sequence, "reading the earlier state");
         }
         held.apply(Arc::unwrap_or_clone(frame).writes, wanted);
         match held.is_full() {
@@ -245,9 +244,9 @@ mod tests {
             assert_eq!(past(&store, sequence).unwrap().unwrap(), value.as_bytes(), "{sequence}");
         }
         let told = past(&store, 39).unwrap_err().to_string();
-        assert!(told.contains("no snapshot that is kept goes back to change 39"), "{told}");
+        assert!(told.contains("no snapshot goes back to change 39"), "{told}");
         let told = store.last_before(moment(2)).unwrap_err().to_string();
-        assert!(told.contains(&format!("begins with change {}", begin + 1)), "{told}");
+        assert!(told.contains(&format!("history starts at change {}", begin + 1)), "{told}");
 
         // One that is damaged is passed over; here there is no older one.
         std::fs::write(&oldest.path, "nothing").unwrap();

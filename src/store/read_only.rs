@@ -43,7 +43,7 @@ impl ReadOnlyStore {
         let journal = data.join("journal");
         if !journal.exists() {
             return Err(StoreError::Folder(format!(
-                "the data folder {} holds no data yet; start scimd once, or restore a backup",
+                "the data directory {} contains no data yet; start scimd once, or restore a backup",
                 data.display()
             )));
         }

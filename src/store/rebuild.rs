@@ -54,7 +54,7 @@ pub(super) fn prepare(
 ) -> Result<RebuildSource, StoreError> {
     let (snapshots, damaged) = Snapshots::of(data).list()?;
     for error in damaged {
-        tracing::error!(%error, "a snapshot is damaged and is passed over");
+        tracing::error!(%error, "a snapshot is damaged; skipping it");
     }
     for snapshot in snapshots {
         let outcome = connect(log, &snapshot)
@@ -62,7 +62,7 @@ pub(super) fn prepare(
         match outcome {
             Ok(()) => return Ok(RebuildSource::Snapshot(snapshot)),
             Err(error) if is_of(&error, &snapshot) => {
-                tracing::error!(%error, "a snapshot can't be used and is passed over for an older one");
+                tracing::error!(%error, "a snapshot can't be used; using an older one");
             }
             Err(error) => return Err(error),
         }
@@ -70,8 +70,8 @@ pub(super) fn prepare(
     let begin = log.start()?;
     if begin != Position::default() {
         return Err(StoreError::Folder(format!(
-            "the database must be built anew, and changes 1 to {} are missing: the journal does not hold \
-             them any more, and no snapshot that does is whole; restore a backup",
+            "the database must be rebuilt, but changes 1 to {} are missing: the journal no longer has them, and no \
+             intact snapshot does; restore a backup",
             begin.sequence
         )));
     }
@@ -97,7 +97,7 @@ fn connect(log: &dyn ReadLog, snapshot: &Snapshot) -> Result<(), StoreError> {
     let (begin, end) = (log.start()?, log.head());
     if sequence < begin.sequence || sequence > end.sequence {
         return Err(unusable(format!(
-            "it is of change {sequence}, and the journal goes from {} to {}",
+            "it is at change {sequence}, but the journal has changes {} to {}",
             begin.sequence + 1,
             end.sequence
         )));
@@ -110,7 +110,7 @@ fn connect(log: &dyn ReadLog, snapshot: &Snapshot) -> Result<(), StoreError> {
     if previous == Some(hash) {
         Ok(())
     } else {
-        Err(unusable(format!("its change {sequence} is not the one that this journal has")))
+        Err(unusable(format!("its change {sequence} differs from the one in this journal")))
     }
 }
 

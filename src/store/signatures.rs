@@ -140,14 +140,14 @@ pub fn check(data: &Path, key: &VerifyingKey) -> Result<SignatureReport, StoreEr
     let whole = text.rfind('\n').map_or("", |end| text.get(..=end).unwrap_or_default());
     for (number, line) in (1..).zip(whole.lines()) {
         let Some(signed) = SignedHead::parse(line) else {
-            report.faults.push(format!("{}, line {number}: it holds no signature", path.display()));
+            report.faults.push(format!("{}, line {number}: not a signature", path.display()));
             continue;
         };
         report.count += 1;
         let SignedHead { position, time, signature } = &signed;
         if !key.verifies(&SignedHead::message(*position, *time), signature) {
             report.faults.push(format!(
-                "{}, line {number}: the signature of change {} is not of this key",
+                "{}, line {number}: the signature of change {} was not made with this key",
                 path.display(),
                 position.sequence
             ));

@@ -66,7 +66,7 @@ impl SigningKey {
         let mode = fs::metadata(&path).map_err(StoreError::file("look at", &path))?.mode();
         if mode & 0o077 != 0 {
             return Err(StoreError::Folder(format!(
-                "others may read the key {path}; run `chmod 600 {path}`",
+                "other users may read the key {path}; run `chmod 600 {path}`",
                 path = path.display()
             )));
         }
@@ -95,7 +95,7 @@ impl VerifyingKey {
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let der = read(path, "PUBLIC KEY")?.ok_or_else(|| {
             StoreError::Folder(format!(
-                "there is no file {}; name a copy of signing.pub",
+                "file {} not found; pass a copy of signing.pub",
                 path.display()
             ))
         })?;
@@ -132,15 +132,15 @@ const ED25519_SPKI: [u8; 12] =
     [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 fn failed(action: &'static str) -> StoreError {
-    StoreError::Engine { action, reason: "the key for signatures can't be used".to_owned() }
+    StoreError::Engine { action, reason: "can't use the signing key".to_owned() }
 }
 
 /// What to do about a damaged key.
-const HELP: &str = "put back a copy of it, or move signing.key, signing.pub and signatures aside: the next start \
-                    makes a new key";
+const HELP: &str = "restore it from a copy, or move signing.key, signing.pub and signatures aside: the next start \
+    creates a new key";
 
 fn no_key(path: &Path, kind: &str) -> StoreError {
-    StoreError::Folder(format!("{} is no {kind} Ed25519 key in PEM; {HELP}", path.display()))
+    StoreError::Folder(format!("{} is not a {kind} Ed25519 key in PEM; {HELP}", path.display()))
 }
 
 /// Writes a file that only its owner may read, durably: after a crash it is whole or as it was before.
@@ -181,6 +181,9 @@ fn read(path: &Path, label: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let base64: String = body.unwrap_or_default().split_ascii_whitespace().collect();
     match BASE64.decode(base64.as_bytes()) {
         Ok(der) if !der.is_empty() => Ok(Some(der)),
-        _ => Err(StoreError::Folder(format!("{} holds no {label} in PEM; {HELP}", path.display()))),
+        _ => Err(StoreError::Folder(format!(
+            "{} contains no {label} in PEM; {HELP}",
+            path.display()
+        ))),
     }
 }

@@ -42,7 +42,7 @@ impl SpareFiles {
         match spare {
             Ok(_) => {
                 if self.told.swap(false, Ordering::Relaxed) {
-                    tracing::info!("files can be opened again: changes are taken on");
+                    tracing::info!("files can be opened again; accepting writes");
                 }
                 Ok(())
             }
@@ -50,7 +50,7 @@ impl SpareFiles {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::error!(
                         error = %source,
-                        "no changes are taken on, reading goes on: too few files can be opened; see LimitNOFILE"
+                        "too few files can be opened; rejecting writes, reads still work: raise LimitNOFILE"
                     );
                 }
                 Err(StoreError::NoFiles)

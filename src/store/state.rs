@@ -83,8 +83,8 @@ impl State {
         if !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 bytes = self.memory.bytes(),
-                "not all of the state is held in memory, and what is not is read more slowly; a larger \
-                 memory_mib in [store] would hold it"
+                "part of the state does not fit in memory and is read more slowly; raise memory_mib in [store] to \
+                 hold all of it"
             );
         }
     }
@@ -105,12 +105,12 @@ impl State {
             Ok(Ok(true)) if self.memory.upto() == HeldUpTo::End => tracing::info!(
                 bytes = self.memory.bytes(),
                 ms = self.opened.elapsed().as_millis(),
-                "the state is held in memory"
+                "loaded state into memory"
             ),
             Ok(Ok(true)) => return true,
             Ok(Ok(false)) => self.tell_of_little_room(),
             Ok(Err(error)) => tracing::error!(
-                %error, "not all of the state could be read into memory; run `scimd verify`"
+                %error, "part of the state could not be loaded into memory; run `scimd verify`"
             ),
             // It was logged when it happened.
             Err(_) => {}
@@ -167,7 +167,7 @@ impl State {
         let fault = |key: &[u8], check: &mut Check| {
             let key = HEXLOWER.encode(key);
             check.fault(format!(
-                "memory and database differ at key {key}; restart scimd, which rebuilds the database"
+                "memory and database differ at key {key}; restart scimd to rebuild the database"
             ));
             self.database.have_rebuilt(&format!("memory and database differ at key {key}"));
         };

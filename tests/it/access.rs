@@ -158,19 +158,23 @@ fn what_is_not_in_the_catalogue_is_refused_with_the_nearest_and_nothing_is_store
     let (path, _) = create(&client, "/Users", &user("ada"));
     let before = client.get(&path).body;
     for (attribute, value, expected) in [
-        ("roles", "Test Rule", "There is no role \"Test Rule\"; did you mean \"Test Role\"?"),
-        ("entitlements", "workspace:Mian", "no workspace \"Mian\"; did you mean \"Main\"?"),
+        ("roles", "Test Rule", "Unknown role \"Test Rule\"; did you mean \"Test Role\"?"),
+        ("entitlements", "workspace:Mian", "Unknown workspace \"Mian\"; did you mean \"Main\"?"),
         (
             "entitlements",
             "workspace:Main:team:Eats",
-            "no team of workspace \"Main\" called \"Eats\"",
+            "Unknown team of workspace \"Main\" called \"Eats\"",
         ),
         ("entitlements", "workspace:Main:set:Analist", "did you mean \"Analyst\"?"),
         ("entitlements", "workspace:Main:permission:basic_acess", "did you mean \"basic_access\"?"),
         ("entitlements", "workspace:Main:team:East:amdin", "did you mean \"admin\"?"),
         ("entitlements", "company:admn", "did you mean \"admin\"?"),
-        ("entitlements", "company", "\"company\" is no entitlement; expected company:PERMISSION"),
-        ("entitlements", "workspace:Main:x:y", "is no entitlement"),
+        (
+            "entitlements",
+            "company",
+            "\"company\" is not an entitlement; expected company:PERMISSION",
+        ),
+        ("entitlements", "workspace:Main:x:y", "is not an entitlement"),
     ] {
         let body = with("bob", attribute, &[value]);
         let detail = client.post("/Users", &body).error(400, Some("invalidValue")).to_owned();
@@ -209,7 +213,7 @@ fn a_role_that_is_an_object_in_a_text_is_the_role_that_it_names() {
         .post("/Users", &with("x", "roles", &[&value]))
         .error(400, Some("invalidValue"))
         .to_owned();
-    assert!(detail.contains("no role \"Nobody\""), "{detail}");
+    assert!(detail.contains("Unknown role \"Nobody\""), "{detail}");
 }
 
 #[test]
@@ -309,7 +313,7 @@ fn a_department_is_any_text_unless_the_configuration_says_otherwise() {
     assert_eq!(created.body[ENTERPRISE]["department"], "finance");
     let refused = client.post("/Users", &department("finnance"));
     let detail = refused.error(400, Some("invalidValue"));
-    assert_eq!(detail, "There is no department \"finnance\"; did you mean \"finance\"?");
+    assert_eq!(detail, "Unknown department \"finnance\"; did you mean \"finance\"?");
 }
 
 /// Changes the configuration of a server that has stopped.
@@ -435,7 +439,7 @@ fn a_configuration_whose_catalogue_contradicts_itself_says_where() {
             "did you mean \"admin\"?",
         ),
         ("external_id = \"g-7\"", "", "grants.group: missing"),
-        ("name = \"Guest\"", "name = \"Guest:1\"", "is not a name"),
+        ("name = \"Guest\"", "name = \"Guest:1\"", "invalid name"),
         ("name = \"Guest\"", "name = \"TEST role\"", "appears twice"),
         ("name = \"Guest\"", "name = \"2519dafcdba238ae7\"", "appears twice"),
     ] {
@@ -588,7 +592,7 @@ fn an_id_is_nobody_elses_be_it_given_or_derived() {
         let output = Server::configure(&format!("{CONNECTION}{both}")).run(&["config", "check"]);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains("\"ade9e1442ee46f990108b78c\" is taken"), "{told}");
+        assert!(told.contains("\"ade9e1442ee46f990108b78c\" is already used"), "{told}");
     }
     let renamed = format!("{CONNECTION}{prime}[[workspaces]]\nname = \"Main\"\nid = \"new\"\n");
     assert!(Server::configure(&renamed).run(&["config", "check"]).status.success());

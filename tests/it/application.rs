@@ -58,10 +58,10 @@ fn the_scope_read_opens_what_reads_and_nothing_else() {
         crm.post("/Bulk", &json!({"Operations": []})),
     ];
     for reply in &refused {
-        assert!(reply.error(403, None).contains("lacks the scope \"write\""), "{}", reply.body);
+        assert!(reply.error(403, None).contains("requires the scope \"write\""), "{}", reply.body);
     }
     let feed = client(&server, &token(&server, "feed"));
-    assert!(feed.get("/Users").error(403, None).contains("lacks the scope \"read\""));
+    assert!(feed.get("/Users").error(403, None).contains("requires the scope \"read\""));
     assert_eq!(crm.get("/Users").expect(200).body["totalResults"], 1);
 }
 

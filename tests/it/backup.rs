@@ -150,7 +150,7 @@ fn a_backup_under_load_is_the_state_at_one_moment() {
     }
     assert_eq!(total(&client), users);
     assert_eq!(client.get("/Groups?count=0").expect(200).body["totalResults"], groups);
-    assert!(other.succeed(&["verify"]).contains("There is no fault."));
+    assert!(other.succeed(&["verify"]).contains("No problems found."));
 }
 
 #[test]
@@ -166,11 +166,11 @@ fn a_backup_that_is_not_whole_is_refused_and_nothing_is_touched() {
     first[3] ^= 1;
     for (bytes, words) in [
         (&flipped[..], "checksum"),
-        (&first, "does not begin like"),
-        (&good[..good.len() - 1], "cut short"),
-        (&good[..good.len() / 2], "cut short"),
-        (&[], "cut short"),
-        (&[&good[..], b"x"].concat(), "something follows"),
+        (&first, "its header is not"),
+        (&good[..good.len() - 1], "truncated"),
+        (&good[..good.len() / 2], "truncated"),
+        (&[], "truncated"),
+        (&[&good[..], b"x"].concat(), "data after its end"),
     ] {
         fs::write(&bad, bytes).unwrap();
         let said = other.fail(&["restore", "bad"], 1);
@@ -209,10 +209,10 @@ fn a_data_folder_that_is_in_use_is_not_restored_to() {
 fn a_backup_overwrites_nothing() {
     let server = Server::start();
     fs::write(server.folder().join("precious"), "precious").unwrap();
-    let said = server.fail(&["backup", "precious"], 2);
-    assert!(said.contains("name a new file"), "{said}");
+    let said = server.fail(&["backup", "precious"], 1);
+    assert!(said.contains("choose a new file"), "{said}");
     assert_eq!(fs::read_to_string(server.folder().join("precious")).unwrap(), "precious");
-    server.fail(&["backup", "no/such/folder"], 2);
+    server.fail(&["backup", "no/such/folder"], 1);
     let none = Server::configure("");
     none.fail(&["backup", "b"], 1);
     assert!(!none.data().exists() && !none.folder().join("b").exists());

@@ -50,7 +50,7 @@ fn init_writes_a_commented_file_that_is_valid_and_never_overwrites() {
     assert!(commented.len() > 20 && bare.len() < 3, "without a comment: {bare:?}");
     ends(folder.path(), &["config", "check"], 0);
     let (_, stderr) = ends(folder.path(), &["init", "--method", "okta"], 1);
-    assert!(stderr.contains("config.toml exists already"), "{stderr}");
+    assert!(stderr.contains("config.toml already exists"), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
     assert_eq!(fs::read_to_string(&file).unwrap(), written);
 }
@@ -238,17 +238,17 @@ fn help_tells_what_each_command_does() {
         (&["token"], &["generate", "reset", "list", "revoke"]),
         (
             &["token", "generate"],
-            &["--connection", "--expires", "365d", "never", "--output", "standard output"],
+            &["--connection", "--expires", "365d", "never", "--output", "stdout"],
         ),
         (&["token", "reset"], &["--connection", "--overlap", "24h", "--expires", "--output"]),
         (&["token", "list"], &["--json"]),
         (&["token", "revoke"], &["<ID>"]),
-        (&["setup"], &["--connection", "--json", "identity provider"]),
+        (&["setup"], &["--connection", "--json", "setup instructions"]),
         (&["user", "list"], &["--json"]),
         (&["user", "show"], &["<USER>", "userName", "--json"]),
         (&["group", "list"], &["--json"]),
         (&["group", "show"], &["<GROUP>", "displayName", "members", "--json"]),
-        (&["config", "check"], &["as a start does", "--data", "--json"]),
+        (&["config", "check"], &["files that it names", "--data", "--json"]),
     ];
     for (command, words) in commands {
         let (stdout, stderr) = ends(folder.path(), &[command, &["--help"]].concat(), 0);

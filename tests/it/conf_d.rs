@@ -107,10 +107,10 @@ fn what_others_may_write_or_have_placed_is_refused() {
     let set =
         |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     set(&conf_d, 0o770);
-    refused(folder.path(), &["others may write conf.d (mode 770)"]);
+    refused(folder.path(), &["other users may write conf.d (mode 770)"]);
     set(&conf_d, 0o750);
     set(&conf_d.join("a.toml"), 0o660);
-    refused(folder.path(), &["others may write conf.d/a.toml (mode 660)"]);
+    refused(folder.path(), &["other users may write conf.d/a.toml (mode 660)"]);
     fs::remove_file(conf_d.join("a.toml")).unwrap();
     symlink("/etc/hostname", conf_d.join("a.toml")).unwrap();
     refused(folder.path(), &["conf.d/a.toml is a symbolic link"]);

@@ -59,7 +59,7 @@ fn own_scope_keeps_a_connection_from_what_others_created() {
     for refusal in refusals {
         let detail = refusal.error(403, None);
         assert!(
-            detail.contains("through the connection \"one\"") && detail.contains("scope"),
+            detail.contains("managed by connection \"one\"") && detail.contains("scope"),
             "{detail}"
         );
     }

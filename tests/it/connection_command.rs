@@ -48,7 +48,7 @@ fn a_connection_is_added_changed_and_removed_while_the_server_runs() {
     let server = server();
     let add = ["connection", "add", "entra", "--method", "entra", "--scope", "own"];
     let text = said(server.run(&add), 0);
-    assert!(text.contains("Connection entra added, in force"), "{text}");
+    assert!(text.contains("Connection entra added, applied"), "{text}");
     let file = conf_d(&server).join("connection-entra.toml");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
     let token = server.succeed(&["token", "generate", "--connection", "entra"]);
@@ -67,7 +67,7 @@ fn a_connection_is_added_changed_and_removed_while_the_server_runs() {
         ]),
         0,
     );
-    assert!(text.contains("changed, in force"), "{text}");
+    assert!(text.contains("changed, applied"), "{text}");
     client.get("/Users").error(401, None);
     let shown = said(server.run(&["connection", "show", "entra", "--json"]), 0);
     let shown: Value = serde_json::from_str(&shown).unwrap();
@@ -106,7 +106,7 @@ fn a_file_with_more_than_the_connection_is_left_alone() {
         &["connection", "remove", "b2", "--yes"],
     ] {
         let answer = said(server.run(args), 2);
-        assert!(answer.contains("holds more than connection b2"), "{answer}");
+        assert!(answer.contains("contains more than connection b2"), "{answer}");
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
     }
 }
@@ -130,7 +130,7 @@ fn connections_of_the_configuration_file_are_shown_and_left_alone() {
         &["connection", "show", "nope"],
     ] {
         let text = said(server.run(args), 4);
-        assert!(text.contains("not found; the configuration has default"), "{text}");
+        assert!(text.contains("not found; configured: default"), "{text}");
     }
     assert!(files(&server).is_empty());
 }
@@ -176,7 +176,7 @@ fn what_the_server_refuses_leaves_the_file_as_it_was() {
     // The check of the whole configuration does not read the file of the CA; the reload does.
     let set = ["connection", "set", "x", "--client-ca", "missing.pem"];
     let text = said(server.run(&set), 1);
-    assert!(text.contains("missing.pem") && text.contains("as it was before"), "{text}");
+    assert!(text.contains("missing.pem") && text.contains("the file was restored"), "{text}");
     assert_eq!(fs::read(&file).unwrap(), before);
     let text = said(
         server.run(&["connection", "add", "y", "--method", "okta", "--client-ca", "missing.pem"]),
@@ -209,13 +209,13 @@ fn without_a_server_the_file_is_written_and_audited() {
     let mut server = server();
     server.stop();
     let text = said(server.run(&["connection", "add", "entra", "--method", "entra"]), 0);
-    assert!(text.contains("added, in force from the next start"), "{text}");
+    assert!(text.contains("added, to be applied at the next start"), "{text}");
     assert_eq!(files(&server), ["connection-entra.toml"]);
     assert!(server.succeed(&["audit", "--json"]).contains("connection.created"));
     said(server.run(&["connection", "remove", "entra", "--yes"]), 0);
     assert!(files(&server).is_empty());
     let none = Server::configure("");
     let text = said(none.run(&["connection", "add", "entra", "--method", "entra"]), 1);
-    assert!(text.contains("data folder") && text.contains("not found"), "{text}");
+    assert!(text.contains("data directory") && text.contains("not found"), "{text}");
     assert!(!none.data().exists());
 }

@@ -186,13 +186,13 @@ fn a_certificate_that_can_not_be_served_stops_the_start_with_a_line_of_advice() 
     fs::remove_file(folder.join("key.pem")).unwrap();
     assert!(start().contains("tls/key.pem"), "missing");
     fs::write(folder.join("key.pem"), "not a key").unwrap();
-    assert!(start().contains("no private key"), "{}", start());
+    assert!(start().contains("no usable private key"), "{}", start());
     pair(&folder);
     fs::copy(folder.join("tls/key.pem"), folder.join("key.pem")).unwrap();
     assert!(start().contains("does not belong to the certificate"), "{}", start());
     fs::write(folder.join("key.pem"), right).unwrap();
     fs::write(folder.join("cert.pem"), "not a certificate").unwrap();
-    assert!(start().contains("holds no certificate"), "{}", start());
+    assert!(start().contains("contains no certificate"), "{}", start());
     let tokens = server.succeed(&["token", "list"]);
     assert_eq!(tokens.lines().count(), 0, "no token was made: {tokens}");
 }
@@ -205,7 +205,7 @@ fn half_of_the_self_signed_pair_is_not_replaced() {
     let bytes = fs::read(&key).unwrap();
     fs::remove_file(&key).unwrap();
     let said = refuses(&server.run(&["serve"]), 1);
-    assert!(said.contains("key.pem is not"), "{said}");
+    assert!(said.contains("key.pem does not"), "{said}");
     fs::write(&key, bytes).unwrap();
     server.boot(&[]);
     assert_eq!(total(&server.client()), 0);

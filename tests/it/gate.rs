@@ -106,7 +106,7 @@ fn every_route_refuses_every_bad_credential_with_the_same_bytes() {
     let first = raw.ask::<&str>("GET", "/", &[]);
     assert_eq!(first.status, 401);
     assert_eq!(first.header("www-authenticate"), Some("Bearer realm=\"scim\""));
-    assert!(first.detail(401).contains("refused"));
+    assert!(first.detail(401).contains("Authentication failed"));
     for (path, method) in PATHS.iter().flat_map(|path| METHODS.map(|method| (path, method))) {
         for shape in &shapes {
             let mut headers = shape.headers.clone();
@@ -177,7 +177,7 @@ fn an_address_on_no_allowlist_is_refused_whatever_its_token() {
     server.stranger().bearer("null").get("/nothing").error(401, None);
     server.stranger().get("/healthz").error(401, None);
     let log = server.stop();
-    let again = log.lines().find(|line| line.contains("refused again"));
+    let again = log.lines().find(|line| line.contains("denied (repeated)"));
     assert!(again.is_some_and(|line| line.contains("count=2")), "{log}");
     assert!(again.is_some_and(|line| line.contains("reason=\"address\"")), "{log}");
 }
@@ -242,7 +242,7 @@ fn the_origin_must_be_sent_once_and_be_the_right_one() {
     client.get("/Users").error(401, None);
     let said = |count| {
         format!(
-            "connection default needs the header X-Request-Origin once, and it was sent {count} times"
+            "connection default needs the header X-Request-Origin exactly once; it was sent {count} times"
         )
     };
     refused(&mut server, &said(0));

@@ -52,9 +52,9 @@ fn a_grant_for_a_group_of_another_connection_is_a_warning() {
     create(&two, "/Groups", &group("ADMINS", &[]));
     create(&two, "/Groups", &group("Guests", &[]));
     let warning =
-        "the grant for group \"Admins\" of connection one gives nothing: connection two manages";
+        "the grant for group \"Admins\" of connection one has no effect: connection two manages";
     let log = server.reload();
-    assert_eq!(log.matches("gives nothing").count(), 1, "{log}");
+    assert_eq!(log.matches("has no effect").count(), 1, "{log}");
     assert!(log.contains("WARN") && log.contains(warning), "{log}");
     server.stop();
     let told = server.run(&["config", "check"]);

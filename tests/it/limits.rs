@@ -120,7 +120,7 @@ fn an_address_has_so_many_connections_and_gets_one_back_for_each_it_closes() {
             assert!(Raw::try_connect(&server).is_err(), "{limit}: one too many");
         }
         assert_eq!(held[0].ask::<&str>("GET", "/healthz", &[]).status, 200, "the others go on");
-        server.until("the log says so", |server| server.stderr().contains("connections refused"));
+        server.until("the log says so", |server| server.stderr().contains("connections denied"));
         drop(held.pop());
         let served = |server: &Server| {
             let back = Raw::try_connect(server);
@@ -129,7 +129,7 @@ fn an_address_has_so_many_connections_and_gets_one_back_for_each_it_closes() {
         server.until("a connection is free again", served);
         let log = server.stop();
         assert!(
-            log.contains("connections refused again"),
+            log.contains("connections denied (repeated)"),
             "{limit}: the others are counted: {log}"
         );
     }
@@ -212,7 +212,7 @@ fn an_answer_that_nobody_takes_is_cut() {
     let mut raw = Raw::connect(&server);
     // More than the buffers of two sockets hold.
     raw.write(ask.repeat(8));
-    server.until("it is cut", |server| server.stderr().contains("connection cut: the peer takes"));
+    server.until("it is cut", |server| server.stderr().contains("connection cut: the client"));
     let taken = raw.rest().len();
     assert!(taken > 0 && taken < 8 * 8 * title.len(), "it ended after {taken} bytes");
     assert_eq!(Raw::connect(&server).ask::<&str>("GET", "/healthz", &[]).status, 200);
@@ -278,7 +278,7 @@ fn what_does_not_end_in_time_is_cut_and_the_stop_is_still_a_good_one() {
     let watch = Stopwatch::start();
     let log = server.stop();
     not_too_soon(&watch);
-    assert!(log.contains("some connections did not end in time and were cut"), "{log}");
+    assert!(log.contains("some connections did not finish in time and were closed"), "{log}");
     assert!(log.contains("connections=1"), "{log}");
 }
 

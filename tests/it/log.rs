@@ -106,7 +106,7 @@ fn a_request_of_a_connection_is_a_line_with_the_id_that_its_answer_has() {
     assert_eq!((&line["method"], &line["route"]), (&"GET".into(), &"/scim/v2/{type}".into()));
     assert_eq!(line["status"], 200);
     assert!(line["ms"].as_f64().unwrap() > 0.0);
-    assert_eq!(of("refused").len(), 1, "{log}");
+    assert_eq!(of("request denied").len(), 1, "{log}");
     assert!(!log.contains("healthz"), "who asks that is no one, and asks often: {log}");
 }
 

@@ -49,7 +49,9 @@ fn a_page_says_what_the_help_says_and_the_first_one_more() {
         "\" \"scimd manual\"\n"
     );
     assert!(reset.contains(title), "{reset}");
-    for said in ["How long the other tokens stay valid", "\\-\\-connection\\fR \\fI<CONNECTION>"] {
+    for said in
+        ["Keep existing tokens valid for this long", "\\-\\-connection\\fR \\fI<CONNECTION>"]
+    {
         assert!(reset.contains(said), "{said} in {reset}");
     }
     let scimd = page("scimd.1");

@@ -22,7 +22,7 @@ const READS: [(&[&str], &str); 15] = [
     (&["audit"], "user.created"),
     (&["audit", "--user", "ada", "--json"], "user.created"),
     (&["audit", "--head"], ":"),
-    (&["audit", "--verify"], "The chain is whole"),
+    (&["audit", "--verify"], "Hash chain intact"),
     (&["undo", "--since", "1h", "--dry-run"], "keep"),
 ];
 

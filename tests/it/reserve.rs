@@ -84,7 +84,7 @@ fn with_little_room_on_the_disk_access_is_taken_away_and_nothing_else_changes() 
         serde_json::from_str(&server.succeed(&["token", "list", "--json"])).unwrap();
     server.succeed(&["token", "revoke", tokens[0]["id"].as_str().unwrap()]);
     client.get("/Users").error(401, None);
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
 }
 
 /// The answer of a command under a hard limit on open files.
@@ -102,7 +102,7 @@ fn more_connections_than_open_files_allow_are_refused_and_the_limit_is_raised() 
     let refused = under_limit(&server, 255, "config check");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{told}");
-    assert!(told.contains("limits.max_connections: 156 is more than the 155"), "{told}");
+    assert!(told.contains("limits.max_connections: 156 exceeds 155"), "{told}");
     assert_eq!(under_limit(&server, 255, "serve").status.code(), Some(2));
     let line = "ulimit -Sn 64; ulimit -Hn 256; exec \"$0\" serve --first-boot";
     let mut serve = Command::new("sh");
@@ -136,9 +136,9 @@ fn a_lack_of_file_descriptors_refuses_changes_for_the_moment_alone() {
     limit_files(&server, open + 100);
     assert_eq!(create_all(&client, 1..3), [201; 2]);
     let log = server.stderr();
-    assert_eq!(log.matches("reading goes on: too few files can be opened").count(), 1, "{log}");
+    assert_eq!(log.matches("too few files can be opened; rejecting writes").count(), 1, "{log}");
     assert!(log.contains("files can be opened again"), "{log}");
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn it_can_be_turned_off() {
     assert!(server.stderr().contains("sandbox disabled"));
     let elsewhere = tempfile::tempdir().unwrap();
     certificate_in(&server, elsewhere.path());
-    assert!(server.reload().contains("is in force"));
+    assert!(server.reload().contains("configuration reloaded"));
 }
 
 #[test]

@@ -192,14 +192,14 @@ fn what_will_not_work_is_told() {
         (swap("https://scim.example.com/idp", "https://127.0.0.1:8443"), &["can't reach"]),
         (swap("https://scim.example.com/idp", "https://10.1.2.3"), &["can't reach"]),
         (swap("https://scim.example.com/idp", "https://scim"), &["can't reach"]),
-        (swap(own, ""), &["made itself"]),
+        (swap(own, ""), &["self-signed"]),
         (swap(own, "trusted_proxies = [\"10.0.0.1\"]\n"), &[]),
         (swap("0.0.0.0:8443", "127.0.0.1:8443"), &["listen.address is 127.0.0.1:8443"]),
         (
             swap("https://", "http://")
                 .replace("0.0.0.0", "127.0.0.1")
                 .replace(own, "tls = false\n"),
-            &["https alone"],
+            &["requires https"],
         ),
         (
             swap("method = \"entra\"\nd", "method = \"entra\"\nservice_origin = \"a\"\nd"),
@@ -210,7 +210,7 @@ fn what_will_not_work_is_told() {
                 "method = \"entra\"\nd",
                 "method = \"entra\"\nip_allowlist = \"127.0.0.0/8, ::1\"\nd",
             ),
-            &["ip_allowlist allows this machine alone"],
+            &["ip_allowlist allows this machine only"],
         ),
     ];
     for (config, expected) in &cases {
@@ -232,10 +232,10 @@ fn one_of_several_connections_has_to_be_named_and_no_data_folder_is_needed() {
     let (folder, output) = run(&place("okta"), &[]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
-    assert!(stderr.contains("--connection: b, c, hr"), "{stderr}");
+    assert!(stderr.contains("--connection is required; configured: b, c, hr"), "{stderr}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was made");
     let (_, output) = run(&place("okta"), &["--connection", "x"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(4));
     let (folder, output) = run("[connections.only]\nmethod = \"okta\"", &[]);
     assert!(output.stdout.starts_with(b"Connection only, method okta\n"));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was made");
@@ -336,8 +336,8 @@ fn the_documents_have_the_tables_and_steps_that_are_printed() {
         let setup = documented(&document, method);
         let tables = [
             ("fields", ["Field", "Value", "Note"], ["name", "value", "note"]),
-            ("mapping", ["From", "As", "Meaning here"], ["source", "attribute", "meaning"]),
-            ("group_mapping", ["From", "As", "Meaning here"], ["source", "attribute", "meaning"]),
+            ("mapping", ["From", "As", "Maps to"], ["source", "attribute", "meaning"]),
+            ("group_mapping", ["From", "As", "Maps to"], ["source", "attribute", "meaning"]),
         ];
         let mut blocks: Vec<String> = Vec::new();
         for (name, head, columns) in tables.iter().filter(|table| !list(&setup, table.0).is_empty())

@@ -60,7 +60,7 @@ fn check_finds_the_certificates_that_a_start_refuses() {
     let spoiled: [(&dyn Fn(), &str); 5] = [
         (&|| mode(&key, 0o644), "key.pem"),
         (&|| fs::remove_file(&key).unwrap(), "key.pem"),
-        (&|| fs::write(&key, "nothing").unwrap(), "no private key"),
+        (&|| fs::write(&key, "nothing").unwrap(), "no usable private key"),
         (&other, "does not belong"),
         (&|| fs::remove_file(path.join("cert.pem")).unwrap(), "cert.pem"),
     ];
@@ -117,7 +117,7 @@ fn reload_waits_and_says_what_came_of_it() {
     let output = server.run(&["reload"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.contains("Configuration reloaded"), "{said}");
-    assert!(said.contains("connections.second was none"), "{said}");
+    assert!(said.contains("connections.second changed from none"), "{said}");
     server.succeed(&["token", "generate", "--connection", "second"]);
     server.rewrite(|text| format!("{text}colour = 1\n"));
     let said = server.run(&["reload"]);
@@ -131,7 +131,7 @@ fn reload_waits_and_says_what_came_of_it() {
 fn reload_without_a_server_ends_with_3() {
     let server = Server::configure(OKTA);
     let said = server.fail(&["reload"], 3);
-    assert!(said.contains("no server runs"), "{said}");
+    assert!(said.contains("scimd is not running"), "{said}");
     assert!(!server.data().exists());
 }
 
@@ -148,7 +148,7 @@ fn commands_without_a_server_create_no_data_directory() {
     ] {
         let (code, stdout, stderr) = run(folder.path(), args);
         assert!(code != 0 && stdout.is_empty(), "{args:?}: {stdout}");
-        assert!(stderr.contains("data folder scimd-data not found"), "{args:?}: {stderr}");
+        assert!(stderr.contains("data directory scimd-data not found"), "{args:?}: {stderr}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{args:?}");
     }
     let mut make = fs::DirBuilder::new();

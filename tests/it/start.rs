@@ -41,7 +41,10 @@ fn a_data_folder_that_others_may_enter() {
     let mut server = stopped();
     for mode in [0o750, 0o705, 0o710] {
         set_mode(&server.data(), mode);
-        refuses(&server, &["others may enter", &format!("mode {mode:o}"), "run `chmod 700"]);
+        refuses(
+            &server,
+            &["is accessible to other users", &format!("mode {mode:o}"), "run `chmod 700"],
+        );
     }
     set_mode(&server.data(), 0o700);
     server.boot(&[]);
@@ -64,14 +67,17 @@ fn links_in_place_of_what_should_be_there() {
     fs::rename(&data, &moved).unwrap();
     symlink("moved", &data).unwrap();
     let target = moved.canonicalize().unwrap();
-    refuses(&server, &["is a symbolic link", &format!("in data_dir: {}", target.display())]);
+    refuses(
+        &server,
+        &["is a symbolic link", &format!("data_dir to the directory itself: {}", target.display())],
+    );
     fs::remove_file(&data).unwrap();
     fs::rename(&moved, &data).unwrap();
     for file in ["lock", "tls/key.pem", "journal"] {
         let (path, aside) = (data.join(file), server.folder().join("aside"));
         fs::rename(&path, &aside).unwrap();
         symlink(&aside, &path).unwrap();
-        refuses(&server, &[&format!("{file} is a symbolic link"), "put what it leads to"]);
+        refuses(&server, &[&format!("{file} is a symbolic link"), "replace it with its target"]);
         fs::remove_file(&path).unwrap();
         fs::rename(&aside, &path).unwrap();
     }
@@ -116,7 +122,7 @@ fn a_disk_that_takes_nothing() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains("can't write to the data folder") && said.contains("make room"),
+            said.contains("can't write to the data directory") && said.contains("free disk space"),
             "{said}"
         );
     }
@@ -139,10 +145,7 @@ fn with_certificate(from: i32, to: i32) -> Server {
 #[test]
 fn a_certificate_out_of_its_time() {
     let expired = with_certificate(2001, 2002);
-    refuses(
-        &expired,
-        &["cert.pem was valid until 2002-01-01T00:00:00Z; replace it with a newer one"],
-    );
+    refuses(&expired, &["cert.pem expired 2002-01-01T00:00:00Z; replace it"]);
     let early = with_certificate(2200, 2201);
     refuses(
         &early,
@@ -156,7 +159,7 @@ fn a_private_key_that_others_may_read() {
     let key = server.folder().join("key.pem");
     for mode in [0o644, 0o604, 0o660] {
         set_mode(&key, mode);
-        refuses(&server, &["others may read the private key", "key.pem", "run `chmod 600"]);
+        refuses(&server, &["other users may read the private key", "key.pem", "run `chmod 600"]);
     }
     // A key of root's may be shared with a group.
     set_mode(&key, 0o640);
@@ -177,7 +180,7 @@ fn files_in_the_data_folder_are_closed_to_others() {
     open.iter().for_each(|path| set_mode(path, 0o777));
     server.boot(&[]);
     assert!(
-        server.stderr().contains("WARN others had permissions on files"),
+        server.stderr().contains("WARN removed permissions of other users on files"),
         "{}",
         server.stderr()
     );
@@ -191,7 +194,7 @@ fn files_in_the_data_folder_are_closed_to_others() {
     serve.args(["-c", "umask 000; exec \"$0\" serve --first-boot", env!("CARGO_BIN_EXE_scimd")]);
     serve.current_dir(other.folder());
     other.boot_as(serve, true);
-    assert!(!other.stderr().contains("others had permissions"), "{}", other.stderr());
+    assert!(!other.stderr().contains("removed permissions of other users"), "{}", other.stderr());
     for path in files(&other.data()) {
         assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o077, 0, "{}", path.display());
     }
@@ -203,7 +206,7 @@ fn what_is_no_regular_file_is_neither_waited_for_nor_read() {
     let fifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     let pipe = server.data().join("journal/00000000000000009999.journal");
     fifo(&pipe);
-    refuses(&server, &["neither a file nor a folder", "9999.journal"]);
+    refuses(&server, &["neither a file nor a directory", "9999.journal"]);
     let said = server.fail(&["user", "list"], 1);
     assert!(said.contains("not a regular file"), "{said}");
     fs::remove_file(pipe).unwrap();

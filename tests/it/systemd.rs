@@ -70,7 +70,7 @@ fn it_says_when_it_is_ready_reloads_and_stops() {
     assert_eq!(server.stranger().get("//readyz").status, 200);
     server.succeed(&["token", "list"]);
 
-    for (change, told) in [("", "was read again"), ("nonsense = 1\n", "was refused")] {
+    for (change, told) in [("", "configuration reloaded"), ("nonsense = 1\n", "reload failed")] {
         server.rewrite(|text| format!("{change}{text}"));
         server.reload();
         let reloading = systemd.until("RELOADING=1", "READY=1");
@@ -154,7 +154,7 @@ fn a_socket_that_is_passed_is_served_instead_of_the_address() {
     let serve = launch(&server, "127.0.0.1");
     server.boot_as(serve, false);
     create(&server.client(), "/Users", &user("ada"));
-    assert!(server.stderr().contains("the socket that systemd passes is served"));
+    assert!(server.stderr().contains("serving the socket from systemd"));
     server.stop();
 }
 

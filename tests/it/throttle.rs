@@ -32,7 +32,7 @@ fn an_address_is_refused_ten_times_a_minute_and_then_told_to_wait() {
     let replies = refused(&mut raw, 11);
     assert!(replies[..10].iter().all(|reply| reply.status == 401));
     assert!((1..=6).contains(&wait(&replies[10])));
-    assert!(replies[10].detail(429).contains("refused"));
+    assert!(replies[10].detail(429).contains("Too many failed"));
     let (mut other, client) = (Raw::connect(&server), server.client());
     assert_eq!(refused(&mut other, 1)[0].status, 429, "it is the address, not the connection");
     client.get("/Users").expect(200);
@@ -94,11 +94,11 @@ fn a_burst_of_refusals_is_a_line_and_a_number() {
     refused(&mut Raw::connect(&server), 50);
     server.stranger().bearer("null").get("/Users").error(429, None);
     let log = server.stop();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("refused")).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("denied")).collect();
     assert_eq!(lines.len(), 3, "{log}");
     assert!(lines[0].contains("address=127.0.0.1 status=401 reason=\"no bearer token was sent\""));
     assert!(lines[1].contains("status=429 reason=\"what was sent is not a scimd token"));
-    let again = ["refused again", "address=127.0.0.1", "count=49", "reason=\"no_token\""];
+    let again = ["denied (repeated)", "address=127.0.0.1", "count=49", "reason=\"no_token\""];
     assert!(again.iter().all(|word| lines[2].contains(word)), "{}", lines[2]);
 }
 
@@ -116,7 +116,7 @@ fn a_connection_has_its_requests_of_the_day_and_the_others_have_theirs() {
     }
     for _ in 0..3 {
         let reply = limited.get("/Users");
-        assert!(reply.error(429, None).contains("its 5 requests of today"), "{}", reply.body);
+        assert!(reply.error(429, None).contains("its 5 requests for today"), "{}", reply.body);
         let wait: i64 = reply.header("retry-after").parse().unwrap();
         let left = 86_400 - jiff::Timestamp::now().as_second() % 86_400;
         assert!((left..left + 30).contains(&wait), "{wait}, and midnight is in {left}");
@@ -147,7 +147,7 @@ fn the_operations_of_a_bulk_request_are_requests_of_the_day_all_or_none() {
     };
     client.post("/Bulk", &bulk(6, 0)).expect(200);
     let refused = client.post("/Bulk", &bulk(5, 10));
-    assert!(refused.error(429, None).contains("its 10 requests of today"), "{}", refused.body);
+    assert!(refused.error(429, None).contains("its 10 requests for today"), "{}", refused.body);
     client.post("/Bulk", &bulk(2, 20)).expect(200);
     assert_eq!(total(&client), 8, "nothing of the one that was refused was done");
     client.get("/Users").error(429, None);

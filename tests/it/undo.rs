@@ -152,7 +152,7 @@ fn all_is_as_it_was_and_an_undo_can_be_undone() {
             "{id} {version} {earlier:?}"
         );
     }
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
     assert_eq!(files_with(&server.data().join("journal"), "\"verb\":\"undone\"").len(), 1);
 
     // It is one change in the journal: it survives a crash, and the loss of the database.
@@ -164,7 +164,7 @@ fn all_is_as_it_was_and_an_undo_can_be_undone() {
     undone(&server, &["--since", &undo_began]);
     server.boot(&[]);
     assert_eq!(state(&server.client()), before.0, "an undo is a change that can be undone");
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn of_a_connection_goes_back_what_it_alone_has_changed() {
         (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
     let row = table.lines().find(|line| line.contains("user1")).unwrap();
     assert!(row.starts_with("skip") && row.contains("also changed by app"), "{table}");
-    assert!(stderr.contains("Skipped 1 user or group also changed by others"), "{stderr}");
+    assert!(stderr.contains("Skipped 1 user or group that others than idp changed"), "{stderr}");
     let mut after = state(&app);
     for place in [1, 5] {
         let id = &wild.users[place].1;
@@ -201,9 +201,9 @@ fn of_a_connection_goes_back_what_it_alone_has_changed() {
     }
     after.remove(apps.strip_prefix("/Users/").unwrap()).expect("what the app made stays");
     assert_eq!(after, then);
-    let told = server.fail(&["undo", "--since", &since, "--connection", "nobody", "--yes"], 1);
-    assert!(told.contains("connection nobody has changed nothing since"), "{told}");
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    let told = server.fail(&["undo", "--since", &since, "--connection", "nobody", "--yes"], 4);
+    assert!(told.contains("connection \"nobody\" not found"), "{told}");
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn what_a_backup_does_not_hold_is_not_guessed() {
     let other = Server::configure(CONNECTIONS);
     other.succeed(&["restore", backup.to_str().unwrap()]);
     let told = other.fail(&["undo", "--since", &since, "--yes"], 1);
-    assert!(told.contains("the journal begins with change"), "{told}");
+    assert!(told.contains("the history starts at change"), "{told}");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn what_was_created_since_is_kept_with_its_memberships_unless_it_is_to_be_delete
     server.succeed(&["undo", "--since", &since, "--delete-created", "--yes"]);
     app.get(&new).error(404, None);
     assert_eq!(app.get(&staff).expect(200).body["members"].as_array().unwrap().len(), 1);
-    assert!(server.succeed(&["verify"]).contains("There is no fault."));
+    assert!(server.succeed(&["verify"]).contains("No problems found."));
 }
 
 #[test]

@@ -155,6 +155,6 @@ fn the_socket_is_for_owner_and_group_and_goes_with_the_server() {
     drop(other);
     fs::remove_file(path(&server)).unwrap();
     fs::write(path(&server), "precious").unwrap();
-    assert!(refused(&server).contains("is no socket"));
+    assert!(refused(&server).contains("is not a socket"));
     assert_eq!(fs::read_to_string(path(&server)).unwrap(), "precious");
 }

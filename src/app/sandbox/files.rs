@@ -120,10 +120,9 @@ impl FileRules {
             (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
                 ("not restricted: Landlock is not enabled".to_owned(), false)
             }
-            (RulesetStatus::NotEnforced, _) => (
-                "not restricted: the kernel lacks Landlock, or its use is refused".to_owned(),
-                false,
-            ),
+            (RulesetStatus::NotEnforced, _) => {
+                ("not restricted: the kernel lacks Landlock or denies its use".to_owned(), false)
+            }
             (_, LandlockStatus::Available { effective_abi, .. }) => {
                 (format!("Landlock {}", effective_abi as i32), true)
             }

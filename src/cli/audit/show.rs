@@ -144,40 +144,40 @@ pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<(
     }
     match verified.faults - first_faults.len() as u64 {
         0 => {}
-        more => output::line(&format!("{more} more faults"))?,
+        more => output::line(&format!("{more} more problems"))?,
     }
     let last = head.split(':').next().unwrap_or_default();
-    output::line(&format!("{changes} changes, {first} to {last}, were read from {files} files."))?;
+    output::line(&format!("Checked {changes} records ({first} to {last}) in {files} files."))?;
     if *torn_bytes > 0 {
         output::line(&format!(
-            "{torn_bytes} bytes behind them are of a write that was never acknowledged."
+            "The last {torn_bytes} bytes belong to an unfinished write that was never acknowledged."
         ))?;
     }
     if *first > 1 {
         output::line(&format!(
-            "What was before change {first} was trimmed (keep_journal), is in the data folder that a backup \
-             was made of, or was removed."
+            "Changes before {first} were trimmed (keep_journal), are in the data directory from which a backup was \
+             restored, or were removed."
         ))?;
     }
     if verified.faults > 0 {
         return Ok(());
     }
-    output::line(&format!("The chain is whole. Its head is {head}"))?;
+    output::line(&format!("Hash chain intact. Head: {head}"))?;
     if let (Some(signed), Some(at)) = (&verified.signed, verified.signed_at) {
         let change = signed.split(':').next().unwrap_or_default();
         output::line(&format!(
-            "It passes through the newest of {} signed heads: change {change}, signed on {}.",
+            "It contains the newest of {} signed heads: change {change}, signed on {}.",
             verified.signatures,
             output::moment(Some(at), "")
         ))?;
     }
     match anchors {
         0 => output::line(
-            "Whether its tail was cut off or written anew can't be told without an anchor: keep what \
-             `scimd audit --head` prints on another machine, and give it with --anchor.",
+            "Without an anchor, a truncated or rewritten tail can't be detected. Store the output of `scimd audit \
+             --head` on another machine and pass it with --anchor.",
         ),
-        1 => output::line("It passes through the anchor."),
-        _ => output::line(&format!("It passes through all {anchors} anchors.")),
+        1 => output::line("It contains the anchor."),
+        _ => output::line(&format!("It contains all {anchors} anchors.")),
     }
 }
 

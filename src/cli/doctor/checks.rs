@@ -38,13 +38,13 @@ pub(super) fn all(config: &Config, connections: &[String]) -> Vec<CheckOutcome> 
         }
         Ok(_) => outcomes.push(CheckOutcome::failed(
             "server",
-            "scimd does not run",
+            "scimd is not running",
             "start it with `systemctl start scimd` or `scimd serve`",
         )),
         Err(error) => outcomes.push(CheckOutcome::failed(
             "server",
             format!("{error:#}"),
-            "run this as the user that runs scimd, or as root",
+            "run as root or as the user that runs scimd",
         )),
     }
     outcomes
@@ -99,7 +99,7 @@ fn names(config: &Config, certificate: &Certificate) -> CheckOutcome {
         false if !config.listen.trusted_proxies.is_empty() => CheckOutcome::note(
             "certificate name",
             format!("it is not for {host}"),
-            "the proxy in front must have a certificate that is",
+            "the proxy in front of scimd needs a certificate for this name",
         ),
         false => CheckOutcome::failed(
             "certificate name",
@@ -173,7 +173,7 @@ fn expiry(certificate: &Certificate) -> CheckOutcome {
         true => CheckOutcome::failed(
             "certificate expiry",
             found,
-            "put a new certificate in place of the files; no restart is needed",
+            "replace the certificate and key files; no restart is needed",
         ),
         false => CheckOutcome::ok("certificate expiry", found),
     }
@@ -190,8 +190,8 @@ fn data_directory(config: &Config) -> CheckOutcome {
         Ok(_) => CheckOutcome::ok("data directory", format!("{folder} is closed to other users")),
         Err(error) => CheckOutcome::failed(
             "data directory",
-            format!("can't look at {folder} ({error})"),
-            "run this as the user that runs scimd, or as root",
+            format!("can't read {folder} ({error})"),
+            "run as root or as the user that runs scimd",
         ),
     }
 }
@@ -227,14 +227,14 @@ fn server(config: &Config, status: &ServerStatus) -> Vec<CheckOutcome> {
     };
     let changes = match status.ready {
         true => CheckOutcome::ok("changes", "accepted"),
-        false => CheckOutcome::failed("changes", "refused", "check the disk and the log"),
+        false => CheckOutcome::failed("changes", "rejected", "check the disk and the log"),
     };
     let least = u64::from(config.store.min_free_mib);
     let disk = status.disk_free_bytes.map(|free| free / MIB).map(|free| {
         let found = format!("{free} MiB are free");
         match free < 2 * least {
             true => {
-                let action = format!("free disk space: below {least} MiB changes are refused");
+                let action = format!("free disk space: below {least} MiB scimd rejects changes");
                 CheckOutcome::failed("disk space", found, action)
             }
             false => CheckOutcome::ok("disk space", found),
@@ -248,7 +248,7 @@ fn traffic(config: &Config, status: &ServerStatus, name: &str) -> Vec<CheckOutco
     let Some(connection) = status.connections.iter().find(|known| known.name == *name) else {
         return vec![CheckOutcome::failed(
             "connection",
-            format!("the running server does not know {name}"),
+            format!("the running server does not have connection {name}"),
             "reload scimd",
         )];
     };

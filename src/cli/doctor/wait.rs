@@ -21,7 +21,7 @@ pub(super) fn for_success(config: &Config, connection: &str, patience: Duration)
     let newest = RequestQuery { limit: 1, ..RequestQuery::default() };
     let mut reached = requests::find(config, &newest)?.reached;
     output::note(&format!(
-        "Waiting for a request of connection {connection}, for {} at most. Press \"test\" at the identity provider.",
+        "Waiting up to {} for a request of connection {connection}. Press \"test\" at the identity provider.",
         duration::display(patience)
     ))?;
     let watch = Stopwatch::start();
@@ -40,8 +40,8 @@ pub(super) fn for_success(config: &Config, connection: &str, patience: Duration)
         let failed = failed_handshakes(config)?;
         if failed > handshakes {
             output::line(
-                "A TLS handshake failed: the client does not trust the certificate, or speaks plain HTTP. \
-                 `scimd doctor` checks the certificate.",
+                "A TLS handshake failed: the client does not trust the certificate, or uses plain HTTP. `scimd \
+                 doctor` checks the certificate.",
             )?;
             handshakes = failed;
         }
@@ -74,7 +74,7 @@ fn failed_handshakes(config: &Config) -> Result<u64> {
         Some(OperatorReply::Status(status)) => Ok(status.failed_handshakes),
         Some(_) => unexpected(),
         None => Err(CliError::not_running(
-            "scimd does not run; start it with `systemctl start scimd` or `scimd serve`",
+            "scimd is not running; start it with `systemctl start scimd` or `scimd serve`",
         )),
     }
 }

@@ -120,10 +120,10 @@ fn remedy(entry: &RequestEntry) -> Option<&'static str> {
             "Raise daily_requests of the connection in config.toml, or have the client send fewer requests."
         }
         (503, _) => {
-            "scimd accepts no changes of this connection now. `scimd brake` and the log say why; the client \
-             can retry afterwards."
+            "scimd accepts no changes of this connection at the moment. `scimd brake` and the log say why; the \
+             client can retry afterwards."
         }
-        (500.., _) => "Search the log for the id of this request, and report it as a bug.",
+        (500.., _) => "This is a bug. Search the log for the id of this request, and report it.",
         _ => "The detail says what the client sent wrong.",
     })
 }

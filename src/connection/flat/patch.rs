@@ -133,8 +133,8 @@ fn without_path(operation: &mut Map<String, Value>) -> Result<(), ScimError> {
     }
     if take_member(operation, "value").is_some() {
         return Err(ScimError::invalid_value(format!(
-            "A remove of \"{PERMISSIONS}\" takes all of them, and no \"value\"; to keep some, replace \
-             \"{PERMISSIONS}\" by those."
+            "remove of \"{PERMISSIONS}\" removes all of them and allows no \"value\"; to keep some, replace \
+             \"{PERMISSIONS}\" with those."
         )));
     }
     take_member(operation, "op");
@@ -154,7 +154,7 @@ fn check_whole(path: &str) -> Result<(), ScimError> {
         return Ok(());
     }
     Err(ScimError::invalid_path(format!(
-        "\"{}\" can't be changed on its own: send \"{PERMISSIONS}\" whole, or change \"{ROLES}\" and \
+        "\"{}\" can't be changed on its own: send all of \"{PERMISSIONS}\", or change \"{ROLES}\" and \
          \"{ENTITLEMENTS}\".",
         excerpt(path, 100)
     )))

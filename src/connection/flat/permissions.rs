@@ -117,7 +117,7 @@ impl<'c> FlatAccess<'c> {
         }
         Err(ScimError::new(
             ScimType::TooMany,
-            format!("\"{PERMISSIONS}\" names more than {MAX_ELEMENTS} roles or entitlements."),
+            format!("\"{PERMISSIONS}\" has more than {MAX_ELEMENTS} roles or entitlements."),
         ))
     }
 
@@ -159,7 +159,7 @@ impl<'a> Called<'a> {
         match (by_name, by_id) {
             (Some(one), Some(other)) if !ptr::eq(one, other) => {
                 Err(ScimError::invalid_value(format!(
-                    "\"{name}\" and \"{id}\" of \"{place}\" name two different things; send one of them."
+                    "\"{name}\" and \"{id}\" of \"{place}\" refer to different entries; send one of them."
                 )))
             }
             (Some(found), _) | (None, Some(found)) => Ok(found),
@@ -236,6 +236,6 @@ mod tests {
         let free = role(json!({"roleName": "Any: thing"})).unwrap();
         assert_eq!(free.roles, [json!({"value": "Any: thing"})]);
         let error = role(json!({"roleId": "1"})).err().unwrap();
-        assert_eq!(error.detail, "There is no role \"1\"; the configuration has none.");
+        assert_eq!(error.detail, "Unknown role \"1\"; none is configured.");
     }
 }

@@ -47,7 +47,7 @@ fn check_new(body: &Map<String, Value>) -> Result<(), ScimError> {
     }
     match member(body, "userName").and_then(Value::as_str) {
         Some(name) if !is_address(name) => Err(ScimError::invalid_value(format!(
-            "\"userName\" must be an e-mail address, such as \"ada@example.com\", and not \"{}\".",
+            "\"userName\" must be an e-mail address such as \"ada@example.com\", not \"{}\".",
             excerpt(name, 100)
         ))),
         _ => Ok(()),

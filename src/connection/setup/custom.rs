@@ -7,8 +7,8 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     is_cloud: false,
     prerequisites: &[
         "The client reaches the host and port of public_url, from an address on ip_allowlist.",
-        "It trusts the certificate: one of an authority that it knows, or the one that scimd made, given \
-         to it as a file.",
+        "The client trusts the server certificate: issued by a CA it trusts, or scimd's self-signed certificate \
+         installed on it.",
         "It can send three headers with every request.",
     ],
     fields,
@@ -18,32 +18,32 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
         SetupStage {
             title: "Configure the connection, in config.toml",
             steps: &[
-                "default_workspace: where an account goes whose request names no workspace.",
-                "service_origin: the domain that the client names in X-Request-Origin.",
-                "ip_allowlist, if the client has fixed addresses: single ones, networks and a-b ranges, with \
-                 commas.",
-                "`scimd config check`, then start scimd, or reload it if it runs.",
+                "default_workspace: the workspace of accounts whose request names none.",
+                "service_origin: the value that the client sends in X-Request-Origin.",
+                "ip_allowlist, if the client has fixed addresses: single addresses, networks and a-b ranges, \
+                 separated by commas.",
+                "Run `scimd config check`, then start scimd, or run `scimd reload` if it is running.",
             ],
         },
         SetupStage {
             title: "Generate a SCIM token",
             steps: &[
-                "With the command in the table. Keep it where the client keeps its secrets: it is shown this once.",
+                "Run the command in the table. Store the token with the client's secrets; it is shown only once.",
             ],
         },
         SetupStage {
             title: "Send requests",
             steps: &[
                 "Every request carries the three headers of the table.",
-                "POST creates, GET with filter=userName eq \"…\" finds, PUT replaces, PATCH changes, DELETE \
-                 removes for good.",
+                "POST creates, GET with filter=userName eq \"…\" finds, PUT replaces, PATCH changes, DELETE deletes \
+                 permanently.",
             ],
         },
     ],
-    step: "Run the line below, with the token in TOKEN.",
-    success: "A ListResponse with totalResults. `scimd token list` shows a last use of the token.",
-    failure: "401, for a wrong token, another origin or an address that is not allowed alike: the log of scimd \
-              has the reason, in a line with \"refused\".",
+    step: "Run the command below, with the token in the variable TOKEN.",
+    success: "The answer is a ListResponse with totalResults. `scimd token list` shows a last use of the token.",
+    failure: "The answer is 401, whether the token, the origin or the address is wrong. `scimd requests --failed` \
+        shows the reason.",
 };
 
 fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
@@ -66,12 +66,12 @@ fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
         SetupField::new(
             "Default workspace",
             &*connection.default_workspace,
-            "where an account goes whose request names no workspace",
+            "used if a request names no workspace",
         ),
         SetupField::new(
             "IP allowlist",
             allowlist.unwrap_or_else(|| "any address".to_owned()),
-            "where requests may come from",
+            "addresses that may connect",
         ),
     ]
 }
@@ -80,62 +80,62 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "e-mail address",
         attribute: "userName",
-        meaning: "Needed, as are schemas and name. Unique, in any letter case; a PUT can't change it.",
+        meaning: "Required, as are schemas and name. Unique in any letter case; a PUT can't change it.",
     },
     AttributeMapping {
         source: "given name",
         attribute: "name.givenName",
-        meaning: "This or another part of the name is needed.",
+        meaning: "This or another part of the name is required.",
     },
-    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "The same." },
+    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "As above." },
     AttributeMapping {
         source: "may sign in",
         attribute: "active",
-        meaning: "true unless it is sent. false: the account stays, without any access.",
+        meaning: "true if omitted. With false the account stays, without access.",
     },
     AttributeMapping {
         source: "department",
         attribute: "department",
-        meaning: "One of those below; any other is 400.",
+        meaning: "One of the accepted values; others get 400.",
     },
     AttributeMapping {
         source: "company permissions",
         attribute: "permissions.companyPermissions",
-        meaning: "A list of words.",
+        meaning: "A list of permissions.",
     },
     AttributeMapping {
         source: "roles",
         attribute: "permissions.roles[]",
-        meaning: "Each a role: {\"roleName\": …} or {\"roleId\": …}.",
+        meaning: "Roles: {\"roleName\": …} or {\"roleId\": …}.",
     },
     AttributeMapping {
         source: "workspaces",
         attribute: "permissions.appGroup[]",
-        meaning: "Each a workspace: appGroupName or appGroupId. If there is none: the default workspace.",
+        meaning: "Workspaces, by appGroupName or appGroupId. If omitted: the default workspace.",
     },
     AttributeMapping {
         source: "permissions in it",
         attribute: "permissions.appGroup[].appGroupPermissions",
-        meaning: "A list of words.",
+        meaning: "A list of permissions.",
     },
     AttributeMapping {
         source: "permission sets in it",
         attribute: "permissions.appGroup[].appGroupPermissionSets[]",
-        meaning: "Each a permission set: appGroupPermissionSetName or appGroupPermissionSetID.",
+        meaning: "Permission sets, by appGroupPermissionSetName or appGroupPermissionSetID.",
     },
     AttributeMapping {
         source: "teams in it",
         attribute: "permissions.appGroup[].team[]",
-        meaning: "Each a team of that workspace: teamName or teamId.",
+        meaning: "Teams of that workspace, by teamName or teamId.",
     },
     AttributeMapping {
         source: "permissions in a team",
         attribute: "permissions.appGroup[].team[].teamPermissions",
-        meaning: "A list of words.",
+        meaning: "A list of permissions.",
     },
     AttributeMapping {
         source: "nothing: scimd sets them",
         attribute: "id, createdAt, lastSignInAt",
-        meaning: "In answers only; moments as in \"2024 Nov 11, 4:20 PM\", in UTC, or N/A.",
+        meaning: "In answers only; times such as \"2024 Nov 11, 4:20 PM\" in UTC, or N/A.",
     },
 ];

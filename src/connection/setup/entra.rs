@@ -8,10 +8,10 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     prerequisites: &[
         "An Entra administrator with the role Application Administrator or Cloud Application \
          Administrator.",
-        "A certificate of a public authority for the host of public_url, with its chain.",
-        "Entra reaches that host and port from the internet. Where a firewall asks: its addresses are \
-         those of the service tag AzureActiveDirectory, in Microsoft's list of IP ranges and service \
-         tags. If ip_allowlist is set, it must list them too.",
+        "A certificate from a public CA for the host of public_url, with its chain.",
+        "Entra can reach that host and port from the internet; its addresses are those of the service tag \
+         AzureActiveDirectory in Microsoft's list of IP ranges and service tags, which ip_allowlist must contain if \
+         it is set. Without an open port: Entra's provisioning agent (docs/behind-a-firewall.md).",
     ],
     fields,
     mapping: MAPPING,
@@ -20,9 +20,8 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     step: "Click Test Connection. Entra looks for a user that does not exist, and expects an empty list.",
     success: "Entra says that the supplied credentials are authorized to enable provisioning. `scimd token \
               list` shows a last use of the token.",
-    failure: "Entra says that the credentials are invalid, or that it could not connect. With 401 the log of \
-              scimd has the reason, in a line with \"refused\". Without such a line the request did not \
-              arrive: certificate, name, port, firewall.",
+    failure: "Entra says that the credentials are invalid, or that it could not connect. `scimd requests --failed` \
+        shows the reason. If it lists no request, none arrived: check certificate, name, port and firewall.",
 };
 
 fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
@@ -30,14 +29,14 @@ fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
         SetupField::new(
             "Tenant URL",
             place.endpoint,
-            "?aadOptscim062020 at its end is fine, and so is leaving it away: both dialects are spoken",
+            "You can append ?aadOptscim062020; both variants work",
         ),
         SetupField::new(
             "Secret Token",
             "the token",
             format!(
-                "{}; Entra stops provisioning when it ends, so change it before: `scimd token reset \
-                 --connection {} --overlap 24h`",
+                "{}; Entra stops provisioning when it expires, so replace it before: `scimd token reset --connection \
+                 {} --overlap 24h`",
                 place.token_note(),
                 place.name
             ),
@@ -66,7 +65,7 @@ const STEPS: &[SetupStage] = &[
         title: "Set up the SCIM integration",
         steps: &[
             "Go to Manage > Provisioning of the app.",
-            "Select Connect your application or New configuration, and fill in the fields of the table.",
+            "Select Connect your application or New configuration, and enter the values of the table.",
             "Click Test Connection, then Create or Save.",
         ],
     },
@@ -75,13 +74,13 @@ const STEPS: &[SetupStage] = &[
         steps: &[
             "Go to Manage > Attribute mapping (Preview); in older portals Provisioning > Mappings.",
             "Select Provision Microsoft Entra ID Users.",
-            "Review the attribute mapping against the table. \"Default\" is what Entra has there already.",
+            "Compare the attribute mapping with the table. \"Default\" marks what Entra has already.",
             "For roles: select Show advanced options > Edit attribute list for customappsso, and add \
              \"roles\" with type String and Multi-Value. If the link is missing, open the portal with \
              ?Microsoft_AAD_Connect_Provisioning_forceSchemaEditorEnabled=true. Then Add New Mapping with \
              mapping type Expression.",
-            "Save, and close the Attribute Mapping page. Provision Microsoft Entra ID Groups is fine as it \
-             is; disable it if no groups are to come.",
+            "Save, and close the Attribute Mapping page. Leave Provision Microsoft Entra ID Groups as it is, or \
+             disable it if you provision no groups.",
         ],
     },
     SetupStage {
@@ -98,9 +97,8 @@ const STEPS: &[SetupStage] = &[
         steps: &[
             "In Provisioning > Settings, leave Scope at \"Sync only assigned users and groups\": with \"Sync \
              all\" the expressions for roles do not work.",
-            "Try one user with Provision on demand; it is here at once: `scimd user list`.",
-            "In Provisioning > Overview, click Start provisioning. From then on Entra comes about every 40 \
-             minutes.",
+            "Try one user with Provision on demand; `scimd user list` shows it at once.",
+            "In Provisioning > Overview, click Start provisioning. From then on Entra syncs about every 40 minutes.",
         ],
     },
 ];
@@ -109,24 +107,23 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "userPrincipalName",
         attribute: "userName",
-        meaning: "Default, with matching precedence 1: by this name Entra finds the account. Unique here, in \
-                  any letter case.",
+        meaning: "Default, with matching precedence 1: Entra finds the account by this name. Unique in scimd, in any \
+            letter case.",
     },
     AttributeMapping {
         source: "Switch([IsSoftDeleted], , \"False\", \"True\", \"True\", \"False\")",
         attribute: "active",
-        meaning: "Default. False when the user is unassigned, blocked or deleted: the account stays, without \
-                  any access.",
+        meaning: "Default. False if the user is unassigned, blocked or deleted: the account stays, without access.",
     },
     AttributeMapping {
         source: "objectId",
         attribute: "externalId",
-        meaning: "Change it: the default, mailNickname, may be given to another user later.",
+        meaning: "Change the default, mailNickname, which may be given to another user later.",
     },
     AttributeMapping {
         source: "displayName",
         attribute: "displayName",
-        meaning: "Default. The name that is shown to others.",
+        meaning: "Default. The name shown to others.",
     },
     AttributeMapping { source: "givenName", attribute: "name.givenName", meaning: "Default." },
     AttributeMapping { source: "surname", attribute: "name.familyName", meaning: "Default." },
@@ -144,39 +141,39 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "preferredLanguage",
         attribute: "preferredLanguage",
-        meaning: "Default, like those for addresses and telephone numbers: kept. Delete what the application \
-                  has no use for.",
+        meaning: "Default, as those for addresses and telephone numbers. scimd stores them; delete the ones that the \
+            application does not need.",
     },
     AttributeMapping {
         source: "department",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-        meaning: "Default. Department; `unknown_departments` says whether any text is taken.",
+        meaning: "Default. Department; `unknown_departments` decides whether any text is accepted.",
     },
     AttributeMapping {
         source: "employeeId",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
-        meaning: "Default. Kept as it is.",
+        meaning: "Default. Stored unchanged.",
     },
     AttributeMapping {
         source: "manager",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
-        meaning: "Default. Entra sends the manager's id here, so a manager who is not assigned is left out.",
+        meaning: "Default. Entra sends the manager's id in scimd, and omits a manager who is not assigned.",
     },
     AttributeMapping {
         source: "AssertiveAppRoleAssignmentsComplex([appRoleAssignments])",
         attribute: "roles",
-        meaning: "Add it, for several roles a user. The value of each app role is the name or id of a role \
-                  here. A role that is taken away in Entra goes here too; without \"Assertive\" it stays.",
+        meaning: "Add this mapping if users have several roles. The value of each app role is the name or id of a \
+            role in scimd. A role that is removed in Entra is removed in scimd; without \"Assertive\" it stays.",
     },
     AttributeMapping {
         source: "SingleAppRoleAssignment([appRoleAssignments])",
         attribute: "roles[primary eq \"True\"].value",
-        meaning: "Or this, for one role a user.",
+        meaning: "Or this, if each user has one role.",
     },
     AttributeMapping {
         source: "nothing",
         attribute: "entitlements",
-        meaning: "Entra does not send them. Use roles, or `[[grants]]` to groups.",
+        meaning: "Entra does not send entitlements. Use roles, or `[[grants]]` for groups.",
     },
 ];
 
@@ -184,16 +181,16 @@ const GROUP_MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "displayName",
         attribute: "displayName",
-        meaning: "Default, with matching precedence 1. Unique here. `[[grants]]` with `group` goes by it.",
+        meaning: "Default, with matching precedence 1. Unique in scimd. `[[grants]]` with `group` matches it.",
     },
     AttributeMapping {
         source: "objectId",
         attribute: "externalId",
-        meaning: "Default. `[[grants]]` with `external_id` goes by it, and holds when the group is renamed.",
+        meaning: "Default. `[[grants]]` with `external_id` matches it, also after the group is renamed.",
     },
     AttributeMapping {
         source: "members",
         attribute: "members",
-        meaning: "Default. They have what the group's grants give, for as long as they are members.",
+        meaning: "Default. Members have the access that the group's grants give.",
     },
 ];

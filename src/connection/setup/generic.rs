@@ -9,8 +9,8 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
         "An administrator of the identity provider who may set up provisioning with SCIM 2.0.",
         "A certificate that the identity provider trusts, for the host of public_url, with its chain. Cloud services \
          trust public CAs only.",
-        "The identity provider reaches that host and port. If ip_allowlist is set, it must list the addresses from \
-         which requests come.",
+        "The identity provider can reach that host and port. If ip_allowlist is set, it must contain the addresses \
+         of the identity provider.",
     ],
     fields,
     mapping: MAPPING,
@@ -19,24 +19,24 @@ pub(super) static GUIDE: ProviderGuide = ProviderGuide {
         SetupStage {
             title: "Set up provisioning at the identity provider",
             steps: &[
-                "Add an application with SCIM 2.0 provisioning, and fill in the fields of the table.",
+                "Add an application with SCIM 2.0 provisioning, and enter the values of the table.",
                 "Run its connection test.",
-                "Review its attribute mapping against the table.",
-                "Enable create, update and deactivate for users, and groups if they are to give access.",
+                "Compare its attribute mapping with the table.",
+                "Enable create, update and deactivate for users, and groups if they give access.",
             ],
         },
         SetupStage {
             title: "Assign the first user",
             steps: &[
-                "Assign one user, and look for it here: `scimd user list`.",
-                "If it does not arrive, `scimd requests --failed` shows what was refused, and why.",
+                "Assign one user. `scimd user list` shows it in scimd.",
+                "If it does not arrive, `scimd requests --failed` shows what failed, and why.",
             ],
         },
     ],
     step: "Run the connection test of the identity provider.",
     success: "The test passes. `scimd token list` shows a last use of the token.",
-    failure: "`scimd requests --failed` shows the request and the reason. If it shows none, the request did not \
-              arrive: certificate, name, port, firewall.",
+    failure: "`scimd requests --failed` shows the request and the reason. If it lists no request, none arrived: \
+        check certificate, name, port and firewall.",
 };
 
 fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
@@ -66,24 +66,24 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "may sign in",
         attribute: "active",
-        meaning: "true unless it is sent. false: the account stays, without any access.",
+        meaning: "true if omitted. With false the account stays, without access.",
     },
-    AttributeMapping { source: "given name", attribute: "name.givenName", meaning: "Kept." },
-    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "Kept." },
+    AttributeMapping { source: "given name", attribute: "name.givenName", meaning: "Stored." },
+    AttributeMapping { source: "family name", attribute: "name.familyName", meaning: "Stored." },
     AttributeMapping {
         source: "e-mail address",
         attribute: "emails[type eq \"work\"].value",
-        meaning: "Kept.",
+        meaning: "Stored.",
     },
     AttributeMapping {
         source: "roles",
         attribute: "roles[].value",
-        meaning: "Each the name or id of a role of the configuration; any other is 400.",
+        meaning: "The name or id of a configured role; others get 400.",
     },
     AttributeMapping {
         source: "entitlements",
         attribute: "entitlements[].value",
-        meaning: "Workspaces, teams and permissions of the configuration.",
+        meaning: "Configured workspaces, teams and permissions.",
     },
 ];
 
@@ -91,11 +91,11 @@ const GROUP_MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "name of the group",
         attribute: "displayName",
-        meaning: "Unique. `[[grants]]` with `group` goes by it.",
+        meaning: "Unique. `[[grants]]` with `group` matches it.",
     },
     AttributeMapping {
         source: "members",
         attribute: "members[].value",
-        meaning: "Ids of users here. They have what the group's grants give, for as long as they are members.",
+        meaning: "Ids of users in scimd. Members have the access that the group's grants give.",
     },
 ];

@@ -30,10 +30,7 @@ pub(super) struct SetupContext<'a> {
 impl SetupContext<'_> {
     /// Returns the note for a token field: the command that generates the token.
     pub(super) fn token_note(&self) -> String {
-        format!(
-            "made with `scimd token generate --connection {}`, which shows it this once",
-            self.name
-        )
+        format!("created by `scimd token generate --connection {}`; shown only once", self.name)
     }
 }
 

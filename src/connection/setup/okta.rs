@@ -12,12 +12,12 @@ pub(super) static CATALOGUE_APP: ProviderGuide = ProviderGuide {
     group_mapping: GROUP_MAPPING,
     steps: &[
         SetupStage {
-            title: "Add the app, if it is not there",
+            title: "Add the app, if it does not exist",
             steps: &[
                 "Go to Applications > Applications > Browse App Catalog.",
-                "Select your application's app. If the catalogue has none: \"SCIM 2.0 Test App (OAuth \
-                 Bearer Token)\".",
-                "Click Add Integration, and Done.",
+                "Select your application's app. If the catalog has none, select \"SCIM 2.0 Test App (OAuth Bearer \
+                 Token)\".",
+                "Click Add Integration, then Done.",
             ],
         },
         ENABLE,
@@ -41,11 +41,11 @@ pub(super) static CUSTOM_APP: ProviderGuide = ProviderGuide {
     group_mapping: GROUP_MAPPING,
     steps: &[
         SetupStage {
-            title: "Create the app, if it is not there",
+            title: "Create the app, if it does not exist",
             steps: &[
                 "Go to Applications > Applications > Create App Integration.",
-                "Select SAML 2.0 or SWA; Okta offers no SCIM for OpenID Connect apps. Click Next, and \
-                 finish.",
+                "Select SAML 2.0 or SWA; Okta offers no SCIM for OpenID Connect apps. Click Next, and complete the \
+                 wizard.",
             ],
         },
         ENABLE,
@@ -62,10 +62,10 @@ pub(super) static CUSTOM_APP: ProviderGuide = ProviderGuide {
 
 const PREREQUISITES: &[&str] = &[
     "An Okta administrator who may change apps, and an Okta plan with Lifecycle Management.",
-    "A certificate of a public authority for the host of public_url, with its chain.",
-    "Okta reaches that host and port from the internet. Where a firewall asks: Okta publishes its \
-     addresses at https://s3.amazonaws.com/okta-ip-ranges/ip_ranges.json. If ip_allowlist is set, it \
-     must list them too.",
+    "A certificate from a public CA for the host of public_url, with its chain.",
+    "Okta can reach that host and port from the internet; it publishes its addresses at \
+     https://s3.amazonaws.com/okta-ip-ranges/ip_ranges.json, which ip_allowlist must contain if it is set. Without \
+     an open port: docs/behind-a-firewall.md.",
 ];
 
 fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
@@ -79,7 +79,7 @@ fn fields(place: &SetupContext<'_>) -> Vec<SetupField> {
         SetupField::new(
             "Supported provisioning actions",
             "Push New Users, Push Profile Updates, Push Groups",
-            "the two Import actions work as well, and read what is here into Okta",
+            "the two Import actions work as well; they read users and groups from scimd into Okta",
         ),
         SetupField::new("Authentication Mode", "HTTP Header", ""),
         SetupField::new(
@@ -105,14 +105,14 @@ const INTEGRATE: SetupStage = SetupStage {
     title: "Set up the SCIM integration",
     steps: &[
         "Select the Provisioning tab.",
-        "In Settings > Integration > SCIM Connection, click Edit and fill in the fields of the table.",
+        "In Settings > Integration > SCIM Connection, click Edit and enter the values of the table.",
     ],
 };
 
 const TEST: SetupStage = SetupStage {
     title: "Test the API credentials",
     steps: &[
-        "Click Test API Credentials; in an app made by hand it is Test Connector Configuration.",
+        "Click Test API Credentials; in an app that you created it is Test Connector Configuration.",
         "Click Save.",
     ],
 };
@@ -122,7 +122,7 @@ const PROVISION: SetupStage = SetupStage {
     steps: &[
         "In Provisioning > Settings > To App > Provisioning to App, click Edit.",
         "Enable Create Users, Update User Attributes and Deactivate Users, and click Save.",
-        "Review the Attribute Mapping section below it against the attribute mapping table.",
+        "Compare the Attribute Mapping section below with the attribute mapping table.",
         "For roles and entitlements: click Go to Profile Editor, then Add Attribute for each, with the \
          external name of the table and the external namespace \
          urn:ietf:params:scim:schemas:core:2.0:User; then Mappings, to say which Okta attribute fills it.",
@@ -130,11 +130,11 @@ const PROVISION: SetupStage = SetupStage {
 };
 
 const GROUPS: SetupStage = SetupStage {
-    title: "Push groups, if groups are to give access",
+    title: "Push groups, if groups give access",
     steps: &[
         "Select the Push Groups tab.",
-        "Click Push Groups, and find the groups by name or by rule. Their members come along if they are \
-         assigned to the app.",
+        "Click Push Groups, and find the groups by name or by rule. Okta sends those members that are assigned to \
+         the app.",
     ],
 };
 
@@ -144,7 +144,7 @@ const ASSIGN: SetupStage = SetupStage {
         "Select the Assignments tab.",
         "Click Assign, and select Assign to People or Assign to Groups.",
         "Assign the app to the people that should have access.",
-        "Click Done. Within a minute each of them is here: `scimd user list`.",
+        "Click Done. Within a minute `scimd user list` shows each of them.",
     ],
 };
 
@@ -152,18 +152,18 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "user.login",
         attribute: "userName",
-        meaning: "Application username format, in the Sign On tab. By this name Okta finds the account. Unique \
-                  here, in any letter case.",
+        meaning: "Application username format, in the Sign On tab. Okta finds the account by this name. Unique in \
+            scimd, in any letter case.",
     },
     AttributeMapping {
         source: "id of the user",
         attribute: "externalId",
-        meaning: "Always sent. Kept; accounts can be found by it.",
+        meaning: "Always sent. Accounts can be found by it.",
     },
     AttributeMapping {
         source: "assignment and status",
         attribute: "active",
-        meaning: "Always sent. false when the user is unassigned or deactivated: the account stays, without any access.",
+        meaning: "Always sent. false if the user is unassigned or deactivated: the account stays, without access.",
     },
     AttributeMapping {
         source: "user.firstName",
@@ -183,23 +183,23 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "user.displayName",
         attribute: "displayName",
-        meaning: "The name that is shown to others.",
+        meaning: "The name shown to others.",
     },
     AttributeMapping { source: "user.title", attribute: "title", meaning: "Job title." },
     AttributeMapping {
         source: "user.department",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-        meaning: "Department; `unknown_departments` says whether any text is taken.",
+        meaning: "Department; `unknown_departments` decides whether any text is accepted.",
     },
     AttributeMapping {
         source: "user.employeeNumber",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber",
-        meaning: "Kept as it is.",
+        meaning: "Stored unchanged.",
     },
     AttributeMapping {
         source: "user.managerId",
         attribute: "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
-        meaning: "Kept as it is; the manager need not be here.",
+        meaning: "Stored unchanged; the manager need not exist in scimd.",
     },
     AttributeMapping {
         source: "an attribute of yours",
@@ -209,12 +209,12 @@ const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "another one",
         attribute: "roles.^[type=='second'].value",
-        meaning: "A further role; each needs an attribute and a type of its own.",
+        meaning: "Another role; each needs an attribute and a type of its own.",
     },
     AttributeMapping {
         source: "another one",
         attribute: "entitlements.^[type=='first'].value",
-        meaning: "As in workspace:Main:permission:basic_access; one type for each, as for roles.",
+        meaning: "For example workspace:Main:permission:basic_access; one type for each, as for roles.",
     },
 ];
 
@@ -222,17 +222,17 @@ const GROUP_MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "group name",
         attribute: "displayName",
-        meaning: "Unique here. `[[grants]]` with `group` goes by it.",
+        meaning: "Unique in scimd. `[[grants]]` with `group` matches it.",
     },
     AttributeMapping {
         source: "group members",
         attribute: "members",
-        meaning: "Those that are assigned to the app. They have what the group's grants give, for as long as they are members.",
+        meaning: "Those assigned to the app. Members have the access that the group's grants give.",
     },
 ];
 
 const STEP: &str = "Click Test API Credentials (or Test Connector Configuration).";
 const SUCCESS: &str = "Okta says that the connector was configured, or that the credentials were verified. `scimd token list` \
      shows a last use of the token.";
-const FAILURE: &str = "Okta shows an error, and nothing can be saved. With 401 the log of scimd has the reason, in a line with \
-     \"refused\". Without such a line the request did not arrive: certificate, name, port, firewall.";
+const FAILURE: &str = "Okta shows an error, and you can't save. `scimd requests --failed` shows the reason. If it \
+    lists no request, none arrived: check certificate, name, port and firewall.";

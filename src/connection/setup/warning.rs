@@ -20,8 +20,8 @@ pub(super) fn warnings(
         && reachability.trusted_proxies.is_empty();
     if only_this_machine {
         warnings.push(format!(
-            "listen.address is {}, which only this machine reaches. Listen on every interface, as in \
-             \"0.0.0.0:8443\", or name the proxy in front in listen.trusted_proxies.",
+            "listen.address is {}, which only this machine can reach. Listen on every interface with \
+             \"0.0.0.0:8443\", or list your proxy in listen.trusted_proxies.",
             reachability.listen
         ));
     }
@@ -30,32 +30,31 @@ pub(super) fn warnings(
     }
     if is_private(url.host()) {
         warnings.push(format!(
-            "public_url is {url}, which {provider} can't reach. Set it to a name or an address on the \
-             internet that leads here."
+            "public_url is {url}, which {provider} can't reach. Set it to a public name or address of this server."
         ));
     }
     if !url.is_https() {
         warnings.push(format!(
-            "public_url is {url}, and {provider} speaks https alone. Serve TLS, or let a proxy do it, and \
-             set public_url to what is reached from outside."
+            "public_url is {url}, but {provider} requires https. Serve TLS, or use a proxy that does, and set \
+             public_url to the public URL."
         ));
     }
     if reachability.self_signed.is_some() {
         warnings.push(format!(
-            "The certificate is one that scimd made itself, and {provider} trusts none but those of public \
-             authorities. Set listen.certificate and listen.private_key."
+            "The certificate is self-signed, but {provider} accepts only certificates from a public CA. Set \
+             listen.certificate and listen.private_key."
         ));
     }
     if let Some(origin) = &connection.service_origin {
         warnings.push(format!(
-            "service_origin is \"{origin}\", and {provider} sends no X-Request-Origin: every request would \
-             be refused. Remove service_origin from this connection."
+            "service_origin is \"{origin}\", but {provider} sends no X-Request-Origin: every request would be \
+             denied. Remove service_origin from this connection."
         ));
     }
     if connection.ip_allowlist == Some(AddressSet::loopback()) {
         warnings.push(format!(
-            "ip_allowlist allows this machine alone: every request of {provider} would be refused. Remove \
-             it, or list the addresses that {provider} sends from."
+            "ip_allowlist allows this machine only: every request of {provider} would be denied. Remove it, or list \
+             the addresses of {provider}."
         ));
     }
     warnings

@@ -261,8 +261,7 @@ impl UnknownInUse {
             return Ok(());
         }
         Err(DirectoryError::AccessInUse(self.sentence(
-            "Put it back into the configuration, or start once with --drop-unknown-access to take it from \
-             them",
+            "Add it to the configuration again, or start once with --drop-unknown-access to remove it from them",
         )))
     }
 
@@ -278,7 +277,7 @@ impl UnknownInUse {
             more => format!("; and {more} more"),
         };
         format!(
-            "the configuration does not know access that accounts have: {}{more}. {remedy}",
+            "accounts have access that is not configured: {}{more}. {remedy}",
             pieces.join("; ")
         )
     }

@@ -59,7 +59,7 @@ impl Command for ReleaseBrake {
             None if holds.len() > 1 => {
                 let listed = holds.keys().cloned().collect::<Vec<_>>().join(", ");
                 return Err(DirectoryError::Unfit(format!(
-                    "several connections are paused: {listed}; say which with --connection"
+                    "--connection is required; paused: {listed}"
                 )));
             }
             None => holds.pop_first(),
@@ -101,7 +101,7 @@ impl Command for AllowBrake {
             |allowance: &Option<Allowance>| allowance.as_ref().map(|one| one.left.into());
         let allowance = match self.accounts {
             0 if earlier.is_none() => {
-                let reason = format!("connection {name} has no allowance to end");
+                let reason = format!("connection {name} has no allowance");
                 return Err(DirectoryError::Unfit(reason));
             }
             0 => {

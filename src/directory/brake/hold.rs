@@ -39,8 +39,8 @@ pub(crate) fn check(state: &dyn Read, actor: &Actor) -> Result<(), DirectoryErro
 /// The error for a change of a connection that is held.
 pub(super) fn refusal(connection: &str, hold: &Hold) -> DirectoryError {
     DirectoryError::Held(format!(
-        "Changes of the connection \"{connection}\" are paused since {:.0}: {}. The request was not applied. An \
-         operator can resume with `scimd brake resume --connection {connection}`; retry afterwards.",
+        "Connection \"{connection}\" is paused (since {:.0}: {}). The request was not applied. An operator can \
+         resume with `scimd brake resume --connection {connection}`; retry afterwards.",
         hold.since, hold.reason
     ))
 }

@@ -372,17 +372,15 @@ impl AccountExcess {
         let Excess { affected, accounts: Accounts { all, new }, .. } = excess;
         match self {
             Self::Lost { .. } if *new == 0 => {
-                format!(
-                    "it takes something from {at_least}{affected} of {all} accounts within {window}"
-                )
+                format!("{at_least}{affected} of {all} accounts lost access within {window}")
             }
             Self::Lost { .. } => format!(
-                "it takes something from {at_least}{affected} of {all} accounts within {window}, and created \
-                 {new} accounts itself within that time, which do not count for the limit"
+                "{at_least}{affected} of {all} accounts lost access within {window}; the {new} accounts that the \
+                 connection created in that time do not count for the limit"
             ),
             Self::Gained { .. } => format!(
-                "it reactivates, or gives company permissions to, {at_least}{affected} accounts within \
-                 {window} (max_gains = {})",
+                "{at_least}{affected} accounts were reactivated or given company permissions within {window} \
+                 (max_gains = {})",
                 brake.max_gains
             ),
         }

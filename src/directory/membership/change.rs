@@ -58,10 +58,7 @@ pub(crate) fn named(
 }
 
 fn no_member(value: &str) -> ScimError {
-    ScimError::invalid_value(format!(
-        "There is no resource with the id \"{}\" that could be a member.",
-        excerpt(value, 64)
-    ))
+    ScimError::invalid_value(format!("Member \"{}\" does not exist.", excerpt(value, 64)))
 }
 
 /// The members of one group, as a command changes them: what several operations of a PATCH need is read

@@ -85,7 +85,9 @@ pub(super) fn above_and_itself(
     if above.len() >= MAX_ANCESTORS {
         return Err(ScimError::new(
             ScimType::TooMany,
-            format!("The group {group} stands below {MAX_ANCESTORS} others; it can't hold groups."),
+            format!(
+                "Group {group} is nested below {MAX_ANCESTORS} others; it can't contain groups."
+            ),
         )
         .into());
     }
@@ -103,7 +105,7 @@ pub(super) fn reject_cycle(
 ) -> Result<(), DirectoryError> {
     if above.contains(&member) {
         return Err(ScimError::invalid_value(format!(
-            "The group {member} can't be a member: the group would contain itself."
+            "Group {member} can't be a member: the group would contain itself."
         ))
         .into());
     }

@@ -59,7 +59,7 @@ impl Cursors {
         self.try_read(query, cursor).ok_or_else(|| {
             ScimError::new(
                 ScimType::InvalidCursor,
-                "The cursor was not given out for this query; begin again with an empty cursor.",
+                "Invalid cursor for this query; start again with an empty cursor.",
             )
         })
     }

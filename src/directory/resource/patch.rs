@@ -143,7 +143,7 @@ fn patch_members(
     if target.sub_attribute.is_some() {
         return Err(ScimError::new(
             ScimType::Mutability,
-            "A member can't be changed in part; remove it and add another.",
+            "A part of a member can't be changed; remove the member and add another.",
         )
         .into());
     }
@@ -156,7 +156,7 @@ fn patch_members(
         (Op::Remove, Some(filter)) => group.remove_matching(tx, resource_type, filter),
         (Op::Add | Op::Replace, Some(_)) => Err(ScimError::new(
             ScimType::NoTarget,
-            "Members are added and replaced as a whole, without a filter.",
+            "Members can't be added or replaced with a filter.",
         )
         .into()),
         (Op::Add, None) => group.add(tx, &named, rules),

@@ -158,7 +158,7 @@ pub(crate) fn write(
     };
     if rendered.json.len() > limit && previous.is_none_or(grows) {
         return Err(ScimError::invalid_value(format!(
-            "The {} would take {} bytes; at most {limit} are kept.",
+            "The {} would have {} bytes; at most {limit} are allowed.",
             resource_type.name,
             rendered.json.len()
         ))
@@ -191,12 +191,12 @@ fn check_new_name(
     if let Some(unseen) = new.chars().find(|character| is_unseen(*character)) {
         let code = u32::from(unseen);
         return Err(ScimError::invalid_value(format!(
-            "\"{attribute}\" contains U+{code:04X}, a character that is not seen; leave it out."
+            "\"{attribute}\" contains the invisible character U+{code:04X}; remove it."
         )));
     }
     if new.trim() != new {
         return Err(ScimError::invalid_value(format!(
-            "\"{attribute}\" begins or ends with a blank; leave it out."
+            "\"{attribute}\" begins or ends with a space; remove it."
         )));
     }
     Ok(())

@@ -80,7 +80,7 @@ fn reindex(
     }
     writes.extend(entries.into_iter().map(|(key, value)| Write { key, value: Some(value) }));
     writes.push(Write { key: keys::INDEXES.to_vec(), value: Some(wanted.into()) });
-    tracing::info!(entries = writes.len() - 1, "the schemas have changed: indexes follow");
+    tracing::info!(entries = writes.len() - 1, "schemas changed; updating indexes");
     for writes in steps(writes) {
         store.check_writable()?;
         let event =
@@ -163,8 +163,8 @@ fn collect_one(
         for value in attributes.indexed_values(&indexed) {
             if let Some(count) = too_long_for_index(value) {
                 return Err(StoreError::Folder(format!(
-                    "the configuration has {} indexed, and the value of {id} in {} has {count} \
-                     characters; at most {MAX_INDEXED_CHARS} can be indexed: change it first",
+                    "the configuration indexes {}, and the value of {id} in {} has {count} characters; at most \
+                     {MAX_INDEXED_CHARS} can be indexed: change it first",
                     indexed.leaf().name,
                     resource_type.endpoint,
                 ))

@@ -77,8 +77,8 @@ impl Command for GenerateToken {
         let filled =
             SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
         filled.map_err(|error| StoreError::Engine {
-            action: "make a token",
-            reason: format!("the operating system gives no randomness: {error}"),
+            action: "create a token",
+            reason: format!("the operating system provides no random numbers: {error}"),
         })?;
         let secret = TokenSecret::from_random(random);
         let token = Token {

@@ -229,7 +229,7 @@ pub(crate) fn stored(state: &dyn Read) -> Result<Vec<Token>, StoreError> {
             Ok(token) => tokens.push(token),
             Err(error) => {
                 let key = String::from_utf8_lossy(key);
-                let reason = format!("{key} holds no token: {error}");
+                let reason = format!("{key} contains no token: {error}");
                 problem = Err(StoreError::Engine { action: "read tokens", reason });
                 return ControlFlow::Break(());
             }

@@ -181,8 +181,8 @@ impl Budget {
     fn exceed(&self, need: &str) {
         self.exceeded.get_or_init(|| {
             format!(
-                "The request would {need}, which is too much for one request; nothing was changed. Split it \
-                 into several: fewer operations, or fewer members at once."
+                "The request would {need}, which is too much for one request; nothing was changed. Split it into \
+                 several requests with fewer operations or members."
             )
         });
     }

@@ -202,8 +202,8 @@ fn in_the_way(taken: &[String], keeps_created: bool) -> DirectoryError {
         false => "",
     };
     DirectoryError::Unfit(format!(
-        "nothing was undone: others have taken what must be unique: {named}{more}; change or delete those \
-         first, then undo again{how}"
+        "nothing was undone: other resources now use unique values: {named}{more}; change or delete those first, \
+         then undo again{how}"
     ))
 }
 

@@ -267,7 +267,7 @@ impl ChangedItems {
 /// The error that too much was changed since a change.
 fn too_much(before: u64) -> StoreError {
     StoreError::Folder(format!(
-        "what was changed after change {before} takes more than {} MiB of memory; undo a part first, with a later \
+        "reverting the changes after {before} needs more than {} MiB of memory; undo a part first, with a later \
          --since, or restore a backup",
         MAX_HELD / (1024 * 1024)
     ))

@@ -414,7 +414,7 @@ fn more_than_memory_is_to_hold_is_not_read() {
     }
     let undo = |since: i64| directory.undo(&Actor::System, &asked(since, None));
     let Err(DirectoryError::Unfit(told)) = undo(2) else { panic!("it is too much") };
-    assert!(told.contains("takes more than 1 MiB of memory; undo a part first"), "{told}");
+    assert!(told.contains("needs more than 1 MiB of memory; undo a part first"), "{told}");
     assert!(undo(4).is_ok());
 }
 

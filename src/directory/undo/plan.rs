@@ -212,9 +212,9 @@ pub(super) fn plan(
     planner.name_groups(&records, &groups)?;
     let Planner { plan, rows, in_use, .. } = planner;
     if !asked.drop_unknown_access && !in_use.is_empty() {
-        return Err(DirectoryError::AccessInUse(
-            in_use.sentence("Put it back into the configuration, or undo with --drop-unknown-access to do without it"),
-        ));
+        return Err(DirectoryError::AccessInUse(in_use.sentence(
+            "Add it to the configuration again, or undo with --drop-unknown-access to leave it out",
+        )));
     }
     let mut resources: Vec<UndoRow> = rows.into_values().collect();
     resources.sort_by(|a, b| {

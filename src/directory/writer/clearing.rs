@@ -93,7 +93,7 @@ impl Clearing {
         if self.logged.insert(clear) {
             tracing::error!(
                 resource = %clear.resource(), %error, cause = causes(error),
-                "memberships could not be cleared; clearing them is retried every minute"
+                "memberships could not be cleared; retrying every minute"
             );
         }
     }

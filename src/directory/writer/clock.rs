@@ -13,8 +13,8 @@ impl Writer {
                 tracing::warn!(
                     clock = rfc3339(status.clock),
                     expected = rfc3339(status.expected),
-                    "the clock is not trusted: records are given the expected time, and expiry is judged by the \
-                     later of the two; set the clock right, or, if it is right, run `scimd clock accept`"
+                    "the clock is not trusted: records get the expected time, and expiry goes by the later of the \
+                     two; correct the clock, or, if it is correct, run `scimd clock accept`"
                 );
                 // A failure is logged where it happens.
                 let _ = self.carry_out(RecordClockAlarm { status });

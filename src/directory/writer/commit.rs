@@ -49,7 +49,7 @@ impl Writer {
                         tracing::warn!(
                             commands = ran,
                             attempts,
-                            "other writers of the log were faster each time: commands are answered with busy"
+                            "other writers of the log were faster each time; commands are answered with busy"
                         );
                         jobs.drain(..ran).for_each(|job| job.fail(DirectoryError::Busy));
                         attempts = 0;
@@ -59,10 +59,7 @@ impl Writer {
                 Err(StoreError::Log(LogError::Refused(reason))) => {
                     self.shared.brakes.roll_back();
                     if ran == 1 {
-                        tracing::error!(
-                            reason,
-                            "the log does not take a change; nothing was written"
-                        );
+                        tracing::error!(reason, "the log rejected a change; nothing was written");
                         let refused = || StoreError::Log(LogError::Refused(reason)).into();
                         jobs.drain(..ran).for_each(|job| job.fail(refused()));
                     } else {
@@ -192,13 +189,11 @@ fn report(error: &StoreError) {
         return;
     }
     let reading = match error {
-        StoreError::Log(_) => "goes on",
-        _ => {
-            "goes on as far as the state is held in memory: half of the change may be in the database"
-        }
+        StoreError::Log(_) => "continues",
+        _ => "continues for state in memory only: half of the change may be in the database",
     };
     tracing::error!(
         %error, cause = causes(error), reading,
-        "a change could not be put on disk: no more changes are taken on; check the disk, then restart scimd"
+        "write failed; rejecting writes until restart: check the disk, then restart scimd"
     );
 }

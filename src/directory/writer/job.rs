@@ -189,7 +189,10 @@ impl<C: Command> QueuedJob for QueuedCommand<C> {
         }));
         let (outcome, changes) = ran.unwrap_or_else(|_| {
             let command = std::any::type_name::<C>();
-            tracing::error!(command, "a change failed by a bug; nothing of it was made");
+            tracing::error!(
+                command,
+                "a change failed because of a bug in scimd; nothing was changed"
+            );
             (Err(DirectoryError::Internal), Vec::new())
         });
         self.outcome = Some(outcome);

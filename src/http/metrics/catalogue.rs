@@ -45,21 +45,21 @@ macro_rules! catalogue {
 
 catalogue! {
     REQUESTS = Counter "scimd_http_requests_total"
-        "Answered requests; without a connection those that were refused, without a route those that had none.";
+        "Answered requests. No connection: denied requests. No route: requests without a route.";
     SCIM_ERRORS = Counter "scimd_scim_errors_total"
-        "Requests of a connection that were answered with an error, by its scimType.";
+        "Requests of a connection that were answered with an error, by scimType.";
     LAST_REQUEST = Gauge "scimd_last_request_timestamp_seconds"
         "When the last authenticated request of a connection was answered.";
     LAST_SUCCESS = Gauge "scimd_last_success_timestamp_seconds"
         "When the last request of a connection was answered without an error.";
     REQUEST_LOG_DROPPED = Counter "scimd_request_log_dropped_total"
-        "Records of the request log that were dropped: too many waited, or they could not be written.";
+        "Dropped records of the request log: too many were waiting, or they could not be written.";
     DURATION = Histogram "scimd_http_request_duration_seconds"
         "Time from a request's head to its answer, its body included.";
     KNOWN_REFUSALS = Counter "scimd_known_token_refusals_total"
-        "Requests with a known token that were refused, by reason.";
+        "Denied requests with a known token, by reason.";
     REFUSALS = Counter "scimd_refusals_total"
-        "Requests that the gate did not let in, by the true reason.";
+        "Denied requests, by the true reason.";
     THROTTLED = Counter "scimd_throttled_total"
         "Requests that were answered 429, by the limit in the configuration.";
     CONNECTIONS_OPEN = Gauge "scimd_connections_open"
@@ -71,13 +71,13 @@ catalogue! {
     CONNECTIONS_DISPLACED = Counter "scimd_connections_displaced_total"
         "Connections without an authenticated request that were closed to admit another.";
     HANDSHAKES_FAILED = Counter "scimd_tls_handshakes_failed_total"
-        "TLS handshakes that came to nothing: an error, or no end in time.";
+        "Failed TLS handshakes, by error or timeout.";
     WRITER_WAITING = Gauge "scimd_writer_waiting"
-        "Changes that wait for the writer; from 1024 on more are answered 503.";
+        "Changes waiting for the writer; beyond 1024 of a connection further ones get 503.";
     COMMIT_CHANGES = Histogram "scimd_commit_changes"
-        "How many changes were put on disk at once.";
+        "Changes written to disk at once.";
     FDATASYNC = Histogram "scimd_fdatasync_duration_seconds"
-        "Time of the fdatasync that puts a group of changes on disk.";
+        "Duration of the fdatasync of a group of changes.";
     JOURNAL_SEQUENCE = Gauge "scimd_journal_sequence"
         "The number of the last change on disk.";
     JOURNAL_BYTES = Gauge "scimd_journal_bytes"
@@ -85,9 +85,9 @@ catalogue! {
     DATABASE_BYTES = Gauge "scimd_database_bytes"
         "Size of the database's files.";
     STATE_HELD = Gauge "scimd_state_memory_bytes"
-        "State that is held in memory, to be read from there.";
+        "State loaded into memory.";
     DISK_FREE = Gauge "scimd_disk_free_bytes"
-        "Room on the disk of the data folder.";
+        "Free space on the disk of the data directory.";
     SNAPSHOT = Gauge "scimd_snapshot_timestamp_seconds"
         "When the newest snapshot was taken.";
     FEED_BEHIND = Gauge "scimd_feed_behind_changes"
@@ -103,17 +103,17 @@ catalogue! {
     RESOURCES = Gauge "scimd_resources"
         "Resources in the directory, by the endpoint of their type.";
     BRAKE_ALARMS = Counter "scimd_brake_alarms_total"
-        "How often a connection took something from more accounts than its brake allows.";
+        "How often a connection removed access from more accounts than its brake allows.";
     BRAKE_GAIN_ALARMS = Counter "scimd_brake_gain_alarms_total"
         "How often a connection reactivated, or gave company permissions to, more accounts than its brake allows.";
     HELD = Gauge "scimd_connection_held"
-        "1 while the changes of a connection are held, else 0.";
+        "1 while a connection is paused, else 0.";
     TOKENS_VALID = Gauge "scimd_tokens_valid"
         "Valid tokens of each connection and application of the configuration.";
     TOKEN_EXPIRES = Gauge "scimd_token_expires_timestamp_seconds"
         "When the first and the last valid token of a connection or application expire; +Inf for never.";
     CERTIFICATE_EXPIRES = Gauge "scimd_certificate_expires_timestamp_seconds"
-        "Until when the certificate that is shown is valid.";
+        "When the served certificate expires.";
     BUILD = Gauge "scimd_build_info"
         "Always 1; its label is the version.";
     LOG_LINES_DROPPED = Counter "scimd_log_lines_dropped_total"

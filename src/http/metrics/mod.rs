@@ -87,7 +87,7 @@ impl MetricsService {
 
     async fn answer(self: &Arc<Self>, request: &Request<Incoming>) -> HttpResponse {
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "Only GET and HEAD.\n");
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "Use GET or HEAD.\n");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
@@ -107,7 +107,11 @@ impl MetricsService {
                     Err(_) => respond::empty(StatusCode::INTERNAL_SERVER_ERROR),
                 }
             }
-            _ => plain(StatusCode::NOT_FOUND, PLAIN, "/metrics, /healthz and /readyz are here.\n"),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                PLAIN,
+                "Not found. Available: /metrics, /healthz and /readyz.\n",
+            ),
         }
     }
 

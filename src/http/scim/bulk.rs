@@ -37,7 +37,7 @@ pub(in crate::http) async fn bulk(call: Call<'_>) -> Result<HttpResponse, Failur
     for bulk_id in posts.filter_map(|operation| operation.bulk_id.clone()) {
         if created.insert(bulk_id.clone(), call.context.directory.new_id()).is_some() {
             return Err(ScimError::invalid_value(format!(
-                "The bulkId \"{}\" is given twice.",
+                "The bulkId \"{}\" is used twice.",
                 bulk_id.escape_debug()
             ))
             .into());
@@ -93,7 +93,7 @@ fn prepare(
         Ok(prepared) => prepared,
         Err(Failure::Directory(DirectoryError::Invalid(error))) => BulkOperation::Refused(error),
         Err(_) => BulkOperation::Refused(ScimError::invalid_value(format!(
-            "There is no endpoint \"/{}\".",
+            "Endpoint \"/{}\" not found.",
             excerpt(&operation.endpoint, 100)
         ))),
     }

@@ -103,12 +103,12 @@ impl<'a> Call<'a> {
         match (unknown.first(), self.compat) {
             (None, _) => Ok(()),
             (Some(_), Compat::Lenient) => {
-                tracing::debug!(count = unknown.len(), "unknown attributes were left out");
+                tracing::debug!(count = unknown.len(), "unknown attributes ignored");
                 self.notes.ignored(unknown);
                 Ok(())
             }
             (Some(name), Compat::Strict) => Err(ScimError::invalid_syntax(format!(
-                "No schema knows the attribute \"{}\".",
+                "Unknown attribute \"{}\".",
                 excerpt(name, 200)
             ))
             .into()),

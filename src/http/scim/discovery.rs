@@ -43,14 +43,12 @@ fn answer(
 ) -> Result<HttpResponse, Failure> {
     if call.parameters()?.get("filter").is_some() {
         return Err(Failure::Forbidden(
-            "Discovery endpoints can't be filtered; ask without a filter.".to_owned(),
+            "Discovery endpoints can't be filtered; remove the filter.".to_owned(),
         ));
     }
     let id = &call.path.id;
     match find(&call.context.discovery_documents, id) {
         Some(body) => Ok(respond::json_body(StatusCode::OK, body)),
-        None => {
-            Err(Failure::NotFound(format!("There is no such entry: \"{}\".", excerpt(id, 200))))
-        }
+        None => Err(Failure::NotFound(format!("\"{}\" not found.", excerpt(id, 200)))),
     }
 }

@@ -7,6 +7,6 @@ use crate::http::respond::HttpResponse;
 /// Answers 501.
 pub(in crate::http) async fn not_implemented(_: Call<'_>) -> Result<HttpResponse, Failure> {
     Err(Failure::NotImplemented(
-        "A token speaks for a connection, not for a user, so there is no /Me.".to_owned(),
+        "/Me is not supported: a token belongs to a connection, not to a user.".to_owned(),
     ))
 }

@@ -78,7 +78,7 @@ impl<'a> Listing<'a> {
             |resource: &Map<String, Value>| resource.get("id").and_then(Value::as_str) == Some(id);
         let found = self.resources().find(is_meant).ok_or_else(|| {
             Failure::NotFound(format!(
-                "There is no {} with the id \"{}\".",
+                "{} \"{}\" not found.",
                 self.resource_type.name,
                 excerpt(id, 200)
             ))
@@ -99,7 +99,7 @@ impl<'a> Listing<'a> {
                 return Err(ScimError::new(
                     ScimType::InvalidCursor,
                     format!(
-                        "\"/{}\" gives out no cursors; use startIndex.",
+                        "\"/{}\" does not support cursors; use startIndex.",
                         self.resource_type.endpoint
                     ),
                 )

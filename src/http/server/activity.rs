@@ -155,9 +155,9 @@ impl Activity {
             let least = self.least_rate(limits).filter(|least| *least < deadline);
             return match least {
                 Some(least) if now < least => Verdict::Until(least),
-                Some(_) => Verdict::Exceeded("the peer takes the response too slowly"),
+                Some(_) => Verdict::Exceeded("the client reads the response too slowly"),
                 None if now < deadline => Verdict::Until(deadline),
-                None => Verdict::Exceeded("the peer takes no bytes of the response"),
+                None => Verdict::Exceeded("the client does not read the response"),
             };
         }
         let since = self.since.load(Relaxed);
@@ -168,15 +168,15 @@ impl Activity {
                     since,
                     FRESH_GRACE,
                 ),
-                Verdict::Quiet("no request came"),
+                Verdict::Quiet("no request arrived"),
             ),
             IDLE => (
                 self.graced(self.at(since, limits.idle_timeout), since, IDLE_GRACE),
-                Verdict::Quiet("no further request came"),
+                Verdict::Quiet("no further request arrived"),
             ),
             HEAD => (
                 self.at(since, limits.header_timeout),
-                Verdict::Exceeded("the head of a request is not complete"),
+                Verdict::Exceeded("the head of the request is incomplete"),
             ),
             _ => return Verdict::Unlimited,
         };

@@ -131,7 +131,7 @@ impl<S: Service> Listener<S> {
 
     fn admit_tcp(&mut self, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = stream.set_nodelay(true) {
-            debug!(%peer, %error, "TCP_NODELAY not set");
+            debug!(%peer, %error, "can't set TCP_NODELAY");
         }
         self.admit(stream, peer.ip().to_canonical());
     }
@@ -142,9 +142,9 @@ impl<S: Service> Listener<S> {
         let permit = match self.permits.take(peer, &config.limits) {
             Ok(permit) => permit,
             Err(why) => {
-                debug!(%peer, "connection refused: {why}");
+                debug!(%peer, "connection denied: {why}");
                 if self.summary.note(Kind::Refused(why), self.started.elapsed()) {
-                    warn!(%peer, "connections refused: {why}");
+                    warn!(%peer, "connections denied: {why}");
                 }
                 return;
             }
@@ -168,7 +168,7 @@ impl<S: Service> Listener<S> {
             return None;
         }
         if self.summary.note(Kind::AcceptFailed, self.started.elapsed()) {
-            error!(%error, "connections cannot be accepted");
+            error!(%error, "can't accept connections");
         }
         Some(Instant::now() + BACKOFF)
     }
@@ -181,7 +181,7 @@ impl<S: Service> Listener<S> {
     fn take_waiting(&mut self, listener: TcpListener) {
         let listener = match listener.into_std() {
             Ok(listener) => listener,
-            Err(error) => return warn!(%error, "waiting connections are not taken"),
+            Err(error) => return warn!(%error, "waiting connections are not accepted"),
         };
         let at_most = self.context.config.load().limits.max_connections;
         for _ in 0..at_most {
@@ -191,12 +191,12 @@ impl<S: Service> Listener<S> {
                         stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                     match stream {
                         Ok(stream) => self.admit_tcp(stream, peer),
-                        Err(error) => debug!(%peer, %error, "waiting connection not taken"),
+                        Err(error) => debug!(%peer, %error, "waiting connection not accepted"),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return warn!(%error, "waiting connections are not taken"),
+                Err(error) => return warn!(%error, "waiting connections are not accepted"),
             }
         }
     }
@@ -248,11 +248,13 @@ fn log(summaries: Vec<Suppressed<Kind>>) {
         let seconds = within.as_secs();
         match kind {
             Some(Kind::AcceptFailed) => {
-                error!(count, seconds, "connections still cannot be accepted");
+                error!(count, seconds, "still can't accept connections");
             }
-            Some(Kind::Refused(why)) => warn!(count, seconds, "connections refused again: {why}"),
+            Some(Kind::Refused(why)) => {
+                warn!(count, seconds, "connections denied (repeated): {why}");
+            }
             Some(Kind::Displaced) => {
-                warn!(count, seconds, "connections closed again to admit others");
+                warn!(count, seconds, "connections closed to admit others (repeated)");
             }
             None => {}
         }

@@ -40,7 +40,7 @@ impl LocalListener {
         match path.symlink_metadata() {
             Ok(found) if !found.file_type().is_socket() => {
                 let reason =
-                    format!("{shown} is there and is no socket; remove it, or change listen.unix");
+                    format!("{shown} exists and is not a socket; remove it, or change listen.unix");
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
             }
             Ok(_) if StdUnixStream::connect(path).is_ok() => {
@@ -56,8 +56,8 @@ impl LocalListener {
         rustix::process::umask(before);
         let listener = bound.map_err(|error| {
             let reason = format!(
-                "can't listen on {shown}: {error}; its folder must exist and be writable, and the path may have \
-                 107 bytes at most"
+                "can't listen on {shown}: {error}; its directory must exist and be writable, and the path may have \
+                 at most 107 bytes"
             );
             io::Error::new(error.kind(), reason)
         })?;

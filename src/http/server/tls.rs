@@ -198,12 +198,12 @@ mod tests {
 
         assert!(load(&cert, &key).is_ok());
         for (result, file, says) in [
-            (load(&folder.0.join("none.pem"), &key), "none.pem", "cannot read"),
-            (load(&cert, &folder.0.join("none.pem")), "none.pem", "cannot read"),
-            (load(&text, &key), "text.pem", "holds no certificate"),
-            (load(&key, &key), "key.pem", "holds no certificate"),
+            (load(&folder.0.join("none.pem"), &key), "none.pem", "can't read"),
+            (load(&cert, &folder.0.join("none.pem")), "none.pem", "can't read"),
+            (load(&text, &key), "text.pem", "contains no certificate"),
+            (load(&key, &key), "key.pem", "contains no certificate"),
             (load(&damaged, &key), "damaged.pem", "damaged"),
-            (load(&cert, &text), "text.pem", "no private key"),
+            (load(&cert, &text), "text.pem", "no usable private key"),
             (load(&cert, &other_key), "two/key.pem", "does not belong"),
         ] {
             let message = error(result);

@@ -74,16 +74,16 @@ impl LogFiles {
         let begins = segments.partition_point(|segment| segment.first <= after + 1);
         let wanted = segments.get(begins.saturating_sub(1)..).unwrap_or_default();
         let Some(mut reached) = wanted.first().map(Segment::before) else {
-            return Err(self.damaged("its files are gone".to_owned()));
+            return Err(self.damaged("its files are missing".to_owned()));
         };
         if reached.sequence > after {
             let (first, needed) = (reached.sequence + 1, after + 1);
-            let reason = format!("it begins with change {first}, and {needed} is needed");
+            let reason = format!("it begins with change {first}, but change {needed} is needed");
             return Err(self.damaged(reason));
         }
         for (place, segment) in wanted.iter().enumerate() {
             if segment.identity != self.identity {
-                let reason = format!("{} is of another journal", segment.path.display());
+                let reason = format!("{} belongs to another journal", segment.path.display());
                 return Err(self.damaged(reason));
             }
             let upto = wanted.get(place + 1).map_or(end.sequence, |next| next.first - 1);
@@ -95,7 +95,7 @@ impl LogFiles {
         }
         if reached != end {
             let reason =
-                format!("its last change, {}, is not the one that was written", end.sequence);
+                format!("its last change, {}, differs from the one that was written", end.sequence);
             return Err(self.damaged(reason));
         }
         Ok(())
@@ -118,7 +118,7 @@ impl LogFiles {
         Segment::list(folder)?.pop().ok_or_else(|| LogError::Damaged {
             path: folder.to_owned(),
             offset: 0,
-            reason: "there is no journal in it".to_owned(),
+            reason: "it contains no journal".to_owned(),
         })
     }
 

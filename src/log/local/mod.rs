@@ -85,13 +85,13 @@ impl LocalLog {
         let missing = |at: u64, reason: String| LogError::Damaged {
             path: folder.to_owned(),
             offset: at,
-            reason: format!("{reason}; put back the journal, or restore a backup"),
+            reason: format!("{reason}; put the journal back, or restore a backup"),
         };
         let segment = match Segment::list(folder)?.pop() {
             Some(last) => last,
             None => match marks.iter().find(|mark| mark.sequence > 0) {
                 Some(HighWaterMark { name, sequence, .. }) => {
-                    let reason = format!("it is empty, and {name} has seen change {sequence}");
+                    let reason = format!("it is empty, but {name} has change {sequence}");
                     return Err(missing(0, reason));
                 }
                 None => Segment::create(folder, new_identity, Position::default())?,
@@ -104,8 +104,7 @@ impl LocalLog {
         };
         if let Some(HighWaterMark { name, sequence, .. }) = marks.iter().find(ahead) {
             let next = tail.last.sequence + 1;
-            let reason =
-                format!("it ends before change {next}, and {name} has seen change {sequence}");
+            let reason = format!("it ends before change {next}, but {name} has change {sequence}");
             return Err(missing(tail.end, reason));
         }
         let file = File::options()
@@ -249,7 +248,7 @@ impl Appender {
         }
         tracing::warn!(
             file = %self.segment.path.display(), at = tail.end, bytes = tail.torn_bytes,
-            "the last write before an abrupt stop was not finished and is dropped; it was never acknowledged"
+            "dropped an unfinished write from before an abrupt stop; it was never acknowledged"
         );
         let path = &self.segment.path;
         self.file.set_len(tail.end).map_err(LogError::io("shorten", path))?;

@@ -89,7 +89,7 @@ impl Segment {
         Self::decode_header(&path, &header).ok_or_else(|| LogError::Damaged {
             path,
             offset: 0,
-            reason: "its header is not one of a journal of this version".to_owned(),
+            reason: "its header is not that of a journal of this version".to_owned(),
         })
     }
 
@@ -204,7 +204,7 @@ impl Segment {
         mut visit: impl FnMut(&Frame),
     ) -> Result<Position, LogError> {
         if self.path.file_name().is_none_or(|name| name != file_name(self.first).as_str()) {
-            let reason = format!("its first change is {}, and its name another", self.first);
+            let reason = format!("its first change is {}, but its name says another", self.first);
             return Err(self.damaged(0, reason));
         }
         let bytes = self.load()?;
@@ -214,7 +214,7 @@ impl Segment {
         }
         let rest = bytes.get(end.at..).unwrap_or_default();
         if closed && rest.iter().any(|&byte| byte != 0) {
-            let reason = format!("something stands behind its last change, {}", end.last.sequence);
+            let reason = format!("there is data after its last change, {}", end.last.sequence);
             return Err(self.damaged(end.at, reason));
         }
         Ok(end.last)

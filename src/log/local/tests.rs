@@ -252,7 +252,7 @@ fn a_missing_file_is_named() {
     let first = Segment::list(&folder.0).unwrap().remove(0).path;
     fs::remove_file(first).unwrap();
     let error = read_all(&journal, 0).unwrap_err().to_string();
-    assert!(error.contains("and 1 is needed"), "{error}");
+    assert!(error.contains("but change 1 is needed"), "{error}");
 }
 
 #[test]

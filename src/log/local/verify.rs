@@ -69,7 +69,7 @@ impl LogFiles {
                     path: segment.path.clone(),
                     offset: 0,
                     reason: format!(
-                        "the next file does not follow it: between them is neither change {} nor the end",
+                        "the next file does not follow it: change {} is missing",
                         reached.sequence + 1
                     ),
                 }),
@@ -77,7 +77,9 @@ impl LogFiles {
                 Err(error) => fault(error),
             }
             if segment.identity != self.identity() {
-                fault(self.damaged(format!("{} is of another journal", segment.path.display())));
+                fault(
+                    self.damaged(format!("{} belongs to another journal", segment.path.display())),
+                );
             }
         }
         if let Some(error) = broken {
@@ -95,14 +97,12 @@ impl LogFiles {
 fn missing(anchor: Position, begin: Position, end: Position, other: bool, whole: bool) -> String {
     let wanted = anchor.sequence;
     if other {
-        format!(
-            "change {wanted} is not the one of the anchor: it, or one before it, was written anew"
-        )
+        format!("change {wanted} does not match the anchor: it, or one before it, was rewritten")
     } else if wanted < begin.sequence {
-        format!("it begins with change {}, behind the anchor {wanted}", begin.sequence + 1)
+        format!("it begins with change {}, after the anchor {wanted}", begin.sequence + 1)
     } else if whole && wanted > end.sequence {
         format!(
-            "it ends with change {}, before the anchor {wanted}: its tail was cut off",
+            "it ends with change {}, before the anchor {wanted}: its tail was truncated",
             end.sequence
         )
     } else {
@@ -373,7 +373,7 @@ mod tests {
         let [first, last] = whole.anchors[..] else { panic!("two anchors") };
         assert_eq!(whole.faults(&[last]), [""; 0]);
         let faults = whole.faults(&[first, last]);
-        let expected = format!("it begins with change {}, behind the anchor 1", CHANGES + 1);
+        let expected = format!("it begins with change {}, after the anchor 1", CHANGES + 1);
         assert!(faults.len() == 1 && faults[0].contains(&expected), "{faults:?}");
     }
 }

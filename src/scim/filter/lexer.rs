@@ -62,13 +62,13 @@ fn quoted(rest: &str, mark: char, at: usize) -> Result<(FilterToken<'_>, usize),
     });
     let inner = end
         .and_then(|end| rest.get(1..end))
-        .ok_or_else(|| format!("the quoted text at position {at} does not end"))?;
+        .ok_or_else(|| format!("the quoted string at position {at} does not end"))?;
     let json = match mark {
         '\'' => Cow::Owned(in_double_quotes(inner)),
         _ => Cow::Borrowed(rest.get(..inner.len() + 2).unwrap_or_default()),
     };
     let text = serde_json::from_str(&json)
-        .map_err(|_| format!("the quoted text at position {at} is not a JSON string"))?;
+        .map_err(|_| format!("the quoted string at position {at} is not a JSON string"))?;
     Ok((FilterToken::Quoted(text), inner.len() + 2))
 }
 
@@ -159,8 +159,11 @@ mod tests {
 
     #[test]
     fn quoted_text_must_end_and_be_json() {
-        assert_eq!(lex("a eq \"x").unwrap_err(), "the quoted text at position 5 does not end");
-        assert_eq!(lex("a eq \"x\\\"").unwrap_err(), "the quoted text at position 5 does not end");
+        assert_eq!(lex("a eq \"x").unwrap_err(), "the quoted string at position 5 does not end");
+        assert_eq!(
+            lex("a eq \"x\\\"").unwrap_err(),
+            "the quoted string at position 5 does not end"
+        );
         assert!(lex("a eq \"\\x\"").unwrap_err().contains("not a JSON string"));
     }
 }

@@ -17,32 +17,38 @@ pub(super) fn literal(
 ) -> Result<Literal, String> {
     let substring = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
     let ordered = matches!(op, CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le);
-    let unfit = |what: &str| Err(format!("\"{path}\" can't be compared so: {what}"));
+    let unfit = |what: &str| Err(format!("\"{path}\" can't be compared this way: {what}"));
     if !quoted && text.eq_ignore_ascii_case("null") {
         return match op {
             CompareOp::Eq | CompareOp::Ne => Ok(Literal::Null),
-            CompareOp::Co | CompareOp::Sw | CompareOp::Ew => unfit("null contains nothing"),
+            CompareOp::Co | CompareOp::Sw | CompareOp::Ew => {
+                unfit("null can't be used with co, sw or ew")
+            }
             CompareOp::Gt | CompareOp::Ge | CompareOp::Lt | CompareOp::Le => {
-                unfit("null has no order")
+                unfit("null can't be used with gt, ge, lt or le")
             }
         };
     }
     match path.kind {
-        Type::Complex => unfit("it is complex; name one of its sub-attributes"),
-        Type::Boolean if substring || ordered => unfit("it is a boolean, which has no order"),
+        Type::Complex => unfit("it is complex; use one of its sub-attributes"),
+        Type::Boolean if substring || ordered => {
+            unfit("it is a boolean and can't be used with gt, ge, lt or le")
+        }
         Type::Boolean if text.eq_ignore_ascii_case("true") => Ok(Literal::Boolean(true)),
         Type::Boolean if text.eq_ignore_ascii_case("false") => Ok(Literal::Boolean(false)),
-        Type::Boolean => unfit("true or false is expected"),
-        Type::Integer | Type::Decimal if substring => unfit("it is a number, not a text"),
+        Type::Boolean => unfit("expected true or false"),
+        Type::Integer | Type::Decimal if substring => {
+            unfit("it is a number and can't be used with co, sw or ew")
+        }
         Type::Integer | Type::Decimal => match text.parse::<Number>() {
             Ok(number) => Ok(Literal::Number(number)),
-            Err(_) => unfit("a number is expected"),
+            Err(_) => unfit("expected a number"),
         },
         Type::DateTime if !substring => match moment(text) {
             Some(moment) => Ok(Literal::Moment(moment)),
-            None => unfit("a moment such as \"2026-03-01T08:15:00Z\" is expected"),
+            None => unfit("expected a date and time such as \"2026-03-01T08:15:00Z\""),
         },
-        Type::Binary if ordered => unfit("it is binary, which has no order"),
+        Type::Binary if ordered => unfit("it is binary and can't be used with gt, ge, lt or le"),
         Type::String | Type::Reference | Type::Binary | Type::DateTime => {
             Ok(Literal::Text(if path.case_exact {
                 text.to_owned()

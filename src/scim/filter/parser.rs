@@ -50,8 +50,8 @@ pub(super) fn parse(resource_type: &ResourceType, text: &str) -> Result<Filter, 
     parser.end()?;
     if parser.terms > MAX_TERMS && !is_one_of_many(resource_type, &filter) {
         return Err(format!(
-            "it makes {} comparisons; more than {MAX_TERMS}, up to {MAX_ALTERNATIVES}, are read only \
-             if all are eq on one indexed attribute, joined by or, as in id eq \"…\" or id eq \"…\"",
+            "it has {} comparisons; more than {MAX_TERMS}, up to {MAX_ALTERNATIVES}, are allowed only if all are eq \
+             on one indexed attribute, joined by or, such as id eq \"…\" or id eq \"…\"",
             parser.terms
         ));
     }
@@ -76,7 +76,7 @@ fn is_one_of_many(resource_type: &ResourceType, filter: &Filter) -> bool {
 fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPath<'a>, String> {
     let tokens = words(text, MAX_PATH_BYTES)?;
     let Some((_, FilterToken::Word(name))) = tokens.first() else {
-        return Err("an attribute is expected at its beginning".to_owned());
+        return Err("expected an attribute at its beginning".to_owned());
     };
     let mut located = path::locate_anywhere(resource_type, name)?;
     let outer = located.qualified();
@@ -107,7 +107,7 @@ fn parse_path<'a>(resource_type: &'a ResourceType, text: &str) -> Result<PatchPa
 
 fn words(text: &str, max_bytes: usize) -> Result<Vec<PlacedToken<'_>>, String> {
     if text.len() > max_bytes {
-        return Err(format!("it has {} bytes; at most {max_bytes} are read", text.len()));
+        return Err(format!("it has {} bytes; at most {max_bytes} are allowed", text.len()));
     }
     lex(text)
 }
@@ -147,7 +147,7 @@ impl<'a> Parser<'a> {
     fn end(&mut self) -> Result<(), String> {
         match self.rest.next() {
             None => Ok(()),
-            Some((at, token)) => Err(format!("{} at position {at} is not expected", show(token))),
+            Some((at, token)) => Err(format!("unexpected {} at position {at}", show(token))),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a> Parser<'a> {
         match self.rest.next() {
             Some((_, token)) if token == expected => Ok(()),
             Some((_, token)) => {
-                Err(format!("{} is expected at position {at}, not {}", show(expected), show(token)))
+                Err(format!("expected {} at position {at}, not {}", show(expected), show(token)))
             }
             None => Err(format!("{} is missing at its end", show(expected))),
         }
@@ -232,16 +232,13 @@ impl<'a> Parser<'a> {
     fn term(&mut self) -> Result<Filter, String> {
         self.terms += 1;
         if self.terms > self.max_terms {
-            return Err(format!("it makes more than {} comparisons", self.max_terms));
+            return Err(format!("it has more than {} comparisons", self.max_terms));
         }
         let at = self.position();
         let name: &'a str = match self.rest.next() {
             Some((_, FilterToken::Word(word))) => word,
             Some((_, token)) => {
-                return Err(format!(
-                    "an attribute is expected at position {at}, not {}",
-                    show(token)
-                ));
+                return Err(format!("expected an attribute at position {at}, not {}", show(token)));
             }
             None => return Err("an attribute is missing at its end".to_owned()),
         };
@@ -257,10 +254,7 @@ impl<'a> Parser<'a> {
         let word = match self.rest.next() {
             Some((_, FilterToken::Word(word))) => word,
             Some((_, token)) => {
-                return Err(format!(
-                    "an operator is expected at position {at}, not {}",
-                    show(token)
-                ));
+                return Err(format!("expected an operator at position {at}, not {}", show(token)));
             }
             None => return Err(format!("an operator is missing after \"{name}\"")),
         };
@@ -318,7 +312,7 @@ impl<'a> Parser<'a> {
 
     fn element(&mut self, name: &'a str) -> Result<Filter, String> {
         if self.inside.is_some() {
-            return Err(format!("the brackets after \"{name}\" stand inside other brackets"));
+            return Err(format!("the brackets after \"{name}\" are inside other brackets"));
         }
         let path = AttrPath::resolve_whole(self.resource_type, name)?;
         let inner = self.brackets(name)?;
@@ -367,7 +361,7 @@ fn show(token: &FilterToken<'_>) -> String {
         FilterToken::OpenBracket => "\"[\"".to_owned(),
         FilterToken::CloseBracket => "\"]\"".to_owned(),
         FilterToken::Word(word) => format!("\"{}\"", word.escape_debug()),
-        FilterToken::Quoted(_) => "a quoted text".to_owned(),
+        FilterToken::Quoted(_) => "a quoted string".to_owned(),
     }
 }
 
@@ -377,7 +371,7 @@ impl FromStr for CompareOp {
     fn from_str(word: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word)).ok_or_else(|| {
             format!(
-                "\"{}\" is not an operator; known are eq, ne, co, sw, ew, gt, ge, lt, le and pr",
+                "\"{}\" is not an operator; known: eq, ne, co, sw, ew, gt, ge, lt, le and pr",
                 word.escape_debug()
             )
         })

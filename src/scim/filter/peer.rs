@@ -23,7 +23,7 @@ fn theirs(text: &str) -> bool {
 
 /// Whether we refuse a filter for what its attributes are, which the other parser does not know.
 fn is_of_the_schema(problem: &str) -> bool {
-    problem.contains("has no attribute") || problem.contains("can't be compared so")
+    problem.contains("has no attribute") || problem.contains("can't be compared this way")
 }
 
 /// A filter that we accept, to the letter of the grammar: one space between words, and texts quoted.

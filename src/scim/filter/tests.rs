@@ -125,11 +125,11 @@ fn problems_say_where() {
     assert_eq!(problem("userName eq"), "a value is missing after \"userName eq\"");
     assert!(problem("userName is \"a\"").contains("\"is\" is not an operator"));
     assert_eq!(problem("(title pr"), "\")\" is missing at its end");
-    assert_eq!(problem("title pr)"), "\")\" at position 8 is not expected");
-    assert_eq!(problem("\"a\" eq 1"), "an attribute is expected at position 0, not a quoted text");
-    assert!(problem("active gt true").contains("no order"));
+    assert_eq!(problem("title pr)"), "unexpected \")\" at position 8");
+    assert_eq!(problem("\"a\" eq 1"), "expected an attribute at position 0, not a quoted string");
+    assert!(problem("active gt true").contains("can't be used with gt"));
     assert!(problem("active eq 1").contains("true or false"));
     assert!(problem("name eq \"a\"").contains("complex"));
-    assert!(problem("meta.created gt \"x\"").contains("a moment such as"));
-    assert!(problem("title gt null").contains("null has no order"));
+    assert!(problem("meta.created gt \"x\"").contains("a date and time such as"));
+    assert!(problem("title gt null").contains("null can't be used with gt, ge, lt or le"));
 }

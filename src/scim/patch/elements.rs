@@ -72,7 +72,7 @@ pub(super) fn change(
     if let Some(raised) = raised {
         if primaries > 1 {
             return Err(ScimError::invalid_value(format!(
-                "\"{path}\" selects several values; at most one may be primary."
+                "\"{path}\" selects several values; at most one can be primary."
             )));
         }
         demote_others(&mut elements, raised);

@@ -13,7 +13,7 @@ pub(super) fn check_count(elements: &[Value], path: &str) -> Result<(), ScimErro
         return Err(ScimError::new(
             ScimType::TooMany,
             format!(
-                "\"{path}\" would have {} values; at most {MAX_ELEMENTS} can be added to.",
+                "\"{path}\" would have {} values; at most {MAX_ELEMENTS} are allowed.",
                 elements.len()
             ),
         ));

@@ -45,14 +45,14 @@ impl PatchRequest {
         };
         if given.is_empty() {
             return Err(ScimError::invalid_syntax(
-                "\"Operations\" is missing or empty; at least one operation is expected.",
+                "\"Operations\" is missing or empty; expected at least one operation.",
             ));
         }
         if given.len() > MAX_OPERATIONS {
             return Err(ScimError::new(
                 ScimType::TooMany,
                 format!(
-                    "There are {} operations; at most {MAX_OPERATIONS} are taken in one request.",
+                    "There are {} operations; at most {MAX_OPERATIONS} are allowed in one request.",
                     given.len()
                 ),
             ));
@@ -261,7 +261,7 @@ impl<'a> Reader<'a> {
         if self.terms > MAX_TERMS {
             return Err(ScimError::new(
                 ScimType::TooMany,
-                format!("The paths make more than {MAX_TERMS} comparisons; send fewer operations."),
+                format!("The paths have more than {MAX_TERMS} comparisons; send fewer operations."),
             ));
         }
         let definition = target.definition(self.resource_type);
@@ -321,7 +321,7 @@ fn op(given: Option<Value>, place: &str) -> Result<Op, ScimError> {
             .find(|op| op.as_str().eq_ignore_ascii_case(word.trim()))
             .ok_or_else(|| {
                 ScimError::invalid_syntax(format!(
-                    "\"{place}.op\" is \"{}\"; add, replace or remove is expected.",
+                    "\"{place}.op\" is \"{}\"; expected add, replace or remove.",
                     word.escape_debug()
                 ))
             }),

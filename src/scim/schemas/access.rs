@@ -23,18 +23,18 @@ pub fn extension() -> Extension {
         id: ACCESS.to_owned(),
         aliases: &[],
         name: "Access".to_owned(),
-        description: "What an account may do, all told, and who manages it".to_owned(),
+        description: "Effective access of an account, and the connection that manages it".to_owned(),
         attributes: vec![
             computed(Attribute::string(MANAGED_BY, "The connection that manages the account"))
                 .case_exact(),
             computed(
                 Attribute::complex(
                     EFFECTIVE,
-                    "Each piece of the account's access: its own, and what roles, permission sets and \
-                     groups give; nothing while it is inactive",
+                    "Each piece of the account's access: its own, and what roles, permission sets and groups give; \
+                     empty while it is inactive",
                     vec![
                         part(Attribute::string("value", "The entitlement")),
-                        part(Attribute::string("sources", "Where it comes from")).multi_valued(),
+                        part(Attribute::string("sources", "What grants it")).multi_valued(),
                     ],
                 )
                 .multi_valued(),

@@ -34,7 +34,7 @@ pub fn attributes() -> Vec<Attribute> {
                     .case_exact(),
                 read_only(Attribute::date_time("created", "When it was created")),
                 read_only(Attribute::date_time("lastModified", "When it last changed")),
-                read_only(Attribute::reference("location", &["uri"], "Where it is served")),
+                read_only(Attribute::reference("location", &["uri"], "The URL of this resource")),
                 read_only(Attribute::string("version", "Its entity tag")).case_exact(),
             ],
         )

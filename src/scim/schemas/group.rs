@@ -59,7 +59,7 @@ fn schema() -> Schema {
                     .suggested(&["User", "Group"]),
                     immutable(Attribute::string(
                         "display",
-                        "The member's name; if the client gives none, the one that it has here",
+                        "The member's name; if the client sends none, its name in scimd",
                     )),
                 ],
             )

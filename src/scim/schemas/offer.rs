@@ -36,7 +36,7 @@ fn offered(name: &str, endpoint: &str, urn: &str, description: &str) -> Resource
             description: description.to_owned(),
             attributes: vec![
                 read_only(
-                    Attribute::string("value", "What an account's attribute says").required(),
+                    Attribute::string("value", "The value of the account's attribute").required(),
                 ),
                 read_only(Attribute::string("display", "A name for people")),
                 read_only(Attribute::string("displayName", "The same name, as Okta looks for it")),

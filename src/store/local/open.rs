@@ -122,7 +122,7 @@ impl UnattachedState {
                 RebuildSource::Journal => engine,
                 source @ RebuildSource::Snapshot(_) => {
                     drop(engine);
-                    tracing::warn!(%source, "the database is empty: it is rebuilt");
+                    tracing::warn!(%source, "the database is empty; rebuilding it");
                     rebuild::swap(data, &source, None)?;
                     Engine::open(&state, cache_mib)?
                 }
@@ -132,7 +132,7 @@ impl UnattachedState {
                 let aside = data.join(format!("state.damaged-{}", now.as_millisecond()));
                 tracing::error!(
                     %reason, kept_as = %aside.display(), %source, changes = log.head().sequence,
-                    "the database can't be used: it is set aside and rebuilt from the journal"
+                    "the database can't be used; setting it aside and rebuilding it from the journal"
                 );
                 rebuild::swap(data, &source, Some(&aside))?;
                 Engine::open(&state, cache_mib)?
@@ -191,7 +191,7 @@ type Applied = Option<([u8; 16], u64)>;
 /// Opens the database, or says why it can't be used.
 fn open_engine(state: &Path, mark: &Path, cache_mib: u32) -> Result<(Engine, Applied), String> {
     if mark.exists() && state.exists() {
-        return Err("a damaged record was met".to_owned());
+        return Err("a damaged record was found".to_owned());
     }
     let engine = Engine::open(state, cache_mib).map_err(|error| error.to_string())?;
     let applied = engine.applied().map_err(|error| error.to_string())?;
@@ -227,8 +227,8 @@ fn assess(
         }
         Some((_, sequence)) if sequence > log.head().sequence => {
             return Err(StoreError::Folder(format!(
-                "the database has seen change {sequence}, and the log ends with {}: acknowledged changes \
-                 are missing from the log",
+                "the database is at change {sequence}, but the log ends with {}: acknowledged changes are missing \
+                 from the log",
                 log.head().sequence
             )));
         }

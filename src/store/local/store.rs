@@ -61,7 +61,7 @@ impl Store for LocalStore {
             self.state.apply(writes, self.log.identity(), last.sequence)
         } else {
             let reason = format!(
-                "change {} does not follow change {}, which the state has reached",
+                "change {} does not follow change {}, the current state",
                 first.sequence, applied.sequence
             );
             Err(StoreError::Engine { action: "follow the log", reason })
@@ -167,7 +167,7 @@ impl Drop for LocalStore {
         let engine = &self.state.database.engine;
         let flushed = if self.has_stopped() { Err(StoreError::Stopped) } else { engine.flush() };
         if let Err(error) = flushed {
-            tracing::error!(%error, "the database was not written out; the next start follows the journal");
+            tracing::error!(%error, "the database was not flushed; the next start applies the journal");
             engine.abandon();
         }
     }

@@ -56,7 +56,7 @@ pub(in crate::store) fn load_from(
         }
     };
     if snapshot.writes != writes {
-        return Err(damaged(path, "it holds more or less than it says"));
+        return Err(damaged(path, "its size does not match its contents"));
     }
     reader.end(path, snapshot)
 }
@@ -84,7 +84,7 @@ fn damaged(path: &Path, reason: &str) -> StoreError {
 fn cut(path: &Path, error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput => {
-            damaged(path, "it is cut short")
+            damaged(path, "it is truncated")
         }
         _ => StoreError::file("read", path)(error),
     }
@@ -128,7 +128,7 @@ impl Reader {
         let mut magic = [0; MAGIC.len()];
         reader.fill(path, &mut magic)?;
         if magic != MAGIC {
-            return Err(damaged(path, "it does not begin like one of this version"));
+            return Err(damaged(path, "its header is not that of this version"));
         }
         Ok(reader)
     }
@@ -147,7 +147,7 @@ impl Reader {
         self.fill(path, &mut checksum)?;
         let length = u32::from_le_bytes(length) as usize;
         if length > MAX_BODY_BYTES {
-            return Err(damaged(path, "no block has that length"));
+            return Err(damaged(path, "invalid block length"));
         }
         let mut body = vec![0; length];
         self.fill(path, &mut body)?;
@@ -175,10 +175,10 @@ impl Reader {
         let signature = match rest.len() {
             0 => None,
             length if length < SIGNATURE_BLOCK_BYTES && rest.starts_with(&SIGNATURE_MAGIC) => {
-                return Err(damaged(path, "it is cut short"));
+                return Err(damaged(path, "it is truncated"));
             }
             _ => match BackupSignature::decode(&rest) {
-                None => return Err(damaged(path, "something follows its end")),
+                None => return Err(damaged(path, "there is data after its end")),
                 signature => signature,
             },
         };

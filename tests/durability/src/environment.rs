@@ -169,7 +169,7 @@ fn exhaust(cycle: &mut Cycle<'_>) -> Result<(), String> {
 }
 
 /// What a start says of a certificate that is not valid at the time.
-const NOT_VALID: [&str; 2] = ["was valid until", "is not valid before"];
+const NOT_VALID: [&str; 2] = [" expired ", "is not valid before"];
 
 /// A wall clock that jumps by hours and years while changes are made, and while scimd starts.
 pub(crate) fn jumping_clock(session: &Session) -> Row {

@@ -48,18 +48,18 @@ fn a_new_user_needs_schemas_an_address_and_a_name() {
 
 /// Permissions that can't be given.
 const PERMISSIONS: &str = r#"
-{"companyPermissions": ["admn"]} => invalidValue no company permission "admn"; did you mean "admin"?
-{"roles": [{"roleName": "Tets Role"}]} => invalidValue no role "Tets Role"; did you mean "Test Role"?
-{"roles": [{"roleId": "2519"}]} => invalidValue no role "2519"
-{"appGroup": [{"appGroupName": "Mian"}]} => invalidValue no workspace "Mian"; did you mean "Main"?
-{"appGroup": [{"appGroupName": "Main:team:x"}]} => invalidValue no workspace "Main:team:x"
-{"appGroup": [{"appGroupName": "Main", "appGroupPermissions": ["basic"]}]} => invalidValue no workspace permission "basic"
+{"companyPermissions": ["admn"]} => invalidValue Unknown company permission "admn"; did you mean "admin"?
+{"roles": [{"roleName": "Tets Role"}]} => invalidValue Unknown role "Tets Role"; did you mean "Test Role"?
+{"roles": [{"roleId": "2519"}]} => invalidValue Unknown role "2519"
+{"appGroup": [{"appGroupName": "Mian"}]} => invalidValue Unknown workspace "Mian"; did you mean "Main"?
+{"appGroup": [{"appGroupName": "Main:team:x"}]} => invalidValue Unknown workspace "Main:team:x"
+{"appGroup": [{"appGroupName": "Main", "appGroupPermissions": ["basic"]}]} => invalidValue Unknown workspace permission "basic"
 {"appGroup": [{"appGroupId": "ws-1", "team": [{"teamName": "Tset Team"}]}]} => invalidValue did you mean "Test Team"?
 {"appGroup": [{"appGroupId": "ws-1", "team": [{"teamName": "Test Team", "teamPermissions": ["edt"]}]}]} => invalidValue did you mean "edit"?
-{"appGroup": [{"appGroupName": "Main", "appGroupPermissionSets": [{"appGroupPermissionSetName": "x"}]}]} => invalidValue no permission set "x"
+{"appGroup": [{"appGroupName": "Main", "appGroupPermissionSets": [{"appGroupPermissionSetName": "x"}]}]} => invalidValue Unknown permission set "x"
 {"appGroup": [{"appGroupName": "Main"}, {"appGroupPermissions": []}]} => invalidValue "permissions.appGroup[1]" needs "appGroupName" or "appGroupId"
-{"appGroup": [{"appGroupName": "Main", "appGroupId": "ws-1"}]} => invalidValue "appGroupName" and "appGroupId" of "permissions.appGroup[0]" name two different things
-{"roles": [{"roleName": "Other Role", "roleId": "2519dafcdba238ae7"}]} => invalidValue name two different things
+{"appGroup": [{"appGroupName": "Main", "appGroupId": "ws-1"}]} => invalidValue "appGroupName" and "appGroupId" of "permissions.appGroup[0]" refer to different entries
+{"roles": [{"roleName": "Other Role", "roleId": "2519dafcdba238ae7"}]} => invalidValue refer to different entries
 "admin" => invalidSyntax "permissions" must be an object, not a string
 {"companyPermissions": "admin"} => invalidSyntax "permissions.companyPermissions" must be an array
 {"companyPermissions": [1]} => invalidSyntax "permissions.companyPermissions[0]" must be a string
@@ -87,25 +87,25 @@ fn a_department_that_is_not_listed_is_refused_wherever_it_stands() {
         error(&client.post("/Users", &user_with(name, &value)), 400, Some(scim_type))
     };
     let detail = refused("department", json!("finanse"), "invalidValue");
-    assert_eq!(detail, "There is no department \"finanse\"; did you mean \"finance\"?");
+    assert_eq!(detail, "Unknown department \"finanse\"; did you mean \"finance\"?");
     let detail = refused(ENTERPRISE, json!({"department": "sales"}), "invalidValue");
-    assert!(detail.contains("There is no department \"sales\""), "{detail}");
+    assert!(detail.contains("Unknown department \"sales\""), "{detail}");
     assert!(refused("department", json!(["bi", "pm"]), "invalidSyntax").contains("department"));
 }
 
 /// Operations that can't be done.
 const OPERATIONS: &str = r#"
-{"op": "replace", "path": "permissions.companyPermissions", "value": []} => invalidPath send "permissions" whole
+{"op": "replace", "path": "permissions.companyPermissions", "value": []} => invalidPath send all of "permissions"
 {"op": "replace", "path": "permissions[x eq 1]", "value": []} => invalidPath or change "roles" and "entitlements"
-{"op": "add", "value": {"permissions.roles": []}} => invalidPath send "permissions" whole
+{"op": "add", "value": {"permissions.roles": []}} => invalidPath send all of "permissions"
 {"op": "replace", "path": "createdAt", "value": "x"} => mutability "createdAt" is read-only
 {"op": "remove", "path": "lastSignInAt"} => mutability "lastSignInAt" is read-only
-{"op": "remove", "path": "permissions", "value": {}} => invalidValue takes all of them
+{"op": "remove", "path": "permissions", "value": {}} => invalidValue removes all of them
 {"op": "add", "path": "permissions"} => invalidValue has no "value"
 {"op": "replace", "path": "permissions", "value": {"appGroup": 1}} => invalidSyntax "permissions.appGroup" must be an array
 {"op": "replace", "path": "department", "value": "finanse"} => invalidValue did you mean "finance"?
-{"op": "replace", "path": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", "value": "x"} => invalidValue no department
-{"op": "add", "value": {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "x"}}} => invalidValue no department
+{"op": "replace", "path": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", "value": "x"} => invalidValue Unknown department
+{"op": "add", "value": {"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "x"}}} => invalidValue Unknown department
 "#;
 
 #[test]

@@ -216,7 +216,7 @@ impl Server {
         let before = self.stderr().len();
         self.signal("HUP");
         self.until("it has read the configuration again", |server| {
-            server.stderr()[before..].contains("SIGHUP: ")
+            server.stderr()[before..].contains("(SIGHUP)")
         });
         self.stderr()[before..].to_owned()
     }
@@ -225,7 +225,7 @@ impl Server {
     pub(crate) fn reconfigure(&mut self, change: impl FnOnce(String) -> String) {
         self.rewrite(change);
         let log = self.reload();
-        assert!(log.contains("is in force"), "{log}");
+        assert!(log.contains("configuration reloaded"), "{log}");
     }
 
     /// The process id of the running server.
