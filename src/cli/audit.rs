@@ -52,7 +52,7 @@ pub(super) struct AuditArgs {
     /// Show entries of one connection, including its brake
     #[arg(long)]
     connection: Option<String>,
-    /// Show these events, such as user.patched, or all of a kind, such as user; several with commas
+    /// Show these events, such as user.patched, or all events of a kind, such as user (comma-separated)
     #[arg(long, value_name = "EVENT,...", value_delimiter = ',', value_parser = event)]
     event: Vec<String>,
     /// Show entries about a user (id, or current or former userName)

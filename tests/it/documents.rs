@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Server, free_port};
+use crate::harness::{Server, files, free_port, scimd};
 
 fn document(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -117,6 +117,46 @@ fn the_examples_for_clients_run_as_a_script_and_print_what_they_show() {
         if let Some(shown) = &block.shown {
             assert_shown(shown, printed);
         }
+    }
+}
+
+/// Words for which the trade has plainer ones: `audit log`, `data directory`, `forever`, or a sentence with a subject.
+const AVOIDED: [&str; 8] = [
+    "whoever",
+    " anew",
+    "for ever ",
+    "all told",
+    "audit trail",
+    "data folder",
+    "working folder",
+    "of late",
+];
+
+#[test]
+fn documents_and_help_use_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(scimd(&["manual", "."]).current_dir(&folder).status().unwrap().success());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = files(&root.join("docs"))
+        .into_iter()
+        .filter(|path| path.extension() == Some("md".as_ref()));
+    let top = ["README.md", "SECURITY.md", "config.example.toml"].map(|name| root.join(name));
+    for path in docs.chain(top).chain(files(folder.path())) {
+        let text = fs::read_to_string(&path).unwrap().to_lowercase();
+        let found = AVOIDED.iter().find(|word| text.contains(*word));
+        assert_eq!(found, None, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_document_of_the_command_line_names_every_command() {
+    let help = String::from_utf8(scimd(&["--help"]).output().unwrap().stdout).unwrap();
+    let (_, listed) = help.split_once("Commands:\n").unwrap();
+    let document = document("docs/command-line.md");
+    for line in listed.lines().take_while(|line| !line.is_empty()) {
+        let name = line.trim_start_matches("  ").split(' ').next().unwrap();
+        let is_named = document.contains(&format!("`scimd {name}"));
+        assert!(is_named || name.is_empty() || name == "help", "{name}");
     }
 }
 

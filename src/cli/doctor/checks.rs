@@ -143,7 +143,7 @@ fn chain(config: &Config, certificate: &Certificate) -> CheckOutcome {
         CheckOutcome::failed(CHECK, found, action)
     };
     if certificate.self_signed {
-        return untrusted("scimd made the certificate itself".to_owned());
+        return untrusted("the certificate is self-signed, created by scimd".to_owned());
     }
     let host = config.public_url.host().trim_start_matches('[').trim_end_matches(']');
     match certificate.trust(host) {
