@@ -148,8 +148,13 @@ async fn run(
     let requests = Arc::new(requests.context("can't start the request log")?);
     // Held until all else has ended: what was changed last gets its events.
     let feed = Arc::new(Feed::start(&directory, &config.data_dir)?);
-    let door =
-        ScimService::new(Arc::clone(&directory), &config, boot_name(), Arc::clone(&requests));
+    let door = ScimService::new(
+        Arc::clone(&directory),
+        Arc::clone(&feed),
+        &config,
+        boot_name(),
+        Arc::clone(&requests),
+    );
     let stats = Arc::clone(&door.connections);
     let (notifier, notifications) = Notifier::new(notify_settings(&config));
     log_problems(&config);

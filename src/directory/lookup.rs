@@ -13,6 +13,16 @@ impl Directory {
         self.valid_tokens_of(&TokenOwner::Connection(connection.to_owned()))
     }
 
+    /// Whether there is a token with this id that has not expired.
+    pub fn is_token_valid(&self, id: &str) -> bool {
+        self.shared.tokens.is_valid(id, self.time_for_expiry())
+    }
+
+    /// The change up to which what is read has all changes of the log.
+    pub fn applied(&self) -> u64 {
+        self.shared.store.applied().sequence
+    }
+
     /// The valid tokens of a connection or an application, oldest first.
     pub fn valid_tokens_of(&self, owner: &TokenOwner) -> Vec<Token> {
         let now = self.time_for_expiry();

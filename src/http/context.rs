@@ -15,11 +15,13 @@ use crate::config::Config;
 use crate::connection::dialect::Dialect;
 use crate::connection::method::ClientProfile;
 use crate::directory::Directory;
+use crate::feed::Feed;
 use crate::scim::query::PageLimits;
 
 /// The settings and the directory that requests are answered with.
 pub(super) struct HttpContext {
     pub(super) directory: Arc<Directory>,
+    pub(super) feed: Arc<Feed>,
     pub(super) gate: Gate,
     /// The dialect of error responses to clients whose connection is not known.
     pub(super) default_dialect: Dialect,
@@ -38,6 +40,7 @@ impl HttpContext {
     /// service share `work_limits` and `request_metrics`.
     pub(super) fn new(
         directory: Arc<Directory>,
+        feed: Arc<Feed>,
         config: &Config,
         work_limits: Arc<WorkLimits>,
         request_metrics: &RequestMetrics,
@@ -66,6 +69,7 @@ impl HttpContext {
             body_timeout: config.limits.body_timeout,
             request_timeout: config.limits.request_timeout,
             directory,
+            feed,
         }
     }
 }

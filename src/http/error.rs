@@ -14,6 +14,7 @@ use super::error_form;
 use super::error_report::ErrorReport;
 use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
+use crate::feed::FeedError;
 use crate::scim::error::{ScimError, ScimType};
 use crate::text::duration;
 use crate::text::excerpt;
@@ -40,6 +41,12 @@ pub(super) enum Failure {
     NotImplemented(String),
     /// The caller may not do this.
     Forbidden(String),
+    /// A parameter of the query has a wrong value, or there is none of its name.
+    BadParameter(String),
+    /// The feed can't be read, or not from this cursor.
+    Feed(FeedError),
+    /// The application has this many consumers that wait or stream, and may not have more.
+    TooManyConsumers(usize),
     /// The body is larger than this many bytes.
     BodyTooLarge(usize),
     /// A bulk request has too many operations (RFC 7644, section 3.7.4).
@@ -124,6 +131,22 @@ impl Failure {
             .with_header(ALLOW, &allow),
             Self::NotImplemented(detail) => ErrorReport::new(StatusCode::NOT_IMPLEMENTED, detail),
             Self::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
+            Self::BadParameter(detail) => ErrorReport::new(StatusCode::BAD_REQUEST, detail),
+            Self::Feed(error @ (FeedError::Foreign | FeedError::Trimmed { .. })) => {
+                ErrorReport::new(StatusCode::GONE, error.to_string())
+            }
+            Self::Feed(error @ FeedError::Unavailable(_)) => {
+                ErrorReport::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+                    .with_header(RETRY_AFTER, "5")
+            }
+            Self::TooManyConsumers(most) => ErrorReport::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!(
+                    "This application has {most} consumers that wait or stream, which is the limit. Close one, or ask \
+                     without \"wait\"."
+                ),
+            )
+            .with_header(RETRY_AFTER, "5"),
             Self::BodyTooLarge(limit) => ErrorReport::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("The body is too large; at most {limit} bytes are allowed."),

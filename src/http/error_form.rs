@@ -15,6 +15,8 @@ use crate::scim::discovery::ERROR;
 pub(super) enum ErrorForm {
     /// SCIM's (RFC 7644, section 3.12).
     Scim,
+    /// Problem details (RFC 9457).
+    Problem,
 }
 
 impl ErrorForm {
@@ -22,6 +24,7 @@ impl ErrorForm {
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::Scim => SCIM_JSON,
+            Self::Problem => "application/problem+json",
         }
     }
 
@@ -39,8 +42,18 @@ impl ErrorForm {
     fn render(self, report: &ErrorReport, dialect: Dialect) -> Bytes {
         match self {
             Self::Scim => scim_error(report, dialect).to_string().into(),
+            Self::Problem => problem(report).to_string().into(),
         }
     }
+}
+
+/// Problem details without a type of their own, so that the title is that of the status (RFC 9457, section 4.2.1).
+fn problem(report: &ErrorReport) -> Value {
+    let mut body = Map::new();
+    body.insert("title".to_owned(), report.status.canonical_reason().into());
+    body.insert("status".to_owned(), report.status.as_u16().into());
+    body.insert("detail".to_owned(), Value::from(report.shown_detail()));
+    Value::Object(body)
 }
 
 /// An error in SCIM's form, where `status` is a text; in the flat dialect it is a number.

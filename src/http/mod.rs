@@ -15,6 +15,7 @@ mod discovery_documents;
 mod error;
 mod error_form;
 mod error_report;
+mod events;
 mod failed_writes;
 mod framing;
 mod gate;

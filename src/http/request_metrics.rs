@@ -4,7 +4,7 @@
 //! A request adds to existing counters, and no client can create more of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const DURATIONS: &[u64] = &[
 ];
 
 /// The status codes of answers. Any other code is counted as the last one.
-const CODES: [u16; 18] =
-    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 429, 501, 503, 500];
+const CODES: [u16; 19] =
+    [200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 429, 501, 503, 500];
 
 /// Counts of the requests of one connection or application, or of all requests without one.
 pub(super) struct CallerMetrics {
@@ -42,6 +42,8 @@ pub(super) struct CallerMetrics {
     last_success: AtomicI64,
     /// Its requests of today, which the daily quota limits.
     pub(super) of_day: RequestsOfDay,
+    /// Its consumers of the feed that wait or stream.
+    pub(super) waiting: AtomicUsize,
 }
 
 impl CallerMetrics {
@@ -54,6 +56,7 @@ impl CallerMetrics {
             last_request: AtomicI64::new(0),
             last_success: AtomicI64::new(0),
             of_day: RequestsOfDay::default(),
+            waiting: AtomicUsize::new(0),
         }
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use tokio::sync::mpsc;
 
 use super::turns::Turn;
 
@@ -29,6 +30,12 @@ enum Content {
         held: usize,
         /// What it is counted by, until all chunks are made.
         turn: Option<Turn>,
+    },
+    Stream {
+        /// What is sent, until its sender is gone.
+        parts: mpsc::Receiver<Bytes>,
+        /// Whether a part may be sent, asked just before; the body ends if not.
+        may_send: Box<dyn Fn() -> bool + Send>,
     },
 }
 
@@ -57,7 +64,7 @@ impl ResponseBody {
     pub(super) fn whole(&self) -> Option<Bytes> {
         match &self.0 {
             Content::Whole(bytes) => Some(bytes.clone()),
-            Content::Chunks { .. } => None,
+            Content::Chunks { .. } | Content::Stream { .. } => None,
         }
     }
 
@@ -66,6 +73,7 @@ impl ResponseBody {
         match &self.0 {
             Content::Whole(bytes) => bytes.len(),
             Content::Chunks { held, .. } => *held,
+            Content::Stream { .. } => 0,
         }
     }
 
@@ -78,6 +86,8 @@ impl ResponseBody {
             Content::Chunks { chunks, held, .. } => {
                 Content::Chunks { chunks, held, turn: Some(turn) }
             }
+            // Its parts are counted.
+            stream @ Content::Stream { .. } => stream,
         })
     }
 }
@@ -106,7 +116,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let next = match &mut self.get_mut().0 {
             Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
@@ -117,6 +127,10 @@ impl Body for ResponseBody {
                 }
                 next
             }
+            Content::Stream { parts, may_send } => match parts.poll_recv(cx) {
+                Poll::Ready(part) => part.filter(|_| may_send()),
+                Poll::Pending => return Poll::Pending,
+            },
         };
         Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -128,7 +142,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Chunks { .. } => SizeHint::default(),
+            Content::Chunks { .. } | Content::Stream { .. } => SizeHint::default(),
         }
     }
 }
@@ -138,6 +152,16 @@ pub(super) fn empty(status: StatusCode) -> HttpResponse {
     let mut answer = Response::new(ResponseBody::from(Bytes::new()));
     *answer.status_mut() = status;
     answer
+}
+
+/// A response whose body is sent in parts as they come, each only if it then may be.
+pub(super) fn stream(
+    media_type: &'static str,
+    parts: mpsc::Receiver<Bytes>,
+    may_send: impl Fn() -> bool + Send + 'static,
+) -> HttpResponse {
+    let content = Content::Stream { parts, may_send: Box::new(may_send) };
+    body(StatusCode::OK, media_type, ResponseBody(content))
 }
 
 /// A response with a body in SCIM's JSON.

@@ -6,10 +6,12 @@
 use std::pin::Pin;
 
 use hyper::Method;
+use hyper::http::request::Parts;
 
 use super::audience::{Audience, TokenScope};
 use super::error::Failure;
 use super::error_form::ErrorForm;
+use super::events::{self, Consumer};
 use super::health::{self, Health};
 use super::respond::HttpResponse;
 use super::scim::{Call, bulk, discovery, me, offers, resources, search};
@@ -42,6 +44,8 @@ pub(super) enum Handler {
     Public(fn(Health) -> HttpResponse),
     /// For a caller that the gate has admitted.
     Authenticated(for<'a> fn(Call<'a>) -> HandlerFuture<'a>),
+    /// For a consumer of the feed, which may wait for longer than a request may take.
+    Waiting(for<'a> fn(Consumer, &'a Parts) -> HandlerFuture<'a>),
 }
 
 /// The work of a handler.
@@ -52,6 +56,9 @@ macro_rules! routes {
     (@audience Public) => { Audience::Public };
     (@audience $scope:ident) => { Audience::Token(TokenScope::$scope) };
     (@handler Public $handler:path) => { Handler::Public($handler) };
+    (@handler Events $handler:path) => {
+        Handler::Waiting(|consumer, parts| Box::pin($handler(consumer, parts)))
+    };
     (@handler $scope:ident $handler:path) => {
         Handler::Authenticated(|call| Box::pin($handler(call)))
     };
@@ -74,6 +81,8 @@ routes! {
     // method, template                        audience  body  errors  handler
     GET    "/healthz"                          Public    None  Scim    health::live;
     GET    "/readyz"                           Public    None  Scim    health::ready;
+
+    GET    "/events"                           Events    None  Problem events::answer;
 
     GET    "/scim/v2/ServiceProviderConfig"    Read      None  Scim    discovery::service_provider_config;
     GET    "/scim/v2/ResourceTypes"            Read      None  Scim    discovery::resource_types;

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -11,11 +11,13 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
+use tokio::sync::watch;
 
 use super::body::{self, BodyLimits};
 use super::context::HttpContext;
 use super::denial::Denials;
 use super::error::Failure;
+use super::events::Consumer;
 use super::failed_writes::FailedWrites;
 use super::framing;
 use super::gate::{self, Admitted};
@@ -33,6 +35,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::directory::{DeniedRequest, Directory, DirectoryError};
 use crate::event::Reason;
+use crate::feed::Feed;
 use crate::request_log::{RawBodies, RequestEntry, RequestLog};
 
 /// The header that gives clients the id of their request in the log.
@@ -41,7 +44,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The service that answers requests for SCIM, health and readiness.
 pub struct ScimService {
     /// A request loads the context once and uses it to its end.
-    pub(super) context: ArcSwap<HttpContext>,
+    pub(super) context: Arc<ArcSwap<HttpContext>>,
     pub(super) denials: Denials,
     pub(super) request_metrics: RequestMetrics,
     /// The statistics that the listener keeps.
@@ -49,7 +52,7 @@ pub struct ScimService {
     pub(super) request_log: Arc<RequestLog>,
     failed_writes: FailedWrites,
     /// Whether the server has begun to stop.
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     /// Differs between starts, so that request ids do not repeat.
     boot: String,
     requests: AtomicU64,
@@ -60,6 +63,7 @@ impl ScimService {
     /// begin with it.
     pub fn new(
         directory: Arc<Directory>,
+        feed: Arc<Feed>,
         config: &Config,
         boot: String,
         request_log: Arc<RequestLog>,
@@ -67,18 +71,19 @@ impl ScimService {
         let request_metrics = RequestMetrics::new(ROUTES.len());
         let work_limits = Arc::new(WorkLimits::new());
         Self {
-            context: ArcSwap::from_pointee(HttpContext::new(
+            context: Arc::new(ArcSwap::from_pointee(HttpContext::new(
                 directory,
+                feed,
                 config,
                 work_limits,
                 &request_metrics,
-            )),
+            ))),
             denials: Denials::new(config.limits.max_refusals_per_minute),
             request_metrics,
             connections: Arc::default(),
             request_log,
             failed_writes: FailedWrites::new(),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             boot,
             requests: AtomicU64::new(0),
         }
@@ -91,16 +96,19 @@ impl ScimService {
         directory: Arc<Directory>,
         config: &Config,
     ) -> impl Fn() -> bool + use<> {
-        let work_limits = Arc::clone(&self.context.load().work_limits);
+        let present = self.context.load();
+        let work_limits = Arc::clone(&present.work_limits);
+        let feed = Arc::clone(&present.feed);
+        drop(present);
         self.denials.set_limit(config.limits.max_refusals_per_minute);
-        let context = HttpContext::new(directory, config, work_limits, &self.request_metrics);
+        let context = HttpContext::new(directory, feed, config, work_limits, &self.request_metrics);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }
 
-    /// Makes `/readyz` answer 503 from now on, because the server is about to stop.
+    /// Makes `/readyz` answer 503 from now on and ends what waits for events, because the server is about to stop.
     pub fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
     }
 
     async fn handle(
@@ -122,7 +130,7 @@ impl ScimService {
                     record.row = Some(found.row);
                     return Ok(handler(self.health(&context)));
                 }
-                Handler::Authenticated(handler) => {
+                handler => {
                     record.path = Some(found.path);
                     Ok((found.route, found.row, handler))
                 }
@@ -144,6 +152,17 @@ impl ScimService {
                 body::discard(parts, body, body::REFUSED).await;
                 return Err(failure);
             }
+        };
+        let handler = match handler {
+            Handler::Authenticated(handler) => handler,
+            Handler::Waiting(handler) => {
+                let (feed, swap) = (Arc::clone(&context.feed), Arc::clone(&self.context));
+                let consumer = Consumer::new(feed, swap, self.stopping.subscribe(), admitted);
+                // A reload waits for those that hold the configuration before it.
+                drop(context);
+                return handler(consumer, parts).await;
+            }
+            Handler::Public(_) => return Err(Failure::Internal),
         };
         let body = match route.body {
             BodyKind::None => Bytes::new(),
@@ -261,7 +280,7 @@ impl ScimService {
     pub(super) fn health(&self, context: &HttpContext) -> Health {
         Health {
             is_writable: context.directory.is_writable(),
-            is_stopping: self.stopping.load(Ordering::Relaxed),
+            is_stopping: *self.stopping.borrow(),
         }
     }
 }

@@ -29,6 +29,7 @@ mod connection;
 mod connection_command;
 mod discovery;
 mod documents;
+mod events;
 mod exit;
 mod first_boot;
 mod flat;

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use hyper::header::{HeaderName, HeaderValue};
+
 use super::Call;
 use super::representation::{ClientView, PageWriter};
 use crate::connection::dialect::ResourceForm;
@@ -12,8 +14,11 @@ use crate::http::error::Failure;
 use crate::http::respond::HttpResponse;
 use crate::scim::json;
 use crate::scim::projection::Projection;
-use crate::scim::query::{PageRequest, Parameters, Query};
+use crate::scim::query::{PageRequest, Parameters, Query, Start};
 use crate::scim::schema::ResourceType;
+
+/// The header with the place of the feed from which to follow what was listed.
+const FEED_CURSOR: HeaderName = HeaderName::from_static("scimd-cursor");
 
 /// `GET` of a list of one resource type.
 pub(in crate::http) async fn query(call: Call<'_>) -> Result<HttpResponse, Failure> {
@@ -88,15 +93,23 @@ async fn run(
         forms.get(&resource_type.name).is_none_or(|form: &ResourceForm| form.wants(name))
     };
     let work = call.context.directory.search_work(&search, &wanted)?;
+    // Before anything is read: what changes from here on comes after this cursor.
+    let is_first = matches!(&search.page.start, Start::Cursor(cursor) if cursor.is_empty());
+    let is_walk = is_first && parameters.get("sortBy").is_none();
+    let before = is_walk.then(|| call.context.feed.cursor_at(call.context.directory.applied()));
     let (directory, base_url) =
         (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
     let run = move |most_members| page(&directory, &base_url, &search, &forms, most_members);
     let (limits, connection) = (&call.context.work_limits, call.connection);
-    match work {
+    let mut answer = match work {
         SearchWork::Short => limits.short(connection, || run(usize::MAX)).await,
         SearchWork::Long => limits.long(connection, run).await,
         SearchWork::Scan => limits.scan(connection, run).await,
+    }?;
+    if let Some(Ok(cursor)) = before.map(|cursor| HeaderValue::from_str(&cursor.to_string())) {
+        answer.headers_mut().insert(FEED_CURSOR, cursor);
     }
+    Ok(answer)
 }
 
 /// Writes the page that a search finds, in the forms of its resource types.

@@ -229,6 +229,13 @@ impl Activity {
         }
     }
 
+    /// The body has nothing to send at the moment. If the peer has taken all before, it is not slow.
+    fn has_no_more(&self) {
+        if self.stalled.load(Relaxed) == FLOWING {
+            self.pressed.store(FLOWING, Relaxed);
+        }
+    }
+
     /// hyper flushes the socket once it has nothing left to write, and between the chunks of a body.
     fn flushed(&self) {
         if self.phase.load(Relaxed) == RESPONDING && !self.sending.load(Relaxed) {
@@ -257,7 +264,7 @@ pub(super) struct ServiceCall(Arc<Activity>);
 /// The body of a response that is being sent.
 pub(super) struct ActiveBody<B> {
     body: B,
-    _call: ServiceCall,
+    call: ServiceCall,
 }
 
 impl ServiceCall {
@@ -270,7 +277,7 @@ impl ServiceCall {
     pub(super) fn respond<B>(self, body: B) -> ActiveBody<B> {
         self.0.sending.store(true, Relaxed);
         self.0.phase.store(RESPONDING, Relaxed);
-        ActiveBody { body, _call: self }
+        ActiveBody { body, call: self }
     }
 }
 
@@ -289,7 +296,12 @@ impl<B: Body + Unpin> Body for ActiveBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if frame.is_pending() {
+            this.call.0.has_no_more();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -375,119 +387,4 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits() -> ConnectionLimits {
-        ConnectionLimits {
-            max_connections: 1,
-            max_connections_per_address: 1,
-            trusted_proxies: crate::connection::AddressSet::default(),
-            handshake_timeout: Duration::from_secs(5),
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(20),
-            max_header_bytes: 8192,
-        }
-    }
-
-    /// Whole seconds from the cell's creation to the end of what it is doing now.
-    fn remaining(activity: &Activity) -> Option<u64> {
-        match activity.verdict(&limits(), activity.epoch) {
-            Verdict::Until(end) => Some((end - activity.epoch).as_secs()),
-            Verdict::Unlimited => None,
-            Verdict::Quiet(why) | Verdict::Exceeded(why) => panic!("{why}"),
-        }
-    }
-
-    #[test]
-    fn each_phase_has_its_limit() {
-        let activity = Arc::new(Activity::new());
-        assert_eq!(remaining(&activity), None);
-        activity.begin();
-        assert_eq!(remaining(&activity), Some(5));
-        activity.received();
-        assert_eq!(remaining(&activity), Some(10));
-        let call = activity.call();
-        activity.received();
-        assert_eq!(remaining(&activity), None, "a body is the service's business");
-        drop(call);
-        assert_eq!(remaining(&activity), None);
-        activity.wrote(&Poll::Pending);
-        assert_eq!(remaining(&activity), Some(30));
-        activity.wrote(&Poll::Ready(Ok(1)));
-        assert_eq!(remaining(&activity), None);
-        activity.flushed();
-        assert_eq!(remaining(&activity), Some(60));
-        activity.received();
-        assert_eq!(remaining(&activity), Some(10));
-        let end = activity.epoch + Duration::from_secs(11);
-        assert!(matches!(activity.verdict(&limits(), end), Verdict::Exceeded(_)));
-    }
-
-    #[test]
-    fn a_response_must_be_taken_at_a_least_rate() {
-        let activity = Arc::new(Activity::new());
-        activity.begin();
-        drop(activity.call());
-        activity.wrote(&Poll::Pending);
-        activity.wrote(&Poll::Ready(Ok(10 * LEAST_RATE as usize)));
-        activity.wrote(&Poll::Pending);
-        assert_eq!(remaining(&activity), Some(30), "it has not been silent for longer");
-        // It took something at the 35th second, and no more than for ten.
-        activity.stalled.store(35_000_000, Relaxed);
-        assert_eq!(remaining(&activity), Some(40));
-        let end = activity.epoch + Duration::from_secs(41);
-        assert!(matches!(activity.verdict(&limits(), end), Verdict::Exceeded(_)));
-        activity.wrote(&Poll::Ready(Ok(LEAST_RATE as usize)));
-        activity.flushed();
-        drop(activity.call());
-        activity.wrote(&Poll::Pending);
-        assert_eq!(remaining(&activity), Some(30), "each response has its own clock");
-    }
-
-    #[test]
-    fn a_flush_between_chunks_does_not_end_a_response() {
-        let activity = Arc::new(Activity::new());
-        activity.begin();
-        let body = activity.call().respond(());
-        activity.flushed();
-        activity.received();
-        assert_eq!(remaining(&activity), None, "what comes belongs to the next request");
-        drop(body);
-        activity.flushed();
-        assert_eq!(remaining(&activity), Some(10));
-    }
-
-    #[test]
-    fn a_request_sent_ahead_counts_once_the_response_is_out() {
-        let activity = Arc::new(Activity::new());
-        activity.begin();
-        drop(activity.call());
-        activity.received();
-        assert_eq!(remaining(&activity), None);
-        activity.flushed();
-        assert_eq!(remaining(&activity), Some(10));
-        drop(activity.call());
-        activity.flushed();
-        assert_eq!(remaining(&activity), Some(60), "the mark is gone after the call");
-    }
-
-    #[test]
-    fn draining_shortens_silence_only() {
-        let activity = Arc::new(Activity::new());
-        activity.begin();
-        activity.drain();
-        assert_eq!(remaining(&activity), Some(1));
-        activity.received();
-        assert_eq!(remaining(&activity), Some(10));
-        let call = activity.call();
-        assert!(call.is_last());
-        drop(call);
-        activity.flushed();
-        assert_eq!(remaining(&activity), Some(0));
-        let end = activity.epoch + Duration::from_secs(1);
-        assert!(matches!(activity.verdict(&limits(), end), Verdict::Quiet(_)));
-    }
-}
+mod tests;

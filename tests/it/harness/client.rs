@@ -126,6 +126,16 @@ impl Client {
         self.run(request.body(send_body)?)
     }
 
+    /// GET of a body that is read as it comes; `path` is absolute.
+    pub(crate) fn open(&self, path: &str) -> (u16, impl std::io::Read + use<>) {
+        let mut request = Request::builder().method("GET").uri(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let response = self.agent.run(request.body(SendBody::none()).unwrap()).unwrap();
+        (response.status().as_u16(), response.into_body().into_reader())
+    }
+
     fn run(&self, request: Request<SendBody<'_>>) -> Result<Reply, ureq::Error> {
         let mut response = self.agent.run(request)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());

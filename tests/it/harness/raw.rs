@@ -127,7 +127,7 @@ impl Raw {
         self.read(false)
     }
 
-    fn read(&mut self, to_head: bool) -> io::Result<RawReply> {
+    pub(crate) fn read(&mut self, to_head: bool) -> io::Result<RawReply> {
         let end = loop {
             if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;

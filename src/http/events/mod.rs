@@ -1,0 +1,65 @@
+//! `GET /events`: the change feed, as pages of JSON, by long polling, or as server-sent events.
+//!
+//! Waiting is not work: a consumer that waits holds neither a turn nor the configuration that its request came under. Its
+//! credential is checked again before anything is sent.
+
+mod consumer;
+mod page;
+mod request;
+mod stream;
+
+use std::time::Duration;
+
+use hyper::http::request::Parts;
+use tokio::time::Instant;
+
+use super::error::Failure;
+use super::respond::HttpResponse;
+pub(super) use consumer::Consumer;
+use consumer::WaitingSeat;
+use request::FeedRequest;
+
+/// How long a consumer waits at least after events that it does not want.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Answers a request for events: at once if there are some, else once there are, or when the time to wait is over.
+pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<HttpResponse, Failure> {
+    let FeedRequest { after, limit, wait, streams, filter } = FeedRequest::parse(parts)?;
+    consumer.filter = filter;
+    let mut after = after.unwrap_or_else(|| consumer.feed.oldest());
+    if streams {
+        return stream::begin(consumer, after).await;
+    }
+    let deadline = Instant::now() + wait;
+    let mut written = consumer.feed.written();
+    let mut seat = None;
+    loop {
+        let seen = *written.borrow_and_update();
+        let is_last = Instant::now() >= deadline || consumer.is_stopping();
+        let read = consumer.read(after, limit, page::json).await?;
+        if read.count > 0 || is_last {
+            return match seat.is_none() || consumer.is_admitted() {
+                true => Ok(read.answer),
+                false => Err(Failure::Unauthenticated),
+            };
+        }
+        if seat.is_none() {
+            seat = Some(WaitingSeat::take(&consumer)?);
+        }
+        if read.next != after {
+            tokio::time::sleep(PAUSE).await;
+        }
+        after = read.next;
+        tokio::select! {
+            changed = written.wait_for(|now| *now != seen) => {
+                // The feed has ended, and the server with it.
+                changed.map_err(|_| Failure::Internal)?;
+            }
+            () = tokio::time::sleep_until(deadline) => {}
+            () = consumer.stopped() => {}
+        }
+        if !consumer.is_admitted() {
+            return Err(Failure::Unauthenticated);
+        }
+    }
+}
