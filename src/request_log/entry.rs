@@ -184,6 +184,7 @@ mod tests {
         let mut entry = sample("a-1");
         entry.detail = Some("two\nlines \"quoted\"".to_owned());
         entry.change = Some(CommittedChange { sequence: 7, records: 2 });
+        entry.application = Some("crm".to_owned());
         let mut line = Vec::new();
         entry.encode(&mut line);
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

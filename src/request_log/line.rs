@@ -32,7 +32,11 @@ fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
     write_time(entry.time, line);
     line.push(b'"');
     write_text("id", &entry.id, line);
-    for (name, text) in [("connection", &entry.connection), ("token", &entry.token)] {
+    for (name, text) in [
+        ("connection", &entry.connection),
+        ("application", &entry.application),
+        ("token", &entry.token),
+    ] {
         write_optional(name, text.as_deref(), line);
     }
     if let Some(address) = entry.address {
