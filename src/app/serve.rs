@@ -163,6 +163,7 @@ async fn run(
         site: site_info(&config, &directory),
         server: Some(RunningServer {
             requests,
+            feed: Arc::clone(&feed),
             since: started,
             configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),

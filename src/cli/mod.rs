@@ -11,6 +11,7 @@ mod config;
 mod confirm;
 mod connection;
 mod doctor;
+mod events;
 mod exit;
 mod export;
 mod folder_owner;
@@ -87,6 +88,8 @@ enum CliCommand {
     Doctor(doctor::DoctorArgs),
     /// Show requests of clients, their answers and the reasons
     Requests(requests::RequestsArgs),
+    /// Print the change feed, as an application sees it
+    Events(events::EventsArgs),
     /// Export all users with their effective access, and all groups with their members
     Export(export::ExportArgs),
     /// Import users and groups from JSON Lines or CSV
@@ -137,6 +140,7 @@ impl Cli {
             CliCommand::Status(status) => status.run(&configuration.load()?),
             CliCommand::Doctor(doctor) => doctor.run(&configuration.load()?),
             CliCommand::Requests(requests) => requests.run(&configuration.load()?),
+            CliCommand::Events(events) => events.run(&configuration.load()?),
             CliCommand::Export(export) => export.run(&configuration.load()?),
             CliCommand::Import(import) => import.run(&configuration.load()?),
             CliCommand::Backup(backup) => backup.run(&configuration.load()?),

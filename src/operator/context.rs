@@ -10,6 +10,7 @@ use super::reply::NotificationTest;
 use crate::access::DefaultAccess;
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
+use crate::feed::Feed;
 use crate::request_log::RequestLog;
 
 /// What requests are executed on: the directory, and what the configuration says of the site.
@@ -29,6 +30,8 @@ pub struct RunningServer {
     pub configuration: ConfigurationQueue,
     /// The request log.
     pub requests: Arc<RequestLog>,
+    /// The change feed.
+    pub feed: Arc<Feed>,
     /// When the server was started.
     pub since: Timestamp,
     /// Returns the number of TLS handshakes that have failed since then.

@@ -11,6 +11,7 @@ mod clock;
 mod configuration;
 mod connection;
 mod context;
+mod events;
 mod import;
 mod kind;
 mod lookup;
@@ -24,6 +25,7 @@ mod token;
 
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
+pub use events::{EventPage, EventQuery, read_page};
 pub use import::{
     ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
 };
@@ -137,6 +139,7 @@ fn try_execute(
             Some(server) => OperatorReply::NotificationsTested((server.test_notifications)()),
             None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
         }),
+        Request::ReadEvents(query) => Ok(events::read(server.as_ref(), &query)),
         Request::ShowStatus => status::show(context),
         Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {
             // One that was removed may have made changes.

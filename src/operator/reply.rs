@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
+use super::events::EventPage;
 use super::import::{ImportOutcome, ImportedMembers};
 use crate::connection::token::TokenOwner;
 use crate::directory::{
@@ -124,6 +125,8 @@ pub enum OperatorReply {
     NotificationsTested(Vec<NotificationTest>),
     /// How the server is doing.
     Status(Box<ServerStatus>),
+    /// A page of the change feed.
+    Events(EventPage),
     /// The reply of the audit trail.
     Audit(AuditReply),
     /// What an operator's change did.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::connection::ConnectionChange;
+use super::events::EventQuery;
 use super::import::{ImportBatch, ImportMembers};
 use super::resource::{ResourceFilter, ResourceKind};
 use crate::connection::token::TokenOwner;
@@ -160,6 +161,8 @@ pub enum OperatorRequest {
     },
     /// Deliver a test by every way of notification. Changes nothing; needs a running server.
     TestNotifications,
+    /// Read the change feed. Reads; needs a running server.
+    ReadEvents(EventQuery),
     /// Show how the server is doing. Reads; needs a running server.
     ShowStatus,
     /// Query the audit trail. Reads.
@@ -180,6 +183,7 @@ impl OperatorRequest {
             | Self::ShowWithheld { .. }
             | Self::ShowClock
             | Self::FindRequests(_)
+            | Self::ReadEvents(_)
             | Self::ShowStatus
             | Self::Undo(Undo { dry_run: true, .. })
             | Self::Import(ImportBatch { dry_run: true, .. })

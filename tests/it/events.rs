@@ -261,3 +261,30 @@ fn of_65_consumers_that_wait_one_is_refused_and_nobody_else_is_held_up() {
     // All seats are free again.
     events(&consumer, &format!("after={}&wait=1&types=user.*", now(&consumer)));
 }
+
+#[test]
+fn the_command_prints_what_an_application_sees_with_a_server_and_without() {
+    let mut server = Server::start_with(FEED);
+    let (client, consumer) = (server.client(), consumer(&server));
+    let (path, _) = create(&client, "/Users", &user("ada"));
+    client.delete(&path).expect(204);
+    let after = now(&consumer);
+    let seen = events(&consumer, "types=user.*");
+    let printed = |server: &Server| -> Vec<Value> {
+        let lines = server.succeed(&["events", "--types", "user.*", "--json"]);
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(json!(printed(&server)), seen.body["events"]);
+    let table = server.succeed(&["events", "--connection", "default"]);
+    assert!(table.lines().next().unwrap().starts_with("TIME (UTC)"), "{table}");
+    assert!(table.contains("user.created") && table.contains("ada"), "{table}");
+    assert_eq!(server.succeed(&["events", "--after", &after, "--json"]), "");
+    assert_eq!(server.run(&["events", "--after", "x"]).status.code(), Some(2));
+    assert_eq!(server.run(&["events", "--types", "user.born"]).status.code(), Some(2));
+    server.fail(&["events", "--after", "0123456789abcdef.1"], 1);
+    server.stop();
+    assert_eq!(json!(printed(&server)), seen.body["events"]);
+    server.fail(&["events", "--follow"], 3);
+    std::fs::remove_dir_all(server.data().join("feed")).unwrap();
+    server.fail(&["events"], 3);
+}

@@ -43,7 +43,7 @@ const EDGES: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "access admin app clock config connection directory event log logging operator request_log scim store text",
+        "access admin app clock config connection directory event feed log logging operator request_log scim store text",
     ),
     ("clock", ""),
     ("config", "access connection file logging scim settings text"),
@@ -60,7 +60,7 @@ const EDGES: &[(&str, &str)] = &[
     ("logging", "clock metrics text"),
     ("metrics", ""),
     ("notify", "clock config file text"),
-    ("operator", "access clock connection directory event log request_log scim store text"),
+    ("operator", "access clock connection directory event feed log request_log scim store text"),
     ("request_log", "clock metrics text"),
     ("scim", "text"),
     ("secret", ""),
