@@ -11,6 +11,7 @@ mod clock;
 mod configuration;
 mod connection;
 mod context;
+mod event_page;
 mod events;
 mod import;
 mod kind;
@@ -25,7 +26,8 @@ mod token;
 
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
-pub use events::{EventPage, EventQuery, read_page};
+pub use event_page::{EventPage, EventQuery};
+pub use events::read_page;
 pub use import::{
     ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
 };

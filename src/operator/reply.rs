@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
-use super::events::EventPage;
+use super::event_page::EventPage;
 use super::import::{ImportOutcome, ImportedMembers};
 use crate::connection::token::TokenOwner;
 use crate::directory::{

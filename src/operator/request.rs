@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::connection::ConnectionChange;
-use super::events::EventQuery;
+use super::event_page::EventQuery;
 use super::import::{ImportBatch, ImportMembers};
 use super::resource::{ResourceFilter, ResourceKind};
 use crate::connection::token::TokenOwner;
