@@ -62,6 +62,9 @@ fn doctor_checks_what_an_identity_provider_needs() {
     let well = server.succeed(&["doctor"]);
     assert!(well.contains("certificate name") && !well.contains("FAILED"), "{well}");
     server.client().header("X-Request-Origin", "twice").get("/Users").expect(401);
+    server.until("the denial is in the audit log", |server| {
+        server.succeed(&["audit"]).contains("request.refused")
+    });
     let ill = server.run(&["doctor", "--json", "--connection", "default"]);
     assert_eq!(ill.status.code(), Some(1));
     let ill: Value = serde_json::from_slice(&ill.stdout).unwrap();

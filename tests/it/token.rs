@@ -224,7 +224,16 @@ fn the_list_tells_everything_but_secrets() {
         let heads: Vec<_> = rows[0].iter().map(|cell| cell.trim()).collect();
         assert_eq!(
             heads,
-            ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"]
+            [
+                "ID",
+                "OWNER",
+                "STATUS",
+                "CREATED",
+                "EXPIRES",
+                "LAST USED",
+                "LAST DENIED",
+                "DESCRIPTION"
+            ]
         );
         assert_eq!(
             (rows.len(), rows[1][0], rows[1][1].trim()),
