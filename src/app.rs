@@ -20,6 +20,7 @@ mod settings;
 mod site;
 mod supervisor;
 mod watch;
+mod webhooks;
 
 pub use certificate::{Certificate, CertificateTrust, certificate, self_signed};
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};

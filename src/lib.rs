@@ -9,7 +9,7 @@
 //!   vocabulary: [`config`], and the request log: [`request_log`];
 //! - service, what the service provider and its operators do, and what applications see of it: [`directory`], [`operator`],
 //!   [`feed`];
-//! - doors: [`http`], [`admin`], and the way out to those who are notified: [`notify`];
+//! - doors: [`http`], [`admin`], and the ways out, to operators and applications: [`notify`], [`webhook`];
 //! - roof: [`app`], [`cli`].
 
 pub mod clock;
@@ -37,6 +37,7 @@ pub mod operator;
 pub mod admin;
 pub mod http;
 pub mod notify;
+pub mod webhook;
 
 pub mod app;
 pub mod cli;

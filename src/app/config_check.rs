@@ -15,6 +15,7 @@ use super::grant_warnings::missed_grants;
 use super::open_files::check_open_files;
 use super::settings::{check_access, vocabulary};
 use super::site::Site;
+use super::webhooks::webhook_settings;
 use crate::access::Catalogue;
 use crate::config::Config;
 use crate::connection::setup::Setup;
@@ -63,6 +64,7 @@ pub fn check_config(config: &Config, with_data: bool) -> ConfigFindings {
         findings.error(read_scrape_token(file).map(drop).map_err(Into::into));
     }
     findings.warnings.extend(notify::problems(&config.notify));
+    findings.error(webhook_settings(config));
     check_connections(&mut findings, config);
     if config.grants.iter().any(|grant| grant.managers.is_some())
         && let Ok(directory) = open_directory_read_only(config)

@@ -25,6 +25,7 @@ use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
 use super::settings::{check_access, local_settings, request_log_limits, site_info, vocabulary};
 use super::supervisor;
+use super::webhooks::webhook_settings;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
 use crate::config::{Config, ConfigError, Widening};
@@ -38,6 +39,7 @@ use crate::operator::{
     ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
     OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
 };
+use crate::webhook::Webhooks;
 
 /// How often the files of the certificate are checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
@@ -67,6 +69,7 @@ pub(super) struct LiveConfig {
     /// The same for metrics.
     pub(super) metrics: Arc<ArcSwap<server::ListenerConfig>>,
     pub(super) notifier: Arc<Notifier>,
+    pub(super) webhooks: Arc<Webhooks>,
 }
 
 /// Reloads the configuration at each SIGHUP and whenever an operator asks for it, and the certificate whenever its files have changed, until
@@ -210,6 +213,11 @@ impl Reloader {
             config.notify = self.config.notify.clone();
             kept.push("notify");
         }
+        if config.webhooks != self.config.webhooks && !self.sandbox.lets_deliver(&config) {
+            config.webhooks = self.config.webhooks.clone();
+            kept.push("webhooks");
+        }
+        let webhooks = webhook_settings(&config)?;
         let reloaded = Reloaded { kept, wider: config.wider_than(&self.config) };
         self.sandbox.check_readable(&config)?;
         let certificate = certificate(&config, self.certificate.as_ref())?;
@@ -232,6 +240,7 @@ impl Reloader {
         {
             capture::begin(&self.config, &self.directory, requests);
         }
+        self.live.webhooks.set(webhooks);
         if has_changed && !self.follow(old_requests.as_ref(), request_timeout) {
             return Ok(reloaded);
         }

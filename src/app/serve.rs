@@ -20,6 +20,7 @@ use super::notifications::{log_problems, notify_settings, tester};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
 use super::settings::{endpoint, request_log_limits, site_info};
+use super::webhooks::webhook_settings;
 use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor, watch};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
@@ -32,8 +33,9 @@ use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
 use crate::notify::Notifier;
-use crate::operator::{OperatorContext, RunningServer};
+use crate::operator::{OperatorContext, RunningServer, WebhookControl};
 use crate::request_log::{self, RequestLog};
+use crate::webhook::Webhooks;
 
 /// How long closing may take after the time for open requests is over. Writing the last lines of the log may take
 /// another 2 seconds.
@@ -158,6 +160,8 @@ async fn run(
     let stats = Arc::clone(&door.connections);
     let (notifier, notifications) = Notifier::new(notify_settings(&config));
     log_problems(&config);
+    let webhooks = Arc::new(Webhooks::new(Arc::clone(&directory), Arc::clone(&feed)));
+    let to_deliver = webhook_settings(&config)?;
     let context = OperatorContext {
         directory: Arc::clone(&directory),
         site: site_info(&config, &directory),
@@ -168,6 +172,7 @@ async fn run(
             configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
             test_notifications: tester(&notifier),
+            webhooks: Arc::clone(&webhooks) as Arc<dyn WebhookControl>,
         }),
     };
     let live = LiveConfig {
@@ -176,6 +181,7 @@ async fn run(
         listener: Arc::new(ArcSwap::from_pointee(terms)),
         metrics: Arc::clone(&metrics_terms),
         notifier: Arc::clone(&notifier),
+        webhooks: Arc::clone(&webhooks),
     };
     if let Some(path) = &config.listen.unix {
         tracing::info!(path = %path.display(), "accepting PROXY connections on a Unix socket");
@@ -195,6 +201,7 @@ async fn run(
     credential_warnings::warn_of_missing_tokens(&config, &directory);
     grant_warnings::warn_of_missed_grants(&directory);
     supervisor::ready(&format!("serving on {address}"));
+    webhooks.set(to_deliver);
 
     let stopping = Arc::new(AtomicBool::new(false));
     let reloader = Reloader {
@@ -243,6 +250,7 @@ async fn run(
         () = watch::run(live.clone(), u64::from(config.store.min_free_mib) << 20) => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
+    webhooks.stop();
     door.flush_summaries();
     if let Drained::Cut(connections) = drained {
         tracing::warn!(connections, "some connections did not finish in time and were closed");

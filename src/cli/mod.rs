@@ -34,6 +34,7 @@ mod token;
 mod undo;
 mod user;
 mod verify;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -94,6 +95,9 @@ enum CliCommand {
     Export(export::ExportArgs),
     /// Import users and groups from JSON Lines or CSV
     Import(import::ImportArgs),
+    /// List and test webhooks, and repeat deliveries
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Back up all data to one file; safe while the server is running
     Backup(backup::BackupArgs),
     /// Restore a backup into an empty data directory
@@ -143,6 +147,7 @@ impl Cli {
             CliCommand::Events(events) => events.run(&configuration.load()?),
             CliCommand::Export(export) => export.run(&configuration.load()?),
             CliCommand::Import(import) => import.run(&configuration.load()?),
+            CliCommand::Webhook(webhook) => webhook.run(&configuration.load()?),
             CliCommand::Backup(backup) => backup.run(&configuration.load()?),
             CliCommand::Restore(restore) => restore.run(&configuration.load()?),
             CliCommand::Verify(verify) => verify.run(&configuration.load()?),

@@ -113,6 +113,10 @@ impl Config {
         for connection in config.connections.values_mut() {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
         }
+        for webhook in config.webhooks.values_mut() {
+            webhook.secret_file = folder.join(&webhook.secret_file);
+            webhook.ca_file = webhook.ca_file.take().map(|path| folder.join(path));
+        }
         config.sources = sources;
         Ok(config)
     }

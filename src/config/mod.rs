@@ -34,6 +34,7 @@ mod schema;
 mod source;
 mod store;
 pub mod template;
+mod webhook;
 mod widening;
 mod workspace;
 
@@ -55,4 +56,5 @@ pub use root::Config;
 pub use schema::SchemaLines;
 pub use source::Sources;
 pub use store::{RetentionConfig, StoreConfig};
+pub use webhook::{WebhookConfig, WebhookUrl};
 pub use widening::Widening;

@@ -22,6 +22,7 @@ use super::role::Known;
 use super::schema::SchemaLines;
 use super::source::Sources;
 use super::store::StoreConfig;
+use super::webhook::{WebhookConfig, read_webhooks};
 use crate::access::{
     AccessSettings, AccessWords, Catalogue, Grant, PermissionSet, Role, WorkspaceSettings,
 };
@@ -47,6 +48,8 @@ pub struct Config {
     pub connections: BTreeMap<String, ConnectionSettings>,
     /// The programs that read the directory by name; each name matches `[a-z0-9_-]{1,32}`.
     pub applications: BTreeMap<String, ApplicationSettings>,
+    /// The addresses that events are sent to by name; each name matches `[a-z0-9_-]{1,32}`.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
     /// The workspaces in the order of the file; never empty.
     pub workspaces: Vec<WorkspaceSettings>,
     /// The permissions and departments that exist.
@@ -92,6 +95,7 @@ impl Default for Config {
             listen,
             connections: BTreeMap::from([("default".to_owned(), ConnectionSettings::default())]),
             applications: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
             workspaces: vec![WorkspaceSettings::default()],
             access: AccessWords::default(),
             permission_sets: Vec::new(),
@@ -181,6 +185,7 @@ impl Config {
         });
         check_client_cas(root, &listen, &connections);
         let applications = read_applications(root);
+        let webhooks = read_webhooks(root);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
         let metrics = root.table("metrics", |section| MetricsConfig::read(section, listen.tls));
@@ -199,6 +204,7 @@ impl Config {
             listen,
             connections,
             applications,
+            webhooks,
             workspaces,
             access,
             permission_sets,
@@ -302,6 +308,8 @@ mod tests {
             "connections.default.brake",
             "applications",
             "applications.crm",
+            "webhooks",
+            "webhooks.crm",
             "workspaces",
             "access",
             "permission_sets",

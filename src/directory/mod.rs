@@ -34,6 +34,7 @@ mod transaction;
 mod trusted_time;
 mod undo;
 mod verify;
+mod webhook_state;
 mod writer;
 
 use std::sync::Arc;
@@ -76,6 +77,7 @@ pub use transaction::{Command, Transaction};
 pub use trusted_time::ClockStatus;
 pub use undo::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
 pub use verify::{verify, verify_as_saved};
+pub use webhook_state::{SaveWebhookState, WebhookState};
 pub use writer::pending::Pending;
 
 use crate::access::{AccessNames, Catalogue, Effective};

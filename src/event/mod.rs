@@ -60,11 +60,13 @@ pub enum Verb {
     Changed,
     /// An operator has the bodies of requests kept for a while.
     Captured,
+    /// Events were delivered to a webhook, or deliveries changed otherwise. Recorded at most once a second.
+    Delivered,
 }
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 21] = [
+    pub const CATALOGUE: [(Self, &'static str); 22] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -90,6 +92,7 @@ impl Verb {
         (Self::Cleared, "memberships that an earlier change had removed or renamed were cleared"),
         (Self::Changed, "the settings that access, validation and events depend on were changed"),
         (Self::Captured, "an operator captures the request bodies of a connection for a while"),
+        (Self::Delivered, "events were delivered to a webhook since the last record of this kind"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -116,6 +119,7 @@ impl Verb {
             Self::Cleared => "cleared",
             Self::Changed => "changed",
             Self::Captured => "captured",
+            Self::Delivered => "delivered",
         }
     }
 }
@@ -124,7 +128,7 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
-    /// `connection`, `settings`, `clock`, `directory`.
+    /// `connection`, `webhook`, `settings`, `clock`, `directory`.
     pub kind: String,
     /// The change.
     pub verb: Verb,

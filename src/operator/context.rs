@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
 use super::reply::NotificationTest;
+use super::webhook::WebhookControl;
 use crate::access::DefaultAccess;
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
@@ -38,6 +39,8 @@ pub struct RunningServer {
     pub failed_handshakes: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Delivers a test by every way of notification, and returns what came of each.
     pub test_notifications: Arc<dyn Fn() -> Vec<NotificationTest> + Send + Sync>,
+    /// The webhooks.
+    pub webhooks: Arc<dyn WebhookControl>,
 }
 
 /// The part of the configuration that requests are checked against and replies are made with.

@@ -23,6 +23,7 @@ mod requests;
 pub mod resource;
 mod status;
 mod token;
+mod webhook;
 
 pub use change::OperatorChange;
 pub use context::{OperatorContext, RunningServer, SiteInfo};
@@ -37,6 +38,7 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 pub use requests::{MAX_CAPTURE, keep_bodies};
+pub use webhook::{WebhookControl, WebhookInfo};
 
 use crate::connection::token::TokenOwner;
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
@@ -137,6 +139,15 @@ fn try_execute(
         Request::CaptureBodies { connection, lasts } => {
             requests::capture(context, actor, connection, lasts)
         }
+        Request::ListWebhooks => Ok(with_webhooks(server.as_ref(), |webhooks| {
+            Ok(OperatorReply::Webhooks(webhooks.list()))
+        })),
+        Request::TestWebhook { name } => Ok(with_webhooks(server.as_ref(), |webhooks| {
+            webhooks.test(&name).map(|()| OperatorReply::WebhookDone)
+        })),
+        Request::ResendWebhook { name, after } => Ok(with_webhooks(server.as_ref(), |webhooks| {
+            webhooks.resend(&name, &after).map(|()| OperatorReply::WebhookDone)
+        })),
         Request::TestNotifications => Ok(match server {
             Some(server) => OperatorReply::NotificationsTested((server.test_notifications)()),
             None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
@@ -157,6 +168,17 @@ fn try_execute(
                 OperatorReply::Audit,
             ))
         }
+    }
+}
+
+/// What comes of a request about the webhooks of a running server.
+fn with_webhooks(
+    server: Option<&RunningServer>,
+    work: impl FnOnce(&dyn WebhookControl) -> Result<OperatorReply, String>,
+) -> OperatorReply {
+    match server {
+        Some(server) => work(server.webhooks.as_ref()).unwrap_or_else(OperatorReply::Failed),
+        None => OperatorReply::Failed("no server runs".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::audit::AuditReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use super::event_page::EventPage;
 use super::import::{ImportOutcome, ImportedMembers};
+use super::webhook::WebhookInfo;
 use crate::connection::token::TokenOwner;
 use crate::directory::{
     Allowance, BrakeAlarm, BrakeStatus, ClockStatus, Deactivation, Hold, UndoReport,
@@ -123,6 +124,10 @@ pub enum OperatorReply {
     },
     /// What came of a test of each way of notification.
     NotificationsTested(Vec<NotificationTest>),
+    /// The webhooks.
+    Webhooks(Vec<WebhookInfo>),
+    /// What was asked of a webhook is done.
+    WebhookDone,
     /// How the server is doing.
     Status(Box<ServerStatus>),
     /// A page of the change feed.

@@ -163,6 +163,20 @@ pub enum OperatorRequest {
     TestNotifications,
     /// Read the change feed. Reads; needs a running server.
     ReadEvents(EventQuery),
+    /// List the webhooks. Reads; needs a running server.
+    ListWebhooks,
+    /// Send a test to a webhook. Changes; needs a running server.
+    TestWebhook {
+        /// The webhook.
+        name: String,
+    },
+    /// Deliver to a webhook everything after a cursor. Changes; needs a running server.
+    ResendWebhook {
+        /// The webhook.
+        name: String,
+        /// The cursor; or `oldest`, or `head`.
+        after: String,
+    },
     /// Show how the server is doing. Reads; needs a running server.
     ShowStatus,
     /// Query the audit trail. Reads.
@@ -175,6 +189,7 @@ impl OperatorRequest {
     pub fn is_read_only(&self) -> bool {
         match self {
             Self::ListTokens
+            | Self::ListWebhooks
             | Self::ListResources { .. }
             | Self::ShowResource { .. }
             | Self::ListMembers { .. }
@@ -203,6 +218,8 @@ impl OperatorRequest {
             | Self::AcceptClock
             | Self::CaptureBodies { .. }
             | Self::TestNotifications
+            | Self::TestWebhook { .. }
+            | Self::ResendWebhook { .. }
             | Self::Reload
             | Self::CheckConfiguration
             | Self::ChangeConnection(_)

@@ -10,6 +10,7 @@
 //! | `m` `held.` connection | why the changes of a connection are held, as JSON |
 //! | `m` `allowed.` connection | what an operator allows the connection beyond its brake, as JSON |
 //! | `m` `deactivated.` id | that an operator has deactivated an account, since when and why, as JSON |
+//! | `m` `webhook.` name | how far events were delivered to a webhook, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -66,6 +67,8 @@ pub const HELD: &[u8] = b"mheld.";
 const ALLOWED: &[u8] = b"mallowed.";
 /// The prefix of operators' deactivations; the id of the account follows.
 const DEACTIVATED: &[u8] = b"mdeactivated.";
+/// The prefix of the states of webhooks; the name follows.
+const WEBHOOK: &[u8] = b"mwebhook.";
 /// The prefixes of all index entries.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
@@ -113,7 +116,9 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (b'd', [b'n', id @ ..]) => Kind::Renamed(ResourceId::from_bytes(id.try_into().ok()?)),
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key == SETTINGS => Kind::Settings,
-        (b'm', _) if [HELD, ALLOWED, DEACTIVATED].iter().any(|mark| key.starts_with(mark)) => {
+        (b'm', _)
+            if [HELD, ALLOWED, DEACTIVATED, WEBHOOK].iter().any(|mark| key.starts_with(mark)) =>
+        {
             Kind::Mark
         }
         (RECORD, [tag, id @ ..]) => Kind::Record(*tag, ResourceId::from_bytes(id.try_into().ok()?)),
@@ -210,6 +215,11 @@ pub fn allowed(connection: &str) -> Vec<u8> {
 /// The key of an operator's deactivation of an account.
 pub fn deactivated(id: ResourceId) -> Vec<u8> {
     [DEACTIVATED, id.as_bytes()].concat()
+}
+
+/// The key of the state of a webhook.
+pub fn webhook(name: &str) -> Vec<u8> {
+    [WEBHOOK, name.as_bytes()].concat()
 }
 
 /// A token.

@@ -79,3 +79,4 @@ mod undo;
 mod unix;
 mod verify;
 mod version;
+mod webhook;

@@ -14,7 +14,7 @@ use landlock::{
 };
 
 use super::programs::{Outgoing, Programs};
-use crate::config::{Config, SYSTEM_FILE};
+use crate::config::{Config, SYSTEM_FILE, WebhookConfig};
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
 const VERSION: ABI = ABI::V5;
@@ -50,6 +50,7 @@ impl FileRules {
         files.extend(certificate_files(config).into_iter().map(|(_, file)| file.to_owned()));
         files.extend(config.notify.files().map(|(_, file)| file.clone()));
         files.extend(config.metrics.token_file.clone());
+        files.extend(config.webhooks.values().flat_map(WebhookConfig::files).cloned());
         if outgoing != Outgoing::Ports(Default::default()) {
             // A link, where a service of the system writes the addresses of name servers.
             files.push(PathBuf::from("/etc/resolv.conf"));

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::config::Config;
+use crate::config::{Config, WebhookConfig};
 use files::{FileRules, certificate_files};
 use programs::{Outgoing, Programs};
 
@@ -97,6 +97,15 @@ impl Sandbox {
         config.notify.files().all(|(_, file)| reads(file))
             && (self.programs == Programs::Allowed || Programs::of(config) == Programs::Refused)
             && self.outgoing.covers(&Outgoing::of(config))
+    }
+
+    /// Whether webhooks can be delivered as a configuration says; see [`Sandbox::lets_notify`].
+    pub(super) fn lets_deliver(&self, config: &Config) -> bool {
+        let readable = self.readable.as_deref();
+        let reads = |file| readable.is_none_or(|readable| unreadable(readable, file).is_none());
+        !self.is_wanted
+            || config.webhooks.values().flat_map(WebhookConfig::files).all(|file| reads(file))
+                && self.outgoing.covers(&Outgoing::of(config))
     }
 }
 

@@ -42,7 +42,8 @@ impl Outgoing {
             return Self::Any;
         }
         let mail = config.notify.mail.iter().flat_map(|mail| [mail.server.port, DNS]);
-        Self::Ports(mail.collect())
+        let webhooks = config.webhooks.values().flat_map(|webhook| [webhook.url.port, DNS]);
+        Self::Ports(mail.chain(webhooks).collect())
     }
 
     /// Whether another is within this.

@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("admin", 4),
     ("http", 4),
     ("notify", 4),
+    ("webhook", 4),
     ("app", 5),
     ("cli", 5),
 ];
@@ -39,7 +40,7 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin clock config connection directory event feed file http log logging metrics notify operator request_log scim store text",
+        "access admin clock config connection directory event feed file http log logging metrics notify operator request_log scim store text webhook",
     ),
     (
         "cli",
@@ -67,6 +68,7 @@ const EDGES: &[(&str, &str)] = &[
     ("settings", "access connection scim"),
     ("store", "clock file log metrics scim text"),
     ("text", ""),
+    ("webhook", "config directory event feed operator text"),
 ];
 
 /// The same between the files and folders of `directory/`. Its `mod.rs` is the facade above all.
@@ -101,6 +103,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("trusted_time", ""),
     ("undo", "access audit error membership mod stored transaction"),
     ("verify", "membership mod settings stored"),
+    ("webhook_state", "error mod transaction"),
     (
         "writer",
         "access adoption audit brake clock core error membership settings stored token transaction trusted_time",

@@ -1,0 +1,143 @@
+//! One delivery: a POST on a connection of its own, within 15 seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::signature::SigningKeys;
+use crate::config::WebhookUrl;
+use crate::text::with_causes;
+
+/// The maximum time from the look-up of the name to the head of the answer.
+const TIME: Duration = Duration::from_secs(15);
+/// How much of an answer's body is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+/// The maximum of `Retry-After`.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where deliveries go, and how they are signed.
+#[derive(Clone)]
+pub struct Receiver {
+    /// The address.
+    pub url: WebhookUrl,
+    /// The secrets.
+    pub keys: SigningKeys,
+    /// What is trusted.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// What came of a delivery.
+pub(super) enum DeliveryOutcome {
+    /// It was taken.
+    Taken,
+    /// The receiver wants no more (410).
+    Gone,
+    /// It was not taken.
+    Failed {
+        /// A clause that says why.
+        reason: String,
+        /// When the receiver wants it again.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Receiver {
+    /// Sends a batch of events that has an id.
+    pub(super) async fn deliver(&self, id: &str, timestamp: i64, body: Bytes) -> DeliveryOutcome {
+        let failed = |reason: String| DeliveryOutcome::Failed { reason, retry_after: None };
+        let signature = self.keys.sign(id, timestamp, &body);
+        let request = Request::post(self.url.path.as_str())
+            .header("host", self.url.authority.as_str())
+            .header("user-agent", concat!("scimd/", env!("CARGO_PKG_VERSION")))
+            .header("content-type", "application/cloudevents-batch+json")
+            .header("connection", "close")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", signature)
+            .body(Full::new(body));
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return failed(error.to_string()),
+        };
+        let end = Instant::now() + TIME;
+        match tokio::time::timeout_at(end, self.exchange(request, end)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(reason)) => failed(reason),
+            Err(_) => failed(format!("no answer within {} seconds", TIME.as_secs())),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        end: Instant,
+    ) -> Result<DeliveryOutcome, String> {
+        let WebhookUrl { host, port, .. } = &self.url;
+        let stream = TcpStream::connect((host.as_str(), *port))
+            .await
+            .map_err(|error| format!("can't connect to {host}:{port}: {error}"))?;
+        if !self.url.is_https {
+            return answer(stream, request, end).await;
+        }
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| format!("\"{host}\" is no name that a certificate can have"))?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls))
+            .connect(name, stream)
+            .await
+            .map_err(|error| format!("no TLS with {host}:{port}: {error}"))?;
+        answer(stream, request, end).await
+    }
+}
+
+/// Sends a request and reads its answer.
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+    end: Instant,
+) -> Result<DeliveryOutcome, String> {
+    let broken = |error: hyper::Error| format!("the connection failed: {}", with_causes(&error));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // Ends with this delivery.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    let status = answer.status().as_u16();
+    let retry_after = answer.headers().get("retry-after").and_then(|value| {
+        let seconds: u64 = value.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    });
+    let mut body = answer.into_body();
+    let drain = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read >= MAX_ANSWER {
+                break;
+            }
+        }
+    };
+    // The status counts, whatever the body says.
+    let early = end.checked_sub(Duration::from_millis(500)).unwrap_or(end);
+    let _ = tokio::time::timeout_at(early, drain).await;
+    Ok(match status {
+        200..=299 => DeliveryOutcome::Taken,
+        410 => DeliveryOutcome::Gone,
+        300..=399 => DeliveryOutcome::Failed {
+            reason: format!("status {status}: redirects are not followed; correct the url"),
+            retry_after,
+        },
+        _ => DeliveryOutcome::Failed { reason: format!("status {status}"), retry_after },
+    })
+}
