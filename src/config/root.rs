@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn the_example_shows_every_key_once_with_a_comment() {
         // Tables that the example shows in comments.
-        let text = format!("{EXAMPLE}\n[applications.crm]\nscopes = ['read']\n");
+        let text = format!("{EXAMPLE}\n[applications.crm]\nscopes = ['read']\n[webhooks.crm]\n");
         let (_, problems) =
             reader::read_collecting(&Sources::of_text(&text, Path::new("")), Config::read);
         let mut shown = Vec::new();
