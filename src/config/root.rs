@@ -426,10 +426,7 @@ mod tests {
                 "connections.a = { method = 'okta', default_workspace = 'Mian' }",
                 "did you mean \"Main\"",
             ),
-            (
-                "connections.a = { method = 'okta', default_workspace = 'X' }",
-                "known workspaces are",
-            ),
+            ("connections.a = { method = 'okta', default_workspace = 'X' }", "known workspaces: "),
             ("[connections.a]\nmethod = 'custom'", ":1:14: connections.a.service_origin: missing"),
             ("[connections.a]\n", ":1:14: connections.a.method: missing; expected one of okta,"),
             ("[connections]\n", ":1:2: connections: empty"),
