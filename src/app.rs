@@ -1,5 +1,6 @@
 //! The roof: joins the parts, starts them, replaces their settings and stops them.
 
+mod access_token_key;
 mod capture;
 mod certificate;
 mod config_check;
@@ -22,6 +23,7 @@ mod supervisor;
 mod watch;
 mod webhooks;
 
+pub use access_token_key::issue_access_tokens;
 pub use certificate::{Certificate, CertificateTrust, certificate, self_signed};
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
 pub use connection_change::change_connection;
@@ -34,6 +36,6 @@ pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
 pub use sandbox::Sandbox;
 pub use serve::{ServerParts, ServerRuntime, serve};
-pub use settings::{endpoint, site_info, vocabulary};
+pub use settings::{endpoint, site_info, token_url, vocabulary};
 pub use site::Site;
 pub use supervisor::{StartExtension, passed_socket};

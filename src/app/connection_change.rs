@@ -13,8 +13,11 @@ use super::data_folder::{check_exists, open_directory};
 use super::open_files::check_open_files;
 use super::settings::vocabulary;
 use crate::config::{Config, connection_settings, connection_text, holds_only, is_connection_name};
+use crate::connection::client::Client;
 use crate::connection::token::Token;
-use crate::directory::{Directory, RecordConnectionChange, RevokeToken};
+use crate::directory::{
+    Directory, DirectoryError, RecordConnectionChange, RevokeClient, RevokeToken,
+};
 use crate::event::Actor;
 use crate::file;
 use crate::operator::resource::count_managed;
@@ -190,14 +193,21 @@ impl PlannedChange {
         })?;
         if after.is_none() {
             // A connection that has this name later has nothing to do with them.
-            for Token { id, .. } in directory.valid_tokens(&name) {
-                directory.submit(actor.clone(), RevokeToken { id }).wait().map_err(|error| {
-                    failed(&format!(
-                        "the connection was removed but its tokens could not be revoked: {error}; revoke them with \
-                         `scimd token revoke`"
-                    ))
-                })?;
-            }
+            let revoke = || {
+                for Token { id, .. } in directory.valid_tokens(&name) {
+                    directory.submit(actor.clone(), RevokeToken { id }).wait()?;
+                }
+                for Client { id, .. } in directory.valid_clients(&name) {
+                    directory.submit(actor.clone(), RevokeClient { id }).wait()?;
+                }
+                Ok::<_, DirectoryError>(())
+            };
+            revoke().map_err(|error| {
+                failed(&format!(
+                    "the connection was removed but its tokens and clients could not be revoked: {error}; revoke them \
+                     with `scimd token revoke` and `scimd client revoke`"
+                ))
+            })?;
         }
         Ok(ConnectionChanged { name, file: path.display().to_string(), before, after, in_force })
     }

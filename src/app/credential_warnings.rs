@@ -62,7 +62,10 @@ pub(super) fn ending_tokens(
     let site = &context.site;
     let ending = owners(site.connections.iter(), site.applications.iter()).filter_map(|owner| {
         let valid = context.directory.valid_tokens_of(&owner);
-        let ends = valid.iter().map(|token| token.expires.unwrap_or(Timestamp::MAX));
+        let clients = owner.names().0.map(|name| context.directory.valid_clients(name));
+        let ends = valid.iter().map(|token| token.expires);
+        let ends = ends.chain(clients.iter().flatten().map(|client| client.expires));
+        let ends = ends.map(|end| end.unwrap_or(Timestamp::MAX));
         Some((owner, ends.max().filter(|end| *end < soon)?))
     });
     ending.collect()
@@ -71,9 +74,16 @@ pub(super) fn ending_tokens(
 /// Warns in the log of each connection and application that has no valid token, and of tokens that open nothing.
 pub(super) fn warn_of_missing_tokens(config: &Config, directory: &Directory) {
     let tokens = unexpired(directory);
+    let has_client = |name: &str| {
+        let trusts = config.connections.get(name).is_some_and(|one| one.federation.is_some());
+        trusts || !directory.valid_clients(name).is_empty()
+    };
     for owner in missing_tokens(config, &tokens) {
         let (connection, application) = owner.names();
         let (kind, name) = (owner.kind(), owner.name());
+        if connection.is_some_and(has_client) {
+            continue;
+        }
         tracing::warn!(
             connection,
             application,

@@ -287,6 +287,10 @@ impl Reloader {
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;
         self.directory = directory;
         self.levels.set(config.log.level);
+        let lifetime = config.oauth.access_token_lifetime;
+        if lifetime != self.config.oauth.access_token_lifetime {
+            self.directory.set_access_token_lifetime(lifetime);
+        }
         if let Some(certificate) = &certificate
             && self.certificate.as_ref().is_none_or(|before| !before.is_same(certificate))
         {
@@ -379,6 +383,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     keep("listen.tls", wanted.listen.tls != present.listen.tls);
     keep("log.format", wanted.log.format != present.log.format);
     keep("metrics", wanted.metrics != present.metrics);
+    keep("oauth.key_file", wanted.oauth.key_file != present.oauth.key_file);
     keep("store", wanted.store != present.store);
     keep("process", wanted.process != present.process);
     keep("schemas", wanted.schemas != present.schemas);
@@ -388,6 +393,7 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     wanted.listen.unix.clone_from(&present.listen.unix);
     wanted.log.format = present.log.format;
     wanted.metrics = present.metrics.clone();
+    wanted.oauth.key_file.clone_from(&present.oauth.key_file);
     wanted.store = present.store.clone();
     wanted.process = present.process.clone();
     wanted.schemas.clone_from(&present.schemas);

@@ -82,6 +82,11 @@ pub(super) fn request_log_limits(config: &Config) -> RequestLogLimits {
     RequestLogLimits { max_bytes, max_age, min_free }
 }
 
+/// The URL where OAuth clients get access tokens.
+pub fn token_url(config: &Config) -> String {
+    format!("{}{}", config.public_url.as_str(), crate::http::TOKEN_PATH)
+}
+
 /// The base URL that identity providers are configured with.
 pub fn endpoint(config: &Config) -> String {
     format!("{}{}", config.public_url.as_str(), crate::http::BASE_PATH)

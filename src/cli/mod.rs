@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod brake;
 mod change;
+mod client;
 mod clock;
 mod completions;
 mod config;
@@ -75,6 +76,9 @@ enum CliCommand {
     /// Create, list, rotate and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Generate, list and revoke OAuth clients
+    #[command(subcommand)]
+    Client(client::ClientCommand),
     /// List, inspect and change users
     #[command(subcommand)]
     User(user::UserCommand),
@@ -138,6 +142,7 @@ impl Cli {
             CliCommand::Setup(setup) => setup.run(&configuration.load()?),
             CliCommand::Connection(connection) => connection.run(&configuration.load()?),
             CliCommand::Token(token) => token.run(&configuration.load()?),
+            CliCommand::Client(client) => client.run(&configuration.load()?),
             CliCommand::User(user) => user.run(&configuration.load()?),
             CliCommand::Group(group) => group.run(&configuration.load()?),
             CliCommand::Audit(audit) => audit.run(&configuration.load()?),

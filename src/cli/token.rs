@@ -70,15 +70,19 @@ pub(super) struct NewToken {
 
 /// How long a token is valid; `None` for ever.
 #[derive(Clone, Copy)]
-struct Expiry(Option<Duration>);
+pub(super) struct Expiry(Option<Duration>);
 
 impl Expiry {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn duration(self) -> Option<Duration> {
+        self.0
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self(None)),
             _ => match duration::parse(text) {
                 Ok(duration) if duration.is_zero() => {
-                    Err("the lifetime of a token must be longer than 0".to_owned())
+                    Err("the lifetime must be longer than 0".to_owned())
                 }
                 Ok(duration) => Ok(Self(Some(duration))),
                 Err(error) => Err(format!("{error}, or \"never\"")),

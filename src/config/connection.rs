@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::ListenConfig;
+use super::federation::check_trusts;
 use super::merge::CONNECTIONS;
 use super::name;
 use super::place::Place;
 use super::reader::Section;
 use super::role::Known;
 use crate::access::{Catalogue, NO_CONNECTION, WorkspaceSettings};
+use crate::connection::federation::Federation;
 use crate::connection::{
     AddressSet, Brake, Compat, ConnectionMethod, ConnectionSettings, MayGrant, OnInactiveCreate,
     Scope, UnknownMembers,
@@ -34,7 +36,9 @@ pub(super) fn read_connections(
             let complete = written.iter().all(|(_, connection)| connection.is_some());
             let read = written.into_iter();
             let read = read.filter_map(|(name, connection)| Some((name, connection?)));
-            (read.collect(), places, complete)
+            let connections = read.collect();
+            check_trusts(root, &connections);
+            (connections, places, complete)
         }
         None => {
             let mut connection = ConnectionSettings::default();
@@ -111,6 +115,7 @@ impl ConnectionSettings {
             );
         }
         let ip_allowlist = read_allowlist(section);
+        let basic = section.boolean("basic", false);
         let client_ca = section.path("client_ca");
         let compat = section.parsed("compat", Compat::default());
         let unknown_members = section.parsed("unknown_members", UnknownMembers::default());
@@ -121,6 +126,11 @@ impl ConnectionSettings {
             may_grant.allow_defaults(&default_workspace, &default_permissions);
         }
         let brake = section.table("brake", Brake::read);
+        let has_federation = section.is_written("federation");
+        let federation = section.table("federation", |section| match has_federation {
+            true => Federation::read(section),
+            false => None,
+        });
         let daily_requests = section.integer("daily_requests", 1..=1_000_000_000, u32::MAX);
         let limited = section.is_written("daily_requests");
         Some(Self {
@@ -129,12 +139,14 @@ impl ConnectionSettings {
             default_permissions,
             service_origin,
             ip_allowlist,
+            basic,
             client_ca,
             compat,
             unknown_members,
             scope,
             on_inactive_create,
             may_grant,
+            federation,
             brake,
             daily_requests: limited.then_some(daily_requests),
         })

@@ -12,6 +12,7 @@ use super::reader;
 use super::root::Config;
 use super::schema::SchemaLines;
 use super::source::Sources;
+use crate::connection::federation::KeySource;
 use crate::scim::custom::SchemaProblem;
 
 /// The file that is read from the working folder if none is named.
@@ -110,8 +111,13 @@ impl Config {
         for path in config.notify.paths().chain(token_file) {
             *path = path.take().map(|path| folder.join(path));
         }
+        config.oauth.key_file = config.oauth.key_file.take().map(|path| folder.join(path));
         for connection in config.connections.values_mut() {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));
+            let keys = connection.federation.as_mut().map(|federation| &mut federation.keys);
+            if let Some(KeySource::File(path)) = keys {
+                *path = folder.join(&path);
+            }
         }
         for webhook in config.webhooks.values_mut() {
             webhook.secret_file = folder.join(&webhook.secret_file);

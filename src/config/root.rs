@@ -13,6 +13,7 @@ use super::log::LogConfig;
 use super::metrics::MetricsConfig;
 use super::name::Taken;
 use super::notify::NotifyConfig;
+use super::oauth::OauthConfig;
 use super::place::Place;
 use super::process::ProcessConfig;
 use super::public_url::ConfiguredUrl;
@@ -72,6 +73,8 @@ pub struct Config {
     pub requests: RequestsConfig,
     /// How far back the change feed goes.
     pub events: EventsConfig,
+    /// How access tokens are made.
+    pub oauth: OauthConfig,
     /// The resources of the store, and the retention of snapshots and log.
     pub store: StoreConfig,
     /// The limits that the server sets on its own process.
@@ -107,6 +110,7 @@ impl Default for Config {
             notify: NotifyConfig::default(),
             requests: RequestsConfig::default(),
             events: EventsConfig::default(),
+            oauth: OauthConfig::default(),
             store: StoreConfig::default(),
             process: ProcessConfig::default(),
             schemas: Vec::new(),
@@ -192,6 +196,7 @@ impl Config {
         let notify = root.table("notify", NotifyConfig::read);
         let requests = root.table("requests", RequestsConfig::read);
         let events = root.table("events", EventsConfig::read);
+        let oauth = root.table("oauth", OauthConfig::read);
         let (store, process) =
             (root.table("store", StoreConfig::read), root.table("process", ProcessConfig::read));
         let schemas = root.tables("schemas", SchemaSettings::read).unwrap_or_default();
@@ -216,6 +221,7 @@ impl Config {
             notify,
             requests,
             events,
+            oauth,
             store,
             process,
             schemas,
@@ -308,6 +314,7 @@ mod tests {
             "connections.default.brake",
             "applications",
             "applications.crm",
+            "connections.default.federation",
             "webhooks",
             "webhooks.crm",
             "workspaces",
@@ -322,6 +329,7 @@ mod tests {
             "notify.mail",
             "requests",
             "events",
+            "oauth",
             "store",
             "process",
             "schemas",

@@ -110,7 +110,22 @@ impl Found {
             }
             _ => {}
         }
-        if (before.scope, now.scope) == (Scope::Own, Scope::All) {
+        if now.federation.is_some() && before.federation != now.federation {
+            let words = [before, now].map(|one| match &one.federation {
+                Some(federation) => format!("{} {}", federation.issuer, federation.subject),
+                None => "none".to_owned(),
+            });
+            self.add(&key("federation"), &words[0], &words[1]);
+        }
+        if now.basic && !before.basic {
+            self.add(&key("basic"), &before.basic, &now.basic);
+        }
+        let reach = |scope| match scope {
+            Scope::Read => 0,
+            Scope::Own => 1,
+            Scope::All => 2,
+        };
+        if reach(now.scope) > reach(before.scope) {
             self.add(&key("scope"), &before.scope.as_str(), &now.scope.as_str());
         }
         let reactivates = OnInactiveCreate::Reactivate;
@@ -193,6 +208,7 @@ mod tests {
             ("service_origin = 'https://a.example'", "", "connections.a.service_origin"),
             ("a.example", "b.example", "connections.a.service_origin"),
             ("'own'", "'all'", "connections.a.scope"),
+            ("scope =", "basic = true\nscope =", "connections.a.basic"),
             (
                 "scope =",
                 "on_inactive_create = 'reactivate'\nscope =",

@@ -1,10 +1,14 @@
 //! Connections: the methods of clients, their dialects, their tokens, and the setup guides for
 //! identity providers.
 
+pub mod access_token;
 mod address_set;
 mod application;
+pub mod assertion;
 mod brake;
+pub mod client;
 pub mod dialect;
+pub mod federation;
 pub mod flat;
 mod host;
 mod may_grant;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::address_set::AddressSet;
 use super::brake::Brake;
+use super::federation::Federation;
 use super::may_grant::MayGrant;
 use super::origin::Origin;
 use crate::access::WorkspaceSettings;
@@ -23,6 +24,8 @@ pub struct ConnectionSettings {
     pub service_origin: Option<Origin>,
     /// The addresses that requests may come from; `None` means any.
     pub ip_allowlist: Option<AddressSet>,
+    /// Whether clients may send their token as the password of HTTP Basic, with the connection's name as user name.
+    pub basic: bool,
     /// The PEM file with the CA of client certificates; `None` if clients need none.
     pub client_ca: Option<PathBuf>,
     /// The handling of attributes that no schema defines.
@@ -35,6 +38,8 @@ pub struct ConnectionSettings {
     pub on_inactive_create: OnInactiveCreate,
     /// The roles and entitlements that the connection may give; `None` for all.
     pub may_grant: Option<MayGrant>,
+    /// The issuer whose assertions stand for a client secret, if there is one.
+    pub federation: Option<Federation>,
     /// The limits on the accounts that it may affect.
     pub brake: Brake,
     /// The maximum number of requests in a UTC day, 1 to 1000000000; `None` for no limit.
@@ -49,17 +54,20 @@ pub enum Scope {
     All,
     /// The resources that the connection created, and those without a known creator.
     Own,
+    /// None: the connection may only read.
+    Read,
 }
 
 impl Scope {
-    /// Both values, in the order of the documentation.
-    pub const ALL: &[Self] = &[Self::All, Self::Own];
+    /// Every value, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::All, Self::Own, Self::Read];
 
     /// The word in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
             Self::Own => "own",
+            Self::Read => "read",
         }
     }
 }
@@ -198,12 +206,14 @@ impl Default for ConnectionSettings {
             default_permissions: Vec::new(),
             service_origin: Some(Origin::localhost()),
             ip_allowlist: Some(AddressSet::loopback()),
+            basic: false,
             client_ca: None,
             compat: Compat::default(),
             unknown_members: UnknownMembers::default(),
             scope: Scope::default(),
             on_inactive_create: OnInactiveCreate::default(),
             may_grant: None,
+            federation: None,
             brake: Brake::default(),
             daily_requests: None,
         }

@@ -6,6 +6,7 @@ use crate::directory::audit::denied::DeniedLog;
 use crate::directory::brake::Brakes;
 use crate::directory::counters::WriterCounters;
 use crate::directory::query::cursor::Cursors;
+use crate::directory::token::client_table::ClientTable;
 use crate::directory::token::table::TokenTable;
 use crate::directory::trusted_time::TrustedTime;
 use crate::log::Log;
@@ -16,6 +17,7 @@ pub(crate) struct DirectoryCore {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokens: TokenTable,
+    pub(crate) clients: ClientTable,
     pub(crate) denied: DeniedLog,
     pub(crate) cursors: Cursors,
     pub(crate) brakes: Brakes,
@@ -36,6 +38,7 @@ impl DirectoryCore {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             tokens: TokenTable::load(store.as_ref())?,
+            clients: ClientTable::load(store.as_ref())?,
             denied: DeniedLog::default(),
             cursors: Cursors::new(&log.identity()),
             brakes: Brakes::new(),

@@ -27,6 +27,7 @@ mod resource;
 mod rules;
 pub(crate) mod settings;
 mod shown;
+mod sign_in;
 mod stats;
 pub(crate) mod stored;
 mod token;
@@ -71,6 +72,8 @@ pub use settings::{LocalSettings, vocabulary};
 pub use shown::ShownResource;
 pub use stats::DirectoryStats;
 pub use stored::StoredResource;
+pub use token::client_commands::{GenerateClient, GeneratedClient, RevokeClient};
+pub use token::client_table::{AccessToken, InvalidClient, NoAccessToken, ProvenClient};
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
 pub use token::table::{InvalidToken, PresentedToken};
 pub use transaction::{Command, Transaction};
@@ -82,7 +85,7 @@ pub use writer::pending::Pending;
 
 use crate::access::{AccessNames, Catalogue, Effective};
 use crate::connection::PublicUrl;
-use crate::connection::token::{Token, TokenSecret};
+use crate::connection::token::Token;
 use crate::event::{Actor, Reason};
 use crate::log::Log;
 use crate::scim::registry::Registry;
@@ -279,15 +282,6 @@ impl Directory {
     /// seconds, or when the directory is closed.
     pub fn record_denied(&self, request: DeniedRequest) {
         self.shared.denied.note(request, self.now());
-    }
-
-    /// Finds the valid token that a client presents. Its use is noted once the request is admitted.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidToken`].
-    pub fn authenticate(&self, presented: &TokenSecret) -> Result<PresentedToken, InvalidToken> {
-        self.shared.tokens.authenticate(presented, self.time_for_expiry())
     }
 
     /// Every token, oldest first.

@@ -32,6 +32,7 @@ impl ConnectionRules {
     /// Whether a resource may be changed, or made a member of a group that gives access.
     pub(crate) fn covers(self, tx: &Transaction<'_>, stored: &StoredResource) -> bool {
         match (self.scope, stored.record.manager(), tx.connection()) {
+            (Scope::Read, ..) => false,
             (Scope::Own, Some(manager), Some(own)) => own == manager,
             _ => true,
         }

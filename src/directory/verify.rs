@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use crate::connection::client::Client;
 use crate::connection::token::Token;
 use crate::directory::Directory;
 use crate::directory::membership::{Marker, Voids};
@@ -122,7 +123,7 @@ impl Verification<'_> {
                 Some(Kind::Record(..)) => &mut checks.records,
                 Some(Kind::Unique(_) | Kind::Index(..)) => &mut checks.indexes,
                 Some(Kind::Member(..) | Kind::Membership(..)) => &mut checks.members,
-                Some(Kind::Token) => &mut checks.tokens,
+                Some(Kind::Token | Kind::Client) => &mut checks.tokens,
                 Some(Kind::Mark | Kind::Count(_)) => return ControlFlow::Continue(()),
                 Some(Kind::Void(_) | Kind::Cleared(_) | Kind::Renamed(_)) => &mut checks.members,
                 Some(Kind::Settings) | None => &mut checks.unknown,
@@ -186,6 +187,7 @@ impl Verification<'_> {
                 format!("{member} has a membership in {group}, but {group} does not list it"),
             )?),
             Some(Kind::Token) => Ok(token(key, value)),
+            Some(Kind::Client) => Ok(client(key, value)),
             Some(Kind::Settings) => Ok(shared_settings(value)),
             Some(Kind::Void(_)) => Marker::decode(key, value).map(|_| Vec::new()),
             Some(Kind::Cleared(_)) if value.len() != 16 => {
@@ -337,6 +339,14 @@ fn token(key: &[u8], value: &Bytes) -> Vec<String> {
     }
 }
 
+fn client(key: &[u8], value: &Bytes) -> Vec<String> {
+    match serde_json::from_slice::<Client>(value) {
+        Ok(client) if keys::client(&client.id) == key => Vec::new(),
+        Ok(client) => vec![format!("{} holds the client {}", shown(key), client.id)],
+        Err(error) => vec![format!("{} holds no client: {error}", shown(key))],
+    }
+}
+
 fn shared_settings(value: &Bytes) -> Vec<String> {
     let read = std::str::from_utf8(value).map_err(|error| error.to_string());
     let read =
@@ -426,7 +436,7 @@ mod tests {
         let (mut missing, mut altered) = (0, 0);
         for (key, value) in &keys {
             let kind = keys::kind(key).unwrap();
-            if !matches!(kind, Kind::Mark | Kind::Token | Kind::Settings) {
+            if !matches!(kind, Kind::Mark | Kind::Token | Kind::Client | Kind::Settings) {
                 let mut state = Overlay::new(store.as_ref());
                 state.delete(key.clone());
                 assert!(faults(&state) > 0, "{} is not missed", shown(key));

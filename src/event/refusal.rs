@@ -1,6 +1,6 @@
 //! Refused requests and the reasons for the refusals.
 //!
-//! Every text here is scimd's own. Only the source address comes from the client.
+//! Every text here is scimd's own, except for the source address and the claims that a detail quotes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,11 +37,23 @@ pub enum Reason {
     MayGrant,
     /// The token lacks the scope of the request.
     TokenScope,
+    /// A token request has no client credentials that can be read.
+    NoClient,
+    /// The client is unknown or was revoked.
+    UnknownClient,
+    /// The secret is not that of the client.
+    ClientSecret,
+    /// The client has expired.
+    ExpiredClient,
+    /// The assertion is not one that a connection trusts.
+    ClientAssertion,
+    /// The token came by HTTP Basic, which the connection does not take.
+    Basic,
 }
 
 impl Reason {
     /// Every reason with its description.
-    pub const CATALOGUE: [(Self, &'static str); 14] = [
+    pub const CATALOGUE: [(Self, &'static str); 20] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),
@@ -62,14 +74,32 @@ impl Reason {
         (Self::Scope, "the connection may change only what it created (scope = \"own\")"),
         (Self::MayGrant, "the connection may not give this access (may_grant)"),
         (Self::TokenScope, "the token lacks the scope that the request needs"),
+        (Self::NoClient, "a token request has no client credentials"),
+        (Self::UnknownClient, "the client is unknown or was revoked"),
+        (Self::ClientSecret, "the secret is not that of the client"),
+        (Self::ExpiredClient, "the client has expired"),
+        (
+            Self::ClientAssertion,
+            "the assertion is not what the federation of a connection expects; detail says why",
+        ),
+        (
+            Self::Basic,
+            "the token came by Basic, and the connection does not take it, or the user name is not its name",
+        ),
     ];
 
-    /// Whether a request that presents a known token can be refused for it.
+    /// Whether a request that presents a known token, or proves that it is from a known client, can be refused for
+    /// it.
     pub fn may_have_known_token(self) -> bool {
         match self {
-            Self::ForwardedFor | Self::NoToken | Self::SeveralTokens | Self::MalformedToken => {
-                false
-            }
+            Self::ForwardedFor
+            | Self::NoToken
+            | Self::SeveralTokens
+            | Self::MalformedToken
+            | Self::NoClient
+            | Self::UnknownClient
+            | Self::ClientSecret
+            | Self::ClientAssertion => false,
             // One that was revoked is known.
             Self::UnknownToken => true,
             Self::Address
@@ -80,7 +110,9 @@ impl Reason {
             | Self::ClientCertificate
             | Self::Scope
             | Self::MayGrant
-            | Self::TokenScope => true,
+            | Self::TokenScope
+            | Self::ExpiredClient
+            | Self::Basic => true,
         }
     }
 
@@ -113,6 +145,12 @@ impl Reason {
             Self::Scope => "scope",
             Self::MayGrant => "may_grant",
             Self::TokenScope => "token_scope",
+            Self::NoClient => "no_client",
+            Self::UnknownClient => "unknown_client",
+            Self::ClientSecret => "client_secret",
+            Self::ExpiredClient => "expired_client",
+            Self::ClientAssertion => "client_assertion",
+            Self::Basic => "basic",
         }
     }
 }
@@ -131,6 +169,9 @@ pub struct RefusedRequests {
     /// The id of the token, if the token is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// What was expected and what came, of the first request, where the reason does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// The source of the requests: a [`Network`](super::Network).
     pub address: String,
     /// The time of the first request.

@@ -5,6 +5,8 @@
 pub enum Audience {
     /// Everyone. Credentials are not looked at.
     Public,
+    /// OAuth clients, which prove themselves in the request.
+    Client,
     /// Callers whose token has this scope.
     Token(TokenScope),
 }

@@ -41,14 +41,45 @@ pub(super) async fn read_json(
     body: Incoming,
     limits: BodyLimits,
 ) -> Result<Bytes, Failure> {
-    if let Err(failure) = check_media(&parts.headers) {
-        discard(parts, body, TOO_LARGE).await;
+    let media = check_encoding(&parts.headers).and_then(|()| check_json(&parts.headers));
+    read(parts, body, limits, (media, TOO_LARGE)).await
+}
+
+/// Reads the body of a request that must carry a form, from a client that is not known yet.
+///
+/// # Errors
+///
+/// As [`read_json`]; `TokenRequest` instead of `UnsupportedMediaType`.
+pub(super) async fn read_form(
+    parts: &Parts,
+    body: Incoming,
+    limits: BodyLimits,
+) -> Result<Bytes, Failure> {
+    let media = check_encoding(&parts.headers).and_then(|()| check_form(&parts.headers));
+    let media = media.map_err(|failure| match failure {
+        Failure::UnsupportedMediaType(detail) => {
+            Failure::TokenRequest { error: "invalid_request", detail }
+        }
+        other => other,
+    });
+    read(parts, body, limits, (media, REFUSED)).await
+}
+
+/// Reads a body whose media type was checked; how much is discarded of one that is not read.
+async fn read(
+    parts: &Parts,
+    body: Incoming,
+    limits: BodyLimits,
+    (media, discarded): (Result<(), Failure>, BodyLimits),
+) -> Result<Bytes, Failure> {
+    if let Err(failure) = media {
+        discard(parts, body, discarded).await;
         return Err(failure);
     }
     let announced =
         parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > limits.bytes as u64) {
-        discard(parts, body, TOO_LARGE).await;
+        discard(parts, body, discarded).await;
         return Err(Failure::BodyTooLarge(limits.bytes));
     }
     let capacity = announced.map_or(0, |length| length as usize).min(INITIAL_CAPACITY);
@@ -84,7 +115,7 @@ pub(super) async fn discard(parts: &Parts, body: Incoming, limits: BodyLimits) {
     let _ = tokio::time::timeout(limits.time, drain).await;
 }
 
-fn check_media(headers: &HeaderMap) -> Result<(), Failure> {
+fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     let identity =
         |value: &hyper::header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers.get_all(CONTENT_ENCODING).iter().any(|value| !identity(value)) {
@@ -93,15 +124,27 @@ fn check_media(headers: &HeaderMap) -> Result<(), Failure> {
                 .to_owned(),
         ));
     }
+    Ok(())
+}
+
+fn check_json(headers: &HeaderMap) -> Result<(), Failure> {
+    check_media(headers, &["application/scim+json", "application/json"])
+}
+
+fn check_form(headers: &HeaderMap) -> Result<(), Failure> {
+    check_media(headers, &["application/x-www-form-urlencoded"])
+}
+
+fn check_media(headers: &HeaderMap, known: &[&str]) -> Result<(), Failure> {
     let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = given.split(';').next().unwrap_or_default().trim();
-    let known = ["application/scim+json", "application/json"];
     if known.iter().any(|known| known.eq_ignore_ascii_case(media)) {
         return Ok(());
     }
     let found =
         if media.is_empty() { "none".to_owned() } else { format!("\"{}\"", media.escape_debug()) };
     Err(Failure::UnsupportedMediaType(format!(
-        "Content-Type must be application/scim+json or application/json, not {found}."
+        "Content-Type must be {}, not {found}.",
+        known.join(" or ")
     )))
 }

@@ -6,8 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::BASE_PATH;
+use super::authorization_server;
 use super::discovery_documents::DiscoveryDocuments;
+use super::federation::Trusts;
 use super::gate::Gate;
 use super::request_metrics::RequestMetrics;
 use super::work_limits::WorkLimits;
@@ -26,6 +30,10 @@ pub(super) struct HttpContext {
     /// The dialect of error responses to clients whose connection is not known.
     pub(super) default_dialect: Dialect,
     pub(super) discovery_documents: DiscoveryDocuments,
+    /// The issuers whose assertions stand for client secrets.
+    pub(super) trusts: Trusts,
+    /// What OAuth clients can learn of the token endpoint.
+    pub(super) oauth_metadata: Bytes,
     /// The URL below which resources are located.
     pub(super) base_url: Arc<str>,
     pub(super) page_limits: PageLimits,
@@ -54,6 +62,7 @@ impl HttpContext {
         };
         let mut methods = config.connections.values().map(|connection| connection.method);
         let all_flat = methods.all(|method| ClientProfile::of(method).dialect() == Dialect::Flat);
+        let trusts = Trusts::new(config);
         Self {
             gate: Gate::new(config, request_metrics),
             default_dialect: if all_flat { Dialect::Flat } else { Dialect::Rfc },
@@ -62,6 +71,11 @@ impl HttpContext {
                 page_limits,
                 directory.registry(),
             ),
+            oauth_metadata: authorization_server::description(
+                public_url.as_str(),
+                !trusts.is_empty(),
+            ),
+            trusts,
             base_url: base_url.into(),
             page_limits,
             work_limits,

@@ -13,10 +13,14 @@ use super::log_summary::{LogSummary, Suppressed};
 use super::server::BadClientCertificate;
 use crate::clock::{Clock, Stopwatch};
 use crate::connection::token::TokenOwner;
-use crate::directory::{self, InvalidToken};
+use crate::directory::{self, InvalidClient, InvalidToken};
 use crate::event::{Network, Reason};
 use crate::metrics::Counter;
 use crate::request_log::{Repetition, RequestEntry, RequestLog};
+use crate::text::shorten;
+
+/// The bytes of the reason that the audit trail records, where a code does not say it all.
+const MAX_DETAIL: usize = 1_000;
 
 /// Denials that share one summary in the log: the client's network and the reason's code.
 type Kind = (Network, &'static str);
@@ -33,7 +37,12 @@ impl Denial {
     /// The denial as the audit trail records it.
     pub(super) fn for_audit(&self) -> directory::DeniedRequest {
         let (owner, token) = self.reason.known_token().unzip();
+        let detail = match &self.reason {
+            DenyReason::Assertion(why, _) => Some(shorten(why, MAX_DETAIL).into_owned()),
+            _ => None,
+        };
         directory::DeniedRequest {
+            detail,
             reason: self.reason.code(),
             owner: owner.cloned(),
             token: token.map(ToOwned::to_owned),
@@ -64,6 +73,12 @@ pub(super) enum DenyReason {
     Malformed,
     #[error("{0}")]
     Token(#[from] InvalidToken),
+    #[error("{0}")]
+    NoClient(&'static str),
+    #[error("{0}")]
+    Client(#[from] InvalidClient),
+    #[error("{0}")]
+    Assertion(String, Option<KnownToken>),
     #[error("the token's {} is not in the configuration", .0.owner)]
     UnknownOwner(KnownToken),
     #[error("address {0} is not on the ip_allowlist of {owner}", owner = .1.owner)]
@@ -72,6 +87,8 @@ pub(super) enum DenyReason {
     OriginCount(KnownToken, usize),
     #[error("X-Request-Origin is not the service_origin of {}", .0.owner)]
     Origin(KnownToken),
+    #[error("{} does not take Basic (basic = true), or the user name is not its name", .0.owner)]
+    Basic(KnownToken),
     #[error("the client certificate does not fit client_ca of {}: {problem}", .0.owner, problem = .1)]
     ClientCertificate(KnownToken, BadClientCertificate),
 }
@@ -89,9 +106,15 @@ impl DenyReason {
                 Reason::UnknownToken
             }
             Self::Token(InvalidToken::Expired { .. }) => Reason::ExpiredToken,
+            Self::NoClient(_) => Reason::NoClient,
+            Self::Assertion(..) => Reason::ClientAssertion,
+            Self::Client(InvalidClient::Unknown) => Reason::UnknownClient,
+            Self::Client(InvalidClient::Secret { .. }) => Reason::ClientSecret,
+            Self::Client(InvalidClient::Expired { .. }) => Reason::ExpiredClient,
             Self::UnknownOwner(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
             Self::Origin(_) => Reason::Origin,
+            Self::Basic(_) => Reason::Basic,
             Self::ClientCertificate(..) => Reason::ClientCertificate,
         }
     }
@@ -101,10 +124,15 @@ impl DenyReason {
         match self {
             Self::Token(
                 InvalidToken::Expired { id, owner } | InvalidToken::Revoked { id, owner },
+            )
+            | Self::Client(
+                InvalidClient::Secret { id, owner } | InvalidClient::Expired { id, owner },
             ) => Some((owner, id)),
-            Self::UnknownOwner(token)
+            Self::Assertion(_, Some(token))
+            | Self::UnknownOwner(token)
             | Self::Address(_, token)
             | Self::OriginCount(token, _)
+            | Self::Basic(token)
             | Self::ClientCertificate(token, _)
             | Self::Origin(token) => Some((&token.owner, &token.id)),
             _ => None,
@@ -158,7 +186,8 @@ impl Denials {
             }
         };
         let known = reason.known_token();
-        let summary = if known.is_some() { &self.of_known_tokens } else { &self.summary };
+        let counts = known.is_some() && code.may_have_known_token();
+        let summary = if counts { &self.of_known_tokens } else { &self.summary };
         let is_first = summary.note((network, code.as_str()), now);
         if is_first {
             let (status, reason) = (status.as_u16(), reason.to_string());

@@ -9,7 +9,9 @@ use crate::scim::registry::Registry;
 
 /// The bodies of all responses of the discovery endpoints.
 pub(super) struct DiscoveryDocuments {
-    pub(super) service_provider_config: Bytes,
+    service_provider_config: Bytes,
+    /// The same for a connection that has OAuth clients.
+    service_provider_config_with_oauth: Bytes,
     pub(super) resource_types: DocumentList,
     pub(super) schemas: DocumentList,
 }
@@ -38,6 +40,14 @@ impl DocumentList {
 }
 
 impl DiscoveryDocuments {
+    /// The body of the service provider's configuration.
+    pub(super) fn service_provider_config(&self, has_oauth: bool) -> Bytes {
+        match has_oauth {
+            true => self.service_provider_config_with_oauth.clone(),
+            false => self.service_provider_config.clone(),
+        }
+    }
+
     pub(super) fn new(base: &str, limits: PageLimits, registry: &Registry) -> Self {
         let resource_types: Vec<Value> = registry
             .resource_types()
@@ -45,10 +55,12 @@ impl DiscoveryDocuments {
             .chain(registry.offered())
             .map(|resource_type| discovery::resource_type(base, resource_type))
             .collect();
+        let service_provider_config = |oauth| -> Bytes {
+            discovery::service_provider_config(base, limits, oauth).to_string().into()
+        };
         Self {
-            service_provider_config: discovery::service_provider_config(base, limits)
-                .to_string()
-                .into(),
+            service_provider_config: service_provider_config(false),
+            service_provider_config_with_oauth: service_provider_config(true),
             resource_types: DocumentList::new(&resource_types),
             schemas: DocumentList::new(&discovery::schemas(base, registry)),
         }

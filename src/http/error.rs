@@ -29,6 +29,20 @@ pub(super) enum Failure {
     Unauthenticated,
     /// The gate denied the request, and the client's network is over its limit for this long.
     TooManyDenials(Duration),
+    /// An OAuth client did not prove itself.
+    InvalidClient {
+        /// Whether it sent an Authorization header of the scheme Basic.
+        basic: bool,
+    },
+    /// A token request is wrong, with the code of RFC 6749, section 5.2.
+    TokenRequest {
+        /// The code.
+        error: &'static str,
+        /// What to change.
+        detail: String,
+    },
+    /// An OAuth client asks for too many access tokens; it may ask again after this time.
+    TooManyTokenRequests(Duration),
     /// The connection has used its quota of the day.
     QuotaExceeded(QuotaExceeded),
     /// The head of the request is ambiguous or malformed.
@@ -112,6 +126,23 @@ impl Failure {
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many failed authentication attempts from this address. Check the bearer token, the \
                  X-Request-Origin header and the client's address; scimd's log has the reason.",
+            )
+            .with_header(RETRY_AFTER, &seconds(wait)),
+            Self::InvalidClient { basic } => {
+                let report = ErrorReport::new(
+                    StatusCode::UNAUTHORIZED,
+                    "The client was not authenticated. Check client id and secret, and the address that the request \
+                     comes from; scimd's log has the reason.",
+                );
+                if basic { report.with_header(WWW_AUTHENTICATE, "Basic realm=\"scim\"") } else { report }
+            }
+            Self::TokenRequest { error, detail } => ErrorReport {
+                oauth_error: Some(error),
+                ..ErrorReport::new(StatusCode::BAD_REQUEST, detail)
+            },
+            Self::TooManyTokenRequests(wait) => ErrorReport::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "This client asks for too many access tokens; use the one that it has until it expires.",
             )
             .with_header(RETRY_AFTER, &seconds(wait)),
             Self::QuotaExceeded(QuotaExceeded { limit, left }) => ErrorReport::new(

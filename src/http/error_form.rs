@@ -3,10 +3,11 @@
 //! A failure becomes a report once, in `error`; the form of the route renders it.
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
 
 use super::error_report::ErrorReport;
-use super::respond::{self, HttpResponse, SCIM_JSON};
+use super::respond::{self, HttpResponse, JSON, SCIM_JSON};
 use crate::connection::dialect::Dialect;
 use crate::scim::discovery::ERROR;
 
@@ -17,6 +18,8 @@ pub(super) enum ErrorForm {
     Scim,
     /// Problem details (RFC 9457).
     Problem,
+    /// OAuth's (RFC 6749, section 5.2).
+    Oauth,
 }
 
 impl ErrorForm {
@@ -25,6 +28,7 @@ impl ErrorForm {
         match self {
             Self::Scim => SCIM_JSON,
             Self::Problem => "application/problem+json",
+            Self::Oauth => JSON,
         }
     }
 
@@ -43,6 +47,7 @@ impl ErrorForm {
         match self {
             Self::Scim => scim_error(report, dialect).to_string().into(),
             Self::Problem => problem(report).to_string().into(),
+            Self::Oauth => oauth_error(report).to_string().into(),
         }
     }
 }
@@ -54,6 +59,23 @@ fn problem(report: &ErrorReport) -> Value {
     body.insert("status".to_owned(), report.status.as_u16().into());
     body.insert("detail".to_owned(), Value::from(report.shown_detail()));
     Value::Object(body)
+}
+
+/// An error in OAuth's form. Its description has ASCII alone, without quotes and backslashes.
+fn oauth_error(report: &ErrorReport) -> Value {
+    let code = report.oauth_error.unwrap_or_else(|| match report.status {
+        StatusCode::UNAUTHORIZED => "invalid_client",
+        status if status.is_server_error() => "server_error",
+        StatusCode::TOO_MANY_REQUESTS => "temporarily_unavailable",
+        _ => "invalid_request",
+    });
+    let allowed = |character: char| match character {
+        '"' => '\'',
+        ' '..='[' | ']'..='~' => character,
+        _ => '?',
+    };
+    let description: String = report.shown_detail().chars().map(allowed).collect();
+    json!({"error": code, "error_description": description})
 }
 
 /// An error in SCIM's form, where `status` is a text; in the flat dialect it is a number.

@@ -17,6 +17,8 @@ pub(super) struct ErrorReport {
     pub(super) status: StatusCode,
     /// The keyword of RFC 7644, table 9.
     pub(super) scim_type: Option<ScimType>,
+    /// The code of RFC 6749, section 5.2.
+    pub(super) oauth_error: Option<&'static str>,
     /// A sentence that says what was wrong.
     pub(super) detail: String,
     /// A header that belongs to the status, such as Retry-After.
@@ -25,7 +27,7 @@ pub(super) struct ErrorReport {
 
 impl ErrorReport {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, scim_type: None, detail: detail.into(), header: None }
+        Self { status, scim_type: None, oauth_error: None, detail: detail.into(), header: None }
     }
 
     /// The sentence as the client gets it.

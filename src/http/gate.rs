@@ -11,10 +11,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName};
+use hyper::header::HeaderName;
 use jiff::Timestamp;
 
 use super::audience::{Audience, TokenScope};
+use super::credential::{Credential, credential};
 use super::daily_quota::QuotaExceeded;
 use super::denial::{Denial, DenyReason, KnownToken};
 use super::error::Failure;
@@ -26,16 +27,19 @@ use crate::connection::method::ClientProfile;
 use crate::connection::token::{Token, TokenOwner, TokenSecret};
 use crate::connection::{
     AddressSet, ApplicationScope, ApplicationSettings, Compat, ConnectionMethod,
-    ConnectionSettings, Origin,
+    ConnectionSettings, Origin, Scope,
 };
-use crate::directory::{self, Directory, InvalidToken};
+use crate::directory::{self, Directory, InvalidToken, ProvenClient};
 use crate::event::Actor;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What the token of a connection permits.
 const CONNECTION_SCOPES: &[TokenScope] = &[TokenScope::Read, TokenScope::Write];
+/// What the token of a connection permits that may only read.
+const READER_SCOPES: &[TokenScope] = &[TokenScope::Read];
 
 /// The checks of a configuration.
 pub(super) struct Gate {
@@ -51,6 +55,8 @@ pub(super) struct Gate {
 struct CallerPolicy {
     allowlist: Option<AddressSet>,
     origin: Option<Origin>,
+    /// Whether clients may send their token as the password of HTTP Basic.
+    basic: bool,
     /// Whether clients must present a certificate of the connection's CA.
     needs_certificate: bool,
     manner: ClientProfile,
@@ -67,6 +73,7 @@ impl CallerPolicy {
         Self {
             allowlist: connection.ip_allowlist.clone(),
             origin: connection.service_origin.clone(),
+            basic: connection.basic,
             needs_certificate: connection.client_ca.is_some(),
             manner: ClientProfile::of(connection.method),
             compat: connection.compat,
@@ -76,9 +83,31 @@ impl CallerPolicy {
                 &connection.default_permissions,
             )),
             daily_requests: connection.daily_requests,
-            scopes: CONNECTION_SCOPES,
+            scopes: match connection.scope {
+                Scope::Read => READER_SCOPES,
+                Scope::All | Scope::Own => CONNECTION_SCOPES,
+            },
             requests,
         }
+    }
+
+    /// Checks the address and the certificate of a client.
+    fn check_peer(
+        &self,
+        peer: &Peer,
+        address: IpAddr,
+        directory: &Directory,
+        known: impl Fn() -> KnownToken,
+    ) -> Result<(), DenyReason> {
+        if self.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
+            return Err(DenyReason::Address(address, known()));
+        }
+        if self.needs_certificate {
+            let (known, now) = (known(), directory.time_for_expiry());
+            peer.check_certificate(known.owner.name(), now)
+                .map_err(|problem| DenyReason::ClientCertificate(known, problem))?;
+        }
+        Ok(())
     }
 
     /// An application changes nothing: rules and default access are never used.
@@ -94,6 +123,7 @@ impl CallerPolicy {
         Self {
             allowlist: application.ip_allowlist.clone(),
             origin: None,
+            basic: false,
             needs_certificate: false,
             manner: ClientProfile::of(ConnectionMethod::Generic),
             compat: Compat::default(),
@@ -187,6 +217,11 @@ impl Gate {
         self.callers.keys()
     }
 
+    /// Whether some connection takes its token as the password of HTTP Basic.
+    pub(super) fn takes_basic(&self) -> bool {
+        self.callers.values().any(|policy| policy.basic)
+    }
+
     /// Authenticates a request.
     ///
     /// # Errors
@@ -213,26 +248,24 @@ impl Gate {
     ) -> Result<Admitted, DenyReason> {
         if self.any_allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
             // Most such requests are noise; one with a token of ours may be a thief's.
-            let known = bearer_token(headers).ok().and_then(|secret| known(directory, &secret));
+            let sent = credential(headers).ok();
+            let known = sent.and_then(|sent| known(directory, &sent.secret));
             return Err(match known {
                 Some(known) => DenyReason::Address(address, known),
                 None => DenyReason::AddressOnNoAllowlist(address),
             });
         }
-        let presented = directory.authenticate(&bearer_token(headers)?)?;
+        let Credential { secret, user } = credential(headers)?;
+        let presented = directory.authenticate(&secret)?;
         let token = presented.token();
         let known = || KnownToken { owner: token.owner.clone(), id: token.id.clone() };
         let Some(policy) = self.callers.get(&token.owner) else {
             return Err(DenyReason::UnknownOwner(known()));
         };
-        if policy.allowlist.as_ref().is_some_and(|allowlist| !allowlist.contains(address)) {
-            return Err(DenyReason::Address(address, known()));
+        if user.is_some_and(|user| !policy.basic || user != token.owner.name()) {
+            return Err(DenyReason::Basic(known()));
         }
-        if policy.needs_certificate {
-            let now = directory.time_for_expiry();
-            peer.check_certificate(token.owner.name(), now)
-                .map_err(|problem| DenyReason::ClientCertificate(known(), problem))?;
-        }
+        policy.check_peer(peer, address, directory, known)?;
         if let Some(origin) = &policy.origin {
             let mut sent = headers.get_all(REQUEST_ORIGIN).iter();
             let (Some(header), None) = (sent.next(), sent.next()) else {
@@ -264,6 +297,47 @@ impl Gate {
             policy.allowlist.as_ref().is_none_or(|allowlist| allowlist.contains(address))
                 && policy.scopes.contains(&scope)
         })
+    }
+
+    /// The address of an OAuth client, which some connection must allow.
+    ///
+    /// # Errors
+    ///
+    /// The denial, for log and audit trail.
+    pub(super) fn client_address(
+        &self,
+        peer: &Peer,
+        headers: &HeaderMap,
+    ) -> Result<IpAddr, Denial> {
+        let denied = |address, reason| Denial { address, reason };
+        let address = self.address(peer.address(), headers);
+        let address = address.map_err(|reason| denied(peer.address(), reason))?;
+        match &self.any_allowlist {
+            Some(allowlist) if !allowlist.contains(address) => {
+                Err(denied(address, DenyReason::AddressOnNoAllowlist(address)))
+            }
+            _ => Ok(address),
+        }
+    }
+
+    /// Checks what the connection of an OAuth client asks of its requests, except the origin, which is for SCIM
+    /// alone. Returns the metrics of the connection.
+    ///
+    /// # Errors
+    ///
+    /// The reason of the denial.
+    pub(super) fn check_client(
+        &self,
+        peer: &Peer,
+        address: IpAddr,
+        client: &ProvenClient,
+        directory: &Directory,
+    ) -> Result<Arc<CallerMetrics>, DenyReason> {
+        let known = || KnownToken { owner: client.owner.clone(), id: client.id.clone() };
+        let policy = self.callers.get(&client.owner);
+        let policy = policy.ok_or_else(|| DenyReason::UnknownOwner(known()))?;
+        policy.check_peer(peer, address, directory, known)?;
+        Ok(Arc::clone(&policy.requests))
     }
 
     /// The client's address: the socket's, or behind a trusted proxy the one that X-Forwarded-For names.
@@ -309,7 +383,8 @@ fn known(directory: &Directory, secret: &TokenSecret) -> Option<KnownToken> {
 /// [`Failure::Forbidden`]: the credential is valid, and the route wants a scope that it does not have.
 pub(super) fn authorize(audience: Audience, scopes: &[TokenScope]) -> Result<(), Failure> {
     match audience {
-        Audience::Public => Ok(()),
+        // Clients have proved themselves where the request is read.
+        Audience::Public | Audience::Client => Ok(()),
         Audience::Token(scope) if scopes.contains(&scope) => Ok(()),
         Audience::Token(scope) => Err(Failure::Forbidden(format!(
             "This request requires the scope \"{}\", which the token does not have.",
@@ -328,19 +403,20 @@ fn forwarded_item(item: &str) -> Option<IpAddr> {
     item.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
-/// The token in the Authorization header: after `Bearer`, or alone, as some clients send it.
-fn bearer_token(headers: &HeaderMap) -> Result<TokenSecret, DenyReason> {
-    let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let header = sent.next().ok_or(DenyReason::NoToken)?;
-    if sent.next().is_some() {
-        return Err(DenyReason::SeveralTokens);
+/// Refuses a change that a page of another site makes a browser ask for.
+///
+/// # Errors
+///
+/// [`Failure::Forbidden`].
+pub(super) fn check_site(audience: Audience, headers: &HeaderMap) -> Result<(), Failure> {
+    let is_cross_site = headers.get_all(FETCH_SITE).iter().any(|site| site == "cross-site");
+    if audience == Audience::Token(TokenScope::Write) && is_cross_site {
+        return Err(Failure::Forbidden(
+            "A page of another site may not change anything here (Sec-Fetch-Site: cross-site)."
+                .to_owned(),
+        ));
     }
-    let text = header.to_str().map_err(|_| DenyReason::Malformed)?.trim();
-    let token = match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
-        _ => text,
-    };
-    TokenSecret::parse(token).ok_or(DenyReason::Malformed)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 
+use super::context::HttpContext;
 use super::respond::{self, HttpResponse};
 
 /// The state of the server that these routes report.
@@ -14,12 +15,12 @@ pub(super) struct Health {
 }
 
 /// Answers 200 while the directory can be changed, else 503.
-pub(super) fn live(health: Health) -> HttpResponse {
+pub(super) fn live(_: &HttpContext, health: Health) -> HttpResponse {
     status(health.is_writable)
 }
 
 /// Answers like [`live`], and 503 once the server has begun to stop.
-pub(super) fn ready(health: Health) -> HttpResponse {
+pub(super) fn ready(_: &HttpContext, health: Health) -> HttpResponse {
     status(health.is_writable && !health.is_stopping)
 }
 

@@ -5,9 +5,12 @@
 //! exactly one response, and each authenticated request one line in the log. [`routes()`] lists all routes.
 
 mod audience;
+mod authorization_server;
 mod body;
 mod claimed_names;
+mod client_request;
 mod context;
+mod credential;
 mod daily_quota;
 mod denial;
 mod deny_limiter;
@@ -17,11 +20,13 @@ mod error_form;
 mod error_report;
 mod events;
 mod failed_writes;
+mod federation;
 mod framing;
 mod gate;
 mod health;
 mod log_summary;
 pub mod metrics;
+mod oauth;
 mod path_parameters;
 mod precondition;
 mod request_metrics;
@@ -42,3 +47,5 @@ pub use service::ScimService;
 
 /// The path below which SCIM is served.
 pub const BASE_PATH: &str = "/scim/v2";
+/// The path of the token endpoint.
+pub const TOKEN_PATH: &str = "/oauth2/token";

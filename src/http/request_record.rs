@@ -39,6 +39,8 @@ pub(super) struct RequestRecord {
     /// The dialect and the form of an error response.
     pub(super) dialect: Dialect,
     pub(super) errors: ErrorForm,
+    /// Whether a 401 names the scheme Basic as well.
+    pub(super) offers_basic: bool,
     /// The index of the route in the table, and what the path names.
     pub(super) row: Option<usize>,
     pub(super) path: Option<PathParameters>,
@@ -87,6 +89,7 @@ impl RequestRecord {
             caller: Caller::default(),
             dialect,
             errors: ErrorForm::Scim,
+            offers_basic: false,
             row: None,
             path: None,
             requests: None,

@@ -17,6 +17,8 @@ pub(super) type HttpResponse = Response<ResponseBody>;
 
 /// The media type of SCIM (RFC 7644, section 8.1).
 pub(super) const SCIM_JSON: &str = "application/scim+json";
+/// The media type of JSON.
+pub(super) const JSON: &str = "application/json";
 
 /// The body of a response.
 pub struct ResponseBody(Content);

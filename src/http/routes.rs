@@ -9,12 +9,15 @@ use hyper::Method;
 use hyper::http::request::Parts;
 
 use super::audience::{Audience, TokenScope};
+use super::context::HttpContext;
 use super::error::Failure;
 use super::error_form::ErrorForm;
 use super::events::{self, Consumer};
 use super::health::{self, Health};
+use super::oauth::{self, TokenRequest};
 use super::respond::HttpResponse;
 use super::scim::{Call, bulk, discovery, me, offers, resources, search};
+use crate::directory::ProvenClient;
 
 /// A row of the table.
 pub(super) struct Route {
@@ -35,18 +38,26 @@ pub(super) enum BodyKind {
     None,
     /// JSON, as `application/scim+json` or `application/json`.
     Scim,
+    /// A form, as `application/x-www-form-urlencoded`.
+    Form,
 }
 
 /// What answers a request.
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
     /// Without a caller: for routes of [`Audience::Public`].
-    Public(fn(Health) -> HttpResponse),
+    Public(fn(&HttpContext, Health) -> HttpResponse),
+    /// For an OAuth client that has proved itself: for routes of [`Audience::Client`].
+    Client(ClientHandler),
     /// For a caller that the gate has admitted.
     Authenticated(for<'a> fn(Call<'a>) -> HandlerFuture<'a>),
     /// For a consumer of the feed, which may wait for longer than a request may take.
     Waiting(for<'a> fn(Consumer, &'a Parts) -> HandlerFuture<'a>),
 }
+
+/// What answers an OAuth client that has proved itself.
+pub(super) type ClientHandler =
+    fn(&TokenRequest, &ProvenClient, &HttpContext) -> Result<HttpResponse, Failure>;
 
 /// The work of a handler.
 pub(super) type HandlerFuture<'a> =
@@ -54,11 +65,13 @@ pub(super) type HandlerFuture<'a> =
 
 macro_rules! routes {
     (@audience Public) => { Audience::Public };
+    (@audience Client) => { Audience::Client };
     (@audience $scope:ident) => { Audience::Token(TokenScope::$scope) };
     (@handler Public $handler:path) => { Handler::Public($handler) };
     (@handler Events $handler:path) => {
         Handler::Waiting(|consumer, parts| Box::pin($handler(consumer, parts)))
     };
+    (@handler Client $handler:path) => { Handler::Client($handler) };
     (@handler $scope:ident $handler:path) => {
         Handler::Authenticated(|call| Box::pin($handler(call)))
     };
@@ -83,6 +96,8 @@ routes! {
     GET    "/readyz"                           Public    None  Scim    health::ready;
 
     GET    "/events"                           Events    None  Problem events::answer;
+    GET    "/.well-known/oauth-authorization-server" Public None Oauth oauth::metadata;
+    POST   "/oauth2/token"                     Client    Form  Oauth   oauth::issue;
 
     GET    "/scim/v2/ServiceProviderConfig"    Read      None  Scim    discovery::service_provider_config;
     GET    "/scim/v2/ResourceTypes"            Read      None  Scim    discovery::resource_types;
@@ -133,16 +148,25 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_public_if_and_only_if_its_handler_knows_no_caller() {
+    fn the_handler_of_a_row_is_for_its_audience() {
         for route in ROUTES {
-            let is_public = matches!(route.handler, Handler::Public(_));
-            assert_eq!(is_public, route.audience == Audience::Public, "{}", route.template);
+            let fits = match route.handler {
+                Handler::Public(_) => route.audience == Audience::Public,
+                Handler::Client(_) => route.audience == Audience::Client,
+                Handler::Authenticated(_) | Handler::Waiting(_) => {
+                    matches!(route.audience, Audience::Token(_))
+                }
+            };
+            assert!(fits, "{}", route.template);
         }
     }
 
     #[test]
     fn only_routes_that_change_nothing_are_open_to_readers() {
-        for route in ROUTES.iter().filter(|route| !route.template.ends_with("/Me")) {
+        let of_tokens = |route: &&Route| matches!(route.audience, Audience::Token(_));
+        for route in
+            ROUTES.iter().filter(of_tokens).filter(|route| !route.template.ends_with("/Me"))
+        {
             let reads = route.method == Method::GET || route.template.ends_with(".search");
             let is_for_writers = route.audience == Audience::Token(TokenScope::Write);
             assert_ne!(reads, is_for_writers, "{} {}", route.method, route.template);

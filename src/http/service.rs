@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use tokio::sync::watch;
 
 use super::body::{self, BodyLimits};
 use super::context::HttpContext;
-use super::denial::Denials;
+use super::denial::{Denial, Denials};
 use super::error::Failure;
+use super::error_form::ErrorForm;
 use super::events::Consumer;
 use super::failed_writes::FailedWrites;
+use super::federation::IssuerKeys;
 use super::framing;
 use super::gate::{self, Admitted};
 use super::health::Health;
@@ -46,6 +48,7 @@ pub struct ScimService {
     /// A request loads the context once and uses it to its end.
     pub(super) context: Arc<ArcSwap<HttpContext>>,
     pub(super) denials: Denials,
+    pub(super) issuer_keys: IssuerKeys,
     pub(super) request_metrics: RequestMetrics,
     /// The statistics that the listener keeps.
     pub connections: Arc<ConnectionStats>,
@@ -70,14 +73,12 @@ impl ScimService {
     ) -> Self {
         let request_metrics = RequestMetrics::new(ROUTES.len());
         let work_limits = Arc::new(WorkLimits::new());
+        let context = HttpContext::new(directory, feed, config, work_limits, &request_metrics);
+        let issuer_keys = IssuerKeys::default();
+        context.trusts.put_in_force(&context.directory, &issuer_keys);
         Self {
-            context: Arc::new(ArcSwap::from_pointee(HttpContext::new(
-                directory,
-                feed,
-                config,
-                work_limits,
-                &request_metrics,
-            ))),
+            context: Arc::new(ArcSwap::from_pointee(context)),
+            issuer_keys,
             denials: Denials::new(config.limits.max_refusals_per_minute),
             request_metrics,
             connections: Arc::default(),
@@ -102,6 +103,7 @@ impl ScimService {
         drop(present);
         self.denials.set_limit(config.limits.max_refusals_per_minute);
         let context = HttpContext::new(directory, feed, config, work_limits, &self.request_metrics);
+        context.trusts.put_in_force(&context.directory, &self.issuer_keys);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }
@@ -128,7 +130,12 @@ impl ScimService {
             Ok(found) => match found.route.handler {
                 Handler::Public(handler) => {
                     record.row = Some(found.row);
-                    return Ok(handler(self.health(&context)));
+                    return Ok(handler(&context, self.health(&context)));
+                }
+                Handler::Client(handler) => {
+                    record.row = Some(found.row);
+                    record.errors = found.route.errors;
+                    return self.answer_client(&context, peer, parts, body, handler, record).await;
                 }
                 handler => {
                     record.path = Some(found.path);
@@ -144,6 +151,7 @@ impl ScimService {
             record.row = Some(row);
             record.errors = route.errors;
             self.authorize(&context, route, &admitted)?;
+            gate::check_site(route.audience, &parts.headers)?;
             Ok((admitted, route, handler))
         });
         let (mut admitted, route, handler) = match admission {
@@ -162,10 +170,10 @@ impl ScimService {
                 drop(context);
                 return handler(consumer, parts).await;
             }
-            Handler::Public(_) => return Err(Failure::Internal),
+            Handler::Public(_) | Handler::Client(_) => return Err(Failure::Internal),
         };
         let body = match route.body {
-            BodyKind::None => Bytes::new(),
+            BodyKind::None | BodyKind::Form => Bytes::new(),
             BodyKind::Scim => {
                 let limits =
                     BodyLimits { bytes: context.max_body_bytes, time: context.body_timeout };
@@ -210,15 +218,7 @@ impl ScimService {
                 record.requests = Some(Arc::clone(&admitted.requests));
                 Ok(admitted)
             }
-            Err(denial) => {
-                peer.refused();
-                context.directory.record_denied(denial.for_audit());
-                let (failure, is_logged) = self.denials.record(&denial, &record.id);
-                if is_logged {
-                    record.deny(&denial);
-                }
-                Err(failure)
-            }
+            Err(denial) => Err(self.deny(context, peer, &denial, record)),
         }
     }
 
@@ -234,9 +234,28 @@ impl ScimService {
                 reason: Reason::TokenScope,
                 owner: Some(admitted.owner.clone()),
                 token: Some(admitted.token.clone()),
+                detail: None,
                 address: admitted.address,
             });
         })
+    }
+
+    /// Denies a request: counts it, and records it in log and audit trail.
+    pub(super) fn deny(
+        &self,
+        context: &HttpContext,
+        peer: &Peer,
+        denial: &Denial,
+        record: &mut RequestRecord,
+    ) -> Failure {
+        peer.refused();
+        context.directory.record_denied(denial.for_audit());
+        let (failure, is_logged) = self.denials.record(denial, &record.id);
+        if is_logged {
+            record.deny(denial);
+        }
+        record.offers_basic = context.gate.takes_basic();
+        failure
     }
 
     /// Puts a request into the request log: each authenticated one, and of denied ones the first of a kind.
@@ -345,7 +364,15 @@ fn fail(failure: Failure, record: &mut RequestRecord) -> HttpResponse {
     failure.log(&record.id);
     let report = failure.report(&record.id, record.dialect);
     record.fail(&report);
-    record.errors.respond(report, record.dialect)
+    let mut answer = record.errors.respond(report, record.dialect);
+    if record.offers_basic
+        && record.errors == ErrorForm::Scim
+        && answer.status() == StatusCode::UNAUTHORIZED
+    {
+        let challenges = HeaderValue::from_static("Bearer realm=\"scim\", Basic realm=\"scim\"");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenges);
+    }
+    answer
 }
 
 /// A future that turns a panic into an outcome: a panic costs one request, not the connection.

@@ -7,6 +7,8 @@ pub mod actor;
 pub mod audit;
 mod brake;
 mod change;
+mod client;
+mod client_request;
 mod clock;
 mod configuration;
 mod connection;
@@ -26,6 +28,7 @@ mod token;
 mod webhook;
 
 pub use change::OperatorChange;
+pub use client_request::{ClientInfo, ClientReply, ClientRequest};
 pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use event_page::{EventPage, EventQuery};
 pub use events::read_page;
@@ -66,7 +69,8 @@ fn try_execute(
         {
             Ok(unknown_owner(site, &owner))
         }
-        Request::HoldBrake { connection, .. }
+        Request::Client(ClientRequest::Generate { connection, .. })
+        | Request::HoldBrake { connection, .. }
         | Request::AllowBrake { connection, .. }
         | Request::ShowWithheld { connection }
         | Request::Change { change: OperatorChange::Transfer { connection, .. }, .. }
@@ -83,6 +87,7 @@ fn try_execute(
             let command = ResetTokens { owner, valid_for, overlap, description };
             token::generate(context, actor, command)
         }
+        Request::Client(request) => client::execute(directory, actor, request),
         Request::ListTokens => Ok(token::list(context)),
         Request::RevokeToken { id } => token::revoke(context, actor, &id),
         Request::ListResources { kind, cursor, access, only } => {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::AuditReply;
+use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use super::event_page::EventPage;
 use super::import::{ImportOutcome, ImportedMembers};
@@ -35,6 +36,8 @@ pub enum OperatorReply {
     Tokens(Vec<TokenInfo>),
     /// The token that was revoked.
     Revoked(TokenInfo),
+    /// What was done with OAuth clients.
+    Client(ClientReply),
     /// A page of resources, in the order of their creation.
     Resources {
         /// The resources.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
+use super::client_request::ClientRequest;
 use super::connection::ConnectionChange;
 use super::event_page::EventQuery;
 use super::import::{ImportBatch, ImportMembers};
@@ -59,6 +60,8 @@ pub enum OperatorRequest {
         /// The id of the token.
         id: String,
     },
+    /// Generate, list or revoke OAuth clients.
+    Client(ClientRequest),
     /// List the resources of a kind, one page. Reads.
     ListResources {
         /// The kind of the resources.
@@ -189,6 +192,7 @@ impl OperatorRequest {
     pub fn is_read_only(&self) -> bool {
         match self {
             Self::ListTokens
+            | Self::Client(ClientRequest::List)
             | Self::ListWebhooks
             | Self::ListResources { .. }
             | Self::ShowResource { .. }
@@ -207,6 +211,7 @@ impl OperatorRequest {
             Self::GenerateToken { .. }
             | Self::ResetTokens { .. }
             | Self::RevokeToken { .. }
+            | Self::Client(ClientRequest::Generate { .. } | ClientRequest::Revoke { .. })
             | Self::Change { .. }
             | Self::Import(_)
             | Self::ImportMembers(_)

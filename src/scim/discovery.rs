@@ -19,8 +19,24 @@ pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
 /// Returns the service provider's configuration, with the features that it supports.
 ///
-/// `base` is the URL below which SCIM is served.
-pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
+/// `base` is the URL below which SCIM is served; `oauth` says whether there are OAuth clients.
+pub fn service_provider_config(base: &str, limits: PageLimits, oauth: bool) -> Value {
+    let mut schemes = vec![json!({
+        "type": "oauthbearertoken",
+        "name": "Bearer token",
+        "description": "A token created by `scimd token generate`, in the Authorization header",
+        "specUri": "https://www.rfc-editor.org/info/rfc6750",
+        "primary": true,
+    })];
+    if oauth {
+        schemes.push(json!({
+            "type": "oauth2",
+            "name": "OAuth 2.0 client credentials",
+            "description": "An access token from the token endpoint, in the Authorization header",
+            "specUri": "https://www.rfc-editor.org/info/rfc6749",
+            "primary": false,
+        }));
+    }
     json!({
         "schemas": [SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
@@ -40,13 +56,7 @@ pub fn service_provider_config(base: &str, limits: PageLimits) -> Value {
             "defaultPageSize": limits.default_count,
             "maxPageSize": limits.max_count,
         },
-        "authenticationSchemes": [{
-            "type": "oauthbearertoken",
-            "name": "Bearer token",
-            "description": "A token created by `scimd token generate`, in the Authorization header",
-            "specUri": "https://www.rfc-editor.org/info/rfc6750",
-            "primary": true,
-        }],
+        "authenticationSchemes": schemes,
         "meta": {
             "resourceType": "ServiceProviderConfig",
             "location": format!("{base}/ServiceProviderConfig"),

@@ -16,6 +16,7 @@
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
 //! | `c` type | how many resources of the type there are, u64 little-endian |
 //! | `t` token id | a token as JSON |
+//! | `o` client id | an OAuth client as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
 //! | `h` member id, group id | nothing: the same membership, keyed by member |
 //! | `dc` id | up to which member the void memberships of a resource are deleted |
@@ -34,6 +35,7 @@ const UNIQUE: u8 = b'u';
 const INDEX: u8 = b'i';
 const COUNT: u8 = b'c';
 const TOKEN: u8 = b't';
+const CLIENT: u8 = b'o';
 const MEMBER: u8 = b'g';
 const MEMBERSHIP: u8 = b'h';
 /// The prefix of all markers of pending work.
@@ -90,6 +92,8 @@ pub enum Kind {
     Count(u8),
     /// A token.
     Token,
+    /// An OAuth client.
+    Client,
     /// A membership, keyed by group.
     Member(ResourceId, ResourceId),
     /// A membership, keyed by member.
@@ -126,6 +130,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (INDEX, [tag, ..]) => Kind::Index(*tag, trailing_id(key)?),
         (COUNT, [tag]) => Kind::Count(*tag),
         (TOKEN, [_, ..]) => Kind::Token,
+        (CLIENT, [_, ..]) => Kind::Client,
         (MEMBER, _) => two_ids().map(|(group, member)| Kind::Member(group, member))?,
         (MEMBERSHIP, _) => two_ids().map(|(member, group)| Kind::Membership(member, group))?,
         _ => return None,
@@ -232,6 +237,16 @@ pub fn token(id: &str) -> Vec<u8> {
 /// The prefix of tokens.
 pub fn tokens() -> [u8; 1] {
     [TOKEN]
+}
+
+/// An OAuth client.
+pub fn client(id: &str) -> Vec<u8> {
+    [clients().as_slice(), id.as_bytes()].concat()
+}
+
+/// The prefix of OAuth clients.
+pub fn clients() -> [u8; 1] {
+    [CLIENT]
 }
 
 /// The key of an entry of a unique index.

@@ -15,6 +15,7 @@ use landlock::{
 
 use super::programs::{Outgoing, Programs};
 use crate::config::{Config, SYSTEM_FILE, WebhookConfig};
+use crate::connection::federation::KeySource;
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
 const VERSION: ABI = ABI::V5;
@@ -138,7 +139,7 @@ impl FileRules {
     }
 }
 
-/// The files of certificates that the configuration names, with the key of each.
+/// The files of certificates and keys that the configuration names, with the setting of each.
 pub(super) fn certificate_files(config: &Config) -> Vec<(String, &Path)> {
     let listen = &config.listen;
     let of_listener =
@@ -148,7 +149,16 @@ pub(super) fn certificate_files(config: &Config) -> Vec<(String, &Path)> {
     let of_clients = config.connections.iter().filter_map(|(name, connection)| {
         Some((format!("connections.{name}.client_ca"), connection.client_ca.as_deref()?))
     });
-    of_listener.chain(of_clients).collect()
+    let key = config.oauth.key_file.as_deref().map(|path| ("oauth.key_file".to_owned(), path));
+    let of_issuers = config.connections.iter().filter_map(|(name, connection)| {
+        match &connection.federation.as_ref()?.keys {
+            KeySource::File(path) => {
+                Some((format!("connections.{name}.federation.jwks_file"), path.as_path()))
+            }
+            KeySource::Url(_) => None,
+        }
+    });
+    of_listener.chain(of_clients).chain(key).chain(of_issuers).collect()
 }
 
 /// The folder of a file.

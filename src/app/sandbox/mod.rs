@@ -66,12 +66,19 @@ impl Sandbox {
         tracing::info!(files = self.files, system_calls, "sandbox enabled");
     }
 
-    /// Checks that the sandbox lets this process read the certificates that a configuration names.
+    /// Checks that the sandbox lets this process read the certificates and keys that a configuration names, and fetch
+    /// the keys of its issuers.
     ///
     /// # Errors
     ///
     /// It does not: the message names the setting.
     pub(super) fn check_readable(&self, config: &Config) -> Result<()> {
+        if self.readable.is_some() && !self.outgoing.covers(&Outgoing::of_federation(config)) {
+            bail!(
+                "federation.jwks_url: the sandbox does not let the running server connect to other machines; restart \
+                 scimd to apply, or set process.sandbox = false"
+            );
+        }
         let Some(readable) = &self.readable else { return Ok(()) };
         for (key, path) in certificate_files(config) {
             // A file that is missing is another error, which its reader reports.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::Config;
+use crate::connection::federation::{KeySetUrl, KeySource};
 
 /// Whether the server may start programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ impl Programs {
 
 /// The port of name servers.
 const DNS: u16 = 53;
+/// The variables that name a proxy, whose port may be any.
+const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The TCP ports of other machines that the server, and the programs that it starts, may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +44,27 @@ impl Outgoing {
         if Programs::of(config) == Programs::Allowed {
             return Self::Any;
         }
+        let Self::Ports(ports) = Self::of_federation(config) else { return Self::Any };
         let mail = config.notify.mail.iter().flat_map(|mail| [mail.server.port, DNS]);
         let webhooks = config.webhooks.values().flat_map(|webhook| [webhook.url.port, DNS]);
-        Self::Ports(mail.chain(webhooks).collect())
+        Self::Ports(mail.chain(webhooks).chain(ports).collect())
+    }
+
+    /// What fetching the keys of issuers needs.
+    pub(super) fn of_federation(config: &Config) -> Self {
+        let urls: Vec<&KeySetUrl> = config
+            .connections
+            .values()
+            .filter_map(|connection| match &connection.federation.as_ref()?.keys {
+                KeySource::Url(url) => Some(url),
+                KeySource::File(_) => None,
+            })
+            .collect();
+        let has_proxy = PROXIES.iter().any(|name| std::env::var_os(name).is_some());
+        match !urls.is_empty() && has_proxy {
+            true => Self::Any,
+            false => Self::Ports(urls.into_iter().flat_map(|url| [url.port(), DNS]).collect()),
+        }
     }
 
     /// Whether another is within this.

@@ -121,12 +121,14 @@ fn labels(elements: &Elements, are_resources: bool) -> String {
 }
 
 fn refused(refused: &RefusedRequests) -> String {
-    let RefusedRequests { reason, connection, application, token, address, count, .. } = refused;
+    let RefusedRequests { reason, connection, application, token, detail, address, count, .. } =
+        refused;
     let speaker = match (connection.as_ref().or(application.as_ref()), token) {
         (Some(owner), Some(token)) => format!(" for {owner} (token {token})"),
         _ => String::new(),
     };
-    format!("{count} × {} from {address}{speaker}", reason.as_str())
+    let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{count} × {} from {address}{speaker}{detail}", reason.as_str())
 }
 
 fn shortened(text: &str) -> String {

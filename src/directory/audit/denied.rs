@@ -28,6 +28,8 @@ pub struct DeniedRequest {
     pub owner: Option<TokenOwner>,
     /// The id of the token that was presented, if scimd issued it.
     pub token: Option<String>,
+    /// What was expected and what came, where the reason does not say it.
+    pub detail: Option<String>,
     /// The client's address.
     pub address: IpAddr,
 }
@@ -42,6 +44,7 @@ struct Key {
 }
 
 struct Seen {
+    detail: Option<String>,
     first: Timestamp,
     last: Timestamp,
     count: u64,
@@ -72,8 +75,8 @@ impl DeniedLog {
     }
 
     pub(crate) fn note(&self, refusal: DeniedRequest, now: Timestamp) {
-        let DeniedRequest { reason, owner, token, address } = refusal;
-        let is_known = token.is_some();
+        let DeniedRequest { reason, owner, token, detail, address } = refusal;
+        let is_known = token.is_some() && reason.may_have_known_token();
         if let Some(count) = self.of_known_tokens.get(reason as usize).filter(|_| is_known) {
             count.add_one();
         }
@@ -96,7 +99,7 @@ impl DeniedLog {
                 seen.count += 1;
             }
             Entry::Vacant(entry) if !full => {
-                entry.insert(Seen { first: now, last: now, count: 1 });
+                entry.insert(Seen { detail, first: now, last: now, count: 1 });
             }
             Entry::Vacant(_) => *others += 1,
         }
@@ -125,7 +128,7 @@ impl DeniedLog {
         let mut refusals: Vec<RefusedRequests> = of_known_tokens
             .into_iter()
             .chain(of_strangers)
-            .map(|(key, Seen { first, last, count })| {
+            .map(|(key, Seen { detail, first, last, count })| {
                 let Key { reason, owner, token, origin: address } = key;
                 let (connection, application) =
                     owner.as_ref().map(TokenOwner::names).unwrap_or_default();
@@ -136,6 +139,7 @@ impl DeniedLog {
                     connection,
                     application,
                     token,
+                    detail,
                     address,
                     first,
                     last,
@@ -156,7 +160,8 @@ mod tests {
     use super::*;
 
     fn refusal(reason: Reason, address: &str) -> DeniedRequest {
-        DeniedRequest { reason, owner: None, token: None, address: address.parse().unwrap() }
+        let address = address.parse().unwrap();
+        DeniedRequest { reason, owner: None, token: None, detail: None, address }
     }
 
     fn second(second: i64) -> Timestamp {

@@ -453,7 +453,7 @@ pub(crate) fn only_take_away(
         match (actor, change.event.verb) {
             (Actor::System, _) => Ok(false),
             (Actor::Operator { .. }, _)
-                if ["token", "connection"].contains(&change.event.kind.as_str()) =>
+                if ["token", "client", "connection"].contains(&change.event.kind.as_str()) =>
             {
                 Ok(true)
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 
-use crate::connection::token::{Token, TokenDigest, TokenOwner, TokenSecret};
+use crate::connection::token::{Token, TokenDigest, TokenOwner};
 use crate::log::{Frame, Write};
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
@@ -37,6 +37,19 @@ pub struct PresentedToken {
 }
 
 impl PresentedToken {
+    /// A token that is presented at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken::Expired`].
+    pub(super) fn valid(live: Arc<Live>, at: Timestamp) -> Result<Self, InvalidToken> {
+        if live.token.is_expired(at) {
+            let Token { id, owner, .. } = live.token.clone();
+            return Err(InvalidToken::Expired { id, owner });
+        }
+        Ok(Self { live, at })
+    }
+
     /// The token.
     pub fn token(&self) -> &Token {
         &self.live.token
@@ -49,11 +62,11 @@ impl PresentedToken {
 }
 
 /// A token, and its last use as far as that is not on disk yet.
-struct Live {
-    token: Token,
+pub(super) struct Live {
+    pub(super) token: Token,
     /// Milliseconds since 1970; 0 if it was not used since the last record of uses. It outlives a change
     /// of the token.
-    used: Arc<AtomicI64>,
+    pub(super) used: Arc<AtomicI64>,
 }
 
 impl TokenTable {
@@ -151,23 +164,18 @@ pub enum InvalidToken {
 }
 
 impl TokenTable {
-    /// Finds the valid token that a client presents at `now`.
+    /// Finds the valid token with a digest at `now`.
     ///
     /// # Errors
     ///
     /// [`InvalidToken`].
     pub(crate) fn authenticate(
         &self,
-        presented: &TokenSecret,
+        digest: &TokenDigest,
         now: Timestamp,
     ) -> Result<PresentedToken, InvalidToken> {
-        let digest = presented.digest();
-        let live = self.find(&digest).ok_or_else(|| self.why_unknown(&digest))?;
-        if live.token.is_expired(now) {
-            let Token { id, owner, .. } = live.token.clone();
-            return Err(InvalidToken::Expired { id, owner });
-        }
-        Ok(PresentedToken { live, at: now })
+        let live = self.find(digest).ok_or_else(|| self.why_unknown(digest))?;
+        PresentedToken::valid(live, now)
     }
 
     fn why_unknown(&self, digest: &TokenDigest) -> InvalidToken {

@@ -1,9 +1,11 @@
-//! Whether the token behind a command still is valid when the command runs.
+//! Whether the token or client behind a command still is valid when the command runs.
 
 use jiff::Timestamp;
 
+use crate::connection::client::{Client, is_client_id};
 use crate::connection::token::Token;
 use crate::directory::error::DirectoryError;
+use crate::directory::token::client_table::ClientTable;
 use crate::directory::token::table::TokenTable;
 use crate::event::Actor;
 use crate::store::overlay::Overlay;
@@ -19,16 +21,20 @@ use crate::store::{Read, keys};
 /// `Unauthenticated`; `Storage`.
 pub(crate) fn check(
     pending: &Overlay<'_>,
-    tokens: &TokenTable,
+    (tokens, clients): (&TokenTable, &ClientTable),
     actor: &Actor,
     now: Timestamp,
 ) -> Result<(), DirectoryError> {
     let Actor::Connection { token, .. } = actor else { return Ok(()) };
-    let key = keys::token(token);
+    let is_client = is_client_id(token);
+    let key = if is_client { keys::client(token) } else { keys::token(token) };
     let is_valid = if pending.changes(&key) {
-        let stored = pending.get(&key)?;
-        let stored = stored.and_then(|json| serde_json::from_slice::<Token>(&json).ok());
-        stored.is_some_and(|token| !token.is_expired(now))
+        pending.get(&key)?.is_some_and(|json| match is_client {
+            true => serde_json::from_slice(&json).is_ok_and(|one: Client| !one.is_expired(now)),
+            false => serde_json::from_slice(&json).is_ok_and(|one: Token| !one.is_expired(now)),
+        })
+    } else if is_client {
+        clients.is_valid(token, now)
     } else {
         tokens.is_valid(token, now)
     };

@@ -204,8 +204,8 @@ impl<'a> Transaction<'a> {
     pub(crate) fn record_denied(&self, reason: Reason) {
         if let Actor::Connection { name, token, address } = self.actor {
             let owner = Some(TokenOwner::Connection(name.clone()));
-            let token = Some(token.clone());
-            let denied = DeniedRequest { reason, owner, token, address: *address };
+            let (token, detail, address) = (Some(token.clone()), None, *address);
+            let denied = DeniedRequest { reason, owner, token, detail, address };
             self.denied.lock().unwrap_or_else(PoisonError::into_inner).push(denied);
         }
     }

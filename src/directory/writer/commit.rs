@@ -159,6 +159,7 @@ impl DirectoryCore {
         self.store.apply(frames)?;
         for frame in frames {
             self.tokens.observe(frame);
+            self.clients.observe(frame);
             self.time.observe(frame);
         }
         Ok(())

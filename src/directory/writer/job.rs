@@ -95,7 +95,7 @@ impl<C: Command> QueuedCommand<C> {
             true => Ok(()),
             false => {
                 let now = shared.time.for_expiry(settings.local.clock);
-                validity::check(pending, &shared.tokens, &self.actor, now)
+                validity::check(pending, (&shared.tokens, &shared.clients), &self.actor, now)
                     .and_then(|()| brake::check(pending, &self.actor))
             }
         };

@@ -26,6 +26,7 @@ use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::Settings;
+use crate::directory::token::client_commands::RecordClientUse;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
 use crate::directory::writer::clearing::Clearing;
@@ -208,10 +209,13 @@ impl Writer {
         self.clearing.done(clear, outcome, store);
     }
 
-    /// Records when tokens were last used.
+    /// Records when tokens and clients were last used.
     fn note_token_use(&self) {
         if let Some(used) = RecordTokenUse::from_table(&self.shared.tokens) {
             // A failure is logged where it happens.
+            let _ = self.carry_out(used);
+        }
+        if let Some(used) = RecordClientUse::from_table(&self.shared.clients) {
             let _ = self.carry_out(used);
         }
     }

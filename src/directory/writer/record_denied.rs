@@ -69,8 +69,8 @@ mod tests {
         for number in 0..1_000_u32 {
             // The longest text that an address has.
             let address = format!("2001:db8:f000:{number:x}::1").parse().unwrap();
-            let (owner, token) = (None, None);
-            let denied = DeniedRequest { reason: Reason::MalformedToken, owner, token, address };
+            let (reason, owner, token, detail) = (Reason::MalformedToken, None, None, None);
+            let denied = DeniedRequest { reason, owner, token, detail, address };
             log.note(denied, Timestamp::from_second(1).unwrap());
         }
         let record = RecordDenied::from_log(&log).unwrap();

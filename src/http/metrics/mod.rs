@@ -91,9 +91,10 @@ impl MetricsService {
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
+        let context = self.service.context.load();
         match request.uri().path() {
-            "/healthz" => health::live(self.service.health(&self.service.context.load())),
-            "/readyz" => health::ready(self.service.health(&self.service.context.load())),
+            "/healthz" => health::live(&context, self.service.health(&context)),
+            "/readyz" => health::ready(&context, self.service.health(&context)),
             "/metrics" if !self.may_read(request.headers()).await => {
                 let reason = "A token is needed: Authorization: Bearer TOKEN, with the token in metrics.token_file.\n";
                 let mut answer = plain(StatusCode::UNAUTHORIZED, PLAIN, reason);

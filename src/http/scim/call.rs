@@ -84,6 +84,12 @@ impl<'a> Call<'a> {
         requests.of_day.count_operations(operations, *limit, now).map_err(Failure::QuotaExceeded)
     }
 
+    /// Whether its connection has OAuth clients, or trusts an issuer.
+    pub(super) fn has_oauth(&self) -> bool {
+        let Some(Actor::Connection { name, .. }) = &self.actor else { return false };
+        self.context.trusts.has(name) || !self.context.directory.valid_clients(name).is_empty()
+    }
+
     /// Has the directory carry out a command on behalf of the client.
     pub(super) async fn submit<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
         // The gate lets only callers that may write get here.

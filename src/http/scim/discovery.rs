@@ -13,7 +13,8 @@ use crate::text::excerpt;
 pub(in crate::http) async fn service_provider_config(
     call: Call<'_>,
 ) -> Result<HttpResponse, Failure> {
-    answer(&call, |documents, _| Some(documents.service_provider_config.clone()))
+    let has_oauth = call.has_oauth();
+    answer(&call, |documents, _| Some(documents.service_provider_config(has_oauth)))
 }
 
 /// `GET /ResourceTypes`.

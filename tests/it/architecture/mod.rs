@@ -55,7 +55,7 @@ const EDGES: &[(&str, &str)] = &[
     ("file", ""),
     (
         "http",
-        "access clock config connection directory event feed file logging metrics request_log scim text",
+        "access clock config connection directory event feed file logging metrics request_log scim secret text",
     ),
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
@@ -96,6 +96,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("rules", "error stored transaction"),
     ("settings", "error"),
     ("shown", "access error membership settings stored"),
+    ("sign_in", "mod token"),
     ("stats", "mod stored trusted_time"),
     ("stored", "error may_grant transaction"),
     ("token", "error transaction"),

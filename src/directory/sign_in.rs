@@ -1,0 +1,78 @@
+//! How clients sign in: tokens, OAuth clients, and the access tokens that they get.
+
+use std::time::Duration;
+
+use crate::connection::access_token::AccessTokenIssuer;
+use crate::connection::client::Client;
+use crate::connection::token::TokenSecret;
+use crate::directory::Directory;
+use crate::directory::token::client_table::{
+    AccessToken, InvalidClient, NoAccessToken, ProvenClient,
+};
+use crate::directory::token::table::{InvalidToken, PresentedToken};
+
+impl Directory {
+    /// Finds the valid token, or access token, that a client presents. Its use is noted once the request is
+    /// admitted.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken`].
+    pub fn authenticate(&self, presented: &TokenSecret) -> Result<PresentedToken, InvalidToken> {
+        let (digest, now) = (presented.digest(), self.time_for_expiry());
+        match self.shared.tokens.authenticate(&digest, now) {
+            Err(InvalidToken::Unknown) => self.shared.clients.authenticate(&digest, now),
+            found => found,
+        }
+    }
+
+    /// Issues access tokens from now on.
+    pub fn issue_access_tokens(&self, issuer: AccessTokenIssuer) {
+        self.shared.clients.issue_with(issuer, self.time_for_expiry());
+    }
+
+    /// Changes the lifetime of access tokens, also of those that were issued.
+    pub fn set_access_token_lifetime(&self, lifetime: Duration) {
+        self.shared.clients.set_lifetime(lifetime, self.time_for_expiry());
+    }
+
+    /// Trusts these connections' issuers from now on, each by the id of the trust, and no others.
+    pub fn trust(&self, trusts: &[ProvenClient]) {
+        self.shared.clients.trust(trusts);
+    }
+
+    /// Checks the secret of an OAuth client.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClient`].
+    pub fn check_client_secret(
+        &self,
+        id: &str,
+        secret: &str,
+    ) -> Result<ProvenClient, InvalidClient> {
+        self.shared.clients.check_secret(id, secret, self.time_for_expiry())
+    }
+
+    /// The access token of a client that has proved itself.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAccessToken`].
+    pub fn access_token(&self, client: &ProvenClient) -> Result<AccessToken, NoAccessToken> {
+        self.shared.clients.issue(&client.id, self.time_for_expiry())
+    }
+
+    /// Every OAuth client, oldest first.
+    pub fn clients(&self) -> Vec<Client> {
+        self.shared.clients.list()
+    }
+
+    /// The valid clients of a connection, oldest first.
+    pub fn valid_clients(&self, connection: &str) -> Vec<Client> {
+        let now = self.time_for_expiry();
+        let mut clients = self.clients();
+        clients.retain(|client| client.connection == connection && !client.is_expired(now));
+        clients
+    }
+}

@@ -1,0 +1,151 @@
+//! The commands that change OAuth clients: generate, revoke, and record their use.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use serde_json::json;
+
+use crate::connection::client::{CLIENT_PREFIX, Client, ClientProof};
+use crate::connection::token::{SECRET_BYTES, TokenSecret};
+use crate::directory::error::DirectoryError;
+use crate::directory::token::client_table::{ClientTable, stored_clients};
+use crate::directory::transaction::{Command, Transaction};
+use crate::event::{Event, Verb};
+use crate::store::{StoreError, keys};
+
+fn put(tx: &mut Transaction<'_>, client: &Client) -> Result<(), DirectoryError> {
+    let value = serde_json::to_vec(client).map_err(|error| StoreError::Engine {
+        action: "write a client",
+        reason: error.to_string(),
+    })?;
+    tx.put(keys::client(&client.id), value);
+    Ok(())
+}
+
+/// Records a client that was made or revoked.
+fn describe(tx: &mut Transaction<'_>, before: Option<&Client>, after: Option<&Client>) {
+    let details = tx.details();
+    let mut value = |name, of: &dyn Fn(&Client) -> Option<serde_json::Value>| {
+        let (before, after) = (before.and_then(of), after.and_then(of));
+        details.value_changed(name, before.as_ref(), after.as_ref());
+    };
+    value("connection", &|client| Some(json!(client.connection)));
+    value("description", &|client| client.description.as_ref().map(|text| json!(text)));
+    value("expires", &|client| client.expires.map(|expires| json!(expires)));
+}
+
+fn event(verb: Verb, subject: impl Into<String>) -> Event {
+    Event { kind: "client".to_owned(), verb, subject: subject.into() }
+}
+
+/// Generates an OAuth client with a secret.
+pub struct GenerateClient {
+    /// The connection that its access tokens authenticate.
+    pub connection: String,
+    /// How long the client is valid; `None` if it does not expire.
+    pub valid_for: Option<Duration>,
+    /// What the operator says that it is for.
+    pub description: Option<String>,
+}
+
+/// A new client with its secret, which is known only here.
+pub struct GeneratedClient {
+    /// The secret.
+    pub secret: TokenSecret,
+    /// The client as it is stored.
+    pub client: Client,
+}
+
+impl Command for GenerateClient {
+    type Output = GeneratedClient;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `Storage` if the operating system gives no randomness.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<GeneratedClient, DirectoryError> {
+        let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
+        let filled =
+            SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
+        filled.map_err(|error| StoreError::Engine {
+            action: "make a client",
+            reason: format!("the operating system gives no randomness: {error}"),
+        })?;
+        let secret = TokenSecret::from_random(random);
+        let later = |by| tx.now().checked_add(by).unwrap_or(Timestamp::MAX);
+        let client = Client {
+            id: format!("{CLIENT_PREFIX}{}", HEXLOWER.encode(&id)),
+            connection: self.connection.clone(),
+            created: tx.now(),
+            expires: self.valid_for.map(later),
+            last_used: None,
+            proof: ClientProof::Secret(secret.digest()),
+            description: self.description.clone(),
+        };
+        put(tx, &client)?;
+        describe(tx, None, Some(&client));
+        tx.record(event(Verb::Generated, &client.id));
+        Ok(GeneratedClient { secret, client })
+    }
+}
+
+/// Revokes a client and its access tokens at once and for good.
+pub struct RevokeClient {
+    /// Its id.
+    pub id: String,
+}
+
+impl Command for RevokeClient {
+    type Output = Client;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `NotFound`.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Client, DirectoryError> {
+        let found = stored_clients(tx)?.into_iter().find(|client| client.id == self.id);
+        let client = found.ok_or_else(|| DirectoryError::NotFound {
+            kind: "client".to_owned(),
+            id: self.id.clone(),
+        })?;
+        tx.delete(keys::client(&client.id));
+        describe(tx, Some(&client), None);
+        tx.record(event(Verb::Revoked, &client.id));
+        Ok(client)
+    }
+}
+
+/// Records when clients were last used.
+pub(crate) struct RecordClientUse {
+    used: Vec<(String, Timestamp)>,
+}
+
+impl RecordClientUse {
+    /// Takes the uses that are not recorded yet; `None` if there are none.
+    pub(crate) fn from_table(table: &ClientTable) -> Option<Self> {
+        let used = table.take_used();
+        (!used.is_empty()).then_some(Self { used })
+    }
+}
+
+impl Command for RecordClientUse {
+    type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let mut noted = Vec::new();
+        for mut client in stored_clients(tx)? {
+            let Some((_, at)) = self.used.iter().find(|(id, _)| *id == client.id) else { continue };
+            client.last_used = Some(*at);
+            put(tx, &client)?;
+            noted.push(client.id);
+        }
+        if !noted.is_empty() {
+            tx.record(event(Verb::Used, noted.join(" ")));
+        }
+        Ok(())
+    }
+}

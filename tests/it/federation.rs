@@ -1,0 +1,311 @@
+//! Workload identity federation: assertions of an issuer stand for a client secret.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::harness::{Reply, Server, encode as url_encoded, free_port};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const TRUST: &str = "[connections.entra]\nmethod = \"entra\"\n[connections.entra.federation]\n\
+    issuer = \"https://login.example/tenant/v2.0\"\nsubject = \"object-id\"\naudiences = [\"api://app\"]\n";
+const NO_LIMIT: &str = "[limits]\nmax_refusals_per_minute = 0\n";
+
+static KEYS: LazyLock<[KeyPair; 2]> =
+    LazyLock::new(|| [1, 2].map(|_| KeyPair::generate(KeySize::Rsa2048).unwrap()));
+
+/// The public keys of the issuer with these numbers.
+fn jwks(numbers: &[usize]) -> String {
+    let key = |&number: &usize| {
+        let public = KEYS[number].public_key();
+        let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        json!({
+            "kty": "RSA", "use": "sig", "kid": format!("key-{number}"),
+            "n": text(public.modulus().big_endian_without_leading_zero()),
+            "e": text(public.exponent().big_endian_without_leading_zero()),
+        })
+    };
+    json!({"keys": numbers.iter().map(key).collect::<Vec<_>>()}).to_string()
+}
+
+fn claims() -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    json!({
+        "iss": "https://login.example/tenant/v2.0", "sub": "object-id", "aud": "api://app",
+        "iat": now, "nbf": now, "exp": now + 3_900, "oid": "object-id", "ver": "2.0",
+    })
+}
+
+fn signed(number: usize, claims: &Value) -> String {
+    let header = Header { kid: Some(format!("key-{number}")), ..Header::new(Algorithm::RS256) };
+    let pkcs8: Pkcs8V1Der<'_> = KEYS[number].as_der().unwrap();
+    encode(&header, claims, &EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..])).unwrap()
+}
+
+/// A token request with an assertion, as Entra sends it.
+fn ask(server: &Server, client_id: Option<&str>, assertion: &str) -> Reply {
+    let kind = url_encoded("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    let id = client_id.map(|id| format!("&client_id={id}")).unwrap_or_default();
+    let form = format!(
+        "grant_type=client_credentials{id}&client_assertion_type={kind}&client_assertion={assertion}&scope=scim"
+    );
+    let stranger = server.stranger().header("Content-Type", FORM);
+    stranger.send("POST", "//oauth2/token", Some(form.as_bytes()))
+}
+
+fn status(server: &Server, token: &str) -> u16 {
+    server.client_with(token).get("/Users?count=0").status
+}
+
+/// A server that trusts an issuer whose keys are in a file.
+fn with_file(more: &str) -> Server {
+    let mut server =
+        Server::configure(&format!("{TRUST}jwks_file = \"keys.json\"\n{more}{NO_LIMIT}"));
+    fs::write(server.folder().join("keys.json"), jwks(&[0])).unwrap();
+    server.boot(&["--first-boot"]);
+    server
+}
+
+#[test]
+fn an_assertion_gets_an_access_token_with_or_without_the_client_id() {
+    let mut server = with_file("");
+    let assertion = signed(0, &claims());
+    let reply = ask(&server, Some("entra"), &assertion).expect(200);
+    assert_eq!((reply.text("/token_type"), &reply.body["expires_in"]), ("Bearer", &json!(7_200)));
+    let token = reply.text("/access_token");
+    assert_eq!(status(&server, token), 200);
+    let again = ask(&server, None, &assertion).expect(200);
+    assert_eq!(again.text("/access_token"), token, "an assertion may be sent again");
+    server.kill();
+    server.boot(&[]);
+    assert_eq!(status(&server, token), 200);
+    fs::write(server.folder().join("keys.json"), jwks(&[1])).unwrap();
+    assert_eq!(ask(&server, None, &assertion).status, 401, "the key is gone");
+    ask(&server, None, &signed(1, &claims())).expect(200);
+    server.reconfigure(|text| text.replace("object-id", "another-id"));
+    assert_eq!(status(&server, token), 401, "access tokens end with their trust");
+}
+
+#[test]
+fn a_refusal_says_claim_by_claim_what_was_expected_and_what_came() {
+    let mut server = with_file("");
+    let with = |claim: &str, value: Value| {
+        let mut claims = claims();
+        claims[claim] = value;
+        signed(0, &claims)
+    };
+    let good = signed(0, &claims());
+    let unsigned = format!(
+        "{}.{}.",
+        BASE64URL_NOPAD.encode(br#"{"alg":"none"}"#),
+        good.split('.').nth(1).unwrap()
+    );
+    let mut bodies = Vec::new();
+    for assertion in [
+        with("aud", json!("api://else")),
+        with("iss", json!("https://else")),
+        with("sub", json!("else")),
+        with("exp", json!(1)),
+        with("exp", Value::Null),
+        with("nbf", json!(4_000_000_000_u64)),
+        signed(1, &claims()),
+        unsigned,
+        "x".repeat(20_000),
+        String::from("x"),
+    ] {
+        let reply = ask(&server, Some("entra"), &assertion);
+        assert_eq!((reply.status, reply.text("/error")), (401, "invalid_client"));
+        bodies.push(reply.body);
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+    assert_eq!(ask(&server, Some("else"), &good).status, 401);
+    assert_eq!(ask(&server, None, &with("sub", json!("else"))).status, 401);
+    let log = server.stop();
+    assert!(log.contains("aud: expected one of"), "{log}");
+    let audit = server.succeed(&["audit", "--json", "--event", "request.refused"]);
+    assert!(
+        audit.contains("client_assertion") && audit.contains("and \\\"api://else\\\" came"),
+        "{audit}"
+    );
+    assert!(server.succeed(&["audit", "--event", "request.refused"]).contains("aud: expected"));
+}
+
+#[test]
+fn two_trusts_that_nothing_tells_apart_are_a_configuration_error() {
+    let second = "jwks_file = \"k\"\n[connections.two]\nmethod = \"entra\"\n[connections.two.federation]\n\
+        issuer = \"https://login.example/tenant/v2.0\"\nsubject = \"object-id\"\n";
+    let check = |more: &str| {
+        let server = Server::configure(&format!("{TRUST}{second}{more}"));
+        let output = server.run(&["config", "check"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = check("audiences = [\"api://app\"]\njwks_file = \"k\"\n");
+    assert!(code == Some(2) && said.contains("same issuer, subject and audience"), "{said}");
+    let (code, said) =
+        check("audiences = [\"api://b\"]\nclient_id = \"entra\"\njwks_file = \"k\"\n");
+    assert!(code == Some(2) && said.contains("same client_id"), "{said}");
+    let (code, said) = check("audiences = [\"api://b\"]\njwks_url = \"http://x/keys\"\n");
+    assert!(code == Some(2) && said.contains("jwks_url"), "{said}");
+    let (_, said) =
+        check("audiences = [\"api://b\"]\nalgorithms = [\"HS256\"]\njwks_file = \"k\"\n");
+    assert!(said.contains("RS256") && said.contains("algorithms"), "{said}");
+}
+
+/// An HTTPS server with the keys of the issuer.
+struct KeyServer {
+    port: u16,
+    requests: Arc<AtomicUsize>,
+    /// The whole answer, head and body; empty for none at all.
+    answer: Arc<Mutex<Vec<u8>>>,
+}
+
+impl KeyServer {
+    /// Starts it; its certificate goes into a file.
+    fn start(ca: &Path) -> Self {
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(ca, certified.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .unwrap();
+        let (config, port) = (Arc::new(config), free_port());
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let (requests, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (counted, given) = (Arc::clone(&requests), Arc::clone(&answer));
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let answer = given.lock().unwrap().clone();
+                let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+                std::thread::spawn(move || {
+                    let mut stream = StreamOwned::new(tls, socket);
+                    let _ = stream.read(&mut [0; 4_096]);
+                    if answer.is_empty() {
+                        std::thread::sleep(Duration::from_secs(20));
+                    }
+                    let _ = stream.write_all(&answer).and_then(|()| stream.flush());
+                    stream.conn.send_close_notify();
+                    let _ = stream.flush();
+                });
+            }
+        });
+        Self { port, requests, answer }
+    }
+
+    fn answer(&self, status: &str, body: &str) {
+        let head = format!(
+            "HTTP/1.1 {status}\r\nLocation: https://localhost:{}/other\r\nContent-Length: {}\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        *self.answer.lock().unwrap() = [head.as_bytes(), body.as_bytes()].concat();
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// A server that trusts an issuer whose keys it fetches.
+fn with_url() -> (Server, KeyServer) {
+    let url =
+        |port: u16| format!("{TRUST}jwks_url = \"https://localhost:{port}/keys\"\n{NO_LIMIT}");
+    let server = Server::configure(&url(1));
+    let keys = KeyServer::start(&server.folder().join("ca.pem"));
+    server.rewrite(|text| text.replace("localhost:1/", &format!("localhost:{}/", keys.port)));
+    (server, keys)
+}
+
+fn boot(server: &mut Server) {
+    let mut serve = server.command(&["serve", "--first-boot"]);
+    serve.env("SSL_CERT_FILE", server.folder().join("ca.pem"));
+    for proxy in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        serve.env_remove(proxy);
+    }
+    server.boot_as(serve, true);
+}
+
+#[test]
+fn keys_are_fetched_once_for_an_assertion_that_is_as_expected_and_kept() {
+    let (mut server, keys) = with_url();
+    keys.answer("200 OK", &jwks(&[0]));
+    boot(&mut server);
+    let mut wrong = claims();
+    wrong["aud"] = json!("api://else");
+    assert_eq!(ask(&server, Some("entra"), &signed(0, &wrong)).status, 401);
+    assert_eq!(keys.requests(), 0, "none for a claim that is wrong");
+    let token = ask(&server, Some("entra"), &signed(0, &claims())).expect(200);
+    assert_eq!(status(&server, token.text("/access_token")), 200);
+    ask(&server, None, &signed(0, &claims())).expect(200);
+    assert_eq!(keys.requests(), 1);
+    for _ in 0..3 {
+        assert_eq!(ask(&server, None, &signed(1, &claims())).status, 401, "an unknown key");
+    }
+    assert_eq!(keys.requests(), 1, "one attempt in five minutes");
+    assert!(server.reload().contains("is in force"));
+    ask(&server, None, &signed(0, &claims())).expect(200);
+    assert_eq!(keys.requests(), 1, "kept over a reload");
+}
+
+#[test]
+fn a_source_of_keys_that_misbehaves_refuses_and_holds_nothing_up() {
+    let (mut server, keys) = with_url();
+    let large = format!("{}{}", jwks(&[0]), " ".repeat(10 << 20));
+    let ec = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"key-0","x":"AA","y":"AA"}]}"#;
+    for (status, body, reason) in [
+        ("302 Found", "", "redirects are not followed"),
+        ("404 Not Found", "", "404"),
+        ("200 OK", "garbage", "no JSON Web Key Set"),
+        ("200 OK", ec, "signature: expected one by RS256"),
+        ("200 OK", &large, "can't be read"),
+        ("", "", "no answer within 5 seconds"),
+    ] {
+        match status {
+            "" => keys.answer.lock().unwrap().clear(),
+            _ => keys.answer(status, body),
+        }
+        boot(&mut server);
+        let (before, assertion) = (keys.requests(), signed(0, &claims()));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| ask(&server, None, &assertion));
+            assert_eq!(self::status(&server, "scimd_x"), 401, "others are answered meanwhile");
+            let refused = asked.join().unwrap();
+            assert_eq!(refused.status, 401);
+            assert!(!refused.body.to_string().contains("garbage"));
+        });
+        assert_eq!(keys.requests(), before + 1, "{reason}");
+        let log = server.stop();
+        assert!(log.contains(reason), "{reason} in {log}");
+    }
+}
+
+#[test]
+fn the_running_server_connects_nowhere_unless_it_fetches_keys() {
+    let mut server = with_file("");
+    let port = free_port();
+    server.rewrite(|text| {
+        text.replace(
+            "jwks_file = \"keys.json\"",
+            &format!("jwks_url = \"https://localhost:{port}/\""),
+        )
+    });
+    let log = server.reload();
+    assert!(log.contains("restart scimd to apply") || !log.contains("sandbox"), "{log}");
+}
