@@ -259,7 +259,7 @@ fn keys_are_fetched_once_for_an_assertion_that_is_as_expected_and_kept() {
         assert_eq!(ask(&server, None, &signed(1, &claims())).status, 401, "an unknown key");
     }
     assert_eq!(keys.requests(), 1, "one attempt in five minutes");
-    assert!(server.reload().contains("is in force"));
+    assert!(server.reload().contains("configuration reloaded"));
     ask(&server, None, &signed(0, &claims())).expect(200);
     assert_eq!(keys.requests(), 1, "kept over a reload");
 }
