@@ -235,6 +235,7 @@ async fn run(
         Arc::clone(&listening),
         dropped_lines,
         Arc::clone(&feed),
+        Arc::clone(&webhooks) as Arc<dyn WebhookControl>,
         token_file,
     );
     let drained = tokio::select! {

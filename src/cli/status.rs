@@ -14,7 +14,9 @@ use super::output;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::operator::{ConnectionStatus, OperatorReply, OperatorRequest, ServerStatus};
+use crate::operator::{
+    ConnectionStatus, OperatorReply, OperatorRequest, ServerStatus, WebhookInfo,
+};
 use crate::store::last_backup::LastBackup;
 use crate::text::duration;
 
@@ -135,6 +137,7 @@ fn findings(
         );
     }
     status.connections.iter().for_each(|connection| of_connection(connection, now, &mut add));
+    status.webhooks.iter().for_each(|webhook| of_webhook(webhook, &mut add));
     findings
 }
 
@@ -180,6 +183,20 @@ fn of_connection(
     }
 }
 
+fn of_webhook(webhook: &WebhookInfo, add: &mut impl FnMut(String, String)) {
+    let WebhookInfo { name, parked, error, failing_since, .. } = webhook;
+    let test = format!("correct the receiver, then run `scimd webhook test {name}`");
+    match (parked, failing_since) {
+        (Some(reason), _) => add(format!("webhook {name} is parked: {reason}"), test),
+        (None, Some(since)) => {
+            let reason = error.as_deref().unwrap_or("the next attempt is due");
+            let since = output::moment(Some(*since), "");
+            add(format!("deliveries to webhook {name} fail since {since}: {reason}"), test);
+        }
+        (None, None) => {}
+    }
+}
+
 fn print(
     status: &ServerStatus,
     certificate: Option<Timestamp>,
@@ -218,6 +235,11 @@ fn print(
     let head = ["CONNECTION", "LAST REQUEST", "LAST SUCCESS", "ERRORS (1h)", "TOKENS", "BRAKE"];
     output::table(head, &rows)?;
     output::line("")?;
+    if !status.webhooks.is_empty() {
+        let rows: Vec<[String; 4]> = status.webhooks.iter().map(webhook_row).collect();
+        output::table(["WEBHOOK", "STATE", "BEHIND", "URL"], &rows)?;
+        output::line("")?;
+    }
     for Finding { finding, action } in findings {
         output::line(&output::sanitize(&format!("! {finding}: {action}")))?;
     }
@@ -246,4 +268,13 @@ fn row(connection: &ConnectionStatus) -> [String; 6] {
         connection.tokens.len().to_string(),
         if is_held { "held" } else { "-" }.to_owned(),
     ]
+}
+
+fn webhook_row(webhook: &WebhookInfo) -> [String; 4] {
+    let state = match (&webhook.parked, webhook.failing_since) {
+        (Some(_), _) => "parked",
+        (None, Some(_)) => "failing",
+        (None, None) => "ok",
+    };
+    [webhook.name.clone(), state.to_owned(), webhook.behind.to_string(), webhook.url.clone()]
 }

@@ -377,6 +377,8 @@ pub struct ServerStatus {
     pub failed_handshakes: u64,
     /// The connections of the configuration.
     pub connections: Vec<ConnectionStatus>,
+    /// The webhooks of the configuration.
+    pub webhooks: Vec<WebhookInfo>,
 }
 
 /// A connection of a running server.

@@ -14,7 +14,7 @@ const LATELY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, DirectoryError> {
     let OperatorContext { directory, site, server } = context;
-    let Some(RunningServer { requests, since, failed_handshakes, .. }) = server else {
+    let Some(RunningServer { requests, since, failed_handshakes, webhooks, .. }) = server else {
         return Ok(OperatorReply::Failed("scimd is not running".to_owned()));
     };
     let now = directory.now();
@@ -46,5 +46,6 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
         snapshot: stats.store.snapshot,
         failed_handshakes: failed_handshakes(),
         connections: site.connections.iter().map(connection).collect(),
+        webhooks: webhooks.list(),
     })))
 }

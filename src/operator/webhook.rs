@@ -16,6 +16,8 @@ pub struct WebhookInfo {
     pub behind: u64,
     /// The number of deliveries since the start that were taken.
     pub delivered: u64,
+    /// The number of events in those.
+    pub events: u64,
     /// The number of deliveries since the start that failed.
     pub failed: u64,
     /// Why the last delivery failed, if it did.

@@ -56,6 +56,16 @@ pub(super) enum DeliveryOutcome {
 impl Receiver {
     /// Sends a batch of events that has an id.
     pub(super) async fn deliver(&self, id: &str, timestamp: i64, body: Bytes) -> DeliveryOutcome {
+        self.deliver_within(TIME, id, timestamp, body).await
+    }
+
+    async fn deliver_within(
+        &self,
+        time: Duration,
+        id: &str,
+        timestamp: i64,
+        body: Bytes,
+    ) -> DeliveryOutcome {
         let failed = |reason: String| DeliveryOutcome::Failed { reason, retry_after: None };
         let signature = self.keys.sign(id, timestamp, &body);
         let request = Request::post(self.url.path.as_str())
@@ -71,11 +81,11 @@ impl Receiver {
             Ok(request) => request,
             Err(error) => return failed(error.to_string()),
         };
-        let end = Instant::now() + TIME;
+        let end = Instant::now() + time;
         match tokio::time::timeout_at(end, self.exchange(request, end)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(reason)) => failed(reason),
-            Err(_) => failed(format!("no answer within {} seconds", TIME.as_secs())),
+            Err(_) => failed(format!("no answer within {} seconds", time.as_secs())),
         }
     }
 
@@ -140,4 +150,58 @@ async fn answer(
         },
         _ => DeliveryOutcome::Failed { reason: format!("status {status}"), retry_after },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Delivers to a receiver that sends this and then nothing, within a second.
+    async fn deliver(answer: &'static str) -> (DeliveryOutcome, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+        });
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let receiver = Receiver {
+            url: format!("http://127.0.0.1:{port}/").parse().ok().unwrap(),
+            keys: SigningKeys::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").ok().unwrap(),
+            tls: Arc::new(tls),
+        };
+        let begun = Instant::now();
+        let time = Duration::from_secs(1);
+        let outcome = receiver.deliver_within(time, "id", 0, Bytes::from_static(b"[]")).await;
+        (outcome, begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_does_not_answer_in_time_has_failed() {
+        for answer in ["", "HTTP/1.1 200 OK\r\nContent-Le"] {
+            let (outcome, time) = deliver(answer).await;
+            let DeliveryOutcome::Failed { reason, retry_after: None } = outcome else {
+                panic!("{answer:?} was taken for an answer");
+            };
+            assert_eq!(reason, "no answer within 1 seconds");
+            assert!(time >= Duration::from_secs(1) && time < TIME, "{time:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_counts_though_the_body_does_not_end_in_time() {
+        let (outcome, time) = deliver("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1").await;
+        assert!(matches!(outcome, DeliveryOutcome::Taken));
+        assert!(time < TIME, "{time:?}");
+    }
 }

@@ -54,6 +54,7 @@ pub(super) struct Endpoint {
     pub(super) wake: Notify,
     progress: Mutex<Progress>,
     delivered: AtomicU64,
+    events: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -76,6 +77,8 @@ struct Progress {
 struct Batch {
     id: String,
     body: Bytes,
+    /// The number of its events.
+    events: u64,
     last: Cursor,
 }
 
@@ -95,9 +98,9 @@ impl Endpoint {
         feed: Arc<Feed>,
     ) -> Self {
         let (wake, progress) = (Notify::new(), Mutex::default());
-        let (delivered, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (delivered, events, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let begin = feed.cursor_at(directory.log().head().sequence);
-        Self { name, settings, directory, feed, begin, wake, progress, delivered, failed }
+        Self { name, settings, directory, feed, begin, wake, progress, delivered, events, failed }
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -197,7 +200,7 @@ impl Endpoint {
             }
         };
         let mut body = BytesMut::new();
-        let (mut first, mut last) = (None, None);
+        let (mut first, mut last, mut events) = (None, None, 0);
         for event in page.events.iter().filter(|event| event.cursor <= until) {
             if !body.is_empty() && body.len() + event.bytes.len() + 2 > MAX_BYTES {
                 break;
@@ -206,6 +209,7 @@ impl Endpoint {
             body.put_slice(&event.bytes);
             first = first.or(Some(event.cursor));
             last = Some(event.cursor);
+            events += 1;
         }
         let (Some(first), Some(last)) = (first, last) else {
             return Ok((None, page.next.min(until)));
@@ -213,7 +217,7 @@ impl Endpoint {
         body.put_u8(b']');
         // The id of a webhook has no full stop.
         let id = format!("{first}_{last}").replace('.', "-");
-        Ok((Some(Batch { id, body: body.freeze(), last }), last))
+        Ok((Some(Batch { id, body: body.freeze(), events, last }), last))
     }
 
     /// Sends a batch once, and waits as long as is to be waited after a failure.
@@ -230,6 +234,7 @@ impl Endpoint {
             match outcome {
                 DeliveryOutcome::Taken => {
                     self.delivered.fetch_add(1, Ordering::Relaxed);
+                    self.events.fetch_add(batch.events, Ordering::Relaxed);
                     if progress.state.failing_since.take().is_some() {
                         tracing::info!(webhook = self.name, "deliveries succeed again");
                         must_save = true;
@@ -377,6 +382,7 @@ impl Endpoint {
             after: progress.state.after.clone(),
             behind: self.feed.head().sequence().saturating_sub(sequence),
             delivered: self.delivered.load(Ordering::Relaxed),
+            events: self.events.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             error: progress.error.clone(),
             failing_since: progress.state.failing_since,

@@ -28,7 +28,7 @@ fn ask(port: u16, method: &str, path: &str) -> (u16, String, String) {
 }
 
 /// Every series with its value.
-fn scrape(port: u16) -> BTreeMap<String, f64> {
+pub(crate) fn scrape(port: u16) -> BTreeMap<String, f64> {
     let (status, head, body) = ask(port, "GET", "/metrics");
     assert_eq!(status, 200);
     assert!(head.contains("text/plain; version=0.0.4; charset=utf-8"), "{head}");
@@ -42,7 +42,7 @@ fn scrape(port: u16) -> BTreeMap<String, f64> {
 
 /// The value of a series that must be there.
 #[track_caller]
-fn value(metrics: &BTreeMap<String, f64>, series: &str) -> f64 {
+pub(crate) fn value(metrics: &BTreeMap<String, f64>, series: &str) -> f64 {
     *metrics.get(series).unwrap_or_else(|| panic!("no {series} in {metrics:#?}"))
 }
 

@@ -16,7 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Server, create, user};
+use crate::harness::{Server, create, free_port, user};
+use crate::metrics::{scrape, value};
 
 /// A request as the target got it.
 struct Got {
@@ -256,6 +257,44 @@ fn a_receiver_that_fails_is_named_and_delays_no_client() {
     create(&server.client(), "/Users", &user("c"));
     server.client().get("/Users").expect(200);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn metrics_and_status_say_how_deliveries_go() {
+    let (target, port) = (Target::start(false), free_port());
+    let metrics = format!("events = [\"user.created\"]\n[metrics]\nlisten = \"127.0.0.1:{port}\"");
+    let mut server = Server::start_with(&target.config("http", &metrics));
+    let told = |name: &str| value(&scrape(port), &format!("scimd_webhook_{name}"));
+    let well = server.succeed(&["status"]);
+    assert!(well.contains("crm      ok") && well.contains("All is well."), "{well}");
+    create(&server.client(), "/Users", &user("a"));
+    server.until("one is taken", |_| {
+        told("deliveries_total{webhook=\"crm\",result=\"taken\"}") == 1.0
+    });
+    assert_eq!(told("events_total{webhook=\"crm\"}"), 1.0);
+    target.answer("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+    create(&server.client(), "/Users", &user("b"));
+    server.until("it fails", |_| told("failing_seconds{webhook=\"crm\"}") > 0.0);
+    assert!(told("deliveries_total{webhook=\"crm\",result=\"failed\"}") >= 1.0);
+    assert!(told("behind_changes{webhook=\"crm\"}") >= 1.0);
+    assert_eq!(told("parked{webhook=\"crm\"}"), 0.0);
+    let findings = |server: &Server| {
+        let output = server.run(&["status", "--json"]);
+        assert_eq!(output.status.code(), Some(1));
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["findings"].to_string()
+    };
+    let failing = findings(&server);
+    assert!(failing.contains("deliveries to webhook crm fail since"), "{failing}");
+    target.answer("HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
+    server.until("it is parked", |_| told("parked{webhook=\"crm\"}") == 1.0);
+    let parked = findings(&server);
+    assert!(parked.contains("webhook crm is parked") && parked.contains("webhook test crm"));
+    target.answer(TAKEN);
+    server.succeed(&["webhook", "test", "crm"]);
+    server.until("it goes on", |_| told("events_total{webhook=\"crm\"}") == 2.0);
+    let after = server.succeed(&["status"]);
+    assert!(after.contains("All is well."), "{after}");
 }
 
 #[test]

@@ -96,6 +96,16 @@ catalogue! {
         "Age of the last change that has its events while later ones have none, else 0.";
     FEED_BYTES = Gauge "scimd_feed_bytes"
         "Size of the change feed's files.";
+    WEBHOOK_DELIVERIES = Counter "scimd_webhook_deliveries_total"
+        "Deliveries to a webhook, by result.";
+    WEBHOOK_EVENTS = Counter "scimd_webhook_events_total"
+        "Events in the deliveries that a webhook took.";
+    WEBHOOK_BEHIND = Gauge "scimd_webhook_behind_changes"
+        "Changes on disk that are not yet delivered to a webhook.";
+    WEBHOOK_FAILING_SECONDS = Gauge "scimd_webhook_failing_seconds"
+        "Time since deliveries to a webhook began to fail, else 0.";
+    WEBHOOK_PARKED = Gauge "scimd_webhook_parked"
+        "1 while a webhook is parked, else 0.";
     WRITABLE = Gauge "scimd_writable"
         "1 while changes can be made, else 0.";
     CLOCK_ALARM = Gauge "scimd_clock_alarm"

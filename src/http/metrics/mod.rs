@@ -7,6 +7,7 @@
 mod catalogue;
 mod exposition;
 mod scrape_token;
+mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::connection::token::{Token, TokenOwner};
 use crate::directory::DirectoryStats;
 use crate::feed::{Feed, FeedStats};
 use crate::metrics::Counter;
+use crate::operator::WebhookControl;
 use exposition::Exposition;
 pub use scrape_token::{ScrapeTokenError, read as read_scrape_token};
 
@@ -45,6 +47,7 @@ pub struct MetricsService {
     connections: Arc<ConnectionStats>,
     dropped_log_lines: Arc<Counter>,
     feed: Arc<Feed>,
+    webhooks: Arc<dyn WebhookControl>,
     /// The file with the token that `/metrics` asks for.
     token_file: Option<PathBuf>,
 }
@@ -58,6 +61,7 @@ impl MetricsService {
         listener: Arc<ArcSwap<server::ListenerConfig>>,
         dropped_log_lines: Arc<Counter>,
         feed: Arc<Feed>,
+        webhooks: Arc<dyn WebhookControl>,
         token_file: Option<PathBuf>,
     ) -> Arc<Self> {
         let connections = Arc::default();
@@ -68,6 +72,7 @@ impl MetricsService {
             connections,
             dropped_log_lines,
             feed,
+            webhooks,
             token_file,
         })
     }
@@ -123,7 +128,9 @@ impl MetricsService {
         self.denials(&mut text);
         connections(&self.service.connections, &mut text);
         storage(&context.directory.stats(), &mut text);
-        feed(&self.feed.stats(Clock::System.now()), &mut text);
+        let now = Clock::System.now();
+        feed(&self.feed.stats(now), &mut text);
+        webhook::show(&self.webhooks.list(), now, &mut text);
         brakes(&context, &mut text);
         self.expiry(&context, &mut text);
         self.process(&mut text);

@@ -55,7 +55,7 @@ const EDGES: &[(&str, &str)] = &[
     ("file", ""),
     (
         "http",
-        "access clock config connection directory event feed file logging metrics request_log scim secret text",
+        "access clock config connection directory event feed file logging metrics operator request_log scim secret text",
     ),
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
