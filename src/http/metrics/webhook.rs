@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::catalogue;
+use super::catalogue::{self, Metric};
 use super::exposition::Exposition;
 use crate::operator::WebhookInfo;
+
+/// A metric, and its value for a webhook.
+type WebhookFigure<'a> = (&'a Metric, &'a dyn Fn(&WebhookInfo) -> u64);
 
 /// Writes the metrics of all webhooks, as they are at the moment `now`.
 pub(super) fn show(webhooks: &[WebhookInfo], now: Timestamp, text: &mut Exposition) {
@@ -19,7 +22,7 @@ pub(super) fn show(webhooks: &[WebhookInfo], now: Timestamp, text: &mut Expositi
         let time = one.failing_since.map(|since| now.duration_since(since).as_secs());
         time.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default()
     };
-    let values: [(_, &dyn Fn(&WebhookInfo) -> u64); 4] = [
+    let values: [WebhookFigure<'_>; 4] = [
         (&catalogue::WEBHOOK_EVENTS, &|one| one.events),
         (&catalogue::WEBHOOK_BEHIND, &|one| one.behind),
         (&catalogue::WEBHOOK_FAILING_SECONDS, &failing),
