@@ -67,6 +67,6 @@ mod tests {
     #[test]
     fn a_future_time_is_rejected() {
         assert!(parse("9000-01-01").unwrap_err().contains("in the future"));
-        assert!(parse("2 hours").unwrap_err().contains("expected"));
+        assert!(parse("2 hours").unwrap_err().contains("use RFC 3339"));
     }
 }

@@ -436,7 +436,7 @@ mod tests {
             ),
             (
                 "[connections.a]\nmethod = 'okta'\nmay_grant = ['company:king']",
-                ":3:1: connections.a.may_grant: \"company:king\" is no role or entitlement",
+                ":3:1: connections.a.may_grant: \"company:king\" is not a role or entitlement",
             ),
             ("[connections.operator]\nmethod = 'okta'", "\"operator\" is taken"),
             ("[[grants]]\ngroup = 'g'\nconnection = 'x'", ":3:1: grants.connection: unknown"),

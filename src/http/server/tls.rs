@@ -212,7 +212,7 @@ mod tests {
 
         std::fs::remove_file(&other_key).unwrap();
         let half = self_signed::ensure(&folder.0.join("two"), &[], 0).unwrap_err().to_string();
-        assert!(half.contains("two/key.pem is not"), "{half}");
+        assert!(half.contains("two/key.pem does not"), "{half}");
         let host = self_signed::ensure(&folder.0.join("three"), &["a b".to_owned()], 0);
         assert!(host.unwrap_err().to_string().contains("\"a b\""));
         assert!(!folder.0.join("three").exists());
