@@ -162,6 +162,11 @@ impl Endpoint {
         if until.is_some_and(|until| until <= after) {
             until = None;
         }
+        // After a restart the feed may still have to catch up, and the batch would be shorter than it was.
+        let is_ours = |until: &Cursor| self.feed.cursor_at(until.sequence()) == *until;
+        if until.filter(is_ours).is_some_and(|until| until > self.feed.head()) {
+            return Ok(Next::Wait);
+        }
         let horizon = until.unwrap_or_else(|| self.feed.head());
         let (batch, next) = self.read(after, horizon).await?;
         let Some(batch) = batch else {
