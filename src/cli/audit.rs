@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 use super::arguments::check_searched;
 use super::exit::CliError;
+use super::list::{ListFormat, ListOutput, ListPrinter};
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, TextTable};
+use super::output;
 use super::time_arg;
 use crate::app;
 use crate::clock::Stopwatch;
@@ -79,6 +80,8 @@ pub(super) struct AuditArgs {
     /// Print the head of the hash chain as SEQUENCE:HASH, to store on another machine
     #[arg(long, conflicts_with_all = ["since", "until", "connection", "event", "user", "limit", "all", "follow", "verify", "json"])]
     head: bool,
+    #[command(flatten)]
+    output: ListOutput,
     /// Print JSON, one object on each line
     #[arg(long)]
     json: bool,
@@ -139,7 +142,8 @@ impl AuditArgs {
             accounts,
             notes: self.all,
         };
-        let mut printer = AuditPrinter::new(self.json);
+        let json = self.json.then_some(ListFormat::Jsonl);
+        let mut printer = self.output.printer(json, show::HEAD);
         let reached = match (self.limit, since) {
             (None, Some(_)) => reader.print_after(None, &filter, &mut printer)?,
             (limit, _) => {
@@ -147,10 +151,13 @@ impl AuditArgs {
                 reader.print_newest(limit, &filter, &mut printer)?
             }
         };
-        if !printer.printed {
+        if self.follow {
+            return reader.follow(reached, &filter, &mut printer);
+        }
+        if printer.is_empty() {
             check_searched(config, self.connection.as_ref())?;
         }
-        if self.follow { reader.follow(reached, &filter, &mut printer) } else { Ok(()) }
+        printer.end("No changes found.")
     }
 }
 
@@ -231,13 +238,13 @@ impl<'a> AuditReader<'a> {
         &mut self,
         mut after: Option<u64>,
         filter: &AuditFilter,
-        printer: &mut AuditPrinter,
+        printer: &mut ListPrinter<6>,
     ) -> Result<u64> {
         let mut last = None;
         loop {
             match self.ask(AuditQuery::After { after, filter: filter.clone(), wait: None })? {
                 AuditReply::Part { changes, reached, end, whole } => {
-                    printer.print(changes)?;
+                    printer.print(&changes, |change| change, show::row)?;
                     after = Some(reached);
                     // What comes in meanwhile is left to those who follow.
                     if whole || reached >= *last.get_or_insert(end) {
@@ -254,7 +261,7 @@ impl<'a> AuditReader<'a> {
         &mut self,
         limit: usize,
         filter: &AuditFilter,
-        printer: &mut AuditPrinter,
+        printer: &mut ListPrinter<6>,
     ) -> Result<u64> {
         let mut newest: VecDeque<AuditEntry> = VecDeque::new();
         let (mut upto, mut last) = (None, None);
@@ -266,7 +273,7 @@ impl<'a> AuditReader<'a> {
                     upto = Some(reached);
                     let end = *last.get_or_insert(end);
                     if whole || newest.len() >= limit {
-                        printer.print(newest)?;
+                        printer.print(newest.make_contiguous(), |change| change, show::row)?;
                         return Ok(end);
                     }
                 }
@@ -281,7 +288,7 @@ impl<'a> AuditReader<'a> {
         &mut self,
         reached: u64,
         filter: &AuditFilter,
-        printer: &mut AuditPrinter,
+        printer: &mut ListPrinter<6>,
     ) -> Result<()> {
         self.files = None;
         // Everything after the first change that was printed is later.
@@ -298,7 +305,7 @@ impl<'a> AuditReader<'a> {
                 Some(AuditReply::Part { changes, reached: now, whole, .. }) => {
                     let has_changes = !changes.is_empty();
                     (reached, served) = (now, true);
-                    printer.print(changes)?;
+                    printer.print(&changes, |change| change, show::row)?;
                     if has_changes || !whole {
                         continue;
                     }
@@ -361,30 +368,6 @@ pub(super) fn last_change(
                 upto = Some(reached);
             }
             _ => return unexpected(),
-        }
-    }
-}
-
-/// Prints changes as a table or as JSON.
-struct AuditPrinter {
-    table: Option<TextTable<6>>,
-    /// Whether there was anything to print.
-    printed: bool,
-}
-
-impl AuditPrinter {
-    fn new(json: bool) -> Self {
-        Self { table: (!json).then(|| TextTable::new(show::HEAD)), printed: false }
-    }
-
-    fn print(&mut self, changes: impl IntoIterator<Item = AuditEntry>) -> Result<()> {
-        let mut changes = changes.into_iter().peekable();
-        self.printed |= changes.peek().is_some();
-        match &mut self.table {
-            Some(table) => {
-                table.print(&changes.map(|change| show::row(&change)).collect::<Vec<_>>())
-            }
-            None => changes.try_for_each(|change| output::json_line(&change)),
         }
     }
 }

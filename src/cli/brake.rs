@@ -7,12 +7,18 @@ use clap::{Args, Subcommand};
 
 use super::arguments::the_connection;
 use super::audit::details_in_words;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::{Cell, TextTable};
 use crate::config::Config;
 use crate::directory::{Hold, WithheldChange, WithheldChanges, undo_command};
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 use crate::text::duration;
+
+/// The columns of the list.
+const HEAD: [&str; 8] =
+    ["CONNECTION", "ACTION", "LOST", "OF", "SINCE", "GAINED", "ALARMS", "STATUS"];
 
 #[derive(Args)]
 pub(super) struct BrakeArgs {
@@ -24,6 +30,8 @@ pub(super) struct BrakeArgs {
 enum BrakeCommand {
     /// Show the brake status of each connection (default)
     Status {
+        #[command(flatten)]
+        list: ListOutput,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -81,12 +89,23 @@ enum BrakeCommand {
 impl BrakeArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         let mut operator = OperatorClient::new(config);
-        match self.command.unwrap_or(BrakeCommand::Status { json: false }) {
-            BrakeCommand::Status { json } => match operator.ask(OperatorRequest::ShowBrakes)? {
-                OperatorReply::Brakes(brakes) if json => output::json(&brakes),
-                OperatorReply::Brakes(brakes) => print(&brakes),
-                _ => unexpected(),
-            },
+        match self
+            .command
+            .unwrap_or_else(|| BrakeCommand::Status { list: ListOutput::default(), json: false })
+        {
+            BrakeCommand::Status { list, json } => {
+                let OperatorReply::Brakes(brakes) = operator.ask(OperatorRequest::ShowBrakes)?
+                else {
+                    return unexpected();
+                };
+                let mut printer = list.printer(json.then_some(ListFormat::Json), HEAD);
+                printer.print(&brakes, |brake| brake, row)?;
+                printer.end("No connections.")?;
+                for BrakeInfo { connection, undo, .. } in &brakes {
+                    undo.iter().try_for_each(|undo| note_undo(connection, undo))?;
+                }
+                Ok(())
+            }
             BrakeCommand::Show { connection, named, json } => {
                 let connection = the_connection(config, connection.or(named))?;
                 match operator.ask(OperatorRequest::ShowWithheld { connection })? {
@@ -171,22 +190,12 @@ fn allow(
     }
 }
 
-fn print(brakes: &[BrakeInfo]) -> Result<()> {
-    let rows: Vec<[String; 8]> = brakes.iter().map(row).collect();
-    let head = ["CONNECTION", "ACTION", "LOST", "OF", "SINCE", "GAINED", "ALARMS", "STATUS"];
-    output::table(head, &rows)?;
-    for BrakeInfo { connection, undo, .. } in brakes {
-        undo.iter().try_for_each(|undo| note_undo(connection, undo))?;
-    }
-    Ok(())
-}
-
 /// Says how to see what can be undone of what made a connection exceed its limit.
 fn note_undo(connection: &str, undo: &str) -> Result<()> {
     output::note(&format!("To see what can be undone of connection \"{connection}\": {undo}"))
 }
 
-fn row(brake: &BrakeInfo) -> [String; 8] {
+fn row(brake: &BrakeInfo) -> [Cell; 8] {
     let mut status = match &brake.hold {
         Some(hold) => {
             format!("paused since {}: {}", output::moment(Some(hold.since), ""), hold.reason)
@@ -199,14 +208,14 @@ fn row(brake: &BrakeInfo) -> [String; 8] {
         status.push_str(&format!("; {left} of {accounts} allowed accounts left until {until}"));
     }
     [
-        brake.connection.clone(),
-        brake.action.clone().unwrap_or_else(|| "not configured".to_owned()),
-        brake.counted.to_string(),
-        brake.accounts.to_string(),
-        output::moment(brake.counting_since, "-"),
-        brake.gained.to_string(),
-        (brake.alarms + brake.gain_alarms).to_string(),
-        output::sanitize(&status),
+        brake.connection.clone().into(),
+        brake.action.clone().unwrap_or_else(|| "not configured".to_owned()).into(),
+        brake.counted.to_string().into(),
+        brake.accounts.to_string().into(),
+        Cell::Time(brake.counting_since, "-"),
+        brake.gained.to_string().into(),
+        (brake.alarms + brake.gain_alarms).to_string().into(),
+        Cell::alert_if(brake.hold.is_some(), output::sanitize(&status)),
     ]
 }
 
@@ -216,8 +225,8 @@ fn print_withheld(connection: &str, withheld: &WithheldChanges) -> Result<()> {
             "No changes of connection \"{connection}\" were denied since scimd started."
         ));
     }
-    let rows: Vec<[String; 5]> = withheld.resources.iter().map(withheld_row).collect();
-    output::table(["NAME", "EVENT", "DETAILS", "LAST TRIED", "ID"], &rows)?;
+    let rows: Vec<[Cell; 5]> = withheld.resources.iter().map(withheld_row).collect();
+    TextTable::new(["NAME", "EVENT", "DETAILS", "LAST TRIED", "ID"], false).print(&rows)?;
     let changes = usize::try_from(withheld.changes).unwrap_or(usize::MAX);
     let mut counted = output::counted(changes, "change was denied", "changes were denied");
     if withheld.more > 0 {
@@ -229,13 +238,12 @@ fn print_withheld(connection: &str, withheld: &WithheldChanges) -> Result<()> {
     output::note(&format!("{counted}."))
 }
 
-fn withheld_row(change: &WithheldChange) -> [String; 5] {
-    let cells = [
-        change.details.name.clone().unwrap_or_default(),
-        change.event.clone(),
-        details_in_words(&change.details),
-        output::moment(Some(change.time), ""),
-        change.id.clone(),
-    ];
-    cells.map(|cell| output::sanitize(&cell))
+fn withheld_row(change: &WithheldChange) -> [Cell; 5] {
+    [
+        output::sanitize(change.details.name.as_deref().unwrap_or_default()).into(),
+        output::sanitize(&change.event).into(),
+        output::sanitize(&details_in_words(&change.details)).into(),
+        Cell::Time(Some(change.time), ""),
+        output::sanitize(&change.id).into(),
+    ]
 }

@@ -8,12 +8,18 @@ use serde_json::json;
 
 use super::arguments::the_connection;
 use super::exit::CliError;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::Cell;
 use super::token::Expiry;
 use crate::app;
 use crate::config::Config;
 use crate::operator::{ClientInfo, ClientReply, ClientRequest, OperatorReply, OperatorRequest};
+
+/// The columns of the list.
+const HEAD: [&str; 7] =
+    ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
@@ -24,6 +30,8 @@ pub(super) enum ClientCommand {
         /// Only the clients of this connection
         #[arg(long)]
         connection: Option<String>,
+        #[command(flatten)]
+        list: ListOutput,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -59,7 +67,9 @@ impl ClientCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         match self {
             Self::Generate(arguments) => arguments.run(config),
-            Self::List { connection, json } => list(config, connection.as_deref(), json),
+            Self::List { connection, list: output, json } => {
+                list(config, connection.as_deref(), &output, json)
+            }
             Self::Revoke { ids, connection } => revoke(config, ids, connection),
         }
     }
@@ -118,30 +128,23 @@ fn clients(config: &Config, connection: Option<&str>) -> Result<Vec<ClientInfo>>
     Ok(clients)
 }
 
-fn list(config: &Config, connection: Option<&str>, json: bool) -> Result<()> {
+fn list(config: &Config, connection: Option<&str>, output: &ListOutput, json: bool) -> Result<()> {
     let clients = clients(config, connection)?;
-    if json {
-        return output::json(&clients);
-    }
-    if clients.is_empty() {
-        return output::note("No clients.");
-    }
-    let rows: Vec<[String; 7]> = clients
-        .iter()
-        .map(|client| {
-            [
-                client.id.clone(),
-                client.connection.clone(),
-                client.status.clone(),
-                output::moment(Some(client.created), ""),
-                output::moment(client.expires, "never"),
-                output::moment(client.last_used, "never"),
-                output::sanitize(client.description.as_deref().unwrap_or_default()),
-            ]
-        })
-        .collect();
-    let head = ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
-    output::table(head, &rows)
+    let mut printer = output.printer(json.then_some(ListFormat::Json), HEAD);
+    printer.print(&clients, |client| client, row)?;
+    printer.end("No clients.")
+}
+
+fn row(client: &ClientInfo) -> [Cell; 7] {
+    [
+        client.id.clone().into(),
+        client.connection.clone().into(),
+        Cell::alert_if(client.status != "valid", client.status.as_str()),
+        Cell::Time(Some(client.created), ""),
+        Cell::Time(client.expires, "never"),
+        Cell::Time(client.last_used, "never"),
+        output::sanitize(client.description.as_deref().unwrap_or_default()).into(),
+    ]
 }
 
 fn revoke(config: &Config, ids: Vec<String>, connection: Option<String>) -> Result<()> {

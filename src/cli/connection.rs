@@ -7,8 +7,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::exit::CliError;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::Cell;
 use crate::app;
 use crate::config::Config;
 use crate::connection::MayGrant;
@@ -24,6 +26,8 @@ const MAX_BYTES: usize = 32 * 1024;
 pub(super) enum ConnectionCommand {
     /// List connections and where each is defined
     List {
+        #[command(flatten)]
+        list: ListOutput,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -152,7 +156,7 @@ impl ConnectionOptions {
 impl ConnectionCommand {
     pub(super) fn run(self, config: &Config) -> Result<()> {
         match self {
-            Self::List { json } => list(config, json),
+            Self::List { list: output, json } => list(config, &output, json),
             Self::Show { name, json } => show(config, &name, json),
             Self::Add { name, method, settings, json } => {
                 let settings = settings.settings(Some(method));
@@ -212,25 +216,21 @@ fn describe(changed: &ConnectionChanged) -> Result<()> {
     }
 }
 
-fn list(config: &Config, json: bool) -> Result<()> {
-    if json {
-        let all: Result<Vec<Value>> =
-            config.connections.keys().map(|name| settings(config, name)).collect();
-        return output::json(&all?);
-    }
-    let rows: Vec<[String; 4]> = config
-        .connections
-        .iter()
-        .map(|(name, connection)| {
-            [
-                name.clone(),
-                connection.method.to_string(),
-                connection.scope.as_str().to_owned(),
-                place(config, name),
-            ]
-        })
-        .collect();
-    output::table(["NAME", "METHOD", "SCOPE", "DEFINED AT"], &rows)
+fn list(config: &Config, output: &ListOutput, json: bool) -> Result<()> {
+    let all = config.connections.iter().map(|(name, connection)| {
+        let row = [
+            name.clone().into(),
+            connection.method.to_string().into(),
+            connection.scope.as_str().into(),
+            place(config, name).into(),
+        ];
+        Ok((settings(config, name)?, row))
+    });
+    let all: Vec<(Value, [Cell; 4])> = all.collect::<Result<_>>()?;
+    let head = ["NAME", "METHOD", "SCOPE", "DEFINED AT"];
+    let mut printer = output.printer(json.then_some(ListFormat::Json), head);
+    printer.print(&all, |(settings, _)| settings, |(_, row)| row.clone())?;
+    printer.end("No connections.")
 }
 
 fn place(config: &Config, name: &str) -> String {

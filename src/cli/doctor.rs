@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::arguments::the_connection;
 use super::output;
+use super::table::{Cell, TextTable};
 use crate::app;
 use crate::config::Config;
 use crate::text::duration;
@@ -55,21 +56,21 @@ impl DoctorArgs {
 }
 
 fn print(outcomes: &[CheckOutcome]) -> Result<()> {
-    let rows: Vec<[String; 3]> = outcomes
+    let rows: Vec<[Cell; 3]> = outcomes
         .iter()
         .map(|outcome| {
             let verdict = match outcome.verdict {
-                CheckVerdict::Ok => "ok",
-                CheckVerdict::Note => "note",
-                CheckVerdict::Failed => "FAILED",
+                CheckVerdict::Ok => "ok".into(),
+                CheckVerdict::Note => Cell::Warning("note".to_owned()),
+                CheckVerdict::Failed => Cell::Alert("FAILED".to_owned()),
             };
             let CheckOutcome { check, found, action, .. } = outcome;
             let found = match action.is_empty() {
                 true => found.clone(),
                 false => format!("{found}: {action}"),
             };
-            [(*check).to_owned(), verdict.to_owned(), output::sanitize(&found)]
+            [(*check).into(), verdict, output::sanitize(&found).into()]
         })
         .collect();
-    output::table(["CHECK", "RESULT", "FOUND"], &rows)
+    TextTable::new(["CHECK", "RESULT", "FOUND"], true).print(&rows)
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, TextTable};
+use super::output;
+use super::table::{Cell, TextTable};
 use crate::app;
 use crate::config::Config;
 use crate::feed::{self, Cursor, EventFilter, Feed};
@@ -52,7 +53,7 @@ impl EventsArgs {
         let Self { after, follow, types, connection, json } = self;
         let mut query = EventQuery { after, types, connections: connection };
         let head = ["TIME (UTC)", "TYPE", "SUBJECT", "NAME", "CHANGED", "CURSOR"];
-        let mut table = TextTable::new(head);
+        let mut table = TextTable::new(head, true);
         let mut is_empty = true;
         loop {
             let EventPage { events, next, is_last } = read(config, &query, follow)?;
@@ -60,7 +61,9 @@ impl EventsArgs {
             if json {
                 events.iter().try_for_each(|event| output::line(event))?;
             } else {
-                table.print(&events.iter().map(|event| row(event)).collect::<Vec<_>>())?;
+                table.print(
+                    &events.iter().map(|event| row(event).map(Cell::Text)).collect::<Vec<_>>(),
+                )?;
             }
             query.after = Some(next);
             if is_last && !follow {

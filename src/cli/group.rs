@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::change::MemberChange;
 use super::operator::OperatorClient;
-use super::output::{self, TextTable};
-use super::resource::{self, ListArgs, Served, moment, text, texts};
+use super::output;
+use super::resource::{self, ListArgs, Served, moment, text, texts, time};
+use super::table::{Cell, TextTable};
 use crate::config::Config;
 use crate::operator::ResourceView;
 use crate::operator::resource::ResourceKind;
@@ -55,13 +56,13 @@ impl GroupCommand {
     }
 }
 
-fn row(ResourceView { resource: group, connection, .. }: &ResourceView) -> [String; 5] {
+fn row(ResourceView { resource: group, connection, .. }: &ResourceView) -> [Cell; 5] {
     [
-        text(group, &[DISPLAY_NAME]),
-        text(group, &[EXTERNAL_ID]),
-        connection.clone().unwrap_or_default(),
-        moment(group, "lastModified"),
-        text(group, &["id"]),
+        text(group, &[DISPLAY_NAME]).into(),
+        text(group, &[EXTERNAL_ID]).into(),
+        connection.clone().unwrap_or_default().into(),
+        time(group, "lastModified"),
+        text(group, &["id"]).into(),
     ]
 }
 
@@ -91,10 +92,10 @@ fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> 
         ("Changed", vec![moment(group, "lastModified")]),
         ("Version", texts(group, &["meta", "version"])),
     ])?;
-    let mut table = TextTable::new(["MEMBER", "TYPE", "ID"]);
+    let mut table = TextTable::new(["MEMBER", "TYPE", "ID"], true);
     let mut count = 0;
     resource::members(operator, &text(group, &["id"]), |members| {
-        let rows: Vec<[String; 3]> = members.iter().map(member).collect();
+        let rows: Vec<[Cell; 3]> = members.iter().map(member).collect();
         if count == 0 && !rows.is_empty() {
             output::line("")?;
         }
@@ -104,8 +105,8 @@ fn print(operator: &mut OperatorClient<'_>, group: &ResourceView) -> Result<()> 
     output::line(&format!("\n{}", output::counted(count, "member", "members")))
 }
 
-fn member(element: &Value) -> [String; 3] {
+fn member(element: &Value) -> [Cell; 3] {
     ["display", "type", "value"].map(|part| {
-        element.get(part).and_then(Value::as_str).map(output::sanitize).unwrap_or_default()
+        element.get(part).and_then(Value::as_str).map(output::sanitize).unwrap_or_default().into()
     })
 }

@@ -58,64 +58,8 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints a result as JSON on one line.
-pub(super) fn json_line(value: &impl Serialize) -> Result<()> {
+pub(super) fn json_line(value: &(impl Serialize + ?Sized)) -> Result<()> {
     line(&visible_json(&serde_json::to_string(value)?))
-}
-
-/// Prints a result as a table: columns are as wide as their widest cell.
-pub(super) fn table<const N: usize>(head: [&'static str; N], rows: &[[String; N]]) -> Result<()> {
-    TextTable::new(head).print(rows)
-}
-
-/// A table that is printed as its rows come; a column is as wide as the widest cell so far.
-pub(super) struct TextTable<const N: usize> {
-    /// The header, until it is printed.
-    head: Option<[&'static str; N]>,
-    widths: [usize; N],
-}
-
-impl<const N: usize> TextTable<N> {
-    pub(super) fn new(head: [&'static str; N]) -> Self {
-        Self { head: Some(head), widths: head.map(str::len) }
-    }
-
-    /// Prints more rows, and before the first ones the header.
-    pub(super) fn print(&mut self, rows: &[[String; N]]) -> Result<()> {
-        for row in rows {
-            for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(display_width(cell));
-            }
-        }
-        if let Some(head) = self.head.take() {
-            line(&format_row(head, self.widths))?;
-        }
-        for row in rows {
-            line(&format_row(row.each_ref().map(String::as_str), self.widths))?;
-        }
-        Ok(())
-    }
-}
-
-/// Prints a list as it comes: one JSON array, an element on each line.
-#[derive(Default)]
-pub(super) struct JsonArray {
-    begun: bool,
-}
-
-impl JsonArray {
-    pub(super) fn print(&mut self, elements: &[impl Serialize]) -> Result<()> {
-        for element in elements {
-            let before = if self.begun { ",\n" } else { "[\n" };
-            let element = visible_json(&serde_json::to_string(element)?).into_owned();
-            write!(io::stdout(), "{before}{element}")?;
-            self.begun = true;
-        }
-        Ok(())
-    }
-
-    pub(super) fn end(self) -> Result<()> {
-        line(if self.begun { "\n]" } else { "[]" })
-    }
 }
 
 /// Prints labels with their values, one value on a line; a label without values is left out.
@@ -140,7 +84,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// JSON in which the characters that [`sanitize`] escapes are escaped as JSON has it. They can only be in texts.
-fn visible_json(json: &str) -> Cow<'_, str> {
+pub(super) fn visible_json(json: &str) -> Cow<'_, str> {
     if !json.contains(|character| character != '\n' && is_escaped(character)) {
         return Cow::Borrowed(json);
     }
@@ -167,12 +111,6 @@ pub(super) fn sanitize(text: &str) -> String {
         false => character.to_string(),
     };
     text.chars().map(escaped).collect()
-}
-
-fn format_row<const N: usize>(cells: [&str; N], widths: [usize; N]) -> String {
-    let padded: Vec<String> =
-        cells.iter().zip(widths).map(|(cell, width)| padded(cell, width)).collect();
-    padded.join("  ").trim_end().to_owned()
 }
 
 /// The number of columns that a text takes in a terminal.
@@ -227,9 +165,5 @@ mod tests {
             assert_eq!(display_width(text), width, "{text}");
             assert_eq!(padded(text, 6), format!("{text}{}", " ".repeat(6 - width)));
         }
-        let rows =
-            ["Jose\u{301}", "\u{7530}\u{4e2d}", "ada"].map(|name| format_row([name, "|"], [5, 1]));
-        let bars = rows.map(|row| display_width(row.trim_end_matches('|')));
-        assert_eq!(bars, [7, 7, 7]);
     }
 }

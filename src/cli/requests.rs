@@ -11,8 +11,10 @@ use jiff::Timestamp;
 
 use super::arguments::{check_searched, the_connection};
 use super::exit::CliError;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, TextTable};
+use super::output;
+use super::table::Cell;
 use super::time_arg;
 use crate::app;
 use crate::config::Config;
@@ -25,6 +27,8 @@ use crate::text::duration;
 const LIMIT: u32 = 50;
 /// The number of records that are asked for at once.
 const PART: usize = 500;
+/// The columns of the list.
+const HEAD: [&str; 7] = ["TIME", "ID", "CALLER", "METHOD", "PATH", "STATUS", "RESULT"];
 /// The time between two looks for later requests.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -57,6 +61,8 @@ pub(super) struct RequestsArgs {
     /// Keep printing new requests (Ctrl-C to stop)
     #[arg(long)]
     follow: bool,
+    #[command(flatten)]
+    output: ListOutput,
     /// Print JSON, one object on each line
     #[arg(long)]
     json: bool,
@@ -92,22 +98,20 @@ impl RequestsArgs {
             limit: self.limit as usize,
             ..RequestQuery::default()
         };
-        let mut printer = RequestPrinter::new(self.json);
+        let json = self.json.then_some(ListFormat::Jsonl);
+        let mut printer = self.output.printer(json, HEAD);
         let RequestPage { entries, mut reached } = find(config, &query)?;
         if entries.is_empty() {
             check_searched(config, query.connection.as_ref())?;
         }
-        if entries.is_empty() && !self.follow && !self.json {
-            return output::note("No requests found.");
-        }
-        printer.print(&entries)?;
+        printer.print(&entries, |entry| entry, row)?;
         if !self.follow {
-            return Ok(());
+            return printer.end("No requests found.");
         }
         query.limit = PART;
         loop {
             let page = find(config, &RequestQuery { after: Some(reached), ..query.clone() })?;
-            printer.print(&page.entries)?;
+            printer.print(&page.entries, |entry| entry, row)?;
             // Nothing more is there yet.
             if page.reached == reached {
                 std::thread::sleep(PAUSE);
@@ -196,36 +200,23 @@ fn show(config: &Config, id: &str, json: bool) -> Result<()> {
     }
 }
 
-/// Prints requests as a table or as JSON Lines.
-struct RequestPrinter {
-    table: Option<TextTable<7>>,
-}
-
-impl RequestPrinter {
-    fn new(json: bool) -> Self {
-        let head = ["TIME (UTC)", "ID", "CALLER", "METHOD", "PATH", "STATUS", "RESULT"];
-        Self { table: (!json).then(|| TextTable::new(head)) }
-    }
-
-    fn print(&mut self, entries: &[RequestEntry]) -> Result<()> {
-        match &mut self.table {
-            Some(table) => table.print(&entries.iter().map(row).collect::<Vec<_>>()),
-            None => entries.iter().try_for_each(output::json_line),
-        }
-    }
-}
-
-fn row(entry: &RequestEntry) -> [String; 7] {
-    let or_dash =
-        |text: &str| if text.is_empty() { "-".to_owned() } else { output::sanitize(text) };
+fn row(entry: &RequestEntry) -> [Cell; 7] {
+    let or_dash = |text: &str| -> Cell {
+        if text.is_empty() { "-".into() } else { output::sanitize(text).into() }
+    };
+    let status = entry.status.to_string();
     [
-        entry.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Cell::Time(Some(entry.time), ""),
         or_dash(&entry.id),
         or_dash(caller(entry)),
         or_dash(&entry.method),
         or_dash(&entry.path),
-        entry.status.to_string(),
-        output::sanitize(&result(entry)),
+        if entry.status >= 500 {
+            Cell::Alert(status)
+        } else {
+            Cell::warning_if(entry.status >= 400, status)
+        },
+        output::sanitize(&result(entry)).into(),
     ]
 }
 

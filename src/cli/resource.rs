@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::arguments::check_searched;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
-use super::output::{self, JsonArray, TextTable};
+use super::output;
+use super::table::Cell;
 use crate::operator::resource::{ResourceFilter, ResourceKind};
 use crate::operator::{OperatorReply, OperatorRequest, ResourceView};
 
@@ -26,6 +28,8 @@ pub(super) struct ListArgs {
     /// List at most N
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    #[command(flatten)]
+    output: ListOutput,
     /// Print JSON: an array of SCIM resources, without members and groups
     #[arg(long)]
     json: bool,
@@ -39,42 +43,28 @@ impl ListArgs {
     }
 }
 
-/// Prints resources of a kind, page by page: as JSON in SCIM's form, or as a row of a table.
+/// Prints resources of a kind, page by page: as JSON in SCIM's form, or as rows.
 pub(super) fn list<const N: usize>(
     operator: &mut OperatorClient<'_>,
     kind: ResourceKind,
-    ListArgs { limit, json, .. }: &ListArgs,
+    list: &ListArgs,
     only: &ResourceFilter,
     head: [&'static str; N],
-    row: impl Fn(&ResourceView) -> [String; N],
+    row: impl Fn(&ResourceView) -> [Cell; N],
 ) -> Result<()> {
-    let (mut table, mut array) = (TextTable::new(head), JsonArray::default());
-    let mut left = limit.unwrap_or(usize::MAX);
-    let mut is_empty = true;
-    let json = *json;
+    let json = list.json.then_some(ListFormat::Json);
+    let mut printer = list.output.printer(json, head);
+    let mut left = list.limit.unwrap_or(usize::MAX);
     pages(operator, kind, false, only, |mut resources| {
         resources.truncate(left);
         left -= resources.len();
-        is_empty = is_empty && resources.is_empty();
-        if resources.is_empty() {
-            return Ok(left > 0);
-        }
-        if json {
-            let served = resources.iter().map(|shown| &shown.resource);
-            array.print(&served.collect::<Vec<_>>())?;
-        } else {
-            table.print(&resources.iter().map(&row).collect::<Vec<_>>())?;
-        }
+        printer.print(&resources, |shown| &shown.resource, &row)?;
         Ok(left > 0)
     })?;
-    if is_empty {
+    if printer.is_empty() {
         check_searched(operator.config(), only.connection.as_ref())?;
     }
-    match json {
-        true => array.end(),
-        false if is_empty => output::note(&format!("No {}s.", kind.as_str())),
-        false => Ok(()),
-    }
+    printer.end(&format!("No {}s.", kind.as_str()))
 }
 
 /// Visits resources of a kind, page by page, with their effective access if `access` is set, as long as `visit`
@@ -155,6 +145,11 @@ pub(super) fn elements(
 ) -> Vec<String> {
     let elements = resource.get(attribute).and_then(Value::as_array);
     elements.into_iter().flatten().filter_map(shown).map(|text| output::sanitize(&text)).collect()
+}
+
+/// A moment of `meta`, as a cell.
+pub(super) fn time(resource: &Served, name: &str) -> Cell {
+    Cell::Time(text(resource, &["meta", name]).parse().ok(), "")
 }
 
 /// A moment of `meta`.

@@ -102,8 +102,11 @@ fn open_verified(config: &Config, snapshot: &Snapshot) -> Result<Directory> {
     let restored = Restored { sequence: snapshot.position.sequence, taken: snapshot.taken };
     directory.submit(actor::offline(), restored).wait()?;
     match directory.verify().iter().find(|check| check.faults > 0) {
-        Some(Check { what, told, .. }) => {
-            bail!("the backup is damaged, and nothing was restored: {what}: {}", told.join("; "))
+        Some(Check { what, findings, .. }) => {
+            bail!(
+                "the backup is damaged, and nothing was restored: {what}: {}",
+                findings.join("; ")
+            )
         }
         None => Ok(directory),
     }

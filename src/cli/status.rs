@@ -11,6 +11,7 @@ use serde_json::json;
 use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::{Cell, TextTable};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -231,9 +232,9 @@ fn print(
         ),
     ])?;
     output::line("")?;
-    let rows: Vec<[String; 6]> = status.connections.iter().map(row).collect();
+    let rows: Vec<[Cell; 6]> = status.connections.iter().map(row).collect();
     let head = ["CONNECTION", "LAST REQUEST", "LAST SUCCESS", "ERRORS (1h)", "TOKENS", "BRAKE"];
-    output::table(head, &rows)?;
+    TextTable::new(head, false).print(&rows)?;
     output::line("")?;
     if !status.webhooks.is_empty() {
         let rows: Vec<[String; 4]> = status.webhooks.iter().map(webhook_row).collect();
@@ -258,15 +259,15 @@ fn last_backup(backup: &LastBackup) -> String {
     output::sanitize(&format!("{time} to {file} ({verified}, {signed})"))
 }
 
-fn row(connection: &ConnectionStatus) -> [String; 6] {
+fn row(connection: &ConnectionStatus) -> [Cell; 6] {
     let is_held = connection.brake.as_ref().is_some_and(|brake| brake.hold.is_some());
     [
-        connection.name.clone(),
-        output::moment(connection.traffic.last_request, "none"),
-        output::moment(connection.traffic.last_success, "none"),
-        format!("{} of {}", connection.traffic.errors, connection.traffic.requests),
-        connection.tokens.len().to_string(),
-        if is_held { "held" } else { "-" }.to_owned(),
+        connection.name.clone().into(),
+        Cell::Time(connection.traffic.last_request, "none"),
+        Cell::Time(connection.traffic.last_success, "none"),
+        format!("{} of {}", connection.traffic.errors, connection.traffic.requests).into(),
+        connection.tokens.len().to_string().into(),
+        Cell::alert_if(is_held, if is_held { "paused" } else { "-" }),
     ]
 }
 

@@ -11,13 +11,19 @@ use super::arguments::OwnerArgs;
 use super::audit::last_change;
 use super::confirm::confirm;
 use super::exit::{CliError, ExitKind};
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::Cell;
 use crate::app;
 use crate::config::Config;
 use crate::connection::token::TokenOwner;
 use crate::operator::{OperatorReply, OperatorRequest, TokenInfo};
 use crate::text::duration;
+
+/// The columns of the list.
+const HEAD: [&str; 8] =
+    ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "LAST DENIED", "DESCRIPTION"];
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -40,6 +46,8 @@ pub(super) enum TokenCommand {
     },
     /// List tokens (secrets are never shown)
     List {
+        #[command(flatten)]
+        list: ListOutput,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -117,10 +125,14 @@ impl TokenCommand {
                     description,
                 })
             }
-            Self::List { json } => {
+            Self::List { list, json } => {
                 match OperatorClient::new(config).ask(OperatorRequest::ListTokens)? {
-                    OperatorReply::Tokens(tokens) if json => output::json(&tokens),
-                    OperatorReply::Tokens(tokens) => list(&tokens),
+                    OperatorReply::Tokens(tokens) => {
+                        let json = json.then_some(ListFormat::Json);
+                        let mut printer = list.printer(json, HEAD);
+                        printer.print(&tokens, |token| token, row)?;
+                        printer.end("No tokens.")
+                    }
                     _ => unexpected(),
                 }
             }
@@ -229,31 +241,19 @@ fn note_earlier_revocation(config: &Config, id: &str, error: anyhow::Error) -> R
     output::note(&format!("Token {id} is revoked already, since {since}."))
 }
 
-fn list(tokens: &[TokenInfo]) -> Result<()> {
-    if tokens.is_empty() {
-        return output::note("No tokens.");
-    }
-    let rows: Vec<[String; 8]> = tokens
-        .iter()
-        .map(|token| {
-            [
-                token.id.clone(),
-                token.owner.to_string(),
-                token.status.clone(),
-                output::moment(Some(token.created), ""),
-                output::moment(token.expires, "never"),
-                output::moment(token.last_used, "never"),
-                output::sanitize(&token.last_denied.as_ref().map_or_else(
-                    || "never".to_owned(),
-                    |denial| {
-                        format!("{} ({})", output::moment(Some(denial.time), ""), denial.reason)
-                    },
-                )),
-                output::sanitize(token.description.as_deref().unwrap_or_default()),
-            ]
-        })
-        .collect();
-    let head =
-        ["ID", "OWNER", "STATUS", "CREATED", "EXPIRES", "LAST USED", "LAST DENIED", "DESCRIPTION"];
-    output::table(head, &rows)
+fn row(token: &TokenInfo) -> [Cell; 8] {
+    let denied = token.last_denied.as_ref().map_or_else(
+        || "never".to_owned(),
+        |denial| format!("{} ({})", output::moment(Some(denial.time), ""), denial.reason),
+    );
+    [
+        token.id.clone().into(),
+        token.owner.to_string().into(),
+        Cell::alert_if(token.status != "valid", token.status.as_str()),
+        Cell::Time(Some(token.created), ""),
+        Cell::Time(token.expires, "never"),
+        Cell::Time(token.last_used, "never"),
+        output::sanitize(&denied).into(),
+        output::sanitize(token.description.as_deref().unwrap_or_default()).into(),
+    ]
 }

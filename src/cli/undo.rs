@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::confirm::confirm;
 use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
+use super::table::{Cell, TextTable};
 use super::{output, time_arg};
 use crate::config::Config;
 use crate::directory::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
@@ -99,10 +100,10 @@ fn ask(config: &Config, undo: &Undo) -> Result<UndoReport> {
 }
 
 fn print_rows(report: &UndoReport) -> Result<()> {
-    let rows: Vec<[String; 5]> = report.resources.iter().map(row).collect();
+    let rows: Vec<[Cell; 5]> = report.resources.iter().map(row).collect();
     match rows.is_empty() {
         true => Ok(()),
-        false => output::table(["ACTION", "KIND", "NAME", "DETAILS", "ID"], &rows),
+        false => TextTable::new(["ACTION", "KIND", "NAME", "DETAILS", "ID"], true).print(&rows),
     }
 }
 
@@ -167,7 +168,7 @@ fn summarize(report: &UndoReport, undo: &Undo, dry_run: bool) -> Result<()> {
     Ok(())
 }
 
-fn row(row: &UndoRow) -> [String; 5] {
+fn row(row: &UndoRow) -> [Cell; 5] {
     let action = match row.action {
         UndoAction::Restore => "restore",
         UndoAction::Revert => "revert",
@@ -191,6 +192,8 @@ fn row(row: &UndoRow) -> [String; 5] {
     if row.changed_later {
         details.push("changed again later".to_owned());
     }
-    let cells = [action, &row.kind, &row.name, &details.join("; "), &row.id];
-    cells.map(output::sanitize)
+    let [kind, name, details, id] =
+        [&row.kind, &row.name, &details.join("; "), &row.id].map(|text| output::sanitize(text));
+    let action = Cell::alert_if(row.action == UndoAction::Remove, action);
+    [action, kind.into(), name.into(), details.into(), id.into()]
 }

@@ -8,7 +8,8 @@ use super::arguments::the_connection;
 use super::change::UserChange;
 use super::operator::OperatorClient;
 use super::output;
-use super::resource::{self, ListArgs, Served, moment, text, texts};
+use super::resource::{self, ListArgs, Served, moment, text, texts, time};
+use super::table::{self, Cell};
 use crate::config::Config;
 use crate::directory::Deactivation;
 use crate::operator::ResourceView;
@@ -112,13 +113,13 @@ impl UserCommand {
     }
 }
 
-fn row(ResourceView { resource: user, connection, .. }: &ResourceView) -> [String; 5] {
+fn row(ResourceView { resource: user, connection, .. }: &ResourceView) -> [Cell; 5] {
     [
-        text(user, &[USER_NAME]),
-        active(user).to_owned(),
-        connection.clone().unwrap_or_default(),
-        moment(user, "lastModified"),
-        text(user, &["id"]),
+        text(user, &[USER_NAME]).into(),
+        Cell::warning_if(active(user) == "no", active(user)),
+        connection.clone().unwrap_or_default().into(),
+        time(user, "lastModified"),
+        text(user, &["id"]).into(),
     ]
 }
 
@@ -143,7 +144,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
             })
         })
         .collect();
-    output::table(["ENTITLEMENT", "MEANS", "GRANTED BY"], &rows)
+    table::print_texts(["ENTITLEMENT", "MEANS", "GRANTED BY"], &rows)
 }
 
 fn active(user: &Served) -> &'static str {

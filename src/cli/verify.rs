@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::operator::{OperatorClient, unexpected};
-use super::output;
+use super::{output, table};
 use crate::app;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest};
@@ -51,12 +51,12 @@ fn print(checks: &[Check]) -> Result<()> {
             [check.what.clone(), checked, faults, check.note.clone()]
         })
         .collect();
-    output::table(["CHECKED", "NUMBER", "FAULTS", "NOTE"], &rows)?;
+    table::print_texts(["CHECKED", "NUMBER", "FAULTS", "NOTE"], &rows)?;
     for check in checks {
-        for fault in &check.told {
+        for fault in &check.findings {
             output::line(&format!("{}: {fault}", check.what))?;
         }
-        match check.faults - check.told.len() as u64 {
+        match check.faults - check.findings.len() as u64 {
             0 => {}
             more => output::line(&format!("{}: {more} more", check.what))?,
         }

@@ -4,15 +4,22 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use super::exit::CliError;
+use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::table::Cell;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest, WebhookInfo};
+
+/// The columns of the list.
+const HEAD: [&str; 6] = ["NAME", "STATE", "BEHIND", "DELIVERED", "FAILED", "URL"];
 
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {
     /// List webhooks and how far their deliveries are
     List {
+        #[command(flatten)]
+        list: ListOutput,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -48,8 +55,11 @@ impl WebhookCommand {
         })?;
         match (self, reply) {
             (_, OperatorReply::Failed(reason)) => bail!("{reason}"),
-            (Self::List { json: true }, OperatorReply::Webhooks(all)) => output::json(&all),
-            (Self::List { .. }, OperatorReply::Webhooks(all)) => list(&all),
+            (Self::List { list, json }, OperatorReply::Webhooks(all)) => {
+                let mut printer = list.printer(json.then_some(ListFormat::Json), HEAD);
+                printer.print(&all, |webhook| webhook, row)?;
+                printer.end("No webhooks. Add [webhooks.NAME] to the configuration.")
+            }
             (Self::Test { name }, OperatorReply::WebhookDone) => {
                 output::note(&format!("{name} took the test."))
             }
@@ -61,25 +71,18 @@ impl WebhookCommand {
     }
 }
 
-fn list(all: &[WebhookInfo]) -> Result<()> {
-    if all.is_empty() {
-        return output::note("No webhooks. Add [webhooks.NAME] to the configuration.");
-    }
-    let row = |one: &WebhookInfo| {
-        let state = match (&one.parked, &one.error) {
-            (Some(reason), _) => format!("parked: {reason}"),
-            (None, Some(error)) => format!("failing: {error}"),
-            (None, None) => "ok".to_owned(),
-        };
-        [
-            one.name.clone(),
-            output::sanitize(&state),
-            one.behind.to_string(),
-            one.delivered.to_string(),
-            one.failed.to_string(),
-            one.url.clone(),
-        ]
+fn row(webhook: &WebhookInfo) -> [Cell; 6] {
+    let state = match (&webhook.parked, &webhook.error) {
+        (Some(reason), _) => Cell::Alert(output::sanitize(&format!("parked: {reason}"))),
+        (None, Some(error)) => Cell::Warning(output::sanitize(&format!("failing: {error}"))),
+        (None, None) => "ok".into(),
     };
-    let rows: Vec<[String; 6]> = all.iter().map(row).collect();
-    output::table(["NAME", "STATE", "BEHIND", "DELIVERED", "FAILED", "URL"], &rows)
+    [
+        webhook.name.clone().into(),
+        state,
+        webhook.behind.to_string().into(),
+        webhook.delivered.to_string().into(),
+        webhook.failed.to_string().into(),
+        webhook.url.clone().into(),
+    ]
 }

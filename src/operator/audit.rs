@@ -231,7 +231,7 @@ pub struct AuditVerification {
     /// The number of faults.
     pub faults: u64,
     /// The first faults, each a sentence, in the order of the log.
-    #[serde(rename = "told")]
+    #[serde(rename = "findings", alias = "told")]
     pub first_faults: Vec<String>,
 }
 

@@ -23,7 +23,8 @@ pub struct Check {
     /// How many faults there are.
     pub faults: u64,
     /// The first faults, each a sentence.
-    pub told: Vec<String>,
+    #[serde(alias = "told")]
+    pub findings: Vec<String>,
     /// A note on the result.
     pub note: String,
 }
@@ -31,14 +32,14 @@ pub struct Check {
 impl Check {
     /// Nothing checked yet.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), checked: 0, faults: 0, told: Vec::new(), note: String::new() }
+        Self { what: what.into(), checked: 0, faults: 0, findings: Vec::new(), note: String::new() }
     }
 
     /// Notes a fault.
     pub fn fault(&mut self, fault: impl Into<String>) {
         self.faults += 1;
-        if self.told.len() < TOLD {
-            self.told.push(fault.into());
+        if self.findings.len() < TOLD {
+            self.findings.push(fault.into());
         }
     }
 

@@ -312,7 +312,7 @@ mod tests {
             }
             assert!(!loading);
             let check = state.check();
-            assert_eq!(check.faults, 0, "{:?}", check.told);
+            assert_eq!(check.faults, 0, "{:?}", check.findings);
             let held = state.memory.upto() == HeldUpTo::End;
             let all_checked = check.checked == all(state.database.as_ref()).len() as u64;
             assert_eq!((held, all_checked), (memory == usize::MAX, held));
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(state.check().faults, 0);
         state.memory.apply([write(1, Some(3)), write(2, None), write(4, Some(4))].iter());
         let check = state.check();
-        assert_eq!((check.checked, check.faults), (2, 3), "{:?}", check.told);
+        assert_eq!((check.checked, check.faults), (2, 3), "{:?}", check.findings);
     }
 
     #[test]

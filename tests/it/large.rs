@@ -126,7 +126,7 @@ fn an_undo_right_after_a_large_deletion_brings_all_members_back() {
     client.delete(&path).expect(204);
     let undone = server.succeed(&["undo", "--since", "1s", "--json", "--yes"]);
     let undone: Value = serde_json::from_str(&undone).unwrap();
-    assert_eq!(undone["membersBack"], MEMBERS, "{undone}");
+    assert_eq!(undone["members_back"], MEMBERS, "{undone}");
     let shown = client.get(&path).expect(200).body;
     assert_eq!(shown["members"].as_array().unwrap().len(), MEMBERS);
     for id in [&ids[0], &ids[MEMBERS - 1]] {

@@ -46,6 +46,7 @@ mod inspect;
 mod large;
 mod life;
 mod limits;
+mod lists;
 mod log;
 mod manual;
 mod many_groups;

@@ -116,7 +116,7 @@ fn all_is_as_it_was_and_an_undo_can_be_undone() {
     let told = undone(&server, &["--since", &since, "--dry-run"]);
     assert_eq!(state(&idp), before.0, "a dry run changes nothing");
     assert_eq!(
-        (&told["done"], &told["membersBack"], &told["membersOut"]),
+        (&told["done"], &told["members_back"], &told["members_out"]),
         (&json!(false), &json!(6), &json!(1))
     );
     let action = |name: &str| {

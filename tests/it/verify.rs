@@ -72,7 +72,7 @@ fn damage_is_named_and_left_as_it_is() {
         let check = check(&server, what, 1);
         assert!(check["faults"].as_u64() > Some(0), "{check}");
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(check["told"][0].as_str().unwrap().contains(name), "{check}");
+        assert!(check["findings"][0].as_str().unwrap().contains(name), "{check}");
         assert_eq!(fs::read(&path).unwrap(), damaged);
         fs::write(&path, &whole).unwrap();
     }
@@ -82,7 +82,7 @@ fn damage_is_named_and_left_as_it_is() {
     let end = whole.iter().rposition(|&byte| byte != 0).unwrap();
     fs::write(&path, &whole[..end - 5]).unwrap();
     let found = check(&server, "database", 1);
-    assert!(found["told"][0].as_str().unwrap().contains("acknowledged changes are missing"));
+    assert!(found["findings"][0].as_str().unwrap().contains("acknowledged changes are missing"));
     assert_eq!(fs::read(&path).unwrap(), &whole[..end - 5]);
     fs::write(&path, &whole).unwrap();
     // No database at all: nothing is built by looking.

@@ -4,23 +4,21 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::cli::output;
+use crate::cli::table::Cell;
 use crate::event::{Details, Difference, Elements, RefusedRequests};
 use crate::operator::audit::{AuditActor, AuditEntry, AuditVerification};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
 
-/// How many characters tell what was changed; `--json` has the rest.
-const CHANGES: usize = 240;
-
-pub(super) fn row(change: &AuditEntry) -> [String; 6] {
+pub(super) fn row(change: &AuditEntry) -> [Cell; 6] {
     let (who, from) = who(&change.actor);
     [
-        change.time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        output::sanitize(&who),
-        from,
-        output::sanitize(&change.event),
-        output::sanitize(&subject(change)),
-        shortened(&output::sanitize(&changes(change))),
+        Cell::Time(Some(change.time), ""),
+        output::sanitize(&who).into(),
+        from.into(),
+        output::sanitize(&change.event).into(),
+        output::sanitize(&subject(change)).into(),
+        output::sanitize(&changes(change)).into(),
     ]
 }
 
@@ -131,13 +129,6 @@ fn refused(refused: &RefusedRequests) -> String {
     format!("{count} × {} from {address}{speaker}{detail}", reason.as_str())
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(CHANGES) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
 /// What a check of the chain found.
 pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<()> {
     let AuditVerification { first, head, changes, files, torn_bytes, first_faults, .. } = verified;
@@ -208,11 +199,9 @@ mod tests {
              "removed": {"count": 1, "first": [{"value": "3"}]}},
             {"attribute": "pin", "hidden": true},
             {"attribute": "emails"},
-        ]})));
-        assert_eq!(
-            row[..4],
-            ["2026-03-01 08:15:00 UTC", "okta (token df24)", "::1", "user.patched"]
-        );
+        ]})))
+        .map(|cell| cell.text(None));
+        assert_eq!(row[..4], ["2026-03-01T08:15:00Z", "okta (token df24)", "::1", "user.patched"]);
         assert_eq!(row[4], "ada\\u{1b}[31m\\u{202e} (1)", "what a terminal would obey is escaped");
         assert_eq!(
             row[5],

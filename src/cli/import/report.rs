@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::row::RowError;
-use crate::cli::output::{self, TextTable, counted, sanitize};
+use crate::cli::output::{self, counted, sanitize};
+use crate::cli::table::{Cell, TextTable};
 use crate::operator::resource::ResourceKind;
 use crate::operator::{ImportOutcome, ImportVerb, ImportedMembers};
 
@@ -45,7 +46,7 @@ impl Report {
             json,
             dry_run,
             bar,
-            table: TextTable::new(["ACTION", "KIND", "NAME", "LINE"]),
+            table: TextTable::new(["ACTION", "KIND", "NAME", "LINE"], true),
             problems: 0,
             created: 0,
             updated: 0,
@@ -142,7 +143,7 @@ impl Report {
         match self.dry_run {
             true => self.bar.suspend(|| {
                 let cells = [action.to_owned(), kind.to_owned(), sanitize(name), line.to_string()];
-                self.table.print(&[cells])
+                self.table.print(&[cells.map(Cell::Text)])
             }),
             false => Ok(()),
         }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// What an undo does, or would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct UndoReport {
     /// The moment to go back to.
     pub since: Timestamp,
@@ -35,7 +34,6 @@ pub struct UndoReport {
 
 /// The effect on one user or group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct UndoRow {
     /// Its resource type in lower case.
     pub kind: String,
