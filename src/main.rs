@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use rustix::fs::Mode;
 use scimd::cli::{Cli, ExitKind, error_lines, is_closed_output, printable};
 
@@ -13,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // No file that is made is for others, unless the code says so.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let Err(error) = Cli::parse().run() else { return ExitCode::SUCCESS };
+    let Err(error) = Cli::of_process().run() else { return ExitCode::SUCCESS };
     if is_closed_output(&error) {
         return ExitCode::SUCCESS;
     }

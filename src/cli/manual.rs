@@ -1,5 +1,7 @@
 //! `scimd manual`: the manual pages, one for each command, from the same definitions as the help.
 
+mod config_page;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,11 +11,18 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::output;
+use super::{examples, output};
 use crate::config::SYSTEM_FILE;
 
 /// What the page of `scimd` itself says beyond its help: sections, each with its entries.
-const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
+const SECTIONS: [(&str, &[(&str, &str)]); 5] = [
+    (
+        "ENVIRONMENT",
+        &[
+            ("SCIMD_CONFIG", "The configuration file, where --config names none."),
+            ("NO_COLOR", "If set, nothing is coloured on a terminal."),
+        ],
+    ),
     (
         "FILES",
         &[
@@ -46,6 +55,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
     (
         "SEE ALSO",
         &[
+            ("scimd.toml(5)", "Every key of the configuration."),
             ("/usr/share/doc/scimd/docs/install.md", "Installation, upgrade and removal."),
             ("/usr/share/doc/scimd/config.example.toml", "Every key with its default."),
         ],
@@ -70,20 +80,40 @@ impl ManualArgs {
             .with_context(|| format!("can't create {}", self.dir.display()))?;
         let mut scimd = scimd.disable_help_subcommand(true);
         scimd.build();
-        pages(&scimd, &write)
+        pages(&scimd, "", &write)?;
+        write("scimd.toml.5", &configuration()?)
     }
 }
 
-/// Writes the page of a command, and those of the commands below it.
-fn pages(command: &Command, write: &impl Fn(&str, &[u8]) -> Result<()>) -> Result<()> {
-    for below in command.get_subcommands() {
-        pages(below, write)?;
+/// Writes the page of the command with these words, and those of the commands below it.
+fn pages(command: &Command, words: &str, write: &impl Fn(&str, &[u8]) -> Result<()>) -> Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        pages(below, format!("{words} {}", below.get_name()).trim_start(), write)?;
     }
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
-    write(&format!("{name}.1"), &page(command, name)?)
+    write(&format!("{name}.1"), &page(command, name, words)?)
 }
 
-fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
+/// The page of the configuration.
+fn configuration() -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(page, ".TH \"SCIMD.TOML\" \"5\" \"\" \"scimd {version}\" \"scimd manual\"")?;
+    config_page::page().to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// The examples of a command.
+fn examples_section(words: &str) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXAMPLES"]);
+    for (what, line) in examples::of(words) {
+        roff.control("TP", []).text([roman(format!("{what}:"))]).text([bold(*line)]);
+    }
+    roff
+}
+
+fn page(command: &Command, name: &str, words: &str) -> Result<Vec<u8>> {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let man = Man::new(command.clone().override_usage(usage));
@@ -93,12 +123,16 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
     writeln!(page, ".TH \"{title}\" \"1\" \"\" \"scimd {version}\" \"scimd manual\"")?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
+    // Without one, it would say what NAME says.
+    if command.get_long_about().is_some() {
+        man.render_description_section(&mut page)?;
+    }
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    if name == "scimd" {
+    examples_section(words).to_writer(&mut page)?;
+    if words.is_empty() {
         sections().to_writer(&mut page)?;
     }
     Ok(page)

@@ -14,6 +14,7 @@ mod connection;
 mod csv;
 mod doctor;
 mod events;
+mod examples;
 mod exit;
 mod export;
 mod folder_owner;
@@ -43,7 +44,7 @@ mod webhook;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use exit::{ExitKind, error_lines, is_closed_output};
 pub use output::printable;
@@ -131,7 +132,18 @@ enum CliCommand {
     Manual(manual::ManualArgs),
 }
 
+/// The definition of the whole command line, with examples.
+pub fn command_line() -> clap::Command {
+    examples::add_to(Cli::command())
+}
+
 impl Cli {
+    /// Reads the command line of this process. A wrong one, and a request for help, ends it.
+    pub fn of_process() -> Self {
+        let matches = command_line().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -165,8 +177,8 @@ impl Cli {
             CliCommand::Notify(notify) => notify.run(&configuration.load()?),
             CliCommand::Reload(reload) => reload.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
-            CliCommand::Completions(completions) => completions.run(Self::command()),
-            CliCommand::Manual(manual) => manual.run(Self::command()),
+            CliCommand::Completions(completions) => completions.run(command_line()),
+            CliCommand::Manual(manual) => manual.run(command_line()),
         }
     }
 }

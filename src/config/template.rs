@@ -2,7 +2,8 @@
 
 use crate::connection::{ConnectionMethod, PublicUrl};
 
-const EXAMPLE: &str = include_str!("../../config.example.toml");
+/// A configuration with every key, its default and a comment.
+pub const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 /// The width of a setting before its comment, in characters, as in the example.
 const COMMENT_COLUMN: usize = 38;

@@ -31,10 +31,12 @@ fn every_command_has_a_page() {
     let names: BTreeSet<String> = fs::read_dir(&pages)
         .unwrap()
         .map(|page| page.unwrap().file_name().into_string().unwrap())
-        .map(|name| name.strip_suffix(".1").unwrap().to_owned())
+        .filter_map(|name| Some(name.strip_suffix(".1")?.to_owned()))
         .collect();
     assert_eq!(names, commands(&[]));
     assert!(names.contains("scimd-token-reset"));
+    let configuration = fs::read_to_string(pages.join("scimd.toml.5")).unwrap();
+    assert!(configuration.contains("\\fBmax_body_bytes\\fR"), "{configuration}");
 }
 
 #[test]
