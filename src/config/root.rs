@@ -438,9 +438,9 @@ mod tests {
                 "[connections.a]\nmethod = 'okta'\nmay_grant = ['company:king']",
                 ":3:1: connections.a.may_grant: \"company:king\" is not a role or entitlement",
             ),
-            ("[connections.operator]\nmethod = 'okta'", "\"operator\" is taken"),
+            ("[connections.operator]\nmethod = 'okta'", "\"operator\" is reserved"),
             ("[[grants]]\ngroup = 'g'\nconnection = 'x'", ":3:1: grants.connection: unknown"),
-            ("[[grants]]\ngroup = 'g'\nconnection = []", ":3:1: grants.connection: names no"),
+            ("[[grants]]\ngroup = 'g'\nconnection = []", ":3:1: grants.connection: empty"),
             (
                 "[connections.a]\nmethod = 'okta'\n[connections.b]\nmethod = 'okta'\n[[grants]]\ngroup = 'g'",
                 ":5:1: grants.connection: missing; several connections may write groups: add the line \
@@ -450,8 +450,8 @@ mod tests {
                 &format!("{workspaces}name = 'MAIN'"),
                 ":4:1: workspaces.name: \"MAIN\" appears twice",
             ),
-            (&format!("{workspaces}name = ''"), ":4:1: workspaces.name: \"\" is not a name"),
-            (&format!("{workspaces}name = '{}'", "x".repeat(101)), "is not a name"),
+            (&format!("{workspaces}name = ''"), ":4:1: workspaces.name: invalid name \"\""),
+            (&format!("{workspaces}name = '{}'", "x".repeat(101)), "expected 1 to 100 characters"),
             (workspaces, ":3:1: workspaces.name: missing"),
             ("[store]\nkeep_journal = 'always'", "\"always\" is not a duration"),
             ("[store]\nkeep_snapshots = 0", "expected 1 to 1000"),

@@ -72,7 +72,7 @@ fn remedy(entry: &RequestEntry) -> Option<&'static str> {
             "Find the resource that has this value with `scimd user list` or `scimd group list`. Match or \
              rename the resource at the client, or delete the other one."
         }
-        (_, "invalidValue") if says("could be a member") => {
+        (_, "invalidValue") if says("Member \"") => {
             "Assign the user or group that is missing to the application at the identity provider before its group, or \
              set unknown_members = \"ignore\" for the connection in config.toml and reload scimd."
         }
