@@ -11,7 +11,7 @@ use serde_json::json;
 use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
 use super::output;
-use super::table::{Cell, TextTable};
+use super::table::{self, Cell, TextTable};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -238,7 +238,7 @@ fn print(
     output::line("")?;
     if !status.webhooks.is_empty() {
         let rows: Vec<[String; 4]> = status.webhooks.iter().map(webhook_row).collect();
-        output::table(["WEBHOOK", "STATE", "BEHIND", "URL"], &rows)?;
+        table::print_texts(["WEBHOOK", "STATE", "BEHIND", "URL"], &rows)?;
         output::line("")?;
     }
     for Finding { finding, action } in findings {

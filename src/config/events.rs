@@ -7,7 +7,7 @@ use super::reader::Section;
 /// How far back the change feed goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventsConfig {
-    /// How long changes stay in the log at least, so that consumers can catch up; 1h to 3650d.
+    /// How long changes stay in the log at least, so that consumers can catch up; 0s to 3650d.
     pub retention: Duration,
     /// The size of the log, in MiB, from which on no webhook holds back its trimming; 64 to 1048576.
     pub max_log_mib: u32,
@@ -22,7 +22,7 @@ impl Default for EventsConfig {
 impl EventsConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
-        let retention = Duration::from_secs(60 * 60)..=Duration::from_secs(3_650 * 24 * 60 * 60);
+        let retention = Duration::ZERO..=Duration::from_secs(3_650 * 24 * 60 * 60);
         Self {
             retention: section.duration("retention", retention, default.retention),
             max_log_mib: section.integer("max_log_mib", 64..=1_048_576, default.max_log_mib),

@@ -135,7 +135,9 @@ fn what_is_asked_for_wrongly_is_a_problem_that_says_what_is_expected() {
     assert!(foreign.contains("List all users and groups again"), "{foreign}");
     let ahead = now(&consumer).split('.').next().unwrap().to_owned();
     problem(&consumer.get(&format!("//events?after={ahead}.999999")), 410);
-    assert!(problem(&server.client().get("//events"), 403).contains("lacks the scope \"events\""));
+    assert!(
+        problem(&server.client().get("//events"), 403).contains("requires the scope \"events\"")
+    );
     assert_eq!(consumer.send("POST", "//events", Some(b"{}")).status, 405);
 }
 

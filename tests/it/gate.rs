@@ -76,12 +76,18 @@ fn shapes(token: &str, revoked: &str) -> Vec<Shape> {
 
 /// A token that was revoked.
 fn revoked(server: &Server) -> String {
+    let (token, _) = revoked_with_id(server);
+    token
+}
+
+/// A token that was revoked, and its id.
+fn revoked_with_id(server: &Server) -> (String, String) {
     let token = server.succeed(&["token", "generate"]).trim().to_owned();
     let listed = server.succeed(&["token", "list", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let newest = listed.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
     server.succeed(&["token", "revoke", &newest]);
-    token
+    (token, newest)
 }
 
 /// Waits until the log gives this as the reason of a refusal.
@@ -152,9 +158,9 @@ fn the_token_comes_before_the_origin_before_the_route_before_the_body() {
     refused(&mut server, "what was sent is not a scimd token, or is mistyped");
     other.get("/nothing").error(401, None);
     refused(&mut server, "no bearer token was sent");
-    let unknown = revoked(&server);
-    other.clone().bearer(&unknown).get("/nothing").error(401, None);
-    refused(&mut server, "the token is unknown or was revoked");
+    let (revoked, id) = revoked_with_id(&server);
+    other.clone().bearer(&revoked).get("/nothing").error(401, None);
+    refused(&mut server, &format!("token {id} of connection default was revoked"));
     other.clone().bearer(&token).bearer(&token).get("/nothing").error(401, None);
     refused(&mut server, "several Authorization headers were sent");
 

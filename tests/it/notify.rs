@@ -319,7 +319,7 @@ fn the_sandbox_lets_through_what_was_configured_at_the_start_and_nothing_else() 
     server
         .rewrite(|text| format!("{text}\n[notify]\ncommand = \"{}\"\n{table}", program.display()));
     let log = server.reload();
-    assert!(log.contains("notify has changed and can't while scimd runs: restart"), "{log}");
+    assert!(log.contains("notify changed; restart scimd to apply"), "{log}");
     assert!(server.fail(&["notify", "test"], 2).contains("restart scimd"));
     server.stop();
     server.boot(&[]);

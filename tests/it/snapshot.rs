@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{Client, Server, create, files, total, user};
 
 const EVERY_SECOND: &str = "[store]\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\n";
-const TRIMMING: &str =
-    "[store]\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\nkeep_journal = \"0s\"\n";
+const TRIMMING: &str = "[store]\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\nkeep_journal = \"0s\"\n[events]\nretention = \"0s\"\n";
 
 /// The snapshots of a server, oldest first.
 fn snapshots(server: &Server) -> Vec<PathBuf> {
