@@ -1,6 +1,6 @@
 //! Leaves: the parts of the state that memory holds. A leaf never changes: a change puts another in its place.
 
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -10,8 +10,31 @@ pub(super) const LEAF_BYTES: usize = 16 * 1024;
 /// What a leaf takes besides its bytes and its entries: its place in the tree, and what allocations cost.
 pub(super) const LEAF_COST: usize = 160;
 
-/// A key, or the beginning of one that is enough to tell what comes before it. Most are short.
-pub(super) type Fence = SmallVec<[u8; 24]>;
+/// A key, or the beginning of one that is enough to tell what comes before it. Most are short, and many are copied
+/// when a version of the state is held.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fence(SmallVec<[u8; 24]>);
+
+impl Clone for Fence {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl From<&[u8]> for Fence {
+    fn from(key: &[u8]) -> Self {
+        // Copies all bytes together; the clone of a `SmallVec` copies each by itself.
+        Self(SmallVec::from_slice(key))
+    }
+}
+
+impl Deref for Fence {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// A part of the state.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::leaf::{Fence, Leaf};
 
 /// How many leaves a branch has at most. A change copies a branch; the list of branches is copied, too.
-const BRANCH: usize = 256;
+const BRANCH: usize = 128;
 
 /// An ordered map from the lowest key that a leaf may hold to the leaf.
 #[derive(Clone, Default)]
@@ -25,6 +25,13 @@ struct Branch {
 }
 
 impl Leaves {
+    /// The last leaf whose lowest key is not above a key, and the lowest key of the leaf behind it.
+    pub(super) fn around(&self, key: &[u8]) -> Option<(&Arc<Leaf>, Option<&Fence>)> {
+        let (at, place) = self.place(key)?;
+        let (_, leaf) = self.branches.get(at)?.leaves.get(place)?;
+        Some((leaf, self.behind(at, place)))
+    }
+
     /// The last leaf whose lowest key is not above a key.
     pub(super) fn covering(&self, key: &[u8]) -> Option<(&Fence, &Arc<Leaf>)> {
         let (branch, place) = self.place(key)?;
@@ -37,6 +44,11 @@ impl Leaves {
         let Some((branch, place)) = self.place(key) else {
             return self.branches.first().map(|first| &first.lowest);
         };
+        self.behind(branch, place)
+    }
+
+    /// The lowest key of the leaf behind a place.
+    fn behind(&self, branch: usize, place: usize) -> Option<&Fence> {
         let behind = self.branches.get(branch)?.leaves.get(place + 1).map(|(lowest, _)| lowest);
         behind.or_else(|| self.branches.get(branch + 1).map(|next| &next.lowest))
     }
@@ -132,6 +144,9 @@ mod tests {
         );
         let from = covering.map_or(Bound::Unbounded, |(lowest, _)| Bound::Excluded(*lowest));
         let following = model.range((from, Bound::Unbounded)).next();
+        if let Some((_, behind)) = leaves.around(&bytes) {
+            assert_eq!(behind, leaves.following(&bytes));
+        }
         assert_eq!(
             leaves.following(&bytes).map(|lowest| lowest.to_vec()),
             following.map(|(lowest, _)| lowest.to_be_bytes().to_vec())

@@ -71,7 +71,7 @@ pub(super) enum Lookup {
 impl Memory {
     /// Creates an empty memory that holds at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
-        let view = MemoryView { leaves: Leaves::default(), upto: HeldUpTo::Key(Fence::new()) };
+        let view = MemoryView { leaves: Leaves::default(), upto: HeldUpTo::Key(Fence::default()) };
         Self { limit, held: RwLock::new(Held { view, bytes: 0 }) }
     }
 
@@ -147,13 +147,13 @@ impl MemoryView {
 
     /// Where a key would be.
     pub(super) fn place(&self, key: &[u8]) -> Lookup {
-        match self.leaves.covering(key).filter(|_| self.upto.covers(key)) {
-            Some((lowest, leaf)) => {
-                let next = self.leaves.following(lowest).cloned().or_else(|| match &self.upto {
-                    HeldUpTo::Key(mark) => Some(mark.clone()),
+        match self.leaves.around(key).filter(|_| self.upto.covers(key)) {
+            Some((leaf, behind)) => {
+                let next = behind.or(match &self.upto {
+                    HeldUpTo::Key(mark) => Some(mark),
                     HeldUpTo::End => None,
                 });
-                Lookup::Held { leaf: Arc::clone(leaf), next }
+                Lookup::Held { leaf: Arc::clone(leaf), next: next.cloned() }
             }
             None => Lookup::Elsewhere,
         }
@@ -192,7 +192,7 @@ impl Held {
         }
         // Without a leaf of its own, a place belongs to the leaf before it.
         let nothing = (leaves.is_empty() && lowest.is_empty()).then(Leaf::default);
-        let (mut lowest, mut last) = (Some(lowest), Fence::new());
+        let (mut lowest, mut last) = (Some(lowest), Fence::default());
         for leaf in leaves.into_iter().chain(nothing) {
             self.bytes += leaf.cost();
             let key = lowest.take().unwrap_or_else(|| fence(&last, leaf.lowest()));
