@@ -133,12 +133,15 @@ fn a_file_that_root_does_not_own_may_only_contain_connections() {
     let (code, said) = check(folder.path());
     assert_eq!(code, 0, "{said}");
     for (text, expected) in [
-        ("[limits]\nmax_count = 2000\n", "conf.d/a.toml:1:2: \"limits\" may not be in this file"),
-        ("data_dir = \"x\"\n", "conf.d/a.toml:1:1: \"data_dir\" may not be in this file"),
+        (
+            "[limits]\nmax_count = 2000\n",
+            "conf.d/a.toml:1:2: \"limits\" is not allowed in this file",
+        ),
+        ("data_dir = \"x\"\n", "conf.d/a.toml:1:1: \"data_dir\" is not allowed in this file"),
         ("[connections.okta.brake]\naction = \"off\"\n", "\"connections.okta\" is defined twice"),
         (
             "[[grants]]\ngroup = \"Admins\"\n",
-            "conf.d/a.toml:1:3: \"grants\" may not be in this file",
+            "conf.d/a.toml:1:3: \"grants\" is not allowed in this file",
         ),
     ] {
         fs::write(conf_d.join("a.toml"), text).unwrap();

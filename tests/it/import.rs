@@ -241,8 +241,8 @@ fn an_imported_account_is_adopted_by_each_identity_provider() {
 }
 
 #[test]
-#[ignore = "takes minutes in a development build; run it with a release build"]
-fn a_hundred_thousand_rows_take_half_a_minute() {
+#[ignore = "takes minutes without optimisation; CI runs it"]
+fn a_hundred_thousand_rows_are_imported() {
     let server = Server::start();
     let row = |number: usize| {
         let mut user = user(&format!("user{number}@example.com"));
@@ -253,8 +253,7 @@ fn a_hundred_thousand_rows_take_half_a_minute() {
     };
     let rows: Vec<String> = (0..100_000).map(row).collect();
     let name = file(&server, "rows.jsonl", rows.join("\n"));
-    let begun = std::time::Instant::now();
     server.succeed(&["import", name]);
-    println!("{:?}", begun.elapsed());
-    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    let listed = server.client().get("/Users?count=1").expect(200);
+    assert_eq!(listed.body["totalResults"], 100_000);
 }
