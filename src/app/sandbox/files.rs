@@ -19,8 +19,9 @@ use crate::connection::federation::KeySource;
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
 const VERSION: ABI = ABI::V5;
-/// What the process reads of the system: names of users, the limits of its control group, its own figures.
-const SYSTEM: [&str; 4] = ["/etc", "/proc", "/sys/fs/cgroup", "/dev/urandom"];
+/// What the process reads of the system: names of users, the limits of its control group, its own figures, and random
+/// numbers, which a static binary reads from a file.
+const SYSTEM: [&str; 5] = ["/etc", "/proc", "/sys/fs/cgroup", "/dev/random", "/dev/urandom"];
 /// The folder beside the configuration file with its further parts.
 const PARTS: &str = "conf.d";
 
