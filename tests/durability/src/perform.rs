@@ -148,7 +148,7 @@ pub(crate) fn token_change(
         Change::GenerateToken => {
             let args = ["token", "generate", "--expires", "never"];
             let (ok, stdout, stderr) = place.run_for(&args, life);
-            let id = stderr.split("Token ").nth(1)?.split(' ').next()?.to_owned();
+            let id = stderr.split("Created token ").nth(1)?.split(' ').next()?.to_owned();
             let secret = Some(stdout.trim().to_owned());
             ok.then_some(Answer { id: Some(id), version: 0, secret })
         }

@@ -147,7 +147,9 @@ impl Recording {
         image::build(&self.record, &self.base, end, Unsynced::Kept, &mut random, &whole)
             .map_err(|error| error.to_string())?;
         let listed = |folder: &Path| -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
-            let files = server::files(folder).map_err(|error| error.to_string())?;
+            let mut files = server::files(folder).map_err(|error| error.to_string())?;
+            // The note of the last backup: the command writes it, and only the server is recorded.
+            files.retain(|file| !file.ends_with("last-backup.json"));
             let read = |path: PathBuf| {
                 let bytes = fs::read(&path).map_err(|error| error.to_string())?;
                 Ok((path.strip_prefix(folder).unwrap_or(&path).to_owned(), bytes))
