@@ -3,7 +3,7 @@
 //! The library is the whole appliance; the binary only parses the command line. Modules stand on
 //! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
 //!
-//! - ground: [`clock`], [`file`](mod@file), [`text`], [`secret`], [`logging`], [`metrics`];
+//! - ground: [`authorities`], [`clock`], [`file`](mod@file), [`text`], [`secret`], [`logging`], [`metrics`];
 //! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`], [`settings`];
 //! - storage, bytes on disk: [`log`], [`store`]; beside it the configuration file, parsed into the
 //!   vocabulary: [`config`], and the request log: [`request_log`];
@@ -12,6 +12,7 @@
 //! - doors: [`http`], [`admin`], and the ways out, to operators and applications: [`notify`], [`webhook`];
 //! - roof: [`app`], [`cli`].
 
+pub mod authorities;
 pub mod clock;
 pub mod file;
 pub mod logging;

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::authorities;
 use crate::config::{Config, WebhookConfig};
 use crate::feed::EventFilter;
 use crate::file;
@@ -59,7 +60,7 @@ fn client_config(webhook: &WebhookConfig) -> Result<ClientConfig> {
         }
         // Some of a machine may be unusable; a receiver of those fails, and the log says so.
         None if webhook.url.is_https => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots = authorities::of_this_machine();
         }
         None => {}
     }

@@ -49,7 +49,7 @@ impl FeedState {
         }
     }
 
-    /// Tells those who wait that the events of a change are written, which was made at a moment.
+    /// Wakes those who wait: the events of a change, which was made at a moment, are written.
     pub(super) fn publish(&self, sequence: u64, time: Option<Timestamp>) {
         if let Some(time) = time {
             self.written_time.store(time.as_microsecond(), Ordering::Relaxed);

@@ -7,7 +7,7 @@ use super::notification::{DueNotification, Notification, NotificationKind};
 
 /// How long the same is not delivered again.
 const QUIET: Duration = Duration::from_secs(60 * 60);
-/// The most subjects that are told apart; the configuration has fewer.
+/// The most subjects that are counted each by itself; the configuration has fewer.
 const MAX_SUBJECTS: usize = 10_000;
 
 /// What was delivered within the last hour.

@@ -96,7 +96,7 @@ fn write_optional(name: &str, text: Option<&str>, line: &mut Vec<u8>) {
 }
 
 fn write_text(name: &str, text: &str, line: &mut Vec<u8>) {
-    // Without breaking off early: so many bytes are looked at together.
+    // It does not stop early, so that the compiler compares many bytes at once.
     let escapes = |bad, byte| bad | (byte < b' ') | (byte == b'"') | (byte == b'\\');
     if text.bytes().fold(false, escapes) {
         return write_value(name, &text, line);

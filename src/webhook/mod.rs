@@ -1,7 +1,7 @@
 //! Webhooks: events, sent to applications that asked for them (Standard Webhooks 1.0).
 //!
 //! One task for each webhook reads the change feed and sends batches in order, so that a receiver that fails holds up
-//! nobody else.
+//! no other.
 //!
 //! | file | contents |
 //! | --- | --- |

@@ -198,7 +198,7 @@ class Changes:
             known.append(answer["id"])
 
     def patch(self, path, op, attribute, value=None):
-        """Changes an attribute. A failure is not told from a change that changes nothing: later ones follow."""
+        """Changes an attribute. A failure and a change that changes nothing look the same: later ones follow."""
         operation = {"op": op, "path": attribute}
         if value is not None:
             operation["value"] = value

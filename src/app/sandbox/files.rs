@@ -5,13 +5,15 @@
 //! nothing.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
+    PathFdError, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
 };
+use thiserror::Error;
 
 use super::programs::{Outgoing, Programs};
 use crate::config::{Config, SYSTEM_FILE, WebhookConfig};
@@ -24,6 +26,17 @@ const VERSION: ABI = ABI::V5;
 const SYSTEM: [&str; 5] = ["/etc", "/proc", "/sys/fs/cgroup", "/dev/random", "/dev/urandom"];
 /// The folder beside the configuration file with its further parts.
 const PARTS: &str = "conf.d";
+
+/// Why the rules can't be enforced.
+#[derive(Debug, Error)]
+pub(super) enum FileRulesError {
+    /// The kernel refuses what it says it can do.
+    #[error(transparent)]
+    Kernel(#[from] RulesetError),
+    /// A folder or file is there and can't be opened: without its rule, every later use of it would be refused.
+    #[error(transparent)]
+    Path(#[from] PathFdError),
+}
 
 /// The folders and files that the server needs.
 pub(super) struct FileRules {
@@ -83,8 +96,8 @@ impl FileRules {
     ///
     /// # Errors
     ///
-    /// The kernel refuses what it says it can do.
-    pub(super) fn enforce(&self) -> Result<(String, bool), RulesetError> {
+    /// [`FileRulesError`]; nothing is in force then.
+    pub(super) fn enforce(&self) -> Result<(String, bool), FileRulesError> {
         let reading = AccessFs::ReadFile | AccessFs::ReadDir;
         let writing = AccessFs::WriteFile
             | AccessFs::Truncate
@@ -109,16 +122,17 @@ impl FileRules {
             None => ruleset,
         };
         let ports = ports.into_iter().flatten();
-        let status = ruleset
-            .create()?
-            .add_rules(
-                ports.map(|port| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp))),
-            )?
-            .add_rules(path_beneath_rules(&self.written, reading | writing))?
-            .add_rules(path_beneath_rules(&self.read, reading | of_programs))?
-            .add_rules(path_beneath_rules(&self.sockets, of_sockets))?
-            .add_rules(path_beneath_rules(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
-            .restrict_self()?;
+        let status =
+            ruleset
+                .create()?
+                .add_rules(ports.map(|port| {
+                    Ok::<_, FileRulesError>(NetPort::new(*port, AccessNet::ConnectTcp))
+                }))?
+                .add_rules(rules_below(&self.written, reading | writing))?
+                .add_rules(rules_below(&self.read, reading | of_programs))?
+                .add_rules(rules_below(&self.sockets, of_sockets))?
+                .add_rules(rules_below(["/dev/null"], AccessFs::ReadFile | AccessFs::WriteFile))?
+                .restrict_self()?;
         Ok(match (status.ruleset, status.landlock) {
             (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
                 ("not restricted: Landlock is not enabled".to_owned(), false)
@@ -138,6 +152,27 @@ impl FileRules {
         let all = self.written.iter().chain(&self.read);
         all.filter_map(|path| path.canonicalize().ok()).collect()
     }
+}
+
+/// A rule for each path, and for what is below it. What is not there, or not for this user, has none.
+fn rules_below<P: AsRef<Path>>(
+    paths: impl IntoIterator<Item = P>,
+    access: impl Into<BitFlags<AccessFs>>,
+) -> impl Iterator<Item = Result<PathBeneath<PathFd>, FileRulesError>> {
+    let access = access.into();
+    paths.into_iter().filter_map(move |path| match PathFd::new(&path) {
+        Ok(opened) => {
+            let is_file = fs::metadata(&path).is_ok_and(|found| !found.is_dir());
+            let possible = if is_file { access & AccessFs::from_file(VERSION) } else { access };
+            Some(Ok(PathBeneath::new(opened, possible)))
+        }
+        Err(PathFdError::OpenCall { source, .. })
+            if [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&source.kind()) =>
+        {
+            None
+        }
+        Err(error) => Some(Err(error.into())),
+    })
 }
 
 /// The files of certificates and keys that the configuration names, with the setting of each.
@@ -173,10 +208,20 @@ fn folder_of(file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
 
-    use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_path_that_is_there_and_does_not_open_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        symlink(&link, &link).unwrap();
+        let rules = |path: &Path| -> Vec<_> { rules_below([path], AccessFs::ReadFile).collect() };
+        assert!(matches!(rules(&link)[..], [Err(FileRulesError::Path(_))]));
+        assert!(matches!(rules(folder.path())[..], [Ok(_)]));
+        assert!(rules(&folder.path().join("none")).is_empty());
+    }
 
     /// What comes of it on a thread that the rules restrict, which ends with it.
     fn restricted<T: Send>(rules: &FileRules, then: impl FnOnce() -> T + Send) -> T {

@@ -12,7 +12,7 @@ use crate::log::{Frame, Write};
 use crate::store::keys::{self, Kind};
 use crate::store::{Read, StoreError};
 
-/// How many revoked tokens are told from unknown ones.
+/// How many revoked tokens are remembered: others count as unknown.
 const MAX_REVOKED: usize = 10_000;
 
 /// The tokens in memory. Every request looks one up.

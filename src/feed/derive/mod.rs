@@ -1,6 +1,6 @@
 //! Events, derived from a frame of the log and the state before and after it.
 //!
-//! Nothing else goes into an event: whoever derives the same frames gets the same bytes. Frames before the first
+//! Nothing else goes into an event: the same frames give the same bytes. Frames before the first
 //! `settings.changed` are for the audit trail alone.
 
 mod access;

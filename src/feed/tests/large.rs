@@ -119,8 +119,8 @@ fn a_group_of_100_000_has_its_events_while_the_writer_goes_on() {
 }
 
 #[test]
-#[ignore = "measures; CI runs it"]
-fn events_are_derived_faster_than_they_come_and_read_faster_than_that() {
+#[ignore = "measures, for docs/performance.md; CI runs it"]
+fn all_events_are_derived_and_read_again_from_the_start() {
     let count = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
     let mut world = FeedWorld::new(&[grant()]);
     world.fill(count);
@@ -141,9 +141,6 @@ fn events_are_derived_faster_than_they_come_and_read_faster_than_that() {
     let (derived, read_rate) = (rate(derived), rate(watch.elapsed()));
     println!("derived {derived:.0} events/s, read {read_rate:.0} events/s");
     assert_eq!(read as u32, count);
-    let (least_derived, least_read) =
-        if cfg!(debug_assertions) { (500.0, 5_000.0) } else { (15_000.0, 100_000.0) };
-    assert!(derived > least_derived && read_rate > least_read);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::http::respond::{self, HttpResponse};
 /// How many consumers of one application may wait or stream at once.
 const MAX_WAITING: usize = 64;
 
-/// A consumer of the feed. It loads the configuration anew whenever it needs it.
+/// A consumer of the feed. It loads the configuration each time that it needs it.
 pub(in crate::http) struct Consumer {
     pub(super) feed: Arc<Feed>,
     context: Arc<ArcSwap<HttpContext>>,

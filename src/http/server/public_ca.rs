@@ -11,6 +11,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::pem::{TlsError, certificates};
+use crate::authorities;
 
 /// What a certificate chain is worth to a client that trusts the CAs of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,7 @@ pub enum ChainTrust {
 ///
 /// The file can't be read, or holds no certificate.
 pub fn chain_trust(pem: &Path, host: &str, now: Timestamp) -> Result<ChainTrust, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    trust(pem, host, now, roots)
+    trust(pem, host, now, authorities::of_this_machine())
 }
 
 fn trust(

@@ -206,7 +206,7 @@ fn kills(fault: &str) -> bool {
 
 /// A server that a fault kept from starting says why; one that was killed can't.
 fn refusal(failed: &Failed, fault: &str) -> Option<Finding> {
-    let told = matches!(failed.status.code(), Some(1 | 5)) && !failed.log.trim().is_empty();
+    let told = failed.status.code() == Some(1) && !failed.log.trim().is_empty();
     let harmless = !failed.hung && (kills(fault) || told);
     (!harmless).then(|| Finding::new(Harm::Unserved, failed.to_string()))
 }

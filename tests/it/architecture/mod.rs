@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Every top-level module and its floor.
 const FLOORS: &[(&str, u8)] = &[
+    ("authorities", 0),
     ("clock", 0),
     ("file", 0),
     ("logging", 0),
@@ -40,12 +41,13 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin clock config connection directory event feed file http log logging metrics notify operator request_log scim store text webhook",
+        "access admin authorities clock config connection directory event feed file http log logging metrics notify operator request_log scim store text webhook",
     ),
     (
         "cli",
         "access admin app clock config connection directory event feed log logging operator request_log scim store text",
     ),
+    ("authorities", ""),
     ("clock", ""),
     ("config", "access connection file logging scim settings text"),
     ("connection", "access scim secret text"),
@@ -55,7 +57,7 @@ const EDGES: &[(&str, &str)] = &[
     ("file", ""),
     (
         "http",
-        "access clock config connection directory event feed file logging metrics operator request_log scim secret text",
+        "access authorities clock config connection directory event feed file logging metrics operator request_log scim secret text",
     ),
     ("log", "clock event metrics"),
     ("logging", "clock metrics text"),
