@@ -172,6 +172,15 @@ fn look(
 
 /// Whether a log tells an operator where to look.
 fn names_what_is_wrong(log: &str) -> bool {
-    let names = ["/journal", "/state", "/tls", "/lock", "/signing", "record at key", "data folder"];
+    let names = [
+        "/journal",
+        "/state",
+        "/tls",
+        "/lock",
+        "/signing",
+        "/access-token.key",
+        "record at key",
+        "data directory",
+    ];
     log.lines().any(|line| names.iter().any(|name| line.contains(name)))
 }
