@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::fetch::fetch;
 use crate::clock::Stopwatch;
 use crate::connection::assertion::{Assertion, KeySet};
 use crate::connection::federation::{KeySetUrl, KeySource};
+use crate::fetch;
 use crate::file;
 
 /// The time from one attempt to fetch the keys of an issuer to the next.
@@ -110,6 +110,11 @@ impl FetchedKeys {
         let fits = fetched.keys.has_key_of(assertion) && fetched.since.elapsed() < OLD;
         fits.then(|| Arc::clone(&fetched.keys))
     }
+}
+
+async fn fetch(url: &KeySetUrl) -> Result<KeySet, String> {
+    let set = fetch::get(url.as_str(), "application/json, application/jwk-set+json").await?;
+    KeySet::parse(&set).map_err(|error| error.to_string())
 }
 
 /// Reads a set of keys from a file.

@@ -3,9 +3,8 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `trusts` | which trust an assertion is of, and whether it proves it |
-//! | `keys`, `fetch` | the keys of issuers, kept and fetched |
+//! | `keys` | the keys of issuers, kept |
 
-mod fetch;
 mod keys;
 mod trusts;
 

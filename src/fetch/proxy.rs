@@ -1,103 +1,19 @@
-//! Fetches the keys of an issuer: over HTTPS, through the proxy of the environment, without following redirects.
+//! The proxy of the environment: HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use bytes::Bytes;
 use data_encoding::BASE64;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::header::{ACCEPT, HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use hyper::Uri;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
-use crate::authorities;
-use crate::connection::assertion::KeySet;
-use crate::connection::federation::KeySetUrl;
-use crate::text::with_causes;
-
-/// The time for all of it.
-const TIME: Duration = Duration::from_secs(5);
-/// The size of what is read, in bytes.
-const MAX_BYTES: usize = 64 * 1024;
 /// The size of a proxy's answer, in bytes.
 const MAX_PROXY_ANSWER: usize = 8 * 1024;
 
-/// Fetches a set of keys.
+/// Connects to a server, or has the proxy connect to it; TLS follows on the stream. The caller limits the time.
 ///
 /// # Errors
 ///
-/// A sentence that says why there is none, for the log.
-pub(super) async fn fetch(url: &KeySetUrl) -> Result<KeySet, String> {
-    match tokio::time::timeout(TIME, try_fetch(url)).await {
-        Ok(fetched) => fetched,
-        Err(_) => Err(format!("no answer within {} seconds", TIME.as_secs())),
-    }
-}
-
-async fn try_fetch(url: &KeySetUrl) -> Result<KeySet, String> {
-    let uri: Uri = url.as_str().parse().map_err(|error| format!("not a URL: {error}"))?;
-    let authority = uri.authority().ok_or("the URL has no host")?.as_str().to_owned();
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let port = uri.port_u16().unwrap_or(443);
-    let name = ServerName::try_from(host.clone());
-    let name = name.map_err(|_| format!("\"{host}\" is no name of a server"))?;
-    let stream = connect(&host, port).await?;
-    let connector = TlsConnector::from(client_config()?);
-    let tls = connector.connect(name, stream).await;
-    let tls = tls.map_err(|error| format!("TLS with {host} failed: {error}"))?;
-    let shaken = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await;
-    let (mut sender, connection) = shaken.map_err(|error| with_causes(&error))?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path)
-        .header(HOST, authority)
-        .header(ACCEPT, "application/json, application/jwk-set+json")
-        .header(USER_AGENT, concat!("scimd/", env!("CARGO_PKG_VERSION")))
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
-    // Ends with this function, also if that is cut short.
-    let mut driver = JoinSet::new();
-    driver.spawn(async move {
-        // Its error is that of the exchange.
-        let _ = connection.await;
-    });
-    let answer = sender.send_request(request).await.map_err(|error| with_causes(&error))?;
-    if answer.status() != StatusCode::OK {
-        return Err(format!("the answer is {}, and redirects are not followed", answer.status()));
-    }
-    let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
-    let body = body.map_err(|error| format!("the answer can't be read: {error}"))?;
-    KeySet::parse(&body.to_bytes()).map_err(|error| error.to_string())
-}
-
-/// Trusts the authorities that this machine trusts, or those that SSL_CERT_FILE names.
-fn client_config() -> Result<Arc<ClientConfig>, String> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(Arc::clone(config));
-    }
-    let roots = authorities::of_this_machine();
-    if roots.is_empty() {
-        return Err(
-            "this machine has no certificate authorities; install ca-certificates".to_owned()
-        );
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
-}
-
-/// Connects to a server, or has the proxy connect to it.
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+/// A sentence that says why there is no connection.
+pub async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let dial = async |host: &str, port| {
         let stream = TcpStream::connect((host, port)).await;
         stream.map_err(|error| format!("can't connect to {host}:{port}: {error}"))
