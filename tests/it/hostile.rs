@@ -41,15 +41,6 @@ fn shapes() -> Vec<String> {
     ]
 }
 
-/// The processor time that a server has taken, in hundredths of a second. Other work on the machine does
-/// not make it longer.
-fn processor_time(server: &Server) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-    // The 14th and 15th field of the line: in user mode, and in the kernel.
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
-}
-
 /// Insists on refusals, and that they cost the server little.
 #[track_caller]
 fn refused(
@@ -58,7 +49,7 @@ fn refused(
     scim_type: &str,
     ask: impl Fn(&Client, &str) -> (u16, Value),
 ) {
-    let before = processor_time(server);
+    let before = server.processor_time();
     for shape in shapes() {
         let (status, body) = ask(client, &shape);
         let start: String = shape.chars().take(40).collect();
@@ -68,7 +59,7 @@ fn refused(
             "{start:?}: {body}"
         );
     }
-    let took = processor_time(server) - before;
+    let took = server.processor_time() - before;
     assert!(took < SOON, "{took} hundredths of a second");
     client.get("/Users?count=0").expect(200);
 }

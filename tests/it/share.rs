@@ -193,6 +193,7 @@ fn answers_that_nobody_reads_are_bounded_and_leave_another_connection_its_share(
     let client = server.client_with(&quiet);
     large_users(&client, 10, 900_000);
     client.get("/Users").expect(200);
+    server.wait_until_idle();
     let headers = with_token(&loud);
     let mut left: Vec<Raw> = (0..60).map(|_| Raw::connect(&server)).collect();
     for raw in &mut left {
@@ -276,6 +277,7 @@ fn a_group_of_250_000_members_is_looked_up_by_name_within_the_memory_for_answers
         let excluded = format!("{path}?excludedAttributes=members");
         client.patch(&excluded, &add).expect(200);
     }
+    server.wait_until_idle();
     let filter = "/Groups?filter=displayName%20eq%20%22Large%22&startIndex=1&count=100";
     let taken = mib_for(&server, || {
         let found = client.get(filter).expect(200);
