@@ -42,11 +42,13 @@ fn a_body_in_chunks_of_one_byte_takes_no_more_memory_than_it_has_bytes() {
     headers.push(("Transfer-Encoding", "chunked".to_owned()));
     // The whole limit, but for the end.
     let chunks = "1\r\n \r\n".repeat(1024 * 1024 - 30);
-    let mut clients: Vec<Raw> = (0..CLIENTS).map(|_| Raw::connect(&server)).collect();
+    let mut clients = Vec::new();
     let taken = mib_for(&server, || {
-        for raw in &mut clients {
+        for _ in 0..CLIENTS {
+            let mut raw = Raw::connect(&server);
             raw.write(head("POST", "/scim/v2/Users", &headers));
             raw.write(&chunks);
+            clients.push(raw);
         }
     });
     assert!(taken <= 4 * CLIENTS, "{taken} MiB for {CLIENTS} bodies of 1 MiB");
