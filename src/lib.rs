@@ -10,7 +10,7 @@
 //! - service, what the service provider and its operators do, and what applications see of it: [`directory`], [`operator`],
 //!   [`feed`];
 //! - doors: [`http`], [`admin`], and the ways out, to operators and applications: [`notify`], [`webhook`];
-//!   what they share of HTTP to other systems: [`fetch`];
+//!   what they share: ports that are listened on ([`transport`]), HTTP to other systems ([`fetch`]);
 //! - roof: [`app`], [`cli`].
 
 pub mod authorities;
@@ -40,6 +40,7 @@ pub mod admin;
 pub mod fetch;
 pub mod http;
 pub mod notify;
+pub mod transport;
 pub mod webhook;
 
 pub mod app;

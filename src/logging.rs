@@ -5,10 +5,12 @@
 //! | `level` | log level and format, as in the configuration |
 //! | `line` | the form of a line |
 //! | `output` | the queue of lines, and the thread that writes them |
+//! | `summary` | repeated lines, as counts |
 
 mod level;
 mod line;
 mod output;
+pub mod summary;
 
 use std::io;
 use std::sync::Arc;

@@ -10,9 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::server::{
-    ChainTrust, ClientCas, TlsConfig, TlsError, chain_trust, self_signed, tls,
-};
+use crate::transport::{ChainTrust, ClientCas, TlsConfig, TlsError, chain_trust, self_signed, tls};
 
 /// The folder of the self-signed certificate, in the data folder.
 const TLS: &str = "tls";

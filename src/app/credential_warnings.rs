@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::Config;
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
-use crate::http::server;
 use crate::operator::OperatorContext;
+use crate::transport;
 
 /// The time between warnings.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,7 +21,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Warns once a day of tokens and certificates that expire soon, until dropped; for the first time at once.
 pub(super) async fn run(
     context: Arc<ArcSwap<OperatorContext>>,
-    listener: Arc<ArcSwap<server::ListenerConfig>>,
+    listener: Arc<ArcSwap<transport::ListenerConfig>>,
 ) {
     loop {
         let context = context.load();
@@ -29,7 +29,7 @@ pub(super) async fn run(
         let soon = now.saturating_add(SOON).unwrap_or(Timestamp::MAX);
         warn_of_tokens(&context, now);
         drop(context);
-        let certificate = listener.load().tls.as_ref().and_then(server::TlsConfig::not_after);
+        let certificate = listener.load().tls.as_ref().and_then(transport::TlsConfig::not_after);
         if let Some(valid_until) = certificate.filter(|end| *end < soon) {
             tracing::warn!(%valid_until, "the certificate expires soon; replace it");
         }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::http::metrics::MetricsService;
-use crate::http::server::{self, TlsConfig};
+use crate::transport::{self, TlsConfig};
 
 /// How long a client that asks for metrics may take for each step.
 const METRICS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,19 +60,19 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
 /// Serves metrics until dropped; without a listener it never ends and does nothing.
 pub(super) async fn serve_metrics(
     listener: Option<TcpListener>,
-    terms: Arc<ArcSwap<server::ListenerConfig>>,
+    terms: Arc<ArcSwap<transport::ListenerConfig>>,
     monitor: Arc<MetricsService>,
 ) {
     if let Some(listener) = listener {
         let never = std::future::pending();
-        let _ = server::serve(listener, None, terms, Arc::new(monitor), never).await;
+        let _ = transport::serve(listener, None, terms, Arc::new(monitor), never).await;
     }
     std::future::pending::<()>().await;
 }
 
 /// How metrics are served: with the certificate of the other listener, if they are served with TLS.
-pub(super) fn metrics_terms(config: &Config, tls: Option<&TlsConfig>) -> server::ListenerConfig {
-    let limits = server::ConnectionLimits {
+pub(super) fn metrics_terms(config: &Config, tls: Option<&TlsConfig>) -> transport::ListenerConfig {
+    let limits = transport::ConnectionLimits {
         max_connections: 32,
         max_connections_per_address: 32,
         trusted_proxies: Default::default(),
@@ -84,13 +84,13 @@ pub(super) fn metrics_terms(config: &Config, tls: Option<&TlsConfig>) -> server:
         drain_timeout: METRICS_TIMEOUT,
         max_header_bytes: 8192,
     };
-    server::ListenerConfig { tls: tls.filter(|_| config.metrics.tls).cloned(), limits }
+    transport::ListenerConfig { tls: tls.filter(|_| config.metrics.tls).cloned(), limits }
 }
 
 /// The limits of a listener, as the configuration has them.
-pub(super) fn server_limits(config: &Config) -> server::ConnectionLimits {
+pub(super) fn server_limits(config: &Config) -> transport::ConnectionLimits {
     let limits = &config.limits;
-    server::ConnectionLimits {
+    transport::ConnectionLimits {
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
         trusted_proxies: config.listen.trusted_proxies.clone(),

@@ -32,13 +32,13 @@ use crate::config::{Config, ConfigError, Widening};
 use crate::directory::Directory;
 use crate::event::Actor;
 use crate::http::ScimService;
-use crate::http::server;
 use crate::logging::LevelSwitch;
 use crate::notify::Notifier;
 use crate::operator::{
     ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
     OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
 };
+use crate::transport;
 use crate::webhook::Webhooks;
 
 /// How often the files of the certificate are checked for changes.
@@ -65,9 +65,9 @@ pub(super) struct Reloader {
 pub(super) struct LiveConfig {
     pub(super) door: Arc<ScimService>,
     pub(super) context: Arc<ArcSwap<OperatorContext>>,
-    pub(super) listener: Arc<ArcSwap<server::ListenerConfig>>,
+    pub(super) listener: Arc<ArcSwap<transport::ListenerConfig>>,
     /// The same for metrics.
-    pub(super) metrics: Arc<ArcSwap<server::ListenerConfig>>,
+    pub(super) metrics: Arc<ArcSwap<transport::ListenerConfig>>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) webhooks: Arc<Webhooks>,
 }
@@ -265,7 +265,7 @@ impl Reloader {
     ) -> Result<OldRequests> {
         let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
         let for_metrics = metrics_terms(&config, tls.as_ref());
-        let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
+        let terms = transport::ListenerConfig { tls, limits: server_limits(&config) };
         let (live, for_doors) = (self.live.clone(), config.clone());
         let (tell, told) = channel();
         let (shared, local) = (config.shared_settings(), local_settings(&config));
@@ -334,7 +334,8 @@ impl Reloader {
             Ok(certificate) => {
                 let limits = server_limits(&self.config);
                 let for_metrics = metrics_terms(&self.config, Some(&certificate.tls));
-                let terms = server::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
+                let terms =
+                    transport::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
                 self.live.metrics.store(Arc::new(for_metrics));
                 self.live.listener.store(Arc::new(terms));
                 certificate.tell("certificate renewed");

@@ -29,12 +29,12 @@ use crate::directory::Directory;
 use crate::feed::Feed;
 use crate::http::ScimService;
 use crate::http::metrics::{MetricsService, read_scrape_token};
-use crate::http::server::{self, Drained, LocalListener};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
 use crate::notify::Notifier;
 use crate::operator::{OperatorContext, RunningServer, WebhookControl};
 use crate::request_log::{self, RequestLog};
+use crate::transport::{self, Drained, LocalListener};
 use crate::webhook::Webhooks;
 
 /// How long closing may take after the time for open requests is over. Writing the last lines of the log may take
@@ -143,7 +143,7 @@ async fn run(
         read_scrape_token(file)?;
     }
     let metrics_terms = Arc::new(ArcSwap::from_pointee(metrics_terms(&config, tls.as_ref())));
-    let terms = server::ListenerConfig { tls, limits: server_limits(&config) };
+    let terms = transport::ListenerConfig { tls, limits: server_limits(&config) };
     let (configuration, jobs) = tokio::sync::mpsc::unbounded_channel();
     let requests = config.data_dir.join(request_log::FOLDER);
     let requests = RequestLog::start(requests, request_log_limits(&config));
@@ -239,7 +239,7 @@ async fn run(
         token_file,
     );
     let drained = tokio::select! {
-        drained = server::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
+        drained = transport::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
         () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, metrics_terms, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,

@@ -11,9 +11,9 @@ use super::credential_warnings::ending_tokens;
 use super::reload::LiveConfig;
 use crate::connection::token::TokenOwner;
 use crate::directory::{BrakeAlarm, BrakeStatus, undo_command};
-use crate::http::server::TlsConfig;
 use crate::notify::{Notification, NotificationKind};
 use crate::operator::OperatorContext;
+use crate::transport::TlsConfig;
 
 /// The time from one look to the next.
 const EVERY: Duration = Duration::from_secs(5);

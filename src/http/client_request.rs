@@ -15,8 +15,8 @@ use super::oauth::{ClientCredentials, TokenRequest};
 use super::request_record::{Caller, RequestRecord};
 use super::respond::HttpResponse;
 use super::routes::ClientHandler;
-use super::server::Peer;
 use crate::directory::ProvenClient;
+use crate::transport::Peer;
 
 /// The size of the form, in bytes.
 const FORM_BYTES: usize = 32 * 1024;

@@ -9,15 +9,15 @@ use hyper::StatusCode;
 
 use super::deny_limiter::DenyLimiter;
 use super::error::Failure;
-use super::log_summary::{LogSummary, Suppressed};
-use super::server::BadClientCertificate;
 use crate::clock::{Clock, Stopwatch};
 use crate::connection::token::TokenOwner;
 use crate::directory::{self, InvalidClient, InvalidToken};
 use crate::event::{Network, Reason};
+use crate::logging::summary::{LogSummary, Suppressed};
 use crate::metrics::Counter;
 use crate::request_log::{Repetition, RequestEntry, RequestLog};
 use crate::text::shorten;
+use crate::transport::BadClientCertificate;
 
 /// The bytes of the reason that the audit trail records, where a code does not say it all.
 const MAX_DETAIL: usize = 1_000;
@@ -157,8 +157,8 @@ impl Denials {
         Self {
             started: Stopwatch::start(),
             limiter: DenyLimiter::new(max_per_minute),
-            summary: LogSummary::new(),
-            of_known_tokens: LogSummary::new(),
+            summary: LogSummary::default(),
+            of_known_tokens: LogSummary::default(),
             by_reason: Default::default(),
             throttled: Counter::default(),
         }

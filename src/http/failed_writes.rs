@@ -4,8 +4,8 @@
 
 use hyper::StatusCode;
 
-use super::log_summary::{LogSummary, Suppressed};
 use crate::clock::Stopwatch;
+use crate::logging::summary::{LogSummary, Suppressed};
 
 /// Failures that share one summary: the number of the connection, the status and the keyword.
 type Kind = (usize, u16, Option<&'static str>);
@@ -18,7 +18,7 @@ pub(super) struct FailedWrites {
 
 impl FailedWrites {
     pub(super) fn new() -> Self {
-        Self { started: Stopwatch::start(), summary: LogSummary::new() }
+        Self { started: Stopwatch::start(), summary: LogSummary::default() }
     }
 
     /// Counts a failed write of a connection. Returns whether to log it as a warning.

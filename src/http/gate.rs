@@ -20,7 +20,6 @@ use super::daily_quota::QuotaExceeded;
 use super::denial::{Denial, DenyReason, KnownToken};
 use super::error::Failure;
 use super::request_metrics::{CallerMetrics, RequestMetrics};
-use super::server::Peer;
 use crate::access::DefaultAccess;
 use crate::config::Config;
 use crate::connection::method::ClientProfile;
@@ -31,6 +30,7 @@ use crate::connection::{
 };
 use crate::directory::{self, Directory, InvalidToken, ProvenClient};
 use crate::event::Actor;
+use crate::transport::Peer;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("x-request-origin");

@@ -1,6 +1,6 @@
-//! The HTTP service: bytes in `server`, SCIM in `scim`, and what stands between them.
+//! The HTTP service: bytes in `transport`, SCIM in `scim`, and what stands between them.
 //!
-//! A request passes, in this order: connection limits and TLS (`server`), peer address, credential and
+//! A request passes, in this order: connection limits and TLS (`transport`), peer address, credential and
 //! origin (`gate`), route (`router`), scope (`gate`), body (`body`), handler (`scim`). Each request gets
 //! exactly one response, and each authenticated request one line in the log. [`routes()`] lists all routes.
 
@@ -24,7 +24,6 @@ mod federation;
 mod framing;
 mod gate;
 mod health;
-mod log_summary;
 pub mod metrics;
 mod oauth;
 mod path_parameters;
@@ -36,7 +35,6 @@ mod respond;
 mod router;
 mod routes;
 mod scim;
-pub mod server;
 mod service;
 mod turns;
 mod work_limits;

@@ -24,21 +24,21 @@ use super::federation::IssuerKeys;
 use super::framing;
 use super::gate::{self, Admitted};
 use super::health::Health;
-use super::log_summary;
 use super::request_metrics::RequestMetrics;
 use super::request_record::{Caller, RequestRecord};
 use super::respond::{HttpResponse, ResponseBody};
 use super::router;
 use super::routes::{BodyKind, Handler, ROUTES, Route};
 use super::scim::Call;
-use super::server::{self, ConnectionStats, Peer};
 use super::work_limits::WorkLimits;
 use crate::clock::{Clock, Stopwatch};
 use crate::config::Config;
 use crate::directory::{DeniedRequest, Directory, DirectoryError};
 use crate::event::Reason;
 use crate::feed::Feed;
+use crate::logging::summary;
 use crate::request_log::{RawBodies, RequestEntry, RequestLog};
+use crate::transport::{ConnectionStats, Peer, Service};
 
 /// The header that gives clients the id of their request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -283,7 +283,7 @@ impl ScimService {
     /// Logs summaries of denied requests and failed writes, until dropped.
     pub async fn log_summaries(&self) {
         loop {
-            tokio::time::sleep(log_summary::CHECK_EVERY).await;
+            tokio::time::sleep(summary::CHECK_EVERY).await;
             self.denials.log_due(&self.request_log);
             self.failed_writes.log_due();
         }
@@ -304,7 +304,7 @@ impl ScimService {
     }
 }
 
-impl server::Service for ScimService {
+impl Service for ScimService {
     type Body = ResponseBody;
 
     fn stats(&self) -> &Arc<ConnectionStats> {

@@ -22,7 +22,6 @@ use jiff::Timestamp;
 use super::context::HttpContext;
 use super::respond::{HttpResponse, ResponseBody};
 use super::routes::ROUTES;
-use super::server::{self, ConnectionStats, Peer};
 use super::{ScimService, health, respond};
 use crate::clock::Clock;
 use crate::connection::token::{Token, TokenOwner};
@@ -30,6 +29,7 @@ use crate::directory::DirectoryStats;
 use crate::feed::{Feed, FeedStats};
 use crate::metrics::Counter;
 use crate::operator::WebhookControl;
+use crate::transport::{ConnectionStats, ListenerConfig, Peer, Service};
 use exposition::Exposition;
 pub use scrape_token::{ScrapeTokenError, read as read_scrape_token};
 
@@ -43,7 +43,7 @@ pub struct MetricsService {
     service: Arc<ScimService>,
     started: Timestamp,
     /// The configuration of the SCIM listener, with its certificate.
-    listener: Arc<ArcSwap<server::ListenerConfig>>,
+    listener: Arc<ArcSwap<ListenerConfig>>,
     connections: Arc<ConnectionStats>,
     dropped_log_lines: Arc<Counter>,
     feed: Arc<Feed>,
@@ -58,7 +58,7 @@ impl MetricsService {
     pub fn new(
         service: Arc<ScimService>,
         started: Timestamp,
-        listener: Arc<ArcSwap<server::ListenerConfig>>,
+        listener: Arc<ArcSwap<ListenerConfig>>,
         dropped_log_lines: Arc<Counter>,
         feed: Arc<Feed>,
         webhooks: Arc<dyn WebhookControl>,
@@ -237,7 +237,7 @@ impl MetricsService {
     }
 }
 
-impl server::Service for Arc<MetricsService> {
+impl Service for Arc<MetricsService> {
     type Body = ResponseBody;
 
     fn stats(&self) -> &Arc<ConnectionStats> {

@@ -1,4 +1,4 @@
-//! The HTTP server: sockets, TLS, HTTP/1.1 framing, and their limits.
+//! The HTTP server: sockets, TLS, HTTP/1.1 framing, and their limits, for every door with a port.
 //!
 //! - `listener`: accepts connections, stops;
 //! - `local`, `proxy_header`: a Unix socket for a proxy on this machine;
@@ -13,7 +13,7 @@
 //! - `validity`: the dates of a certificate;
 //! - `activity`: what a connection is doing, and how long it may do so.
 //!
-//! Nothing here knows SCIM. A request leaves through [`Service`], and a response comes back. A peer that
+//! Nothing here knows what is served. A request leaves through [`Service`], and a response comes back. A peer that
 //! is silent, trickles, floods or never reads loses its own connection and harms no other.
 
 mod activity;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often [`LogSummary::due`] wants to be called, so that no burst stays unreported.
-pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long events of one kind are counted before the log gets their number.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 const MAX_KINDS: usize = 64;
 
 /// Counts events that are too frequent for a log line each. All times count from one start.
-pub(super) struct LogSummary<K>(Mutex<Table<K>>);
+pub struct LogSummary<K>(Mutex<Table<K>>);
 
 struct Table<K> {
     bursts: HashMap<K, Burst>,
@@ -33,22 +33,24 @@ struct Burst {
 
 /// A summary that is to be logged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Suppressed<K> {
+pub struct Suppressed<K> {
     /// The kind; `None` for all kinds that are not counted separately.
-    pub(super) kind: Option<K>,
+    pub kind: Option<K>,
     /// How many events had no line of their own.
-    pub(super) count: u64,
+    pub count: u64,
     /// The time in which they happened.
-    pub(super) within: Duration,
+    pub within: Duration,
+}
+
+impl<K> Default for LogSummary<K> {
+    fn default() -> Self {
+        Self(Mutex::new(Table { bursts: HashMap::new(), others: None }))
+    }
 }
 
 impl<K: Copy + Eq + Hash> LogSummary<K> {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Table { bursts: HashMap::new(), others: None }))
-    }
-
     /// Counts an event. Returns whether to log it now.
-    pub(super) fn note(&self, kind: K, now: Duration) -> bool {
+    pub fn note(&self, kind: K, now: Duration) -> bool {
         let mut table = self.lock();
         if let Some(burst) = table.bursts.get_mut(&kind) {
             burst.suppressed += 1;
@@ -63,12 +65,12 @@ impl<K: Copy + Eq + Hash> LogSummary<K> {
     }
 
     /// Takes the summaries of all bursts that were counted for a period.
-    pub(super) fn due(&self, now: Duration) -> Vec<Suppressed<K>> {
+    pub fn due(&self, now: Duration) -> Vec<Suppressed<K>> {
         self.take(now, PERIOD)
     }
 
     /// Takes all summaries, before the process ends.
-    pub(super) fn rest(&self, now: Duration) -> Vec<Suppressed<K>> {
+    pub fn rest(&self, now: Duration) -> Vec<Suppressed<K>> {
         self.take(now, Duration::ZERO)
     }
 
@@ -103,10 +105,9 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::event::Network;
 
-    fn network(number: u8) -> Network {
-        IpAddr::from([192, 0, 2, number]).into()
+    fn network(number: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, number])
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_first_event_is_logged_at_once_and_the_others_are_counted() {
-        let summary = LogSummary::new();
+        let summary = LogSummary::default();
         let kind = (network(1), "no_token");
         assert!(summary.note(kind, seconds(100)));
         for _ in 0..412 {
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn kinds_beyond_the_maximum_are_counted_together() {
-        let summary = LogSummary::new();
+        let summary = LogSummary::default();
         let logged = (0..=255).filter(|&number| summary.note((network(number), "x"), seconds(0)));
         assert_eq!(logged.count(), MAX_KINDS);
         let more = summary.due(seconds(10));
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_rest_is_what_no_summary_has_reported() {
-        let summary = LogSummary::new();
+        let summary = LogSummary::default();
         let kind = (network(1), "x");
         summary.note(kind, seconds(1));
         summary.note(kind, seconds(2));

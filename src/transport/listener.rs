@@ -15,12 +15,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{debug, error, warn};
 
-use super::super::log_summary::{self, LogSummary, Suppressed};
 use super::connection::{self, ConnectionContext, Socket};
 use super::local::LocalListener;
 use super::permits::ConnectionPermits;
 use super::{Drained, ListenerConfig, Peer, Service};
 use crate::clock::Stopwatch;
+use crate::logging::summary::{self, LogSummary, Suppressed};
 
 /// How long accepting rests after an error, most often a lack of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -73,7 +73,7 @@ impl<S: Service> Listener<S> {
             connections: JoinSet::new(),
             stopping: watch::Sender::new(false),
             started: Stopwatch::start(),
-            summary: LogSummary::new(),
+            summary: LogSummary::default(),
         }
     }
 
@@ -84,7 +84,7 @@ impl<S: Service> Listener<S> {
     ) -> Drained {
         let mut stop = std::pin::pin!(stop);
         let (mut resume, mut resume_local) = (None, None);
-        let mut summary_due = tokio::time::interval(log_summary::CHECK_EVERY);
+        let mut summary_due = tokio::time::interval(summary::CHECK_EVERY);
         loop {
             let accept = async {
                 if let Some(resume) = resume {
