@@ -13,7 +13,7 @@ use crate::base::Base;
 use crate::report::{Row, Tally};
 use crate::server;
 use crate::session::Session;
-use crate::{damage, log, powercut};
+use crate::{damage, feed, log, powercut};
 
 /// Within how many cycles a sabotaged server must be found out.
 const CYCLES: usize = 50;
@@ -53,8 +53,27 @@ pub(crate) fn no_checksum(session: &Session) -> Row {
     tally.row()
 }
 
+/// Some events of the change feed are left out.
+pub(crate) fn skipped_event(session: &Session) -> Row {
+    follow(session, "canary-skipped-event", "skip-event")
+}
+
+/// Two events of a page of the change feed change places.
+pub(crate) fn swapped_events(session: &Session) -> Row {
+    follow(session, "canary-swapped-events", "swap-events")
+}
+
+fn follow(session: &Session, name: &str, patch: &str) -> Row {
+    let tally = session.tally(name, true);
+    match sabotaged(session, patch) {
+        Ok(session) => feed::run_kills(&session, name, CYCLES, LIMIT, &tally),
+        Err(error) => tally.broken(error),
+    }
+    tally.row()
+}
+
 fn cut_power(session: &Session, name: &'static str, sync_lies: bool, tally: &Tally) {
-    let setting = powercut::Setting { name, changes: 15, sync_lies };
+    let setting = powercut::Setting { name, changes: 15, sync_lies, is_followed: false };
     let recorded = Base::of_clients(session, name, 3, 5)
         .and_then(|base| powercut::record(session, &setting, &base));
     match recorded {

@@ -90,9 +90,29 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Reply, String> {
+        let (status, text) = self.exchange(method, &format!("/scim/v2{path}"), body)?;
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?
+        };
+        Ok(Reply { status, body })
+    }
+
+    /// Asks for a path outside of SCIM: the status and the body as it came.
+    pub(crate) fn text(&self, path: &str) -> Result<(u16, String), String> {
+        self.exchange("GET", path, None)
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, String), String> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}/scim/v2{path}", self.base))
+            .uri(format!("{}{path}", self.base))
             .header("Authorization", format!("Bearer {}", self.token))
             .header("X-Request-Origin", "localhost")
             .header("Content-Type", "application/scim+json");
@@ -108,12 +128,7 @@ impl Client {
             .limit(1 << 30)
             .read_to_string()
             .map_err(|error| error.to_string())?;
-        let body = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?
-        };
-        Ok(Reply { status, body })
+        Ok((status, text))
     }
 
     fn send<B: AsSendBody>(

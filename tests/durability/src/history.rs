@@ -48,6 +48,17 @@ enum Outcome {
     NotMade,
 }
 
+/// What an event must tell of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The change of this number wrote its texts.
+    Wrote(u64),
+    /// The user of this id was deactivated.
+    Deactivated(String),
+    /// The resource of this id was deleted.
+    Deleted(String),
+}
+
 /// What ought to be there of one client, and the change of which nobody knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Expectation {
@@ -104,6 +115,17 @@ impl History {
         Expectation { model, pending }
     }
 
+    /// What the events of the first `acknowledged` changes must tell of, in order.
+    pub(crate) fn marks(&self, acknowledged: usize) -> Vec<Mark> {
+        let (mut marks, mut model) = (Vec::new(), Model::default());
+        for entry in self.entries.iter().take(acknowledged) {
+            let Outcome::Made(answer) = &entry.outcome else { continue };
+            marks.extend(mark(&entry.change, &model));
+            model.apply(&entry.change, answer);
+        }
+        marks
+    }
+
     /// How many events of each kind the audit trail must have, by verb and subject.
     pub(crate) fn events(&self, acknowledged: usize) -> BTreeMap<(&'static str, String), usize> {
         let mut events = BTreeMap::new();
@@ -135,5 +157,24 @@ fn event(change: &Change, answer: &Answer, model: &Model) -> (&'static str, Opti
         Change::DeleteGroup { group: name } => ("deleted", group(name)),
         Change::GenerateToken => ("generated", answer.id.clone()),
         Change::RevokeToken { token } => ("revoked", Some(token.clone())),
+    }
+}
+
+/// What the event of a change must tell of, given what was there before.
+fn mark(change: &Change, model: &Model) -> Option<Mark> {
+    match change {
+        Change::CreateUser { number, .. }
+        | Change::PutUser { number, .. }
+        | Change::PatchUser { number, .. }
+        | Change::CreateGroup { number, .. }
+        | Change::PutGroup { number, .. }
+        | Change::PatchGroup { number, .. } => Some(Mark::Wrote(*number)),
+        Change::Deactivate { user } => {
+            let known = model.users.get(user).filter(|known| known.state.active)?;
+            known.id.clone().map(Mark::Deactivated)
+        }
+        Change::DeleteUser { user } => model.users.get(user)?.id.clone().map(Mark::Deleted),
+        Change::DeleteGroup { group } => model.groups.get(group)?.id.clone().map(Mark::Deleted),
+        Change::GenerateToken | Change::RevokeToken { .. } => None,
     }
 }

@@ -65,6 +65,10 @@ pub(crate) enum Op {
     Sent(usize),
     /// A client had the answer to its change.
     Acknowledged(usize),
+    /// A consumer of the change feed had so many events.
+    Followed(usize),
+    /// The target of a webhook had so many batches.
+    Delivered(usize),
 }
 
 impl Op {
@@ -72,7 +76,7 @@ impl Op {
     pub(crate) fn touches_disk(&self) -> bool {
         match self {
             Self::Open { created, emptied, .. } => *created || *emptied,
-            Self::Sent(_) | Self::Acknowledged(_) => false,
+            Self::Sent(_) | Self::Acknowledged(_) | Self::Followed(_) | Self::Delivered(_) => false,
             _ => true,
         }
     }
@@ -126,6 +130,8 @@ impl Record {
                 "U" => Op::Unlink { path: below(rest) },
                 "Ms" => Op::Sent(number(words.next())? as usize),
                 "Ma" => Op::Acknowledged(number(words.next())? as usize),
+                "Mc" => Op::Followed(number(words.next())? as usize),
+                "Mw" => Op::Delivered(number(words.next())? as usize),
                 // Promised nothing, failed, made a folder (folders are there when files need them), or
                 // appended nothing to the log.
                 "s" | "X" | "F" | "D" | "Mm" => continue,
@@ -284,7 +290,7 @@ impl<'a> Disk<'a> {
                     self.name(path, None);
                 }
             }
-            Op::Sent(_) | Op::Acknowledged(_) => {}
+            Op::Sent(_) | Op::Acknowledged(_) | Op::Followed(_) | Op::Delivered(_) => {}
         }
     }
 

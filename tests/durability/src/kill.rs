@@ -58,12 +58,16 @@ fn lives(cycle: &mut Cycle<'_>) -> Result<(), String> {
 }
 
 /// How many changes were sent; all but the last of each client were acknowledged.
-fn sent(players: &[Player]) -> usize {
+pub(crate) fn sent(players: &[Player]) -> usize {
     players.iter().map(|player| player.history.len().saturating_sub(1)).sum()
 }
 
 /// Changes things until no answer comes. A refusal is a finding.
-fn keep_changing(player: &mut Player, client: &Client, place: &Place) -> Option<Finding> {
+pub(crate) fn keep_changing(
+    player: &mut Player,
+    client: &Client,
+    place: &Place,
+) -> Option<Finding> {
     match perform::play(player, client, place, usize::MAX).1 {
         Some(Outcome::Refused(text)) => Some(Finding::new(Harm::WrongAnswer, text)),
         _ => None,

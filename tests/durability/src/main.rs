@@ -4,7 +4,8 @@
 //! - What should be there: [`model`] says what changes do, [`script`] draws them, [`perform`] sends
 //!   them, [`history`] keeps what was sent and acknowledged.
 //! - What is there: [`seen`] looks at a server by every way that leads to its data, [`journal`] reads
-//!   the audit trail, [`oracle`] holds both against what should be.
+//!   the audit trail, [`oracle`] holds both against what should be. [`received`] and [`target`] do the same for the
+//!   change feed and for a webhook.
 //! - How it is hurt: one file for each method.
 //! - How it is told: [`report`].
 
@@ -13,6 +14,7 @@ mod canary;
 mod client;
 mod damage;
 mod environment;
+mod feed;
 mod filesystem;
 mod finding;
 mod history;
@@ -25,6 +27,7 @@ mod oracle;
 mod perform;
 mod powercut;
 mod random;
+mod received;
 mod recovery;
 mod report;
 mod script;
@@ -32,6 +35,7 @@ mod seen;
 mod server;
 mod session;
 mod syscalls;
+mod target;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -56,6 +60,8 @@ const METHODS: &[Method] = &[
     Method { name: "every-call-first-boot", run: syscalls::every_of_first_boot },
     Method { name: "power-cut", run: powercut::cuts },
     Method { name: "power-cut-new-file", run: powercut::cuts_at_new_file },
+    Method { name: "feed-kill", run: feed::kills },
+    Method { name: "feed-power-cut", run: feed::power_cuts },
     Method { name: "log-every-call", run: log::every_call },
     Method { name: "log-power-cut", run: log::cuts },
     Method { name: "ext4-shutdown", run: filesystem::shut_down },
@@ -67,6 +73,8 @@ const METHODS: &[Method] = &[
     Method { name: "canary-log-no-sync", run: canary::log_no_sync },
     Method { name: "canary-early-answer", run: canary::early_answer },
     Method { name: "canary-no-checksum", run: canary::no_checksum },
+    Method { name: "canary-skipped-event", run: canary::skipped_event },
+    Method { name: "canary-swapped-events", run: canary::swapped_events },
 ];
 
 const USAGE: &str = "usage: tests/durability/run [--nightly [MINUTES]] [--only METHOD] [--seed SEED] [--cycle CYCLE]";

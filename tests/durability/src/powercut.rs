@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::Base;
+use crate::feed::{Followed, Following};
 use crate::finding::{Finding, Harm};
 use crate::history::Player;
 use crate::image::{self, Op, Record, Unsynced};
@@ -30,6 +31,8 @@ pub(crate) struct Setting {
     pub(crate) changes: usize,
     /// Whether syncs do nothing, and say that they did.
     pub(crate) sync_lies: bool,
+    /// Whether a consumer of the change feed and the target of a webhook follow.
+    pub(crate) is_followed: bool,
 }
 
 /// A run that was recorded.
@@ -42,22 +45,27 @@ pub(crate) struct Recording {
     before: Vec<usize>,
     /// After how many calls power may go.
     cuts: Vec<usize>,
+    /// What a consumer and a webhook got meanwhile.
+    followed: Option<Followed>,
 }
 
 /// Cuts at every call of three clients' changes.
 pub(crate) fn cuts(session: &Session) -> Row {
-    let setting = Setting { name: "power-cut", changes: 30 * session.factor, sync_lies: false };
+    let changes = 30 * session.factor;
+    let setting = Setting { name: "power-cut", changes, sync_lies: false, is_followed: false };
     let base = |session: &Session, name: &str| Base::of_clients(session, name, 3, 10);
     run(session, &setting, base, 900, Duration::from_secs(120))
 }
 
 /// The same while the journal begins a new file.
 pub(crate) fn cuts_at_new_file(session: &Session) -> Row {
-    let setting = Setting { name: "power-cut-new-file", changes: 6, sync_lies: false };
+    let name = "power-cut-new-file";
+    let setting = Setting { name, changes: 6, sync_lies: false, is_followed: false };
     run(session, &setting, Base::before_new_file, 150, Duration::from_secs(45))
 }
 
-fn run(
+/// Records a run on a base, and cuts power at its calls.
+pub(crate) fn run(
     session: &Session,
     setting: &Setting,
     base: impl Fn(&Session, &str) -> Result<Base, String>,
@@ -79,8 +87,15 @@ pub(crate) fn record(
     base: &Base,
 ) -> Result<Recording, String> {
     let folder = session.work.join(format!("{}-recorded", setting.name));
-    let place = Place::fresh(&session.template, &folder)?;
+    let mut place = Place::fresh(&session.template, &folder)?;
     place.replace_data(&base.data)?;
+    let (mut base_data, mut following) = (base.data.clone(), None);
+    if setting.is_followed {
+        let (prepared, with_webhook) = Following::prepare(place)?;
+        (place, following) = (with_webhook, Some(prepared));
+        base_data = session.work.join(format!("{}-followed", setting.name));
+        server::copy(&place.data(), &base_data).map_err(|error| error.to_string())?;
+    }
     let log = place.folder().join("calls.log");
     let mut told = vec![
         ("SHIM_LOG", log.display().to_string()),
@@ -99,20 +114,27 @@ pub(crate) fn record(
         let play = |(number, player)| {
             scope.spawn(move || play(number, player, place, mark, setting.changes))
         };
+        let follow = |following| scope.spawn(|| Following::follow(following, place, &log));
+        let followed = following.as_mut().map(follow);
         let playing: Vec<_> = players.iter_mut().enumerate().map(play).collect();
         place.back_up();
-        playing
+        let mut outcomes: Vec<_> = playing
             .into_iter()
             .map(|one| one.join().unwrap_or(Err("a client panicked".into())))
-            .collect()
+            .collect();
+        // It ends with the server.
+        outcomes.push(server.stop());
+        outcomes
+            .extend(followed.map(|one| one.join().unwrap_or(Err("a consumer panicked".into()))));
+        outcomes
     });
     outcomes.into_iter().collect::<Result<(), String>>()?;
-    server.stop()?;
     let record = Record::read(&log, &place.data())?;
     let touching = |(at, op): (usize, &Op)| op.touches_disk().then_some(at);
     // Just before each call that touches the disk: by then everything that was answered is marked.
     let cuts = record.ops.iter().enumerate().filter_map(touching).collect();
-    let recording = Recording { base: base.data.clone(), record, players, before, cuts };
+    let followed = following.map(Following::end).transpose()?;
+    let recording = Recording { base: base_data, record, players, before, cuts, followed };
     recording.check(&place, &session.work)?;
     Ok(recording)
 }
@@ -216,7 +238,12 @@ fn cut_power(
     cut: usize,
     unsynced: Unsynced,
 ) -> Result<(), String> {
-    let place = cycle.place()?;
+    let ops = recording.record.ops.get(..cut).unwrap_or_default();
+    let followed = recording.followed.as_ref().map(|followed| followed.resume(ops)).transpose()?;
+    let mut place = cycle.place()?;
+    if let Some(followed) = &followed {
+        place = place.with_webhook(&followed.url())?;
+    }
     fs::remove_dir_all(place.data()).map_err(|error| error.to_string())?;
     let base = &recording.base;
     image::build(&recording.record, base, cut, unsynced, &mut cycle.random, &place.data())
@@ -232,9 +259,12 @@ fn cut_power(
             let seen = oracle::inspect(&place.client(), &expected, &mut cycle.random);
             let mut findings =
                 seen.unwrap_or_else(|error| vec![Finding::new(Harm::Unserved, error)]);
-            let told = histories().map(|(history, known)| (history, known.0));
-            findings.extend(journal::check(&place.data(), told));
-            findings.extend(recovery::verify(&place));
+            let told = || histories().map(|(history, known)| (history, known.0));
+            findings.extend(journal::check(&place.data(), told()));
+            match followed {
+                Some(followed) => findings.extend(followed.check(&place, told())),
+                None => findings.extend(recovery::verify(&place)),
+            }
             (findings, server.log())
         }
     };

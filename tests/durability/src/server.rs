@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,6 +31,8 @@ pub(crate) struct Template {
     data: PathBuf,
     /// The token of that boot.
     token: String,
+    /// The token of the application that may follow the change feed.
+    consumer: String,
     /// Whether the binary can verify a data folder.
     pub(crate) can_verify: bool,
 }
@@ -48,6 +51,7 @@ impl Template {
             shim: shim.to_owned(),
             data: PathBuf::new(),
             token: String::new(),
+            consumer: String::new(),
             can_verify: false,
         };
         let place = Place::empty(&template, &work.join("template"))?;
@@ -62,6 +66,8 @@ impl Template {
             std::thread::sleep(Duration::from_millis(5));
         }
         server.stop()?;
+        let generate = ["token", "generate", "--application", "consumer", "--expires", "never"];
+        template.consumer = place.run(&generate).1.trim().to_owned();
         template.data = place.data();
         template.can_verify = place.run(&["verify", "--help"]).0;
         Ok(template)
@@ -80,6 +86,8 @@ pub(crate) struct Place {
     folder: PathBuf,
     port: Arc<AtomicU16>,
     min_free_mib: u32,
+    /// What the configuration says of a webhook.
+    webhook: String,
 }
 
 /// How a server is started.
@@ -117,9 +125,9 @@ impl Place {
         }
         fs::create_dir_all(folder).map_err(failed)?;
         let port = Arc::new(AtomicU16::new(0));
-        let place =
-            Self { template: template.clone(), folder: folder.to_owned(), port, min_free_mib: 0 };
-        place.configure().map_err(failed)?;
+        let (template, folder) = (template.clone(), folder.to_owned());
+        let place = Self { template, folder, port, min_free_mib: 0, webhook: String::new() };
+        place.configure().map_err(|error| format!("can't write a configuration: {error}"))?;
         Ok(place)
     }
 
@@ -130,8 +138,9 @@ impl Place {
         let config = format!(
             "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[connections.default]\n\
              method = \"okta-custom\"\nservice_origin = \"localhost\"\n\
-             [limits]\nmax_refusals_per_minute = 0\nmax_connections = 100\n[store]\nmin_free_mib = {}\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\n",
-            self.min_free_mib
+             [limits]\nmax_refusals_per_minute = 0\nmax_connections = 100\n[store]\nmin_free_mib = {}\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\n\
+             [applications.consumer]\nscopes = [\"events\"]\n{}",
+            self.min_free_mib, self.webhook
         );
         fs::write(self.config(), config)
     }
@@ -141,6 +150,17 @@ impl Place {
     pub(crate) fn with_min_free(mut self, mib: u32) -> Result<Self, String> {
         self.min_free_mib = mib;
         self.configure().map_err(|error| error.to_string())?;
+        Ok(self)
+    }
+
+    /// The same place, whose server delivers all events to a URL.
+    pub(crate) fn with_webhook(mut self, url: &str) -> Result<Self, String> {
+        let secret = self.folder.join("secret");
+        self.webhook = format!("[webhooks.target]\nurl = \"{url}\"\nsecret_file = \"secret\"\n");
+        fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+            .and_then(|()| fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)))
+            .and_then(|()| self.configure())
+            .map_err(|error| error.to_string())?;
         Ok(self)
     }
 
@@ -185,6 +205,11 @@ impl Place {
     pub(crate) fn client(&self) -> Client {
         let certificate = self.template.data.join("tls/cert.pem");
         Client::new(&certificate, self.port(), &self.template.token)
+    }
+
+    /// A client that may follow the change feed.
+    pub(crate) fn consumer(&self) -> Client {
+        self.client().with_token(&self.template.consumer)
     }
 
     /// A client that trusts the certificate which this place made for itself.
