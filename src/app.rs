@@ -3,12 +3,14 @@
 mod access_token_key;
 mod capture;
 mod certificate;
+mod code_key;
 mod config_check;
 mod connection_change;
 mod credential_warnings;
 mod data_folder;
 mod grant_warnings;
 mod head_signatures;
+mod key_file;
 mod listen;
 mod maintenance_task;
 mod notifications;
@@ -25,6 +27,7 @@ mod webhooks;
 
 pub use access_token_key::issue_access_tokens;
 pub use certificate::{Certificate, CertificateTrust, certificate, self_signed};
+pub use code_key::check_code_key;
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
 pub use connection_change::change_connection;
 pub use data_folder::{

@@ -4,7 +4,7 @@
 //! floors, and each imports from its own floor and below (`ARCHITECTURE.md` says why):
 //!
 //! - ground: [`authorities`], [`clock`], [`file`](mod@file), [`text`], [`secret`], [`logging`], [`metrics`];
-//! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`event`], [`settings`];
+//! - vocabulary, pure rules: [`scim`], [`access`], [`connection`], [`credential`], [`event`], [`settings`];
 //! - storage, bytes on disk: [`log`], [`store`]; beside it the configuration file, parsed into the
 //!   vocabulary: [`config`], and the request log: [`request_log`];
 //! - service, what the service provider and its operators do, and what applications see of it: [`directory`], [`operator`],
@@ -23,6 +23,7 @@ pub mod text;
 
 pub mod access;
 pub mod connection;
+pub mod credential;
 pub mod event;
 pub mod scim;
 pub mod settings;

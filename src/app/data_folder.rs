@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use super::code_key::provide_code_key;
 use super::settings::{local_settings, vocabulary};
 use crate::clock::Clock;
 use crate::config::{Config, StoreConfig};
@@ -36,7 +37,9 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
     vocabulary(config)?;
     let store = open_store(config, config.store.memory_mib)?;
     let (shared, local) = (config.shared_settings(), local_settings(config));
-    Ok(Directory::open(store.log(), Arc::new(store), &shared, unknown, local)?)
+    let directory = Directory::open(store.log(), Arc::new(store), &shared, unknown, local)?;
+    provide_code_key(config, &directory);
+    Ok(directory)
 }
 
 /// Opens the directory in the configured data folder for a change without a server, under the settings of
@@ -49,7 +52,9 @@ pub fn open_directory(config: &Config) -> Result<Directory> {
     vocabulary(config)?;
     let store = open_store(config, 0)?;
     let (shared, local) = (config.shared_settings(), local_settings(config));
-    Ok(Directory::open_as_saved(store.log(), Arc::new(store), &shared, local)?)
+    let directory = Directory::open_as_saved(store.log(), Arc::new(store), &shared, local)?;
+    provide_code_key(config, &directory);
+    Ok(directory)
 }
 
 /// Creates the data folder if it is missing.

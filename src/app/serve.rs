@@ -167,6 +167,7 @@ async fn run(
         site: site_info(&config, &directory),
         server: Some(RunningServer {
             requests,
+            sign_ins: Arc::default(),
             feed: Arc::clone(&feed),
             since: started,
             configuration,

@@ -153,6 +153,29 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("Revoke all clients of a connection", "scimd client revoke --connection okta"),
         ],
     ),
+    (
+        "operator",
+        &[(
+            "Add an operator who reads, and list all",
+            "scimd operator add ada && scimd operator list",
+        )],
+    ),
+    (
+        "operator add",
+        &[
+            (
+                "Add an admin, who chooses a password by a sign-in link",
+                "scimd operator add ada --role admin",
+            ),
+            (
+                "Add an operator with a password, and print the secret of the one-time codes",
+                "scimd operator add ada --role operator --password-file -",
+            ),
+        ],
+    ),
+    ("operator list", &[("List the operators as JSON", "scimd operator list --json")]),
+    ("operator set", &[("Give an operator another role", "scimd operator set ada --role viewer")]),
+    ("operator remove", &[("Remove an operator, whose sessions end", "scimd operator remove ada")]),
     ("user", &[("Show what a user may do, and why", "scimd user show ada@example.com --access")]),
     (
         "user list",

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod confirm;
 mod connection;
+mod console_operator;
 mod csv;
 mod doctor;
 mod events;
@@ -83,6 +84,9 @@ enum CliCommand {
     /// Generate, list and revoke OAuth clients
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// Add, list, change and remove named operators of the console
+    #[command(subcommand)]
+    Operator(console_operator::OperatorCommand),
     /// List, inspect and change users
     #[command(subcommand)]
     User(user::UserCommand),
@@ -158,6 +162,7 @@ impl Cli {
             CliCommand::Connection(connection) => connection.run(&configuration.load()?),
             CliCommand::Token(token) => token.run(&configuration.load()?),
             CliCommand::Client(client) => client.run(&configuration.load()?),
+            CliCommand::Operator(operator) => operator.run(&configuration.load()?),
             CliCommand::User(user) => user.run(&configuration.load()?),
             CliCommand::Group(group) => group.run(&configuration.load()?),
             CliCommand::Audit(audit) => audit.run(&configuration.load()?),

@@ -47,6 +47,7 @@ impl ServeArgs {
         let directory = app::start_directory(config, unknown)?;
         directory.migrate_accounts(&|| true)?;
         app::issue_access_tokens(config, &directory)?;
+        app::check_code_key(&directory)?;
         let certificate = app::certificate(config, None)?;
         drop(extension);
         let config = config.clone();

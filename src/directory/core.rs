@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::directory::audit::denied::DeniedLog;
 use crate::directory::brake::Brakes;
 use crate::directory::counters::WriterCounters;
+use crate::directory::operator::table::OperatorTable;
 use crate::directory::query::cursor::Cursors;
 use crate::directory::token::client_table::ClientTable;
 use crate::directory::token::table::TokenTable;
@@ -18,6 +19,7 @@ pub(crate) struct DirectoryCore {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tokens: TokenTable,
     pub(crate) clients: ClientTable,
+    pub(crate) operators: OperatorTable,
     pub(crate) denied: DeniedLog,
     pub(crate) cursors: Cursors,
     pub(crate) brakes: Brakes,
@@ -39,6 +41,7 @@ impl DirectoryCore {
         Ok(Self {
             tokens: TokenTable::load(store.as_ref())?,
             clients: ClientTable::load(store.as_ref())?,
+            operators: OperatorTable::load(store.as_ref())?,
             denied: DeniedLog::default(),
             cursors: Cursors::new(&log.identity()),
             brakes: Brakes::new(),

@@ -22,6 +22,8 @@ mod maintenance;
 mod may_grant;
 pub(crate) mod membership;
 mod migration;
+mod operator;
+mod operator_sign_in;
 mod query;
 mod resource;
 mod rules;
@@ -59,6 +61,11 @@ pub use grant_check::MissedGrant;
 pub use maintenance::Restored;
 pub use membership::Reference;
 use membership::Voids;
+pub use operator::commands::{
+    AddOperator, EndOperatorSessions, RecordSignIn, RemoveOperator, SetOperatorCredentials,
+    SetOperatorRole,
+};
+pub use operator::table::CodeKeyLoader;
 pub use query::{Page, Search, SearchWork};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;

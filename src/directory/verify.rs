@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::connection::client::Client;
 use crate::connection::token::Token;
+use crate::credential::OperatorAccount;
 use crate::directory::Directory;
 use crate::directory::membership::{Marker, Voids};
 use crate::directory::settings::{saved_json, vocabulary};
@@ -123,7 +124,7 @@ impl Verification<'_> {
                 Some(Kind::Record(..)) => &mut checks.records,
                 Some(Kind::Unique(_) | Kind::Index(..)) => &mut checks.indexes,
                 Some(Kind::Member(..) | Kind::Membership(..)) => &mut checks.members,
-                Some(Kind::Token | Kind::Client) => &mut checks.tokens,
+                Some(Kind::Token | Kind::Client | Kind::Operator) => &mut checks.tokens,
                 Some(Kind::Mark | Kind::Count(_)) => return ControlFlow::Continue(()),
                 Some(Kind::Void(_) | Kind::Cleared(_) | Kind::Renamed(_)) => &mut checks.members,
                 Some(Kind::Settings) | None => &mut checks.unknown,
@@ -188,6 +189,7 @@ impl Verification<'_> {
             )?),
             Some(Kind::Token) => Ok(token(key, value)),
             Some(Kind::Client) => Ok(client(key, value)),
+            Some(Kind::Operator) => Ok(operator(key, value)),
             Some(Kind::Settings) => Ok(shared_settings(value)),
             Some(Kind::Void(_)) => Marker::decode(key, value).map(|_| Vec::new()),
             Some(Kind::Cleared(_)) if value.len() != 16 => {
@@ -347,6 +349,14 @@ fn client(key: &[u8], value: &Bytes) -> Vec<String> {
     }
 }
 
+fn operator(key: &[u8], value: &Bytes) -> Vec<String> {
+    match serde_json::from_slice::<OperatorAccount>(value) {
+        Ok(operator) if keys::operator(&operator.name) == key => Vec::new(),
+        Ok(operator) => vec![format!("{} holds the operator {}", shown(key), operator.name)],
+        Err(error) => vec![format!("{} holds no operator: {error}", shown(key))],
+    }
+}
+
 fn shared_settings(value: &Bytes) -> Vec<String> {
     let read = std::str::from_utf8(value).map_err(|error| error.to_string());
     let read =
@@ -436,7 +446,10 @@ mod tests {
         let (mut missing, mut altered) = (0, 0);
         for (key, value) in &keys {
             let kind = keys::kind(key).unwrap();
-            if !matches!(kind, Kind::Mark | Kind::Token | Kind::Client | Kind::Settings) {
+            if !matches!(
+                kind,
+                Kind::Mark | Kind::Token | Kind::Client | Kind::Operator | Kind::Settings
+            ) {
                 let mut state = Overlay::new(store.as_ref());
                 state.delete(key.clone());
                 assert!(faults(&state) > 0, "{} is not missed", shown(key));

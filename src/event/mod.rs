@@ -62,11 +62,18 @@ pub enum Verb {
     Captured,
     /// Events were delivered to a webhook, or deliveries changed otherwise. Recorded at most once a second.
     Delivered,
+    /// An operator of the console was added.
+    Added,
+    /// An operator of the console was removed.
+    Removed,
+    /// An operator has signed in to the console.
+    #[serde(rename = "signed_in")]
+    SignedIn,
 }
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 22] = [
+    pub const CATALOGUE: [(Self, &'static str); 25] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -93,6 +100,9 @@ impl Verb {
         (Self::Changed, "the settings that access, validation and events depend on were changed"),
         (Self::Captured, "an operator captures the request bodies of a connection for a while"),
         (Self::Delivered, "events were delivered to a webhook since the last record of this kind"),
+        (Self::Added, "an operator of the console was added"),
+        (Self::Removed, "an operator of the console was removed"),
+        (Self::SignedIn, "an operator signed in to the console"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -120,6 +130,9 @@ impl Verb {
             Self::Changed => "changed",
             Self::Captured => "captured",
             Self::Delivered => "delivered",
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::SignedIn => "signed_in",
         }
     }
 }
@@ -128,7 +141,7 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
-    /// `connection`, `webhook`, `settings`, `clock`, `directory`.
+    /// `connection`, `operator`, `webhook`, `settings`, `clock`, `directory`.
     pub kind: String,
     /// The change.
     pub verb: Verb,
@@ -144,7 +157,7 @@ impl fmt::Display for Event {
 
 impl Event {
     /// Every event, by name; `user` and `group` stand for the resource types.
-    pub const NAMES: [&'static str; 30] = [
+    pub const NAMES: [&'static str; 34] = [
         "user.created",
         "user.replaced",
         "user.patched",
@@ -175,6 +188,10 @@ impl Event {
         "clock.accepted",
         "membership.cleared",
         "directory.undone",
+        "operator.added",
+        "operator.changed",
+        "operator.removed",
+        "operator.signed_in",
     ];
 }
 

@@ -49,11 +49,13 @@ pub enum Reason {
     ClientAssertion,
     /// The token came by HTTP Basic, which the connection does not take.
     Basic,
+    /// An operator could not sign in to the console.
+    ConsoleSignIn,
 }
 
 impl Reason {
     /// Every reason with its description.
-    pub const CATALOGUE: [(Self, &'static str); 20] = [
+    pub const CATALOGUE: [(Self, &'static str); 21] = [
         (Self::ForwardedFor, "X-Forwarded-For of the trusted proxy is not a list of addresses"),
         (Self::Address, "the address is not on the ip_allowlist"),
         (Self::NoToken, "no bearer token was sent"),
@@ -86,6 +88,7 @@ impl Reason {
             Self::Basic,
             "the token came by Basic, and the connection does not take it, or the user name is not its name",
         ),
+        (Self::ConsoleSignIn, "an operator could not sign in to the console; detail says why"),
     ];
 
     /// Whether a request that presents a known token, or proves that it is from a known client, can be refused for
@@ -99,7 +102,8 @@ impl Reason {
             | Self::NoClient
             | Self::UnknownClient
             | Self::ClientSecret
-            | Self::ClientAssertion => false,
+            | Self::ClientAssertion
+            | Self::ConsoleSignIn => false,
             // One that was revoked is known.
             Self::UnknownToken => true,
             Self::Address
@@ -151,6 +155,7 @@ impl Reason {
             Self::ExpiredClient => "expired_client",
             Self::ClientAssertion => "client_assertion",
             Self::Basic => "basic",
+            Self::ConsoleSignIn => "console_sign_in",
         }
     }
 }

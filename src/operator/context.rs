@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
 use super::reply::NotificationTest;
+use super::sign_in::SignIns;
 use super::webhook::WebhookControl;
 use crate::access::DefaultAccess;
 use crate::connection::token::TokenOwner;
@@ -39,6 +40,8 @@ pub struct RunningServer {
     pub failed_handshakes: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Delivers a test by every way of notification, and returns what came of each.
     pub test_notifications: Arc<dyn Fn() -> Vec<NotificationTest> + Send + Sync>,
+    /// What signing in to the console needs.
+    pub sign_ins: Arc<SignIns>,
     /// The webhooks.
     pub webhooks: Arc<dyn WebhookControl>,
 }

@@ -3,6 +3,8 @@
 //! One request enum, one reply enum, and one function, [`execute`]. The admin socket calls it in a running
 //! server; without one the command line opens the data folder and calls the same function.
 
+mod account;
+mod account_request;
 pub mod actor;
 pub mod audit;
 mod brake;
@@ -23,10 +25,14 @@ mod reply;
 mod request;
 mod requests;
 pub mod resource;
+mod sign_in;
 mod status;
 mod token;
 mod webhook;
 
+pub use account_request::{
+    AccountReply, AccountRequest, CodeEnrolment, OperatorInfo, OperatorStatus,
+};
 pub use change::OperatorChange;
 pub use client_request::{ClientInfo, ClientReply, ClientRequest};
 pub use context::{OperatorContext, RunningServer, SiteInfo};
@@ -41,9 +47,11 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 pub use requests::{MAX_CAPTURE, keep_bodies};
+pub use sign_in::{SignInAttempt, SignInRefusal, SignIns};
 pub use webhook::{WebhookControl, WebhookInfo};
 
 use crate::connection::token::TokenOwner;
+pub use crate::credential::OperatorRole;
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
 use crate::event::Actor;
 use crate::text::with_causes;
@@ -88,6 +96,7 @@ fn try_execute(
             token::generate(context, actor, command)
         }
         Request::Client(request) => client::execute(directory, actor, request),
+        Request::Account(request) => account::execute(context, actor, request),
         Request::ListTokens => Ok(token::list(context)),
         Request::RevokeToken { id } => token::revoke(context, actor, &id),
         Request::ListResources { kind, cursor, access, only } => {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::account_request::AccountReply;
 use super::audit::AuditReply;
 use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
@@ -38,6 +39,8 @@ pub enum OperatorReply {
     Revoked(TokenInfo),
     /// What was done with OAuth clients.
     Client(ClientReply),
+    /// What was done with named operators of the console.
+    Account(AccountReply),
     /// A page of resources, in the order of their creation.
     Resources {
         /// The resources.

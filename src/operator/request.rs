@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::account_request::AccountRequest;
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::client_request::ClientRequest;
@@ -62,6 +63,8 @@ pub enum OperatorRequest {
     },
     /// Generate, list or revoke OAuth clients.
     Client(ClientRequest),
+    /// Manage named operators of the console.
+    Account(AccountRequest),
     /// List the resources of a kind, one page. Reads.
     ListResources {
         /// The kind of the resources.
@@ -191,6 +194,7 @@ impl OperatorRequest {
     /// reading, and nothing on disk is created or altered.
     pub fn is_read_only(&self) -> bool {
         match self {
+            Self::Account(request) => request.is_read_only(),
             Self::ListTokens
             | Self::Client(ClientRequest::List)
             | Self::ListWebhooks

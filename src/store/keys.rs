@@ -17,6 +17,7 @@
 //! | `c` type | how many resources of the type there are, u64 little-endian |
 //! | `t` token id | a token as JSON |
 //! | `o` client id | an OAuth client as JSON |
+//! | `a` operator name | a named operator of the console as JSON |
 //! | `g` group id, member id | the member's type and the name that is shown |
 //! | `h` member id, group id | nothing: the same membership, keyed by member |
 //! | `dc` id | up to which member the void memberships of a resource are deleted |
@@ -36,6 +37,7 @@ const INDEX: u8 = b'i';
 const COUNT: u8 = b'c';
 const TOKEN: u8 = b't';
 const CLIENT: u8 = b'o';
+const OPERATOR: u8 = b'a';
 const MEMBER: u8 = b'g';
 const MEMBERSHIP: u8 = b'h';
 /// The prefix of all markers of pending work.
@@ -94,6 +96,8 @@ pub enum Kind {
     Token,
     /// An OAuth client.
     Client,
+    /// A named operator of the console.
+    Operator,
     /// A membership, keyed by group.
     Member(ResourceId, ResourceId),
     /// A membership, keyed by member.
@@ -131,6 +135,7 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (COUNT, [tag]) => Kind::Count(*tag),
         (TOKEN, [_, ..]) => Kind::Token,
         (CLIENT, [_, ..]) => Kind::Client,
+        (OPERATOR, [_, ..]) => Kind::Operator,
         (MEMBER, _) => two_ids().map(|(group, member)| Kind::Member(group, member))?,
         (MEMBERSHIP, _) => two_ids().map(|(member, group)| Kind::Membership(member, group))?,
         _ => return None,
@@ -247,6 +252,16 @@ pub fn client(id: &str) -> Vec<u8> {
 /// The prefix of OAuth clients.
 pub fn clients() -> [u8; 1] {
     [CLIENT]
+}
+
+/// A named operator of the console.
+pub fn operator(name: &str) -> Vec<u8> {
+    [operators().as_slice(), name.as_bytes()].concat()
+}
+
+/// The prefix of named operators.
+pub fn operators() -> [u8; 1] {
+    [OPERATOR]
 }
 
 /// The key of an entry of a unique index.

@@ -21,7 +21,7 @@ fn fails(output: &Output, code: i32, args: &[&str]) -> String {
 const NOBODY: &str = "0190b7a5-0000-7000-8000-000000000000";
 
 /// Commands that name something that does not exist.
-const NOT_FOUND: [&[&str]; 23] = [
+const NOT_FOUND: [&[&str]; 25] = [
     &["user", "show", "nobody"],
     &["user", "show", NOBODY],
     &["user", "deactivate", "nobody"],
@@ -36,6 +36,8 @@ const NOT_FOUND: [&[&str]; 23] = [
     &["token", "generate", "--connection", "nope"],
     &["token", "reset", "--connection", "nope"],
     &["token", "revoke", "0123456789ab"],
+    &["operator", "set", "nobody", "--role", "viewer"],
+    &["operator", "remove", "nobody"],
     &["setup", "--connection", "nope"],
     &["connection", "show", "nope"],
     &["connection", "set", "nope", "--scope", "own"],
@@ -77,8 +79,11 @@ fn what_does_not_exist_is_code_4_with_and_without_a_server() {
 #[test]
 fn wrong_usage_is_code_2() {
     let server = Server::start();
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 11] = [
         &["sevre"],
+        &["operator", "add", "a b"],
+        &["operator", "add", "ada", "--role", "root"],
+        &["operator", "set", "ada"],
         &["user", "show"],
         &["token", "generate", "--expires", "soon"],
         &["audit", "--since", "yesterday"],

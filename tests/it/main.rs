@@ -28,6 +28,7 @@ mod clock;
 mod conf_d;
 mod connection;
 mod connection_command;
+mod console_operator;
 mod discovery;
 mod documents;
 mod events;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Server, create, group, user};
 
 /// Every command that only reads, with what its output must contain.
-const READS: [(&[&str], &str); 15] = [
+const READS: [(&[&str], &str); 16] = [
     (&["user", "list"], "ada"),
     (&["user", "list", "--json"], "\"ada\""),
     (&["user", "show", "ada"], "Username"),
@@ -16,6 +16,7 @@ const READS: [(&[&str], &str); 15] = [
     (&["group", "list"], "Engineers"),
     (&["group", "show", "Engineers"], "1 member"),
     (&["token", "list"], "default"),
+    (&["operator", "list"], "No operators."),
     (&["brake"], "default"),
     (&["clock"], "Expected"),
     (&["export"], "\"ada\""),

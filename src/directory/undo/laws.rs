@@ -233,7 +233,7 @@ impl World {
                         let record = record::decode(&value).unwrap();
                         Some(record.json[..record.meta_at].to_vec())
                     }
-                    Kind::Mark | Kind::Token | Kind::Client => None,
+                    Kind::Mark | Kind::Token | Kind::Client | Kind::Operator => None,
                     Kind::Void(_) | Kind::Cleared(_) | Kind::Renamed(_) => None,
                     // What is void does not count, and names may be on their way: `faults` looks at those.
                     Kind::Member(group, member) if voids.contain(group, member, &value) => None,

@@ -160,6 +160,7 @@ impl DirectoryCore {
         for frame in frames {
             self.tokens.observe(frame);
             self.clients.observe(frame);
+            self.operators.observe(frame);
             self.time.observe(frame);
         }
         Ok(())

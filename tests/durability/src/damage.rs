@@ -179,6 +179,7 @@ fn names_what_is_wrong(log: &str) -> bool {
         "/lock",
         "/signing",
         "/access-token.key",
+        "/operator-secrets.key",
         "record at key",
         "data directory",
     ];
