@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::signature::SigningKeys;
 use crate::config::WebhookUrl;
+use crate::fetch;
 use crate::text::with_causes;
 
 /// The maximum time from the look-up of the name to the head of the answer.
@@ -95,12 +96,14 @@ impl Receiver {
         end: Instant,
     ) -> Result<DeliveryOutcome, String> {
         let WebhookUrl { host, port, .. } = &self.url;
-        let stream = TcpStream::connect((host.as_str(), *port))
-            .await
-            .map_err(|error| format!("can't connect to {host}:{port}: {error}"))?;
         if !self.url.is_https {
+            // On the loopback interface, which no proxy reaches.
+            let stream = TcpStream::connect((host.as_str(), *port))
+                .await
+                .map_err(|error| format!("can't connect to {host}:{port}: {error}"))?;
             return answer(stream, request, end).await;
         }
+        let stream = fetch::connect(host, *port).await?;
         let name = ServerName::try_from(host.clone())
             .map_err(|_| format!("\"{host}\" is no name that a certificate can have"))?;
         let stream = TlsConnector::from(Arc::clone(&self.tls))

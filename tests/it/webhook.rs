@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -308,6 +308,70 @@ fn a_certificate_that_is_not_trusted_gets_nothing() {
             .is_some_and(|error| error.contains("no TLS with localhost"))
     });
     assert!(target.got.try_recv().is_err());
+}
+
+/// A proxy that connects clients to servers, and notes what they asked for.
+fn proxy() -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut client, told) = (stream.unwrap(), told.clone());
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    client.read_exact(&mut byte).ok()?;
+                    head.extend(byte);
+                }
+                let head = String::from_utf8(head).ok()?;
+                let server = head.split(' ').nth(1)?.to_owned();
+                told.send(head).ok()?;
+                let mut server = TcpStream::connect(server).ok()?;
+                client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").ok()?;
+                let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                std::io::copy(&mut server, &mut client).ok()
+            });
+        }
+    });
+    (port, asked)
+}
+
+/// Starts a server whose webhook trusts what the machine trusts, with a proxy and hosts that are reached without it.
+fn boot_with_proxy(target: &Target, proxy: &str, direct: &str) -> Server {
+    let mut server = Server::configure(&target.config("https", ""));
+    let mut serve = server.command(&["serve", "--first-boot"]);
+    serve.env("SSL_CERT_FILE", target.folder.path().join("ca.pem"));
+    for name in ["https_proxy", "ALL_PROXY", "all_proxy", "no_proxy"] {
+        serve.env_remove(name);
+    }
+    serve.env("HTTPS_PROXY", proxy).env("NO_PROXY", direct);
+    server.boot_as(serve, true);
+    server
+}
+
+#[test]
+fn deliveries_go_through_the_proxy_of_the_environment_to_a_receiver_that_the_machine_trusts() {
+    let (target, (port, asked)) = (Target::start(true), proxy());
+    let mut server =
+        boot_with_proxy(&target, &format!("http://scimd:pass%20word@127.0.0.1:{port}"), "");
+    server.succeed(&["webhook", "test", "crm"]);
+    let test: Value = serde_json::from_slice(&target.next().body).unwrap();
+    assert_eq!(test[0]["type"], "scimd.test");
+    let head = asked.recv().unwrap();
+    assert!(head.starts_with(&format!("CONNECT localhost:{} HTTP/1.1\r\n", target.port)), "{head}");
+    let credentials = BASE64.encode(b"scimd:pass word");
+    assert!(head.contains(&format!("Proxy-Authorization: Basic {credentials}\r\n")), "{head}");
+    server.stop();
+    // A port that nothing listens on: a proxy that is asked nothing.
+    let direct = boot_with_proxy(&target, "http://127.0.0.1:1", "localhost");
+    direct.succeed(&["webhook", "test", "crm"]);
+    target.next();
+    let unreachable = boot_with_proxy(&target, "http://127.0.0.1:1", "example.com");
+    let failed = unreachable.fail(&["webhook", "test", "crm"], 1);
+    assert!(failed.contains("can't connect to 127.0.0.1:1"), "{failed}");
 }
 
 #[test]

@@ -29,6 +29,11 @@ const DNS: u16 = 53;
 /// The variables that name a proxy, whose port may be any.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
+/// Whether the environment names a proxy.
+fn has_proxy() -> bool {
+    PROXIES.iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// The TCP ports of other machines that the server, and the programs that it starts, may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
@@ -45,6 +50,9 @@ impl Outgoing {
             return Self::Any;
         }
         let Self::Ports(ports) = Self::of_federation(config) else { return Self::Any };
+        if has_proxy() && config.webhooks.values().any(|webhook| webhook.url.is_https) {
+            return Self::Any;
+        }
         let mail = config.notify.mail.iter().flat_map(|mail| [mail.server.port, DNS]);
         let webhooks = config.webhooks.values().flat_map(|webhook| [webhook.url.port, DNS]);
         Self::Ports(mail.chain(webhooks).chain(ports).collect())
@@ -60,8 +68,7 @@ impl Outgoing {
                 KeySource::File(_) => None,
             })
             .collect();
-        let has_proxy = PROXIES.iter().any(|name| std::env::var_os(name).is_some());
-        match !urls.is_empty() && has_proxy {
+        match !urls.is_empty() && has_proxy() {
             true => Self::Any,
             false => Self::Ports(urls.into_iter().flat_map(|url| [url.port(), DNS]).collect()),
         }
