@@ -96,6 +96,8 @@ catalogue! {
         "Age of the last change that has its events while later ones have none, else 0.";
     FEED_BYTES = Gauge "scimd_feed_bytes"
         "Size of the change feed's files.";
+    FEED_CONSUMERS = Gauge "scimd_feed_consumers"
+        "Consumers of the change feed that wait for events or stream them.";
     WEBHOOK_DELIVERIES = Counter "scimd_webhook_deliveries_total"
         "Deliveries to a webhook, by result.";
     WEBHOOK_EVENTS = Counter "scimd_webhook_events_total"

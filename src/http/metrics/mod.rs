@@ -11,6 +11,7 @@ mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -130,6 +131,7 @@ impl MetricsService {
         storage(&context.directory.stats(), &mut text);
         let now = Clock::System.now();
         feed(&self.feed.stats(now), &mut text);
+        self.consumers(&mut text);
         webhook::show(&self.webhooks.list(), now, &mut text);
         brakes(&context, &mut text);
         self.expiry(&context, &mut text);
@@ -180,6 +182,16 @@ impl MetricsService {
                 text.histogram(&catalogue::DURATION, &labels, &counts, MICROSECONDS);
             }
         }
+    }
+
+    fn consumers(&self, text: &mut Exposition) {
+        text.family(&catalogue::FEED_CONSUMERS);
+        self.service.request_metrics.each(&mut |caller, requests| {
+            if caller.0 == "application" {
+                let waiting = requests.waiting.load(Ordering::Relaxed);
+                text.sample(catalogue::FEED_CONSUMERS.name, &[caller], waiting);
+            }
+        });
     }
 
     fn denials(&self, text: &mut Exposition) {
