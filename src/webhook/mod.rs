@@ -12,6 +12,8 @@
 mod delivery;
 mod endpoint;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

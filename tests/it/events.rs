@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Raw, Reply, Server, create, head, user};
+use crate::harness::{Client, Raw, Reply, Server, create, free_port, head, user};
+use crate::metrics::{scrape, value};
 
 const FEED: &str =
     "[applications.feed]\nscopes = [\"events\"]\n[applications.other]\nscopes = [\"events\"]\n";
@@ -194,6 +195,47 @@ fn a_stream_goes_on_from_the_last_event_and_ends_when_the_server_stops() {
     server.stop();
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     assert_eq!(next(&mut stream), "");
+}
+
+#[test]
+fn a_stream_without_events_sends_a_comment_with_the_cursor_after_15_seconds() {
+    let server = Server::start_with(FEED);
+    let consumer = consumer(&server);
+    let (after, poll) = (now(&consumer), consumer.clone());
+    let streaming = consumer.header("Accept", "text/event-stream");
+    let begin = Instant::now();
+    let (_, stream) = streaming.open(&format!("/events?after={after}&types=user.*"));
+    let comment = next(&mut BufReader::new(stream));
+    assert!(begin.elapsed() >= Duration::from_secs(14), "{:?}", begin.elapsed());
+    let cursor = comment.strip_prefix(": waiting\nid: ").expect("a comment").trim_end();
+    assert!(told(&events(&poll, &format!("after={cursor}&types=user.*"))).is_empty(), "{cursor}");
+}
+
+#[test]
+fn a_stream_whose_consumer_does_not_read_ends_and_gives_its_seat_back() {
+    let port = free_port();
+    let config = format!(
+        "{FEED}[limits]\nrequest_timeout = \"1s\"\n[metrics]\nlisten = \"127.0.0.1:{port}\"\n"
+    );
+    let mut server = Server::start_with(&config);
+    let client = server.client();
+    // More than buffers take.
+    let text = "x".repeat(60_000);
+    for number in 0..300 {
+        let mut user = user(&format!("user{number}"));
+        user["title"] = json!(text);
+        create(&client, "/Users", &user);
+    }
+    let bearer = format!("Bearer {}", token(&server, "feed"));
+    let headers = [("Authorization", bearer.as_str()), ("Accept", "text/event-stream")];
+    let mut raw = Raw::connect(&server);
+    raw.write(head("GET", "/events", &headers));
+    let waiting = |_: &Server| value(&scrape(port), "scimd_feed_consumers{application=\"feed\"}");
+    server.until("it streams", |server| waiting(server) == 1.0);
+    server.until("the stream is over", |server| waiting(server) == 0.0);
+    let received = raw.rest();
+    assert!(received.contains("event: user.created"), "{}", received.len());
+    assert!(!received.contains("\"userName\":\"user299\""), "all was sent");
 }
 
 #[test]

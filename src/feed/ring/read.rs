@@ -137,3 +137,48 @@ impl PageReader<'_> {
         Page { events: self.events, next: self.next }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{ChangeEnd, RingEvent, RingWriter};
+    use super::*;
+    use crate::feed::cursor::FeedId;
+
+    /// The sizes of the pages in which events of these sizes are read.
+    fn pages(sizes: &[usize]) -> Vec<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Arc::<RingIndex>::default();
+        let opened = RingWriter::open(folder.path(), FeedId([1; 8]), Arc::clone(&index));
+        let (mut writer, _) = opened.unwrap();
+        for (sequence, size) in (1..).zip(sizes) {
+            let event_type = EventType::UserCreated;
+            let json = vec![b'x'; *size];
+            let (connection, changed) = ("", [].as_slice());
+            let event =
+                RingEvent { sequence, index: 0, event_type, connection, changed, json: &json };
+            writer.append(&event).unwrap();
+            writer.end_change(ChangeEnd { sequence, hash: [0; 32] }).unwrap();
+        }
+        writer.flush().unwrap();
+        let (mut after, mut pages) = ((0, END), Vec::new());
+        loop {
+            let page = read(folder.path(), &index, after, &|_| true, 1_000).ok().unwrap();
+            if page.events.is_empty() {
+                return pages;
+            }
+            pages.push(page.events.iter().map(|(.., bytes)| bytes.len()).sum());
+            after = page.next;
+        }
+    }
+
+    #[test]
+    fn a_page_ends_at_8_mib_but_has_one_event_whatever_its_size() {
+        const MIB: usize = 1024 * 1024;
+        assert_eq!(pages(&[MIB; 8]), [PAGE_BYTES]);
+        assert_eq!(pages(&[[MIB; 7].as_slice(), &[MIB + 1]].concat()), [7 * MIB, MIB + 1]);
+        assert_eq!(pages(&[MIB; 20]), [PAGE_BYTES, PAGE_BYTES, 4 * MIB]);
+        assert_eq!(pages(&[9 * MIB, 1, 9 * MIB]), [9 * MIB, 1, 9 * MIB]);
+    }
+}

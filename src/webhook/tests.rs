@@ -1,0 +1,146 @@
+//! What a webhook that fails does to the log, and when it is parked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::*;
+use crate::clock::Clock;
+use crate::directory::{
+    ConnectionRules, Create, LocalSettings, SaveWebhookState, UnknownAccess, WebhookState,
+};
+use crate::event::Actor;
+use crate::feed::EventFilter;
+use crate::scim::exchange::Exchange;
+use crate::scim::validate::validate;
+use crate::settings::SharedSettings;
+use crate::store::folder::DataFolder;
+use crate::store::local::{LocalStore, StoreLimits};
+use crate::store::maintenance::RetentionPolicy;
+
+/// A directory with its feed; records of 64 KiB make files of the log full soon.
+struct World {
+    directory: Arc<Directory>,
+    feed: Arc<Feed>,
+}
+
+impl World {
+    fn open(folder: &Path) -> Self {
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let data = DataFolder::open(folder).unwrap();
+        let store = Arc::new(LocalStore::open(data, limits, [7; 16], Clock::System.now()).unwrap());
+        let (shared, local) = (SharedSettings::default(), LocalSettings::for_tests(Clock::System));
+        let unknown = UnknownAccess::Refuse;
+        let directory = Directory::open(store.log(), store.clone(), &shared, unknown, local);
+        let directory = directory.unwrap();
+        directory.migrate_accounts(&|| true).unwrap();
+        let feed = Feed::start(&directory, folder).unwrap();
+        Self { directory: Arc::new(directory), feed: Arc::new(feed) }
+    }
+
+    fn webhooks(&self) -> Webhooks {
+        Webhooks::new(Arc::clone(&self.directory), Arc::clone(&self.feed))
+    }
+
+    fn create(&self, number: usize) {
+        let resource_type = self.directory.registry().by_endpoint("Users").unwrap().clone();
+        let body = json!({"userName": format!("u{number}"), "title": "x".repeat(60_000)});
+        let Value::Object(body) = body else { unreachable!() };
+        let resource = validate(&resource_type, Exchange::Create, body).unwrap().resource;
+        let rules = ConnectionRules::default();
+        let create = Create { resource_type, id: None, resource, rules };
+        self.directory.submit(Actor::System, create).wait().unwrap();
+    }
+
+    /// Removes what nothing needs; how many files of the log were removed.
+    fn keep(&self, with_holds: bool) -> usize {
+        let needed = Some(self.feed.needed(with_holds));
+        let policy = RetentionPolicy { snapshots: 1, journal: Some(Duration::ZERO), needed };
+        self.directory.keep(policy).unwrap().trimmed
+    }
+}
+
+/// A webhook whose receiver refuses connections.
+fn unreachable_webhook() -> BTreeMap<String, WebhookSettings> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let receiver = Receiver {
+        url: "http://127.0.0.1:1/".parse().ok().unwrap(),
+        keys: SigningKeys::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").ok().unwrap(),
+        tls: Arc::new(tls),
+    };
+    let filter = EventFilter::default();
+    [("crm".to_owned(), WebhookSettings { receiver, filter })].into()
+}
+
+/// Waits until the webhook is as it should be; what it then is.
+fn until(webhooks: &Webhooks, holds: impl Fn(&WebhookInfo) -> bool) -> WebhookInfo {
+    loop {
+        let info = webhooks.list().swap_remove(0);
+        if holds(&info) {
+            return info;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_log_is_held_for_what_is_not_delivered_until_it_is_too_large_and_the_webhook_parked() {
+    let runtime = Runtime::new().unwrap();
+    let _context = runtime.enter();
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path());
+    let webhooks = world.webhooks();
+    assert_eq!(world.feed.needed(true), world.feed.needed(false));
+    webhooks.set(unreachable_webhook());
+    let begin = world.directory.log().head().sequence;
+    // Three files of the log.
+    (0..600).for_each(|number| world.create(number));
+    until(&webhooks, |info| info.failed > 0);
+    while world.feed.needed(false) < begin + 600 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(world.feed.needed(true) <= begin + 1, "{} {begin}", world.feed.needed(true));
+    assert_eq!(world.keep(true), 0);
+    assert!(webhooks.list()[0].parked.is_none());
+    // As when the log has `max_log_mib`.
+    assert!(world.keep(false) > 0);
+    let parked = until(&webhooks, |info| info.parked.is_some()).parked.unwrap();
+    assert!(parked.contains("scimd webhook resend crm --after oldest"), "{parked}");
+    // It no longer holds anything.
+    assert_eq!(world.feed.needed(true), world.feed.needed(false));
+    webhooks.stop();
+}
+
+#[test]
+fn a_webhook_that_fails_for_24_hours_is_parked_and_not_before() {
+    let runtime = Runtime::new().unwrap();
+    let _context = runtime.enter();
+    for (failing, is_parked) in
+        [(SignedDuration::from_hours(24), true), (SignedDuration::from_mins(24 * 60 - 5), false)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::open(folder.path());
+        let after = world.feed.cursor_at(world.directory.log().head().sequence).to_string();
+        let failing_since: Option<Timestamp> = Some(world.directory.now() - failing);
+        let state = WebhookState { after, failing_since, ..WebhookState::default() };
+        let save = SaveWebhookState { name: "crm".to_owned(), state };
+        world.directory.submit(Actor::System, save).wait().unwrap();
+        world.create(0);
+        let webhooks = world.webhooks();
+        webhooks.set(unreachable_webhook());
+        let info = until(&webhooks, |info| info.failed > 1 || info.parked.is_some());
+        assert_eq!(info.parked.is_some(), is_parked, "{:?}", info.parked);
+        if let Some(parked) = info.parked {
+            assert!(parked.starts_with("deliveries failed for 24 hours"), "{parked}");
+        }
+        webhooks.stop();
+    }
+}
