@@ -97,13 +97,22 @@ impl Leaf {
         self.entries.get(found).map(|entry| self.value(entry))
     }
 
-    /// The keys from a place on, in order, with their values.
-    pub(super) fn from(&self, from: Bound<&[u8]>) -> impl Iterator<Item = (&[u8], Bytes)> {
-        let begin = self.entries.partition_point(|entry| match from {
+    /// The number of the first entry from a place on.
+    pub(super) fn begin(&self, from: Bound<&[u8]>) -> usize {
+        self.entries.partition_point(|entry| match from {
             Bound::Included(from) => self.key(entry) < from,
             Bound::Excluded(from) => self.key(entry) <= from,
             Bound::Unbounded => false,
-        });
+        })
+    }
+
+    /// The key of an entry.
+    pub(super) fn key_at(&self, number: usize) -> Option<&[u8]> {
+        self.entries.get(number).map(|entry| self.key(entry))
+    }
+
+    /// The keys from an entry on, in order, with their values.
+    pub(super) fn from(&self, begin: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
         let entries = self.entries.get(begin..).unwrap_or_default();
         entries.iter().map(|entry| (self.key(entry), self.value(entry)))
     }

@@ -61,9 +61,13 @@ pub(super) enum Lookup {
     Held {
         /// The leaf.
         leaf: Arc<Leaf>,
+        /// The number of its first entry from the place on.
+        begin: usize,
         /// Where the following keys begin; `None`: there are none.
         next: Option<Fence>,
     },
+    /// No key from there on has the prefix.
+    Nothing,
     /// It is not held.
     Elsewhere,
 }
@@ -81,9 +85,9 @@ impl Memory {
         Some(leaf.and_then(|leaf| leaf.get(key)))
     }
 
-    /// Where a key would be.
-    pub(super) fn place(&self, key: &[u8]) -> Lookup {
-        self.read().view.place(key)
+    /// Where the keys with a prefix go on, from a place on.
+    pub(super) fn place(&self, from: Bound<&[u8]>, prefix: &[u8]) -> Lookup {
+        self.read().view.place(from, prefix)
     }
 
     /// What is held now, for as long as it is wanted.
@@ -145,15 +149,24 @@ impl MemoryView {
         Some(self.leaf_of(key)?.and_then(|leaf| leaf.get(key)))
     }
 
-    /// Where a key would be.
-    pub(super) fn place(&self, key: &[u8]) -> Lookup {
+    /// Where the keys with a prefix go on, from a place on.
+    pub(super) fn place(&self, from: Bound<&[u8]>, prefix: &[u8]) -> Lookup {
+        let key = match from {
+            Bound::Included(key) | Bound::Excluded(key) => key,
+            Bound::Unbounded => &[],
+        };
         match self.leaves.around(key).filter(|_| self.upto.covers(key)) {
             Some((leaf, behind)) => {
+                let begin = leaf.begin(from);
+                // Most accounts have no groups: what shows that is not copied.
+                if leaf.key_at(begin).is_some_and(|key| !key.starts_with(prefix)) {
+                    return Lookup::Nothing;
+                }
                 let next = behind.or(match &self.upto {
                     HeldUpTo::Key(mark) => Some(mark),
                     HeldUpTo::End => None,
                 });
-                Lookup::Held { leaf: Arc::clone(leaf), next: next.cloned() }
+                Lookup::Held { leaf: Arc::clone(leaf), begin, next: next.cloned() }
             }
             None => Lookup::Elsewhere,
         }
@@ -216,27 +229,28 @@ impl Held {
 }
 
 /// Visits the keys that begin with `prefix`, those above `after` if it is given, as far as they are held; answers where
-/// to go on in the database. `place` finds a key among what is held.
+/// to go on in the database. `place` finds among what is held where the keys with the prefix go on.
 pub(super) fn scan_held(
-    place: &dyn Fn(&[u8]) -> Lookup,
+    place: &dyn Fn(Bound<&[u8]>, &[u8]) -> Lookup,
     prefix: &[u8],
     after: Option<&[u8]>,
     visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
 ) -> Option<Bound<Vec<u8>>> {
     let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
-    let mut found = place(after.unwrap_or(prefix));
     let mut behind: Option<Fence> = None;
     loop {
         let from = behind.as_deref().map_or(start, Bound::Included);
-        let Lookup::Held { leaf, next } = found else { return Some(from.map(<[u8]>::to_vec)) };
-        for (key, value) in leaf.from(from) {
+        let (leaf, begin, next) = match place(from, prefix) {
+            Lookup::Held { leaf, begin, next } => (leaf, begin, next),
+            Lookup::Nothing => return None,
+            Lookup::Elsewhere => return Some(from.map(<[u8]>::to_vec)),
+        };
+        for (key, value) in leaf.from(begin) {
             if !key.starts_with(prefix) || visit(key, value).is_break() {
                 return None;
             }
         }
-        let next = next?;
-        found = place(&next);
-        behind = Some(next);
+        behind = Some(next?);
     }
 }
 
@@ -288,10 +302,10 @@ mod tests {
     fn held(memory: &Memory, from: &[u8]) -> (Vec<(Vec<u8>, Bytes)>, HeldUpTo) {
         let (mut held, mut at) = (Vec::new(), Fence::from(from));
         loop {
-            let Lookup::Held { leaf, next } = memory.place(&at) else {
+            let Lookup::Held { leaf, begin, next } = memory.place(Bound::Included(&at), &[]) else {
                 return (held, HeldUpTo::Key(at));
             };
-            let entries = leaf.from(Bound::Included(&at[..]));
+            let entries = leaf.from(begin);
             held.extend(entries.map(|(key, value)| (key.to_vec(), value)));
             match next {
                 Some(next) => at = next,

@@ -1,7 +1,6 @@
 //! GET of lists and POST of searches, below a resource type and at the root
 //! (RFC 7644, sections 3.4.2 and 3.4.3).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::header::{HeaderName, HeaderValue};
@@ -80,9 +79,10 @@ async fn run(
     if let Some(filter) = targets.iter().find_map(|(_, query)| query.filter.as_ref()) {
         call.notes.filter(filter.outline());
     }
-    let mut forms = HashMap::new();
+    let mut forms = Forms(Vec::with_capacity(targets.len()));
     for (resource_type, _) in &targets {
-        forms.insert(resource_type.name.clone(), call.form(resource_type, parameters)?);
+        let form = call.form(resource_type, parameters)?;
+        forms.0.push((Arc::clone(resource_type), form));
     }
     let search = Search {
         targets,
@@ -90,7 +90,7 @@ async fn run(
         fingerprint: parameters.fingerprint(&call.path.endpoint),
     };
     let wanted = |resource_type: &ResourceType, name: &str| {
-        forms.get(&resource_type.name).is_none_or(|form: &ResourceForm| form.wants(name))
+        forms.of(resource_type).is_none_or(|form| form.wants(name))
     };
     let work = call.context.directory.search_work(&search, &wanted)?;
     // Before anything is read: what changes from here on comes after this cursor.
@@ -112,17 +112,26 @@ async fn run(
     Ok(answer)
 }
 
+/// The form in which the resources of each type are shown: a list has few types.
+struct Forms(Vec<(Arc<ResourceType>, ResourceForm)>);
+
+impl Forms {
+    fn of(&self, resource_type: &ResourceType) -> Option<&ResourceForm> {
+        let mut all = self.0.iter();
+        all.find(|(known, _)| known.tag == resource_type.tag).map(|(_, form)| form)
+    }
+}
+
 /// Writes the page that a search finds, in the forms of its resource types.
 fn page(
     directory: &Directory,
     base_url: &str,
     search: &Search,
-    forms: &HashMap<String, ResourceForm>,
+    forms: &Forms,
     most_members: usize,
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
-    let form_of =
-        |resource_type: &ResourceType| forms.get(&resource_type.name).unwrap_or(&everything);
+    let form_of = |resource_type: &ResourceType| forms.of(resource_type).unwrap_or(&everything);
     let (mut writer, mut problem) = (PageWriter::new(), Ok(()));
     let mut add = |resource_type: &ResourceType, resource| {
         let catalogue = directory.catalogue();
