@@ -133,11 +133,7 @@ impl Certificate {
     /// Logs until when it is valid.
     pub(super) fn tell(&self, what: &str) {
         let (path, valid_until) = (self.path.display(), self.not_after);
-        if valid_until.duration_since(Clock::System.now()) < NEAR_END {
-            tracing::warn!(certificate = %path, %valid_until, "{what}; it expires soon, replace it");
-        } else {
-            tracing::info!(certificate = %path, %valid_until, "{what}");
-        }
+        tracing::info!(certificate = %path, %valid_until, "{what}");
     }
 }
 

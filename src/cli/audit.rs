@@ -17,6 +17,7 @@ use super::exit::CliError;
 use super::list::{ListFormat, ListOutput, ListPrinter};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::progress::Progress;
 use super::time_arg;
 use crate::app;
 use crate::clock::Stopwatch;
@@ -126,7 +127,9 @@ impl AuditArgs {
             };
         }
         if self.verify {
+            let progress = Progress::of("Verifying the audit log");
             let verified = reader.verify(&self.anchor, self.key.as_deref())?;
+            drop(progress);
             return report(&verified, self.anchor.len(), self.json);
         }
         let accounts = match &self.user {

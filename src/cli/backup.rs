@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::operator::{OperatorClient, unexpected};
 use super::output;
+use super::progress::Progress;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -49,6 +50,7 @@ impl BackupArgs {
     }
 
     fn save(&self, config: &Config, file: File) -> Result<Saved> {
+        let _progress = Progress::of("Writing the backup and reading it back");
         let OperatorReply::Snapshot { name, sha256 } =
             OperatorClient::new(config).ask(OperatorRequest::Snapshot)?
         else {

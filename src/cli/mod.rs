@@ -27,6 +27,7 @@ mod manual;
 mod notify;
 mod operator;
 mod output;
+mod progress;
 mod reload;
 mod requests;
 mod resource;

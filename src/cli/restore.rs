@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::folder_owner::BorrowedFolder;
+use super::progress::Progress;
 use super::{backup, output};
 use crate::app;
 use crate::config::Config;
@@ -48,6 +49,7 @@ impl RestoreArgs {
             (None, _) => VerifyingKey::of_folder(&config.data_dir)?,
         };
         let (identity, data) = (app::new_identity()?, &config.data_dir);
+        let progress = Progress::of("Restoring and checking the data");
         let restored = store::backup::restore(&self.file, data, identity, key.as_ref())?;
         let snapshot = &restored.whole.snapshot;
         let opened = open_verified(config, snapshot);
@@ -55,6 +57,7 @@ impl RestoreArgs {
             store::backup::discard(&config.data_dir)?;
         }
         let directory = opened?;
+        drop(progress);
         backup::describe(config, "Restored", &restored)?;
         output::note(match key {
             Some(_) => "Verified the signature of the backup.",

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::confirm::confirm;
 use super::exit::CliError;
 use super::operator::{OperatorClient, unexpected};
+use super::progress::Progress;
 use super::table::{Cell, TextTable};
 use super::{output, time_arg};
 use crate::config::Config;
@@ -93,6 +94,8 @@ fn usage<T>(reason: &str) -> Result<T> {
 
 /// Has the undo planned or done. A client of its own: the data folder is opened for reading, or for a change.
 fn ask(config: &Config, undo: &Undo) -> Result<UndoReport> {
+    let _progress =
+        Progress::of(if undo.dry_run { "Planning the undo" } else { "Undoing changes" });
     match OperatorClient::new(config).ask(OperatorRequest::Undo(undo.clone()))? {
         OperatorReply::Undone(report) => Ok(report),
         _ => unexpected(),

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::operator::{OperatorClient, unexpected};
+use super::progress::Progress;
 use super::{output, table};
 use crate::app;
 use crate::config::Config;
@@ -23,12 +24,14 @@ pub(super) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
+        let progress = Progress::of("Checking all data");
         let (checks, served) =
             match OperatorClient::new(config).ask_server(&OperatorRequest::Verify)? {
                 Some(OperatorReply::Verified(checks)) => (checks, true),
                 Some(_) => return unexpected(),
                 None => (app::verify(config)?, false),
             };
+        drop(progress);
         if self.json {
             output::json(&checks)?;
         } else {

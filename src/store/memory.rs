@@ -231,7 +231,7 @@ impl Held {
 /// Visits the keys that begin with `prefix`, those above `after` if it is given, as far as they are held; answers where
 /// to go on in the database. `place` finds among what is held where the keys with the prefix go on.
 pub(super) fn scan_held(
-    place: &dyn Fn(Bound<&[u8]>, &[u8]) -> Lookup,
+    place: &dyn Fn(Bound<&[u8]>) -> Lookup,
     prefix: &[u8],
     after: Option<&[u8]>,
     visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
@@ -240,7 +240,7 @@ pub(super) fn scan_held(
     let mut behind: Option<Fence> = None;
     loop {
         let from = behind.as_deref().map_or(start, Bound::Included);
-        let (leaf, begin, next) = match place(from, prefix) {
+        let (leaf, begin, next) = match place(from) {
             Lookup::Held { leaf, begin, next } => (leaf, begin, next),
             Lookup::Nothing => return None,
             Lookup::Elsewhere => return Some(from.map(<[u8]>::to_vec)),

@@ -81,7 +81,7 @@ impl Read for PastState {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        scan_held(&|from, prefix| self.memory.place(from, prefix), prefix, after, visit);
+        scan_held(&|from| self.memory.place(from, prefix), prefix, after, visit);
         Ok(())
     }
 }

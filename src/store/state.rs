@@ -209,7 +209,7 @@ impl State {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Option<Bound<Vec<u8>>> {
-        scan_held(&|from, prefix| self.memory.place(from, prefix), prefix, after, visit)
+        scan_held(&|from| self.memory.place(from, prefix), prefix, after, visit)
     }
 
     /// The state as it is now, for as long as it is held.

@@ -91,7 +91,7 @@ impl Read for StateVersion {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let place = |from: Bound<&[u8]>, prefix: &[u8]| self.kept.held.place(from, prefix);
+        let place = |from: Bound<&[u8]>| self.kept.held.place(from, prefix);
         let Some(mut from) = scan_held(&place, prefix, after, visit) else { return Ok(()) };
         loop {
             let mut piece = BTreeMap::new();

@@ -140,7 +140,12 @@ pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<(
         more => output::line(&format!("{more} more problems"))?,
     }
     let last = head.split(':').next().unwrap_or_default();
-    output::line(&format!("Checked {changes} records ({first} to {last}) in {files} files."))?;
+    let records = match changes {
+        1 => "1 record".to_owned(),
+        changes => format!("{changes} records"),
+    };
+    let files = output::counted(usize::try_from(*files).unwrap_or(usize::MAX), "file", "files");
+    output::line(&format!("Checked {records} ({first} to {last}) in {files}."))?;
     if *torn_bytes > 0 {
         output::line(&format!(
             "The last {torn_bytes} bytes belong to an unfinished write that was never acknowledged."

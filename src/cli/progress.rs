@@ -1,0 +1,34 @@
+//! Shows on a terminal that a command works, and for how long, until it has the answer.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The time between two turns of the sign.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A line on standard error while a command works; dropped, it disappears. Nothing is shown in a file or a pipe.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Begins to show what the command does.
+    pub(super) fn of(what: &'static str) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
