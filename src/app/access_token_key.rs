@@ -6,6 +6,7 @@ use super::key_file::{self, KeyFile};
 use crate::config::Config;
 use crate::connection::access_token::{AccessTokenIssuer, AccessTokenKey};
 use crate::directory::Directory;
+use crate::store::used_assertions::UsedAssertions;
 
 /// The name of the file in the data directory; no backup has it.
 const FILE: &str = "access-token.key";
@@ -16,11 +17,12 @@ const KEY: KeyFile = KeyFile {
 };
 
 /// Has a directory issue access tokens by the key of a configuration. A key in the data directory is made if there is
-/// none: access tokens of another key open nothing, and clients get others by themselves.
+/// none: access tokens of another key open nothing, and clients get others by themselves. The assertions that clients
+/// used before are read as well.
 ///
 /// # Errors
 ///
-/// The file can't be read or written, others may read it, or it holds no key.
+/// The files can't be read or written, others may read the key, or it holds none.
 pub fn issue_access_tokens(config: &Config, directory: &Directory) -> Result<()> {
     let key = match &config.oauth.key_file {
         Some(path) => key_file::read(path, &KEY)?.with_context(|| {
@@ -38,6 +40,8 @@ pub fn issue_access_tokens(config: &Config, directory: &Directory) -> Result<()>
             }
         }
     };
+    let now = directory.time_for_expiry().as_second();
+    directory.remember_assertions(UsedAssertions::open(&config.data_dir, now)?);
     let lifetime = config.oauth.access_token_lifetime;
     directory.issue_access_tokens(AccessTokenIssuer::new(AccessTokenKey::new(&key), lifetime));
     Ok(())

@@ -1,5 +1,6 @@
 //! `scimd client`: OAuth clients, with which identity providers get access tokens.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,15 +16,19 @@ use super::table::Cell;
 use super::token::Expiry;
 use crate::app;
 use crate::config::Config;
+use crate::connection::assertion::{BadClientKey, KeySet};
+use crate::file;
 use crate::operator::{ClientInfo, ClientReply, ClientRequest, OperatorReply, OperatorRequest};
 
 /// The columns of the list.
-const HEAD: [&str; 7] =
-    ["ID", "CONNECTION", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
+const HEAD: [&str; 8] =
+    ["ID", "CONNECTION", "CREDENTIAL", "STATUS", "CREATED", "EXPIRES", "LAST USED", "DESCRIPTION"];
 
 #[derive(Subcommand)]
 pub(super) enum ClientCommand {
     /// Generate an OAuth client and print its id, its secret and the URL where it gets access tokens
+    ///
+    /// With --public-key or --jwks the client has no secret: it signs assertions with its own key (RFC 7523).
     Generate(GenerateArgs),
     /// List all clients, without their secrets
     List {
@@ -58,7 +63,13 @@ pub(super) struct GenerateArgs {
     /// What the client is for, to tell it from others
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// Print client_id, client_secret and token_url as JSON
+    /// Register the public key in this PEM file instead of generating a secret
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks")]
+    public_key: Option<PathBuf>,
+    /// Register the public keys in this JSON Web Key Set instead of generating a secret
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// Print client_id, client_secret and token_url as JSON; with a key, audience in place of client_secret
     #[arg(long)]
     json: bool,
 }
@@ -77,33 +88,71 @@ impl ClientCommand {
 
 impl GenerateArgs {
     fn run(self, config: &Config) -> Result<()> {
+        let keys = match (&self.public_key, &self.jwks) {
+            (Some(file), _) => Some(read_keys("--public-key", file, KeySet::of_public_key)?),
+            (None, Some(file)) => Some(read_keys("--jwks", file, KeySet::of_jwks)?),
+            (None, None) => None,
+        };
         let connection = the_connection(config, self.connection)?;
         let valid_for: Option<Duration> = self.expires.duration();
-        let request =
-            ClientRequest::Generate { connection, valid_for, description: self.description };
-        let ClientReply::Generated { secret, client } = ask(config, request)? else {
-            return unexpected();
+        let description = self.description;
+        let Some(keys) = keys else {
+            let request = ClientRequest::Generate { connection, valid_for, description };
+            let ClientReply::Generated { secret, client } = ask(config, request)? else {
+                return unexpected();
+            };
+            print(config, &client, ("client_secret", "Client secret", &secret), self.json)?;
+            return note(&client, "The secret is shown only once. Copy it now.");
         };
-        let url = app::token_url(config);
-        if self.json {
-            output::json(
-                &json!({"client_id": client.id, "client_secret": secret, "token_url": url}),
-            )?;
-        } else {
-            output::line(&format!("Client ID      {}", client.id))?;
-            output::line(&format!("Client secret  {secret}"))?;
-            output::line(&format!("Token URL      {url}"))?;
-        }
-        output::note(&format!(
-            "Client {} for connection {}, {}. The secret is shown only once. Copy it now.",
-            client.id,
-            client.connection,
-            match client.expires {
-                Some(_) => format!("valid until {}", output::moment(client.expires, "")),
-                None => "valid until it is revoked".to_owned(),
-            },
-        ))
+        let thumbprints = keys.thumbprints().join(", ");
+        let request = ClientRequest::Register { connection, valid_for, description, keys };
+        let ClientReply::Registered(client) = ask(config, request)? else { return unexpected() };
+        let audience = config.public_url.as_str();
+        print(config, &client, ("audience", "Audience", audience), self.json)?;
+        let rules = format!(
+            "It signs in with its key (SHA-256 thumbprint {thumbprints}): assertions with the client id as iss and sub, \
+             the audience alone as aud, at most 10 minutes of life, and a jti of their own."
+        );
+        note(&client, &rules)
     }
+}
+
+fn read_keys(
+    option: &str,
+    path: &Path,
+    read: impl FnOnce(&[u8]) -> Result<KeySet, BadClientKey>,
+) -> Result<KeySet> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::usage(format!("{option} {}: {error}", path.display()))
+    };
+    let found = file::read(path).map_err(|error| failed(&format!("can't read it: {error}")))?;
+    read(&found.bytes).map_err(|error| failed(&error))
+}
+
+/// Prints a new client: its id, one more value (key, label, value), and the URL of access tokens.
+fn print(
+    config: &Config,
+    client: &ClientInfo,
+    (key, label, value): (&str, &str, &str),
+    json: bool,
+) -> Result<()> {
+    let url = app::token_url(config);
+    if json {
+        return output::json(&json!({"client_id": client.id, key: value, "token_url": url}));
+    }
+    for (label, value) in [("Client ID", client.id.as_str()), (label, value), ("Token URL", &url)] {
+        output::line(&format!("{label:<15}{value}"))?;
+    }
+    Ok(())
+}
+
+fn note(client: &ClientInfo, text: &str) -> Result<()> {
+    let until = match client.expires {
+        Some(_) => format!("valid until {}", output::moment(client.expires, "")),
+        None => "valid until it is revoked".to_owned(),
+    };
+    let ClientInfo { id, connection, .. } = client;
+    output::note(&format!("Client {id} for connection {connection}, {until}. {text}"))
 }
 
 fn ask(config: &Config, request: ClientRequest) -> Result<ClientReply> {
@@ -135,10 +184,11 @@ fn list(config: &Config, connection: Option<&str>, output: &ListOutput, json: bo
     printer.end("No clients.")
 }
 
-fn row(client: &ClientInfo) -> [Cell; 7] {
+fn row(client: &ClientInfo) -> [Cell; 8] {
     [
         client.id.clone().into(),
         client.connection.clone().into(),
+        client.credential.clone().into(),
         Cell::alert_if(client.status != "valid", client.status.as_str()),
         Cell::Time(Some(client.created), ""),
         Cell::Time(client.expires, "never"),

@@ -137,6 +137,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "scimd client generate --connection okta --expires 180d --description 'load test'",
             ),
             ("Generate one, and print it as JSON", "scimd client generate --json"),
+            (
+                "Generate one that signs with its own key",
+                "scimd client generate --connection okta --public-key client.pub",
+            ),
         ],
     ),
     (

@@ -1,15 +1,19 @@
 //! Assertions: signed JSON Web Tokens by which a client proves itself (RFC 7523).
 //!
 //! The claims are checked first, and all of them, so that a refusal says what was expected and what came; the
-//! signature is checked last, with a key of the issuer. Which algorithm is right follows from the key and from
-//! the configuration, never from the assertion alone.
+//! signature is checked last, with a key of the issuer or of the client. Which algorithm is right follows from the
+//! key and from the configuration, never from the assertion alone.
+
+mod client_key;
 
 use std::fmt;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use client_key::{BadClientKey, MAX_CLIENT_KEYS};
 
 use crate::text::excerpt;
 use crate::text::keyword::keyword;
@@ -17,9 +21,11 @@ use crate::text::keyword::keyword;
 /// The size of an assertion, in bytes.
 pub const MAX_ASSERTION: usize = 16 * 1024;
 /// The difference between two clocks that is overlooked, in seconds.
-const SKEW: i64 = 300;
-/// The size of an RSA modulus, in base64url digits: at least 2048 bits.
-const MIN_MODULUS: usize = 342;
+pub const SKEW: i64 = 300;
+/// How long an assertion by a client's own key may be valid, in seconds.
+pub const MAX_CLIENT_LIFE: i64 = 600;
+/// The size of an RSA modulus, in base64url digits: 2048 to 8192 bits.
+const MODULUS: std::ops::RangeInclusive<usize> = 342..=1_366;
 /// How many keys of a set are looked at.
 const MAX_KEYS: usize = 64;
 
@@ -67,7 +73,7 @@ impl AssertionAlgorithm {
     fn fits(self, key: &Jwk) -> bool {
         let fits_type = match (self, &key.algorithm) {
             (Self::Rs256 | Self::Ps256, AlgorithmParameters::RSA(rsa)) => {
-                rsa.n.len() >= MIN_MODULUS
+                MODULUS.contains(&rsa.n.len())
             }
             (Self::Es256, AlgorithmParameters::EllipticCurve(ec)) => {
                 ec.curve == EllipticCurve::P256
@@ -90,8 +96,9 @@ impl AssertionAlgorithm {
 
 keyword!(AssertionAlgorithm, "algorithm");
 
-/// The public keys of an issuer (RFC 7517).
-#[derive(Clone, Debug, Default)]
+/// The public keys of an issuer or of a client (RFC 7517).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KeySet(Vec<Jwk>);
 
 impl KeySet {
@@ -118,9 +125,10 @@ impl KeySet {
         self.of(assertion).next().is_some()
     }
 
-    /// The keys that an assertion names; all of them if it names none.
+    /// The keys that an assertion names; all of them if it names none, or if no key has an id.
     fn of<'a>(&'a self, assertion: &'a Assertion) -> impl Iterator<Item = &'a Jwk> {
-        let named = assertion.key_id.as_deref();
+        let have_ids = self.0.iter().any(|key| key.common.key_id.is_some());
+        let named = assertion.key_id.as_deref().filter(|_| have_ids);
         self.0
             .iter()
             .filter(move |key| named.is_none_or(|id| key.common.key_id.as_deref() == Some(id)))
@@ -148,11 +156,23 @@ struct Claims {
     exp: Option<Value>,
     nbf: Option<Value>,
     iat: Option<Value>,
+    jti: Option<Value>,
+}
+
+/// How an assertion stands for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssertionKind {
+    /// An issuer speaks for the client; the assertion may be sent again.
+    Federated,
+    /// The client speaks for itself, to this server alone and once: it needs a `jti`, and its audience stands alone.
+    OwnKey,
 }
 
 /// What the claims of an assertion must be.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedClaims<'a> {
+    /// How it stands for the client.
+    pub kind: AssertionKind,
     /// The issuer.
     pub issuer: &'a str,
     /// The subject.
@@ -170,7 +190,7 @@ pub enum BadAssertion {
     Unreadable(&'static str),
     /// Claims are not as expected: for each a text that says what was expected and what came.
     Claims(Vec<String>),
-    /// It was not signed by a key of the issuer, or not by a permitted algorithm.
+    /// It was not signed by a known key, or not by a permitted algorithm.
     Signature(String),
 }
 
@@ -205,6 +225,22 @@ impl Assertion {
         Ok(Self { text: text.to_owned(), key_id: header.kid, claims })
     }
 
+    /// The subject.
+    pub fn subject(&self) -> Option<&str> {
+        text(self.claims.sub.as_ref())
+    }
+
+    /// The id; `None` if it has none that is a text with something in it.
+    pub fn id(&self) -> Option<&str> {
+        text(self.claims.jti.as_ref()).filter(|id| !id.is_empty())
+    }
+
+    /// From when on it is no longer taken, in seconds since 1970.
+    pub fn end(&self) -> i64 {
+        let end = self.claims.exp.as_ref().and_then(seconds);
+        end.unwrap_or_default().saturating_add(SKEW)
+    }
+
     /// Whether issuer and subject are these.
     pub fn is_from(&self, issuer: &str, subject: &str) -> bool {
         text(self.claims.iss.as_ref()) == Some(issuer)
@@ -226,7 +262,7 @@ impl Assertion {
         expected: &ExpectedClaims<'_>,
         now: i64,
     ) -> Result<(), BadAssertion> {
-        let Claims { iss, sub, aud, exp, nbf, iat } = &self.claims;
+        let Claims { iss, sub, aud, exp, nbf, iat, .. } = &self.claims;
         let mut wrong = Vec::new();
         for (name, came, expected) in
             [("iss", iss, expected.issuer), ("sub", sub, expected.subject)]
@@ -236,19 +272,23 @@ impl Assertion {
                 wrong.push(format!("{name}: expected {expected:?}, and {came} came"));
             }
         }
-        if !audiences(aud.as_ref())
-            .iter()
-            .any(|one| expected.audiences.iter().any(|known| known == one))
-        {
-            let came = shown(aud.as_ref());
-            wrong.push(format!("aud: expected one of {:?}, and {came} came", expected.audiences));
+        let is_once = expected.kind == AssertionKind::OwnKey;
+        let sent = audiences(aud.as_ref());
+        let is_known = |one: &&str| expected.audiences.iter().any(|known| known == one);
+        if !sent.iter().any(is_known) || (is_once && sent.len() > 1) {
+            let (came, alone) = (shown(aud.as_ref()), if is_once { " alone" } else { "" });
+            let known = expected.audiences;
+            wrong.push(format!("aud: expected one of {known:?}{alone}, and {came} came"));
         }
         let seconds = |claim: &Option<Value>| claim.as_ref().and_then(seconds);
         match seconds(exp) {
             Some(end) if end.saturating_add(SKEW) > now => {
-                let begin = seconds(iat).or_else(|| seconds(nbf)).unwrap_or(now).min(now);
-                if end.saturating_sub(begin) > expected.max_life.saturating_add(SKEW) {
-                    let (life, most) = (end.saturating_sub(begin), expected.max_life);
+                let left = end.saturating_sub(now);
+                let begin = seconds(iat).or_else(|| seconds(nbf));
+                let life = begin.map_or(left, |begin| end.saturating_sub(begin));
+                let most = expected.max_life;
+                if life > most || left > most.saturating_add(SKEW) {
+                    let life = life.max(left);
                     wrong.push(format!(
                         "exp: expected at most {most} seconds of life, and {life} came"
                     ));
@@ -268,10 +308,14 @@ impl Assertion {
                 ));
             }
         }
+        if is_once && self.id().is_none() {
+            let came = shown(self.claims.jti.as_ref());
+            wrong.push(format!("jti: expected a text, and {came} came"));
+        }
         if wrong.is_empty() { Ok(()) } else { Err(BadAssertion::Claims(wrong)) }
     }
 
-    /// Checks the signature by the keys of the issuer.
+    /// Checks the signature by the keys of the issuer or client.
     ///
     /// # Errors
     ///
@@ -284,7 +328,7 @@ impl Assertion {
         let mut named = keys.of(self).peekable();
         if named.peek().is_none() {
             let id = excerpt(self.key_id.as_deref().unwrap_or_default(), 100);
-            let why = format!("kid: the keys of the issuer have none with the id \"{id}\"");
+            let why = format!("kid: expected the id of a known key, and \"{id}\" came");
             return Err(BadAssertion::Signature(why));
         }
         for key in named {

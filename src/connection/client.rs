@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::assertion::KeySet;
 use super::federation::TRUST_PREFIX;
 use super::token::TokenDigest;
 
@@ -42,8 +43,21 @@ pub struct Client {
 pub enum ClientProof {
     /// By a secret with this digest.
     Secret(TokenDigest),
+    /// By assertions that one of these keys signs (RFC 7523).
+    Keys(KeySet),
     /// By assertions of an issuer that the configuration trusts. Never stored.
     Federation,
+}
+
+impl ClientProof {
+    /// What the client has: the word for lists.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "secret",
+            Self::Keys(_) => "key",
+            Self::Federation => "federation",
+        }
+    }
 }
 
 impl Client {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::connection::access_token::AccessTokenIssuer;
+use crate::connection::assertion::{Assertion, KeySet};
 use crate::connection::client::Client;
 use crate::connection::token::TokenSecret;
 use crate::directory::Directory;
@@ -10,6 +11,7 @@ use crate::directory::token::client_table::{
     AccessToken, InvalidClient, NoAccessToken, ProvenClient,
 };
 use crate::directory::token::table::{InvalidToken, PresentedToken};
+use crate::store::used_assertions::{UsedAssertionError, UsedAssertions};
 
 impl Directory {
     /// Finds the valid token, or access token, that a client presents. Its use is noted once the request is
@@ -52,6 +54,39 @@ impl Directory {
         secret: &str,
     ) -> Result<ProvenClient, InvalidClient> {
         self.shared.clients.check_secret(id, secret, self.time_for_expiry())
+    }
+
+    /// The keys of an OAuth client, one of which must sign its assertions.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidClient`].
+    pub fn client_keys(&self, id: &str) -> Result<(ProvenClient, KeySet), InvalidClient> {
+        self.shared.clients.keys(id)
+    }
+
+    /// Whether a client has not expired.
+    pub fn is_valid_client(&self, id: &str) -> bool {
+        self.shared.clients.is_valid(id, self.time_for_expiry())
+    }
+
+    /// Keeps the assertions that clients use there from now on.
+    pub fn remember_assertions(&self, used: UsedAssertions) {
+        self.shared.clients.remember_in(used);
+    }
+
+    /// Uses an assertion of a client, which can't be used again. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`UsedAssertionError`].
+    pub fn use_assertion(
+        &self,
+        client: &ProvenClient,
+        assertion: &Assertion,
+    ) -> Result<(), UsedAssertionError> {
+        let id = assertion.id().unwrap_or_default();
+        self.shared.clients.use_assertion(client, id, assertion.end(), self.time_for_expiry())
     }
 
     /// The access token of a client that has proved itself.

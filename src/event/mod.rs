@@ -140,7 +140,7 @@ impl Verb {
 /// One event, as in `user.created`, and the id of its subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The kind of the subject: a resource type's name in lower case, or `token`, `request`,
+    /// The kind of the subject: a resource type's name in lower case, or `token`, `client`, `request`,
     /// `connection`, `operator`, `webhook`, `settings`, `clock`, `directory`.
     pub kind: String,
     /// The change.
@@ -157,7 +157,7 @@ impl fmt::Display for Event {
 
 impl Event {
     /// Every event, by name; `user` and `group` stand for the resource types.
-    pub const NAMES: [&'static str; 34] = [
+    pub const NAMES: [&'static str; 37] = [
         "user.created",
         "user.replaced",
         "user.patched",
@@ -174,6 +174,9 @@ impl Event {
         "token.limited",
         "token.revoked",
         "token.used",
+        "client.generated",
+        "client.revoked",
+        "client.used",
         "backup.restored",
         "request.refused",
         "connection.alarmed",

@@ -82,7 +82,7 @@ impl Reason {
         (Self::ExpiredClient, "the client has expired"),
         (
             Self::ClientAssertion,
-            "the assertion is not what the federation of a connection expects; detail says why",
+            "the assertion is not what the federation of a connection, or a client with a key, must send; detail says why",
         ),
         (
             Self::Basic,

@@ -11,10 +11,12 @@ use super::body::{self, BodyLimits};
 use super::context::HttpContext;
 use super::denial::{Denial, DenyReason};
 use super::error::Failure;
-use super::oauth::{ClientCredentials, TokenRequest};
+use super::oauth::{self, ClientCredentials, TokenRequest};
 use super::request_record::{Caller, RequestRecord};
 use super::respond::HttpResponse;
 use super::routes::ClientHandler;
+use crate::connection::assertion::Assertion;
+use crate::connection::client::CLIENT_PREFIX;
 use crate::directory::ProvenClient;
 use crate::transport::Peer;
 
@@ -91,8 +93,15 @@ impl ScimService {
             }
             ClientCredentials::Assertion { id, assertion } => {
                 let now = context.directory.time_for_expiry().as_second();
-                let (id, text) = (id.as_deref(), assertion.expose());
-                context.trusts.prove(id, text, &self.issuer_keys, now).await
+                let assertion = Assertion::read(assertion.expose())
+                    .map_err(|error| DenyReason::Assertion(error.to_string(), None))?;
+                let id = id.as_deref();
+                let is_own =
+                    |id: &&str| id.starts_with(CLIENT_PREFIX) && !context.trusts.names(id);
+                match id.or_else(|| assertion.subject()).filter(is_own) {
+                    Some(id) => oauth::prove(context, id, &assertion, now),
+                    None => context.trusts.prove(id, &assertion, &self.issuer_keys, now).await,
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ pub(super) struct HttpContext {
     pub(super) trusts: Trusts,
     /// What OAuth clients can learn of the token endpoint.
     pub(super) oauth_metadata: Bytes,
+    /// The audiences of assertions that clients sign themselves: the issuer, and the token endpoint.
+    pub(super) oauth_audiences: [String; 2],
     /// The URL below which resources are located.
     pub(super) base_url: Arc<str>,
     pub(super) page_limits: PageLimits,
@@ -71,10 +73,11 @@ impl HttpContext {
                 page_limits,
                 directory.registry(),
             ),
-            oauth_metadata: authorization_server::description(
-                public_url.as_str(),
-                !trusts.is_empty(),
-            ),
+            oauth_metadata: authorization_server::description(public_url.as_str()),
+            oauth_audiences: [
+                public_url.as_str().to_owned(),
+                authorization_server::token_endpoint(public_url.as_str()),
+            ],
             trusts,
             base_url: base_url.into(),
             page_limits,

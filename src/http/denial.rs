@@ -39,6 +39,7 @@ impl Denial {
         let (owner, token) = self.reason.known_token().unzip();
         let detail = match &self.reason {
             DenyReason::Assertion(why, _) => Some(shorten(why, MAX_DETAIL).into_owned()),
+            DenyReason::Client(no_key @ InvalidClient::NoKey { .. }) => Some(no_key.to_string()),
             _ => None,
         };
         directory::DeniedRequest {
@@ -111,6 +112,7 @@ impl DenyReason {
             Self::Client(InvalidClient::Unknown) => Reason::UnknownClient,
             Self::Client(InvalidClient::Secret { .. }) => Reason::ClientSecret,
             Self::Client(InvalidClient::Expired { .. }) => Reason::ExpiredClient,
+            Self::Client(InvalidClient::NoKey { .. }) => Reason::ClientAssertion,
             Self::UnknownOwner(_) => Reason::UnknownConnection,
             Self::OriginCount(..) => Reason::OriginCount,
             Self::Origin(_) => Reason::Origin,
@@ -126,7 +128,9 @@ impl DenyReason {
                 InvalidToken::Expired { id, owner } | InvalidToken::Revoked { id, owner },
             )
             | Self::Client(
-                InvalidClient::Secret { id, owner } | InvalidClient::Expired { id, owner },
+                InvalidClient::Secret { id, owner }
+                | InvalidClient::NoKey { id, owner }
+                | InvalidClient::Expired { id, owner },
             ) => Some((owner, id)),
             Self::Assertion(_, Some(token))
             | Self::UnknownOwner(token)

@@ -3,7 +3,10 @@
 use super::client_request::{ClientInfo, ClientReply, ClientRequest};
 use super::reply::OperatorReply;
 use crate::connection::client::Client;
-use crate::directory::{Directory, DirectoryError, GenerateClient, GeneratedClient, RevokeClient};
+use crate::directory::{
+    Directory, DirectoryError, GenerateClient, GeneratedClient, NewClient, RegisterClient,
+    RevokeClient,
+};
 use crate::event::Actor;
 
 pub(super) fn execute(
@@ -13,10 +16,15 @@ pub(super) fn execute(
 ) -> Result<OperatorReply, DirectoryError> {
     let reply = match request {
         ClientRequest::Generate { connection, valid_for, description } => {
-            let command = GenerateClient { connection, valid_for, description };
+            let command = GenerateClient(NewClient { connection, valid_for, description });
             let GeneratedClient { secret, client } = directory.submit(actor, command).wait()?;
             let secret = secret.expose().to_owned();
             ClientReply::Generated { secret, client: info(directory, client) }
+        }
+        ClientRequest::Register { connection, valid_for, description, keys } => {
+            let client = NewClient { connection, valid_for, description };
+            let client = directory.submit(actor, RegisterClient { client, keys }).wait()?;
+            ClientReply::Registered(info(directory, client))
         }
         ClientRequest::List => {
             let clients = directory.clients().into_iter();
@@ -51,7 +59,7 @@ fn whole_id(directory: &Directory, id: String) -> Result<String, DirectoryError>
 
 fn info(directory: &Directory, client: Client) -> ClientInfo {
     let status = if client.is_expired(directory.time_for_expiry()) { "expired" } else { "valid" };
-    let Client { id, connection, created, expires, last_used, description, proof: _ } = client;
-    let status = status.to_owned();
-    ClientInfo { id, connection, created, expires, last_used, description, status }
+    let Client { id, connection, created, expires, last_used, description, proof } = client;
+    let (status, credential) = (status.to_owned(), proof.as_str().to_owned());
+    ClientInfo { id, connection, created, expires, last_used, description, credential, status }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::connection::assertion::KeySet;
+
 /// A request about OAuth clients.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +19,17 @@ pub enum ClientRequest {
         valid_for: Option<Duration>,
         /// What it is for.
         description: Option<String>,
+    },
+    /// Generate a client that signs assertions with its own key. Changes; needs a connection of the configuration.
+    Register {
+        /// The connection that its access tokens authenticate.
+        connection: String,
+        /// How long the client is valid; `None` if it does not expire.
+        valid_for: Option<Duration>,
+        /// What it is for.
+        description: Option<String>,
+        /// Its public keys.
+        keys: KeySet,
     },
     /// List all clients. Reads.
     List,
@@ -39,6 +52,8 @@ pub enum ClientReply {
         /// The client.
         client: ClientInfo,
     },
+    /// A new client with a key of its own.
+    Registered(ClientInfo),
     /// All clients, oldest first.
     Clients(Vec<ClientInfo>),
     /// The client that was revoked.
@@ -60,6 +75,8 @@ pub struct ClientInfo {
     pub last_used: Option<Timestamp>,
     /// What it is for, as the operator says.
     pub description: Option<String>,
+    /// What it signs in with: `secret` or `key`.
+    pub credential: String,
     /// `valid` or `expired`.
     pub status: String,
 }

@@ -77,7 +77,9 @@ fn try_execute(
         {
             Ok(unknown_owner(site, &owner))
         }
-        Request::Client(ClientRequest::Generate { connection, .. })
+        Request::Client(
+            ClientRequest::Generate { connection, .. } | ClientRequest::Register { connection, .. },
+        )
         | Request::HoldBrake { connection, .. }
         | Request::AllowBrake { connection, .. }
         | Request::ShowWithheld { connection }

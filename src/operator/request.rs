@@ -215,7 +215,11 @@ impl OperatorRequest {
             Self::GenerateToken { .. }
             | Self::ResetTokens { .. }
             | Self::RevokeToken { .. }
-            | Self::Client(ClientRequest::Generate { .. } | ClientRequest::Revoke { .. })
+            | Self::Client(
+                ClientRequest::Generate { .. }
+                | ClientRequest::Register { .. }
+                | ClientRequest::Revoke { .. },
+            )
             | Self::Change { .. }
             | Self::Import(_)
             | Self::ImportMembers(_)

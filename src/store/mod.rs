@@ -38,6 +38,7 @@ mod spare_files;
 mod state;
 pub mod stats;
 mod sync;
+pub mod used_assertions;
 mod version;
 mod watchdog;
 

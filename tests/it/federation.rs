@@ -1,45 +1,16 @@
 //! Workload identity federation: assertions of an issuer stand for a client secret.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::KeyPair as _;
 use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, Server, encode as url_encoded, free_port};
+use crate::harness::issuer::{KeyServer, ask, jwks, signed};
+use crate::harness::{Server, free_port};
 
-const FORM: &str = "application/x-www-form-urlencoded";
 const TRUST: &str = "[connections.entra]\nmethod = \"entra\"\n[connections.entra.federation]\n\
     issuer = \"https://login.example/tenant/v2.0\"\nsubject = \"object-id\"\naudiences = [\"api://app\"]\n";
 const NO_LIMIT: &str = "[limits]\nmax_refusals_per_minute = 0\n";
-
-static KEYS: LazyLock<[KeyPair; 2]> =
-    LazyLock::new(|| [1, 2].map(|_| KeyPair::generate(KeySize::Rsa2048).unwrap()));
-
-/// The public keys of the issuer with these numbers.
-fn jwks(numbers: &[usize]) -> String {
-    let key = |&number: &usize| {
-        let public = KEYS[number].public_key();
-        let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
-        json!({
-            "kty": "RSA", "use": "sig", "kid": format!("key-{number}"),
-            "n": text(public.modulus().big_endian_without_leading_zero()),
-            "e": text(public.exponent().big_endian_without_leading_zero()),
-        })
-    };
-    json!({"keys": numbers.iter().map(key).collect::<Vec<_>>()}).to_string()
-}
 
 fn claims() -> Value {
     let now = jiff::Timestamp::now().as_second();
@@ -47,23 +18,6 @@ fn claims() -> Value {
         "iss": "https://login.example/tenant/v2.0", "sub": "object-id", "aud": "api://app",
         "iat": now, "nbf": now, "exp": now + 3_900, "oid": "object-id", "ver": "2.0",
     })
-}
-
-fn signed(number: usize, claims: &Value) -> String {
-    let header = Header { kid: Some(format!("key-{number}")), ..Header::new(Algorithm::RS256) };
-    let pkcs8: Pkcs8V1Der<'_> = KEYS[number].as_der().unwrap();
-    encode(&header, claims, &EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..])).unwrap()
-}
-
-/// A token request with an assertion, as Entra sends it.
-fn ask(server: &Server, client_id: Option<&str>, assertion: &str) -> Reply {
-    let kind = url_encoded("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    let id = client_id.map(|id| format!("&client_id={id}")).unwrap_or_default();
-    let form = format!(
-        "grant_type=client_credentials{id}&client_assertion_type={kind}&client_assertion={assertion}&scope=scim"
-    );
-    let stranger = server.stranger().header("Content-Type", FORM);
-    stranger.send("POST", "//oauth2/token", Some(form.as_bytes()))
 }
 
 fn status(server: &Server, token: &str) -> u16 {
@@ -162,65 +116,6 @@ fn two_trusts_that_nothing_tells_apart_are_a_configuration_error() {
     let (_, said) =
         check("audiences = [\"api://b\"]\nalgorithms = [\"HS256\"]\njwks_file = \"k\"\n");
     assert!(said.contains("RS256") && said.contains("algorithms"), "{said}");
-}
-
-/// An HTTPS server with the keys of the issuer.
-struct KeyServer {
-    port: u16,
-    requests: Arc<AtomicUsize>,
-    /// The whole answer, head and body; empty for none at all.
-    answer: Arc<Mutex<Vec<u8>>>,
-}
-
-impl KeyServer {
-    /// Starts it; its certificate goes into a file.
-    fn start(ca: &Path) -> Self {
-        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        fs::write(ca, certified.cert.pem()).unwrap();
-        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
-            .unwrap();
-        let (config, port) = (Arc::new(config), free_port());
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let (requests, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (counted, given) = (Arc::clone(&requests), Arc::clone(&answer));
-        std::thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
-                counted.fetch_add(1, Ordering::Relaxed);
-                let answer = given.lock().unwrap().clone();
-                let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-                std::thread::spawn(move || {
-                    let mut stream = StreamOwned::new(tls, socket);
-                    let _ = stream.read(&mut [0; 4_096]);
-                    if answer.is_empty() {
-                        std::thread::sleep(Duration::from_secs(20));
-                    }
-                    let _ = stream.write_all(&answer).and_then(|()| stream.flush());
-                    stream.conn.send_close_notify();
-                    let _ = stream.flush();
-                });
-            }
-        });
-        Self { port, requests, answer }
-    }
-
-    fn answer(&self, status: &str, body: &str) {
-        let head = format!(
-            "HTTP/1.1 {status}\r\nLocation: https://localhost:{}/other\r\nContent-Length: {}\r\n\r\n",
-            self.port,
-            body.len()
-        );
-        *self.answer.lock().unwrap() = [head.as_bytes(), body.as_bytes()].concat();
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
-    }
 }
 
 /// A server that trusts an issuer whose keys it fetches.

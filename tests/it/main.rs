@@ -24,6 +24,7 @@ mod brake;
 mod bulk;
 mod cli;
 mod client_ca;
+mod client_key;
 mod clock;
 mod conf_d;
 mod connection;

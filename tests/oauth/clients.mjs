@@ -5,6 +5,11 @@ import * as oauth from "openid-client";
 
 const url = new URL(process.env.SCIMD_URL);
 const client = JSON.parse(fs.readFileSync(process.env.SCIMD_CLIENT));
+const withKey = JSON.parse(fs.readFileSync(process.env.SCIMD_CLIENT_WITH_KEY));
+const pem = fs.readFileSync(process.env.SCIMD_PRIVATE_KEY, "utf8");
+const der = Buffer.from(pem.replace(/-----[A-Z ]+-----|\n/g, ""), "base64");
+const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+const privateKey = await crypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
 const assertion = fs.readFileSync(process.env.SCIMD_ASSERTION, "utf8");
 
 // The assertion of an issuer takes the place of a secret.
@@ -17,6 +22,7 @@ const federation = (server, metadata, body) => {
 const ways = {
   client_secret_basic: [client.client_id, oauth.ClientSecretBasic(client.client_secret)],
   client_secret_post: [client.client_id, oauth.ClientSecretPost(client.client_secret)],
+  private_key_jwt: [withKey.client_id, oauth.PrivateKeyJwt(privateKey)],
   federation: ["clients", federation],
 };
 

@@ -21,6 +21,20 @@ def make_keys(folder):
         file.write(jwt.encode({"alg": "RS256", "kid": "one"}, claims, key))
 
 
+def authlib_key():
+    from authlib.integrations.requests_client import OAuth2Session
+    from authlib.oauth2.rfc7523 import PrivateKeyJWT
+
+    # Without a claim of its own, authlib makes assertions that are valid for an hour.
+    method = PrivateKeyJWT(with_key["token_url"], claims={"exp": int(time.time()) + 300}, alg="RS256")
+    session = OAuth2Session(
+        with_key["client_id"], private_key, token_endpoint_auth_method=PrivateKeyJWT.name, scope="scim"
+    )
+    session.register_client_auth_method(method)
+    session.fetch_token(with_key["token_url"], grant_type="client_credentials")
+    use(session)
+
+
 def use(session):
     answer = session.get(os.environ["SCIMD_URL"] + "/scim/v2/Users?count=1")
     assert answer.status_code == 200, answer.text
@@ -66,6 +80,7 @@ def oauthlib_basic():
 WAYS = {
     "authlib client_secret_basic": lambda: authlib_session("client_secret_basic"),
     "authlib client_secret_post": lambda: authlib_session("client_secret_post"),
+    "authlib private_key_jwt": authlib_key,
     "authlib federation": authlib_assertion,
     "requests-oauthlib client_secret_basic": oauthlib_basic,
     "requests-oauthlib client_secret_post": lambda: oauthlib_session(
@@ -80,6 +95,8 @@ if sys.argv[1] == "keys":
     make_keys(sys.argv[2])
 else:
     client = json.load(open(os.environ["SCIMD_CLIENT"]))
+    with_key = json.load(open(os.environ["SCIMD_CLIENT_WITH_KEY"]))
+    private_key = open(os.environ["SCIMD_PRIVATE_KEY"]).read()
     assertion = open(os.environ["SCIMD_ASSERTION"]).read()
     for name, way in WAYS.items():
         try:

@@ -50,12 +50,26 @@ fn signed(claims: &Value) -> String {
 fn check_claims(claims: &Value, now: i64) -> Result<(), BadAssertion> {
     let audiences = ["api://app".to_owned(), "api://other".to_owned()];
     let expected = ExpectedClaims {
+        kind: AssertionKind::Federated,
         issuer: "https://issuer",
         subject: "subject",
         audiences: &audiences,
         max_life: 86_400,
     };
     Assertion::read(&signed(claims))?.check_claims(&expected, now)
+}
+
+/// Checks an assertion that a client signs with its own key.
+fn check_own(claims: &Value) -> Result<(), BadAssertion> {
+    let audiences = ["https://scim".to_owned(), "https://scim/oauth2/token".to_owned()];
+    let expected = ExpectedClaims {
+        kind: AssertionKind::OwnKey,
+        issuer: "client-a",
+        subject: "client-a",
+        audiences: &audiences,
+        max_life: MAX_CLIENT_LIFE,
+    };
+    Assertion::read(&signed(claims))?.check_claims(&expected, NOW)
 }
 
 fn check_signature(text: &str, keys: &KeySet) -> Result<(), BadAssertion> {
@@ -183,4 +197,60 @@ fn a_key_of_another_type_use_or_size_signs_nothing() {
     }
     let beside = keys(&[json!({"kty": "new"}), rsa_jwk("two"), rsa_jwk("one")]);
     assert_eq!(check_signature(&good, &beside), Ok(()), "beside keys that are not known");
+}
+
+#[test]
+fn each_check_of_a_clients_own_assertion_refuses_one_that_is_right_but_for_it() {
+    let good = json!({
+        "iss": "client-a", "sub": "client-a", "aud": "https://scim", "jti": "1",
+        "iat": NOW, "nbf": NOW, "exp": NOW + 600,
+    });
+    assert_eq!(check_own(&good), Ok(()));
+    let endpoint = "https://scim/oauth2/token";
+    for (claim, value) in [
+        ("aud", json!(endpoint)),
+        ("aud", json!([endpoint])),
+        ("iat", Value::Null),
+        ("nbf", Value::Null),
+        ("exp", json!(NOW + 1)),
+        ("jti", json!("x".repeat(1_000))),
+    ] {
+        let mut claims = good.clone();
+        claims[claim] = value;
+        assert_eq!(check_own(&claims), Ok(()), "{claim}");
+    }
+    for (claim, value, words) in [
+        ("iss", json!("client-b"), "iss: expected \"client-a\", and \"client-b\" came"),
+        ("sub", json!("client-b"), "sub: expected \"client-a\", and \"client-b\" came"),
+        ("aud", json!("https://else"), "aud: expected one of"),
+        ("aud", json!(["https://scim", endpoint]), "aud: expected one of"),
+        ("aud", json!(["https://scim", "https://else"]), "aud: expected one of"),
+        ("exp", Value::Null, "exp: expected a time"),
+        ("exp", json!(NOW + 601), "exp: expected at most 600 seconds of life, and 601 came"),
+        ("nbf", json!(NOW + 301), "nbf: expected a time before"),
+        ("iat", json!(NOW - 1), "exp: expected at most 600 seconds of life, and 601 came"),
+        ("jti", Value::Null, "jti: expected a text, and none came"),
+        ("jti", json!(""), "jti: expected a text, and \"\" came"),
+        ("jti", json!(7), "jti: expected a text, and 7 came"),
+    ] {
+        let mut claims = good.clone();
+        claims[claim] = value;
+        let refused = check_own(&claims).unwrap_err().to_string();
+        assert!(refused.starts_with(words) && !refused.contains(';'), "{refused}");
+    }
+    let mut early = good.clone();
+    (early["iat"], early["nbf"], early["exp"]) = (json!(NOW + 301), Value::Null, json!(NOW + 800));
+    let refused = check_own(&early).unwrap_err().to_string();
+    assert!(refused.starts_with("iat: expected a time before") && !refused.contains(';'));
+    let mut open_ended = good;
+    (open_ended["iat"], open_ended["nbf"], open_ended["exp"]) =
+        (Value::Null, Value::Null, json!(NOW + 601));
+    assert!(check_own(&open_ended).is_err(), "without iat and nbf its life begins now");
+}
+
+#[test]
+fn a_set_without_ids_serves_an_assertion_that_names_one() {
+    let mut key = rsa_jwk("one");
+    key.as_object_mut().unwrap().remove("kid");
+    assert_eq!(check_signature(&signed(&claims()), &keys(&[key])), Ok(()));
 }

@@ -8,6 +8,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
+use crate::connection::assertion::KeySet;
 use crate::connection::client::{CLIENT_PREFIX, Client, ClientProof};
 use crate::connection::token::{SECRET_BYTES, TokenSecret};
 use crate::directory::error::DirectoryError;
@@ -33,6 +34,11 @@ fn describe(tx: &mut Transaction<'_>, before: Option<&Client>, after: Option<&Cl
         details.value_changed(name, before.as_ref(), after.as_ref());
     };
     value("connection", &|client| Some(json!(client.connection)));
+    value("credential", &|client| Some(json!(client.proof.as_str())));
+    value("key", &|client| match &client.proof {
+        ClientProof::Keys(keys) => Some(json!(keys.thumbprints().join(" "))),
+        ClientProof::Secret(_) | ClientProof::Federation => None,
+    });
     value("description", &|client| client.description.as_ref().map(|text| json!(text)));
     value("expires", &|client| client.expires.map(|expires| json!(expires)));
 }
@@ -41,8 +47,8 @@ fn event(verb: Verb, subject: impl Into<String>) -> Event {
     Event { kind: "client".to_owned(), verb, subject: subject.into() }
 }
 
-/// Generates an OAuth client with a secret.
-pub struct GenerateClient {
+/// What is known of a client before it is made.
+pub struct NewClient {
     /// The connection that its access tokens authenticate.
     pub connection: String,
     /// How long the client is valid; `None` if it does not expire.
@@ -50,6 +56,38 @@ pub struct GenerateClient {
     /// What the operator says that it is for.
     pub description: Option<String>,
 }
+
+impl NewClient {
+    /// Makes the client.
+    fn make(&self, tx: &mut Transaction<'_>, proof: ClientProof) -> Result<Client, DirectoryError> {
+        let mut id = [0; 6];
+        fill(&mut id)?;
+        let later = |by| tx.now().checked_add(by).unwrap_or(Timestamp::MAX);
+        let client = Client {
+            id: format!("{CLIENT_PREFIX}{}", HEXLOWER.encode(&id)),
+            connection: self.connection.clone(),
+            created: tx.now(),
+            expires: self.valid_for.map(later),
+            last_used: None,
+            proof,
+            description: self.description.clone(),
+        };
+        put(tx, &client)?;
+        describe(tx, None, Some(&client));
+        tx.record(event(Verb::Generated, &client.id));
+        Ok(client)
+    }
+}
+
+fn fill(random: &mut [u8]) -> Result<(), StoreError> {
+    SysRng.try_fill_bytes(random).map_err(|error| StoreError::Engine {
+        action: "make a client",
+        reason: format!("the operating system gives no randomness: {error}"),
+    })
+}
+
+/// Generates an OAuth client with a secret.
+pub struct GenerateClient(pub NewClient);
 
 /// A new client with its secret, which is known only here.
 pub struct GeneratedClient {
@@ -67,28 +105,31 @@ impl Command for GenerateClient {
     ///
     /// `Storage` if the operating system gives no randomness.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<GeneratedClient, DirectoryError> {
-        let (mut random, mut id) = ([0; SECRET_BYTES], [0; 6]);
-        let filled =
-            SysRng.try_fill_bytes(&mut random).and_then(|()| SysRng.try_fill_bytes(&mut id));
-        filled.map_err(|error| StoreError::Engine {
-            action: "make a client",
-            reason: format!("the operating system gives no randomness: {error}"),
-        })?;
+        let mut random = [0; SECRET_BYTES];
+        fill(&mut random)?;
         let secret = TokenSecret::from_random(random);
-        let later = |by| tx.now().checked_add(by).unwrap_or(Timestamp::MAX);
-        let client = Client {
-            id: format!("{CLIENT_PREFIX}{}", HEXLOWER.encode(&id)),
-            connection: self.connection.clone(),
-            created: tx.now(),
-            expires: self.valid_for.map(later),
-            last_used: None,
-            proof: ClientProof::Secret(secret.digest()),
-            description: self.description.clone(),
-        };
-        put(tx, &client)?;
-        describe(tx, None, Some(&client));
-        tx.record(event(Verb::Generated, &client.id));
+        let client = self.0.make(tx, ClientProof::Secret(secret.digest()))?;
         Ok(GeneratedClient { secret, client })
+    }
+}
+
+/// Generates an OAuth client that signs its assertions with a key of its own.
+pub struct RegisterClient {
+    /// The client.
+    pub client: NewClient,
+    /// Its public keys.
+    pub keys: KeySet,
+}
+
+impl Command for RegisterClient {
+    type Output = Client;
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `Storage` if the operating system gives no randomness.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<Client, DirectoryError> {
+        self.client.make(tx, ClientProof::Keys(self.keys.clone()))
     }
 }
 

@@ -7,17 +7,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::connection::access_token::AccessTokenIssuer;
+use crate::connection::assertion::KeySet;
 use crate::connection::client::{Client, ClientProof};
 use crate::connection::token::{Token, TokenDigest, TokenOwner, TokenSecret};
 use crate::directory::token::table::{InvalidToken, Live, PresentedToken};
 use crate::log::{Frame, Write};
 use crate::store::keys::{self, Kind};
+use crate::store::used_assertions::{UsedAssertionError, UsedAssertions};
 use crate::store::{Read, StoreError};
 
 /// The number of access tokens that one client may ask for in a minute: far more than any needs, and less
@@ -31,6 +33,8 @@ const MINUTE: u64 = 60_000;
 #[derive(Default)]
 pub(crate) struct ClientTable {
     clients: RwLock<Clients>,
+    /// `None` without a server: then no client signs in.
+    used: Mutex<Option<UsedAssertions>>,
 }
 
 #[derive(Default)]
@@ -62,6 +66,14 @@ pub enum InvalidClient {
     /// The secret is not that of the client.
     #[error("the secret is not that of client {id} of {owner}")]
     Secret {
+        /// Its id.
+        id: String,
+        /// Its connection.
+        owner: TokenOwner,
+    },
+    /// The client has a secret, and no key.
+    #[error("client {id} of {owner} has a secret, not a key; send the secret")]
+    NoKey {
         /// Its id.
         id: String,
         /// Its connection.
@@ -108,7 +120,7 @@ impl ClientTable {
     pub(crate) fn load(state: &dyn Read) -> Result<Self, StoreError> {
         let mut clients = Clients::default();
         stored_clients(state)?.into_iter().for_each(|client| clients.insert(client));
-        Ok(Self { clients: RwLock::new(clients) })
+        Ok(Self { clients: RwLock::new(clients), used: Mutex::default() })
     }
 
     /// Takes over what a committed frame did to clients.
@@ -231,6 +243,7 @@ impl ClientTable {
             ClientProof::Secret(digest) => {
                 secret.is_some_and(|secret| secret.digest().matches(digest))
             }
+            ClientProof::Keys(_) => false,
             ClientProof::Federation => return Err(InvalidClient::Unknown),
         };
         if !is_right {
@@ -240,6 +253,45 @@ impl ClientTable {
             return Err(InvalidClient::Expired { id, owner });
         }
         Ok(ProvenClient { id, owner })
+    }
+
+    /// The keys of a client, one of which must sign its assertions.
+    ///
+    /// # Errors
+    ///
+    /// `Unknown` or `NoKey`.
+    pub(crate) fn keys(&self, id: &str) -> Result<(ProvenClient, KeySet), InvalidClient> {
+        let clients = self.read();
+        let Client { id, connection, proof, .. } =
+            &clients.by_id.get(id).ok_or(InvalidClient::Unknown)?.client;
+        let (id, owner) = (id.clone(), TokenOwner::Connection(connection.clone()));
+        match proof {
+            ClientProof::Keys(keys) => Ok((ProvenClient { id, owner }, keys.clone())),
+            ClientProof::Secret(_) => Err(InvalidClient::NoKey { id, owner }),
+            ClientProof::Federation => Err(InvalidClient::Unknown),
+        }
+    }
+
+    /// Keeps the assertions that clients use there from now on.
+    pub(crate) fn remember_in(&self, used: UsedAssertions) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
+    }
+
+    /// Uses an assertion of a client, which is valid until `end`, in seconds since 1970. Waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`UsedAssertionError`]; `Used` without a server.
+    pub(crate) fn use_assertion(
+        &self,
+        client: &ProvenClient,
+        assertion: &str,
+        end: i64,
+        now: Timestamp,
+    ) -> Result<(), UsedAssertionError> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = used.as_mut().ok_or(UsedAssertionError::Used)?;
+        used.take(&client.id, assertion, end, now.as_second())
     }
 
     /// The access token of a client that has proved itself.

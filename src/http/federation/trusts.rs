@@ -1,7 +1,7 @@
 //! Workload identity federation: which trust an assertion is of, and whether it proves it.
 
 use crate::config::Config;
-use crate::connection::assertion::{Assertion, BadAssertion, ExpectedClaims};
+use crate::connection::assertion::{Assertion, AssertionKind, BadAssertion, ExpectedClaims};
 use crate::connection::federation::{Federation, KeySetUrl, KeySource, MAX_LIFE};
 use crate::connection::token::TokenOwner;
 use crate::directory::{Directory, ProvenClient};
@@ -50,9 +50,9 @@ impl Trusts {
         self.0.iter().any(|trust| trust.client.owner.name() == connection)
     }
 
-    /// Whether some connection has a trust.
-    pub(in crate::http) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether a client identifier is that of a trust.
+    pub(in crate::http) fn names(&self, client_id: &str) -> bool {
+        self.0.iter().any(|trust| trust.client_id == client_id)
     }
 
     /// Finds out which trust an assertion proves.
@@ -63,24 +63,22 @@ impl Trusts {
     pub(in crate::http) async fn prove(
         &self,
         id: Option<&str>,
-        text: &str,
+        assertion: &Assertion,
         keys: &IssuerKeys,
         now: i64,
     ) -> Result<ProvenClient, DenyReason> {
-        let unknown =
-            |error: &dyn std::fmt::Display| DenyReason::Assertion(error.to_string(), None);
-        let assertion = Assertion::read(text).map_err(|error| unknown(&error))?;
-        let Trust { client, federation, .. } = self.find(id, &assertion)?;
+        let Trust { client, federation, .. } = self.find(id, assertion)?;
         let owner = || Some(KnownToken { owner: client.owner.clone(), id: client.id.clone() });
         let bad = |error: &dyn std::fmt::Display| DenyReason::Assertion(error.to_string(), owner());
         let expected = ExpectedClaims {
+            kind: AssertionKind::Federated,
             issuer: &federation.issuer,
             subject: &federation.subject,
             audiences: &federation.audiences,
             max_life: MAX_LIFE,
         };
         assertion.check_claims(&expected, now).map_err(|error| bad(&error))?;
-        let keys = keys.of(&federation.keys, &assertion).await.map_err(|error| bad(&error))?;
+        let keys = keys.of(&federation.keys, assertion).await.map_err(|error| bad(&error))?;
         let signed = assertion.check_signature(&keys, &federation.algorithms);
         signed.map_err(|error: BadAssertion| bad(&error))?;
         Ok(client.clone())

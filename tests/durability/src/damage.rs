@@ -180,6 +180,7 @@ fn names_what_is_wrong(log: &str) -> bool {
         "/signing",
         "/access-token.key",
         "/operator-secrets.key",
+        "/used-assertions",
         "record at key",
         "data directory",
     ];

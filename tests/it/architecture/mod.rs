@@ -51,7 +51,7 @@ const EDGES: &[(&str, &str)] = &[
     ),
     (
         "cli",
-        "access admin app clock config connection credential directory event feed log logging operator request_log scim store text",
+        "access admin app clock config connection credential directory event feed file log logging operator request_log scim store text",
     ),
     ("authorities", ""),
     ("clock", ""),

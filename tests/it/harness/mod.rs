@@ -1,6 +1,7 @@
 //! Starts the real binary in a folder of its own and speaks to it as a client.
 
 mod client;
+pub(crate) mod issuer;
 mod raw;
 mod server;
 mod terminal;
