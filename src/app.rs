@@ -10,6 +10,7 @@ mod credential_warnings;
 mod data_folder;
 mod grant_warnings;
 mod head_signatures;
+mod issuer_trusts;
 mod key_file;
 mod listen;
 mod maintenance_task;
@@ -35,6 +36,7 @@ pub use data_folder::{
     open_directory_read_only, start_directory, verify, verify_trail,
 };
 pub use grant_warnings::missed_grants;
+pub use issuer_trusts::trust_issuers;
 pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
 pub use sandbox::Sandbox;

@@ -19,6 +19,7 @@ use super::certificate::{Certificate, Stamps, certificate};
 use super::connection_change;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::grant_warnings::warn_of_missed_grants;
+use super::issuer_trusts::trust_issuers;
 use super::listen::{metrics_terms, server_limits};
 use super::notifications::{log_problems, notify_settings};
 use super::open_files::check_open_files;
@@ -287,6 +288,7 @@ impl Reloader {
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;
         self.directory = directory;
         self.levels.set(config.log.level);
+        trust_issuers(&config, &self.directory);
         let lifetime = config.oauth.access_token_lifetime;
         if lifetime != self.config.oauth.access_token_lifetime {
             self.directory.set_access_token_lifetime(lifetime);

@@ -48,6 +48,7 @@ impl ServeArgs {
         directory.migrate_accounts(&|| true)?;
         app::issue_access_tokens(config, &directory)?;
         app::check_code_key(&directory)?;
+        app::trust_issuers(config, &directory);
         let certificate = app::certificate(config, None)?;
         drop(extension);
         let config = config.clone();

@@ -32,6 +32,9 @@ pub struct Client {
     pub last_used: Option<Timestamp>,
     /// How the client proves itself.
     pub proof: ClientProof,
+    /// Random: access tokens of a client, or trust, that had the same id before open nothing.
+    #[serde(default)]
+    pub generation: u64,
     /// What the operator says that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -45,7 +48,7 @@ pub enum ClientProof {
     Secret(TokenDigest),
     /// By assertions that one of these keys signs (RFC 7523).
     Keys(KeySet),
-    /// By assertions of an issuer that the configuration trusts. Never stored.
+    /// By assertions of an issuer that the configuration trusts.
     Federation,
 }
 

@@ -78,12 +78,13 @@ pub use rules::ConnectionRules;
 pub use settings::{LocalSettings, vocabulary};
 pub use shown::ShownResource;
 pub use stats::DirectoryStats;
-pub use crate::store::used_assertions::UsedAssertionError;
 pub use stored::StoredResource;
 pub use token::client_commands::{
     GenerateClient, GeneratedClient, NewClient, RegisterClient, RevokeClient,
 };
-pub use token::client_table::{AccessToken, InvalidClient, NoAccessToken, ProvenClient};
+pub use token::client_table::{
+    AccessToken, InvalidClient, NoAccessToken, ProvenClient, UnusableAssertion,
+};
 pub use token::commands::{GenerateToken, GeneratedToken, ResetTokens, RevokeToken};
 pub use token::table::{InvalidToken, PresentedToken};
 pub use transaction::{Command, Transaction};

@@ -7,11 +7,14 @@ use crate::connection::assertion::{Assertion, KeySet};
 use crate::connection::client::Client;
 use crate::connection::token::TokenSecret;
 use crate::directory::Directory;
+use crate::directory::error::DirectoryError;
+use crate::directory::token::client_commands::FollowTrusts;
 use crate::directory::token::client_table::{
-    AccessToken, InvalidClient, NoAccessToken, ProvenClient,
+    AccessToken, InvalidClient, NoAccessToken, ProvenClient, UnusableAssertion,
 };
 use crate::directory::token::table::{InvalidToken, PresentedToken};
-use crate::store::used_assertions::{UsedAssertionError, UsedAssertions};
+use crate::event::Actor;
+use crate::store::used_assertions::UsedAssertions;
 
 impl Directory {
     /// Finds the valid token, or access token, that a client presents. Its use is noted once the request is
@@ -39,8 +42,16 @@ impl Directory {
     }
 
     /// Trusts these connections' issuers from now on, each by the id of the trust, and no others.
-    pub fn trust(&self, trusts: &[ProvenClient]) {
-        self.shared.clients.trust(trusts);
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError`]: new trusts don't count yet; those that went have ended, until the next start.
+    pub fn trust(&self, trusts: Vec<ProvenClient>) -> Result<(), DirectoryError> {
+        if self.shared.clients.trusts_are(&trusts) {
+            return Ok(());
+        }
+        self.shared.clients.distrust_others(&trusts);
+        self.submit(Actor::System, FollowTrusts(trusts)).wait()
     }
 
     /// Checks the secret of an OAuth client.
@@ -79,12 +90,12 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`UsedAssertionError`].
+    /// [`UnusableAssertion`].
     pub fn use_assertion(
         &self,
         client: &ProvenClient,
         assertion: &Assertion,
-    ) -> Result<(), UsedAssertionError> {
+    ) -> Result<(), UnusableAssertion> {
         let id = assertion.id().unwrap_or_default();
         self.shared.clients.use_assertion(client, id, assertion.end(), self.time_for_expiry())
     }

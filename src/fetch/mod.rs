@@ -17,7 +17,7 @@ use rustls::pki_types::ServerName;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-pub use proxy::connect;
+pub use proxy::{connect, proxy_port};
 
 use crate::authorities;
 use crate::text::with_causes;

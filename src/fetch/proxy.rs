@@ -47,6 +47,12 @@ pub async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     }
 }
 
+/// The port of the proxy, if the environment names one.
+pub fn proxy_port() -> Option<u16> {
+    // One that can't be read is reported when it is needed.
+    Proxy::of_environment("").ok().flatten().map(|proxy| proxy.port)
+}
+
 /// An HTTP proxy.
 #[derive(Debug, PartialEq, Eq)]
 struct Proxy {

@@ -96,8 +96,7 @@ impl ScimService {
                 let assertion = Assertion::read(assertion.expose())
                     .map_err(|error| DenyReason::Assertion(error.to_string(), None))?;
                 let id = id.as_deref();
-                let is_own =
-                    |id: &&str| id.starts_with(CLIENT_PREFIX) && !context.trusts.names(id);
+                let is_own = |id: &&str| id.starts_with(CLIENT_PREFIX) && !context.trusts.names(id);
                 match id.or_else(|| assertion.subject()).filter(is_own) {
                     Some(id) => oauth::prove(context, id, &assertion, now),
                     None => context.trusts.prove(id, &assertion, &self.issuer_keys, now).await,

@@ -75,7 +75,7 @@ impl ScimService {
         let work_limits = Arc::new(WorkLimits::new());
         let context = HttpContext::new(directory, feed, config, work_limits, &request_metrics);
         let issuer_keys = IssuerKeys::default();
-        context.trusts.put_in_force(&context.directory, &issuer_keys);
+        context.trusts.retain(&issuer_keys);
         Self {
             context: Arc::new(ArcSwap::from_pointee(context)),
             issuer_keys,
@@ -103,7 +103,7 @@ impl ScimService {
         drop(present);
         self.denials.set_limit(config.limits.max_refusals_per_minute);
         let context = HttpContext::new(directory, feed, config, work_limits, &self.request_metrics);
-        context.trusts.put_in_force(&context.directory, &self.issuer_keys);
+        context.trusts.retain(&self.issuer_keys);
         let before = Arc::downgrade(&self.context.swap(Arc::new(context)));
         move || before.strong_count() > 0
     }

@@ -59,7 +59,7 @@ fn whole_id(directory: &Directory, id: String) -> Result<String, DirectoryError>
 
 fn info(directory: &Directory, client: Client) -> ClientInfo {
     let status = if client.is_expired(directory.time_for_expiry()) { "expired" } else { "valid" };
-    let Client { id, connection, created, expires, last_used, description, proof } = client;
+    let Client { id, connection, created, expires, last_used, description, proof, .. } = client;
     let (status, credential) = (status.to_owned(), proof.as_str().to_owned());
     ClientInfo { id, connection, created, expires, last_used, description, credential, status }
 }

@@ -254,7 +254,10 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for cut in [0, 3, 8, 20, 39] {
             fs::write(&path, &whole[..cut]).unwrap();
-            UsedAssertions::open(folder.path(), NOW).unwrap().take("a", "1", NOW + 600, NOW).unwrap();
+            UsedAssertions::open(folder.path(), NOW)
+                .unwrap()
+                .take("a", "1", NOW + 600, NOW)
+                .unwrap();
             assert_eq!(size(&folder), 40);
         }
         fs::write(&path, "something else").unwrap();

@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
 use crate::harness::issuer::{KeyServer, ask, jwks, signed};
+use crate::harness::proxy::Proxy;
 use crate::harness::{Server, free_port};
 
 const TRUST: &str = "[connections.entra]\nmethod = \"entra\"\n[connections.entra.federation]\n\
@@ -192,15 +193,76 @@ fn a_source_of_keys_that_misbehaves_refuses_and_holds_nothing_up() {
 }
 
 #[test]
-fn the_running_server_connects_nowhere_unless_it_fetches_keys() {
+fn the_first_issuer_with_a_url_is_added_by_a_reload_and_its_keys_come_through_the_proxy() {
     let mut server = with_file("");
+    server.stop();
+    let keys = KeyServer::start(&server.folder().join("ca.pem"));
+    keys.answer("200 OK", &jwks(&[1]));
+    let proxy = Proxy::start(keys.port);
+    let mut serve = server.command(&["serve"]);
+    serve.env("SSL_CERT_FILE", server.folder().join("ca.pem"));
+    serve.env("HTTPS_PROXY", proxy.url());
+    for variable in ["https_proxy", "NO_PROXY", "no_proxy"] {
+        serve.env_remove(variable);
+    }
+    server.boot_as(serve, false);
+    assert_eq!(ask(&server, None, &signed(1, &claims())).status, 401);
+    let with = |url: &str| format!("jwks_url = \"{url}\"");
+    let file = "jwks_file = \"keys.json\"";
+    server.reconfigure(|text| text.replace(file, &with("https://keys.example/keys")));
+    let token = ask(&server, None, &signed(1, &claims())).expect(200);
+    assert_eq!(status(&server, token.text("/access_token")), 200);
+    let heads = proxy.heads();
+    assert_eq!(heads.len(), 1, "{heads:?}");
+    assert!(heads[0].starts_with("CONNECT keys.example:443 HTTP/1.1\r\n"), "{heads:?}");
+    let user = BASE64.encode(b"user:secret");
+    assert!(heads[0].contains(&format!("Proxy-Authorization: Basic {user}\r\n")), "{heads:?}");
     let port = free_port();
     server.rewrite(|text| {
-        text.replace(
-            "jwks_file = \"keys.json\"",
-            &format!("jwks_url = \"https://localhost:{port}/\""),
-        )
+        text.replace("https://keys.example/", &format!("https://keys.example:{port}/"))
     });
     let log = server.reload();
-    assert!(log.contains("restart scimd to apply"), "{log}");
+    assert!(log.contains("restart scimd to apply"), "another port needs a restart: {log}");
+}
+
+/// The configuration without its federation.
+fn without_federation(text: &str) -> String {
+    let (before, after) = text.split_once("[connections.entra.federation]\n").unwrap();
+    let (_, after) = after.split_once("jwks_file = \"keys.json\"\n").unwrap();
+    format!("{before}{after}")
+}
+
+#[test]
+fn a_federation_or_connection_that_comes_back_revives_no_access_token() {
+    let mut server = with_file("");
+    let config = fs::read_to_string(server.folder().join("config.toml")).unwrap();
+    let without = without_federation(&config);
+    let no_connection = without.replace("[connections.entra]\n", "[connections.other]\n");
+    let get = |server: &Server| {
+        ask(server, None, &signed(0, &claims())).expect(200).text("/access_token").to_owned()
+    };
+    let first = get(&server);
+    server.reconfigure(|_| without.clone());
+    assert_eq!(status(&server, &first), 401);
+    server.reconfigure(|_| config.clone());
+    let second = get(&server);
+    assert_eq!((status(&server, &first), status(&server, &second)), (401, 200));
+    for gone in [&without, &no_connection] {
+        let before = get(&server);
+        server.stop();
+        server.rewrite(|_| gone.clone());
+        server.boot(&[]);
+        server.reconfigure(|_| config.clone());
+        assert_eq!(status(&server, &before), 401);
+        let after = get(&server);
+        assert_ne!(after, before);
+        server.kill();
+        server.boot(&[]);
+        assert_eq!(status(&server, &after), 200, "it outlives a crash");
+    }
+    let audit = server.succeed(&["audit", "--json", "--event", "client.revoked"]);
+    assert_eq!(audit.matches("federation-entra-").count(), 3, "{audit}");
+    assert_eq!(server.succeed(&["client", "list", "--json"]).trim(), "[]");
+    let id = audit.split('"').find(|word| word.starts_with("federation-entra-")).unwrap();
+    server.fail(&["client", "revoke", id], 4);
 }

@@ -66,10 +66,8 @@ impl FileRules {
         files.extend(config.notify.files().map(|(_, file)| file.clone()));
         files.extend(config.metrics.token_file.clone());
         files.extend(config.webhooks.values().flat_map(WebhookConfig::files).cloned());
-        if outgoing != Outgoing::Ports(Default::default()) {
-            // A link, where a service of the system writes the addresses of name servers.
-            files.push(PathBuf::from("/etc/resolv.conf"));
-        }
+        // A link, where a service of the system writes the addresses of name servers.
+        files.push(PathBuf::from("/etc/resolv.conf"));
         // A link may lead to another folder.
         files.extend(files.clone().into_iter().filter_map(|file| file.canonicalize().ok()));
         let mut read: Vec<PathBuf> = files.iter().map(|file| folder_of(file)).collect();

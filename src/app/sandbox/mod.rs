@@ -75,8 +75,8 @@ impl Sandbox {
     pub(super) fn check_readable(&self, config: &Config) -> Result<()> {
         if self.readable.is_some() && !self.outgoing.covers(&Outgoing::of_federation(config)) {
             bail!(
-                "federation.jwks_url: the sandbox does not let the running server connect to other machines; restart \
-                 scimd to apply, or set process.sandbox = false"
+                "federation.jwks_url: the sandbox lets the running server connect to port 443 of other machines, and not \
+                 to this port; restart scimd to apply, or set process.sandbox = false"
             );
         }
         let Some(readable) = &self.readable else { return Ok(()) };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::Config;
 use crate::connection::federation::{KeySetUrl, KeySource};
+use crate::fetch;
 
 /// Whether the server may start programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +25,8 @@ impl Programs {
     }
 }
 
-/// The port of name servers.
-const DNS: u16 = 53;
-/// The variables that name a proxy, whose port may be any.
-const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-
-/// Whether the environment names a proxy.
-fn has_proxy() -> bool {
-    PROXIES.iter().any(|name| std::env::var_os(name).is_some())
-}
+/// The ports of name servers and of HTTPS: a reload may add the first issuer whose keys are fetched.
+const ALWAYS: [u16; 2] = [53, 443];
 
 /// The TCP ports of other machines that the server, and the programs that it starts, may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,28 +44,21 @@ impl Outgoing {
             return Self::Any;
         }
         let Self::Ports(ports) = Self::of_federation(config) else { return Self::Any };
-        if has_proxy() && config.webhooks.values().any(|webhook| webhook.url.is_https) {
-            return Self::Any;
-        }
-        let mail = config.notify.mail.iter().flat_map(|mail| [mail.server.port, DNS]);
-        let webhooks = config.webhooks.values().flat_map(|webhook| [webhook.url.port, DNS]);
+        let mail = config.notify.mail.iter().map(|mail| mail.server.port);
+        let webhooks = config.webhooks.values().map(|webhook| webhook.url.port);
         Self::Ports(mail.chain(webhooks).chain(ports).collect())
     }
 
-    /// What fetching the keys of issuers needs.
+    /// What fetching the keys of issuers needs, also of such as a reload adds.
     pub(super) fn of_federation(config: &Config) -> Self {
-        let urls: Vec<&KeySetUrl> = config
-            .connections
-            .values()
-            .filter_map(|connection| match &connection.federation.as_ref()?.keys {
+        let urls = config.connections.values().filter_map(|connection| {
+            match &connection.federation.as_ref()?.keys {
                 KeySource::Url(url) => Some(url),
                 KeySource::File(_) => None,
-            })
-            .collect();
-        match !urls.is_empty() && has_proxy() {
-            true => Self::Any,
-            false => Self::Ports(urls.into_iter().flat_map(|url| [url.port(), DNS]).collect()),
-        }
+            }
+        });
+        let urls = urls.map(KeySetUrl::port);
+        Self::Ports(urls.chain(ALWAYS).chain(fetch::proxy_port()).collect())
     }
 
     /// Whether another is within this.
@@ -81,5 +68,27 @@ impl Outgoing {
             (Self::Ports(_), Self::Any) => false,
             (Self::Ports(ours), Self::Ports(others)) => others.is_subset(ours),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_first_issuer_with_a_url_needs_no_restart_unless_its_port_is_unusual() {
+        let with = |url: &str| {
+            let federation = format!(
+                "[connections.c]\nmethod = 'entra'\n[connections.c.federation]\nissuer = 'i'\nsubject = 's'\n\
+                 audiences = ['a']\njwks_url = '{url}'\n"
+            );
+            Outgoing::of_federation(&Config::parse(&federation, Path::new("c.toml")).unwrap())
+        };
+        let none = Outgoing::of(&Config::parse("", Path::new("c.toml")).unwrap());
+        assert!(none.covers(&with("https://keys.example/k")));
+        assert!(!none.covers(&with("https://keys.example:4321/k")));
+        assert!(with("https://keys.example:4321/k").covers(&with("https://keys.example:4321/x")));
     }
 }

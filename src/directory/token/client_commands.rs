@@ -12,7 +12,7 @@ use crate::connection::assertion::KeySet;
 use crate::connection::client::{CLIENT_PREFIX, Client, ClientProof};
 use crate::connection::token::{SECRET_BYTES, TokenSecret};
 use crate::directory::error::DirectoryError;
-use crate::directory::token::client_table::{ClientTable, stored_clients};
+use crate::directory::token::client_table::{ClientTable, ProvenClient, stored_clients};
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
 use crate::store::{StoreError, keys};
@@ -62,14 +62,28 @@ impl NewClient {
     fn make(&self, tx: &mut Transaction<'_>, proof: ClientProof) -> Result<Client, DirectoryError> {
         let mut id = [0; 6];
         fill(&mut id)?;
+        let id = format!("{CLIENT_PREFIX}{}", HEXLOWER.encode(&id));
+        self.add(tx, id, proof)
+    }
+
+    /// Adds the client with this id.
+    fn add(
+        &self,
+        tx: &mut Transaction<'_>,
+        id: String,
+        proof: ClientProof,
+    ) -> Result<Client, DirectoryError> {
+        let mut generation = [0; 8];
+        fill(&mut generation)?;
         let later = |by| tx.now().checked_add(by).unwrap_or(Timestamp::MAX);
         let client = Client {
-            id: format!("{CLIENT_PREFIX}{}", HEXLOWER.encode(&id)),
+            id,
             connection: self.connection.clone(),
             created: tx.now(),
             expires: self.valid_for.map(later),
             last_used: None,
             proof,
+            generation: u64::from_le_bytes(generation),
             description: self.description.clone(),
         };
         put(tx, &client)?;
@@ -147,15 +161,52 @@ impl Command for RevokeClient {
     ///
     /// `NotFound`.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<Client, DirectoryError> {
-        let found = stored_clients(tx)?.into_iter().find(|client| client.id == self.id);
+        let is_meant = |client: &Client| {
+            client.id == self.id && !matches!(client.proof, ClientProof::Federation)
+        };
+        let found = stored_clients(tx)?.into_iter().find(is_meant);
         let client = found.ok_or_else(|| DirectoryError::NotFound {
             kind: "client".to_owned(),
             id: self.id.clone(),
         })?;
-        tx.delete(keys::client(&client.id));
-        describe(tx, Some(&client), None);
-        tx.record(event(Verb::Revoked, &client.id));
+        remove(tx, &client);
         Ok(client)
+    }
+}
+
+fn remove(tx: &mut Transaction<'_>, client: &Client) {
+    tx.delete(keys::client(&client.id));
+    describe(tx, Some(client), None);
+    tx.record(event(Verb::Revoked, &client.id));
+}
+
+/// Has the log follow the issuers that a configuration trusts: trusts that it has no more end with their access tokens
+/// and for good, and those that it has anew begin.
+pub(crate) struct FollowTrusts(pub(crate) Vec<ProvenClient>);
+
+impl Command for FollowTrusts {
+    type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
+
+    /// # Errors
+    ///
+    /// `Storage` if the operating system gives no randomness.
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let mut stored = stored_clients(tx)?;
+        stored.retain(|client| matches!(client.proof, ClientProof::Federation));
+        for client in &stored {
+            if self.0.iter().all(|trust| trust.id != client.id) {
+                remove(tx, client);
+            }
+        }
+        for trust in &self.0 {
+            if stored.iter().all(|client| client.id != trust.id) {
+                let connection = trust.owner.name().to_owned();
+                let client = NewClient { connection, valid_for: None, description: None };
+                client.add(tx, trust.id.clone(), ClientProof::Federation)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -98,6 +98,11 @@ pub struct ProvenClient {
     pub owner: TokenOwner,
 }
 
+/// Why an assertion that a client has signed does not count.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableAssertion(String);
+
 /// A new access token.
 pub struct AccessToken {
     /// The token.
@@ -157,30 +162,22 @@ impl ClientTable {
         clients.advance(now);
     }
 
-    /// Trusts these connections' issuers from now on, each by the id of the trust, and no others.
-    pub(crate) fn trust(&self, trusts: &[ProvenClient]) {
+    /// Whether the trusts are these.
+    pub(crate) fn trusts_are(&self, trusts: &[ProvenClient]) -> bool {
+        let clients = self.read();
+        let known = clients.by_id.values().filter(|live| live.is_trust()).count();
+        let is_known =
+            |trust: &ProvenClient| clients.by_id.get(&trust.id).is_some_and(LiveClient::is_trust);
+        known == trusts.len() && trusts.iter().all(is_known)
+    }
+
+    /// Ends the access tokens of all trusts but these, also if the log can't follow.
+    pub(crate) fn distrust_others(&self, trusts: &[ProvenClient]) {
         let mut clients = self.write();
-        let is_trust = |live: &LiveClient| matches!(live.client.proof, ClientProof::Federation);
-        let gone: Vec<String> = clients
-            .by_id
-            .values()
-            .filter(|live| is_trust(live) && trusts.iter().all(|trust| trust.id != live.client.id))
-            .map(|live| live.client.id.clone())
-            .collect();
+        let live = clients.by_id.values().filter(|live| live.is_trust());
+        let gone = live.filter(|live| trusts.iter().all(|trust| trust.id != live.client.id));
+        let gone: Vec<String> = gone.map(|live| live.client.id.clone()).collect();
         gone.iter().for_each(|id| clients.remove(id));
-        for ProvenClient { id, owner } in trusts {
-            if !clients.by_id.contains_key(id) {
-                clients.insert(Client {
-                    id: id.clone(),
-                    connection: owner.name().to_owned(),
-                    created: Timestamp::UNIX_EPOCH,
-                    expires: None,
-                    last_used: None,
-                    proof: ClientProof::Federation,
-                    description: None,
-                });
-            }
-        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Clients> {
@@ -281,17 +278,25 @@ impl ClientTable {
     ///
     /// # Errors
     ///
-    /// [`UsedAssertionError`]; `Used` without a server.
+    /// [`UnusableAssertion`]; always without a server.
     pub(crate) fn use_assertion(
         &self,
         client: &ProvenClient,
         assertion: &str,
         end: i64,
         now: Timestamp,
-    ) -> Result<(), UsedAssertionError> {
+    ) -> Result<(), UnusableAssertion> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = used.as_mut().ok_or(UsedAssertionError::Used)?;
-        used.take(&client.id, assertion, end, now.as_second())
+        let taken = match used.as_mut() {
+            Some(used) => used.take(&client.id, assertion, end, now.as_second()),
+            None => Err(UsedAssertionError::Used),
+        };
+        taken.map_err(|error| {
+            if let UsedAssertionError::Storage(error) = &error {
+                tracing::error!(%error, "the use of an assertion can't be recorded");
+            }
+            UnusableAssertion(error.to_string())
+        })
     }
 
     /// The access token of a client that has proved itself.
@@ -306,7 +311,7 @@ impl ClientTable {
         let issuer = clients.issuer.as_ref().ok_or(NoAccessToken::Unknown)?;
         live.count(now)?;
         live.used.store(now.as_millisecond(), Ordering::Relaxed);
-        let secret = issuer.token(id, 0, *issuer.live_periods(now).end());
+        let secret = issuer.token(id, live.client.generation, *issuer.live_periods(now).end());
         let left = live.client.expires.map(|end| end.as_second() - now.as_second());
         Ok(AccessToken { secret, expires_in: left.unwrap_or(i64::MAX).min(issuer.lifetime()) })
     }
@@ -394,7 +399,7 @@ impl Clients {
     fn add_tokens(&mut self, id: &str, periods: RangeInclusive<i64>) {
         let (Some(issuer), Some(live)) = (&self.issuer, self.by_id.get_mut(id)) else { return };
         for period in periods {
-            let digest = issuer.token(id, 0, period).digest();
+            let digest = issuer.token(id, live.client.generation, period).digest();
             let end = issuer.end(period);
             let token = Token {
                 id: id.to_owned(),
@@ -413,6 +418,10 @@ impl Clients {
 }
 
 impl LiveClient {
+    fn is_trust(&self) -> bool {
+        matches!(self.client.proof, ClientProof::Federation)
+    }
+
     fn shown(&self) -> Client {
         let used = self.used.load(Ordering::Relaxed);
         let used = Timestamp::from_millisecond(used).ok().filter(|_| used != 0);

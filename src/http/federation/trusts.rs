@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::connection::assertion::{Assertion, AssertionKind, BadAssertion, ExpectedClaims};
 use crate::connection::federation::{Federation, KeySetUrl, KeySource, MAX_LIFE};
 use crate::connection::token::TokenOwner;
-use crate::directory::{Directory, ProvenClient};
+use crate::directory::ProvenClient;
 use crate::http::denial::{DenyReason, KnownToken};
 
 use super::keys::IssuerKeys;
@@ -23,20 +23,16 @@ impl Trusts {
     pub(in crate::http) fn new(config: &Config) -> Self {
         let trust = |(name, settings): (&String, &crate::connection::ConnectionSettings)| {
             let federation = settings.federation.clone()?;
-            let client = ProvenClient {
-                id: federation.trust_id(name),
-                owner: TokenOwner::Connection(name.clone()),
-            };
+            let owner = TokenOwner::Connection(name.clone());
+            let client = ProvenClient { id: federation.trust_id(name), owner };
             let client_id = federation.client_id(name).to_owned();
             Some(Trust { client, client_id, federation })
         };
         Self(config.connections.iter().filter_map(trust).collect())
     }
 
-    /// Has a directory accept access tokens of these trusts, and of no others; forgets the keys of others.
-    pub(in crate::http) fn put_in_force(&self, directory: &Directory, keys: &IssuerKeys) {
-        let trusts: Vec<ProvenClient> = self.0.iter().map(|trust| trust.client.clone()).collect();
-        directory.trust(&trusts);
+    /// Forgets the keys of issuers that are not trusted.
+    pub(in crate::http) fn retain(&self, keys: &IssuerKeys) {
         let url = |trust: &'_ Trust| match &trust.federation.keys {
             KeySource::Url(url) => Some(url.clone()),
             KeySource::File(_) => None,

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::connection::assertion::{
     Assertion, AssertionAlgorithm, AssertionKind, ExpectedClaims, MAX_CLIENT_LIFE,
 };
-use crate::directory::{InvalidClient, ProvenClient, UsedAssertionError};
+use crate::directory::{InvalidClient, ProvenClient};
 use crate::http::context::HttpContext;
 use crate::http::denial::{DenyReason, KnownToken};
 use crate::text::excerpt;
@@ -45,9 +45,6 @@ pub(in crate::http) fn prove(
     match used {
         Ok(()) => Ok(client),
         Err(error) => {
-            if let UsedAssertionError::Storage(error) = &error {
-                tracing::error!(%error, "the use of an assertion can't be recorded");
-            }
             let came = excerpt(assertion.id().unwrap_or_default(), 100);
             Err(bad(&format!("jti: expected a new one, and \"{came}\" came: {error}")))
         }

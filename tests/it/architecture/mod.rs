@@ -47,7 +47,7 @@ const EDGES: &[(&str, &str)] = &[
     ("admin", "operator"),
     (
         "app",
-        "access admin authorities clock config connection credential directory event feed file http log logging metrics notify operator request_log scim store text transport webhook",
+        "access admin authorities clock config connection credential directory event feed fetch file http log logging metrics notify operator request_log scim store text transport webhook",
     ),
     (
         "cli",
@@ -112,7 +112,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("rules", "error stored transaction"),
     ("settings", "error"),
     ("shown", "access error membership settings stored"),
-    ("sign_in", "mod token"),
+    ("sign_in", "error mod token"),
     ("stats", "mod stored trusted_time"),
     ("stored", "error may_grant transaction"),
     ("token", "error transaction"),

@@ -72,7 +72,8 @@ pub(crate) struct KeyServer {
 impl KeyServer {
     /// Starts it; its certificate goes into a file.
     pub(crate) fn start(ca: &Path) -> Self {
-        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let names = ["localhost", "keys.example"].map(ToOwned::to_owned);
+        let certified = rcgen::generate_simple_self_signed(names).unwrap();
         fs::write(ca, certified.cert.pem()).unwrap();
         let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -119,4 +120,3 @@ impl KeyServer {
         self.requests.load(Ordering::Relaxed)
     }
 }
-

@@ -2,6 +2,7 @@
 
 mod client;
 pub(crate) mod issuer;
+pub(crate) mod proxy;
 mod raw;
 mod server;
 mod terminal;

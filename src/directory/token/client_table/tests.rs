@@ -17,6 +17,7 @@ fn client(id: &str) -> Client {
         expires: None,
         last_used: None,
         proof: ClientProof::Secret(TokenSecret::from_random([1; 32]).digest()),
+        generation: 1,
         description: None,
     }
 }
@@ -96,14 +97,22 @@ fn tokens_of_a_trust_die_with_it_and_it_is_no_client() {
         id: "federation-c-1".to_owned(),
         owner: TokenOwner::Connection("c".to_owned()),
     };
-    table.trust(std::slice::from_ref(&trust));
+    let stored = |generation| {
+        let proof = ClientProof::Federation;
+        table.write().insert(Client { proof, generation, ..client(&trust.id) });
+    };
+    stored(1);
+    assert!(table.trusts_are(std::slice::from_ref(&trust)) && !table.trusts_are(&[]));
     let token = table.issue(&trust.id, at(0)).unwrap();
-    table.trust(std::slice::from_ref(&trust));
+    table.distrust_others(std::slice::from_ref(&trust));
     assert!(opens(&table, &token, 1) && table.is_valid(&trust.id, at(1)));
     assert_eq!(table.list().len(), 1);
     assert_eq!(table.check_secret(&trust.id, "", at(1)), Err(InvalidClient::Unknown));
-    table.trust(&[]);
+    assert!(table.keys(&trust.id).is_err());
+    table.distrust_others(&[]);
     assert!(!opens(&table, &token, 1) && !table.is_valid(&trust.id, at(1)));
+    stored(2);
+    assert!(!opens(&table, &token, 1), "another generation");
     assert!(table.issue("client-a", at(1)).is_ok());
 }
 
