@@ -6,6 +6,7 @@ mod certificate;
 mod code_key;
 mod config_check;
 mod connection_change;
+mod console;
 mod credential_warnings;
 mod data_folder;
 mod grant_warnings;

@@ -9,7 +9,7 @@
 //!   vocabulary: [`config`], and the request log: [`request_log`];
 //! - service, what the service provider and its operators do, and what applications see of it: [`directory`], [`operator`],
 //!   [`feed`];
-//! - doors: [`http`], [`admin`], and the ways out, to operators and applications: [`notify`], [`webhook`];
+//! - doors: [`http`], [`console`], [`admin`], and the ways out, to operators and applications: [`notify`], [`webhook`];
 //!   what they share: ports that are listened on ([`transport`]), HTTP to other systems ([`fetch`]);
 //! - roof: [`app`], [`cli`].
 
@@ -38,6 +38,7 @@ pub mod feed;
 pub mod operator;
 
 pub mod admin;
+pub mod console;
 pub mod fetch;
 pub mod http;
 pub mod notify;

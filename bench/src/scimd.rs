@@ -32,7 +32,8 @@ impl Scimd {
         let config = format!(
             "public_url = \"https://{address}\"\ndata_dir = \"data\"\n\n\
              [listen]\naddress = \"{address}\"\n\n\
-             [connections.default]\nmethod = \"okta-custom\"\n"
+             [connections.default]\nmethod = \"okta-custom\"\n{}",
+            console(binary)
         );
         fs::write(folder.join("config.toml"), config)?;
         let binary = std::path::absolute(binary)?;
@@ -153,5 +154,14 @@ impl Drop for Scimd {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Two servers run side by side, and both would take the port of the console. An earlier binary does not know it.
+fn console(binary: &Path) -> &'static str {
+    let help = Command::new(binary).args(["console", "--help"]).stdin(Stdio::null()).output();
+    match help.is_ok_and(|help| help.status.success()) {
+        true => "[console]\nenabled = false\n",
+        false => "",
     }
 }

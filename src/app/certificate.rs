@@ -35,6 +35,8 @@ pub struct Certificate {
     /// Whether it is the self-signed certificate that scimd creates.
     pub self_signed: bool,
     pub(super) tls: TlsConfig,
+    /// The same, but clients are not asked for a certificate.
+    pub(super) console_tls: TlsConfig,
     key: PathBuf,
     /// The PEM files with the CAs of clients, by connection.
     client_cas: BTreeMap<String, PathBuf>,
@@ -93,6 +95,7 @@ impl Certificate {
         // Before the files are read: what changes while they are shows at the next look.
         let stamps = stamps(&path, &key, &client_cas);
         let tls = tls::load(&path, &key, ClientCas::load(&client_cas)?)?;
+        let console_tls = tls::load(&path, &key, ClientCas::default())?;
         let validity = tls::validity(&path, Clock::System.now())?;
         if self_signed {
             // The data folder keeps others from what is in it.
@@ -101,7 +104,7 @@ impl Certificate {
             tls::check_key_mode(&key)?;
         }
         let not_after = validity.not_after;
-        Ok(Self { path, self_signed, tls, key, client_cas, stamps, not_after })
+        Ok(Self { path, self_signed, tls, console_tls, key, client_cas, stamps, not_after })
     }
 
     /// Reads the certificate again from its files.
@@ -146,14 +149,14 @@ fn stamps(path: &Path, key: &Path, client_cas: &BTreeMap<String, PathBuf>) -> St
     files.map(stamp).collect()
 }
 
-/// Loads the configured certificate, or makes a self-signed one, and the CAs of clients; `None` if TLS is off. One that is in use
-/// and has not changed is kept.
+/// Loads the configured certificate, or makes a self-signed one, and the CAs of clients; `None` if nothing is served with TLS. One
+/// that is in use and has not changed is kept.
 ///
 /// # Errors
 ///
 /// Files that are missing, wrong, readable by others, do not belong together, or are not valid now.
 pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Option<Certificate>> {
-    if !config.listen.tls {
+    if !config.listen.tls && !config.console.enabled {
         return Ok(None);
     }
     let configured = configured(config);
@@ -161,7 +164,8 @@ pub fn certificate(config: &Config, in_use: Option<&Certificate>) -> Result<Opti
         Some(files) => files,
         None => {
             let folder = config.data_dir.join(TLS);
-            let hosts = [config.public_url.host().to_owned()];
+            let hosts =
+                [&config.public_url, &config.console.url()].map(|url| url.host().to_owned());
             let (path, key, created) =
                 self_signed::ensure(&folder, &hosts, Clock::System.now().as_second())?;
             if created {

@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 
+use super::certificate::Certificate;
 use crate::config::Config;
 use crate::http::metrics::MetricsService;
 use crate::transport::{self, TlsConfig};
@@ -55,6 +56,25 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener> {
         };
         anyhow!("can't listen on {address}: {error}; {remedy}")
     })
+}
+
+/// Binds an address for a part of the server; `setting` is what to change if it can't be had.
+pub(super) async fn bind_for(
+    address: SocketAddr,
+    part: &str,
+    setting: &str,
+) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow!("can't listen on {address} for {part}: {error}; stop the other process, change {setting}")
+    })
+}
+
+/// What the listener of clients presents.
+pub(super) fn listener_tls(
+    config: &Config,
+    certificate: Option<&Certificate>,
+) -> Option<TlsConfig> {
+    certificate.filter(|_| config.listen.tls).map(|certificate| certificate.tls.clone())
 }
 
 /// Serves metrics until dropped; without a listener it never ends and does nothing.

@@ -6,6 +6,8 @@ use crate::config::{Config, ConfigError};
 
 /// How many open files are kept for all but connections: journal, database, commands, metrics.
 const RESERVE: u64 = 100;
+/// How many the console takes beside them.
+const CONSOLE_RESERVE: u64 = super::console::MAX_CONNECTIONS as u64;
 
 /// Raises the limit of this process to the most that the system lets it have.
 pub fn raise_open_files() {
@@ -25,7 +27,8 @@ pub fn raise_open_files() {
 /// [`ConfigError::OpenFiles`].
 pub fn check_open_files(config: &Config) -> Result<(), ConfigError> {
     let Some(limit) = getrlimit(Resource::Nofile).maximum else { return Ok(()) };
-    let most = limit.saturating_sub(RESERVE);
+    let of_console = if config.console.enabled { CONSOLE_RESERVE } else { 0 };
+    let most = limit.saturating_sub(RESERVE + of_console);
     let max_connections = config.limits.max_connections;
     if max_connections as u64 <= most {
         return Ok(());

@@ -17,10 +17,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::capture;
 use super::certificate::{Certificate, Stamps, certificate};
 use super::connection_change;
+use super::console;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::grant_warnings::warn_of_missed_grants;
 use super::issuer_trusts::trust_issuers;
-use super::listen::{metrics_terms, server_limits};
+use super::listen::{listener_tls, metrics_terms, server_limits};
 use super::notifications::{log_problems, notify_settings};
 use super::open_files::check_open_files;
 use super::sandbox::Sandbox;
@@ -30,6 +31,7 @@ use super::webhooks::webhook_settings;
 use crate::access::{AccessNames, Catalogue};
 use crate::clock::Stopwatch;
 use crate::config::{Config, ConfigError, Widening};
+use crate::console::ConsoleService;
 use crate::directory::Directory;
 use crate::event::Actor;
 use crate::http::ScimService;
@@ -71,6 +73,18 @@ pub(super) struct LiveConfig {
     pub(super) metrics: Arc<ArcSwap<transport::ListenerConfig>>,
     pub(super) notifier: Arc<Notifier>,
     pub(super) webhooks: Arc<Webhooks>,
+    /// The console and how it is served.
+    pub(super) console: Option<(Arc<ConsoleService>, Arc<ArcSwap<transport::ListenerConfig>>)>,
+}
+
+impl LiveConfig {
+    /// Has the console go by a configuration and a certificate.
+    fn renew_console(&self, config: &Config, certificate: Option<&Certificate>) {
+        if let (Some((console, terms)), Some(present)) = (&self.console, certificate) {
+            terms.store(Arc::new(console::terms(config, present)));
+            console.reconfigure(console::settings(config, certificate));
+        }
+    }
 }
 
 /// Reloads the configuration at each SIGHUP and whenever an operator asks for it, and the certificate whenever its files have changed, until
@@ -264,10 +278,11 @@ impl Reloader {
         certificate: Option<Certificate>,
         former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
-        let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+        let tls = listener_tls(&config, certificate.as_ref());
         let for_metrics = metrics_terms(&config, tls.as_ref());
         let terms = transport::ListenerConfig { tls, limits: server_limits(&config) };
         let (live, for_doors) = (self.live.clone(), config.clone());
+        let for_console = certificate.clone();
         let (tell, told) = channel();
         let (shared, local) = (config.shared_settings(), local_settings(&config));
         self.directory.change_settings(&shared, former, local, move |directory| {
@@ -283,6 +298,7 @@ impl Reloader {
             live.listener.store(Arc::new(terms));
             live.metrics.store(Arc::new(for_metrics));
             live.notifier.set(notify_settings(&for_doors));
+            live.renew_console(&for_doors, for_console.as_ref());
             let _ = tell.send((directory, old_requests));
         })?;
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;
@@ -335,9 +351,10 @@ impl Reloader {
         match again {
             Ok(certificate) => {
                 let limits = server_limits(&self.config);
-                let for_metrics = metrics_terms(&self.config, Some(&certificate.tls));
-                let terms =
-                    transport::ListenerConfig { tls: Some(certificate.tls.clone()), limits };
+                let tls = listener_tls(&self.config, Some(&certificate));
+                let for_metrics = metrics_terms(&self.config, tls.as_ref());
+                let terms = transport::ListenerConfig { tls, limits };
+                self.live.renew_console(&self.config, Some(&certificate));
                 self.live.metrics.store(Arc::new(for_metrics));
                 self.live.listener.store(Arc::new(terms));
                 certificate.tell("certificate renewed");
@@ -380,6 +397,8 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
             kept.push(key);
         }
     };
+    keep("console.enabled", wanted.console.enabled != present.console.enabled);
+    keep("console.address", wanted.console.address != present.console.address);
     keep("data_dir", wanted.data_dir != present.data_dir);
     keep("listen.address", wanted.listen.address != present.listen.address);
     keep("listen.unix", wanted.listen.unix != present.listen.unix);
@@ -390,6 +409,8 @@ fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
     keep("store", wanted.store != present.store);
     keep("process", wanted.process != present.process);
     keep("schemas", wanted.schemas != present.schemas);
+    wanted.console.enabled = present.console.enabled;
+    wanted.console.address = present.console.address;
     wanted.data_dir.clone_from(&present.data_dir);
     wanted.listen.address = present.listen.address;
     wanted.listen.tls = present.listen.tls;

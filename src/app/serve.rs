@@ -11,17 +11,21 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::capture;
 use super::certificate::Certificate;
+use super::console::Console;
 use super::head_signatures::HeadSignatures;
-use super::listen::{bind, listen, metrics_terms, serve_metrics, server_limits};
+use super::listen::{bind, listen, listener_tls, metrics_terms, serve_metrics, server_limits};
 use super::notifications::{log_problems, notify_settings, tester};
 use super::reload::{self, LiveConfig, Reloader};
 use super::sandbox::Sandbox;
 use super::settings::{endpoint, request_log_limits, site_info};
 use super::webhooks::webhook_settings;
-use super::{credential_warnings, grant_warnings, maintenance_task, process, supervisor, watch};
+use super::{
+    credential_warnings, grant_warnings, maintenance_task, process, supervisor, watch as alarms,
+};
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -32,7 +36,7 @@ use crate::http::metrics::{MetricsService, read_scrape_token};
 use crate::logging::{LevelSwitch, LogFlusher};
 use crate::metrics::Counter;
 use crate::notify::Notifier;
-use crate::operator::{OperatorContext, RunningServer, WebhookControl};
+use crate::operator::{ConsoleControl, OperatorContext, RunningServer, WebhookControl};
 use crate::request_log::{self, RequestLog};
 use crate::transport::{self, Drained, LocalListener};
 use crate::webhook::Webhooks;
@@ -47,7 +51,7 @@ pub struct ServerParts {
     pub config: Config,
     /// The directory, whose accounts follow that configuration.
     pub directory: Directory,
-    /// The certificate; `None` for plain text.
+    /// The certificate; `None` if nothing is served with TLS.
     pub certificate: Option<Certificate>,
     /// A socket that systemd has passed; `None` to bind the configured address.
     pub socket: Option<std::net::TcpListener>,
@@ -136,9 +140,10 @@ async fn run(
         Some(address) => Some(bind(address).await?),
         None => None,
     };
+    let console = Console::start(&config, certificate.as_ref()).await?;
     let admin = AdminSocket::bind(&config.data_dir)?;
 
-    let tls = certificate.as_ref().map(|certificate| certificate.tls.clone());
+    let tls = listener_tls(&config, certificate.as_ref());
     if let Some(file) = config.metrics.token_file.as_ref().filter(|_| metrics.is_some()) {
         read_scrape_token(file)?;
     }
@@ -173,6 +178,9 @@ async fn run(
             configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
             test_notifications: tester(&notifier),
+            console: console
+                .as_ref()
+                .map(|console| Arc::clone(&console.links) as Arc<dyn ConsoleControl>),
             webhooks: Arc::clone(&webhooks) as Arc<dyn WebhookControl>,
         }),
     };
@@ -183,7 +191,15 @@ async fn run(
         metrics: Arc::clone(&metrics_terms),
         notifier: Arc::clone(&notifier),
         webhooks: Arc::clone(&webhooks),
+        console: console
+            .as_ref()
+            .map(|console| (Arc::clone(&console.service), Arc::clone(&console.terms))),
     };
+    if let Some(console) = &console {
+        console.service.connect(Arc::clone(&live.context));
+        let url = config.console.url();
+        tracing::info!(address = %config.console.address, %url, "console enabled");
+    }
     if let Some(path) = &config.listen.unix {
         tracing::info!(path = %path.display(), "accepting PROXY connections on a Unix socket");
     }
@@ -205,6 +221,7 @@ async fn run(
     webhooks.set(to_deliver);
 
     let stopping = Arc::new(AtomicBool::new(false));
+    let (stop_console, console_stops) = watch::channel(false);
     let reloader = Reloader {
         directory: Arc::clone(&directory),
         certificate,
@@ -220,6 +237,7 @@ async fn run(
             _ = interrupt.recv() => "SIGINT",
         };
         stopping.store(true, Ordering::Relaxed);
+        stop_console.send_replace(true);
         live.door.begin_stop();
         // Commands that wait for changes are answered, and end.
         live.context.load().directory.log().close();
@@ -240,7 +258,7 @@ async fn run(
         token_file,
     );
     let drained = tokio::select! {
-        drained = transport::serve(listener, local, listening, Arc::clone(&door), stop) => drained,
+        drained = drain(transport::serve(listener, local, listening, Arc::clone(&door), stop), console, console_stops) => drained,
         () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, metrics_terms, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
@@ -249,7 +267,7 @@ async fn run(
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,
         () = notifier.run(notifications) => Drained::Complete,
-        () = watch::run(live.clone(), u64::from(config.store.min_free_mib) << 20) => Drained::Complete,
+        () = alarms::run(live.clone(), u64::from(config.store.min_free_mib) << 20) => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,
     };
     webhooks.stop();
@@ -258,6 +276,23 @@ async fn run(
         tracing::warn!(connections, "some connections did not finish in time and were closed");
     }
     Ok(())
+}
+
+/// Serves clients and the console until both have answered what they were asked.
+async fn drain(
+    clients: impl Future<Output = Drained>,
+    console: Option<Console>,
+    console_stops: watch::Receiver<bool>,
+) -> Drained {
+    let browsers = async {
+        match console {
+            Some(console) => console.serve(console_stops).await,
+            None => Drained::Complete,
+        }
+    };
+    // Live views come again; what counts is what clients were answered.
+    let (drained, _) = tokio::join!(clients, browsers);
+    drained
 }
 
 /// A short name for this start of the process.

@@ -42,6 +42,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "console link",
+        &[("Print a link that signs you in to the web console", "scimd console link")],
+    ),
+    (
         "setup",
         &[
             ("Print what to enter in the identity provider of the only connection", "scimd setup"),

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod confirm;
 mod connection;
+mod console;
 mod console_operator;
 mod csv;
 mod doctor;
@@ -98,6 +99,9 @@ enum CliCommand {
     Audit(audit::AuditArgs),
     /// Show whether scimd is running and what needs attention
     Status(status::StatusArgs),
+    /// Sign in to the web console
+    #[command(subcommand)]
+    Console(console::ConsoleCommand),
     /// Check whether an identity provider can reach scimd
     Doctor(doctor::DoctorArgs),
     /// Show requests of clients, their answers and the reasons
@@ -168,6 +172,7 @@ impl Cli {
             CliCommand::Group(group) => group.run(&configuration.load()?),
             CliCommand::Audit(audit) => audit.run(&configuration.load()?),
             CliCommand::Status(status) => status.run(&configuration.load()?),
+            CliCommand::Console(console) => console.run(&configuration.load()?),
             CliCommand::Doctor(doctor) => doctor.run(&configuration.load()?),
             CliCommand::Requests(requests) => requests.run(&configuration.load()?),
             CliCommand::Events(events) => events.run(&configuration.load()?),

@@ -11,10 +11,13 @@ use crate::connection::token::TokenOwner;
 use crate::directory::UnknownAccess;
 use crate::event::Actor;
 use crate::logging::{self, Logging};
-use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, execute};
+use crate::operator::{OperatorContext, OperatorReply, OperatorRequest, actor, execute};
 
 /// The validity of a token of the first boot.
 const TOKEN_VALIDITY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The validity of a link of the first boot.
+const LINK_VALIDITY: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 #[derive(Args)]
 pub(super) struct ServeArgs {
@@ -76,6 +79,8 @@ fn welcome(
     certificate: Option<&Certificate>,
 ) -> Result<()> {
     let endpoint = app::endpoint(config);
+    let of_console = certificate;
+    let certificate = certificate.filter(|_| config.listen.tls);
     output::line(&format!("\nEndpoint     {endpoint}"))?;
     if let Some(certificate) = certificate {
         let path = std::path::absolute(&certificate.path)?;
@@ -114,7 +119,35 @@ fn welcome(
         let path = shown.map(|certificate| std::path::absolute(&certificate.path)).transpose()?;
         output::line(&curl(connection, &endpoint, path.as_deref(), &secret))?;
     }
+    if let Some(certificate) = of_console.filter(|_| config.console.enabled) {
+        console(context, certificate)?;
+    }
     output::line(
         "\nNext         `scimd setup` prints the values to enter in your identity provider; Ctrl-C stops scimd\n",
     )
+}
+
+/// Prints a one-time link to the console, and what a browser says of its certificate.
+fn console(context: &OperatorContext, certificate: &Certificate) -> Result<()> {
+    let request = OperatorRequest::CreateConsoleLink { operator: None, valid_for: LINK_VALIDITY };
+    let url = match execute(context, actor::offline(), request) {
+        OperatorReply::ConsoleLink { url, .. } => url,
+        OperatorReply::Failed(reason) => bail!("can't make a link to the console: {reason}"),
+        _ => bail!("can't make a link to the console"),
+    };
+    output::line(&format!("\nConsole      {url}"))?;
+    output::line(
+        "             The link works once, within 10 minutes. `scimd console link` prints another.",
+    )?;
+    if certificate.self_signed {
+        output::line(
+            "             Your browser will warn that the connection is not private: scimd made the",
+        )?;
+        output::line(
+            "             certificate itself, and no public CA vouches for it. Go on only if the browser",
+        )?;
+        output::line("             shows this fingerprint for it:")?;
+        output::line(&format!("             SHA-256 {}", certificate.fingerprint()?))?;
+    }
+    Ok(())
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::exit::CliError;
@@ -16,13 +15,12 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{
-    ConnectionStatus, OperatorReply, OperatorRequest, ServerStatus, WebhookInfo,
+    ConnectionStatus, Finding, OperatorReply, OperatorRequest, ServerStatus, StatusLimits,
+    WebhookInfo, findings,
 };
 use crate::store::last_backup::LastBackup;
 use crate::text::duration;
 
-/// The time before an expiry from which on it needs attention.
-const NEAR_END: SignedDuration = SignedDuration::from_hours(14 * 24);
 const MIB: u64 = 1024 * 1024;
 
 #[derive(Args)]
@@ -30,15 +28,6 @@ pub(super) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Something that needs attention.
-#[derive(Serialize)]
-struct Finding {
-    /// What is wrong.
-    finding: String,
-    /// What to do about it.
-    action: String,
 }
 
 impl StatusArgs {
@@ -51,7 +40,12 @@ impl StatusArgs {
         };
         let certificate = certificate_end(config);
         let backup = LastBackup::read(&config.data_dir);
-        let findings = findings(config, &status, &certificate, Clock::System.now());
+        let limits = StatusLimits {
+            certificate: certificate.as_ref().copied().map_err(|error| format!("{error:#}")),
+            min_free_mib: config.store.min_free_mib,
+            snapshot_interval: config.store.snapshot_interval,
+        };
+        let findings = findings(&status, &limits, Clock::System.now());
         if self.json {
             output::json(&json!({
                 "running": true,
@@ -85,117 +79,11 @@ impl StatusArgs {
 
 /// Until when the configured certificate is valid; `None` without TLS.
 fn certificate_end(config: &Config) -> Result<Option<Timestamp>> {
+    if !config.listen.tls {
+        return Ok(None);
+    }
     let certificate = app::certificate(config, None)?;
     Ok(certificate.map(|certificate| certificate.not_after()))
-}
-
-fn findings(
-    config: &Config,
-    status: &ServerStatus,
-    certificate: &Result<Option<Timestamp>>,
-    now: Timestamp,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut add = |finding: String, action: String| findings.push(Finding { finding, action });
-    if !status.ready {
-        add(
-            "scimd accepts no changes".to_owned(),
-            "check the disk and the log, then restart scimd".to_owned(),
-        );
-    }
-    if !status.clock_trusted {
-        add("the clock is not trusted".to_owned(), "run `scimd clock`".to_owned());
-    }
-    match certificate {
-        Ok(Some(end)) if end.duration_since(now) < NEAR_END => add(
-            format!("the certificate expires on {}", output::moment(Some(*end), "")),
-            "replace the certificate and key files; no restart is needed".to_owned(),
-        ),
-        Ok(_) => {}
-        Err(error) => add(
-            format!("the certificate can't be used: {error:#}"),
-            "correct [listen] in config.toml, or the files".to_owned(),
-        ),
-    }
-    let wanted = 2 * u64::from(config.store.min_free_mib) * MIB;
-    if let Some(free) = status.disk_free_bytes.filter(|free| *free < wanted) {
-        add(
-            format!("{} MiB of disk space are left", free / MIB),
-            format!(
-                "free disk space: below {} MiB scimd rejects changes",
-                config.store.min_free_mib
-            ),
-        );
-    }
-    let interval = config.store.snapshot_interval;
-    let is_old = |taken: Timestamp| {
-        now.duration_since(taken) > SignedDuration::try_from(2 * interval).unwrap_or(NEAR_END)
-    };
-    if let Some(taken) = status.snapshot.filter(|taken| is_old(*taken)) {
-        add(
-            format!("the newest snapshot is from {}", output::moment(Some(taken), "")),
-            "search the log for \"snapshot\"".to_owned(),
-        );
-    }
-    status.connections.iter().for_each(|connection| of_connection(connection, now, &mut add));
-    status.webhooks.iter().for_each(|webhook| of_webhook(webhook, &mut add));
-    findings
-}
-
-fn of_connection(
-    connection: &ConnectionStatus,
-    now: Timestamp,
-    add: &mut impl FnMut(String, String),
-) {
-    let name = &connection.name;
-    if let Some(hold) = connection.brake.as_ref().and_then(|brake| brake.hold.as_ref()) {
-        add(
-            format!(
-                "connection {name} is paused since {}: {}",
-                output::moment(Some(hold.since), ""),
-                hold.reason
-            ),
-            format!("check `scimd audit`, then run `scimd brake resume --connection {name}`"),
-        );
-    }
-    let end = |token: &crate::operator::TokenInfo| token.expires.unwrap_or(Timestamp::MAX);
-    match connection.tokens.iter().map(end).max() {
-        None => add(
-            format!("connection {name} has no valid token"),
-            format!("run `scimd token generate --connection {name}`"),
-        ),
-        Some(end) if end.duration_since(now) < NEAR_END => add(
-            format!(
-                "the last token of connection {name} expires on {}",
-                output::moment(Some(end), "")
-            ),
-            format!("run `scimd token reset --connection {name} --overlap 24h`"),
-        ),
-        Some(_) => {}
-    }
-    if connection.traffic.errors > 0 {
-        add(
-            format!(
-                "{} requests of connection {name} failed in the last hour",
-                connection.traffic.errors
-            ),
-            format!("run `scimd requests --failed --connection {name} --since 1h`"),
-        );
-    }
-}
-
-fn of_webhook(webhook: &WebhookInfo, add: &mut impl FnMut(String, String)) {
-    let WebhookInfo { name, parked, error, failing_since, .. } = webhook;
-    let test = format!("correct the receiver, then run `scimd webhook test {name}`");
-    match (parked, failing_since) {
-        (Some(reason), _) => add(format!("webhook {name} is parked: {reason}"), test),
-        (None, Some(since)) => {
-            let reason = error.as_deref().unwrap_or("the next attempt is due");
-            let since = output::moment(Some(*since), "");
-            add(format!("deliveries to webhook {name} fail since {since}: {reason}"), test);
-        }
-        (None, None) => {}
-    }
 }
 
 fn print(

@@ -10,6 +10,7 @@ mod application;
 mod brake;
 mod connection;
 mod connection_file;
+mod console;
 mod cut_off;
 mod error;
 mod events;
@@ -42,6 +43,7 @@ mod workspace;
 
 pub use connection::is_connection_name;
 pub use connection_file::{connection_settings, connection_text, holds_only};
+pub use console::ConsoleConfig;
 pub use error::ConfigError;
 pub use events::EventsConfig;
 pub use limits::LimitsConfig;

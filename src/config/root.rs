@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::access::check_size;
 use super::application::read_applications;
 use super::connection::{check_client_cas, read_connections};
+use super::console::ConsoleConfig;
 use super::events::EventsConfig;
 use super::limits::LimitsConfig;
 use super::listen::ListenConfig;
@@ -65,6 +66,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The level and format of the log.
     pub log: LogConfig,
+    /// The web console.
+    pub console: ConsoleConfig,
     /// The listener for metrics.
     pub metrics: MetricsConfig,
     /// How an operator is notified.
@@ -106,6 +109,7 @@ impl Default for Config {
             grants: Vec::new(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
+            console: ConsoleConfig::default(),
             metrics: MetricsConfig::default(),
             notify: NotifyConfig::default(),
             requests: RequestsConfig::default(),
@@ -192,6 +196,7 @@ impl Config {
         let webhooks = read_webhooks(root);
         let (limits, log) =
             (root.table("limits", LimitsConfig::read), root.table("log", LogConfig::read));
+        let console = root.table("console", |section| ConsoleConfig::read(section, listen.address));
         let metrics = root.table("metrics", |section| MetricsConfig::read(section, listen.tls));
         let notify = root.table("notify", NotifyConfig::read);
         let requests = root.table("requests", RequestsConfig::read);
@@ -217,6 +222,7 @@ impl Config {
             grants,
             limits,
             log,
+            console,
             metrics,
             notify,
             requests,
@@ -313,7 +319,7 @@ mod tests {
             "listen", "connections", "connections.default.brake", "applications",
             "applications.crm", "connections.default.federation", "webhooks", "webhooks.crm",
             "workspaces", "access", "permission_sets", "roles", "grants", "limits", "log",
-            "metrics", "notify", "notify.mail", "requests", "events", "oauth", "store", "process",
+            "console", "metrics", "notify", "notify.mail", "requests", "events", "oauth", "store", "process",
             "schemas",
         ];
         let known: Vec<&str> =

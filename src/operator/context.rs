@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
+use super::identity::ConsoleControl;
 use super::reply::NotificationTest;
 use super::sign_in::SignIns;
 use super::webhook::WebhookControl;
@@ -42,6 +43,8 @@ pub struct RunningServer {
     pub test_notifications: Arc<dyn Fn() -> Vec<NotificationTest> + Send + Sync>,
     /// What signing in to the console needs.
     pub sign_ins: Arc<SignIns>,
+    /// The console; `None` if it is disabled.
+    pub console: Option<Arc<dyn ConsoleControl>>,
     /// The webhooks.
     pub webhooks: Arc<dyn WebhookControl>,
 }

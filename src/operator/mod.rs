@@ -14,9 +14,12 @@ mod client_request;
 mod clock;
 mod configuration;
 mod connection;
+mod console;
 mod context;
 mod event_page;
 mod events;
+mod findings;
+mod identity;
 mod import;
 mod kind;
 mod lookup;
@@ -38,6 +41,8 @@ pub use client_request::{ClientInfo, ClientReply, ClientRequest};
 pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use event_page::{EventPage, EventQuery};
 pub use events::read_page;
+pub use findings::{Finding, StatusLimits, findings};
+pub use identity::{ConsoleControl, Identity};
 pub use import::{
     ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
 };
@@ -148,6 +153,9 @@ fn try_execute(
         }
         Request::Reload => {
             Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Reload))
+        }
+        Request::CreateConsoleLink { operator, valid_for } => {
+            Ok(console::create_link(context, &actor, operator, valid_for))
         }
         Request::ShowClock => Ok(clock::show(directory)),
         Request::AcceptClock => clock::accept(directory, actor),

@@ -9,6 +9,7 @@ use super::audit::AuditReply;
 use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use super::event_page::EventPage;
+use super::identity::Identity;
 use super::import::{ImportOutcome, ImportedMembers};
 use super::webhook::WebhookInfo;
 use crate::connection::token::TokenOwner;
@@ -110,6 +111,15 @@ pub enum OperatorReply {
     ConnectionChanged(ConnectionChanged),
     /// A connection was not changed.
     ConnectionRefused(ConnectionRefusal),
+    /// A one-time link for signing in to the console.
+    ConsoleLink {
+        /// Its URL, shown only here.
+        url: String,
+        /// Who signs in with it.
+        identity: Identity,
+        /// Until when it can be used.
+        expires: Timestamp,
+    },
     /// The clock, held against the log.
     Clock(ClockInfo),
     /// The clock is trusted as it stands.

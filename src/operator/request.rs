@@ -148,6 +148,13 @@ pub enum OperatorRequest {
     CheckConfiguration,
     /// Change a connection in `conf.d`, and put it in force. Changes; needs a running server.
     ChangeConnection(ConnectionChange),
+    /// Make a one-time link for signing in to the console. Changes no state; needs a running server.
+    CreateConsoleLink {
+        /// The operator who signs in; `None` for the user who asks, as an admin.
+        operator: Option<String>,
+        /// How long the link is valid.
+        valid_for: Duration,
+    },
     /// Show the clock, held against the log. Reads.
     ShowClock,
     /// Trust the clock as it stands. Changes.
@@ -229,6 +236,7 @@ impl OperatorRequest {
             | Self::AllowBrake { .. }
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
+            | Self::CreateConsoleLink { .. }
             | Self::CaptureBodies { .. }
             | Self::TestNotifications
             | Self::TestWebhook { .. }

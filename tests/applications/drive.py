@@ -30,6 +30,8 @@ public_url = "https://127.0.0.1:{port}"
 data_dir = "data"
 [listen]
 address = "127.0.0.1:{port}"
+[console]
+enabled = false
 [connections.idp]
 method = "okta-custom"
 [applications.consumers]

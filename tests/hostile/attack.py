@@ -36,6 +36,8 @@ public_url = "https://127.0.0.1:{PORT}"
 data_dir = "data"
 [listen]
 address = "127.0.0.1:{PORT}"
+[console]
+enabled = false
 [connections.attacker]
 method = "okta-custom"
 service_origin = "localhost"

@@ -65,8 +65,10 @@ fn assert_shown(shown: &str, printed: &str) {
 fn run(blocks: &[&Block]) -> Vec<String> {
     let port = free_port();
     let folder = tempfile::tempdir().unwrap();
+    let console = free_port();
     let config = format!(
         "public_url = \"https://127.0.0.1:{port}\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n\
+         [console]\naddress = \"127.0.0.1:{console}\"\n\
          [connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n\
          ip_allowlist = \"127.0.0.0/8, ::1\"\n"
     );
@@ -164,15 +166,23 @@ fn the_document_of_the_command_line_names_every_command() {
 fn first_boot() -> String {
     let server = Server::start_with(
         "[connections.default]\nmethod = \"custom\"\nservice_origin = \"localhost\"\n\
-         ip_allowlist = \"127.0.0.0/8, ::1\"\n",
+         ip_allowlist = \"127.0.0.0/8, ::1\"\n[console]\n",
     );
     let data = server.data().canonicalize().unwrap().display().to_string();
     let printed = server.stdout().replace(server.token(), "scimd_RJ0polFfVB9SzTg6…WmC");
     let printed = printed.replace(&data, "/srv/scimd/scimd-data");
     let printed = printed.replace(&server.port().to_string(), "8443");
-    let (before, rest) = printed.split_once("SHA-256 ").unwrap();
-    let (_, after) = rest.split_once('\n').unwrap();
-    format!("{before}SHA-256 38:55:40:46:40:5C:AE:A4:…:7E:EC:E2:73\n{after}")
+    let printed = printed.replace(&server.console_port().to_string(), "8444");
+    let lines = printed.lines().map(|line| {
+        match (line.split_once("SHA-256 "), line.split_once("/link/")) {
+            (Some((before, _)), _) => {
+                format!("{before}SHA-256 38:55:40:46:40:5C:AE:A4:…:7E:EC:E2:73\n")
+            }
+            (_, Some((before, _))) => format!("{before}/link/yQ3mZ0…kV8\n"),
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect()
 }
 
 /// A terminal with these lines as a picture. Long lines are broken as a terminal of 100 columns does.

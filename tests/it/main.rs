@@ -29,6 +29,7 @@ mod clock;
 mod conf_d;
 mod connection;
 mod connection_command;
+mod console;
 mod console_operator;
 mod discovery;
 mod documents;

@@ -73,8 +73,8 @@ fn dns(config: &Config) -> CheckOutcome {
 
 fn certificate(config: &Config) -> Vec<CheckOutcome> {
     let certificate = match app::certificate(config, None) {
-        Ok(Some(certificate)) => certificate,
-        Ok(None) => {
+        Ok(Some(certificate)) if config.listen.tls => certificate,
+        Ok(_) => {
             return vec![CheckOutcome::note(
                 "certificate",
                 "scimd serves without TLS",

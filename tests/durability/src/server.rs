@@ -136,7 +136,7 @@ impl Place {
         let port = free_port();
         self.port.store(port, Ordering::Relaxed);
         let config = format!(
-            "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[connections.default]\n\
+            "data_dir = \"data\"\n[listen]\naddress = \"127.0.0.1:{port}\"\n[console]\nenabled = false\n[connections.default]\n\
              method = \"okta-custom\"\nservice_origin = \"localhost\"\n\
              [limits]\nmax_refusals_per_minute = 0\nmax_connections = 100\n[store]\nmin_free_mib = {}\nsnapshot_interval = \"1s\"\nkeep_snapshots = 2\n\
              [applications.consumer]\nscopes = [\"events\"]\n{}",

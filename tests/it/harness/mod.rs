@@ -1,5 +1,6 @@
 //! Starts the real binary in a folder of its own and speaks to it as a client.
 
+mod browser;
 mod client;
 pub(crate) mod issuer;
 pub(crate) mod proxy;
@@ -7,6 +8,7 @@ mod raw;
 mod server;
 mod terminal;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Identity, Raw, RawReply, client_config, head};
 pub(crate) use server::{Server, free_port, scimd};

@@ -33,6 +33,8 @@ pub(crate) fn scimd(args: &[&str]) -> Command {
 pub(crate) struct Server {
     folder: TempDir,
     port: u16,
+    /// The port of the console, where the configuration has one.
+    console: u16,
     token: String,
     process: Option<Process>,
 }
@@ -69,7 +71,12 @@ impl Server {
             Some(at) => config.split_at(at),
             None => (config, ""),
         };
-        let mut text = format!("{top}\ndata_dir = \"data\"\n{tables}\n");
+        // Servers run side by side, and each would take the console's port. The key stands on a line that is empty
+        // otherwise, so that the lines below keep their numbers.
+        let console = free_port();
+        let disabled = if tables.contains("[console]") { "" } else { "console.enabled = false" };
+        let end = if top.is_empty() || top.ends_with('\n') { "" } else { "\n" };
+        let mut text = format!("{top}{end}{disabled}\ndata_dir = \"data\"\n{tables}\n");
         let address = format!("address = \"127.0.0.1:{port}\"\n");
         if !text.contains("[connections.") {
             text.push_str(CONNECTION);
@@ -79,8 +86,10 @@ impl Server {
         } else {
             text.push_str(&format!("[listen]\n{address}"));
         }
+        let address = format!("[console]\naddress = \"127.0.0.1:{console}\"");
+        text = text.replace("[console]", &address);
         fs::write(folder.path().join("config.toml"), text).unwrap();
-        Self { folder, port, token: String::new(), process: None }
+        Self { folder, port, console, token: String::new(), process: None }
     }
 
     /// A folder with a configuration and an empty data directory, and no server yet.
@@ -297,6 +306,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where its console listens.
+    pub(crate) fn console_port(&self) -> u16 {
+        self.console
     }
 
     /// Its data folder.

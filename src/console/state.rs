@@ -1,0 +1,57 @@
+//! What all requests of the console share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::link::ConsoleLinks;
+use super::session::Sessions;
+use super::settings::ConsoleSettings;
+use crate::clock::Stopwatch;
+use crate::operator::{OperatorContext, ServerStatus};
+
+/// How long a status is shown to all who look: it reads the request log of an hour.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Sessions, links, and what is behind the console.
+pub(super) struct ConsoleState {
+    pub(super) sessions: Sessions,
+    pub(super) links: Arc<ConsoleLinks>,
+    pub(super) settings: ArcSwap<ConsoleSettings>,
+    pub(super) operator: OnceLock<Arc<ArcSwap<OperatorContext>>>,
+    status: Mutex<Option<(Stopwatch, Arc<ServerStatus>)>>,
+}
+
+impl ConsoleState {
+    pub(super) fn new(links: Arc<ConsoleLinks>, settings: ConsoleSettings) -> Self {
+        Self {
+            sessions: Sessions::default(),
+            links,
+            settings: ArcSwap::from_pointee(settings),
+            operator: OnceLock::new(),
+            status: Mutex::default(),
+        }
+    }
+
+    /// The status of the server, at most seconds old; `make` makes a new one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub(super) fn status<E>(
+        &self,
+        make: impl FnOnce() -> Result<Arc<ServerStatus>, E>,
+    ) -> Result<Arc<ServerStatus>, E> {
+        // Held while the status is made: the others wait for the same.
+        let mut cached = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((since, status)) = &*cached
+            && since.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(status));
+        }
+        let status = make()?;
+        *cached = Some((Stopwatch::start(), Arc::clone(&status)));
+        Ok(status)
+    }
+}
