@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::Catalogue;
 use super::entitlement::Entitlement;
+use super::item::AccessItem;
 use super::settings::{TeamAccess, WorkspaceAccess};
 use crate::scim::resource::Resource;
 use crate::scim::schema::ResourceType;
@@ -34,6 +35,14 @@ impl Direct {
             }
         }
         direct
+    }
+
+    /// Adds a role or a piece of access.
+    pub fn give(&mut self, item: &AccessItem) {
+        match item {
+            AccessItem::Role(role) => push(&mut self.roles, role),
+            AccessItem::Entitlement(entitlement) => self.add(entitlement.clone()),
+        }
     }
 
     fn add(&mut self, entitlement: Entitlement) {

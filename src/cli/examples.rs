@@ -234,6 +234,54 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             "scimd user transfer ada@example.com --to okta",
         )],
     ),
+    (
+        "access",
+        &[(
+            "Show what a user may do, and every path that gives it",
+            "scimd access why ada@example.com",
+        )],
+    ),
+    (
+        "access why",
+        &[
+            ("Show every path to what a user may do", "scimd access why ada@example.com"),
+            (
+                "Show why a user has one permission",
+                "scimd access why ada@example.com --permission edit_reports",
+            ),
+        ],
+    ),
+    (
+        "access who",
+        &[
+            ("List the users who have a permission anywhere", "scimd access who edit_reports"),
+            (
+                "List the users who have a role, as CSV",
+                "scimd access who role:Developer --output csv",
+            ),
+            (
+                "List the users who have a permission in one workspace",
+                "scimd access who workspace:Main:permission:edit_reports",
+            ),
+        ],
+    ),
+    (
+        "access what-if",
+        &[
+            (
+                "Show what membership in a group would change",
+                "scimd access what-if ada@example.com --group Engineers",
+            ),
+            (
+                "Show what a user would lose without one group and keep through others",
+                "scimd access what-if ada@example.com --without-group Engineers",
+            ),
+            (
+                "Show what a role would add",
+                "scimd access what-if ada@example.com --grant role:Developer",
+            ),
+        ],
+    ),
     ("group", &[("Show a group and its members", "scimd group show Engineers")]),
     ("group list", &[("List the groups of one connection", "scimd group list --connection okta")]),
     ("group show", &[("Show a group and its members", "scimd group show Engineers")]),

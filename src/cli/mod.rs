@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod access;
 mod arguments;
 mod audit;
 mod backup;
@@ -95,6 +96,9 @@ enum CliCommand {
     /// List and inspect groups, and change their members
     #[command(subcommand)]
     Group(group::GroupCommand),
+    /// Explain access: why a user has it, who has some, and what would change
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Show the audit log, or verify its integrity
     Audit(audit::AuditArgs),
     /// Show whether scimd is running and what needs attention
@@ -170,6 +174,7 @@ impl Cli {
             CliCommand::Operator(operator) => operator.run(&configuration.load()?),
             CliCommand::User(user) => user.run(&configuration.load()?),
             CliCommand::Group(group) => group.run(&configuration.load()?),
+            CliCommand::Access(access) => access.run(&configuration.load()?),
             CliCommand::Audit(audit) => audit.run(&configuration.load()?),
             CliCommand::Status(status) => status.run(&configuration.load()?),
             CliCommand::Console(console) => console.run(&configuration.load()?),

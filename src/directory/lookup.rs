@@ -1,11 +1,17 @@
-//! What operators look up beside resources: names, operators' deactivations, and the state of the brakes.
+//! What operators look up beside resources: names, operators' deactivations, access
+//! explained, and the state of the brakes.
 
+use crate::access::AccessPattern;
 use crate::connection::token::{Token, TokenOwner};
+use crate::directory::access::explain::{Assumption, ExplainedAccess};
+use crate::directory::access::holders::AccessHolders;
 use crate::directory::brake::{BrakeStatus, WithheldChanges};
 use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
+use crate::directory::stored::StoredResource;
 use crate::directory::{Directory, membership};
 use crate::scim::resource::ResourceId;
+use crate::scim::schema::ResourceType;
 
 impl Directory {
     /// The valid tokens of a connection, oldest first.
@@ -61,5 +67,43 @@ impl Directory {
     /// `Storage`.
     pub fn deactivation(&self, id: ResourceId) -> Result<Option<Deactivation>, DirectoryError> {
         Ok(Deactivation::find(self.shared.store.as_ref(), id)?)
+    }
+
+    /// What an account is given under an assumption, with every path that leads to it, as far as it is `wanted`.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn explain_access(
+        &self,
+        resource_type: &ResourceType,
+        stored: &StoredResource,
+        assumption: &Assumption,
+        wanted: Option<&AccessPattern>,
+    ) -> Result<ExplainedAccess, DirectoryError> {
+        self.view().explain_access(resource_type, stored, assumption, wanted)
+    }
+
+    /// The accounts that have some access, of a part of all accounts: those after one, or the first.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn access_holders(
+        &self,
+        resource_type: &ResourceType,
+        wanted: &AccessPattern,
+        after: Option<ResourceId>,
+    ) -> Result<AccessHolders, DirectoryError> {
+        self.view().access_holders(resource_type, wanted, after)
+    }
+
+    /// The groups that a resource belongs to directly.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn direct_groups(&self, member: ResourceId) -> Result<Vec<ResourceId>, DirectoryError> {
+        Ok(membership::groups_of(self.shared.store.as_ref(), member)?)
     }
 }

@@ -45,6 +45,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+pub use access::explain::{
+    AccessPath, AccessPaths, Assumption, ExplainedAccess, PathGrant, PathGroup,
+};
+pub use access::holders::{AccessHolder, AccessHolders};
 pub use access::migrate::UnknownAccess;
 pub use audit::denied::DeniedRequest;
 pub use audit::query::{ChangeFilter, NameHistory};

@@ -5,6 +5,8 @@
 
 mod account;
 mod account_request;
+mod access;
+mod access_request;
 pub mod actor;
 pub mod audit;
 mod brake;
@@ -35,6 +37,10 @@ mod webhook;
 
 pub use account_request::{
     AccountReply, AccountRequest, CodeEnrolment, OperatorInfo, OperatorStatus,
+};
+pub use access_request::{
+    AccessChanges, AccessDifference, AccessExplanation, AccessHolderPage, AccessReply,
+    AccessRequest, AccessUser, ExplainedItem, HeldAccess, HolderInfo,
 };
 pub use change::OperatorChange;
 pub use client_request::{ClientInfo, ClientReply, ClientRequest};
@@ -115,6 +121,7 @@ fn try_execute(
         Request::ListMembers { group, after } => {
             resource::members(directory, &site.base_url, &group, after.as_deref())
         }
+        Request::Access(request) => access::execute(directory, request),
         Request::Change { change, reason } => change::make(directory, actor, change, reason),
         Request::Import(batch) => {
             import::rows(directory, &site.default_access, actor, batch).map(OperatorReply::Imported)

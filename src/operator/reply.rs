@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::account_request::AccountReply;
+use super::access_request::AccessReply;
 use super::audit::AuditReply;
 use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
@@ -58,6 +59,8 @@ pub enum OperatorReply {
         /// The start of the next part; `None` after the last one.
         next: Option<String>,
     },
+    /// What was asked about the access of users.
+    Access(AccessReply),
     /// The snapshot that was taken.
     Snapshot {
         /// The name of its file among the snapshots of the data folder.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::account_request::AccountRequest;
+use super::access_request::AccessRequest;
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::client_request::ClientRequest;
@@ -93,6 +94,8 @@ pub enum OperatorRequest {
         /// The id of the last member of the part before, from an earlier reply.
         after: Option<String>,
     },
+    /// Explain the access of users. Reads.
+    Access(AccessRequest),
     /// Change a user, a membership, or who manages a user. Changes.
     Change {
         /// The change.
@@ -208,6 +211,7 @@ impl OperatorRequest {
             | Self::ListResources { .. }
             | Self::ShowResource { .. }
             | Self::ListMembers { .. }
+            | Self::Access(_)
             | Self::Verify
             | Self::ShowBrakes
             | Self::ShowWithheld { .. }

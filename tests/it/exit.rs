@@ -21,7 +21,7 @@ fn fails(output: &Output, code: i32, args: &[&str]) -> String {
 const NOBODY: &str = "0190b7a5-0000-7000-8000-000000000000";
 
 /// Commands that name something that does not exist.
-const NOT_FOUND: [&[&str]; 25] = [
+const NOT_FOUND: [&[&str]; 31] = [
     &["user", "show", "nobody"],
     &["user", "show", NOBODY],
     &["user", "deactivate", "nobody"],
@@ -30,6 +30,12 @@ const NOT_FOUND: [&[&str]; 25] = [
     &["user", "transfer", "ada", "--to", "nope"],
     &["user", "list", "--connection", "nope"],
     &["user", "list", "--group", "nope"],
+    &["access", "why", "nobody"],
+    &["access", "why", "ada", "--permission", "role:nope"],
+    &["access", "who", "no such thing"],
+    &["access", "what-if", "nobody", "--group", "nope"],
+    &["access", "what-if", "ada", "--group", "nope"],
+    &["access", "what-if", "ada", "--grant", "role:nope"],
     &["group", "show", "nobody"],
     &["group", "add-member", "nobody", "ada"],
     &["group", "list", "--connection", "nope"],
@@ -66,7 +72,9 @@ fn what_does_not_exist_is_code_4_with_and_without_a_server() {
     for args in NOT_FOUND.iter().chain(&NOT_FOUND_EITHER) {
         let said = fails(&server.run(args), 4, args);
         assert!(
-            said.contains("not found") || said.contains("no audit entries"),
+            ["not found", "no audit entries", "Unknown role", "is no permission"]
+                .iter()
+                .any(|words| said.contains(words)),
             "{args:?}: {said}"
         );
     }
@@ -79,11 +87,13 @@ fn what_does_not_exist_is_code_4_with_and_without_a_server() {
 #[test]
 fn wrong_usage_is_code_2() {
     let server = Server::start();
-    let wrong: [&[&str]; 11] = [
+    let wrong: [&[&str]; 13] = [
         &["sevre"],
         &["operator", "add", "a b"],
         &["operator", "add", "ada", "--role", "root"],
         &["operator", "set", "ada"],
+        &["access", "what-if", "ada"],
+        &["access", "who"],
         &["user", "show"],
         &["token", "generate", "--expires", "soon"],
         &["audit", "--since", "yesterday"],

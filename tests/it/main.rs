@@ -14,6 +14,7 @@
 mod harness;
 
 mod access;
+mod access_explained;
 mod application;
 mod architecture;
 mod audit;

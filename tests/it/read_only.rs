@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Server, create, group, user};
 
 /// Every command that only reads, with what its output must contain.
-const READS: [(&[&str], &str); 16] = [
+const READS: [(&[&str], &str); 19] = [
     (&["user", "list"], "ada"),
     (&["user", "list", "--json"], "\"ada\""),
     (&["user", "show", "ada"], "Username"),
     (&["user", "show", "ada", "--access", "--json"], "workspace:"),
+    (&["access", "why", "ada"], "workspace:"),
+    (&["access", "who", "Main"], "ada"),
+    (&["access", "what-if", "ada", "--grant", "company:admin"], "gained"),
     (&["group", "list"], "Engineers"),
     (&["group", "show", "Engineers"], "1 member"),
     (&["token", "list"], "default"),

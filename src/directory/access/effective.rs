@@ -12,6 +12,7 @@ use crate::directory::settings::DirectoryView;
 use crate::directory::stored;
 use crate::directory::stored::StoredResource;
 use crate::scim::pick::pick;
+use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::access::{EFFECTIVE, MANAGED_BY};
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
@@ -29,35 +30,44 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         stored: &StoredResource,
     ) -> Result<Effective, DirectoryError> {
-        let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
-        let attributes = pick(&stored.record.json, &names)
-            .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))?;
-        if attributes.get(ACTIVE) != Some(&true.into()) {
+        let Some(direct) = self.own_access(resource_type, stored)? else {
             return Ok(Effective::default());
-        }
+        };
         let catalogue = &self.settings.catalogue;
-        let direct = Direct::of(catalogue, attributes.get(ROLES), attributes.get(ENTITLEMENTS));
-        let groups =
-            if catalogue.grants.is_empty() { Vec::new() } else { self.groups_of(voids, stored)? };
+        let mut groups = Vec::new();
+        if !catalogue.grants.is_empty() {
+            for (id, _) in membership::ancestors(self.state, voids, stored.id)? {
+                groups.extend(self.group_of_account(id)?);
+            }
+        }
         Ok(Effective::new(catalogue, &direct, &groups))
     }
 
-    /// The groups that an account belongs to, directly or through other groups.
-    fn groups_of(
+    /// The access in an account's own attributes; `None` for an inactive account.
+    pub(crate) fn own_access(
         self,
-        voids: &Voids,
+        resource_type: &ResourceType,
         stored: &StoredResource,
-    ) -> Result<Vec<GroupOfAccount>, DirectoryError> {
-        let state = self.state;
-        let mut groups = Vec::new();
-        for (id, _) in membership::ancestors(state, voids, stored.id)? {
-            let found =
-                membership::find_any(state, self.registry(), id, |one| one.members().is_some())?;
-            let Some((group_type, group)) = found else { continue };
-            let attributes = stored::attributes(&group_type, &group)?;
-            groups.push(GroupOfAccount::new(&group_type, &attributes, group.record.manager()));
-        }
-        Ok(groups)
+    ) -> Result<Option<Direct>, DirectoryError> {
+        let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
+        let attributes = pick(&stored.record.json, &names)
+            .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, stored.id)))?;
+        let is_active = attributes.get(ACTIVE) == Some(&true.into());
+        let (roles, entitlements) = (attributes.get(ROLES), attributes.get(ENTITLEMENTS));
+        let own = || Direct::of(&self.settings.catalogue, roles, entitlements);
+        Ok(is_active.then(own))
+    }
+
+    /// What grants need to know of a group; `None` if it does not exist.
+    pub(crate) fn group_of_account(
+        self,
+        id: ResourceId,
+    ) -> Result<Option<GroupOfAccount>, DirectoryError> {
+        let found =
+            membership::find_any(self.state, self.registry(), id, |one| one.members().is_some())?;
+        let Some((group_type, group)) = found else { return Ok(None) };
+        let attributes = stored::attributes(&group_type, &group)?;
+        Ok(Some(GroupOfAccount::new(&group_type, &attributes, group.record.manager())))
     }
 }
 

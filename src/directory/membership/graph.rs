@@ -19,18 +19,40 @@ pub(crate) fn ancestors(
     voids: &Voids,
     member: ResourceId,
 ) -> Result<Vec<(ResourceId, bool)>, StoreError> {
+    let direct = valid(state, stored_groups_of(state, member)?, member, voids)?;
     let mut found = Vec::new();
+    climb(state, voids, member, direct, &mut |below, group, is_new| {
+        if is_new {
+            found.push((group, below == member));
+        }
+    })?;
+    Ok(found)
+}
+
+/// Climbs from a resource in some groups to every group above it, nearest first. Visits each membership on the
+/// way: the member, the group, and whether it is the first that leads to the group.
+pub(crate) fn climb(
+    state: &dyn Read,
+    voids: &Voids,
+    member: ResourceId,
+    direct: Vec<ResourceId>,
+    visit: &mut dyn FnMut(ResourceId, ResourceId, bool),
+) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let mut waiting = VecDeque::from([(member, true)]);
-    while let Some((below, direct)) = waiting.pop_front() {
-        for group in valid(state, stored_groups_of(state, below)?, below, voids)? {
-            if seen.len() < MAX_ANCESTORS && seen.insert(group) {
-                found.push((group, direct));
-                waiting.push_back((group, false));
+    let mut waiting = VecDeque::from([(member, direct)]);
+    while let Some((below, groups)) = waiting.pop_front() {
+        for group in groups {
+            if seen.contains(&group) {
+                visit(below, group, false);
+            } else if seen.len() < MAX_ANCESTORS {
+                seen.insert(group);
+                visit(below, group, true);
+                let above = valid(state, stored_groups_of(state, group)?, group, voids)?;
+                waiting.push_back((group, above));
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The groups that a resource belongs to directly.
