@@ -42,6 +42,6 @@ pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
 pub use sandbox::Sandbox;
 pub use serve::{ServerParts, ServerRuntime, serve};
-pub use settings::{endpoint, site_info, token_url, vocabulary};
+pub use settings::{effective_settings, endpoint, site_info, token_url, vocabulary};
 pub use site::Site;
 pub use supervisor::{StartExtension, passed_socket};

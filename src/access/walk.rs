@@ -122,23 +122,30 @@ impl Walk<'_> {
 /// The groups of an account, as grants name them.
 struct GroupIndex<'a> {
     groups: &'a [GroupOfAccount],
-    /// The places of the groups by folded `displayName`, and by `externalId`; `None` for a few groups.
-    places: Option<(HashMap<Cow<'a, str>, Vec<usize>>, HashMap<&'a str, Vec<usize>>)>,
+    /// The places of the groups; `None` for a few groups.
+    places: Option<GroupPlaces<'a>>,
+}
+
+/// The places of groups, by what grants name them by.
+#[derive(Default)]
+struct GroupPlaces<'a> {
+    /// By folded `displayName`.
+    by_name: HashMap<Cow<'a, str>, Vec<usize>>,
+    /// By `externalId`.
+    by_id: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> GroupIndex<'a> {
     fn new(groups: &'a [GroupOfAccount]) -> Self {
         let places = (groups.len() >= INDEXED_FROM).then(|| {
-            let (mut by_name, mut by_id) = (HashMap::new(), HashMap::new());
+            let mut places = GroupPlaces::default();
             for (place, group) in groups.iter().enumerate() {
-                let places: &mut Vec<usize> = by_name.entry(fold(&group.display_name)).or_default();
-                places.push(place);
+                places.by_name.entry(fold(&group.display_name)).or_default().push(place);
                 if let Some(id) = &group.external_id {
-                    let places: &mut Vec<usize> = by_id.entry(id.as_str()).or_default();
-                    places.push(place);
+                    places.by_id.entry(id).or_default().push(place);
                 }
             }
-            (by_name, by_id)
+            places
         });
         Self { groups, places }
     }
@@ -147,7 +154,7 @@ impl<'a> GroupIndex<'a> {
     fn meant_by(&self, grant: &Grant) -> Vec<usize> {
         let called = match &self.places {
             None => (0..self.groups.len()).collect(),
-            Some((by_name, by_id)) => {
+            Some(GroupPlaces { by_name, by_id }) => {
                 let found = match &grant.group {
                     GroupName::DisplayName(name) => by_name.get(&fold(name)),
                     GroupName::ExternalId(id) => by_id.get(id.as_str()),

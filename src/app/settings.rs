@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::access::{Catalogue, DefaultAccess};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, EffectiveSetting};
 use crate::directory::{self, Directory, LocalSettings};
-use crate::operator::SiteInfo;
+use crate::operator::{SettingInfo, SiteInfo};
 use crate::request_log::RequestLogLimits;
 use crate::scim::registry::Registry;
 
@@ -67,7 +67,17 @@ pub fn site_info(config: &Config, directory: &Directory) -> SiteInfo {
         base_url: format!("{}{}", public_url.as_str(), crate::http::BASE_PATH),
         config_file: config.file.as_ref().map(|file| shown(file)),
         data_dir: shown(&config.data_dir),
+        settings: Arc::new(effective_settings(config)),
     }
+}
+
+/// The settings that a configuration puts in force, each with where it comes from.
+pub fn effective_settings(config: &Config) -> Vec<SettingInfo> {
+    let setting = |EffectiveSetting { key, value, place }| {
+        let (file, line) = place.map(|place| (shown(&place.file), place.line)).unzip();
+        SettingInfo { key, value, file, line }
+    };
+    config.effective().into_iter().map(setting).collect()
 }
 
 /// A path as operators read it: whole, wherever they are.

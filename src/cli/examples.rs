@@ -435,6 +435,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("reload", &[("Put a changed configuration in force", "scimd reload")]),
     ("config", &[("Check the configuration", "scimd config check")]),
     (
+        "config show",
+        &[
+            ("Show every setting in force, and where it comes from", "scimd config show --origin"),
+            (
+                "Show the settings that are not defaults",
+                "scimd config show --output json | jq '.[] | select(.file)'",
+            ),
+        ],
+    ),
+    (
         "config check",
         &[
             ("Check the configuration and the files that it names", "scimd config check"),

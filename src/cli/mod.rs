@@ -136,7 +136,7 @@ enum CliCommand {
     Notify(notify::NotifyCommand),
     /// Reload the configuration of the running server and wait for the outcome
     Reload(reload::ReloadArgs),
-    /// Check the configuration
+    /// Check and show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Generate shell completions

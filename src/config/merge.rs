@@ -4,17 +4,41 @@
 //! file and a place in it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::{Problems, join};
+use super::source::Sources;
 
 /// The table of the connections, and the only one that some files may contain.
 pub(super) const CONNECTIONS: &str = "connections";
 
+/// Reads the files of a configuration into one table. What is wrong is reported.
+pub(super) fn merged<'t>(sources: &'t Sources, problems: &mut Problems) -> DeTable<'t> {
+    let mut whole = DeTable::new();
+    for file in &sources.0 {
+        let start = problems.add_text(Arc::clone(&file.path), Arc::clone(&file.text));
+        let (document, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            let place = error.span().unwrap_or_default();
+            problems.syntax(place.start + start..place.end + start, error.message());
+        }
+        let mut table = document.into_inner();
+        if start > 0 {
+            table = moved(table, start);
+        }
+        if file.connections_only {
+            table = keep_connections(table, problems);
+        }
+        merge(&mut whole, table, "", file.connections_only, problems);
+    }
+    whole
+}
+
 /// Moves all places in a table.
-pub(super) fn moved<'t>(table: DeTable<'t>, by: usize) -> DeTable<'t> {
+fn moved<'t>(table: DeTable<'t>, by: usize) -> DeTable<'t> {
     let entries = table.into_iter().map(|(key, value)| {
         let key_place = key.span();
         (Spanned::new(later(key_place, by), key.into_inner()), moved_value(value, by))
@@ -39,7 +63,7 @@ fn later(place: Range<usize>, by: usize) -> Range<usize> {
 }
 
 /// Removes and reports what a file that may only contain connections has besides.
-pub(super) fn keep_connections<'t>(table: DeTable<'t>, problems: &mut Problems) -> DeTable<'t> {
+fn keep_connections<'t>(table: DeTable<'t>, problems: &mut Problems) -> DeTable<'t> {
     let mut kept = DeTable::new();
     for (key, value) in table {
         if *key.get_ref() == CONNECTIONS {
@@ -58,7 +82,7 @@ pub(super) fn keep_connections<'t>(table: DeTable<'t>, problems: &mut Problems) 
 }
 
 /// Adds the entries of a table from another file. What both define is reported.
-pub(super) fn merge<'t>(
+fn merge<'t>(
     into: &mut DeTable<'t>,
     from: DeTable<'t>,
     path: &str,

@@ -9,13 +9,12 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
 use super::Problem;
-use super::merge::{keep_connections, merge, moved};
+use super::merge::merged;
 use super::place::Place;
 use super::problems::{Problems, TextPosition, join};
 use super::source::Sources;
@@ -51,23 +50,7 @@ pub(super) fn read_collecting<T>(
     build: impl FnOnce(&mut Section<'_, '_>) -> T,
 ) -> (T, Problems) {
     let mut problems = Problems::default();
-    let mut whole = DeTable::new();
-    for file in &sources.0 {
-        let start = problems.add_text(Arc::clone(&file.path), Arc::clone(&file.text));
-        let (document, errors) = DeTable::parse_recoverable(&file.text);
-        for error in errors {
-            let place = error.span().unwrap_or_default();
-            problems.syntax(place.start + start..place.end + start, error.message());
-        }
-        let mut table = document.into_inner();
-        if start > 0 {
-            table = moved(table, start);
-        }
-        if file.connections_only {
-            table = keep_connections(table, &mut problems);
-        }
-        merge(&mut whole, table, "", file.connections_only, &mut problems);
-    }
+    let whole = merged(sources, &mut problems);
     let position = problems.position(0);
     let mut root = Section::new(&mut problems, Some(&whole), String::new(), position);
     let value = build(&mut root);

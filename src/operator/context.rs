@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::configuration::ConfigurationQueue;
 use super::identity::ConsoleControl;
 use super::reply::NotificationTest;
+use super::setting::SettingInfo;
 use super::sign_in::SignIns;
 use super::webhook::WebhookControl;
 use crate::access::DefaultAccess;
@@ -64,6 +65,8 @@ pub struct SiteInfo {
     pub config_file: Option<String>,
     /// The data directory.
     pub data_dir: String,
+    /// The settings that the configuration puts in force.
+    pub settings: Arc<Vec<SettingInfo>>,
 }
 
 impl SiteInfo {

@@ -3,10 +3,10 @@
 //! One request enum, one reply enum, and one function, [`execute`]. The admin socket calls it in a running
 //! server; without one the command line opens the data folder and calls the same function.
 
-mod account;
-mod account_request;
 mod access;
 mod access_request;
+mod account;
+mod account_request;
 pub mod actor;
 pub mod audit;
 mod brake;
@@ -30,17 +30,18 @@ mod reply;
 mod request;
 mod requests;
 pub mod resource;
+mod setting;
 mod sign_in;
 mod status;
 mod token;
 mod webhook;
 
-pub use account_request::{
-    AccountReply, AccountRequest, CodeEnrolment, OperatorInfo, OperatorStatus,
-};
 pub use access_request::{
     AccessChanges, AccessDifference, AccessExplanation, AccessHolderPage, AccessReply,
     AccessRequest, AccessUser, ExplainedItem, HeldAccess, HolderInfo,
+};
+pub use account_request::{
+    AccountReply, AccountRequest, CodeEnrolment, OperatorInfo, OperatorStatus,
 };
 pub use change::OperatorChange;
 pub use client_request::{ClientInfo, ClientReply, ClientRequest};
@@ -58,6 +59,7 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 pub use requests::{MAX_CAPTURE, keep_bodies};
+pub use setting::SettingInfo;
 pub use sign_in::{SignInAttempt, SignInRefusal, SignIns};
 pub use webhook::{WebhookControl, WebhookInfo};
 
@@ -184,6 +186,7 @@ fn try_execute(
             None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
         }),
         Request::ReadEvents(query) => Ok(events::read(server.as_ref(), &query)),
+        Request::ShowSettings => Ok(OperatorReply::Settings(site.settings.to_vec())),
         Request::ShowStatus => status::show(context),
         Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {
             // One that was removed may have made changes.

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::account_request::AccountReply;
 use super::access_request::AccessReply;
+use super::account_request::AccountReply;
 use super::audit::AuditReply;
 use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use super::event_page::EventPage;
 use super::identity::Identity;
 use super::import::{ImportOutcome, ImportedMembers};
+use super::setting::SettingInfo;
 use super::webhook::WebhookInfo;
 use crate::connection::token::TokenOwner;
 use crate::directory::{
@@ -147,6 +148,8 @@ pub enum OperatorReply {
     Webhooks(Vec<WebhookInfo>),
     /// What was asked of a webhook is done.
     WebhookDone,
+    /// The settings in force.
+    Settings(Vec<SettingInfo>),
     /// How the server is doing.
     Status(Box<ServerStatus>),
     /// A page of the change feed.

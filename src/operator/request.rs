@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::account_request::AccountRequest;
 use super::access_request::AccessRequest;
+use super::account_request::AccountRequest;
 use super::audit::AuditQuery;
 use super::change::OperatorChange;
 use super::client_request::ClientRequest;
@@ -193,6 +193,8 @@ pub enum OperatorRequest {
         /// The cursor; or `oldest`, or `head`.
         after: String,
     },
+    /// Show the settings in force. Reads.
+    ShowSettings,
     /// Show how the server is doing. Reads; needs a running server.
     ShowStatus,
     /// Query the audit trail. Reads.
@@ -218,6 +220,7 @@ impl OperatorRequest {
             | Self::ShowClock
             | Self::FindRequests(_)
             | Self::ReadEvents(_)
+            | Self::ShowSettings
             | Self::ShowStatus
             | Self::Undo(Undo { dry_run: true, .. })
             | Self::Import(ImportBatch { dry_run: true, .. })

@@ -179,3 +179,33 @@ fn a_reload_reads_the_folder() {
     client.get("/Users").error(401, None);
     server.client().get("/Users").expect(200);
 }
+
+#[test]
+fn the_settings_in_force_name_the_file_and_line_of_each() {
+    let folder = folder(&[("a.toml", "# first\n[connections.entra]\nmethod = \"entra\"\n")]);
+    let output =
+        scimd(&["config", "show", "--origin"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let origin = |key: &str| {
+        let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key));
+        line.unwrap_or_else(|| panic!("{key} in {shown}")).rsplit("  ").next().unwrap().to_owned()
+    };
+    assert!(origin("connections.entra.method").ends_with("/conf.d/a.toml:3"));
+    assert!(origin("listen.address").ends_with("/config.toml:5"));
+    assert_eq!(origin("limits.max_scan"), "default");
+    let json = scimd(&["config", "show", "--json"]).current_dir(folder.path()).output().unwrap();
+    let settings: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let all = settings.as_array().unwrap();
+    let of = |key: &str| all.iter().find(|one| one["key"] == key).unwrap();
+    assert_eq!(
+        (&of("limits.max_scan")["value"], &of("limits.max_scan")["file"]),
+        (&2_000_000.into(), &().into())
+    );
+    assert_eq!(of("connections.okta.method")["line"], 3);
+    assert!(!folder.path().join("data").exists(), "showing creates nothing");
+
+    fs::write(folder.path().join("config.toml"), "colour = 1\n").unwrap();
+    let output = scimd(&["config", "show"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
