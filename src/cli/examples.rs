@@ -1,5 +1,7 @@
 //! The examples of every command: in its help, and in its manual page.
 
+mod directory;
+
 use clap::Command;
 
 /// An example: what it does, and the command line.
@@ -184,118 +186,6 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("operator list", &[("List the operators as JSON", "scimd operator list --json")]),
     ("operator set", &[("Give an operator another role", "scimd operator set ada --role viewer")]),
     ("operator remove", &[("Remove an operator, whose sessions end", "scimd operator remove ada")]),
-    ("user", &[("Show what a user may do, and why", "scimd user show ada@example.com --access")]),
-    (
-        "user list",
-        &[
-            (
-                "List the users of one connection that are not active",
-                "scimd user list --connection okta --inactive",
-            ),
-            (
-                "List users whose userName begins with a",
-                "scimd user list --filter 'userName sw \"a\"' --limit 20",
-            ),
-            (
-                "List the members of a group as CSV",
-                "scimd user list --group Engineers --output csv",
-            ),
-        ],
-    ),
-    (
-        "user show",
-        &[
-            ("Show a user by userName", "scimd user show ada@example.com"),
-            (
-                "Show a user by the id that the identity provider has for it",
-                "scimd user show 00u1abcd2EFGHIJ345",
-            ),
-            (
-                "Show its effective access and what grants each part",
-                "scimd user show ada@example.com --access",
-            ),
-        ],
-    ),
-    (
-        "user deactivate",
-        &[(
-            "Cut a user off at once",
-            "scimd user deactivate ada@example.com --reason 'laptop stolen'",
-        )],
-    ),
-    (
-        "user activate",
-        &[("End the deactivation", "scimd user activate ada@example.com --reason 'laptop found'")],
-    ),
-    (
-        "user transfer",
-        &[(
-            "Have another connection manage a user",
-            "scimd user transfer ada@example.com --to okta",
-        )],
-    ),
-    (
-        "access",
-        &[(
-            "Show what a user may do, and every path that gives it",
-            "scimd access why ada@example.com",
-        )],
-    ),
-    (
-        "access why",
-        &[
-            ("Show every path to what a user may do", "scimd access why ada@example.com"),
-            (
-                "Show why a user has one permission",
-                "scimd access why ada@example.com --permission edit_reports",
-            ),
-        ],
-    ),
-    (
-        "access who",
-        &[
-            ("List the users who have a permission anywhere", "scimd access who edit_reports"),
-            (
-                "List the users who have a role, as CSV",
-                "scimd access who role:Developer --output csv",
-            ),
-            (
-                "List the users who have a permission in one workspace",
-                "scimd access who workspace:Main:permission:edit_reports",
-            ),
-        ],
-    ),
-    (
-        "access what-if",
-        &[
-            (
-                "Show what membership in a group would change",
-                "scimd access what-if ada@example.com --group Engineers",
-            ),
-            (
-                "Show what a user would lose without one group and keep through others",
-                "scimd access what-if ada@example.com --without-group Engineers",
-            ),
-            (
-                "Show what a role would add",
-                "scimd access what-if ada@example.com --grant role:Developer",
-            ),
-        ],
-    ),
-    ("group", &[("Show a group and its members", "scimd group show Engineers")]),
-    ("group list", &[("List the groups of one connection", "scimd group list --connection okta")]),
-    ("group show", &[("Show a group and its members", "scimd group show Engineers")]),
-    (
-        "group add-member",
-        &[(
-            "Add a user to a group",
-            "scimd group add-member Engineers ada@example.com --reason 'on call'",
-        )],
-    ),
-    (
-        "group remove-member",
-        &[("Remove a user from a group", "scimd group remove-member Engineers ada@example.com")],
-    ),
     (
         "audit",
         &[
@@ -458,9 +348,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("manual", &[("Write the manual pages to a folder", "scimd manual /usr/local/share/man/man1")]),
 ];
 
+/// The examples of all commands.
+fn all() -> impl Iterator<Item = &'static (&'static str, &'static [Example])> {
+    EXAMPLES.iter().chain(directory::EXAMPLES)
+}
+
 /// The examples of a command, by the words that name it after `scimd`.
 pub(super) fn of(command: &str) -> &'static [Example] {
-    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
+    let found = all().find(|(name, _)| *name == command);
     found.map_or(&[], |(_, examples)| examples)
 }
 
@@ -516,9 +411,9 @@ mod tests {
     fn every_command_has_examples_and_they_are_of_it() {
         let mut commands = BTreeSet::new();
         names(&Cli::command(), "", &mut commands);
-        let with: BTreeSet<String> = EXAMPLES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let with: BTreeSet<String> = all().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(with, commands, "the table has each command once");
-        for (name, examples) in EXAMPLES {
+        for (name, examples) in all() {
             let start = format!("scimd {name}");
             for (what, line) in *examples {
                 assert!(line.starts_with(start.trim_end()), "{line}");
@@ -529,7 +424,7 @@ mod tests {
 
     #[test]
     fn every_example_is_a_command_line_that_scimd_takes() {
-        for (_, line) in EXAMPLES.iter().flat_map(|(_, examples)| *examples) {
+        for (_, line) in all().flat_map(|(_, examples)| *examples) {
             let parsed = Cli::command().try_get_matches_from(words(line));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }

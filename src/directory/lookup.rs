@@ -106,4 +106,14 @@ impl Directory {
     pub fn direct_groups(&self, member: ResourceId) -> Result<Vec<ResourceId>, DirectoryError> {
         Ok(membership::groups_of(self.shared.store.as_ref(), member)?)
     }
+
+    /// Whether memberships wait to be cleared, or to show a new name: groups may have changed in a way that
+    /// their versions do not say yet.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn is_clearing_memberships(&self) -> Result<bool, DirectoryError> {
+        Ok(membership::is_pending(self.shared.store.as_ref())?)
+    }
 }

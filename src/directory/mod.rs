@@ -407,16 +407,6 @@ impl Directory {
         view.access(&Voids::load(view.state)?, resource_type, stored)
     }
 
-    /// Whether memberships wait to be cleared, or to show a new name: groups may have changed in a way that
-    /// their versions do not say yet.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn is_clearing_memberships(&self) -> Result<bool, DirectoryError> {
-        Ok(membership::is_pending(self.shared.store.as_ref())?)
-    }
-
     /// A part of a group's members, in the order of their ids: those after a member, or the first. Each is shown
     /// by the name that the directory has for it, whatever a client called it.
     ///

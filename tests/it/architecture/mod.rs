@@ -105,7 +105,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("error", ""),
     ("follower", "mod settings"),
     ("grant_check", "error mod query stored"),
-    ("lookup", "brake deactivation error membership mod"),
+    ("lookup", "access brake deactivation error membership mod stored"),
     ("maintenance", "error mod transaction"),
     ("may_grant", "error transaction"),
     ("membership", "error may_grant rules stored transaction"),
