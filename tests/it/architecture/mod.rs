@@ -62,7 +62,7 @@ const EDGES: &[(&str, &str)] = &[
         "console",
         "clock config connection credential event operator request_log secret store transport",
     ),
-    ("credential", "text"),
+    ("credential", "connection text"),
     ("directory", "access clock connection credential event log metrics scim settings store text"),
     ("event", ""),
     ("feed", "access clock directory event log scim store text"),
