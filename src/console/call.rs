@@ -12,7 +12,9 @@ use super::session::{COOKIE_ATTRIBUTES, SESSION_COOKIE, SessionView, digest};
 use super::settings::ConsoleSettings;
 use super::state::ConsoleState;
 use crate::event::Actor;
-use crate::operator::{Identity, OperatorReply, OperatorRequest, execute};
+use crate::operator::{
+    Identity, IdentitySource, OperatorContext, OperatorReply, OperatorRequest, SignIns, execute,
+};
 
 /// A request that has passed all checks of its row.
 pub(super) struct ConsoleCall {
@@ -60,8 +62,7 @@ impl ConsoleCall {
     ) -> Result<OperatorReply, ConsoleFailure> {
         let name = self.session.as_ref().map(|session| session.identity.name.clone());
         let actor = Actor::Operator { name, uid: None, sudo: None };
-        let operator = self.console.operator.get().ok_or_else(unexpected)?.load_full();
-        match execute(&operator, actor, request) {
+        match execute(&*self.operator()?, actor, request) {
             OperatorReply::NotFound(reason) => Err(ConsoleFailure::not_found(reason)),
             OperatorReply::Denied(reason) => {
                 Err(ConsoleFailure::status(StatusCode::FORBIDDEN, reason))
@@ -86,7 +87,6 @@ impl ConsoleCall {
         })
     }
 
-    #[allow(dead_code, reason = "for pages that change something")]
     /// Sends the browser to another page, which shows a sentence about what was done.
     pub(super) fn done(&self, path: impl Into<String>, notice: impl Into<String>) -> ConsoleReply {
         if let Some(session) = &self.session {
@@ -95,22 +95,72 @@ impl ConsoleCall {
         ConsoleReply::redirect(path)
     }
 
+    /// On what requests of operators are executed.
+    ///
+    /// # Errors
+    ///
+    /// The console is not connected yet.
+    pub(super) fn operator(&self) -> Result<Arc<OperatorContext>, ConsoleFailure> {
+        Ok(self.console.operator.get().ok_or_else(unexpected)?.load_full())
+    }
+
+    /// What signing in needs.
+    ///
+    /// # Errors
+    ///
+    /// There is no server.
+    pub(super) fn sign_ins<'c>(
+        &self,
+        context: &'c OperatorContext,
+    ) -> Result<&'c SignIns, ConsoleFailure> {
+        let server = context.server.as_ref().ok_or_else(unexpected)?;
+        Ok(&server.sign_ins)
+    }
+
+    /// The name of the named operator who has signed in.
+    ///
+    /// # Errors
+    ///
+    /// Somebody else has.
+    pub(super) fn operator_name(&self) -> Result<String, ConsoleFailure> {
+        let identity = self.session.as_ref().map(|session| &session.identity);
+        match identity {
+            Some(Identity { name, source: IdentitySource::Named { .. }, .. }) => Ok(name.clone()),
+            _ => Err(ConsoleFailure::refused(
+                "this is for named operators; an admin adds them on the page Operators, or with `scimd operator add`",
+            )),
+        }
+    }
+
     /// Signs an operator in: a new session, the one before ends; then the page that was asked for.
     ///
     /// # Errors
     ///
     /// There are no random numbers.
     pub(super) fn sign_in(&self, identity: Identity) -> Result<ConsoleReply, ConsoleFailure> {
+        let (name, role) = (&identity.name, identity.role.as_str());
+        let notice = format!("You are signed in as {name} with the role {role}.");
+        tracing::info!(operator = name, role, address = %self.address, "signed in to the console");
+        self.enter(identity, None, notice)
+    }
+
+    /// Opens another session; the one before ends. Goes on at a page, or at the one that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// There are no random numbers.
+    pub(super) fn enter(
+        &self,
+        identity: Identity,
+        page: Option<&str>,
+        notice: impl Into<String>,
+    ) -> Result<ConsoleReply, ConsoleFailure> {
         let sessions = &self.console.sessions;
         let before = self.session.as_ref().and_then(|session| sessions.close(&session.digest));
-        let (operator, role) = (identity.name.clone(), identity.role.as_str());
         let token = sessions.open(identity).map_err(|error| ConsoleFailure::internal(&error))?;
-        sessions.leave_notice(
-            &digest(token.expose()),
-            format!("You are signed in as {operator} with the role {role}."),
-        );
-        tracing::info!(operator, role, address = %self.address, "signed in to the console");
-        let next = before.unwrap_or_else(|| self.next.clone());
+        sessions.leave_notice(&digest(token.expose()), notice.into());
+        let asked = || before.unwrap_or_else(|| self.next.clone());
+        let next = page.map_or_else(asked, ToOwned::to_owned);
         let cookie = format!("{SESSION_COOKIE}={}; {COOKIE_ATTRIBUTES}", token.expose());
         Ok(ConsoleReply::redirect(next).with_cookie(cookie))
     }

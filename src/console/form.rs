@@ -49,6 +49,12 @@ impl Fields {
         found.map_or("", |(_, value)| value.trim())
     }
 
+    /// The value of a field as it was sent, with its blanks; empty if it was not sent.
+    pub(super) fn whole(&self, name: &str) -> &str {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
     #[allow(dead_code, reason = "for pages that change something")]
     /// Whether a field was sent, with whatever value.
     pub(super) fn has(&self, name: &str) -> bool {

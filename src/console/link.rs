@@ -86,7 +86,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn made(links: &ConsoleLinks, name: &str, valid_for: Duration) -> String {
-        let identity = Identity { name: name.to_owned(), role: OperatorRole::Admin };
+        let identity = Identity::of_host(name.to_owned(), OperatorRole::Admin);
         let url = links.create_link(identity, valid_for).unwrap();
         url.strip_prefix("https://localhost:8444/link/").unwrap().to_owned()
     }

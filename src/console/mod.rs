@@ -17,16 +17,21 @@
 //! | `reply` | answers, with the headers that all of them carry |
 //! | `page` | the layout around every page, and how values are shown |
 //! | `assets` | stylesheet, script and icon |
-//! | `sign_in` | signing in and out |
+//! | `sign_in`, `password` | signing in by a link or by password and one-time code, and signing out |
+//! | `account` | the own account: password, one-time codes, sessions |
+//! | `operators` | the named operators |
 //! | `overview` | the first page |
 
+mod account;
 mod assets;
 mod call;
 mod form;
 mod host;
 mod link;
+mod operators;
 mod overview;
 mod page;
+mod password;
 mod reply;
 mod routes;
 mod service;

@@ -10,7 +10,8 @@ use crate::credential::OperatorRole;
 use crate::operator::Identity;
 
 /// The sections of the navigation: path, label, least role.
-const SECTIONS: &[(&str, &str, OperatorRole)] = &[("/", "Overview", OperatorRole::Viewer)];
+const SECTIONS: &[(&str, &str, OperatorRole)] =
+    &[("/", "Overview", OperatorRole::Viewer), ("/operators", "Operators", OperatorRole::Admin)];
 
 /// What stands around every page.
 pub(super) struct Layout {

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::ConsoleCall;
 use super::reply::{ConsoleFailure, ConsoleReply};
-use super::{overview, sign_in};
+use super::{account, operators, overview, password, sign_in};
 use crate::credential::OperatorRole;
 
 /// A row of the table.
@@ -52,7 +52,23 @@ routes! {
     GET    "/sign-in/again"                    Viewer    any     sign_in::again;
     GET    "/link/{token}"                     Public    any     sign_in::show_link;
     POST   "/link"                             Public    any     sign_in::use_link;
+    POST   "/sign-in"                          Public    any     password::sign_in;
     POST   "/sign-out"                         Viewer    any     sign_in::sign_out;
+    GET    "/account"                          Viewer    any     account::show;
+    POST   "/account/password"                 Viewer    recent  account::set_password;
+    POST   "/account/sign-out-everywhere"      Viewer    any     account::sign_out_everywhere;
+    GET    "/account/enrol"                    Viewer    any     account::show_enrolment;
+    POST   "/account/enrol"                    Viewer    recent  account::begin_enrolment;
+    POST   "/account/enrol/finish"             Viewer    recent  account::finish_enrolment;
+    GET    "/account/qr.svg"                   Viewer    any     account::qr_code;
+
+    GET    "/operators"                        Admin     any     operators::list;
+    POST   "/operators"                        Admin     recent  operators::add;
+    GET    "/operators/{name}"                 Admin     any     operators::show;
+    POST   "/operators/{name}/role"            Admin     recent  operators::set_role;
+    POST   "/operators/{name}/link"            Admin     recent  operators::link;
+    POST   "/operators/{name}/end-sessions"    Admin     recent  operators::end_sessions;
+    POST   "/operators/{name}/remove"          Admin     recent  operators::remove;
 }
 
 /// The method, template, least role and need of a recent sign-in of every route, for tests.
@@ -139,7 +155,8 @@ mod tests {
             let is_get = route.method == Method::GET;
             assert!(is_get || route.method == Method::POST, "{}", route.template);
             assert!(!(is_get && route.needs_recent_sign_in), "{}: a page is read", route.template);
-            let own = ["/sign-out"].contains(&route.template);
+            let own =
+                route.template.starts_with("/sign-") || route.template.starts_with("/account/");
             let is_for_viewers = route.role == Some(OperatorRole::Viewer);
             assert!(is_get || !is_for_viewers || own, "{}", route.template);
         }

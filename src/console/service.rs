@@ -162,7 +162,12 @@ impl ConsoleService {
             idle_timeout: settings.config.console.idle_timeout,
             lifetime: settings.config.console.session_lifetime,
         };
-        self.state.sessions.find(cookie(parts, SESSION_COOKIE)?, limits, extends)
+        let found = self.state.sessions.find(cookie(parts, SESSION_COOKIE)?, limits, extends)?;
+        if self.state.is_current(&found.identity) {
+            return Some(found);
+        }
+        self.state.sessions.close(&found.digest);
+        None
     }
 }
 
@@ -247,7 +252,7 @@ mod tests {
     use crate::operator::Identity;
 
     fn session(role: OperatorRole, is_recent: bool) -> SessionView {
-        let identity = Identity { name: "ada".to_owned(), role };
+        let identity = Identity::of_host("ada".to_owned(), role);
         SessionView { digest: [0; 32], identity, csrf: "x".to_owned(), is_recent }
     }
 

@@ -184,7 +184,7 @@ mod tests {
     };
 
     fn identity(name: &str) -> Identity {
-        Identity { name: name.to_owned(), role: OperatorRole::Viewer }
+        Identity::of_host(name.to_owned(), OperatorRole::Viewer)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::link::ConsoleLinks;
 use super::session::Sessions;
 use super::settings::ConsoleSettings;
 use crate::clock::Stopwatch;
-use crate::operator::{OperatorContext, ServerStatus};
+use crate::operator::{Identity, IdentitySource, OperatorContext, ServerStatus};
 
 /// How long a status is shown to all who look: it reads the request log of an hour.
 const FRESH: Duration = Duration::from_secs(2);
@@ -32,6 +32,16 @@ impl ConsoleState {
             operator: OnceLock::new(),
             status: Mutex::default(),
         }
+    }
+
+    /// Whether an operator still is who signed in: a named one may have been removed or changed since.
+    pub(super) fn is_current(&self, identity: &Identity) -> bool {
+        let IdentitySource::Named { epoch } = &identity.source else { return true };
+        let account = self
+            .operator
+            .get()
+            .and_then(|operator| operator.load().directory.operator(&identity.name));
+        account.is_some_and(|account| account.epoch == *epoch)
     }
 
     /// The status of the server, at most seconds old; `make` makes a new one.

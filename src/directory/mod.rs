@@ -66,8 +66,8 @@ pub use maintenance::Restored;
 pub use membership::Reference;
 use membership::Voids;
 pub use operator::commands::{
-    AddOperator, EndOperatorSessions, RecordSignIn, RemoveOperator, SetOperatorCredentials,
-    SetOperatorRole,
+    AddOperator, EndOperatorSessions, NoteSignIn, RecordSignIn, RemoveOperator,
+    SetOperatorCredentials, SetOperatorRole,
 };
 pub use operator::table::CodeKeyLoader;
 pub use query::{Page, Search, SearchWork};

@@ -49,7 +49,12 @@ pub(super) fn execute(
             let secret = new_secret()?;
             let shown = enrolment(&account.name, &secret);
             sign_ins(context)?.begin_enrolment(&account.name, secret);
-            AccountReply::Enrolling(shown)
+            AccountReply::Enrolling(Some(shown))
+        }
+        AccountRequest::ShowEnrolment { name } => {
+            let name = known(directory, &name)?.name;
+            let show = |secret: &CodeSecret| enrolment(&name, secret);
+            AccountReply::Enrolling(sign_ins(context)?.with_enrolment(&name, show))
         }
         AccountRequest::FinishEnrolment { name, password, code } => {
             let account = known(directory, &name)?;

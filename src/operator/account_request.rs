@@ -39,6 +39,11 @@ pub enum AccountRequest {
         /// The name.
         name: String,
     },
+    /// Show the secret of an enrolment that has begun. Reads; needs the running server that began it.
+    ShowEnrolment {
+        /// The name.
+        name: String,
+    },
     /// End the enrolment of one-time codes, and set the password; it ends the sessions of the operator. Changes; needs
     /// the running server that began it.
     FinishEnrolment {
@@ -66,7 +71,7 @@ pub enum AccountRequest {
 impl AccountRequest {
     /// Whether the request only reads.
     pub(super) fn is_read_only(&self) -> bool {
-        matches!(self, Self::List)
+        matches!(self, Self::List | Self::ShowEnrolment { .. })
     }
 }
 
@@ -87,8 +92,8 @@ pub enum AccountReply {
     Changed(OperatorInfo),
     /// The operator was removed.
     Removed(OperatorInfo),
-    /// A secret of one-time codes, to be confirmed by a code.
-    Enrolling(CodeEnrolment),
+    /// A secret of one-time codes, to be confirmed by a code; `None` if no enrolment has begun.
+    Enrolling(Option<CodeEnrolment>),
     /// The code is not one of the secret; a sentence that says what to do.
     WrongCode(String),
 }

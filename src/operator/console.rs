@@ -32,9 +32,9 @@ pub(super) fn create_link(
         return OperatorReply::Failed(format!("a link can be valid for 1s to {most}"));
     }
     let identity = match operator {
-        None => Identity { name: os_name(actor), role: OperatorRole::Admin },
+        None => Identity::of_host(os_name(actor), OperatorRole::Admin),
         Some(name) => match directory.operator(&name.to_ascii_lowercase()) {
-            Some(account) => Identity { name: account.name, role: account.role },
+            Some(account) => Identity::named(&account),
             None => {
                 return OperatorReply::NotFound(format!(
                     "operator \"{}\" not found; run `scimd operator list` to list all operators",

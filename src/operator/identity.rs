@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::credential::OperatorRole;
+use crate::credential::{OperatorAccount, OperatorRole};
 
 /// An operator of the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,43 @@ pub struct Identity {
     pub name: String,
     /// The role.
     pub role: OperatorRole,
+    /// Who vouches for the operator.
+    #[serde(default)]
+    pub source: IdentitySource,
+}
+
+/// Who vouches for an operator of the console.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentitySource {
+    /// The user who ran `scimd console link` on this machine.
+    #[default]
+    Host,
+    /// scimd: a named operator.
+    Named {
+        /// The epoch of the account: with another one, all sessions have ended.
+        epoch: String,
+    },
+    /// An OpenID provider.
+    Provider {
+        /// The issuer.
+        issuer: String,
+        /// The subject, which with the issuer is the identity.
+        subject: String,
+    },
+}
+
+impl Identity {
+    /// A user of this machine.
+    pub fn of_host(name: String, role: OperatorRole) -> Self {
+        Self { name, role, source: IdentitySource::Host }
+    }
+
+    /// A named operator, as the account is now.
+    pub fn named(account: &OperatorAccount) -> Self {
+        let source = IdentitySource::Named { epoch: account.epoch.clone() };
+        Self { name: account.name.clone(), role: account.role, source }
+    }
 }
 
 /// The console of a running server.

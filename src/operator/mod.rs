@@ -49,7 +49,7 @@ pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use event_page::{EventPage, EventQuery};
 pub use events::read_page;
 pub use findings::{Finding, StatusLimits, findings};
-pub use identity::{ConsoleControl, Identity};
+pub use identity::{ConsoleControl, Identity, IdentitySource};
 pub use import::{
     ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
 };

@@ -69,6 +69,20 @@ pub struct RecordSignIn {
     pub address: IpAddr,
 }
 
+/// Records that somebody has signed in by another way.
+pub struct NoteSignIn {
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: OperatorRole,
+    /// The way.
+    pub way: &'static str,
+    /// The address of the browser.
+    pub address: IpAddr,
+    /// The issuer and the subject, of a user of an OpenID provider.
+    pub provider: Option<(String, String)>,
+}
+
 impl Command for AddOperator {
     type Output = OperatorAccount;
     const OUTLASTS_SETTINGS: bool = true;
@@ -213,9 +227,28 @@ impl Command for RecordSignIn {
         let account = OperatorAccount { last_step, last_sign_in, ..account };
         put(tx, &account)?;
         let address = json!(self.address.to_string());
+        tx.details().value_changed("way", None, Some(&json!("password")));
         tx.details().value_changed("address", None, Some(&address));
         tx.record(event(Verb::SignedIn, &account.name));
         Ok(account)
+    }
+}
+
+impl Command for NoteSignIn {
+    type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let details = tx.details();
+        details.value_changed("way", None, Some(&json!(self.way)));
+        details.value_changed("role", None, Some(&json!(self.role)));
+        details.value_changed("address", None, Some(&json!(self.address.to_string())));
+        if let Some((issuer, subject)) = &self.provider {
+            details.value_changed("issuer", None, Some(&json!(issuer)));
+            details.value_changed("subject", None, Some(&json!(subject)));
+        }
+        tx.record(event(Verb::SignedIn, &self.name));
+        Ok(())
     }
 }
 

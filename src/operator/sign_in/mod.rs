@@ -22,12 +22,13 @@ use self::hash_queue::HashQueue;
 use self::seal::random;
 pub(super) use self::seal::{new_secret, seal};
 use self::throttle::Throttle;
+use super::identity::{Identity, IdentitySource};
 use crate::clock::Stopwatch;
 use crate::credential::{
     CODE_SECRET_BYTES, CodeSecret, MAX_NAME, MAX_PASSWORD, OperatorAccount, Password, PasswordHash,
     SealedSecret, check_new_password,
 };
-use crate::directory::{DeniedRequest, Directory, DirectoryError, RecordSignIn};
+use crate::directory::{DeniedRequest, Directory, DirectoryError, NoteSignIn, RecordSignIn};
 use crate::event::{Actor, Reason};
 
 /// How long an enrolment may take.
@@ -178,6 +179,37 @@ impl SignIns {
         let mut enrolments = self.enrolments();
         enrolments.retain(|_, enrolment| enrolment.since.elapsed() < ENROLMENT);
         enrolments.insert(name.to_owned(), Enrolment { secret, since: Stopwatch::start() });
+    }
+
+    /// What can be made of the secret that an operator is enrolling; `None` if there is none.
+    pub(super) fn with_enrolment<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&CodeSecret) -> T,
+    ) -> Option<T> {
+        let enrolments = self.enrolments();
+        let enrolment = enrolments.get(name).filter(|one| one.since.elapsed() < ENROLMENT)?;
+        Some(work(&enrolment.secret))
+    }
+
+    /// Records that somebody has signed in by another way than password and code. It is no reason to keep an operator
+    /// out that the disk is full.
+    pub fn note(
+        &self,
+        directory: &Directory,
+        identity: &Identity,
+        way: &'static str,
+        address: IpAddr,
+    ) {
+        let provider = match &identity.source {
+            IdentitySource::Provider { issuer, subject } => Some((issuer.clone(), subject.clone())),
+            IdentitySource::Host | IdentitySource::Named { .. } => None,
+        };
+        let (name, role) = (identity.name.clone(), identity.role);
+        let note = NoteSignIn { name, role, way, address, provider };
+        if let Err(error) = directory.submit(actor(&identity.name), note).wait() {
+            tracing::error!(%error, operator = identity.name, way, "a sign-in to the console is not in the audit log");
+        }
     }
 
     /// The secret that a code confirms, encrypted, and the step of the code; `None` for a wrong code.

@@ -8,7 +8,7 @@ mod raw;
 mod server;
 mod terminal;
 
-pub(crate) use browser::Browser;
+pub(crate) use browser::{Browser, Page};
 pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Identity, Raw, RawReply, client_config, head};
 pub(crate) use server::{Server, free_port, scimd};
