@@ -2,6 +2,7 @@
 
 use super::dialect::Dialect;
 use super::settings::ConnectionMethod;
+use crate::scim::discovery::OfferUrns;
 use crate::scim::schema::ResourceType;
 
 /// The way in which the requests of a connection are read and answered.
@@ -10,6 +11,7 @@ pub struct ClientProfile {
     dialect: Dialect,
     patched_account: PatchReply,
     patched_other: PatchReply,
+    offer_urns: OfferUrns,
 }
 
 /// The response to a PATCH that requests no attributes (RFC 7644, section 3.5.2).
@@ -25,21 +27,26 @@ const OKTA: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
     patched_account: PatchReply::Resource,
     patched_other: PatchReply::Nothing,
+    offer_urns: OfferUrns::Okta,
 };
+const OKTA_CUSTOM: ClientProfile = ClientProfile { offer_urns: OfferUrns::Okta, ..GENERIC };
 const GENERIC: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
     patched_account: PatchReply::Resource,
     patched_other: PatchReply::Resource,
+    offer_urns: OfferUrns::Draft,
 };
 const ENTRA: ClientProfile = ClientProfile {
     dialect: Dialect::Rfc,
     patched_account: PatchReply::Nothing,
     patched_other: PatchReply::Nothing,
+    offer_urns: OfferUrns::Draft,
 };
 const CUSTOM: ClientProfile = ClientProfile {
     dialect: Dialect::Flat,
     patched_account: PatchReply::Resource,
     patched_other: PatchReply::Resource,
+    offer_urns: OfferUrns::Draft,
 };
 
 impl ClientProfile {
@@ -47,7 +54,8 @@ impl ClientProfile {
     pub fn of(method: ConnectionMethod) -> Self {
         match method {
             ConnectionMethod::Okta => OKTA,
-            ConnectionMethod::OktaCustom | ConnectionMethod::Generic => GENERIC,
+            ConnectionMethod::OktaCustom => OKTA_CUSTOM,
+            ConnectionMethod::Generic => GENERIC,
             ConnectionMethod::Entra => ENTRA,
             ConnectionMethod::Custom => CUSTOM,
         }
@@ -61,6 +69,11 @@ impl ClientProfile {
     /// Returns the dialect for resources of a type; only accounts have a flat form.
     pub fn dialect_of(self, resource_type: &ResourceType) -> Dialect {
         if resource_type.is_account { self.dialect } else { Dialect::Rfc }
+    }
+
+    /// The URNs under which roles and entitlements are announced.
+    pub fn offer_urns(self) -> OfferUrns {
+        self.offer_urns
     }
 
     /// Returns the response to a PATCH of a resource of a type.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::scim::discovery;
+use crate::scim::discovery::{self, OfferUrns};
 use crate::scim::query::PageLimits;
 use crate::scim::registry::Registry;
 
@@ -12,8 +12,28 @@ pub(super) struct DiscoveryDocuments {
     service_provider_config: Bytes,
     /// The same for a connection that has OAuth clients.
     service_provider_config_with_oauth: Bytes,
+    /// For clients that know roles and entitlements by the URNs of the draft.
+    draft: AnnouncedTypes,
+    /// For those that know them by Okta's.
+    okta: AnnouncedTypes,
+}
+
+/// The bodies of the endpoints that announce resource types and schemas.
+pub(super) struct AnnouncedTypes {
     pub(super) resource_types: DocumentList,
     pub(super) schemas: DocumentList,
+}
+
+impl AnnouncedTypes {
+    fn new(base: &str, registry: &Registry, urns: OfferUrns) -> Self {
+        let types = registry.resource_types().iter().chain(registry.offered());
+        let resource_types: Vec<Value> =
+            types.map(|one| discovery::resource_type(base, one, urns)).collect();
+        Self {
+            resource_types: DocumentList::new(&resource_types),
+            schemas: DocumentList::new(&discovery::schemas(base, registry, urns)),
+        }
+    }
 }
 
 /// The bodies for a list of documents and for each of them.
@@ -49,20 +69,22 @@ impl DiscoveryDocuments {
     }
 
     pub(super) fn new(base: &str, limits: PageLimits, registry: &Registry) -> Self {
-        let resource_types: Vec<Value> = registry
-            .resource_types()
-            .iter()
-            .chain(registry.offered())
-            .map(|resource_type| discovery::resource_type(base, resource_type))
-            .collect();
         let service_provider_config = |oauth| -> Bytes {
             discovery::service_provider_config(base, limits, oauth).to_string().into()
         };
         Self {
             service_provider_config: service_provider_config(false),
             service_provider_config_with_oauth: service_provider_config(true),
-            resource_types: DocumentList::new(&resource_types),
-            schemas: DocumentList::new(&discovery::schemas(base, registry)),
+            draft: AnnouncedTypes::new(base, registry, OfferUrns::Draft),
+            okta: AnnouncedTypes::new(base, registry, OfferUrns::Okta),
+        }
+    }
+
+    /// The bodies that announce roles and entitlements under these URNs.
+    pub(super) fn announced(&self, urns: OfferUrns) -> &AnnouncedTypes {
+        match urns {
+            OfferUrns::Draft => &self.draft,
+            OfferUrns::Okta => &self.okta,
         }
     }
 }

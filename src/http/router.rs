@@ -11,11 +11,14 @@ use super::error::Failure;
 use super::path_parameters::PathParameters;
 use super::routes::{ROUTES, Route};
 
+/// The endpoints that `{type}` stands for. Others are not found, each under its own name.
+const TYPES: [&str; 2] = ["Users", "Groups"];
 /// The endpoints that `{offer}` stands for.
 const OFFERS: [&str; 2] = ["Roles", "Entitlements"];
 /// A path segment of its own below a resource type, which is no id.
 const SEARCH: &str = ".search";
-/// Where the endpoint of a resource type stands: `/scim/v2/{type}`.
+/// Where the endpoint of a resource type stands: `/scim/v2/{type}`. There alone letter case does not matter: agents
+/// write `/users`. An id, and what follows it, is compared as it is.
 const ENDPOINT_INDEX: usize = 2;
 
 /// A segment of a template.
@@ -126,12 +129,18 @@ fn fit<'a>(template: &[PathSegment], path: &'a [Cow<'_, str>]) -> Option<(&'a st
         return None;
     }
     let (mut endpoint, mut id) = ("", "");
-    for (segment, text) in template.iter().zip(path) {
+    for (index, (segment, text)) in template.iter().zip(path).enumerate() {
         let text = text.as_ref();
+        let is = |literal: &str| match index {
+            ENDPOINT_INDEX => literal.eq_ignore_ascii_case(text),
+            _ => literal == text,
+        };
         match *segment {
-            PathSegment::Literal(literal) if literal == text => {}
-            PathSegment::Type if !RESERVED.contains(&text) => endpoint = text,
-            PathSegment::Offer if OFFERS.contains(&text) => endpoint = text,
+            PathSegment::Literal(literal) if is(literal) => {}
+            PathSegment::Type if !RESERVED.iter().any(|reserved| is(reserved)) => {
+                endpoint = TYPES.into_iter().find(|known| is(known)).unwrap_or(text);
+            }
+            PathSegment::Offer => endpoint = OFFERS.into_iter().find(|known| is(known))?,
             PathSegment::Id if text != SEARCH => id = text,
             _ => return None,
         }
@@ -168,9 +177,32 @@ mod tests {
             (&Method::GET, "/scim/v2/Roles", "/scim/v2/{offer}"),
             (&Method::GET, "/scim/v2/Entitlements/x", "/scim/v2/{offer}/{id}"),
             (&Method::POST, "/scim/v2/Roles/.search", "/scim/v2/{offer}/.search"),
+            (&Method::GET, "/scim/v2//GROUPS/", "/scim/v2/{type}"),
+            (&Method::GET, "/scim/v2/schemas", "/scim/v2/Schemas"),
+            (&Method::GET, "/scim/v2/resourcetypes/User", "/scim/v2/ResourceTypes/{id}"),
+            (&Method::GET, "/scim/v2/roles", "/scim/v2/{offer}"),
+            (&Method::POST, "/scim/v2/bulk", "/scim/v2/Bulk"),
         ] {
             assert_eq!(template_of(method, path), template, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn the_type_has_one_name_in_any_letter_case_and_an_id_its_own() {
+        for (path, endpoint, id) in [
+            ("/scim/v2/users/A", "Users", "A"),
+            ("/scim/v2/gROUPS/users", "Groups", "users"),
+            ("/scim/v2/ENTITLEMENTS/x", "Entitlements", "x"),
+            ("/scim/v2/Devices/x", "Devices", "x"),
+        ] {
+            let found = find(&Method::GET, path).unwrap();
+            assert_eq!((found.path.endpoint.as_str(), found.path.id.as_str()), (endpoint, id));
+        }
+        for path in ["/SCIM/v2/Users", "/scim/V2/Users", "/scim/v2/Users//1", "/Healthz"] {
+            assert!(find(&Method::GET, path).is_err(), "{path}");
+        }
+        let search = find(&Method::GET, "/scim/v2/Users/.SEARCH").unwrap();
+        assert_eq!(search.path.id, ".SEARCH");
     }
 
     #[test]
@@ -198,6 +230,9 @@ mod tests {
         let offered: Vec<&str> =
             registry.offered().iter().map(|offered| offered.endpoint.as_str()).collect();
         assert_eq!(offered, OFFERS);
+        let types: Vec<&str> =
+            registry.resource_types().iter().map(|known| known.endpoint.as_str()).collect();
+        assert_eq!(types, TYPES);
         for resource_type in registry.resource_types() {
             assert!(!RESERVED.contains(&resource_type.endpoint.as_str()));
         }

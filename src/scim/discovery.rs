@@ -11,6 +11,7 @@ use super::query::PageLimits;
 use super::registry::Registry;
 use super::schema::{ResourceType, Schema};
 use super::schemas::discovery::{self, RESOURCE_TYPE, SCHEMA, SERVICE_PROVIDER_CONFIG};
+use super::schemas::offer;
 
 /// The URN of list responses.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -64,8 +65,27 @@ pub fn service_provider_config(base: &str, limits: PageLimits, oauth: bool) -> V
     })
 }
 
+/// The URNs under which roles and entitlements are announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferUrns {
+    /// Those of draft-ietf-scim-roles-entitlements.
+    Draft,
+    /// Okta's; `/Schemas` has those of the draft as well.
+    Okta,
+}
+
+impl OfferUrns {
+    /// The URN that stands for one of the draft, if it is another.
+    pub fn instead_of(self, urn: &str) -> Option<&'static str> {
+        match self {
+            Self::Draft => None,
+            Self::Okta => offer::okta_urn(urn),
+        }
+    }
+}
+
 /// Returns one entry of `/ResourceTypes`.
-pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
+pub fn resource_type(base: &str, resource_type: &ResourceType, urns: OfferUrns) -> Value {
     let extensions: Vec<Value> = resource_type
         .extensions
         .iter()
@@ -77,7 +97,7 @@ pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
         "name": resource_type.name,
         "endpoint": format!("/{}", resource_type.endpoint),
         "description": resource_type.description,
-        "schema": resource_type.schema.id,
+        "schema": urns.instead_of(&resource_type.schema.id).unwrap_or(&resource_type.schema.id),
         "schemaExtensions": extensions,
         "meta": {
             "resourceType": "ResourceType",
@@ -88,7 +108,7 @@ pub fn resource_type(base: &str, resource_type: &ResourceType) -> Value {
 
 /// Returns every entry of `/Schemas`: the schemas of all resource types without duplicates, and those
 /// of the discovery documents.
-pub fn schemas(base: &str, registry: &Registry) -> Vec<Value> {
+pub fn schemas(base: &str, registry: &Registry, urns: OfferUrns) -> Vec<Value> {
     let own = discovery::all();
     let mut schemas: Vec<&Schema> = Vec::new();
     for resource_type in registry.resource_types().iter().chain(registry.offered()) {
@@ -98,17 +118,19 @@ pub fn schemas(base: &str, registry: &Registry) -> Vec<Value> {
     schemas.extend(&own);
     let mut known = HashSet::new();
     schemas.retain(|schema| known.insert(schema.id.as_str()));
-    schemas.into_iter().map(|one| schema(base, one)).collect()
+    let with_another_urn = schemas.iter().filter_map(|one| Some((*one, urns.instead_of(&one.id)?)));
+    let more = with_another_urn.map(|(one, urn)| schema(base, urn, one)).collect::<Vec<_>>();
+    schemas.into_iter().map(|one| schema(base, &one.id, one)).chain(more).collect()
 }
 
-fn schema(base: &str, schema: &Schema) -> Value {
+fn schema(base: &str, urn: &str, schema: &Schema) -> Value {
     json!({
         "schemas": [SCHEMA],
-        "id": schema.id,
+        "id": urn,
         "name": schema.name,
         "description": schema.description,
         "attributes": schema.attributes.iter().map(attribute).collect::<Vec<_>>(),
-        "meta": {"resourceType": "Schema", "location": format!("{base}/Schemas/{}", schema.id)},
+        "meta": {"resourceType": "Schema", "location": format!("{base}/Schemas/{urn}")},
     })
 }
 

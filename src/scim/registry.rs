@@ -70,7 +70,7 @@ impl Registry {
         &self.resource_types
     }
 
-    /// The resource type served at `/{endpoint}`; letter case matters, as in every path.
+    /// The resource type served at `/{endpoint}`, in the letter case of the registry.
     pub fn by_endpoint(&self, endpoint: &str) -> Option<&Arc<ResourceType>> {
         self.resource_types.iter().find(|resource_type| resource_type.endpoint == endpoint)
     }

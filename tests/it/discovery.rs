@@ -68,7 +68,7 @@ fn every_entry_is_served_by_its_id_in_any_case_and_at_its_location() {
         }
         client.get(&format!("{path}/nothing")).error(404, None);
     }
-    assert_eq!(all.len(), 14, "itself, four resource types and nine schemas");
+    assert_eq!(all.len(), 16, "itself, four resource types, nine schemas and two of Okta's");
     for entry in all {
         let location = entry["meta"]["location"].as_str().unwrap();
         let path = location.strip_prefix(&base).unwrap_or_else(|| panic!("{location}"));

@@ -5,21 +5,13 @@ use std::fs;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
-use crate::harness::issuer::{KeyServer, ask, jwks, signed};
+use crate::harness::issuer::{KeyServer, ask, claims, jwks, signed};
 use crate::harness::proxy::Proxy;
 use crate::harness::{Server, free_port};
 
 const TRUST: &str = "[connections.entra]\nmethod = \"entra\"\n[connections.entra.federation]\n\
     issuer = \"https://login.example/tenant/v2.0\"\nsubject = \"object-id\"\naudiences = [\"api://app\"]\n";
 const NO_LIMIT: &str = "[limits]\nmax_refusals_per_minute = 0\n";
-
-fn claims() -> Value {
-    let now = jiff::Timestamp::now().as_second();
-    json!({
-        "iss": "https://login.example/tenant/v2.0", "sub": "object-id", "aud": "api://app",
-        "iat": now, "nbf": now, "exp": now + 3_900, "oid": "object-id", "ver": "2.0",
-    })
-}
 
 fn status(server: &Server, token: &str) -> u16 {
     server.client_with(token).get("/Users?count=0").status

@@ -19,22 +19,26 @@ pub(in crate::http) async fn service_provider_config(
 
 /// `GET /ResourceTypes`.
 pub(in crate::http) async fn resource_types(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |documents, _| Some(documents.resource_types.all.clone()))
+    let urns = call.manner.offer_urns();
+    answer(&call, |documents, _| Some(documents.announced(urns).resource_types.all.clone()))
 }
 
 /// `GET /ResourceTypes/{id}`.
 pub(in crate::http) async fn resource_type(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |documents, id| documents.resource_types.get(id))
+    let urns = call.manner.offer_urns();
+    answer(&call, |documents, id| documents.announced(urns).resource_types.get(id))
 }
 
 /// `GET /Schemas`.
 pub(in crate::http) async fn schemas(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |documents, _| Some(documents.schemas.all.clone()))
+    let urns = call.manner.offer_urns();
+    answer(&call, |documents, _| Some(documents.announced(urns).schemas.all.clone()))
 }
 
 /// `GET /Schemas/{id}`.
 pub(in crate::http) async fn schema(call: Call<'_>) -> Result<HttpResponse, Failure> {
-    answer(&call, |documents, id| documents.schemas.get(id))
+    let urns = call.manner.offer_urns();
+    answer(&call, |documents, id| documents.announced(urns).schemas.get(id))
 }
 
 /// The response with the body that `find` selects. Discovery can't be filtered (RFC 7644, section 4).

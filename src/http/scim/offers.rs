@@ -66,7 +66,10 @@ impl<'a> Listing<'a> {
             percent_encoding::utf8_percent_encode(&offer.id, percent_encoding::NON_ALPHANUMERIC);
         let location = format!("{}/{endpoint}/{segment}", self.call.context.base_url);
         let mut resource = Map::new();
-        resource.insert("schemas".to_owned(), json!([self.resource_type.schema.id]));
+        let urn = &self.resource_type.schema.id;
+        let other = self.call.manner.offer_urns().instead_of(urn);
+        let schemas: Vec<&str> = other.into_iter().chain([urn.as_str()]).collect();
+        resource.insert("schemas".to_owned(), json!(schemas));
         resource.insert("id".to_owned(), Value::String(offer.id));
         resource.extend(offer.attributes);
         resource.insert("meta".to_owned(), json!({"resourceType": name, "location": location}));

@@ -9,6 +9,16 @@ use crate::scim::schema::{ResourceType, Schema};
 pub const ROLE: &str = "urn:ietf:params:scim:schemas:extension:2.0:Role";
 /// The URN of the Entitlement schema.
 pub const ENTITLEMENT: &str = "urn:ietf:params:scim:schemas:extension:2.0:Entitlement";
+/// The URNs by which Okta's import of entitlements finds both.
+const OKTA: [(&str, &str); 2] = [
+    (ROLE, "urn:okta:scim:schemas:core:1.0:Role"),
+    (ENTITLEMENT, "urn:okta:scim:schemas:core:1.0:Entitlement"),
+];
+
+/// Okta's URN of a schema; `None` for one that Okta has no other URN for.
+pub fn okta_urn(urn: &str) -> Option<&'static str> {
+    OKTA.iter().find(|(known, _)| *known == urn).map(|(_, okta)| *okta)
+}
 
 /// Roles, served at `/Roles`.
 pub fn role() -> ResourceType {

@@ -82,6 +82,11 @@ impl Golden {
         )
     }
 
+    /// Whether clients get access tokens.
+    pub(super) fn signs_in(&self) -> bool {
+        self.steps.iter().any(|step| !step.is_below_scim())
+    }
+
     /// Whether clients of this method send X-Request-Origin. Identity providers don't.
     pub(super) fn asks_origin(&self) -> bool {
         self.method == "custom"
@@ -92,6 +97,11 @@ impl Step {
     /// Method and path.
     pub(super) fn request(&self) -> Option<(&str, &str)> {
         self.send.split_once(' ').filter(|(_, path)| path.starts_with('/'))
+    }
+
+    /// Whether its path is below that of SCIM; only the token endpoint is not.
+    pub(super) fn is_below_scim(&self) -> bool {
+        !self.send.contains(" /oauth2/")
     }
 
     /// Whether only some attributes are wanted.

@@ -25,6 +25,11 @@ pub(super) fn check(
     if reply.body.is_empty() {
         return;
     }
+    if !step.is_below_scim() {
+        law(reply.header("content-type") == Some("application/json"), "OAuth answers JSON");
+        law(reply.header("cache-control") == Some("no-store"), "an access token is not stored");
+        return;
+    }
     law(reply.header("content-type") == Some("application/scim+json"), "bodies are scim+json");
     let schemas = body["schemas"].as_array().map(Vec::as_slice).unwrap_or_default();
     law(!schemas.is_empty(), "\"schemas\" is a list that is not empty");

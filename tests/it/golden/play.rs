@@ -1,19 +1,26 @@
 //! Plays a golden file against a server of its own.
 
+use std::fs;
+
+use data_encoding::BASE64;
 use serde_json::Value;
 
 use super::expect::{Comparison, Names};
 use super::file::{Golden, Headers, Step};
 use super::laws;
-use crate::harness::{Raw, RawReply, Server, head};
+use crate::harness::{Raw, RawReply, Server, head, issuer};
 
 /// Plays every step; the error says what is wrong with the first answer that is not as expected.
 pub(super) fn play(golden: &Golden) -> Result<(), String> {
     let server = Server::start_with(&golden.configuration());
-    let mut wire = Wire { server: &server, raw: None };
     let mut names = Names::default();
+    if golden.signs_in() {
+        prepare_sign_in(&server, &mut names);
+    }
+    let mut wire = Wire { server: &server, raw: None };
     names.set("base", format!("https://127.0.0.1:{}/scim/v2", server.port()));
     names.set("token", server.token());
+    names.set("basic", BASE64.encode(format!("default:{}", server.token()).as_bytes()));
     for (index, step) in golden.steps.iter().enumerate() {
         for n in 1..=step.times {
             names.set("n", n.to_string());
@@ -24,6 +31,17 @@ pub(super) fn play(golden: &Golden) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Generates an OAuth client, and signs an assertion of the issuer whose keys are in `keys.json`.
+fn prepare_sign_in(server: &Server, names: &mut Names) {
+    let made: Value =
+        serde_json::from_str(&server.succeed(&["client", "generate", "--json"])).unwrap();
+    for name in ["client_id", "client_secret"] {
+        names.set(name, made[name].as_str().unwrap());
+    }
+    fs::write(server.folder().join("keys.json"), issuer::jwks(&[0])).unwrap();
+    names.set("assertion", issuer::signed(0, &issuer::claims()));
 }
 
 fn play_step(
@@ -82,7 +100,8 @@ fn request(golden: &Golden, step: &Step, names: &Names) -> Result<Vec<u8>, Strin
         filled.push((name.as_str(), names.fill(value)?));
     }
     let (method, path) = step.request().unwrap_or_default();
-    let mut bytes = head(method, &format!("/scim/v2{}", names.fill(path)?), &filled);
+    let base = if step.is_below_scim() { "/scim/v2" } else { "" };
+    let mut bytes = head(method, &format!("{base}{}", names.fill(path)?), &filled);
     bytes.extend_from_slice(body.unwrap_or_default().as_bytes());
     Ok(bytes)
 }

@@ -38,6 +38,15 @@ pub(crate) fn jwks(numbers: &[usize]) -> String {
     json!({"keys": numbers.iter().map(key).collect::<Vec<_>>()}).to_string()
 }
 
+/// The claims of an assertion of Entra.
+pub(crate) fn claims() -> Value {
+    let now = jiff::Timestamp::now().as_second();
+    json!({
+        "iss": "https://login.example/tenant/v2.0", "sub": "object-id", "aud": "api://app",
+        "iat": now, "nbf": now, "exp": now + 3_900, "oid": "object-id", "ver": "2.0",
+    })
+}
+
 /// The public key with this number (SubjectPublicKeyInfo).
 pub(crate) fn public_key(number: usize) -> PublicKeyX509Der<'static> {
     KEYS[number].public_key().as_der().unwrap()
