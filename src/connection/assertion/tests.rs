@@ -226,6 +226,7 @@ fn each_check_of_a_clients_own_assertion_refuses_one_that_is_right_but_for_it() 
         ("aud", json!(["https://scim", endpoint]), "aud: expected one of"),
         ("aud", json!(["https://scim", "https://else"]), "aud: expected one of"),
         ("exp", Value::Null, "exp: expected a time"),
+        ("iat", json!("now"), "iat: expected a time before"),
         ("exp", json!(NOW + 601), "exp: expected at most 600 seconds of life, and 601 came"),
         ("nbf", json!(NOW + 301), "nbf: expected a time before"),
         ("iat", json!(NOW - 1), "exp: expected at most 600 seconds of life, and 601 came"),
@@ -242,6 +243,9 @@ fn each_check_of_a_clients_own_assertion_refuses_one_that_is_right_but_for_it() 
     (early["iat"], early["nbf"], early["exp"]) = (json!(NOW + 301), Value::Null, json!(NOW + 800));
     let refused = check_own(&early).unwrap_err().to_string();
     assert!(refused.starts_with("iat: expected a time before") && !refused.contains(';'));
+    let mut from_nbf = good.clone();
+    (from_nbf["iat"], from_nbf["nbf"]) = (Value::Null, json!(NOW - 1));
+    assert!(check_own(&from_nbf).is_err(), "without iat its life begins with nbf");
     let mut open_ended = good;
     (open_ended["iat"], open_ended["nbf"], open_ended["exp"]) =
         (Value::Null, Value::Null, json!(NOW + 601));
@@ -253,4 +257,29 @@ fn a_set_without_ids_serves_an_assertion_that_names_one() {
     let mut key = rsa_jwk("one");
     key.as_object_mut().unwrap().remove("kid");
     assert_eq!(check_signature(&signed(&claims()), &keys(&[key])), Ok(()));
+}
+
+#[test]
+fn what_the_header_says_is_checked_also_where_the_signature_is_right() {
+    let set = keys(&[rsa_jwk("one")]);
+    let check = |more: Value| {
+        let mut header = json!({"typ": "JWT", "alg": "RS256", "kid": "one"});
+        header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let header: Header = serde_json::from_value(header).unwrap();
+        check_signature(&encode(&header, &claims(), &rsa_key()).unwrap(), &set)
+    };
+    assert_eq!(check(json!({})), Ok(()));
+    for more in [
+        json!({"kid": "two"}),
+        json!({"crit": ["b64"]}),
+        json!({"enc": "A128GCM"}),
+        json!({"zip": "DEF"}),
+        json!({"alg": "PS256"}),
+    ] {
+        assert!(check(more.clone()).is_err(), "{more}");
+    }
+    let mut large = claims();
+    large["more"] = json!("x".repeat(MAX_ASSERTION));
+    let refused = check_signature(&signed(&large), &set).unwrap_err();
+    assert_eq!(refused, BadAssertion::Unreadable("it is longer than 16 KiB"));
 }
