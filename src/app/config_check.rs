@@ -18,7 +18,7 @@ use super::site::Site;
 use super::webhooks::webhook_settings;
 use crate::access::Catalogue;
 use crate::config::Config;
-use crate::connection::setup::Setup;
+use crate::connection::setup::{Setup, SetupVia};
 use crate::connection::token::TokenOwner;
 use crate::http::metrics::read_scrape_token;
 use crate::notify;
@@ -102,9 +102,11 @@ fn check_connections(findings: &mut ConfigFindings, config: &Config) {
     let site = Site::of(config);
     let catalogue = Catalogue::new(&config.access_settings());
     for (name, connection) in &config.connections {
+        let reachability = site.reachability();
+        let connections = &config.connections;
         let setup =
-            Setup::new(&config.connections, name, connection, &catalogue, site.reachability());
-        let warnings = setup.warnings.iter();
+            Setup::new(connections, name, connection, &catalogue, reachability, SetupVia::Direct);
+        let warnings = setup.into_iter().flat_map(|setup| setup.warnings);
         findings.warnings.extend(warnings.map(|warning| format!("connection {name}: {warning}")));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::certificate::self_signed;
-use super::settings::endpoint;
+use super::settings::{endpoint, token_url};
 use crate::config::Config;
 use crate::connection::setup::Reachability;
 
@@ -11,6 +11,7 @@ use crate::connection::setup::Reachability;
 pub struct Site<'a> {
     config: &'a Config,
     endpoint: String,
+    token_endpoint: String,
     self_signed: Option<PathBuf>,
 }
 
@@ -20,7 +21,8 @@ impl<'a> Site<'a> {
         // Whole, wherever the operator is.
         let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let self_signed = self_signed(config).map(whole);
-        Self { config, endpoint: endpoint(config), self_signed }
+        let (endpoint, token_endpoint) = (endpoint(config), token_url(config));
+        Self { config, endpoint, token_endpoint, self_signed }
     }
 
     /// How clients reach the server.
@@ -29,6 +31,7 @@ impl<'a> Site<'a> {
         Reachability {
             public_url: &config.public_url,
             endpoint: &self.endpoint,
+            token_endpoint: &self.token_endpoint,
             listen: config.listen.address,
             tls: config.listen.tls,
             trusted_proxies: &config.listen.trusted_proxies,

@@ -51,6 +51,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "setup",
         &[
             ("Print what to enter in the identity provider of the only connection", "scimd setup"),
+            ("The same for Entra's or Okta's provisioning agent", "scimd setup --via agent"),
             (
                 "Print it for one of several connections, for a program",
                 "scimd setup --connection okta --json",

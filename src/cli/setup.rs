@@ -1,15 +1,16 @@
 //! `scimd setup`: what to type into the identity provider.
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::arguments::the_connection;
+use super::exit::CliError;
 use super::output;
 use super::output::{display_width, padded};
 use crate::access::Catalogue;
 use crate::app::Site;
 use crate::config::Config;
-use crate::connection::setup::{AcceptedItem, AcceptedValues, AttributeMapping, Setup};
+use crate::connection::setup::{AcceptedItem, AcceptedValues, AttributeMapping, Setup, SetupVia};
 
 /// How many characters a line has at most, unless a word is longer.
 const WIDTH: usize = 100;
@@ -25,9 +26,19 @@ pub(super) struct SetupArgs {
     /// The connection (required if more than one is configured)
     #[arg(long)]
     connection: Option<String>,
+    /// Through an agent of the identity provider in this network, without an open port
+    #[arg(long, value_name = "WAY")]
+    via: Option<Via>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The ways of `--via`.
+#[derive(Clone, Copy, ValueEnum)]
+enum Via {
+    /// Entra's or Okta's provisioning agent
+    Agent,
 }
 
 impl SetupArgs {
@@ -36,8 +47,19 @@ impl SetupArgs {
         let Some(connection) = config.connections.get(&name) else { return Ok(()) };
         let site = Site::of(config);
         let catalogue = Catalogue::new(&config.access_settings());
-        let setup =
-            Setup::new(&config.connections, &name, connection, &catalogue, site.reachability());
+        let via = match self.via {
+            None => SetupVia::Direct,
+            Some(Via::Agent) => SetupVia::Agent,
+        };
+        let (all, reachability) = (&config.connections, site.reachability());
+        let setup = Setup::new(all, &name, connection, &catalogue, reachability, via);
+        let setup = setup.ok_or_else(|| {
+            CliError::usage(format!(
+                "--via agent: connection {name} has method {}, whose clients have no agent; expected okta, okta-custom \
+                 or entra",
+                connection.method.as_str()
+            ))
+        })?;
         if self.json { output::json(&setup) } else { print(&setup) }
     }
 }
@@ -58,6 +80,11 @@ fn print(setup: &Setup) -> Result<()> {
     heading("Fields")?;
     let fields = setup.fields.iter().map(|field| [field.name, &field.value, &field.note]);
     table(FIELD_COLUMNS, ["FIELD", "VALUE", "NOTE"], &fields.collect::<Vec<_>>())?;
+    for way in &setup.sign_in {
+        heading(&format!("Or sign in with {}", way.name))?;
+        let fields = way.fields.iter().map(|field| [field.name, &field.value, &field.note]);
+        table(FIELD_COLUMNS, ["FIELD", "VALUE", "NOTE"], &fields.collect::<Vec<_>>())?;
+    }
     heading("Attribute mapping of users")?;
     mapping(setup.mapping)?;
     if !setup.group_mapping.is_empty() {

@@ -158,6 +158,7 @@ fn people_read_the_same_as_programs_in_lines_that_fit() {
         let whole = flowing(&text);
         let mut said = vec![setup["prerequisites"].clone(), setup["test"].clone()];
         said.extend(list(&setup, "steps").iter().cloned());
+        said.extend(list(&setup, "sign_in").iter().cloned());
         said.extend(["fields", "mapping", "group_mapping"].map(|table| setup[table].clone()));
         for leaf in said.iter().flat_map(leaves) {
             assert!(whole.contains(&flowing(leaf)), "{method}: {leaf} in {text}");
@@ -313,15 +314,115 @@ fn document(name: &str) -> String {
 }
 
 /// What is printed with the configuration that the `scimd init` line of the document makes.
-fn documented(document: &str, method: &str) -> Value {
+fn documented(document: &str, method: &str, more: &[&str]) -> Value {
     let begin = format!("scimd init --method {method} ");
     let line = document.lines().find(|line| line.starts_with(&begin));
     let line = line.unwrap_or_else(|| panic!("no line {begin} in the document"));
     let init: Vec<&str> = line.split(' ').skip(1).collect();
     let folder = tempfile::tempdir().unwrap();
     assert!(scimd(&init).current_dir(&folder).output().unwrap().status.success(), "{line}");
-    let output = scimd(&["setup", "--json"]).current_dir(&folder).output().unwrap();
+    let setup = [&["setup", "--json"], more].concat();
+    let output = scimd(&setup).current_dir(&folder).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A table as documents have it, with empty lines around it.
+fn table_of(rows: &[Value], head: [&str; 3], columns: [&str; 3]) -> String {
+    let mut block = format!("\n| {} |\n| --- | --- | --- |\n", head.join(" | "));
+    for row in rows {
+        let [first, second, third] = columns.map(|column| text(row, column));
+        block.push_str(&format!("| {first} | {second} | {third} |\n"));
+    }
+    block + "\n"
+}
+
+#[test]
+fn the_document_of_agents_has_what_is_printed_for_them() {
+    let document = document("behind-a-firewall.md");
+    for method in ["entra", "okta"] {
+        let setup = documented(&document, method, &["--via", "agent"]);
+        let head = ["Field", "Value", "Note"];
+        let mut blocks = vec![table_of(list(&setup, "fields"), head, ["name", "value", "note"])];
+        for (number, stage) in list(&setup, "steps").iter().enumerate() {
+            let steps: String =
+                leaves(&stage["steps"]).iter().map(|step| format!("   - {step}\n")).collect();
+            blocks.push(format!("\n{}. {}\n{steps}", number + 1, text(stage, "title")));
+        }
+        blocks.extend(leaves(&setup["prerequisites"]).iter().map(|what| format!("\n- {what}\n")));
+        for (label, name) in [("Test", "step"), ("Success", "success"), ("Failure", "failure")] {
+            blocks.push(format!("\n- {label}: {}\n", text(&setup["test"], name)));
+        }
+        for block in blocks {
+            assert!(document.contains(&block), "{method}: behind-a-firewall.md lacks{block}");
+        }
+    }
+    let (_, output) = run(&place("generic"), &["--connection", "hr", "--via", "agent"]);
+    let refused = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && refused.contains("okta, okta-custom or entra"));
+}
+
+/// The configuration of a connection of that method with a federation, and HTTP Basic.
+fn with_more(method: &str) -> String {
+    let federation = "\n[connections.hr.federation]\nissuer = \"https://issuer.example/v2.0\"\n\
+        subject = \"object\"\naudiences = [\"api://app\", \"app\"]\njwks_url = \"https://issuer.example/keys\"\n";
+    let basic = place(method)
+        .replace("[connections.b]", &format!("basic = true{federation}[connections.b]"));
+    basic.replace("ORIGIN\n", "")
+}
+
+#[test]
+fn each_way_to_sign_in_is_printed_with_the_fields_of_both_sides() {
+    let ways = |method: &str| -> Vec<(String, Vec<(String, String)>)> {
+        let setup = setup(&with_more(method));
+        let field =
+            |field: &Value| (text(field, "name").to_owned(), text(field, "value").to_owned());
+        let way = |way: &Value| {
+            let fields = list(way, "fields").iter().map(field).collect();
+            (text(way, "name").to_owned(), fields)
+        };
+        list(&setup, "sign_in").iter().map(way).collect()
+    };
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let entra = ways("entra");
+    let names: Vec<&str> = entra.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["OAuth 2.0 client credentials", "workload identity federation"]);
+    let endpoints = [
+        ("Tenant URL", "https://scim.example.com/idp/scim/v2"),
+        ("Token endpoint", "https://scim.example.com/idp/oauth2/token"),
+    ];
+    let secret = [("Client identifier", "the client id"), ("Client secret", "the client secret")];
+    assert_eq!(entra[0].1, endpoints.into_iter().chain(secret).map(pair).collect::<Vec<_>>());
+    let trust = [
+        ("Client identifier", "hr"),
+        ("In scimd: issuer", "https://issuer.example/v2.0"),
+        ("In scimd: subject", "object"),
+        ("In scimd: audiences", "api://app, app"),
+        ("In scimd: jwks_url", "https://issuer.example/keys"),
+    ];
+    assert_eq!(entra[1].1, endpoints.into_iter().chain(trust).map(pair).collect::<Vec<_>>());
+    for (method, count) in [("okta", 1), ("okta-custom", 1), ("generic", 4), ("custom", 4)] {
+        let ways = ways(method);
+        assert_eq!(ways.len(), count, "{method}");
+        assert_eq!(ways.last().unwrap().0, "HTTP Basic");
+    }
+}
+
+#[test]
+fn ways_to_sign_in_that_will_not_work_are_warned_of() {
+    let warnings = |config: &str, more: &[&str]| {
+        let args = [&["--connection", "hr", "--json"], more].concat();
+        let setup: Value = serde_json::from_str(&printed(config, &args)).unwrap();
+        setup["warnings"].to_string()
+    };
+    assert!(warnings(&with_more("entra"), &[]).contains("does not sign in with HTTP Basic"));
+    assert!(warnings(&with_more("okta"), &[]).contains("not known to send assertions"));
+    assert!(warnings(&with_more("entra"), &["--via", "agent"]).contains("not known to send"));
+    assert_eq!(warnings(&with_more("generic"), &[]), "[]");
+    let scope = place("entra").replace("[connections.b]", "scope = \"read\"\n[connections.b]");
+    assert!(warnings(&scope, &[]).contains("scope is \\\"read\\\""));
+    let private = place("entra").replace("https://scim.example.com/idp", "https://scim:8443");
+    assert_eq!(warnings(&private, &["--via", "agent"]), "[]", "an agent reaches a private name");
+    assert!(warnings(&private, &[]).contains("can't reach"));
 }
 
 #[test]
@@ -333,7 +434,7 @@ fn the_documents_have_the_tables_and_steps_that_are_printed() {
             _ => "connect-other.md",
         };
         let document = document(name);
-        let setup = documented(&document, method);
+        let setup = documented(&document, method, &[]);
         let tables = [
             ("fields", ["Field", "Value", "Note"], ["name", "value", "note"]),
             ("mapping", ["From", "As", "Maps to"], ["source", "attribute", "meaning"]),
@@ -342,12 +443,12 @@ fn the_documents_have_the_tables_and_steps_that_are_printed() {
         let mut blocks: Vec<String> = Vec::new();
         for (name, head, columns) in tables.iter().filter(|table| !list(&setup, table.0).is_empty())
         {
-            let mut block = format!("\n| {} |\n| --- | --- | --- |\n", head.join(" | "));
-            for row in list(&setup, name) {
-                let [first, second, third] = columns.map(|column| text(row, column));
-                block.push_str(&format!("| {first} | {second} | {third} |\n"));
-            }
-            blocks.push(block + "\n");
+            blocks.push(table_of(list(&setup, name), *head, *columns));
+        }
+        let [(_, head, columns), ..] = tables;
+        for way in list(&setup, "sign_in") {
+            let title = format!("\n### Or sign in with {}\n", text(way, "name"));
+            blocks.push(title + &table_of(list(way, "fields"), head, columns));
         }
         for (number, stage) in list(&setup, "steps").iter().enumerate() {
             let mut block = format!("\n{}. {}\n", number + 1, text(stage, "title"));

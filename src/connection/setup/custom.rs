@@ -1,10 +1,22 @@
 //! The guide for a custom client that uses the flat dialect.
 
-use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{
+    AttributeMapping, FEDERATION, OauthWords, ProviderGuide, ProviderPlace, SetupContext,
+    SetupField, SetupStage,
+};
 
 pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "the client",
-    is_cloud: false,
+    place: ProviderPlace::Network,
+    oauth: Some(OauthWords {
+        endpoint: "SCIM base URL",
+        token_endpoint: "Token URL",
+        client_id: "Client ID",
+        client_secret: "Client secret",
+        audience: Some("Audience"),
+        federation: FEDERATION,
+    }),
+    sends_basic: true,
     prerequisites: &[
         "The client reaches the host and port of public_url, from an address on ip_allowlist.",
         "The client trusts the server certificate: issued by a CA it trusts, or scimd's self-signed certificate \

@@ -1,10 +1,26 @@
 //! Microsoft Entra ID: an application that is not in the gallery.
 
-use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{
+    AttributeMapping, OauthWords, ProviderGuide, ProviderPlace, SetupContext, SetupField,
+    SetupStage,
+};
 
 pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "Microsoft Entra ID",
-    is_cloud: true,
+    place: ProviderPlace::Cloud,
+    oauth: Some(OauthWords {
+        endpoint: "Tenant URL",
+        token_endpoint: "Token endpoint",
+        client_id: "Client identifier",
+        client_secret: "Client secret",
+        audience: None,
+        federation: [
+            "https://login.microsoftonline.com/TENANT-ID/v2.0, with the Tenant ID of Overview",
+            "Object ID of Microsoft's provisioning service: Enterprise apps, filter Microsoft Applications",
+            "Application (client) ID: App registrations; with and without api:// before it",
+        ],
+    }),
+    sends_basic: false,
     prerequisites: &[
         "An Entra administrator with the role Application Administrator or Cloud Application \
          Administrator.",
@@ -103,7 +119,7 @@ const STEPS: &[SetupStage] = &[
     },
 ];
 
-const MAPPING: &[AttributeMapping] = &[
+pub(super) const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "userPrincipalName",
         attribute: "userName",
@@ -177,7 +193,7 @@ const MAPPING: &[AttributeMapping] = &[
     },
 ];
 
-const GROUP_MAPPING: &[AttributeMapping] = &[
+pub(super) const GROUP_MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "displayName",
         attribute: "displayName",

@@ -1,10 +1,22 @@
 //! The guide for any client that speaks SCIM 2.0 as the RFCs have it.
 
-use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{
+    AttributeMapping, FEDERATION, OauthWords, ProviderGuide, ProviderPlace, SetupContext,
+    SetupField, SetupStage,
+};
 
 pub(super) static GUIDE: ProviderGuide = ProviderGuide {
     provider: "the identity provider",
-    is_cloud: true,
+    place: ProviderPlace::Cloud,
+    oauth: Some(OauthWords {
+        endpoint: "SCIM base URL",
+        token_endpoint: "Token URL",
+        client_id: "Client ID",
+        client_secret: "Client secret",
+        audience: Some("Audience"),
+        federation: FEDERATION,
+    }),
+    sends_basic: true,
     prerequisites: &[
         "An administrator of the identity provider who may set up provisioning with SCIM 2.0.",
         "A certificate that the identity provider trusts, for the host of public_url, with its chain. Cloud services \

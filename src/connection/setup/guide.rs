@@ -8,8 +8,11 @@ use crate::connection::ConnectionSettings;
 pub(super) struct ProviderGuide {
     /// The name of the provider.
     pub(super) provider: &'static str,
-    /// Whether the provider is a cloud service, which cannot send custom headers.
-    pub(super) is_cloud: bool,
+    pub(super) place: ProviderPlace,
+    /// Its names of the fields of OAuth 2.0; `None` if it is not known to send client credentials.
+    pub(super) oauth: Option<OauthWords>,
+    /// Whether it can sign in with HTTP Basic.
+    pub(super) sends_basic: bool,
     pub(super) prerequisites: &'static [&'static str],
     pub(super) fields: fn(&SetupContext<'_>) -> Vec<SetupField>,
     pub(super) mapping: &'static [AttributeMapping],
@@ -20,11 +23,42 @@ pub(super) struct ProviderGuide {
     pub(super) failure: &'static str,
 }
 
+/// The provider's names of the fields of OAuth 2.0.
+pub(super) struct OauthWords {
+    pub(super) endpoint: &'static str,
+    pub(super) token_endpoint: &'static str,
+    pub(super) client_id: &'static str,
+    pub(super) client_secret: &'static str,
+    /// The audience of assertions that the client signs with its own key; `None` if it can't.
+    pub(super) audience: Option<&'static str>,
+    /// Where the issuer, the subject and the audience of its federated assertions are found.
+    pub(super) federation: [&'static str; 3],
+}
+
+/// Where the values of a federation are found, where nothing more is known.
+pub(super) const FEDERATION: [&str; 3] =
+    ["iss of its assertions", "sub of its assertions", "aud of its assertions"];
+
+/// Where requests come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProviderPlace {
+    /// The internet. A cloud service sends no header of scimd's.
+    Cloud,
+    /// An agent of a cloud service in this network. It sends what the service does.
+    Agent,
+    /// A client of one's own.
+    Network,
+}
+
 /// The variable part of a guide: one connection and its endpoint.
 pub(super) struct SetupContext<'a> {
     pub(super) name: &'a str,
     pub(super) connection: &'a ConnectionSettings,
     pub(super) endpoint: &'a str,
+    /// The URL of access tokens.
+    pub(super) token_endpoint: &'a str,
+    /// The URL of the authorization server: `public_url`.
+    pub(super) issuer: &'a str,
 }
 
 impl SetupContext<'_> {

@@ -6,10 +6,13 @@
 mod accepted;
 mod custom;
 mod entra;
+mod entra_agent;
 mod generic;
 mod guide;
 mod okta;
+mod okta_agent;
 mod reachability;
+mod sign_in;
 mod warning;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use serde::Serialize;
 pub use accepted::{AcceptedItem, AcceptedValues, AcceptedWorkspace};
 pub use guide::{AttributeMapping, SetupField, SetupStage};
 pub use reachability::Reachability;
+pub use sign_in::SignIn;
 
 use super::{ConnectionMethod, ConnectionSettings};
 use crate::access::Catalogue;
@@ -40,6 +44,8 @@ pub struct Setup {
     pub prerequisites: &'static [&'static str],
     /// The fields to fill in.
     pub fields: Vec<SetupField>,
+    /// The other ways to sign in, each with its fields.
+    pub sign_in: Vec<SignIn>,
     /// The attribute mapping for users.
     pub mapping: &'static [AttributeMapping],
     /// The attribute mapping for groups.
@@ -65,35 +71,54 @@ pub struct SetupTest {
     pub curl: String,
 }
 
-fn guide(method: ConnectionMethod) -> &'static ProviderGuide {
-    match method {
-        ConnectionMethod::Okta => &okta::CATALOGUE_APP,
-        ConnectionMethod::OktaCustom => &okta::CUSTOM_APP,
-        ConnectionMethod::Entra => &entra::GUIDE,
-        ConnectionMethod::Generic => &generic::GUIDE,
-        ConnectionMethod::Custom => &custom::GUIDE,
-    }
+/// The way that requests take to scimd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetupVia {
+    /// From the provider to scimd.
+    #[default]
+    Direct,
+    /// Through an agent of the provider in this network, without an open port.
+    Agent,
+}
+
+/// The guide of a method; `None` if its provider has no agent.
+fn guide(method: ConnectionMethod, via: SetupVia) -> Option<&'static ProviderGuide> {
+    Some(match (method, via) {
+        (ConnectionMethod::Okta, SetupVia::Direct) => &okta::CATALOGUE_APP,
+        (ConnectionMethod::OktaCustom, SetupVia::Direct) => &okta::CUSTOM_APP,
+        (ConnectionMethod::Entra, SetupVia::Direct) => &entra::GUIDE,
+        (ConnectionMethod::Generic, SetupVia::Direct) => &generic::GUIDE,
+        (ConnectionMethod::Custom, SetupVia::Direct) => &custom::GUIDE,
+        (ConnectionMethod::Okta | ConnectionMethod::OktaCustom, SetupVia::Agent) => {
+            &okta_agent::AGENT
+        }
+        (ConnectionMethod::Entra, SetupVia::Agent) => &entra_agent::AGENT,
+        (ConnectionMethod::Generic | ConnectionMethod::Custom, SetupVia::Agent) => return None,
+    })
 }
 
 impl Setup {
-    /// Returns the guide for the connection `name`, one of `connections`.
+    /// Returns the guide for the connection `name`, one of `connections`; `None` if its provider has no agent.
     pub fn new(
         connections: &BTreeMap<String, ConnectionSettings>,
         name: &str,
         connection: &ConnectionSettings,
         catalogue: &Catalogue,
         reachability: Reachability<'_>,
-    ) -> Self {
-        let Reachability { endpoint, self_signed, .. } = reachability;
-        let guide = guide(connection.method);
-        let place = SetupContext { name, connection, endpoint };
-        Self {
+        via: SetupVia,
+    ) -> Option<Self> {
+        let Reachability { public_url, endpoint, token_endpoint, self_signed, .. } = reachability;
+        let guide = guide(connection.method, via)?;
+        let issuer = public_url.as_str();
+        let place = SetupContext { name, connection, endpoint, token_endpoint, issuer };
+        Some(Self {
             connection: name.to_owned(),
             method: connection.method.as_str(),
             others: connections.keys().filter(|other| *other != name).cloned().collect(),
             warnings: warning::warnings(reachability, connection, guide),
             prerequisites: guide.prerequisites,
             fields: (guide.fields)(&place),
+            sign_in: sign_in::ways(guide, &place),
             mapping: guide.mapping,
             group_mapping: guide.group_mapping,
             accepted: AcceptedValues::new(connection, catalogue),
@@ -104,7 +129,7 @@ impl Setup {
                 failure: guide.failure,
                 curl: curl(connection, endpoint, self_signed, "$TOKEN"),
             },
-        }
+        })
     }
 }
 

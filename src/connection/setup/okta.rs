@@ -1,11 +1,15 @@
 //! Okta: an app from the integration catalogue, or one that was built by hand. The two differ in
 //! how the app is created and in how changes are sent, but not in fields and mapping.
 
-use super::guide::{AttributeMapping, ProviderGuide, SetupContext, SetupField, SetupStage};
+use super::guide::{
+    AttributeMapping, ProviderGuide, ProviderPlace, SetupContext, SetupField, SetupStage,
+};
 
 pub(super) static CATALOGUE_APP: ProviderGuide = ProviderGuide {
     provider: "Okta",
-    is_cloud: true,
+    place: ProviderPlace::Cloud,
+    oauth: None,
+    sends_basic: true,
     prerequisites: PREREQUISITES,
     fields,
     mapping: MAPPING,
@@ -34,7 +38,9 @@ pub(super) static CATALOGUE_APP: ProviderGuide = ProviderGuide {
 
 pub(super) static CUSTOM_APP: ProviderGuide = ProviderGuide {
     provider: "Okta",
-    is_cloud: true,
+    place: ProviderPlace::Cloud,
+    oauth: None,
+    sends_basic: true,
     prerequisites: PREREQUISITES,
     fields,
     mapping: MAPPING,
@@ -117,7 +123,7 @@ const TEST: SetupStage = SetupStage {
     ],
 };
 
-const PROVISION: SetupStage = SetupStage {
+pub(super) const PROVISION: SetupStage = SetupStage {
     title: "Enable provisioning to the app",
     steps: &[
         "In Provisioning > Settings > To App > Provisioning to App, click Edit.",
@@ -129,7 +135,7 @@ const PROVISION: SetupStage = SetupStage {
     ],
 };
 
-const GROUPS: SetupStage = SetupStage {
+pub(super) const GROUPS: SetupStage = SetupStage {
     title: "Push groups, if groups give access",
     steps: &[
         "Select the Push Groups tab.",
@@ -138,7 +144,7 @@ const GROUPS: SetupStage = SetupStage {
     ],
 };
 
-const ASSIGN: SetupStage = SetupStage {
+pub(super) const ASSIGN: SetupStage = SetupStage {
     title: "Assign users to the app",
     steps: &[
         "Select the Assignments tab.",
@@ -148,7 +154,7 @@ const ASSIGN: SetupStage = SetupStage {
     ],
 };
 
-const MAPPING: &[AttributeMapping] = &[
+pub(super) const MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "user.login",
         attribute: "userName",
@@ -218,7 +224,7 @@ const MAPPING: &[AttributeMapping] = &[
     },
 ];
 
-const GROUP_MAPPING: &[AttributeMapping] = &[
+pub(super) const GROUP_MAPPING: &[AttributeMapping] = &[
     AttributeMapping {
         source: "group name",
         attribute: "displayName",

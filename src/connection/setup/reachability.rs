@@ -12,6 +12,8 @@ pub struct Reachability<'a> {
     pub public_url: &'a PublicUrl,
     /// The URL below which resources are served.
     pub endpoint: &'a str,
+    /// The URL where OAuth clients get access tokens.
+    pub token_endpoint: &'a str,
     /// The address of the listener.
     pub listen: SocketAddr,
     /// Whether the listener uses TLS.

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::guide::ProviderGuide;
+use super::guide::{ProviderGuide, ProviderPlace};
 use super::reachability::Reachability;
-use crate::connection::{AddressSet, ConnectionSettings};
+use crate::connection::{AddressSet, ConnectionSettings, Scope};
 
 /// Returns the settings that prevent requests of the provider from succeeding, each with a remedy.
 pub(super) fn warnings(
@@ -25,10 +25,12 @@ pub(super) fn warnings(
             reachability.listen
         ));
     }
-    if !guide.is_cloud {
-        return warnings;
-    }
-    if is_private(url.host()) {
+    let is_cloud = match guide.place {
+        ProviderPlace::Network => return warnings,
+        ProviderPlace::Agent => false,
+        ProviderPlace::Cloud => true,
+    };
+    if is_cloud && is_private(url.host()) {
         warnings.push(format!(
             "public_url is {url}, which {provider} can't reach. Set it to a public name or address of this server."
         ));
@@ -39,7 +41,7 @@ pub(super) fn warnings(
              public_url to the public URL."
         ));
     }
-    if reachability.self_signed.is_some() {
+    if is_cloud && reachability.self_signed.is_some() {
         warnings.push(format!(
             "The certificate is self-signed, but {provider} accepts only certificates from a public CA. Set \
              listen.certificate and listen.private_key."
@@ -55,6 +57,37 @@ pub(super) fn warnings(
         warnings.push(format!(
             "ip_allowlist allows this machine only: every request of {provider} would be denied. Remove it, or list \
              the addresses of {provider}."
+        ));
+    }
+    warnings.extend(of_sign_in(connection, guide));
+    warnings
+}
+
+/// Returns the ways to sign in that a connection has and its provider does not know.
+fn of_sign_in(connection: &ConnectionSettings, guide: &ProviderGuide) -> Vec<String> {
+    let provider = guide.provider;
+    let mut warnings = Vec::new();
+    if connection.federation.is_some() && guide.oauth.is_none() {
+        warnings.push(format!(
+            "The connection has a federation, but {provider} is not known to send assertions: use the token, and \
+             remove the federation from this connection."
+        ));
+    }
+    if connection.basic && !guide.sends_basic {
+        warnings.push(format!(
+            "basic is true, but {provider} does not sign in with HTTP Basic. Remove basic from this connection."
+        ));
+    }
+    if connection.client_ca.is_some() && guide.place == ProviderPlace::Cloud {
+        warnings.push(format!(
+            "client_ca is set, but {provider} presents no client certificate: every request would be denied. Remove \
+             client_ca, unless an agent of your own sends the requests."
+        ));
+    }
+    if connection.scope == Scope::Read {
+        warnings.push(format!(
+            "scope is \"read\", so {provider} can create and change nothing. Set scope to \"all\" or \"own\", unless it \
+             shall only read."
         ));
     }
     warnings
