@@ -36,6 +36,11 @@ impl Configuration {
         Ok(config)
     }
 
+    /// Reads the configuration and says nothing; `None` if it can't be read.
+    pub(super) fn silently(&self) -> Option<Config> {
+        Config::find(self.file.as_deref()).ok()
+    }
+
     /// Reads the configuration, and says which one it is, if that was asked for or may be a surprise.
     pub(super) fn read(&self) -> Result<Config> {
         let config = Config::find(self.file.as_deref())?;

@@ -147,12 +147,13 @@ enum CliCommand {
 
 /// The definition of the whole command line, with examples.
 pub fn command_line() -> clap::Command {
-    examples::add_to(Cli::command())
+    completions::add_to(examples::add_to(Cli::command()))
 }
 
 impl Cli {
     /// Reads the command line of this process. A wrong one, and a request for help, ends it.
     pub fn of_process() -> Self {
+        completions::complete_if_asked();
         let matches = command_line().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
@@ -193,7 +194,7 @@ impl Cli {
             CliCommand::Notify(notify) => notify.run(&configuration.load()?),
             CliCommand::Reload(reload) => reload.run(&configuration.load()?),
             CliCommand::Config(config) => config.run(&configuration),
-            CliCommand::Completions(completions) => completions.run(command_line()),
+            CliCommand::Completions(completions) => completions.run(),
             CliCommand::Manual(manual) => manual.run(command_line()),
         }
     }
