@@ -43,6 +43,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("Serve by a configuration", "scimd serve --config /etc/scimd/config.toml"),
         ],
     ),
+    ("console", &[("Print a link that signs you in to the web console", "scimd console link")]),
     (
         "console link",
         &[("Print a link that signs you in to the web console", "scimd console link")],
@@ -166,10 +167,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "operator",
-        &[(
-            "Add an operator who reads, and list all",
-            "scimd operator add ada && scimd operator list",
-        )],
+        &[
+            ("Add an operator who only reads", "scimd operator add ada"),
+            ("List all operators", "scimd operator list"),
+        ],
     ),
     (
         "operator add",
@@ -329,10 +330,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "config show",
         &[
             ("Show every setting in force, and where it comes from", "scimd config show --origin"),
-            (
-                "Show the settings that are not defaults",
-                "scimd config show --output json | jq '.[] | select(.file)'",
-            ),
+            ("Show them for a program", "scimd config show --output json"),
         ],
     ),
     (
