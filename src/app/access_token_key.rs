@@ -40,8 +40,7 @@ pub fn issue_access_tokens(config: &Config, directory: &Directory) -> Result<()>
             }
         }
     };
-    let now = directory.time_for_expiry().as_second();
-    directory.remember_assertions(UsedAssertions::open(&config.data_dir, now)?);
+    directory.remember_assertions(UsedAssertions::open(&config.data_dir)?);
     let lifetime = config.oauth.access_token_lifetime;
     directory.issue_access_tokens(AccessTokenIssuer::new(AccessTokenKey::new(&key), lifetime));
     Ok(())

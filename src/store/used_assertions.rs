@@ -58,12 +58,12 @@ pub enum UsedAssertionError {
 }
 
 impl UsedAssertions {
-    /// Reads those of a data folder; expired ones are left out.
+    /// Reads those of a data folder.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the file can't be read or is none of scimd's.
-    pub fn open(data: &Path, now: i64) -> Result<Self, StoreError> {
+    pub fn open(data: &Path) -> Result<Self, StoreError> {
         let path = data.join(FILE);
         let mut by_client: HashMap<ClientDigest, HashMap<AssertionDigest, i64>> = HashMap::new();
         let bytes = match fs::read(&path) {
@@ -83,7 +83,7 @@ impl UsedAssertions {
             }
         };
         for record in records.chunks_exact(RECORD) {
-            if let Some((client, assertion, end)) = parse(record).filter(|(.., end)| *end > now) {
+            if let Some((client, assertion, end)) = parse(record) {
                 by_client.entry(client).or_default().insert(assertion, end);
             }
         }
@@ -190,7 +190,7 @@ mod tests {
 
     fn folder() -> (TempDir, UsedAssertions) {
         let folder = tempfile::tempdir().unwrap();
-        let used = UsedAssertions::open(folder.path(), NOW).unwrap();
+        let used = UsedAssertions::open(folder.path()).unwrap();
         (folder, used)
     }
 
@@ -204,13 +204,13 @@ mod tests {
         used.take("a", "1", NOW + 600, NOW).unwrap();
         used.take("b", "1", NOW + 600, NOW).unwrap();
         assert!(matches!(used.take("a", "1", NOW + 600, NOW), Err(UsedAssertionError::Used)));
-        let mut again = UsedAssertions::open(folder.path(), NOW + 1).unwrap();
+        let mut again = UsedAssertions::open(folder.path()).unwrap();
         for client in ["a", "b"] {
             let taken = again.take(client, "1", NOW + 600, NOW + 1);
             assert!(matches!(taken, Err(UsedAssertionError::Used)));
         }
         again.take("a", "2", NOW + 600, NOW + 1).unwrap();
-        let mut third = UsedAssertions::open(folder.path(), NOW + 2).unwrap();
+        let mut third = UsedAssertions::open(folder.path()).unwrap();
         assert!(third.take("a", "2", NOW + 600, NOW + 2).is_err());
         assert!(third.take("a", "1", NOW + 600, NOW + 599).is_err());
         third.take("a", "1", NOW + 1_200, NOW + 600).unwrap();
@@ -226,7 +226,7 @@ mod tests {
             bytes.extend(record(beginning("a"), assertion, NOW + 600));
         }
         fs::write(folder.path().join(FILE), bytes).unwrap();
-        let mut used = UsedAssertions::open(folder.path(), NOW).unwrap();
+        let mut used = UsedAssertions::open(folder.path()).unwrap();
         used.take("a", "last", NOW + 600, NOW).unwrap();
         let taken = used.take("a", "one more", NOW + 600, NOW);
         assert!(matches!(taken, Err(UsedAssertionError::TooMany)));
@@ -254,14 +254,11 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for cut in [0, 3, 8, 20, 39] {
             fs::write(&path, &whole[..cut]).unwrap();
-            UsedAssertions::open(folder.path(), NOW)
-                .unwrap()
-                .take("a", "1", NOW + 600, NOW)
-                .unwrap();
+            UsedAssertions::open(folder.path()).unwrap().take("a", "1", NOW + 600, NOW).unwrap();
             assert_eq!(size(&folder), 40);
         }
         fs::write(&path, "something else").unwrap();
-        let refused = UsedAssertions::open(folder.path(), NOW).err().unwrap().to_string();
+        let refused = UsedAssertions::open(folder.path()).err().unwrap().to_string();
         assert!(refused.contains(FILE), "{refused}");
     }
 }
