@@ -133,11 +133,11 @@ fn print_why(explanation: &AccessExplanation, list: &AccessOutput) -> Result<()>
         &rows,
         |row| row,
         |row| {
-            let path = row.path.as_ref().map(path_in_words).unwrap_or_default();
+            let path = row.path.as_ref().map(ToString::to_string).unwrap_or_default();
             [
                 output::sanitize(&row.value).into(),
                 output::sanitize(&row.meaning).into(),
-                path.into(),
+                output::sanitize(&path).into(),
             ]
         },
     )?;
@@ -224,13 +224,13 @@ fn print_changes(changes: &AccessChanges, list: &AccessOutput) -> Result<()> {
         &rows,
         |row| row,
         |row| {
-            let path = row.path.as_ref().map(path_in_words).unwrap_or_default();
+            let path = row.path.as_ref().map(ToString::to_string).unwrap_or_default();
             let change = row.change.unwrap_or_default();
             [
                 Cell::warning_if(change == "lost", change),
                 output::sanitize(&row.value).into(),
                 output::sanitize(&row.meaning).into(),
-                path.into(),
+                output::sanitize(&path).into(),
             ]
         },
     )?;
@@ -238,17 +238,4 @@ fn print_changes(changes: &AccessChanges, list: &AccessOutput) -> Result<()> {
         true => format!("Nothing would change for {}.", user.name),
         false => format!("Nothing would change: {} is not active and has no access.", user.name),
     })
-}
-
-/// A path on one line: `group "East" > group "Sales" > grant 2 > role "Seller"`.
-fn path_in_words(path: &AccessPath) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    parts.extend(path.groups.iter().map(|group| format!("group \"{}\"", group.name)));
-    match &path.grant {
-        Some(grant) => parts.push(format!("grant {}", grant.number)),
-        None => parts.push("the user".to_owned()),
-    }
-    parts.extend(path.role.iter().map(|role| format!("role \"{role}\"")));
-    parts.extend(path.permission_set.iter().map(|set| format!("permission set \"{set}\"")));
-    output::sanitize(&parts.join(" > "))
 }

@@ -2,8 +2,6 @@
 
 mod show;
 
-pub(super) use show::details_in_words;
-
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

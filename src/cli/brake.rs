@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::arguments::the_connection;
-use super::audit::details_in_words;
 use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
 use super::table::{Cell, TextTable};
 use crate::config::Config;
 use crate::directory::{Hold, WithheldChange, WithheldChanges, undo_command};
+use crate::operator::words::details_in_words;
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 use crate::text::duration;
 

@@ -23,7 +23,6 @@ pub(super) struct ConsoleCall {
     pub(super) path: String,
     /// The segments that the template leaves open.
     pub(super) parameters: Vec<String>,
-    #[allow(dead_code, reason = "for pages with filters")]
     pub(super) query: Fields,
     /// The form of a POST.
     pub(super) form: Fields,

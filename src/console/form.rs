@@ -55,7 +55,6 @@ impl Fields {
         found.map_or("", |(_, value)| value)
     }
 
-    #[allow(dead_code, reason = "for pages that change something")]
     /// Whether a field was sent, with whatever value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)

@@ -21,10 +21,21 @@
 //! | `account` | the own account: password, one-time codes, sessions |
 //! | `operators` | the named operators |
 //! | `overview` | the first page |
+//! | `resource_list`, `resource_page`, `resource_words`, `timeline` | users and groups: searches, one of them, its history |
+//! | `access` | why a user has its access, who has some, what would change |
+//! | `brake`, `undo` | what connections took, pausing and resuming, and bringing it back |
+//! | `audit`, `events`, `configuration` | the audit log; webhooks; the settings in force |
+//! | `asked` | questions to the operator API that may be wrong |
 
+mod access;
 mod account;
+mod asked;
 mod assets;
+mod audit;
+mod brake;
 mod call;
+mod configuration;
+mod events;
 mod form;
 mod host;
 mod link;
@@ -33,12 +44,17 @@ mod overview;
 mod page;
 mod password;
 mod reply;
+mod resource_list;
+mod resource_page;
+mod resource_words;
 mod routes;
 mod service;
 mod session;
 mod settings;
 mod sign_in;
 mod state;
+mod timeline;
+mod undo;
 
 pub use link::ConsoleLinks;
 pub use routes::routes;

@@ -10,8 +10,18 @@ use crate::credential::OperatorRole;
 use crate::operator::Identity;
 
 /// The sections of the navigation: path, label, least role.
-const SECTIONS: &[(&str, &str, OperatorRole)] =
-    &[("/", "Overview", OperatorRole::Viewer), ("/operators", "Operators", OperatorRole::Admin)];
+const SECTIONS: &[(&str, &str, OperatorRole)] = &[
+    ("/", "Overview", OperatorRole::Viewer),
+    ("/users", "Users", OperatorRole::Viewer),
+    ("/groups", "Groups", OperatorRole::Viewer),
+    ("/access", "Access", OperatorRole::Viewer),
+    ("/brake", "Brake", OperatorRole::Viewer),
+    ("/undo", "Undo", OperatorRole::Viewer),
+    ("/audit", "Audit log", OperatorRole::Viewer),
+    ("/events", "Events", OperatorRole::Viewer),
+    ("/operators", "Operators", OperatorRole::Admin),
+    ("/settings", "Settings", OperatorRole::Viewer),
+];
 
 /// What stands around every page.
 pub(super) struct Layout {
@@ -25,7 +35,6 @@ pub(super) struct Layout {
     /// The token that forms must carry.
     pub(super) csrf: String,
     /// Whether the operator signed in recently.
-    #[allow(dead_code, reason = "for pages that change something")]
     pub(super) is_recent: bool,
     /// A sentence about what was done before.
     pub(super) notice: Option<String>,
@@ -48,7 +57,6 @@ impl Layout {
         }
     }
 
-    #[allow(dead_code, reason = "for pages that change something")]
     /// Whether the operator has at least a role, by its word.
     pub(super) fn may(&self, role: &str) -> bool {
         let least = role.parse().unwrap_or(OperatorRole::Admin);

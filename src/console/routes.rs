@@ -7,7 +7,10 @@ use percent_encoding::percent_decode_str;
 
 use super::call::ConsoleCall;
 use super::reply::{ConsoleFailure, ConsoleReply};
-use super::{account, operators, overview, password, sign_in};
+use super::{
+    access, account, audit, brake, configuration, events, operators, overview, password,
+    resource_list, resource_page, sign_in, undo,
+};
 use crate::credential::OperatorRole;
 
 /// A row of the table.
@@ -47,6 +50,26 @@ macro_rules! routes {
 routes! {
     // method template                         role      sign-in handler
     GET    "/"                                 Viewer    any     overview::show;
+
+    GET    "/users"                            Viewer    any     resource_list::users;
+    GET    "/users/{id}"                       Viewer    any     resource_page::user;
+    POST   "/users/{id}/active"                Operator  any     resource_page::set_active;
+    GET    "/users/{id}/access"                Viewer    any     access::why;
+    GET    "/groups"                           Viewer    any     resource_list::groups;
+    GET    "/groups/{id}"                      Viewer    any     resource_page::group;
+    GET    "/access"                           Viewer    any     access::who;
+    GET    "/brake"                            Viewer    any     brake::show;
+    POST   "/brake/pause"                      Operator  any     brake::pause;
+    POST   "/brake/resume"                     Operator  recent  brake::resume;
+    POST   "/brake/allow"                      Operator  recent  brake::allow;
+    GET    "/undo"                             Viewer    any     undo::show;
+    POST   "/undo"                             Operator  recent  undo::run;
+    GET    "/audit"                            Viewer    any     audit::show;
+    POST   "/audit/verify"                     Operator  any     audit::verify;
+    GET    "/events"                           Viewer    any     events::show;
+    POST   "/events/test"                      Operator  any     events::test;
+    POST   "/events/resend"                    Operator  any     events::resend;
+    GET    "/settings"                         Viewer    any     configuration::show;
 
     GET    "/sign-in"                          Public    any     sign_in::show;
     GET    "/sign-in/again"                    Viewer    any     sign_in::again;

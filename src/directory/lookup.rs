@@ -8,8 +8,10 @@ use crate::directory::access::holders::AccessHolders;
 use crate::directory::brake::{BrakeStatus, WithheldChanges};
 use crate::directory::deactivation::Deactivation;
 use crate::directory::error::DirectoryError;
+use crate::directory::query::part::{self, SearchPart};
 use crate::directory::stored::StoredResource;
 use crate::directory::{Directory, membership};
+use crate::scim::filter::Filter;
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 
@@ -115,5 +117,21 @@ impl Directory {
     /// `Storage`.
     pub fn is_clearing_memberships(&self) -> Result<bool, DirectoryError> {
         Ok(membership::is_pending(self.shared.store.as_ref())?)
+    }
+
+    /// The resources of a type that match a filter, of a part of them: those after one, or the first; at most
+    /// `count`.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`; `Invalid` with `tooMany` if one resource has more members than a search may read.
+    pub fn search_part(
+        &self,
+        resource_type: &ResourceType,
+        filter: Option<&Filter>,
+        after: Option<ResourceId>,
+        count: usize,
+    ) -> Result<SearchPart, DirectoryError> {
+        part::run(self.view(), resource_type, filter, after, count)
     }
 }

@@ -70,6 +70,7 @@ pub use operator::commands::{
     SetOperatorCredentials, SetOperatorRole,
 };
 pub use operator::table::CodeKeyLoader;
+pub use query::part::SearchPart;
 pub use query::{Page, Search, SearchWork};
 pub use resource::bulk::{Bulk, BulkOperation, BulkOutcome};
 pub use resource::create::Create;

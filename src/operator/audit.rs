@@ -10,6 +10,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::history::{self, NewestChanges};
 use crate::clock::{Stopwatch, rfc3339};
 use crate::directory::{ChangeFilter, NameHistory};
 use crate::event::{Actor, Details, Head, SudoUser};
@@ -72,6 +73,15 @@ pub enum AuditQuery {
         upto: Option<u64>,
         /// Which changes to return.
         #[serde(rename = "sought")]
+        filter: AuditFilter,
+        /// The most changes to return; the last ones are.
+        count: usize,
+    },
+    /// The newest part up to a change, of bounded size and time.
+    Newest {
+        /// The sequence of the change; `None` for the end of the trail.
+        upto: Option<u64>,
+        /// Which changes to return.
         filter: AuditFilter,
         /// The most changes to return; the last ones are.
         count: usize,
@@ -282,6 +292,13 @@ pub fn answer(
 ) -> Result<AuditReply, StoreError> {
     match query {
         AuditQuery::After { after, filter, wait: _ } => part_after(log, after, &filter.into()),
+        AuditQuery::Newest { upto, filter, count } => {
+            let NewestChanges { frames, reached, is_whole } =
+                history::newest(log, upto, &filter.into(), count)?;
+            let changes = frames.into_iter().map(|frame| Arc::unwrap_or_clone(frame).into());
+            let (changes, end) = (changes.collect(), log.head().sequence);
+            Ok(AuditReply::Part { changes, reached, end, whole: is_whole })
+        }
         AuditQuery::UpTo { upto, filter, count } => part_up_to(log, upto, &filter.into(), count),
         AuditQuery::NameHistory { name, after } => {
             accounts_named(log, &NameHistory::new(registry, &name), after)

@@ -21,6 +21,7 @@ mod context;
 mod event_page;
 mod events;
 mod findings;
+mod history;
 mod identity;
 mod import;
 mod kind;
@@ -30,11 +31,13 @@ mod reply;
 mod request;
 mod requests;
 pub mod resource;
+mod search;
 mod setting;
 mod sign_in;
 mod status;
 mod token;
 mod webhook;
+pub mod words;
 
 pub use access_request::{
     AccessChanges, AccessDifference, AccessExplanation, AccessHolderPage, AccessReply,
@@ -59,6 +62,7 @@ pub use reply::{
 };
 pub use request::{OperatorMessage, OperatorRequest};
 pub use requests::{MAX_CAPTURE, keep_bodies};
+pub use search::ResourceSearch;
 pub use setting::SettingInfo;
 pub use sign_in::{SignInAttempt, SignInRefusal, SignIns};
 pub use webhook::{WebhookControl, WebhookInfo};
@@ -186,6 +190,7 @@ fn try_execute(
             None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
         }),
         Request::ReadEvents(query) => Ok(events::read(server.as_ref(), &query)),
+        Request::Search(search) => search::find(directory, &site.base_url, &search),
         Request::ShowSettings => Ok(OperatorReply::Settings(site.settings.to_vec())),
         Request::ShowStatus => status::show(context),
         Request::Undo(undo) => match (directory.undo(&actor, &undo), undo.connection) {

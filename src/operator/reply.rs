@@ -51,6 +51,17 @@ pub enum OperatorReply {
         /// The start of the next page; `None` after the last one.
         next: Option<String>,
     },
+    /// One part of what a search found.
+    Found {
+        /// The resources, in the order of their creation, without their members and groups.
+        resources: Vec<ResourceView>,
+        /// How many resources were examined for this part.
+        examined: usize,
+        /// How many resources of the kind there are.
+        total: usize,
+        /// The start of the next part; `None` after the last one.
+        next: Option<String>,
+    },
     /// One resource.
     Resource(ResourceView),
     /// A part of the members of a group.

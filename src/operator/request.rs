@@ -13,6 +13,7 @@ use super::connection::ConnectionChange;
 use super::event_page::EventQuery;
 use super::import::{ImportBatch, ImportMembers};
 use super::resource::{ResourceFilter, ResourceKind};
+use super::search::ResourceSearch;
 use crate::connection::token::TokenOwner;
 use crate::directory::Undo;
 use crate::event::SudoUser;
@@ -78,6 +79,8 @@ pub enum OperatorRequest {
         #[serde(default)]
         only: ResourceFilter,
     },
+    /// Search for users or groups, one part. Reads.
+    Search(ResourceSearch),
     /// Show one resource without its members. Reads; needs its id or name.
     ShowResource {
         /// The kind of the resource.
@@ -211,6 +214,7 @@ impl OperatorRequest {
             | Self::Client(ClientRequest::List)
             | Self::ListWebhooks
             | Self::ListResources { .. }
+            | Self::Search(_)
             | Self::ShowResource { .. }
             | Self::ListMembers { .. }
             | Self::Access(_)

@@ -126,7 +126,8 @@ pub(super) fn members(
     })
 }
 
-fn view(
+/// A resource as operators see it.
+pub(super) fn view(
     base_url: &str,
     resource_type: &ResourceType,
     shown: &ShownResource,

@@ -32,6 +32,7 @@ mod connection;
 mod connection_command;
 mod console;
 mod console_operator;
+mod console_pages;
 mod console_sign_in;
 mod discovery;
 mod documents;

@@ -1,12 +1,11 @@
 //! How a change of the audit trail is shown to people: one row, without what a terminal would obey.
 
 use anyhow::Result;
-use serde_json::Value;
 
 use crate::cli::output;
 use crate::cli::table::Cell;
-use crate::event::{Details, Difference, Elements, RefusedRequests};
-use crate::operator::audit::{AuditActor, AuditEntry, AuditVerification};
+use crate::operator::audit::{AuditEntry, AuditVerification};
+use crate::operator::words::{details_in_words, subject, who};
 
 pub(super) const HEAD: [&str; 6] = ["TIME", "WHO", "FROM", "EVENT", "SUBJECT", "CHANGES"];
 
@@ -18,115 +17,8 @@ pub(super) fn row(change: &AuditEntry) -> [Cell; 6] {
         from.into(),
         output::sanitize(&change.event).into(),
         output::sanitize(&subject(change)).into(),
-        output::sanitize(&changes(change)).into(),
+        output::sanitize(&details_in_words(&change.details)).into(),
     ]
-}
-
-fn who(actor: &AuditActor) -> (String, String) {
-    match actor {
-        AuditActor::Connection { connection, token, address } => {
-            (format!("{connection} (token {token})"), address.clone())
-        }
-        AuditActor::Operator { name: Some(name), sudo: None, .. } => {
-            (format!("operator {name}"), String::new())
-        }
-        AuditActor::Operator { name, sudo: Some(sudo), .. } => {
-            let name = name.as_deref().unwrap_or("root");
-            (format!("operator {} (sudo as {name})", sudo.name), String::new())
-        }
-        AuditActor::Operator { name: None, uid: Some(uid), .. } => {
-            (format!("operator (uid {uid})"), String::new())
-        }
-        AuditActor::Operator { name: None, uid: None, .. } => {
-            ("operator".to_owned(), String::new())
-        }
-        AuditActor::System => ("scimd".to_owned(), String::new()),
-    }
-}
-
-fn subject(change: &AuditEntry) -> String {
-    match &change.details.name {
-        Some(name) => format!("{name} ({})", change.subject),
-        None => change.subject.clone(),
-    }
-}
-
-fn changes(change: &AuditEntry) -> String {
-    details_in_words(&change.details)
-}
-
-/// What details say of the changed attributes and the denied requests, on one line.
-pub(in crate::cli) fn details_in_words(details: &Details) -> String {
-    let mut told: Vec<String> = details.changes.iter().map(difference).collect();
-    told.extend(details.refusals.iter().map(refused));
-    for more in [details.more, details.others] {
-        if more > 0 {
-            told.push(format!("{more} more"));
-        }
-    }
-    told.join("; ")
-}
-
-/// One attribute: `active: true → false`, `title: "Countess"` for one that had no value,
-/// `members: +1 (ada (ID)) -1 (eve (ID))`.
-fn difference(difference: &Difference) -> String {
-    // Of an attribute of an extension the URN is left out.
-    let name = difference.attribute.rsplit(':').next().unwrap_or_default();
-    let list = |sign: &str, elements: &Elements| match elements.count {
-        0 => None,
-        count => Some(format!(
-            "{sign}{count} ({})",
-            labels(elements, is_relation(&difference.attribute))
-        )),
-    };
-    if difference.hidden {
-        return format!("{name}: not shown");
-    }
-    match (&difference.before, &difference.after) {
-        (Some(before), Some(after)) => format!("{name}: {before} → {after}"),
-        (Some(before), None) => format!("{name}: {before} → none"),
-        (None, Some(after)) => format!("{name}: {after}"),
-        (None, None) => {
-            let lists = [list("+", &difference.added), list("-", &difference.removed)];
-            let lists: Vec<String> = lists.into_iter().flatten().collect();
-            let lists = if lists.is_empty() { "other order".to_owned() } else { lists.join(" ") };
-            format!("{name}: {lists}")
-        }
-    }
-}
-
-/// Whether the elements of a list are resources, recorded by id and by the name that the directory has.
-fn is_relation(attribute: &str) -> bool {
-    matches!(attribute, "members" | "groups")
-}
-
-/// The first elements of a list: resources by name and id, others by their value. What else a client calls them
-/// does not count.
-fn labels(elements: &Elements, are_resources: bool) -> String {
-    let label = |element: &Value| {
-        let part = |name: &str| element.get(name).and_then(Value::as_str);
-        match (part("value").or_else(|| element.as_str()), part("display")) {
-            (Some(id), Some(name)) if are_resources => format!("{name} ({id})"),
-            (Some(value), _) => value.to_owned(),
-            (None, _) => element.to_string(),
-        }
-    };
-    let mut labels: Vec<String> = elements.first.iter().map(label).collect();
-    if elements.count > elements.first.len() as u64 {
-        labels.push("…".to_owned());
-    }
-    labels.join(", ")
-}
-
-fn refused(refused: &RefusedRequests) -> String {
-    let RefusedRequests { reason, connection, application, token, detail, address, count, .. } =
-        refused;
-    let speaker = match (connection.as_ref().or(application.as_ref()), token) {
-        (Some(owner), Some(token)) => format!(" for {owner} (token {token})"),
-        _ => String::new(),
-    };
-    let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("{count} × {} from {address}{speaker}{detail}", reason.as_str())
 }
 
 /// What a check of the chain found.
@@ -181,8 +73,9 @@ pub(super) fn verified(verified: &AuditVerification, anchors: usize) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
 
     fn entry(details: &Value) -> AuditEntry {
         let mut entry = json!({
@@ -217,12 +110,15 @@ mod tests {
 
     #[test]
     fn refusals_are_told_with_where_they_came_from() {
-        let told = changes(&entry(&json!({"others": 5, "refusals": [
-            {"reason": "unknown_token", "address": "192.0.2.1", "first": "2026-03-01T08:15:00Z",
-             "last": "2026-03-01T08:15:09Z", "count": 412},
-            {"reason": "scope", "connection": "okta", "token": "df24", "address": "::1",
-             "first": "2026-03-01T08:15:00Z", "last": "2026-03-01T08:15:00Z", "count": 1},
-        ]})));
+        let told = details_in_words(
+            &entry(&json!({"others": 5, "refusals": [
+                {"reason": "unknown_token", "address": "192.0.2.1", "first": "2026-03-01T08:15:00Z",
+                 "last": "2026-03-01T08:15:09Z", "count": 412},
+                {"reason": "scope", "connection": "okta", "token": "df24", "address": "::1",
+                 "first": "2026-03-01T08:15:00Z", "last": "2026-03-01T08:15:00Z", "count": 1},
+            ]}))
+            .details,
+        );
         let expected =
             "412 × unknown_token from 192.0.2.1; 1 × scope from ::1 for okta (token df24); 5 more";
         assert_eq!(told, expected);

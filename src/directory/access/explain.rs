@@ -2,6 +2,7 @@
 //! assumption, which changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,26 @@ pub struct AccessPath {
     /// The permission set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_set: Option<String>,
+}
+
+/// Writes the path as in `group "Team" > group "Engineers" > grant 1 > role "Developer"`.
+impl fmt::Display for AccessPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for group in &self.groups {
+            write!(f, "group \"{}\" > ", group.name)?;
+        }
+        match &self.grant {
+            Some(grant) => write!(f, "grant {}", grant.number)?,
+            None => f.write_str("the user")?,
+        }
+        if let Some(role) = &self.role {
+            write!(f, " > role \"{role}\"")?;
+        }
+        match &self.permission_set {
+            Some(set) => write!(f, " > permission set \"{set}\""),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A group on a path.

@@ -1,6 +1,7 @@
 //! Query (RFC 7644, section 3.4.2).
 
 pub(crate) mod cursor;
+pub(crate) mod part;
 pub(crate) mod plan;
 #[cfg(test)]
 mod tests;

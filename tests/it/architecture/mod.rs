@@ -60,7 +60,7 @@ const EDGES: &[(&str, &str)] = &[
     ("connection", "access scim secret text"),
     (
         "console",
-        "clock config connection credential event operator request_log secret store transport",
+        "clock config connection credential directory event log operator request_log scim secret store text transport",
     ),
     ("credential", "connection text"),
     ("directory", "access clock connection credential event log metrics scim settings store text"),
@@ -105,7 +105,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("error", ""),
     ("follower", "mod settings"),
     ("grant_check", "error mod query stored"),
-    ("lookup", "access brake deactivation error membership mod stored"),
+    ("lookup", "access brake deactivation error membership mod query stored"),
     ("maintenance", "error mod transaction"),
     ("may_grant", "error transaction"),
     ("membership", "error may_grant rules stored transaction"),
