@@ -44,8 +44,8 @@ impl CompletionsArgs {
 }
 
 /// Answers the script of a shell, and ends the process, if that is what it was started for.
-pub(super) fn complete_if_asked() {
-    CompleteEnv::with_factory(super::command_line).var(VARIABLE).complete();
+pub(super) fn complete_if_asked(command_line: fn() -> Command) {
+    CompleteEnv::with_factory(command_line).var(VARIABLE).complete();
 }
 
 /// Adds to the whole command line how the values of arguments are completed.

@@ -153,7 +153,7 @@ pub fn command_line() -> clap::Command {
 impl Cli {
     /// Reads the command line of this process. A wrong one, and a request for help, ends it.
     pub fn of_process() -> Self {
-        completions::complete_if_asked();
+        completions::complete_if_asked(command_line);
         let matches = command_line().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
