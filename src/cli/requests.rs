@@ -208,7 +208,7 @@ fn row(entry: &RequestEntry) -> [Cell; 7] {
     [
         Cell::Time(Some(entry.time), ""),
         or_dash(&entry.id),
-        or_dash(caller(entry)),
+        or_dash(entry.caller()),
         or_dash(&entry.method),
         or_dash(&entry.path),
         if entry.status >= 500 {
@@ -216,39 +216,6 @@ fn row(entry: &RequestEntry) -> [Cell; 7] {
         } else {
             Cell::warning_if(entry.status >= 400, status)
         },
-        output::sanitize(&result(entry)).into(),
+        output::sanitize(&entry.result()).into(),
     ]
-}
-
-/// The name of the connection or application that sent a request.
-fn caller(entry: &RequestEntry) -> &str {
-    entry.connection.as_deref().or(entry.application.as_deref()).unwrap_or_default()
-}
-
-/// What came of a request, in a few words.
-fn result(entry: &RequestEntry) -> String {
-    if let Some(repeated) = entry.repeated {
-        let reason = entry.reason.as_deref().unwrap_or_default();
-        let from = entry
-            .address
-            .map_or_else(|| "other addresses".to_owned(), |address| address.to_string());
-        return format!(
-            "{} more denied within {}s from {from}: {reason}",
-            repeated.count, repeated.seconds
-        );
-    }
-    if let Some(reason) = &entry.reason {
-        return reason.clone();
-    }
-    if let Some(detail) = &entry.detail {
-        let scim_type = entry.scim_type.as_ref().map(|scim_type| format!("{scim_type}: "));
-        return format!("{}{detail}", scim_type.unwrap_or_default());
-    }
-    let mut parts = Vec::new();
-    parts.extend(entry.change.map(|change| format!("change {}", change.sequence)));
-    parts.extend(entry.filter.as_ref().map(|filter| format!("filter {filter}")));
-    if !entry.ignored.is_empty() {
-        parts.push(format!("ignored {}", entry.ignored.join(", ")));
-    }
-    parts.join("; ")
 }

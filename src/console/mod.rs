@@ -21,6 +21,8 @@
 //! | `account` | the own account: password, one-time codes, sessions |
 //! | `operators` | the named operators |
 //! | `overview` | the first page |
+//! | `connections` | connections: from adding an identity provider to its first requests |
+//! | `requests` | the request log |
 //! | `resource_list`, `resource_page`, `resource_words`, `timeline` | users and groups: searches, one of them, its history |
 //! | `access` | why a user has its access, who has some, what would change |
 //! | `brake`, `undo` | what connections took, pausing and resuming, and bringing it back |
@@ -34,6 +36,7 @@ mod assets;
 mod audit;
 mod brake;
 mod call;
+mod connections;
 mod configuration;
 mod events;
 mod form;
@@ -47,6 +50,7 @@ mod reply;
 mod resource_list;
 mod resource_page;
 mod resource_words;
+mod requests;
 mod routes;
 mod service;
 mod session;

@@ -12,6 +12,8 @@ use crate::operator::Identity;
 /// The sections of the navigation: path, label, least role.
 const SECTIONS: &[(&str, &str, OperatorRole)] = &[
     ("/", "Overview", OperatorRole::Viewer),
+    ("/connections", "Connections", OperatorRole::Viewer),
+    ("/requests", "Requests", OperatorRole::Viewer),
     ("/users", "Users", OperatorRole::Viewer),
     ("/groups", "Groups", OperatorRole::Viewer),
     ("/access", "Access", OperatorRole::Viewer),

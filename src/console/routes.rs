@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::call::ConsoleCall;
 use super::reply::{ConsoleFailure, ConsoleReply};
 use super::{
-    access, account, audit, brake, configuration, events, operators, overview, password,
-    resource_list, resource_page, sign_in, undo,
+    access, account, audit, brake, configuration, connections, events, operators, overview, password,
+    requests, resource_list, resource_page, sign_in, undo,
 };
 use crate::credential::OperatorRole;
 
@@ -50,6 +50,20 @@ macro_rules! routes {
 routes! {
     // method template                         role      sign-in handler
     GET    "/"                                 Viewer    any     overview::show;
+
+    GET    "/connections"                      Viewer    any     connections::list;
+    GET    "/connections/new"                  Admin     any     connections::new;
+    POST   "/connections/new"                  Admin     any     connections::add;
+    GET    "/connections/{name}"               Viewer    any     connections::show;
+    POST   "/connections/{name}"               Admin     any     connections::save;
+    POST   "/connections/{name}/token"         Admin     recent  connections::generate_token;
+    POST   "/connections/{name}/tokens/{id}/revoke" Admin recent connections::revoke_token;
+    POST   "/connections/{name}/client"        Admin     recent  connections::generate_client;
+    POST   "/connections/{name}/clients/{id}/revoke" Admin recent connections::revoke_client;
+    POST   "/connections/{name}/remove"        Admin     recent  connections::remove;
+
+    GET    "/requests"                         Viewer    any     requests::list;
+    GET    "/requests/{id}"                    Viewer    any     requests::show;
 
     GET    "/users"                            Viewer    any     resource_list::users;
     GET    "/users/{id}"                       Viewer    any     resource_page::user;

@@ -8,6 +8,7 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `entry`, `line` | a record; a record as a line |
+//! | `explain` | a record in words |
 //! | `bodies` | bodies that an operator has asked to keep for a while, masked |
 //! | `mask` | tokens in the texts of clients |
 //! | `query` | which records are wanted, and the place in the files from which to go on |
@@ -18,6 +19,7 @@
 
 mod bodies;
 mod entry;
+mod explain;
 mod line;
 mod mask;
 mod query;

@@ -31,6 +31,7 @@ mod conf_d;
 mod connection;
 mod connection_command;
 mod console;
+mod console_connections;
 mod console_operator;
 mod console_pages;
 mod console_sign_in;

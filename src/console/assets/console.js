@@ -10,13 +10,14 @@
   const refresh = () => {
     if (document.hidden) return setTimeout(refresh, every);
     const request = new XMLHttpRequest();
-    request.open("GET", location.href);
+    const target = new URL(live()[0].dataset.live || location.href, location.href);
+    request.open("GET", target.href);
     request.setRequestHeader("X-Scimd-Live", "1");
     request.responseType = "document";
     request.timeout = 20000;
     request.onloadend = () => {
       const fresh = request.response;
-      if (request.status === 200 && request.responseURL && new URL(request.responseURL).pathname !== location.pathname) {
+      if (request.status === 200 && request.responseURL && new URL(request.responseURL).pathname !== target.pathname) {
         // The session has ended.
         return location.reload();
       }
@@ -24,7 +25,10 @@
         for (const part of live()) {
           const other = fresh.getElementById(part.id);
           if (!other || part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button, summary")) continue;
-          if (!other.isEqualNode(part)) part.replaceWith(document.importNode(other, true));
+          if (other.isEqualNode(part)) continue;
+          const said = (node) => node.querySelector("[data-announce]")?.textContent ?? "";
+          if (said(other) !== said(part)) document.getElementById("announcer").textContent = said(other);
+          part.replaceWith(document.importNode(other, true));
         }
       }
       setTimeout(refresh, request.status === 200 ? every : every * 4);
@@ -32,6 +36,16 @@
     request.send();
   };
   if (live().length) setTimeout(refresh, every);
+
+  // Forms that say when they are complete: what the chosen method requires is filled in and valid.
+  for (const form of document.querySelectorAll("form[data-complete]")) {
+    const check = () => {
+      form.elements.service_origin.required = form.elements.method.value === "custom";
+      for (const button of form.querySelectorAll("[data-when-complete]")) button.disabled = !form.checkValidity();
+    };
+    form.addEventListener("input", check);
+    check();
+  }
 
   // Copy buttons: the text of the element that they name.
   document.addEventListener("click", (event) => {

@@ -60,7 +60,7 @@ const EDGES: &[(&str, &str)] = &[
     ("connection", "access scim secret text"),
     (
         "console",
-        "clock config connection credential directory event log operator request_log scim secret store text transport",
+        "access clock config connection credential directory event log operator request_log scim secret store text transport",
     ),
     ("credential", "connection text"),
     ("directory", "access clock connection credential event log metrics scim settings store text"),
