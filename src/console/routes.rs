@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::call::ConsoleCall;
 use super::reply::{ConsoleFailure, ConsoleReply};
 use super::{
-    access, account, audit, brake, configuration, connections, events, operators, overview, password,
-    requests, resource_list, resource_page, sign_in, undo,
+    access, account, audit, brake, configuration, connections, events, operators, overview,
+    password, requests, resource_list, resource_page, sign_in, undo,
 };
 use crate::credential::OperatorRole;
 
