@@ -1,7 +1,7 @@
 //! `scimd import`: users and groups that exist elsewhere already.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -217,6 +217,46 @@ fn standard_input_is_imported_whole_whatever_the_size_of_a_group() {
     assert!(output.status.success() && note.contains("Created 3001"), "{note}");
     let members = exported(&server).pop().unwrap()["resource"]["members"].as_array().unwrap().len();
     assert_eq!(members, 3_000);
+}
+
+#[test]
+fn an_import_that_is_killed_leaves_whole_resources_and_is_completed_by_the_next_one() {
+    for (round, with_server) in [true, false].into_iter().enumerate() {
+        let mut server = Server::start();
+        if !with_server {
+            server.stop();
+        }
+        let names: Vec<String> = (0..1_500).map(|number| format!("u{number}")).collect();
+        let mut rows: Vec<String> = names
+            .iter()
+            .map(|name| json!({"schemas": [USER], "userName": name, "title": name}).to_string())
+            .collect();
+        rows.push(json!({"schemas": [GROUP], "displayName": "All", "members": names}).to_string());
+        let name = file(&server, "rows.jsonl", rows.join("\n"));
+        // With --json each row is told once it is written: the command is killed after one of the first batch.
+        let mut import = server.command(&["import", name, "--json"]);
+        let mut child = import.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let told = BufReader::new(child.stdout.take().unwrap()).lines().nth(1 + 300 * round);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let told: Value = serde_json::from_str(&told.unwrap().unwrap()).unwrap();
+        assert_eq!(told["action"], "create", "{told}");
+        let half = exported(&server);
+        assert!(half.iter().all(|one| {
+            let resource = &one["resource"];
+            resource["userName"] == resource["title"] || resource["displayName"] == "All"
+        }));
+        let verified = server.succeed(&["verify"]);
+        assert!(!half.is_empty(), "{verified}");
+        server.succeed(&["import", name]);
+        let whole = exported(&server);
+        assert_eq!(whole.len(), rows.len());
+        let members = |one: &Value| one["resource"]["members"].as_array().map(Vec::len);
+        assert_eq!(whole.iter().find_map(members), Some(names.len()));
+        let again = server.run(&["import", name]);
+        let note = String::from_utf8(again.stderr).unwrap();
+        assert!(note.contains("Created 0, updated 0, kept 1501; 0 groups"), "{note}");
+    }
 }
 
 #[test]
