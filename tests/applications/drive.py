@@ -61,6 +61,10 @@ KINDS = {
     "access.changed",
 }
 KILLS = 2
+# How many users and groups there are at most: the reference consumers write their whole copy for each page.
+USERS, GROUPS = 400, 20
+# In a long run the changes leave time to a shell script.
+PAUSE = 0.05
 
 
 class Site:
@@ -168,6 +172,10 @@ class Changes:
         kind = self.random.choices(
             ["create", "active", "rename", "delete", "group", "add", "remove", "regroup", "drop"], [30, 15, 10, 6, 3, 20, 10, 2, 1]
         )[0]
+        if kind == "create" and len(self.users) >= USERS:
+            kind = "delete"
+        if kind == "group" and len(self.groups) >= GROUPS:
+            kind = "drop"
         if kind == "create" or not self.users:
             return self.created("/Users", {"schemas": [USER], "userName": f"user{self.number}", "active": True}, self.users)
         if kind == "active":
@@ -298,6 +306,21 @@ def kill_by_turns(victims, chance, kills, stop):
             kills[victim.name] += 1
 
 
+def mixed_changes(seconds, changes, pause, victims, chance, kills):
+    """Makes changes for a time, while the victims are killed."""
+    stop = threading.Event()
+    killer = threading.Thread(target=kill_by_turns, args=(victims, chance, kills, stop))
+    killer.start()
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and killer.is_alive():
+            changes.one()
+            time.sleep(pause)
+    finally:
+        stop.set()
+        killer.join()
+
+
 def wait_for(what, condition):
     """Waits until the condition holds, at most PATIENCE seconds. Whether it does."""
     deadline = time.monotonic() + PATIENCE
@@ -371,7 +394,7 @@ def check_canary(site, consumers):
 
 
 def main():
-    scimd, rust, folder, conninfo, port, seconds = sys.argv[1:]
+    scimd, rust, folder, conninfo, port, seconds, every = sys.argv[1:]
     root = pathlib.Path(__file__).resolve().parents[2]
     seed = random.randrange(1 << 32)
     print(f"seed {seed}", flush=True)
@@ -390,7 +413,8 @@ def main():
         "shell": ([str(root / "examples/shell/follow.sh"), files["shell"]], lambda: of_file(files["shell"])),
         "postgres": ([sys.executable, str(root / "examples/postgres/consumer.py"), conninfo], lambda: of_database(conninfo)),
     }
-    changes, kills, consumers, killer, stop = Changes(site, seed), collections.Counter(), [], None, threading.Event()
+    changes, kills, consumers = Changes(site, seed), collections.Counter(), []
+    chance, faults = random.Random(seed + 1), []
     # So that nothing is left behind if the run takes too long.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Some are there before the consumers begin: they list them.
@@ -399,25 +423,23 @@ def main():
     try:
         for name, (command, read) in programs.items():
             consumers.append(Consumer(name, command, environment, folder, read))
-        end = time.monotonic() + float(seconds)
-        killer = threading.Thread(target=kill_by_turns, args=([site, *consumers], random.Random(seed + 1), kills, stop))
-        killer.start()
-        while time.monotonic() < end and killer.is_alive():
-            changes.one()
-        stop.set()
-        killer.join()
+        rest = float(seconds)
+        while rest > 0 and not faults:
+            part = min(rest, float(every) or rest)
+            mixed_changes(part, changes, PAUSE if float(every) else 0, [site, *consumers], chance, kills)
+            rest -= part
+            if rest > 0:
+                print(f"{changes.number} changes, kills: {dict(kills)}", flush=True)
+                faults += check_copies(site, consumers) + check_webhook(site, target)
         kinds = collections.Counter(event["type"] for event in site.feed())
         print(f"{changes.number} changes, events: {dict(kinds)}, kills: {dict(kills)}", flush=True)
-        faults = [f"no event {kind}" for kind in sorted(KINDS - {kind.removeprefix("scimd.") for kind in kinds})]
+        faults += [f"no event {kind}" for kind in sorted(KINDS - {kind.removeprefix("scimd.") for kind in kinds})]
         faults += [f"{one.name} was killed {kills[one.name]} times" for one in (site, *consumers) if kills[one.name] < KILLS]
         faults += check_copies(site, consumers)
         faults += check_webhook(site, target)
         if not faults:
             faults += check_canary(site, consumers)
     finally:
-        stop.set()
-        if killer:
-            killer.join()
         for consumer in consumers:
             consumer.kill()
         site.process.terminate()
