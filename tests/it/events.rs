@@ -119,6 +119,21 @@ fn a_long_poll_waits_for_longer_than_a_request_may_take_and_answers_at_once() {
 }
 
 #[test]
+fn a_consumer_that_keeps_up_is_answered_once_in_10_milliseconds_if_it_may_wait() {
+    let server = Server::start_with(FEED);
+    let consumer = consumer(&server);
+    let mut after = now(&consumer);
+    for number in 0..5 {
+        create(&server.client(), "/Users", &user(&format!("user{number}")));
+        let begin = Instant::now();
+        let page = events(&consumer, &format!("after={after}&wait=60&types=user.*"));
+        assert!(begin.elapsed() >= Duration::from_millis(10), "{:?}", begin.elapsed());
+        assert_eq!(told(&page).len(), 1);
+        after = page.text("/next").to_owned();
+    }
+}
+
+#[test]
 fn what_is_asked_for_wrongly_is_a_problem_that_says_what_is_expected() {
     let server = Server::start_with(FEED);
     let consumer = consumer(&server);

@@ -19,8 +19,13 @@ pub(super) use consumer::Consumer;
 use consumer::WaitingSeat;
 use request::FeedRequest;
 
-/// How long a consumer waits at least after events that it does not want.
+/// The least time from a request that may wait to its answer if the consumer keeps up with the feed: so it gets what
+/// happens meanwhile in one page, and asks at most 100 times a second however many changes there are.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How many changes such a consumer is behind at most.
+const KEEPS_UP: u64 = 100;
+/// The longest pause between two reads of events that the consumer does not want.
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers a request for events: at once if there are some, else once there are, or when the time to wait is over.
 pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<HttpResponse, Failure> {
@@ -30,15 +35,22 @@ pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<Http
     if streams {
         return stream::begin(consumer, after).await;
     }
-    let deadline = Instant::now() + wait;
     let mut written = consumer.feed.written();
+    let keeps_up = *written.borrow() < after.sequence().saturating_add(KEEPS_UP);
+    let begun = Instant::now();
+    let deadline = begun + wait;
+    let mut pause = PAUSE;
+    let mut due = if keeps_up { begun + pause } else { begun };
     let mut seat = None;
     loop {
+        if !wait.is_zero() {
+            tokio::time::sleep_until(due.min(deadline)).await;
+        }
         let seen = *written.borrow_and_update();
         let is_last = Instant::now() >= deadline || consumer.is_stopping();
         let read = consumer.read(after, limit, page::json).await?;
         if read.count > 0 || is_last {
-            return match seat.is_none() || consumer.is_admitted() {
+            return match wait.is_zero() || consumer.is_admitted() {
                 true => Ok(read.answer),
                 false => Err(Failure::Unauthenticated),
             };
@@ -47,13 +59,17 @@ pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<Http
             seat = Some(WaitingSeat::take(&consumer)?);
         }
         if read.next != after {
-            tokio::time::sleep(PAUSE).await;
+            due = Instant::now() + pause;
+            pause = (pause * 2).min(MAX_PAUSE);
         }
         after = read.next;
         tokio::select! {
             changed = written.wait_for(|now| *now != seen) => {
                 // The feed has ended, and the server with it.
                 changed.map_err(|_| Failure::Internal)?;
+                if Instant::now() >= due {
+                    pause = PAUSE;
+                }
             }
             () = tokio::time::sleep_until(deadline) => {}
             () = consumer.stopped() => {}

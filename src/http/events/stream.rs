@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::consumer::{Consumer, ReadEvents, WaitingSeat};
-use super::page;
+use super::{MAX_PAUSE, PAUSE, page};
 use crate::feed::Cursor;
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
@@ -20,9 +20,6 @@ pub(super) const EVENT_STREAM: &str = "text/event-stream";
 const EVENTS: usize = 100;
 /// The time between two comments while there are no events.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The time between two looks for events while there are some.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// Begins a stream of the events after a cursor.
 ///
 /// # Errors
@@ -52,8 +49,10 @@ async fn send(
     sender: mpsc::Sender<Bytes>,
 ) {
     let mut due = Instant::now() + HEARTBEAT;
+    let mut pause = PAUSE;
     loop {
         let has_moved = read.next != after;
+        pause = if has_moved && read.count == 0 { (pause * 2).min(MAX_PAUSE) } else { PAUSE };
         after = read.next;
         let part = match read.count {
             // Without data it is no event, and the client remembers the cursor.
@@ -68,7 +67,7 @@ async fn send(
             due = Instant::now() + HEARTBEAT;
         }
         tokio::select! {
-            () = tokio::time::sleep(PAUSE), if has_moved => {}
+            () = tokio::time::sleep(pause), if has_moved => {}
             changed = written.changed(), if !has_moved => if changed.is_err() { return },
             () = tokio::time::sleep_until(due) => {}
             () = consumer.stopped() => return,
