@@ -78,8 +78,15 @@ impl Target {
             .with_no_client_auth();
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(&address.to_string())?);
-        headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
-        Ok(Self { address, connector: TlsConnector::from(Arc::new(config)), headers })
+        Self { address, connector: TlsConnector::from(Arc::new(config)), headers }.with_token(token)
+    }
+
+    /// The same server for a client with another token.
+    pub fn with_token(&self, token: &str) -> Result<Self> {
+        let mut target = self.clone();
+        let token = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        target.headers.insert(AUTHORIZATION, token);
+        Ok(target)
     }
 
     /// The same client for another server.

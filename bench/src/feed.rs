@@ -134,7 +134,7 @@ impl Bench {
         let [none, following, waiting] = costs.map(|mut costs| median(&mut costs));
         let share = |with: f64| 100.0 * (with - none) / none;
         println!("| CPU for each create at 1,000 a second, no consumer | {none:.0} us | | |");
-        let mut line = |case: &str, cost: f64, most: f64| {
+        let line = |case: &str, cost: f64, most: f64| {
             let found = format!("{cost:.0} us, {:+.1} %", share(cost));
             row(case, &found, &format!("below {most:.0} % more"), share(cost) < most);
         };
@@ -201,10 +201,10 @@ impl Bench {
         consumers: Consumers,
         stop: &Arc<AtomicBool>,
     ) -> Result<std::thread::JoinHandle<Result<Vec<u64>>>> {
-        let (count, filter) = match consumers {
-            Consumers::None => (0, ""),
-            Consumers::Following(count) => (count, ""),
-            Consumers::Waiting(count) => (count, "&types=group.deleted"),
+        let (count, wait, filter) = match consumers {
+            Consumers::None => (0, 1, ""),
+            Consumers::Following(count) => (count, 1, ""),
+            Consumers::Waiting(count) => (count, 60, "&types=group.deleted"),
         };
         let (targets, stop) = (self.targets.clone(), Arc::clone(stop));
         Ok(std::thread::spawn(move || {
@@ -213,9 +213,16 @@ impl Bench {
                 let following: Vec<_> = (0..count)
                     .map(|number| {
                         let target = targets[number % targets.len()].clone();
-                        tokio::spawn(follow(target, filter, Arc::clone(&stop)))
+                        tokio::spawn(follow(target, wait, filter, Arc::clone(&stop)))
                     })
                     .collect();
+                if matches!(consumers, Consumers::Waiting(_)) {
+                    while !stop.load(Ordering::SeqCst) {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    // They end with their connections.
+                    return Ok(Vec::new());
+                }
                 let mut latencies = Vec::new();
                 for one in following {
                     latencies.append(&mut one.await??);
@@ -249,7 +256,7 @@ impl Bench {
 }
 
 /// Follows the feed from its present end; how long each event was under way.
-async fn follow(target: Target, filter: &str, stop: Arc<AtomicBool>) -> Result<Vec<u64>> {
+async fn follow(target: Target, wait: u8, filter: &str, stop: Arc<AtomicBool>) -> Result<Vec<u64>> {
     let mut connection = Connection::open(&target).await?;
     let page = connection.ask(Ask::get("/events?limit=1")).await?;
     page.success()?;
@@ -258,7 +265,7 @@ async fn follow(target: Target, filter: &str, stop: Arc<AtomicBool>) -> Result<V
     loop {
         // Read before asking: what came before it is in the page.
         let is_last = stop.load(Ordering::SeqCst);
-        let path = format!("/events?limit=1000&wait=1&after={after}{filter}");
+        let path = format!("/events?limit=1000&wait={wait}&after={after}{filter}");
         let page = connection.ask(Ask::get(path)).await?;
         page.success()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;

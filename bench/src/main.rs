@@ -4,12 +4,14 @@
 //! - [`process`], [`journal`]: what a server uses: memory, processor time, disk, syncs;
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
+//! - [`feed`]: the change feed and its consumers;
 //! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
 mod cases;
 mod client;
+mod feed;
 mod journal;
 mod load;
 mod measure;
@@ -45,6 +47,8 @@ enum Command {
     Measure(Measure),
     /// Put a mixed load on it for long, and print each minute what it holds
     Soak(Soak),
+    /// Measure the change feed: delivery, the cost of consumers, reading from the start
+    Feed(feed::Feed),
     /// Compare two binaries side by side, in alternating rounds
     Pair(pair::Pair),
     /// Serve one fixed answer to every request: what scimd is compared with
@@ -105,6 +109,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
         Command::Pair(pair) => pair.run(),
+        Command::Feed(feed) => feed.run(),
         Command::Measure(options) => options.run(),
         Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {
             soak::run(&soak::Options { scimd, dir, users: users as usize, minutes, rate })

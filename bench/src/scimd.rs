@@ -25,6 +25,11 @@ pub struct Scimd {
 impl Scimd {
     /// Makes the folder with a configuration and starts the server for the first time.
     pub fn first_boot(binary: &Path, parent: &Path) -> Result<Self> {
+        Self::first_boot_with(binary, parent, "")
+    }
+
+    /// The same with more configuration.
+    pub fn first_boot_with(binary: &Path, parent: &Path, more: &str) -> Result<Self> {
         let address = process::free_address()?;
         let folder = parent.join(format!("scimd-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)
@@ -32,7 +37,7 @@ impl Scimd {
         let config = format!(
             "public_url = \"https://{address}\"\ndata_dir = \"data\"\n\n\
              [listen]\naddress = \"{address}\"\n\n\
-             [connections.default]\nmethod = \"okta-custom\"\n{}",
+             [connections.default]\nmethod = \"okta-custom\"\n{}{more}",
             console(binary)
         );
         fs::write(folder.join("config.toml"), config)?;
@@ -88,6 +93,16 @@ impl Scimd {
     /// Whom clients ask, with the token of the first boot.
     pub fn target(&self) -> Result<Target> {
         self.target.clone().context("scimd has not been started")
+    }
+
+    /// A token for an application.
+    pub fn application_token(&self, name: &str) -> Result<String> {
+        let output = Command::new(&self.binary)
+            .args(["token", "generate", "--application", name])
+            .current_dir(&self.folder)
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
     /// Its process id.
