@@ -151,9 +151,9 @@ pub(super) fn page(
         return Err(unexpected());
     };
     let owner = TokenOwner::Connection(name.to_owned());
-    let clients = match call.execute(OperatorRequest::Client(ClientRequest::List))? {
-        OperatorReply::Client(ClientReply::Clients(clients)) => clients,
-        _ => return Err(unexpected()),
+    let request = OperatorRequest::Client(ClientRequest::List);
+    let OperatorReply::Client(ClientReply::Clients(clients)) = call.execute(request)? else {
+        return Err(unexpected());
     };
     let reachability = Reachability {
         public_url: &config.public_url,
