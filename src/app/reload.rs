@@ -232,6 +232,11 @@ impl Reloader {
             config.webhooks = self.config.webhooks.clone();
             kept.push("webhooks");
         }
+        let console = &self.config.console;
+        if config.console.oidc != console.oidc && !self.sandbox.lets_reach_provider(&config) {
+            config.console.oidc.clone_from(&console.oidc);
+            kept.push("console.oidc");
+        }
         let webhooks = webhook_settings(&config)?;
         let reloaded = Reloaded { kept, wider: config.wider_than(&self.config) };
         self.sandbox.check_readable(&config)?;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::listen::ListenAddress;
+use super::oidc::OidcConfig;
 use super::public_url::ConfiguredUrl;
 use super::reader::Section;
 use crate::connection::PublicUrl;
@@ -23,6 +24,8 @@ pub struct ConsoleConfig {
     pub idle_timeout: Duration,
     /// How long a session lasts at most; 1s to 7d.
     pub session_lifetime: Duration,
+    /// The OpenID provider at which operators sign in, if there is one.
+    pub oidc: Option<OidcConfig>,
 }
 
 impl Default for ConsoleConfig {
@@ -33,6 +36,7 @@ impl Default for ConsoleConfig {
             public_url: None,
             idle_timeout: Duration::from_secs(15 * 60),
             session_lifetime: DAY / 2,
+            oidc: None,
         }
     }
 }
@@ -56,6 +60,7 @@ impl ConsoleConfig {
                 second..=7 * DAY,
                 default.session_lifetime,
             ),
+            oidc: OidcConfig::of_console(section),
         };
         if let Some(url) = &console.public_url {
             let root = format!("{}/", url.as_str());

@@ -119,6 +119,10 @@ impl Config {
                 *path = folder.join(&path);
             }
         }
+        if let Some(oidc) = &mut config.console.oidc {
+            oidc.client_secret_file = folder.join(&oidc.client_secret_file);
+            oidc.ca_file = oidc.ca_file.take().map(|path| folder.join(path));
+        }
         for webhook in config.webhooks.values_mut() {
             webhook.secret_file = folder.join(&webhook.secret_file);
             webhook.ca_file = webhook.ca_file.take().map(|path| folder.join(path));

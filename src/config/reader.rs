@@ -189,6 +189,25 @@ impl<'t> Section<'_, 't> {
         self.items(key, position, value, "an array of strings")
     }
 
+    /// Reads a table whose keys are any texts, each with a text that is read through `T::from_str`.
+    pub(super) fn words<T>(&mut self, key: &'static str) -> Option<BTreeMap<String, T>>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        let (position, value) = self.value(key)?;
+        let mut read = BTreeMap::new();
+        for (name, item) in self.as_table(key, position, value)?.iter() {
+            let position = self.problems.position(name.span().start);
+            if let DeValue::String(text) = item.get_ref() {
+                let parsed = self.accepted(key, position, T::from_str(text));
+                read.extend(parsed.map(|parsed| (name.get_ref().to_string(), parsed)));
+            } else {
+                self.mismatch(key, position, "a string", item.get_ref());
+            }
+        }
+        Some(read)
+    }
+
     /// Reads the table `key` with `build`; where it is absent, `build` gets an empty one.
     pub(super) fn table<T>(
         &mut self,

@@ -301,7 +301,9 @@ mod tests {
     #[test]
     fn the_example_shows_every_key_once_with_a_comment() {
         // Tables that the example shows in comments.
-        let text = format!("{EXAMPLE}\n[applications.crm]\nscopes = ['read']\n[webhooks.crm]\n");
+        let text = format!(
+            "{EXAMPLE}\n[applications.crm]\nscopes = ['read']\n[webhooks.crm]\n[console.oidc]\n"
+        );
         let (_, problems) =
             reader::read_collecting(&Sources::of_text(&text, Path::new("")), Config::read);
         let mut shown = Vec::new();
@@ -319,7 +321,7 @@ mod tests {
             "listen", "connections", "connections.default.brake", "applications",
             "applications.crm", "connections.default.federation", "webhooks", "webhooks.crm",
             "workspaces", "access", "permission_sets", "roles", "grants", "limits", "log",
-            "console", "metrics", "notify", "notify.mail", "requests", "events", "oauth", "store", "process",
+            "console", "console.oidc", "metrics", "notify", "notify.mail", "requests", "events", "oauth", "store", "process",
             "schemas",
         ];
         let known: Vec<&str> =

@@ -37,6 +37,8 @@ pub(super) struct ConsoleCall {
     /// Whether the script asks, to keep a page up to date.
     pub(super) is_live: bool,
     pub(super) address: IpAddr,
+    /// The cookie of a sign-in at a provider that is under way; empty without one.
+    pub(super) oidc_cookie: String,
 }
 
 impl ConsoleCall {
@@ -154,14 +156,30 @@ impl ConsoleCall {
         page: Option<&str>,
         notice: impl Into<String>,
     ) -> Result<ConsoleReply, ConsoleFailure> {
-        let sessions = &self.console.sessions;
-        let before = self.session.as_ref().and_then(|session| sessions.close(&session.digest));
-        let token = sessions.open(identity).map_err(|error| ConsoleFailure::internal(&error))?;
-        sessions.leave_notice(&digest(token.expose()), notice.into());
+        let session = self.session.as_ref();
+        let before = session.and_then(|session| self.console.sessions.close(&session.digest));
+        let cookie = self.open_session(identity, true, notice.into())?;
         let asked = || before.unwrap_or_else(|| self.next.clone());
         let next = page.map_or_else(asked, ToOwned::to_owned);
-        let cookie = format!("{SESSION_COOKIE}={}; {COOKIE_ATTRIBUTES}", token.expose());
         Ok(ConsoleReply::redirect(next).with_cookie(cookie))
+    }
+
+    /// Opens a session, whose cookie is returned; `is_fresh` if the operator has proved itself just now.
+    ///
+    /// # Errors
+    ///
+    /// There are no random numbers.
+    pub(super) fn open_session(
+        &self,
+        identity: Identity,
+        is_fresh: bool,
+        notice: String,
+    ) -> Result<String, ConsoleFailure> {
+        let sessions = &self.console.sessions;
+        let token = sessions.open_with(identity, is_fresh);
+        let token = token.map_err(|error| ConsoleFailure::internal(&error))?;
+        sessions.leave_notice(&digest(token.expose()), notice);
+        Ok(format!("{SESSION_COOKIE}={}; {COOKIE_ATTRIBUTES}", token.expose()))
     }
 }
 

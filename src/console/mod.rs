@@ -18,6 +18,7 @@
 //! | `page` | the layout around every page, and how values are shown |
 //! | `assets` | stylesheet, script and icon |
 //! | `sign_in`, `password` | signing in by a link or by password and one-time code, and signing out |
+//! | `oidc`, `provider` | signing in at an OpenID provider; the provider itself |
 //! | `account` | the own account: password, one-time codes, sessions |
 //! | `operators` | the named operators |
 //! | `overview` | the first page |
@@ -42,10 +43,12 @@ mod events;
 mod form;
 mod host;
 mod link;
+mod oidc;
 mod operators;
 mod overview;
 mod page;
 mod password;
+mod provider;
 mod reply;
 mod requests;
 mod resource_list;

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::call::ConsoleCall;
 use super::reply::{ConsoleFailure, ConsoleReply};
 use super::{
-    access, account, audit, brake, configuration, connections, events, operators, overview,
+    access, account, audit, brake, configuration, connections, events, oidc, operators, overview,
     password, requests, resource_list, resource_page, sign_in, undo,
 };
 use crate::credential::OperatorRole;
@@ -89,6 +89,8 @@ routes! {
     GET    "/sign-in/again"                    Viewer    any     sign_in::again;
     GET    "/link/{token}"                     Public    any     sign_in::show_link;
     POST   "/link"                             Public    any     sign_in::use_link;
+    GET    "/sign-in/oidc"                     Public    any     oidc::begin;
+    GET    "/sign-in/oidc/callback"            Public    any     oidc::callback;
     POST   "/sign-in"                          Public    any     password::sign_in;
     POST   "/sign-out"                         Viewer    any     sign_in::sign_out;
     GET    "/account"                          Viewer    any     account::show;

@@ -19,6 +19,7 @@ use super::form::{self, Fields};
 use super::host;
 use super::link::ConsoleLinks;
 use super::page::ErrorPage;
+use super::provider::OIDC_COOKIE;
 use super::reply::{ConsoleFailure, ConsoleReply, query_value};
 use super::routes::{self, ConsoleRoute, is_page};
 use super::session::{
@@ -63,6 +64,11 @@ impl ConsoleService {
     /// Goes by another configuration from now on.
     pub fn reconfigure(&self, settings: ConsoleSettings) {
         self.state.links.set_url(settings.config.console.url().as_str().to_owned());
+        if self.state.settings.load().config.console.oidc != settings.config.console.oidc {
+            // Who signed in at the provider before may have another role now, or none.
+            self.state.sessions.close_all_of_providers();
+            self.state.oidc.forget();
+        }
         self.state.settings.store(Arc::new(settings));
     }
 
@@ -136,6 +142,7 @@ impl ConsoleService {
             form_cookie,
             is_live,
             address: peer.address(),
+            oidc_cookie: cookie(parts, OIDC_COOKIE).unwrap_or_default().to_owned(),
         };
         let busy = || {
             ConsoleFailure::status(

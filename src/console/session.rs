@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::clock::Stopwatch;
-use crate::operator::Identity;
+use crate::operator::{Identity, IdentitySource};
 use crate::secret::Secret;
 
 /// The number of sessions at once. One more ends the one that was used least recently.
@@ -65,6 +65,7 @@ struct Session {
     identity: Identity,
     csrf: Secret,
     signed_in: Stopwatch,
+    is_fresh: bool,
     used: Stopwatch,
     notice: Option<String>,
     return_to: Option<String>,
@@ -87,7 +88,18 @@ impl Sessions {
     /// # Errors
     ///
     /// There are no random numbers.
+    #[cfg(test)]
     pub(super) fn open(&self, identity: Identity) -> Result<Secret, String> {
+        self.open_with(identity, true)
+    }
+
+    /// Opens a session; the token for its cookie. Without `is_fresh`, the operator has to sign in again before what
+    /// needs a recent sign-in.
+    ///
+    /// # Errors
+    ///
+    /// There are no random numbers.
+    pub(super) fn open_with(&self, identity: Identity, is_fresh: bool) -> Result<Secret, String> {
         let (token, csrf) = (new_token()?, new_token()?);
         let mut sessions = self.lock();
         let of_operator = sessions.values().filter(|other| other.identity.name == identity.name);
@@ -98,8 +110,15 @@ impl Sessions {
             end_oldest(&mut sessions, |_| true);
         }
         let now = Stopwatch::start();
-        let session =
-            Session { identity, csrf, signed_in: now, used: now, notice: None, return_to: None };
+        let session = Session {
+            identity,
+            csrf,
+            signed_in: now,
+            is_fresh,
+            used: now,
+            notice: None,
+            return_to: None,
+        };
         sessions.insert(digest(token.expose()), session);
         Ok(token)
     }
@@ -125,13 +144,20 @@ impl Sessions {
             digest,
             identity: session.identity.clone(),
             csrf: session.csrf.expose().to_owned(),
-            is_recent: session.signed_in.elapsed() < RECENT,
+            is_recent: session.is_fresh && session.signed_in.elapsed() < RECENT,
         })
     }
 
     /// Ends a session; the page to which its operator wanted to return after signing in again.
     pub(super) fn close(&self, digest: &SecretDigest) -> Option<String> {
         self.lock().remove(digest)?.return_to
+    }
+
+    /// Ends the sessions of all who have signed in at a provider.
+    pub(super) fn close_all_of_providers(&self) {
+        let is_other =
+            |session: &Session| !matches!(session.identity.source, IdentitySource::Provider { .. });
+        self.lock().retain(|_, session| is_other(session));
     }
 
     /// Notes the page to which an operator returns after signing in again.

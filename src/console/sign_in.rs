@@ -19,6 +19,10 @@ struct SignInPage {
     next: String,
     /// The form for name, password and code, where there are named operators.
     form: Option<SignInForm>,
+    /// The host of the provider, where one is configured.
+    provider: Option<String>,
+    /// Why signing in there failed.
+    refusal: Option<String>,
     /// The named operator who would use a link.
     link_for: Option<String>,
 }
@@ -42,14 +46,14 @@ pub(super) fn show(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
     if call.session.is_some() {
         return Ok(ConsoleReply::redirect(call.next.clone()));
     }
-    page(call, None)
+    page(call, None, None)
 }
 
 pub(super) fn again(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
     if let Some(session) = &call.session {
         call.console.sessions.set_return(&session.digest, call.next.clone());
     }
-    page(call, None)
+    page(call, None, None)
 }
 
 /// The page after a sign-in by password that failed.
@@ -57,22 +61,42 @@ pub(super) fn refused(
     call: &ConsoleCall,
     form: SignInForm,
 ) -> Result<ConsoleReply, ConsoleFailure> {
-    page(call, Some(form))
+    page(call, Some(form), None)
 }
 
-fn page(call: &ConsoleCall, form: Option<SignInForm>) -> Result<ConsoleReply, ConsoleFailure> {
+/// The page after a sign-in at the provider that failed.
+pub(super) fn refused_at_provider(
+    call: &ConsoleCall,
+    refusal: String,
+) -> Result<ConsoleReply, ConsoleFailure> {
+    page(call, None, Some(refusal))
+}
+
+fn page(
+    call: &ConsoleCall,
+    form: Option<SignInForm>,
+    refusal: Option<String>,
+) -> Result<ConsoleReply, ConsoleFailure> {
     let again = call.session.as_ref().map(|session| session.identity.clone());
     let named = call.operator_name().ok();
     let has_form = match &again {
         Some(_) => named.is_some(),
         None => !call.operator()?.directory.operators().is_empty(),
     };
+    let is_of_provider = again
+        .as_ref()
+        .is_none_or(|identity| matches!(identity.source, IdentitySource::Provider { .. }));
+    let settings = call.settings();
+    let provider = settings.config.console.oidc.as_ref().filter(|_| is_of_provider);
+    let provider = provider.and_then(|oidc| oidc.issuer.split('/').nth(2)).map(ToOwned::to_owned);
     let empty = || SignInForm { name: named.clone().unwrap_or_default(), error: None };
     let title = if again.is_some() { "Sign in again" } else { "Sign in" };
     call.page(&SignInPage {
         layout: Layout::new(call, title, ""),
         again: again.map(|identity| identity.name),
         next: call.next.clone(),
+        provider,
+        refusal,
         form: form.or_else(|| has_form.then(empty)),
         link_for: named,
     })

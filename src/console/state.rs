@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::link::ConsoleLinks;
+use super::provider::OidcState;
 use super::session::Sessions;
 use super::settings::ConsoleSettings;
 use crate::clock::Stopwatch;
@@ -20,6 +21,7 @@ pub(super) struct ConsoleState {
     pub(super) links: Arc<ConsoleLinks>,
     pub(super) settings: ArcSwap<ConsoleSettings>,
     pub(super) operator: OnceLock<Arc<ArcSwap<OperatorContext>>>,
+    pub(super) oidc: OidcState,
     status: Mutex<Option<(Stopwatch, Arc<ServerStatus>)>>,
 }
 
@@ -30,6 +32,7 @@ impl ConsoleState {
             links,
             settings: ArcSwap::from_pointee(settings),
             operator: OnceLock::new(),
+            oidc: OidcState::default(),
             status: Mutex::default(),
         }
     }

@@ -45,6 +45,12 @@ impl Identity {
         Self { name, role, source: IdentitySource::Host }
     }
 
+    /// A user of an OpenID provider.
+    pub fn of_provider(name: String, role: OperatorRole, issuer: &str, subject: &str) -> Self {
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        Self { name, role, source: IdentitySource::Provider { issuer, subject } }
+    }
+
     /// A named operator, as the account is now.
     pub fn named(account: &OperatorAccount) -> Self {
         let source = IdentitySource::Named { epoch: account.epoch.clone() };

@@ -32,6 +32,7 @@ mod connection;
 mod connection_command;
 mod console;
 mod console_connections;
+mod console_oidc;
 mod console_operator;
 mod console_pages;
 mod console_sign_in;

@@ -16,7 +16,7 @@ use landlock::{
 use thiserror::Error;
 
 use super::programs::{Outgoing, Programs};
-use crate::config::{Config, SYSTEM_FILE, WebhookConfig};
+use crate::config::{Config, OidcConfig, SYSTEM_FILE, WebhookConfig};
 use crate::connection::federation::KeySource;
 
 /// The rights of this version are refused unless a rule gives them; later ones are not known.
@@ -65,6 +65,9 @@ impl FileRules {
         files.extend(certificate_files(config).into_iter().map(|(_, file)| file.to_owned()));
         files.extend(config.notify.files().map(|(_, file)| file.clone()));
         files.extend(config.metrics.token_file.clone());
+        files.extend(
+            config.console.oidc.iter().flat_map(OidcConfig::files).map(|(_, file)| file.clone()),
+        );
         files.extend(config.webhooks.values().flat_map(WebhookConfig::files).cloned());
         // A link, where a service of the system writes the addresses of name servers.
         files.push(PathBuf::from("/etc/resolv.conf"));

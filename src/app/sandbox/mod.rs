@@ -106,6 +106,17 @@ impl Sandbox {
             && self.outgoing.covers(&Outgoing::of(config))
     }
 
+    /// Whether the OpenID provider of the console can be used as a configuration says; see [`Sandbox::lets_notify`].
+    pub(super) fn lets_reach_provider(&self, config: &Config) -> bool {
+        let Some(oidc) = config.console.oidc.as_ref().filter(|_| self.is_wanted) else {
+            return true;
+        };
+        let readable = self.readable.as_deref();
+        let reads = |file| readable.is_none_or(|readable| unreadable(readable, file).is_none());
+        oidc.files().all(|(_, file)| reads(file))
+            && (self.readable.is_none() || self.outgoing.covers(&Outgoing::of(config)))
+    }
+
     /// Whether webhooks can be delivered as a configuration says; see [`Sandbox::lets_notify`].
     pub(super) fn lets_deliver(&self, config: &Config) -> bool {
         let readable = self.readable.as_deref();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::Config;
+use crate::config::{Config, OidcConfig};
 use crate::connection::federation::{KeySetUrl, KeySource};
 use crate::fetch;
 
@@ -46,7 +46,9 @@ impl Outgoing {
         let Self::Ports(ports) = Self::of_federation(config) else { return Self::Any };
         let mail = config.notify.mail.iter().map(|mail| mail.server.port);
         let webhooks = config.webhooks.values().map(|webhook| webhook.url.port);
-        Self::Ports(mail.chain(webhooks).chain(ports).collect())
+        // The provider says itself where its other endpoints are: at its own port, or at that of HTTPS.
+        let provider = config.console.oidc.iter().map(OidcConfig::port);
+        Self::Ports(mail.chain(webhooks).chain(provider).chain(ports).collect())
     }
 
     /// What fetching the keys of issuers needs, also of such as a reload adds.

@@ -159,6 +159,32 @@ impl SignIns {
         Ok(account)
     }
 
+    /// Charges an attempt to sign in at a provider to an address.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait.
+    pub fn charge(&self, address: IpAddr) -> Result<(), Duration> {
+        self.throttle.charge_address(address)
+    }
+
+    /// Gives an attempt back that has succeeded.
+    pub fn give_back(&self, address: IpAddr) {
+        self.throttle.give_back_address(address);
+    }
+
+    /// Says in log and audit log why somebody could not sign in at a provider.
+    pub fn report_refusal(&self, directory: &Directory, reason: &str, address: IpAddr) {
+        tracing::warn!(%address, reason, "a sign-in at the OpenID provider was refused");
+        directory.record_denied(DeniedRequest {
+            reason: Reason::ConsoleSignIn,
+            owner: None,
+            token: None,
+            detail: Some(reason.to_owned()),
+            address,
+        });
+    }
+
     /// Checks a new password of an operator and hashes it; not for a thread that drives asynchronous tasks.
     ///
     /// # Errors

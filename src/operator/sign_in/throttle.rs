@@ -78,6 +78,12 @@ impl Throttle {
         });
     }
 
+    /// Gives an attempt back that was charged to an address alone.
+    pub(super) fn give_back_address(&self, address: IpAddr) {
+        let network = Network::from(address);
+        self.with(|counts| give_back(&mut counts.addresses, &network, PER_ADDRESS));
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Counts) -> T) -> T {
         work(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }

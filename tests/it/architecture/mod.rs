@@ -56,11 +56,11 @@ const EDGES: &[(&str, &str)] = &[
     ),
     ("authorities", ""),
     ("clock", ""),
-    ("config", "access connection file logging scim settings text"),
+    ("config", "access connection credential file logging scim settings text"),
     ("connection", "access scim secret text"),
     (
         "console",
-        "access clock config connection credential directory event log operator request_log scim secret store text transport",
+        "access clock config connection credential directory event fetch file log operator request_log scim secret store text transport",
     ),
     ("credential", "connection text"),
     ("directory", "access clock connection credential event log metrics scim settings store text"),

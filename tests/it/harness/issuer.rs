@@ -1,7 +1,8 @@
 //! Assertions, the keys that sign them, and an issuer that serves its keys.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,14 @@ pub(crate) struct KeyServer {
     requests: Arc<AtomicUsize>,
     /// The whole answer, head and body; empty for none at all.
     pub(crate) answer: Arc<Mutex<Vec<u8>>>,
+    /// The answers of single paths, and the last request to each.
+    paths: Arc<Mutex<BTreeMap<String, PathAnswer>>>,
+}
+
+#[derive(Default)]
+struct PathAnswer {
+    answer: Vec<u8>,
+    request: String,
 }
 
 impl KeyServer {
@@ -96,14 +105,22 @@ impl KeyServer {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let (requests, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (counted, given) = (Arc::clone(&requests), Arc::clone(&answer));
+        let paths: Arc<Mutex<BTreeMap<String, PathAnswer>>> = Arc::default();
+        let known = Arc::clone(&paths);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let answer = given.lock().unwrap().clone();
+                let known = Arc::clone(&known);
                 let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
                 std::thread::spawn(move || {
                     let mut stream = StreamOwned::new(tls, socket);
-                    let _ = stream.read(&mut [0; 4_096]);
+                    let request = read_request(&mut stream);
+                    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+                    let answer = known.lock().unwrap().get_mut(&path).map_or(answer, |known| {
+                        known.request = request;
+                        known.answer.clone()
+                    });
                     if answer.is_empty() {
                         std::thread::sleep(Duration::from_secs(20));
                     }
@@ -113,19 +130,52 @@ impl KeyServer {
                 });
             }
         });
-        Self { port, requests, answer }
+        Self { port, requests, answer, paths }
     }
 
     pub(crate) fn answer(&self, status: &str, body: &str) {
+        *self.answer.lock().unwrap() = self.whole(status, body);
+    }
+
+    /// Answers a path so from now on.
+    pub(crate) fn answer_at(&self, path: &str, status: &str, body: &str) {
+        let answer = self.whole(status, body);
+        self.paths.lock().unwrap().entry(path.to_owned()).or_default().answer = answer;
+    }
+
+    /// The last request to a path that has an answer of its own, head and body.
+    pub(crate) fn request_to(&self, path: &str) -> String {
+        self.paths.lock().unwrap()[path].request.clone()
+    }
+
+    fn whole(&self, status: &str, body: &str) -> Vec<u8> {
         let head = format!(
             "HTTP/1.1 {status}\r\nLocation: https://localhost:{}/other\r\nContent-Length: {}\r\n\r\n",
             self.port,
             body.len()
         );
-        *self.answer.lock().unwrap() = [head.as_bytes(), body.as_bytes()].concat();
+        [head.as_bytes(), body.as_bytes()].concat()
     }
 
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// Reads a request with the body that its head announces.
+fn read_request(stream: &mut impl std::io::Read) -> String {
+    let (mut text, mut part) = (String::new(), [0; 4_096]);
+    loop {
+        let read = stream.read(&mut part).unwrap_or(0);
+        text.push_str(&String::from_utf8_lossy(&part[..read]));
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let mut lengths = head.lines().filter_map(|line| {
+                line.to_lowercase().strip_prefix("content-length: ").map(ToOwned::to_owned)
+            });
+            body.len() >= lengths.next().and_then(|length| length.parse().ok()).unwrap_or(0)
+        });
+        if read == 0 || whole {
+            return text;
+        }
     }
 }
