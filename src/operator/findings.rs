@@ -101,11 +101,12 @@ fn of_connection(
         Some(_) => {}
     }
     if connection.traffic.errors > 0 {
+        let requests = match connection.traffic.errors {
+            1 => "1 request".to_owned(),
+            errors => format!("{errors} requests"),
+        };
         add(
-            format!(
-                "{} requests of connection {name} failed in the last hour",
-                connection.traffic.errors
-            ),
+            format!("{requests} of connection {name} failed in the last hour"),
             format!("run `scimd requests --failed --connection {name} --since 1h`"),
         );
     }
