@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::StatusCode;
@@ -17,6 +18,12 @@ use crate::http::error::Failure;
 use crate::http::gate::Admitted;
 use crate::http::request_metrics::CallerMetrics;
 use crate::http::respond::{self, HttpResponse};
+
+/// The least time from a request that may wait to its answer if the consumer keeps up with the feed: so it gets what
+/// happens meanwhile in one page, and asks at most 100 times a second however many changes there are.
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause between two reads of events that the consumer does not want.
+pub(super) const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// How many consumers of one application may wait or stream at once.
 const MAX_WAITING: usize = 64;

@@ -8,24 +8,17 @@ mod page;
 mod request;
 mod stream;
 
-use std::time::Duration;
-
 use hyper::http::request::Parts;
 use tokio::time::Instant;
 
 use super::error::Failure;
 use super::respond::HttpResponse;
 pub(super) use consumer::Consumer;
-use consumer::WaitingSeat;
+use consumer::{MAX_PAUSE, PAUSE, WaitingSeat};
 use request::FeedRequest;
 
-/// The least time from a request that may wait to its answer if the consumer keeps up with the feed: so it gets what
-/// happens meanwhile in one page, and asks at most 100 times a second however many changes there are.
-const PAUSE: Duration = Duration::from_millis(10);
 /// How many changes such a consumer is behind at most.
 const KEEPS_UP: u64 = 100;
-/// The longest pause between two reads of events that the consumer does not want.
-const MAX_PAUSE: Duration = Duration::from_millis(500);
 
 /// Answers a request for events: at once if there are some, else once there are, or when the time to wait is over.
 pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<HttpResponse, Failure> {

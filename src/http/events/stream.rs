@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::consumer::{Consumer, ReadEvents, WaitingSeat};
-use super::{MAX_PAUSE, PAUSE, page};
+use super::consumer::{Consumer, MAX_PAUSE, PAUSE, ReadEvents, WaitingSeat};
+use super::page;
 use crate::feed::Cursor;
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
