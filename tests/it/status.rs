@@ -36,7 +36,7 @@ fn status_says_whether_all_is_well_and_ends_with_a_code_for_it() {
     let findings = ill["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 2, "{ill}");
     assert!(findings[0]["action"].as_str().unwrap().contains("brake resume"), "{ill}");
-    assert!(findings[1]["finding"].as_str().unwrap().starts_with("1 requests of"), "{ill}");
+    assert!(findings[1]["finding"].as_str().unwrap().starts_with("1 request of"), "{ill}");
 
     server.stop();
     let (stopped, code) = status(&server);
