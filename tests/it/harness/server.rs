@@ -147,6 +147,17 @@ impl Server {
         panic!("in {PATIENCE:?} it did not come to pass that {what}: {}", self.stderr());
     }
 
+    /// Waits until the log has a text: a line may come after the answer of which it speaks.
+    pub(crate) fn logged(&self, text: &str) {
+        for _ in 0..PATIENCE.as_millis() / 10 {
+            if self.stderr().contains(text) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("in {PATIENCE:?} the log has no {text:?}: {}", self.stderr());
+    }
+
     /// A command of the binary in this server's folder, with its configuration.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = scimd(args);
