@@ -31,8 +31,8 @@ impl Clock {
     }
 }
 
-/// Measures elapsed time, unaffected by changes of the wall clock.
-#[derive(Clone, Copy, Debug)]
+/// Measures elapsed time, unaffected by changes of the wall clock. The one that was started first is the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {

@@ -66,7 +66,7 @@ impl ConsoleControl for ConsoleLinks {
         let mut links = self.lock();
         links.retain(|_, link| link.is_valid());
         if links.len() >= MAX_LINKS {
-            let oldest = links.iter().max_by_key(|(_, link)| link.made.elapsed());
+            let oldest = links.iter().min_by_key(|(_, link)| link.made);
             if let Some(digest) = oldest.map(|(digest, _)| *digest) {
                 links.remove(&digest);
             }

@@ -188,7 +188,7 @@ impl Sessions {
 /// Ends the session that was used least recently, of those that a condition names.
 fn end_oldest(sessions: &mut HashMap<SecretDigest, Session>, which: impl Fn(&Session) -> bool) {
     let candidates = sessions.iter().filter(|(_, session)| which(session));
-    let oldest = candidates.max_by_key(|(_, session)| session.used.elapsed());
+    let oldest = candidates.min_by_key(|(_, session)| session.used);
     if let Some(digest) = oldest.map(|(digest, _)| *digest) {
         sessions.remove(&digest);
     }

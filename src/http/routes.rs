@@ -180,14 +180,16 @@ mod tests {
         assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
         let mut described = BTreeSet::new();
         for (path, operations) in description["paths"].as_object().unwrap() {
-            for method in operations.as_object().unwrap().keys().filter(|key| *key != "parameters")
-            {
+            let about_all = |key: &&String| ["parameters", "servers"].contains(&key.as_str());
+            for method in operations.as_object().unwrap().keys().filter(|key| !about_all(key)) {
                 described.insert((method.to_uppercase(), path.clone()));
             }
         }
         let mut served = BTreeSet::new();
         for (method, template, _) in routes() {
-            let Some(path) = template.strip_prefix("/scim/v2") else { continue };
+            // The feed is described beside SCIM, below a URL of its own.
+            let path = (template == "/events").then_some(template);
+            let Some(path) = path.or(template.strip_prefix("/scim/v2")) else { continue };
             for (kind, endpoints) in
                 [("{type}", ["Users", "Groups"]), ("{offer}", ["Roles", "Entitlements"])]
             {

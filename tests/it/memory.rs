@@ -207,7 +207,8 @@ fn no_request_takes_more_than_its_share() {
     let mut faults = Vec::new();
     for Hostile { name, method, path, body } in &all {
         assert!(body.len() <= MAX_BODY, "{name}: {} bytes", body.len());
-        // From here on the most that it holds counts anew.
+        server.wait_until_idle();
+        // From here on the most that it holds counts again from the start.
         fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
         let before = memory(&server, "VmRSS:");
         let status =
