@@ -12,9 +12,10 @@ const MAX_BODY: usize = 1_048_576;
 const BESIDES: usize = 16 * 1024 * 1024;
 const MAX_MEMORY: usize = 4 * MAX_BODY + BESIDES;
 /// Requests that take more, and how many MiB at most: as values of JSON, the smallest elements take many times
-/// their bytes until they are refused, and the database holds the old and new pages of a large change.
+/// their bytes until they are refused, and the database holds the old and new pages of a large change. The feed
+/// derives the events of a change beside it, which counts as well.
 const LARGER: [(&str, usize); 6] = [
-    ("members are added", 28),
+    ("members are added", 40),
     ("groups in groups", 48),
     ("many objects", 32),
     ("many numbers", 24),
