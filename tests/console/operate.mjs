@@ -22,11 +22,11 @@ check((await page.textContent("tbody")).includes(evil), "what a client sets is t
 await page.click("text=grace@example.com");
 await accessible(page, "user");
 await shoot(page, "user");
-await page.click("text=Why does it have its access?");
+await page.click("text=Why does this user have its access?");
 check((await page.textContent("#why ~ div")).includes("the user itself"), "the access of a user is explained");
 await page.fill("#grant", "company:admin");
 await page.keyboard.press("Enter");
-check((await page.textContent("[role=status]")).includes("gained"), "what a grant would change is shown");
+check((await page.textContent("main div[role=status]")).includes("gained"), "what a grant would change is shown");
 await accessible(page, "access of a user");
 await fits(page, "access of a user");
 await shoot(page, "user-access");
