@@ -59,9 +59,9 @@ struct Bench {
 #[derive(Clone, Copy)]
 enum Consumers {
     None,
-    /// So many follow everything.
+    /// The consumers that follow everything.
     Following(usize),
-    /// So many wait for events that do not happen.
+    /// The consumers that wait for events that do not happen.
     Waiting(usize),
 }
 

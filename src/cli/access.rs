@@ -40,7 +40,7 @@ pub(super) enum AccessCommand {
     },
     /// Show what membership in a group, or a grant, would change for a user; changes nothing
     WhatIf {
-        /// The user, as in `access why`
+        /// The user: userName, id, externalId or email address
         user: String,
         /// Assume that the user is a member of this group (displayName, id or externalId)
         #[arg(long = "group", value_name = "GROUP")]

@@ -122,7 +122,7 @@ impl ConsoleCall {
     ///
     /// # Errors
     ///
-    /// Somebody else has.
+    /// Another operator has.
     pub(super) fn operator_name(&self) -> Result<String, ConsoleFailure> {
         let identity = self.session.as_ref().map(|session| &session.identity);
         match identity {

@@ -18,7 +18,7 @@ pub enum AccessRequest {
     },
     /// Who has some access, one part of all users.
     Who {
-        /// What, as in `Why`.
+        /// The access: an entitlement, `role:NAME`, or one of those names.
         of: String,
         /// The last user of the part before, from an earlier reply.
         after: Option<String>,

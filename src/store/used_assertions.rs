@@ -1,7 +1,7 @@
 //! The assertions that clients have used and that are still valid, so that none is taken twice.
 //!
 //! A file in the data folder keeps them over a restart and over a crash: each is on disk before it counts. What has
-//! expired is dropped, and a client may have so many at most, so neither memory nor the file grows.
+//! expired is dropped, and the number of each client is limited, so neither memory nor the file grows.
 //!
 //! ```text
 //! file   = "scimdua1" | record*

@@ -37,7 +37,7 @@ pub(in crate::console) struct Flow {
     pub(in crate::console) state: String,
     /// Ties the ID token to this sign-in.
     pub(in crate::console) nonce: String,
-    /// Proves to the provider that the code is redeemed by whoever asked for it (RFC 7636).
+    /// Proves to the provider that the code is redeemed by the client that asked for it (RFC 7636).
     pub(in crate::console) verifier: String,
     /// The page to go on at.
     pub(in crate::console) next: String,

@@ -69,7 +69,7 @@ pub struct RecordSignIn {
     pub address: IpAddr,
 }
 
-/// Records that somebody has signed in by another way.
+/// Records that an operator has signed in by another way.
 pub struct NoteSignIn {
     /// The name.
     pub name: String,

@@ -173,7 +173,7 @@ impl SignIns {
         self.throttle.give_back_address(address);
     }
 
-    /// Says in log and audit log why somebody could not sign in at a provider.
+    /// Says in log and audit log why an operator could not sign in at a provider.
     pub fn report_refusal(&self, directory: &Directory, reason: &str, address: IpAddr) {
         tracing::warn!(%address, reason, "a sign-in at the OpenID provider was refused");
         directory.record_denied(DeniedRequest {
@@ -218,7 +218,7 @@ impl SignIns {
         Some(work(&enrolment.secret))
     }
 
-    /// Records that somebody has signed in by another way than password and code. It is no reason to keep an operator
+    /// Records that an operator has signed in by another way than password and code. It is no reason to keep an operator
     /// out that the disk is full.
     pub fn note(
         &self,
