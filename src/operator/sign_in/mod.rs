@@ -218,8 +218,8 @@ impl SignIns {
         Some(work(&enrolment.secret))
     }
 
-    /// Records that an operator has signed in by another way than password and code. It is no reason to keep an operator
-    /// out that the disk is full.
+    /// Records that an operator has signed in by another way than password and code. A full disk is no reason to keep
+    /// an operator out.
     pub fn note(
         &self,
         directory: &Directory,

@@ -91,7 +91,9 @@ fn sabotaged(session: &Session, patch: &str) -> Result<Session, String> {
     if copied.exists() {
         fs::remove_dir_all(&copied).map_err(failed)?;
     }
-    server::copy(&source.join("src"), &copied.join("src")).map_err(failed)?;
+    for folder in ["src", "templates"] {
+        server::copy(&source.join(folder), &copied.join(folder)).map_err(failed)?;
+    }
     for name in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "config.example.toml"] {
         fs::copy(source.join(name), copied.join(name)).map_err(failed)?;
     }
