@@ -14,8 +14,9 @@ const MAX_MEMORY: usize = 4 * MAX_BODY + BESIDES;
 /// Requests that take more, and how many MiB at most: as values of JSON, the smallest elements take many times
 /// their bytes until they are refused, and the database holds the old and new pages of a large change. The feed
 /// derives the events of a change beside it, which counts as well.
-const LARGER: [(&str, usize); 6] = [
+const LARGER: [(&str, usize); 7] = [
     ("members are added", 40),
+    ("members are put", 32),
     ("groups in groups", 48),
     ("many objects", 32),
     ("many numbers", 24),
