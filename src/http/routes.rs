@@ -189,7 +189,7 @@ mod tests {
         for (method, template, _) in routes() {
             // The feed is described beside SCIM, below a URL of its own.
             let path = (template == "/events").then_some(template);
-            let Some(path) = path.or(template.strip_prefix("/scim/v2")) else { continue };
+            let Some(path) = path.or_else(|| template.strip_prefix("/scim/v2")) else { continue };
             for (kind, endpoints) in
                 [("{type}", ["Users", "Groups"]), ("{offer}", ["Roles", "Entitlements"])]
             {
