@@ -41,7 +41,7 @@ pub struct Feed {
     /// How long each case is measured, in each round
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// How many times each case is measured; medians are told
+    /// How many times each case is measured; the medians are shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
 }

@@ -69,7 +69,7 @@ struct Measure {
     /// How long each case is measured, in each round
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// How many times each case is measured; medians are told
+    /// How many times each case is measured; the medians are shown
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
     /// Runs of 0.4 seconds: about a minute at 1,000 users

@@ -1,4 +1,4 @@
-//! Signing in to the console at an OpenID provider, and every answer of it that signs nobody in.
+//! Signing in to the console at an OpenID provider, and every answer of it that is refused.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -180,8 +180,8 @@ fn remove(tx: &mut Transaction<'_>, client: &Client) {
     tx.record(event(Verb::Revoked, &client.id));
 }
 
-/// Has the log follow the issuers that a configuration trusts: trusts that it has no more end with their access tokens
-/// and for good, and those that it has anew begin.
+/// Has the log follow the issuers that a configuration trusts: a trust that is no longer configured ends for good, with
+/// its access tokens, and a new one begins.
 pub(crate) struct FollowTrusts(pub(crate) Vec<ProvenClient>);
 
 impl Command for FollowTrusts {

@@ -48,7 +48,7 @@ enum Outcome {
     NotMade,
 }
 
-/// What an event must tell of.
+/// What an event must report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// The change of this number wrote its texts.
@@ -115,7 +115,7 @@ impl History {
         Expectation { model, pending }
     }
 
-    /// What the events of the first `acknowledged` changes must tell of, in order.
+    /// What the events of the first `acknowledged` changes must report, in order.
     pub(crate) fn marks(&self, acknowledged: usize) -> Vec<Mark> {
         let (mut marks, mut model) = (Vec::new(), Model::default());
         for entry in self.entries.iter().take(acknowledged) {
@@ -160,7 +160,7 @@ fn event(change: &Change, answer: &Answer, model: &Model) -> (&'static str, Opti
     }
 }
 
-/// What the event of a change must tell of, given what was there before.
+/// What the event of a change must report, given what was there before.
 fn mark(change: &Change, model: &Model) -> Option<Mark> {
     match change {
         Change::CreateUser { number, .. }

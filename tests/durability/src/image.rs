@@ -65,9 +65,9 @@ pub(crate) enum Op {
     Sent(usize),
     /// A client had the answer to its change.
     Acknowledged(usize),
-    /// A consumer of the change feed had so many events.
+    /// A consumer of the change feed had this number of events.
     Followed(usize),
-    /// The target of a webhook had so many batches.
+    /// The target of a webhook had this number of batches.
     Delivered(usize),
 }
 

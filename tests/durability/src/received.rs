@@ -44,7 +44,7 @@ impl Event {
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
     }
 
-    /// Which change of a client it tells of.
+    /// Which change of a client it reports.
     fn mark(&self) -> Option<Mark> {
         let event: Value = serde_json::from_str(&self.text).ok()?;
         let id = event["subject"].as_str()?.rsplit('/').next()?.to_owned();
@@ -70,7 +70,7 @@ pub(crate) struct Received {
 
 /// How the next page came.
 enum Step {
-    /// With so many events.
+    /// With this number of events.
     Page(usize),
     /// Not at all: the server is gone, or can't read the feed now.
     None,
@@ -105,7 +105,7 @@ impl Received {
         }
     }
 
-    /// Follows the feed by long polls until the server is gone; `told` hears how many events there are after each page.
+    /// Follows the feed by long polls until the server is gone; `told` is called with the number of events after each page.
     pub(crate) fn follow(&mut self, client: &Client, told: &dyn Fn(usize)) -> Vec<Finding> {
         loop {
             match self.step(client, 1) {
@@ -200,7 +200,7 @@ pub(crate) fn differs(who: &str, received: &[Event], all: &[Event]) -> Option<Fi
     Some(Finding::new(if is_there { Harm::Inconsistent } else { Harm::Lost }, text))
 }
 
-/// The changes of each client that no event tells of, or not in the order in which they were made.
+/// The changes of each client that no event reports, or not in the order in which they were made.
 fn missing(events: &[Event], wanted: &[Vec<Mark>]) -> Vec<Finding> {
     let told: Vec<Mark> = events.iter().filter_map(Event::mark).collect();
     let mut findings = Vec::new();
@@ -212,7 +212,7 @@ fn missing(events: &[Event], wanted: &[Vec<Mark>]) -> Vec<Finding> {
             }
             let finding = match told.contains(mark) {
                 true => Finding::new(Harm::Inconsistent, format!("{mark:?} comes too early")),
-                false => Finding::new(Harm::Lost, format!("no event tells of {mark:?}")),
+                false => Finding::new(Harm::Lost, format!("no event reports {mark:?}")),
             };
             findings.push(finding);
             break;
