@@ -27,21 +27,38 @@ pub struct Target {
 }
 
 /// A request.
+#[derive(Clone)]
 pub struct Ask {
     pub method: Method,
     pub path: String,
     pub body: Bytes,
+    /// The media type of a body.
+    content_type: HeaderValue,
+    /// Who asks, if not whom the target names.
+    authorization: Option<HeaderValue>,
 }
 
 impl Ask {
     /// A GET.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: Bytes::new() }
+        Self::send(Method::GET, path, Bytes::new())
     }
 
     /// Any method with a body.
     pub fn send(method: Method, path: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { method, path: path.into(), body: body.into() }
+        let content_type = HeaderValue::from_static("application/scim+json");
+        Self { method, path: path.into(), body: body.into(), content_type, authorization: None }
+    }
+
+    /// A POST of a form.
+    pub fn form(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        Self { content_type, ..Self::send(Method::POST, path, body) }
+    }
+
+    /// The same with that in the header `Authorization`.
+    pub fn authorized(self, authorization: &str) -> Result<Self> {
+        Ok(Self { authorization: Some(HeaderValue::from_str(authorization)?), ..self })
     }
 }
 
@@ -89,6 +106,13 @@ impl Target {
         Ok(target)
     }
 
+    /// The same server for a client without a token.
+    pub fn without_token(&self) -> Self {
+        let mut target = self.clone();
+        target.headers.remove(AUTHORIZATION);
+        target
+    }
+
     /// The same client for another server.
     pub fn at(&self, address: SocketAddr) -> Self {
         Self { address, ..self.clone() }
@@ -121,8 +145,10 @@ impl Connection {
         *request.uri_mut() = ask.path.parse()?;
         *request.headers_mut() = self.headers.clone();
         if has_body {
-            let json = HeaderValue::from_static("application/scim+json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
+            request.headers_mut().insert(CONTENT_TYPE, ask.content_type);
+        }
+        if let Some(authorization) = ask.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;

@@ -25,6 +25,8 @@ const CONSUMERS: usize = 10;
 const IDLE: usize = 100;
 /// An application may have 64 consumers that wait.
 const APPLICATIONS: [&str; 2] = ["first", "second"];
+/// How long consumers may take to connect.
+const PATIENCE: Duration = Duration::from_secs(60);
 const MILLISECONDS_OF_DAY: u64 = 24 * 60 * 60 * 1_000;
 
 #[derive(clap::Args)]
@@ -44,6 +46,17 @@ pub struct Feed {
     /// How many times each case is measured; the medians are shown
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
+    /// Only this part
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// A part of what is measured.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Reading,
+    Delivery,
+    Cost,
 }
 
 /// What is measured with.
@@ -86,18 +99,33 @@ impl Feed {
         let targets = tokens.map(|token| target.with_token(&token?)).collect::<Result<_>>()?;
         let time = Duration::from_secs_f64(self.seconds);
         let mut bench = Bench { scimd, targets, next: Arc::default(), time };
-        bench.measure(self.users as usize, self.rounds as usize)?;
+        bench.measure(self.users as usize, self.rounds as usize, self.only)?;
         // After a failure its log is worth reading.
         bench.scimd.discard()
     }
 }
 
 impl Bench {
-    fn measure(&mut self, users: usize, rounds: usize) -> Result<()> {
+    fn measure(&mut self, users: usize, rounds: usize, only: Option<Part>) -> Result<()> {
+        let is_wanted = |part| only.is_none_or(|only| only == part);
         eprintln!("filling with {users} users");
         seed::users(&self.scimd.target()?, users)?;
         self.next.store(users, Ordering::Relaxed);
         println!("| case | found | target | |\n| --- | --- | --- | --- |");
+        if is_wanted(Part::Reading) {
+            self.reading(rounds)?;
+        }
+        if is_wanted(Part::Delivery) {
+            self.deliveries(rounds)?;
+        }
+        if is_wanted(Part::Cost) {
+            self.costs(rounds)?;
+        }
+        Ok(())
+    }
+
+    /// Reading the feed from the start.
+    fn reading(&self, rounds: usize) -> Result<()> {
         eprintln!("reading the feed from the start");
         let mut rates = (0..rounds).map(|_| self.read_all()).collect::<Result<Vec<f64>>>()?;
         let rate = median(&mut rates);
@@ -107,6 +135,11 @@ impl Bench {
             "at least 100000",
             rate >= 100_000.0,
         );
+        Ok(())
+    }
+
+    /// How long events are under way.
+    fn deliveries(&self, rounds: usize) -> Result<()> {
         eprintln!("delivery");
         let mut full = self.delivery(None, rounds)?;
         let (p50, p99) =
@@ -118,12 +151,12 @@ impl Bench {
             (percentile(&mut half.latencies, 0.5), percentile(&mut half.latencies, 0.99));
         let found = format!("{:.0} creates/s, p50 {p50} ms, p99 {p99} ms", half.per_second);
         row("delivery at half of that", &found, "p99 below 20 ms", p99 < 20);
-        eprintln!("cost of consumers");
-        self.costs(rounds)
+        Ok(())
     }
 
     /// Processor time for each create, with consumers and without, in turn.
     fn costs(&self, rounds: usize) -> Result<()> {
+        eprintln!("cost of consumers");
         let cases = [Consumers::None, Consumers::Following(CONSUMERS), Consumers::Waiting(IDLE)];
         let mut costs: [Vec<f64>; 3] = Default::default();
         for _ in 0..rounds {
@@ -140,9 +173,9 @@ impl Bench {
         };
         line("the same with 10 consumers that follow everything", following, 10.0);
         line("the same with 100 long polls for events that do not happen", waiting, 2.0);
-        let before = process::processor_time(self.scimd.pid()?)?;
         let stop = Arc::new(AtomicBool::new(false));
         let idle = self.consume(Consumers::Waiting(IDLE), &stop)?;
+        let before = process::processor_time(self.scimd.pid()?)?;
         std::thread::sleep(self.time);
         let spent = process::processor_time(self.scimd.pid()?)? - before;
         stop.store(true, Ordering::SeqCst);
@@ -175,8 +208,6 @@ impl Bench {
         let stop = Arc::new(AtomicBool::new(false));
         let consuming = self.consume(consumers, &stop)?;
         let (target, pid) = (self.scimd.target()?, self.scimd.pid()?);
-        // Connections and first polls are not measured.
-        std::thread::sleep(Duration::from_millis(300));
         let before = process::processor_time(pid)?;
         let begun = Instant::now();
         let pause = rate.map(|rate| Duration::from_secs_f64(CREATORS as f64 / rate));
@@ -195,7 +226,8 @@ impl Bench {
         })
     }
 
-    /// Starts consumers on a thread of their own; they end once all is read after `stop` is set.
+    /// Starts consumers on a thread of their own, and waits until each has connected and sent its first poll: that is not
+    /// measured. They end once all is read after `stop` is set.
     fn consume(
         &self,
         consumers: Consumers,
@@ -207,13 +239,21 @@ impl Bench {
             Consumers::Waiting(count) => (count, 60, "&types=group.deleted"),
         };
         let (targets, stop) = (self.targets.clone(), Arc::clone(stop));
-        Ok(std::thread::spawn(move || {
+        let (ready, begun) = (Arc::<AtomicUsize>::default(), Instant::now());
+        let polling = Arc::clone(&ready);
+        let consuming = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let following: Vec<_> = (0..count)
                     .map(|number| {
                         let target = targets[number % targets.len()].clone();
-                        tokio::spawn(follow(target, wait, filter, Arc::clone(&stop)))
+                        tokio::spawn(follow(
+                            target,
+                            wait,
+                            filter,
+                            Arc::clone(&stop),
+                            Arc::clone(&polling),
+                        ))
                     })
                     .collect();
                 if matches!(consumers, Consumers::Waiting(_)) {
@@ -229,7 +269,13 @@ impl Bench {
                 }
                 Ok(latencies)
             })
-        }))
+        });
+        while ready.load(Ordering::SeqCst) < count && !consuming.is_finished() {
+            ensure!(begun.elapsed() < PATIENCE, "consumers can't connect");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        Ok(consuming)
     }
 
     /// Reads everything with one consumer; events a second.
@@ -256,12 +302,19 @@ impl Bench {
 }
 
 /// Follows the feed from its present end; how long each event was under way.
-async fn follow(target: Target, wait: u8, filter: &str, stop: Arc<AtomicBool>) -> Result<Vec<u64>> {
+async fn follow(
+    target: Target,
+    wait: u8,
+    filter: &str,
+    stop: Arc<AtomicBool>,
+    polling: Arc<AtomicUsize>,
+) -> Result<Vec<u64>> {
     let mut connection = Connection::open(&target).await?;
     let page = connection.ask(Ask::get("/events?limit=1")).await?;
     page.success()?;
     let mut after = field(std::str::from_utf8(&page.body)?, "head")?.to_owned();
     let mut latencies = Vec::new();
+    polling.fetch_add(1, Ordering::SeqCst);
     loop {
         // Read before asking: what came before it is in the page.
         let is_last = stop.load(Ordering::SeqCst);

@@ -4,7 +4,7 @@
 //! - [`process`], [`journal`]: what a server uses: memory, processor time, disk, syncs;
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
-//! - [`feed`]: the change feed and its consumers;
+//! - [`feed`]: the change feed and its consumers; [`oauth`]: signing in by OAuth;
 //! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
@@ -15,6 +15,7 @@ mod feed;
 mod journal;
 mod load;
 mod measure;
+mod oauth;
 mod pair;
 mod process;
 mod random;
@@ -49,6 +50,9 @@ enum Command {
     Soak(Soak),
     /// Measure the change feed: delivery, the cost of consumers, reading from the start
     Feed(feed::Feed),
+    /// Measure token requests on one core, and SCIM requests with an access token
+    #[command(name = "oauth")]
+    OAuth(oauth::OAuth),
     /// Compare two binaries side by side, in alternating rounds
     Pair(pair::Pair),
     /// Serve one fixed answer to every request: what scimd is compared with
@@ -109,6 +113,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
         Command::Pair(pair) => pair.run(),
+        Command::OAuth(oauth) => oauth.run(),
         Command::Feed(feed) => feed.run(),
         Command::Measure(options) => options.run(),
         Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {

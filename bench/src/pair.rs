@@ -160,7 +160,8 @@ impl Verdict {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
+/// The value in the middle.
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 {
@@ -172,7 +173,7 @@ fn median(values: &mut [f64]) -> f64 {
 
 /// The 95 % confidence interval of the median: the number of values below the true median is binomial
 /// with p = 1/2, so the interval leaves out as many values at each end as keep its coverage at 95 %.
-fn interval(values: &mut [f64]) -> Result<(f64, f64)> {
+pub fn interval(values: &mut [f64]) -> Result<(f64, f64)> {
     values.sort_by(f64::total_cmp);
     let count = values.len();
     let (mut below, mut term, mut cut) = (0.0, 0.5_f64.powi(count as i32), 0);

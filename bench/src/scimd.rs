@@ -97,12 +97,24 @@ impl Scimd {
 
     /// A token for an application.
     pub fn application_token(&self, name: &str) -> Result<String> {
-        let output = Command::new(&self.binary)
-            .args(["token", "generate", "--application", name])
-            .current_dir(&self.folder)
-            .output()?;
+        self.command(&["token", "generate", "--application", name])
+    }
+
+    /// What a command prints.
+    pub fn command(&self, arguments: &[&str]) -> Result<String> {
+        let output =
+            Command::new(&self.binary).args(arguments).current_dir(&self.folder).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Has it run on one core alone.
+    pub fn pin(&self, core: usize) -> Result<()> {
+        let pid = self.pid()?.to_string();
+        let output =
+            Command::new("taskset").args(["-a", "-c", "-p", &core.to_string(), &pid]).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
     }
 
     /// Its process id.

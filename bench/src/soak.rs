@@ -175,11 +175,7 @@ impl Client {
         let ask = Ask::send(Method::POST, "/scim/v2/Users", user.to_string());
         let created = self.ask(connection, ask).await?;
         let id = created["id"].as_str().context("a user without an id")?;
-        Ok(Ask {
-            method: Method::DELETE,
-            path: format!("/scim/v2/Users/{id}"),
-            body: Default::default(),
-        })
+        Ok(Ask::send(Method::DELETE, format!("/scim/v2/Users/{id}"), ""))
     }
 
     async fn ask(&mut self, connection: &mut Connection, ask: Ask) -> Result<serde_json::Value> {
