@@ -262,7 +262,7 @@ async fn run(
         () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, metrics_terms, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
-        () = maintenance_task::run(Arc::clone(&directory), Arc::clone(&feed), &config) => Drained::Complete,
+        () = maintenance_task::run(Arc::clone(&directory), Arc::clone(&feed), Arc::clone(&webhooks), &config) => Drained::Complete,
         () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,

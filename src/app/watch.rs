@@ -2,7 +2,7 @@
 //!
 //! It reads what others have counted or stored, so that nothing is added to the path of a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use super::reload::LiveConfig;
 use crate::connection::token::TokenOwner;
 use crate::directory::{BrakeAlarm, BrakeStatus, undo_command};
 use crate::notify::{Notification, NotificationKind};
-use crate::operator::OperatorContext;
+use crate::operator::{OperatorContext, WebhookControl as _};
 use crate::transport::TlsConfig;
 
 /// The time from one look to the next.
@@ -51,6 +51,8 @@ struct Observed {
     free_bytes: Option<u64>,
     min_free_bytes: u64,
     is_writable: bool,
+    /// The webhooks that are parked, and why.
+    parked: BTreeMap<String, String>,
     certificate_end: Option<Timestamp>,
     /// The connections and applications whose last valid token expires soon.
     token_ends: Vec<(TokenOwner, Timestamp)>,
@@ -58,6 +60,7 @@ struct Observed {
 
 fn observe(context: &OperatorContext, live: &LiveConfig, min_free_bytes: u64) -> Observed {
     let OperatorContext { directory, site, .. } = context;
+    let webhooks = live.webhooks.list().into_iter();
     let stats = directory.stats();
     let now = directory.time_for_expiry();
     Observed {
@@ -69,6 +72,7 @@ fn observe(context: &OperatorContext, live: &LiveConfig, min_free_bytes: u64) ->
         free_bytes: stats.store.free_bytes,
         min_free_bytes,
         is_writable: stats.writable,
+        parked: webhooks.filter_map(|webhook| Some((webhook.name, webhook.parked?))).collect(),
         certificate_end: live.listener.load().tls.as_ref().and_then(TlsConfig::not_after),
         token_ends: ending_tokens(context, now),
     }
@@ -83,6 +87,7 @@ struct Watch {
     denials: BTreeMap<TokenOwner, DenialWindow>,
     disk: Option<NotificationKind>,
     has_stopped: bool,
+    parked: BTreeSet<String>,
     /// The days left at which each expiry was last notified of.
     expiries: BTreeMap<(NotificationKind, String), i64>,
 }
@@ -130,6 +135,19 @@ impl Watch {
             );
         }
         self.has_stopped = !observed.is_writable;
+        for (name, reason) in
+            observed.parked.iter().filter(|(name, _)| !self.parked.contains(*name))
+        {
+            add(
+                NotificationKind::WebhookParked,
+                name,
+                format!("Webhook {name} is parked: {reason}"),
+                format!(
+                    "Correct the receiver, then run `scimd webhook test {name}`, or `resend` if events are missing."
+                ),
+            );
+        }
+        self.parked = observed.parked.keys().cloned().collect();
         if let Some(end) = observed.certificate_end
             && let Some(days) =
                 self.expiry(NotificationKind::CertificateExpiring, "", end, observed.now)
@@ -294,6 +312,7 @@ mod tests {
             free_bytes: Some(10 * MIB),
             min_free_bytes: MIB,
             is_writable: true,
+            parked: BTreeMap::new(),
             certificate_end: None,
             token_ends: Vec::new(),
         }
@@ -358,7 +377,7 @@ mod tests {
     #[test]
     fn the_disk_the_writer_and_expiries_are_found_when_they_get_worse() {
         use NotificationKind::{
-            CertificateExpiring, DiskFull, DiskLow, TokenExpiring, WritesStopped,
+            CertificateExpiring, DiskFull, DiskLow, TokenExpiring, WebhookParked, WritesStopped,
         };
         let mut watch = Watch::default();
         let mut disk =
@@ -371,6 +390,15 @@ mod tests {
         let stopped = || Observed { is_writable: false, ..observed(0) };
         assert_eq!(kinds(&mut watch, &stopped()), [WritesStopped]);
         assert_eq!(kinds(&mut watch, &stopped()), []);
+        let parked = |name: &str| {
+            let parked = [(name.to_owned(), "it answered 410".to_owned())].into();
+            Observed { parked, ..observed(0) }
+        };
+        assert_eq!(kinds(&mut watch, &parked("crm")), [WebhookParked]);
+        assert_eq!(kinds(&mut watch, &parked("crm")), []);
+        assert_eq!(kinds(&mut watch, &parked("erp")), [WebhookParked]);
+        assert_eq!(kinds(&mut watch, &observed(0)), []);
+        assert_eq!(kinds(&mut watch, &parked("erp")), [WebhookParked], "it was not meanwhile");
         let day = 24 * 60 * 60;
         let mut ends = |days: i64| {
             let end = at(days * day + 60);

@@ -9,7 +9,7 @@ use super::reader::Section;
 pub struct EventsConfig {
     /// How long changes stay in the log at least, so that consumers can catch up; 0s to 3650d.
     pub retention: Duration,
-    /// The size of the log, in MiB, from which on no webhook holds back its trimming; 64 to 1048576.
+    /// The size of the log, in MiB, at which the webhook that holds most of it is parked; 64 to 1048576.
     pub max_log_mib: u32,
 }
 
@@ -29,7 +29,7 @@ impl EventsConfig {
         }
     }
 
-    /// The size of the log from which on no webhook holds back its trimming, in bytes.
+    /// The size of the log at which the webhook that holds most of it is parked, in bytes.
     pub fn max_log_bytes(&self) -> u64 {
         u64::from(self.max_log_mib) << 20
     }

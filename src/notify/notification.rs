@@ -20,6 +20,8 @@ pub enum NotificationKind {
     DiskFull,
     /// A change could not be written, and no further ones are accepted.
     WritesStopped,
+    /// A webhook is parked: it gets nothing until an operator says so.
+    WebhookParked,
     /// The certificate expires soon.
     CertificateExpiring,
     /// The last valid token of a connection expires soon.
@@ -30,13 +32,14 @@ pub enum NotificationKind {
 
 impl NotificationKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Alarmed,
         Self::Paused,
         Self::Denied,
         Self::DiskLow,
         Self::DiskFull,
         Self::WritesStopped,
+        Self::WebhookParked,
         Self::CertificateExpiring,
         Self::TokenExpiring,
         Self::Test,
@@ -51,6 +54,7 @@ impl NotificationKind {
             Self::DiskLow => "disk.low",
             Self::DiskFull => "disk.full",
             Self::WritesStopped => "writes.stopped",
+            Self::WebhookParked => "webhook.parked",
             Self::CertificateExpiring => "certificate.expiring",
             Self::TokenExpiring => "token.expiring",
             Self::Test => "test",

@@ -196,12 +196,7 @@ impl Endpoint {
                 Ok(Err(FeedError::Unavailable(_))) | Err(_) => {
                     tokio::time::sleep(SAVE_EVERY).await;
                 }
-                Ok(Err(error)) => {
-                    return Err(format!(
-                        "events are missing: {error} Deliver what there is with `scimd webhook resend {} --after oldest`",
-                        self.name
-                    ));
-                }
+                Ok(Err(error)) => return Err(self.missing(&error.to_string())),
             }
         };
         let mut body = BytesMut::new();
@@ -294,7 +289,29 @@ impl Endpoint {
         }
     }
 
+    /// Why it is parked if events are missing.
+    fn missing(&self, why: &str) -> String {
+        format!(
+            "events are missing: {why} Deliver what there is with `scimd webhook resend {} --after oldest`",
+            self.name
+        )
+    }
+
+    /// Parks it, since its events were removed so that the log does not grow further.
+    pub(super) async fn give_up(&self) {
+        // What is being delivered does not count any more.
+        self.progress().turn += 1;
+        let why = "the log has reached `max_log_mib`, and no other webhook was further behind.";
+        self.park(self.missing(why));
+        self.save().await;
+        self.wake.notify_one();
+    }
+
+    /// Parks it if it is not parked already.
     fn park(&self, reason: String) {
+        if self.progress().state.parked.is_some() {
+            return;
+        }
         tracing::error!(
             webhook = self.name,
             reason,

@@ -79,6 +79,32 @@ impl Webhooks {
         }
     }
 
+    /// Has the log trimmed although webhooks hold it, while it is too large: parks the slowest, and if that is not enough
+    /// the next one. `trim` removes what is not needed behind a change, `None` for everything, and answers whether
+    /// that was anything: a webhook that does not keep it from that goes on.
+    pub fn give_up_slowest(
+        &self,
+        is_too_large: impl Fn() -> bool,
+        trim: impl Fn(Option<u64>) -> bool,
+    ) {
+        while is_too_large() {
+            let (slowest, next) = {
+                let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+                let active = endpoints.values();
+                let active = active.filter_map(|(one, _)| Some((one.needed()?, Arc::clone(one))));
+                let mut active: Vec<_> = active.collect();
+                active.sort_by_key(|(needed, _)| *needed);
+                let mut active = active.into_iter();
+                (active.next(), active.next().map(|(needed, _)| needed))
+            };
+            // The events go before the webhook is parked: after a crash between the two it finds that some are missing.
+            match slowest.filter(|_| trim(next)) {
+                Some((_, slowest)) => self.runtime.block_on(slowest.give_up()),
+                None => return,
+            }
+        }
+    }
+
     /// Ends all deliveries.
     pub fn stop(&self) {
         self.set(BTreeMap::new());

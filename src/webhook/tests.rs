@@ -1,5 +1,7 @@
 //! What a webhook that fails does to the log, and when it is parked.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,16 +57,16 @@ impl World {
         self.directory.submit(Actor::System, create).wait().unwrap();
     }
 
-    /// Removes what nothing needs; how many files of the log were removed.
-    fn keep(&self, with_holds: bool) -> usize {
-        let needed = Some(self.feed.needed(with_holds));
+    /// Removes everything up to a change; how many files of the log were removed.
+    fn keep(&self, needed: u64) -> usize {
+        let needed = Some(needed);
         let policy = RetentionPolicy { snapshots: 1, journal: Some(Duration::ZERO), needed };
         self.directory.keep(policy).unwrap().trimmed
     }
 }
 
-/// A webhook whose receiver refuses connections.
-fn unreachable_webhook() -> BTreeMap<String, WebhookSettings> {
+/// A webhook with a receiver.
+fn webhook(name: &str, url: &str) -> (String, WebhookSettings) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -72,12 +74,38 @@ fn unreachable_webhook() -> BTreeMap<String, WebhookSettings> {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     let receiver = Receiver {
-        url: "http://127.0.0.1:1/".parse().ok().unwrap(),
+        url: url.parse().ok().unwrap(),
         keys: SigningKeys::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").ok().unwrap(),
         tls: Arc::new(tls),
     };
     let filter = EventFilter::default();
-    [("crm".to_owned(), WebhookSettings { receiver, filter })].into()
+    (name.to_owned(), WebhookSettings { receiver, filter })
+}
+
+/// A webhook whose receiver refuses connections.
+fn unreachable_webhook() -> BTreeMap<String, WebhookSettings> {
+    [webhook("crm", "http://127.0.0.1:1/")].into()
+}
+
+/// The address of a receiver that takes every delivery.
+fn willing_receiver() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut request = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while request.read_line(&mut line).unwrap() > 2 {
+                length = line
+                    .strip_prefix("content-length: ")
+                    .map_or(length, |text| text.trim().parse().unwrap());
+                line.clear();
+            }
+            std::io::copy(&mut request.by_ref().take(length), &mut std::io::sink()).unwrap();
+            request.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        }
+    });
+    format!("http://{address}/")
 }
 
 /// Waits until the webhook is as it should be; what it then is.
@@ -92,30 +120,77 @@ fn until(webhooks: &Webhooks, holds: impl Fn(&WebhookInfo) -> bool) -> WebhookIn
 }
 
 #[test]
-fn the_log_is_held_for_what_is_not_delivered_until_it_is_too_large_and_the_webhook_parked() {
+fn only_the_slowest_webhook_is_parked_when_the_log_is_too_large() {
     let runtime = Runtime::new().unwrap();
     let _context = runtime.enter();
     let folder = tempfile::tempdir().unwrap();
     let world = World::open(folder.path());
     let webhooks = world.webhooks();
-    assert_eq!(world.feed.needed(true), world.feed.needed(false));
+    let slow = webhook("crm", "http://127.0.0.1:1/");
+    webhooks.set([slow, webhook("erp", &willing_receiver())].into());
+    until(&webhooks, |info| !info.after.is_empty());
+    // Three files of the log.
+    (0..600).for_each(|number| world.create(number));
+    let head = world.directory.log().head().sequence;
+    let fast = || webhooks.list().swap_remove(1);
+    while fast().events < 600 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let bytes = || world.directory.log().stats().bytes.unwrap();
+    let before = bytes();
+    let trim = |needed: Option<u64>| {
+        let itself = world.feed.needed_by_itself();
+        world.keep(needed.map_or(itself, |needed| needed.min(itself))) > 0
+    };
+    webhooks.give_up_slowest(|| bytes() > before, trim);
+    assert!(
+        webhooks.list().iter().all(|info| info.parked.is_none()),
+        "the log is as large as it may be"
+    );
+    webhooks.give_up_slowest(|| bytes() >= before, trim);
+    let [crm, erp] = webhooks.list().try_into().unwrap();
+    let parked = crm.parked.unwrap();
+    assert!(
+        parked.contains("`max_log_mib`") && parked.contains("resend crm --after oldest"),
+        "{parked}"
+    );
+    assert!(erp.parked.is_none() && bytes() < before);
+    // It is not the fast one that keeps the log large, so it goes on.
+    webhooks.give_up_slowest(|| true, trim);
+    assert!(fast().parked.is_none());
+    world.create(600);
+    while fast().events < 601 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(world.feed.needed() >= head, "the parked one holds nothing");
+    webhooks.stop();
+}
+
+#[test]
+fn the_log_is_held_for_what_is_not_delivered_and_a_webhook_parked_whose_events_are_missing() {
+    let runtime = Runtime::new().unwrap();
+    let _context = runtime.enter();
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path());
+    let webhooks = world.webhooks();
+    assert_eq!(world.feed.needed(), world.feed.needed_by_itself());
     webhooks.set(unreachable_webhook());
     let begin = world.directory.log().head().sequence;
     // Three files of the log.
     (0..600).for_each(|number| world.create(number));
     until(&webhooks, |info| info.failed > 0);
-    while world.feed.needed(false) < begin + 600 {
+    while world.feed.needed_by_itself() < begin + 600 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(world.feed.needed(true) <= begin + 1, "{} {begin}", world.feed.needed(true));
-    assert_eq!(world.keep(true), 0);
+    assert!(world.feed.needed() <= begin + 1, "{} {begin}", world.feed.needed());
+    assert_eq!(world.keep(world.feed.needed()), 0);
     assert!(webhooks.list()[0].parked.is_none());
-    // As when the log has `max_log_mib`.
-    assert!(world.keep(false) > 0);
+    // As when the webhook was not there while the log was trimmed.
+    assert!(world.keep(world.feed.needed_by_itself()) > 0);
     let parked = until(&webhooks, |info| info.parked.is_some()).parked.unwrap();
     assert!(parked.contains("scimd webhook resend crm --after oldest"), "{parked}");
     // It no longer holds anything.
-    assert_eq!(world.feed.needed(true), world.feed.needed(false));
+    assert_eq!(world.feed.needed(), world.feed.needed_by_itself());
     webhooks.stop();
 }
 
