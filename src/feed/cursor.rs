@@ -44,6 +44,11 @@ impl Cursor {
         Self { feed, sequence, index: Self::ALL }
     }
 
+    /// The record of the feed that it stands behind.
+    pub(super) fn place(&self) -> (u64, u32) {
+        (self.sequence, self.index)
+    }
+
     /// Parses the text form of a cursor.
     ///
     /// # Errors

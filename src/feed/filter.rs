@@ -5,7 +5,7 @@ use super::ring::RingRecord;
 use crate::text::{InvalidText, excerpt};
 
 /// Which events a consumer wants; all, by default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// The wanted types; `None` for all.
     types: Option<Vec<EventType>>,
@@ -50,6 +50,11 @@ impl EventFilter {
             connections: connections.into_iter().map(ToOwned::to_owned).collect(),
             attributes: attributes.into_iter().map(str::to_ascii_lowercase).collect(),
         })
+    }
+
+    /// Whether every event is wanted.
+    pub(super) fn wants_all(&self) -> bool {
+        self.types.is_none() && self.connections.is_empty() && self.attributes.is_empty()
     }
 
     /// Whether an event is wanted.

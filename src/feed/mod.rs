@@ -14,6 +14,7 @@ mod ring;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unwanted;
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -58,6 +59,13 @@ pub struct FeedPage {
     pub oldest: Cursor,
     /// Behind the last event.
     pub head: Cursor,
+}
+
+impl FeedPage {
+    /// How many bytes its events have.
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(|event| event.bytes.len()).sum()
+    }
 }
 
 /// An event.
@@ -132,9 +140,11 @@ impl Feed {
         if trimmed() {
             return Err(FeedError::Trimmed { oldest: self.oldest() });
         }
-        let place = (after.sequence, after.index);
-        let limit = limit.clamp(1, MAX_EVENTS);
+        if let Some(page) = self.recent(after, filter, limit) {
+            return Ok(page);
+        }
         let wants = |record: &ring::RingRecord<'_>| filter.wants(record);
+        let (place, limit) = (after.place(), limit.clamp(1, MAX_EVENTS));
         let page = ring::read(&shared.folder, &shared.index, place, &wants, limit);
         let page = page.map_err(|failure| {
             if trimmed() {
@@ -148,18 +158,40 @@ impl Feed {
             }
             FeedError::Unavailable(failure.reason)
         })?;
-        let cursor = |(sequence, index)| Cursor { feed: shared.id, sequence, index };
+        Ok(self.page(page))
+    }
+
+    /// Reads as [`Feed::read`] does, but from memory alone, where the last events are. `None` if some may be missing
+    /// there. It does not block.
+    pub fn recent(&self, after: &Cursor, filter: &EventFilter, limit: usize) -> Option<FeedPage> {
+        let FeedState { id, index, unwanted, .. } = &*self.shared;
+        if after.feed != *id || after.sequence > index.written() {
+            return None;
+        }
+        let wants = |record: &ring::RingRecord<'_>| filter.wants(record);
+        let (limit, place) = (limit.clamp(1, MAX_EVENTS), after.place());
+        let begin = if filter.wants_all() { place } else { unwanted.skip(filter, place) };
+        let page = index.recent.read(begin, &wants, limit)?;
+        if page.events.is_empty() && !filter.wants_all() {
+            unwanted.note(filter, begin, page.next);
+        }
+        Some(self.page(page))
+    }
+
+    /// A page as it is given out.
+    fn page(&self, page: ring::Page) -> FeedPage {
+        let cursor = |(sequence, index)| Cursor { feed: self.shared.id, sequence, index };
         let events = page.events.into_iter().map(|(place, event_type, bytes)| FeedEvent {
             cursor: cursor(place),
             event_type,
             bytes,
         });
-        Ok(FeedPage {
+        FeedPage {
             events: events.collect(),
             next: cursor(page.next),
             oldest: self.oldest(),
             head: self.head(),
-        })
+        }
     }
 
     /// Reading after it gives everything that is kept.
@@ -188,12 +220,15 @@ impl Feed {
         self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(need));
     }
 
-    /// The change behind which all are still needed: by the feed itself, and by those who hold the log if
-    /// `with_holds`.
-    pub fn needed(&self, with_holds: bool) -> u64 {
+    /// The change behind which all are still needed, by the feed itself and by those who hold the log.
+    pub fn needed(&self) -> u64 {
         let holds = self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = holds.iter().filter(|_| with_holds).filter_map(|need| need());
-        held.fold(self.shared.index.written(), u64::min)
+        holds.iter().filter_map(|need| need()).fold(self.needed_by_itself(), u64::min)
+    }
+
+    /// The change behind which the feed itself still needs all.
+    pub fn needed_by_itself(&self) -> u64 {
+        self.shared.index.written()
     }
 
     /// The figures, at the moment `now`.

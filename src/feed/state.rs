@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::cursor::FeedId;
 use super::ring::RingIndex;
+use super::unwanted::UnwantedParts;
 use crate::log::ReadLog;
 
 /// The folder of the feed in the data directory.
@@ -20,6 +21,8 @@ pub(super) struct FeedState {
     pub(super) folder: PathBuf,
     pub(super) log: Arc<dyn ReadLog>,
     pub(super) index: Arc<RingIndex>,
+    /// What filters of consumers that keep up need not look at.
+    pub(super) unwanted: UnwantedParts,
     /// The change up to which events are written.
     pub(super) written: watch::Sender<u64>,
     /// When that change was made, in microseconds since 1970.
@@ -41,6 +44,7 @@ impl FeedState {
             folder: data.join(FOLDER),
             log,
             index: Arc::default(),
+            unwanted: UnwantedParts::default(),
             written: watch::Sender::new(0),
             written_time: AtomicI64::new(0),
             stopping: AtomicBool::new(false),

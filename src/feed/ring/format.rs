@@ -98,6 +98,14 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed<'_> {
     }
 }
 
+/// The record that begins at a place in bytes that were never outside of memory, and its length; `None` at their end.
+pub(super) fn known_record(bytes: &[u8], at: usize) -> Option<(RingRecord<'_>, usize)> {
+    let bytes = bytes.get(at..)?;
+    let length = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
+    let whole = PREFIX_BYTES + length;
+    Some((parse_body(bytes.get(PREFIX_BYTES..whole)?, whole)?, whole))
+}
+
 fn parse_body(body: &[u8], whole: usize) -> Option<RingRecord<'_>> {
     let (sequence, rest) = body.split_first_chunk()?;
     let (index, rest) = rest.split_first_chunk()?;

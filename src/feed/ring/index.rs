@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::format::{file_of, last_of};
+use super::recent::RecentRecords;
 
 /// How many bytes lie between two marks of a file, at least.
 const SPACING: u64 = 64 * 1024;
 
 /// What readers know of the files.
 #[derive(Default)]
-pub(in crate::feed) struct RingIndex(Mutex<Files>);
+pub(in crate::feed) struct RingIndex {
+    known: Mutex<Files>,
+    /// The last records that the files have.
+    pub(in crate::feed) recent: RecentRecords,
+}
 
 #[derive(Default)]
 struct Files {
@@ -40,7 +45,7 @@ pub(super) struct ReadPlace {
 
 impl RingIndex {
     fn files(&self) -> MutexGuard<'_, Files> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The change that the oldest file follows; `None` if there are no files.
@@ -116,6 +121,7 @@ impl RingIndex {
     }
 
     pub(in crate::feed) fn clear(&self) {
+        self.recent.clear();
         *self.files() = Files::default();
     }
 }

@@ -14,10 +14,13 @@
 
 mod format;
 mod index;
+mod page;
 mod read;
+mod recent;
 mod write;
 
 pub(super) use format::{ChangeEnd, RingRecord};
 pub(super) use index::RingIndex;
+pub(super) use page::Page;
 pub(super) use read::read;
 pub(super) use write::{RingEvent, RingWriter, open_read_only};

@@ -9,10 +9,8 @@ use bytes::Bytes;
 
 use super::format::{END, HEADER_BYTES, Parsed, RingRecord, parse, path_of};
 use super::index::RingIndex;
-use crate::feed::event::EventType;
+use super::page::{Page, PageReader};
 
-/// How many bytes a page of events has at most; one event may have more.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// How many bytes are looked at for one page: where few events are wanted, a page ends early.
 const SCAN_BYTES: usize = 32 * 1024 * 1024;
 /// How many bytes are read at once.
@@ -28,14 +26,6 @@ pub(in crate::feed) struct ReadFailure {
     pub(in crate::feed) is_damage: bool,
 }
 
-/// Events in order.
-pub(in crate::feed) struct Page {
-    /// The sequence, the index, the type and the bytes of each.
-    pub(in crate::feed) events: Vec<((u64, u32), EventType, Bytes)>,
-    /// Where to go on.
-    pub(in crate::feed) next: (u64, u32),
-}
-
 /// Reads the events behind one that are wanted, at most `limit`.
 ///
 /// # Errors
@@ -48,8 +38,8 @@ pub(in crate::feed) fn read(
     wants: &dyn Fn(&RingRecord<'_>) -> bool,
     limit: usize,
 ) -> Result<Page, ReadFailure> {
-    let mut page =
-        PageReader { after, wants, limit, scanned: 0, bytes: 0, events: Vec::new(), next: after };
+    let mut page = PageReader::new(after, wants, limit);
+    let mut scanned = 0;
     let mut place = index.place(after, HEADER_BYTES as u64);
     while let Some(reading) = place {
         let path = path_of(folder, reading.file);
@@ -92,8 +82,8 @@ pub(in crate::feed) fn read(
                 }
             }
             at += used as u64;
-            page.scanned += used;
-            if page.scanned >= SCAN_BYTES {
+            scanned += used;
+            if scanned >= SCAN_BYTES {
                 return Ok(page.finish());
             }
         }
@@ -102,49 +92,15 @@ pub(in crate::feed) fn read(
     Ok(page.finish())
 }
 
-struct PageReader<'a> {
-    after: (u64, u32),
-    wants: &'a dyn Fn(&RingRecord<'_>) -> bool,
-    limit: usize,
-    scanned: usize,
-    bytes: usize,
-    events: Vec<((u64, u32), EventType, Bytes)>,
-    next: (u64, u32),
-}
-
-impl PageReader<'_> {
-    /// Takes a record that begins at `used` in a chunk; answers whether the page ends.
-    fn is_full(&mut self, record: &RingRecord<'_>, chunk: &Bytes, used: usize) -> bool {
-        let place = (record.sequence, record.index);
-        if place <= self.after {
-            return false;
-        }
-        if let Some(event_type) = record.event_type.filter(|_| (self.wants)(record)) {
-            let length = record.payload.len();
-            let fits = self.bytes + length <= PAGE_BYTES || self.events.is_empty();
-            if !fits || self.events.len() == self.limit {
-                return true;
-            }
-            self.bytes += length;
-            let event = chunk.slice(used + record.payload.start..used + record.payload.end);
-            self.events.push((place, event_type, event));
-        }
-        self.next = place;
-        false
-    }
-
-    fn finish(self) -> Page {
-        Page { events: self.events, next: self.next }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use super::super::page::PAGE_BYTES;
     use super::super::{ChangeEnd, RingEvent, RingWriter};
     use super::*;
     use crate::feed::cursor::FeedId;
+    use crate::feed::event::EventType;
 
     /// The sizes of the pages in which events of these sizes are read.
     fn pages(sizes: &[usize]) -> Vec<usize> {

@@ -46,6 +46,8 @@ pub(in crate::feed) struct RingWriter {
     marked: Option<u64>,
     /// The last change whose events are in the files or in the buffer.
     after: u64,
+    /// The last record there.
+    appended: (u64, u32),
 }
 
 impl RingWriter {
@@ -62,9 +64,9 @@ impl RingWriter {
         index: Arc<RingIndex>,
     ) -> io::Result<(Self, Option<ChangeEnd>)> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let (folder, buffer) = (folder.to_owned(), Vec::new());
-        let mut writer =
-            Self { folder, feed, index, file: None, end: 0, buffer, marked: None, after: 0 };
+        let (folder, buffer, appended) = (folder.to_owned(), Vec::new(), (0, END));
+        let (file, end, marked, after) = (None, 0, None, 0);
+        let mut writer = Self { folder, feed, index, file, end, buffer, marked, after, appended };
         let last = open_files(&writer.folder, feed, &writer.index, true)?;
         if let Some(last) = last {
             let number = file_of(last.sequence);
@@ -72,6 +74,8 @@ impl RingWriter {
             writer.end = file.metadata()?.len();
             writer.file = Some((number, file));
             writer.after = last.sequence;
+            writer.appended = (last.sequence, END);
+            writer.index.recent.begin(last.sequence);
         }
         Ok((writer, last))
     }
@@ -89,7 +93,9 @@ impl RingWriter {
             fs::remove_file(path)?;
         }
         self.after = after;
+        self.appended = (after, END);
         self.index.set_written(after);
+        self.index.recent.begin(after);
         Ok(())
     }
 
@@ -119,6 +125,7 @@ impl RingWriter {
         }
         self.buffer.extend_from_slice(event.json);
         self.finish_record(begin);
+        self.appended = (event.sequence, event.index);
         let at = self.end + begin as u64;
         if self.marked.is_none_or(|marked| at - marked >= SPACING) {
             self.marked = Some(at);
@@ -142,6 +149,7 @@ impl RingWriter {
         self.buffer.extend_from_slice(&end.hash);
         self.finish_record(begin);
         self.after = end.sequence;
+        self.appended = (end.sequence, END);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
@@ -154,8 +162,11 @@ impl RingWriter {
         if let Some((number, file)) = &self.file {
             file.write_all_at(&self.buffer, self.end)?;
             self.end += self.buffer.len() as u64;
-            self.buffer.clear();
             self.index.extend(*number, self.end);
+            if !self.buffer.is_empty() {
+                self.index.recent.push(self.appended, &self.buffer);
+            }
+            self.buffer.clear();
         }
         self.index.set_written(self.after);
         Ok(())

@@ -162,7 +162,7 @@ fn a_feed_is_trimmed_with_the_log_and_never_while_a_consumer_needs_it() {
         store.keep(Clock::System.now(), policy).unwrap().trimmed
     };
     world.feed().hold(move || Some(first.sequence()));
-    let (held, free) = (world.feed().needed(true), world.feed().needed(false));
+    let (held, free) = (world.feed().needed(), world.feed().needed_by_itself());
     assert_eq!((held, free), (first.sequence(), world.feed().head().sequence()));
     assert_eq!(keep(Some(held)), 0);
     assert!(keep(Some(free)) > 0);

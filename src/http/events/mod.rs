@@ -4,6 +4,7 @@
 //! credential is checked again before anything is sent.
 
 mod consumer;
+mod pace;
 mod page;
 mod request;
 mod stream;
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 use super::error::Failure;
 use super::respond::HttpResponse;
 pub(super) use consumer::Consumer;
-use consumer::{MAX_PAUSE, PAUSE, WaitingSeat};
+use consumer::WaitingSeat;
+use pace::Pace;
 use request::FeedRequest;
 
 /// How many changes such a consumer is behind at most.
@@ -32,12 +34,11 @@ pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<Http
     let keeps_up = *written.borrow() < after.sequence().saturating_add(KEEPS_UP);
     let begun = Instant::now();
     let deadline = begun + wait;
-    let mut pause = PAUSE;
-    let mut due = if keeps_up { begun + pause } else { begun };
+    let mut pace = Pace::new(begun, keeps_up);
     let mut seat = None;
     loop {
         if !wait.is_zero() {
-            tokio::time::sleep_until(due.min(deadline)).await;
+            tokio::time::sleep_until(pace.due().min(deadline)).await;
         }
         let seen = *written.borrow_and_update();
         let is_last = Instant::now() >= deadline || consumer.is_stopping();
@@ -52,17 +53,14 @@ pub(super) async fn answer(mut consumer: Consumer, parts: &Parts) -> Result<Http
             seat = Some(WaitingSeat::take(&consumer)?);
         }
         if read.next != after {
-            due = Instant::now() + pause;
-            pause = (pause * 2).min(MAX_PAUSE);
+            pace.unwanted(Instant::now());
         }
         after = read.next;
         tokio::select! {
             changed = written.wait_for(|now| *now != seen) => {
                 // The feed has ended, and the server with it.
                 changed.map_err(|_| Failure::Internal)?;
-                if Instant::now() >= due {
-                    pause = PAUSE;
-                }
+                pace.written(Instant::now());
             }
             () = tokio::time::sleep_until(deadline) => {}
             () = consumer.stopped() => {}

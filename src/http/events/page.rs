@@ -11,7 +11,7 @@ const FRAME: usize = 128;
 
 /// `{"events": [...], "next": ..., "oldest": ..., "head": ...}`; the events as their bytes are.
 pub(super) fn json(page: &FeedPage) -> Vec<u8> {
-    let mut body = Vec::with_capacity(HEAD + bytes(&page.events) + page.events.len());
+    let mut body = Vec::with_capacity(HEAD + page.bytes() + page.events.len());
     body.extend_from_slice(b"{\"events\":[");
     for (number, event) in page.events.iter().enumerate() {
         if number > 0 {
@@ -27,7 +27,7 @@ pub(super) fn json(page: &FeedPage) -> Vec<u8> {
 
 /// Server-sent events: `id` is the cursor behind the event, `data` its bytes, which have no line end.
 pub(super) fn server_sent(page: &FeedPage) -> Vec<u8> {
-    let room = bytes(&page.events) + FRAME * page.events.len();
+    let room = page.bytes() + FRAME * page.events.len();
     let mut body = Vec::with_capacity(room);
     for FeedEvent { cursor, event_type, bytes } in &page.events {
         let head = format!("id: {cursor}\nevent: {}\ndata: ", event_type.as_str());
@@ -36,8 +36,4 @@ pub(super) fn server_sent(page: &FeedPage) -> Vec<u8> {
         body.extend_from_slice(b"\n\n");
     }
     body
-}
-
-fn bytes(events: &[FeedEvent]) -> usize {
-    events.iter().map(|event| event.bytes.len()).sum()
 }

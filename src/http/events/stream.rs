@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::consumer::{Consumer, MAX_PAUSE, PAUSE, ReadEvents, WaitingSeat};
+use super::consumer::{Consumer, ReadEvents, WaitingSeat};
+use super::pace::Pace;
 use super::page;
 use crate::feed::Cursor;
 use crate::http::error::Failure;
@@ -49,10 +50,14 @@ async fn send(
     sender: mpsc::Sender<Bytes>,
 ) {
     let mut due = Instant::now() + HEARTBEAT;
-    let mut pause = PAUSE;
+    let mut pace = Pace::new(Instant::now(), true);
     loop {
         let has_moved = read.next != after;
-        pause = if has_moved && read.count == 0 { (pause * 2).min(MAX_PAUSE) } else { PAUSE };
+        match read.count {
+            0 if has_moved => pace.unwanted(Instant::now()),
+            0 => pace.written(Instant::now()),
+            _ => pace.given(Instant::now()),
+        }
         after = read.next;
         let part = match read.count {
             // Without data it is no event, and the client remembers the cursor.
@@ -67,7 +72,7 @@ async fn send(
             due = Instant::now() + HEARTBEAT;
         }
         tokio::select! {
-            () = tokio::time::sleep(pause), if has_moved => {}
+            () = tokio::time::sleep_until(pace.due()), if has_moved => {}
             changed = written.changed(), if !has_moved => if changed.is_err() { return },
             () = tokio::time::sleep_until(due) => {}
             () = consumer.stopped() => return,
