@@ -42,6 +42,12 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// The same, started earlier.
+    #[cfg(test)]
+    pub(crate) fn earlier(self, by: Duration) -> Self {
+        Self(self.0.checked_sub(by).expect("the machine has run for so long"))
+    }
+
     /// Returns the time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

@@ -162,7 +162,8 @@ async fn run(
         boot_name(),
         Arc::clone(&requests),
     );
-    let stats = Arc::clone(&door.connections);
+    let door = Arc::new(door);
+    let (stats, consumers) = (Arc::clone(&door.connections), Arc::clone(&door));
     let (notifier, notifications) = Notifier::new(notify_settings(&config));
     log_problems(&config);
     let webhooks = Arc::new(Webhooks::new(Arc::clone(&directory), Arc::clone(&feed)));
@@ -174,6 +175,7 @@ async fn run(
             requests,
             sign_ins: Arc::default(),
             feed: Arc::clone(&feed),
+            consumers: Arc::new(move || consumers.event_consumers()),
             since: started,
             configuration,
             failed_handshakes: Arc::new(move || stats.handshakes_failed.value()),
@@ -185,7 +187,7 @@ async fn run(
         }),
     };
     let live = LiveConfig {
-        door: Arc::new(door),
+        door,
         context: Arc::new(ArcSwap::from_pointee(context)),
         listener: Arc::new(ArcSwap::from_pointee(terms)),
         metrics: Arc::clone(&metrics_terms),

@@ -340,14 +340,49 @@ impl<'a> AuditReader<'a> {
         let newest = signed.newest.as_ref().map(|newest| newest.position);
         let anchors: Vec<Position> = anchors.iter().copied().chain(newest).collect();
         let asked = anchors.iter().map(ToString::to_string).collect();
-        let mut verified = match self.ask_server(AuditQuery::Verify { anchors: asked })? {
-            Some(AuditReply::Verified(verified)) => verified,
-            Some(_) => return unexpected(),
-            None => app::verify_trail(self.config, &anchors)?,
-        };
+        let mut verified =
+            match self.ask_server(AuditQuery::Verify { anchors: asked, signatures: false })? {
+                Some(AuditReply::Verified(verified)) => verified,
+                Some(_) => return unexpected(),
+                None => app::verify_trail(self.config, &anchors)?,
+            };
         verified.signatures(signed);
         Ok(verified)
     }
+}
+
+/// The ids of all accounts that have or had a name.
+///
+/// # Errors
+///
+/// There is none.
+pub(super) fn former_accounts(config: &Config, user: &str) -> Result<Vec<String>> {
+    AuditReader::new(config)?.accounts(user)
+}
+
+/// Prints the newest changes of users or groups, by id; the newest last.
+///
+/// # Errors
+///
+/// There is none, or why they can't be read.
+pub(super) fn print_history(
+    config: &Config,
+    ids: Vec<String>,
+    limit: usize,
+    json: bool,
+) -> Result<()> {
+    let shown = ids.join(", ");
+    let filter = AuditFilter { accounts: ids, ..AuditFilter::default() };
+    let json = json.then_some(ListFormat::Json);
+    let mut printer = ListOutput::default().printer(json, show::HEAD);
+    AuditReader::new(config)?.print_newest(limit, &filter, &mut printer)?;
+    if printer.is_empty() {
+        let trimmed = "those beyond `keep_journal` are gone";
+        return Err(CliError::not_found(format!(
+            "no changes of {shown} in the audit log; {trimmed}"
+        )));
+    }
+    printer.end("No changes found.")
 }
 
 /// The last change of a kind to a subject; `None` if the audit trail has none.

@@ -11,7 +11,7 @@ use super::operator::{OperatorClient, unexpected};
 use super::output;
 use super::table::{Cell, TextTable};
 use crate::config::Config;
-use crate::directory::{Hold, WithheldChange, WithheldChanges, undo_command};
+use crate::directory::{Hold, WithheldChange, WithheldChanges};
 use crate::operator::words::details_in_words;
 use crate::operator::{BrakeInfo, OperatorReply, OperatorRequest};
 use crate::text::duration;
@@ -110,14 +110,17 @@ impl BrakeArgs {
                 let connection = the_connection(config, connection.or(named))?;
                 match operator.ask(OperatorRequest::ShowWithheld { connection })? {
                     OperatorReply::Withheld { changes, .. } if json => output::json(&changes),
-                    OperatorReply::Withheld { connection, changes, hold } => {
+                    OperatorReply::Withheld { connection, changes, .. } => {
                         print_withheld(&connection, &changes)?;
-                        match hold.and_then(|hold| hold.began) {
-                            Some(began) => {
-                                note_undo(&connection, &undo_command(&connection, began))
-                            }
-                            None => Ok(()),
-                        }
+                        // Also of what raised an alarm and did not pause it.
+                        let OperatorReply::Brakes(brakes) =
+                            operator.ask(OperatorRequest::ShowBrakes)?
+                        else {
+                            return unexpected();
+                        };
+                        let own = brakes.iter().find(|brake| brake.connection == connection);
+                        let undo = own.and_then(|brake| brake.undo.as_ref());
+                        undo.map_or(Ok(()), |undo| note_undo(&connection, undo))
                     }
                     _ => unexpected(),
                 }

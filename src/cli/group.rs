@@ -5,6 +5,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::change::MemberChange;
+use super::history::HistoryArgs;
 use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, ListArgs, Served, moment, text, texts, time};
@@ -23,7 +24,9 @@ pub(super) enum GroupCommand {
     Show {
         /// The group: displayName or id, or externalId if only one group has it
         group: String,
-        /// Print JSON: the SCIM resource
+        #[command(flatten)]
+        history: HistoryArgs,
+        /// Print JSON: the SCIM resource, or with --history an array of changes
         #[arg(long)]
         json: bool,
     },
@@ -44,7 +47,10 @@ impl GroupCommand {
                 let only = list.only(false, None);
                 resource::list(&mut operator, ResourceKind::Group, &list, &only, head, row)
             }
-            Self::Show { group, json } => {
+            Self::Show { group, history, json } if history.history => {
+                history.print(config, ResourceKind::Group, &group, json)
+            }
+            Self::Show { group, json, .. } => {
                 let group = resource::find(&mut operator, ResourceKind::Group, group, false)?;
                 if json {
                     print_json(&mut operator, group.resource)

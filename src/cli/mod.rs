@@ -22,6 +22,7 @@ mod exit;
 mod export;
 mod folder_owner;
 mod group;
+mod history;
 mod import;
 mod init;
 mod list;

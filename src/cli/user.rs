@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::arguments::the_connection;
 use super::change::UserChange;
+use super::history::HistoryArgs;
 use super::operator::OperatorClient;
 use super::output;
 use super::resource::{self, ListArgs, Served, moment, text, texts, time};
@@ -54,9 +55,11 @@ pub(super) enum UserCommand {
         /// The user: userName or id, or externalId or email address if only one user has it
         user: String,
         /// Show effective access and what grants it
-        #[arg(long)]
+        #[arg(long, conflicts_with = "history")]
         access: bool,
-        /// Print JSON: the SCIM resource, or with --access the effective access
+        #[command(flatten)]
+        history: HistoryArgs,
+        /// Print JSON: the SCIM resource, with --access the effective access, with --history an array of changes
         #[arg(long)]
         json: bool,
     },
@@ -88,7 +91,10 @@ impl UserCommand {
                 let only = list.only(inactive, group);
                 resource::list(&mut operator, ResourceKind::User, &list, &only, head, row)
             }
-            Self::Show { user, access, json } => {
+            Self::Show { user, history, json, .. } if history.history => {
+                history.print(config, ResourceKind::User, &user, json)
+            }
+            Self::Show { user, access, json, .. } => {
                 let user = resource::find(&mut operator, ResourceKind::User, user, access)?;
                 match (access, json) {
                     (true, true) => output::json(&user.access),

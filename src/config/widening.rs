@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::oidc::OidcConfig;
 use super::root::Config;
 use crate::connection::{
     AddressSet, ApplicationSettings, Brake, BrakeAction, ConnectionSettings, OnInactiveCreate,
@@ -22,12 +23,17 @@ pub struct Widening {
 
 impl Config {
     /// The settings that allow more than those of a configuration before, in the order of their names: connections,
-    /// allowlists, origins, scopes, brakes, and proxies that are trusted.
+    /// allowlists, origins, scopes, brakes, proxies that are trusted, and who is an operator of the console.
     pub fn wider_than(&self, before: &Self) -> Vec<Widening> {
         let mut found = Found(Vec::new());
         let proxies = &self.listen.trusted_proxies;
         if !before.listen.trusted_proxies.includes(proxies) {
             found.add("listen.trusted_proxies", &before.listen.trusted_proxies, proxies);
+        }
+        match (&before.console.oidc, &self.console.oidc) {
+            (None, Some(now)) => found.add("console.oidc", &"none", &now.issuer),
+            (Some(before), Some(now)) => found.provider(before, now),
+            (_, None) => {}
         }
         for (name, connection) in &before.connections {
             let key = format!("connections.{name}");
@@ -59,6 +65,13 @@ impl Config {
     }
 }
 
+/// The roles that a provider of operators gives, in the words of the configuration.
+fn roles(provider: &OidcConfig) -> String {
+    let words: Vec<String> =
+        provider.roles.iter().map(|(value, role)| format!("{value:?} = {role}")).collect();
+    words.join(", ")
+}
+
 /// The scopes of an application, in the words of the configuration.
 fn scopes(application: &ApplicationSettings) -> String {
     let words: Vec<&str> = application.scopes.iter().map(|scope| scope.as_str()).collect();
@@ -79,6 +92,27 @@ impl Found {
             (Some(allowed), None) => self.add(&key, allowed, &"none: any address"),
             (Some(allowed), Some(allows)) if !allowed.includes(allows) => {
                 self.add(&key, allowed, allows);
+            }
+            _ => {}
+        }
+    }
+
+    fn provider(&mut self, before: &OidcConfig, now: &OidcConfig) {
+        if before.issuer != now.issuer {
+            self.add("console.oidc.issuer", &before.issuer, &now.issuer);
+        }
+        if before.role_claim != now.role_claim {
+            self.add("console.oidc.role_claim", &before.role_claim, &now.role_claim);
+        }
+        if now.roles.iter().any(|(value, role)| before.roles.get(value) < Some(role)) {
+            self.add("console.oidc.roles", &roles(before), &roles(now));
+        }
+        match (&before.ca_file, &now.ca_file) {
+            (Some(ca), None) => {
+                self.add("console.oidc.ca_file", &ca.display(), &"none: every public CA");
+            }
+            (Some(ca), Some(other)) if ca != other => {
+                self.add("console.oidc.ca_file", &ca.display(), &other.display());
             }
             _ => {}
         }
@@ -197,7 +231,9 @@ mod tests {
     const BEFORE: &str = "[listen]\ntrusted_proxies = '10.0.0.0/30'\n[connections.a]\nmethod = 'okta'\n\
         scope = 'own'\nmay_grant = ['role:*']\ndaily_requests = 5\nservice_origin = 'https://a.example'\nip_allowlist = '192.0.2.0/24, 2001:db8::/32'\n\
         [connections.a.brake]\naction = 'hold'\npercent = 10\nminimum = 5\nmax_gains = 5\nwindow = '10m'\n\
-        [applications.crm]\nscopes = ['read']\nip_allowlist = '198.51.100.7'\n";
+        [applications.crm]\nscopes = ['read']\nip_allowlist = '198.51.100.7'\n\
+        [console.oidc]\nissuer = 'https://idp.example'\nclient_id = 'c'\nclient_secret_file = 's'\n\
+        role_claim = 'groups'\nca_file = 'ca'\nroles = { admins = 'admin', staff = 'viewer' }\n";
 
     #[test]
     fn whatever_allows_more_is_named() {
@@ -227,6 +263,11 @@ mod tests {
             ("10.0.0.0/30", "10.0.0.0/29", "listen.trusted_proxies"),
             ("['read']", "['read', 'events']", "applications.crm.scopes"),
             ("ip_allowlist = '198.51.100.7'", "", "applications.crm.ip_allowlist"),
+            ("staff = 'viewer'", "staff = 'operator'", "console.oidc.roles"),
+            ("{ admins", "{ everyone = 'viewer', admins", "console.oidc.roles"),
+            ("ca_file = 'ca'", "", "console.oidc.ca_file"),
+            ("idp.example", "idp.other", "console.oidc.issuer"),
+            ("'groups'", "'roles'", "console.oidc.role_claim"),
             (
                 "[applications.crm]",
                 "[applications.b]\nscopes = ['read']\n[applications.crm]",
@@ -243,9 +284,23 @@ mod tests {
             let keys: Vec<&str> = found.iter().map(|one| one.key.as_str()).collect();
             assert_eq!(keys, [key], "{from} {to}");
             let back = before.wider_than(&now);
-            let is_said_both_ways =
-                matches!(key, "connections.a.service_origin" | "connections.b" | "applications.b");
+            let is_said_both_ways = [
+                "connections.a.service_origin",
+                "connections.b",
+                "applications.b",
+                "console.oidc.issuer",
+                "console.oidc.role_claim",
+            ]
+            .contains(&key);
             assert!(back.is_empty() || is_said_both_ways, "{back:?}");
         }
+    }
+
+    #[test]
+    fn a_provider_of_operators_is_named_when_it_is_added_and_not_when_it_ends() {
+        let without = parse(BEFORE.split("[console.oidc]").next().unwrap());
+        let found = parse(BEFORE).wider_than(&without);
+        assert_eq!((found.len(), found[0].key.as_str()), (1, "console.oidc"));
+        assert!(without.wider_than(&parse(BEFORE)).is_empty());
     }
 }

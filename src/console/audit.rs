@@ -1,6 +1,6 @@
 //! `/audit`: the audit log with search, its head to note down, and the check of its chain.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use askama::Template;
 use hyper::StatusCode;
@@ -9,13 +9,11 @@ use super::call::{ConsoleCall, unexpected};
 use super::page::Layout;
 use super::reply::{ConsoleFailure, ConsoleReply, query_value};
 use super::timeline::Timeline;
+use super::verification::VerificationOutcome;
 use crate::log::Position;
-use crate::operator::audit::{AuditFilter, AuditQuery, AuditReply, AuditVerification};
+use crate::operator::audit::{AuditFilter, AuditQuery, AuditReply};
 use crate::operator::resource::ResourceKind;
-use crate::operator::{OperatorReply, OperatorRequest};
-
-/// Held while the chain is checked, which reads the whole log: once at a time.
-static VERIFYING: Mutex<()> = Mutex::new(());
+use crate::operator::{OperatorReply, OperatorRequest, execute};
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -34,8 +32,9 @@ struct AuditPage {
 #[template(path = "audit-verified.html")]
 struct VerifiedPage {
     layout: Layout,
-    verified: AuditVerification,
-    anchor: String,
+    /// How many seconds a check that is under way has taken.
+    under_way: Option<u64>,
+    last: Option<Arc<VerificationOutcome>>,
 }
 
 pub(super) fn show(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
@@ -100,18 +99,39 @@ pub(super) fn verify(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure>
             "the anchor is wrong; expected SEQUENCE:HASH, as this page and `scimd audit --head` show it",
         ));
     }
-    let Ok(_turn) = VERIFYING.try_lock() else {
-        return Err(ConsoleFailure::status(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the chain is being checked already; try again in a moment",
-        ));
-    };
     let anchors = if anchor.is_empty() { Vec::new() } else { vec![anchor.clone()] };
-    match call.execute(OperatorRequest::Audit(AuditQuery::Verify { anchors }))? {
-        OperatorReply::Audit(AuditReply::Verified(verified)) => {
-            let layout = Layout::new(call, "Audit log", "/audit");
-            call.page(&VerifiedPage { layout, verified, anchor })
-        }
-        _ => Err(unexpected()),
+    let query = AuditQuery::Verify { anchors, signatures: true };
+    let (context, actor) = (call.operator()?, call.actor());
+    let check = move || match execute(&context, actor, OperatorRequest::Audit(query)) {
+        OperatorReply::Audit(AuditReply::Verified(verified)) => Ok(verified),
+        OperatorReply::Failed(reason) => Err(reason),
+        _ => Err("unexpected reply of the operator API".to_owned()),
+    };
+    let begun = call.console.verifications.begin(anchor, check);
+    match begun.map_err(|error| ConsoleFailure::internal(&error))? {
+        true => Ok(ConsoleReply::redirect("/audit/verified")),
+        false => Err(ConsoleFailure::status(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the chain is being checked already; /audit/verified shows the result",
+        )),
+    }
+}
+
+/// What the last check found, or that one is under way.
+pub(super) fn verified(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
+    let verifications = &call.console.verifications;
+    let under_way = verifications.under_way().map(|took| took.as_secs());
+    let layout = Layout::new(call, "Verify chain", "/audit");
+    call.page(&VerifiedPage { layout, under_way, last: verifications.last() })
+}
+
+impl VerifiedPage {
+    fn seconds(outcome: &VerificationOutcome) -> String {
+        format!("{:.1}", outcome.took.as_secs_f64())
+    }
+
+    /// The number of the change of a head.
+    fn change(head: &str) -> &str {
+        head.split(':').next().unwrap_or_default()
     }
 }

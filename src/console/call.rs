@@ -8,7 +8,9 @@ use hyper::StatusCode;
 
 use super::form::Fields;
 use super::reply::{ConsoleFailure, ConsoleReply};
-use super::session::{COOKIE_ATTRIBUTES, SESSION_COOKIE, SessionView, digest};
+use super::session::{
+    COOKIE_ATTRIBUTES, ClosedSession, KeptForm, SESSION_COOKIE, SessionView, digest,
+};
 use super::settings::ConsoleSettings;
 use super::state::ConsoleState;
 use crate::event::Actor;
@@ -52,6 +54,12 @@ impl ConsoleCall {
         self.console.settings.load_full()
     }
 
+    /// The operator, as the audit log has it.
+    pub(super) fn actor(&self) -> Actor {
+        let name = self.session.as_ref().map(|session| session.identity.name.clone());
+        Actor::Operator { name, uid: None, sudo: None }
+    }
+
     /// Has the operator API execute a request on behalf of the operator.
     ///
     /// # Errors
@@ -61,9 +69,7 @@ impl ConsoleCall {
         &self,
         request: OperatorRequest,
     ) -> Result<OperatorReply, ConsoleFailure> {
-        let name = self.session.as_ref().map(|session| session.identity.name.clone());
-        let actor = Actor::Operator { name, uid: None, sudo: None };
-        match execute(&*self.operator()?, actor, request) {
+        match execute(&*self.operator()?, self.actor(), request) {
             OperatorReply::NotFound(reason) => Err(ConsoleFailure::not_found(reason)),
             OperatorReply::Denied(reason) => {
                 Err(ConsoleFailure::status(StatusCode::FORBIDDEN, reason))
@@ -71,6 +77,12 @@ impl ConsoleCall {
             OperatorReply::Failed(reason) => Err(ConsoleFailure::refused(reason)),
             reply => Ok(reply),
         }
+    }
+
+    /// What was entered on this page before its operator had to sign in again; nothing is left of it then.
+    pub(super) fn take_kept(&self) -> Option<Fields> {
+        let session = self.session.as_ref().filter(|_| !self.is_live)?;
+        self.console.sessions.take_kept(&session.digest, &self.path)
     }
 
     /// A page.
@@ -156,15 +168,24 @@ impl ConsoleCall {
         page: Option<&str>,
         notice: impl Into<String>,
     ) -> Result<ConsoleReply, ConsoleFailure> {
-        let session = self.session.as_ref();
-        let before = session.and_then(|session| self.console.sessions.close(&session.digest));
-        let cookie = self.open_session(identity, true, notice.into())?;
-        let asked = || before.unwrap_or_else(|| self.next.clone());
+        let before = match &self.session {
+            Some(session) => {
+                let closed = self.console.sessions.close(&session.digest);
+                // What one operator has entered is not for another.
+                let is_same = session.identity.source == identity.source
+                    && session.identity.name == identity.name;
+                if is_same { closed } else { ClosedSession { kept: None, ..closed } }
+            }
+            None => ClosedSession::default(),
+        };
+        let cookie = self.open_session(identity, true, before.kept, notice.into())?;
+        let asked = || before.return_to.unwrap_or_else(|| self.next.clone());
         let next = page.map_or_else(asked, ToOwned::to_owned);
         Ok(ConsoleReply::redirect(next).with_cookie(cookie))
     }
 
-    /// Opens a session, whose cookie is returned; `is_fresh` if the operator has proved itself just now.
+    /// Opens a session, whose cookie is returned; `is_fresh` if the operator has proved itself just now, with what
+    /// the session before has kept.
     ///
     /// # Errors
     ///
@@ -173,12 +194,15 @@ impl ConsoleCall {
         &self,
         identity: Identity,
         is_fresh: bool,
+        kept: Option<KeptForm>,
         notice: String,
     ) -> Result<String, ConsoleFailure> {
         let sessions = &self.console.sessions;
         let token = sessions.open_with(identity, is_fresh);
         let token = token.map_err(|error| ConsoleFailure::internal(&error))?;
-        sessions.leave_notice(&digest(token.expose()), notice);
+        let digest = digest(token.expose());
+        sessions.leave_notice(&digest, notice);
+        sessions.keep(&digest, kept);
         Ok(format!("{SESSION_COOKIE}={}; {COOKIE_ATTRIBUTES}", token.expose()))
     }
 }

@@ -1,25 +1,44 @@
-//! `/events`: webhooks and how far their deliveries are; tests and repeated deliveries.
+//! `/events`: the change feed, and webhooks and how far their deliveries are; tests and repeated deliveries.
 
 use askama::Template;
 
 use super::call::{ConsoleCall, unexpected};
 use super::page::Layout;
-use super::reply::{ConsoleFailure, ConsoleReply};
-use crate::operator::{OperatorReply, OperatorRequest, WebhookInfo};
+use super::reply::{ConsoleFailure, ConsoleReply, query_value};
+use crate::operator::{EventInfo, FeedInfo, OperatorReply, OperatorRequest, WebhookInfo};
 
 #[derive(Template)]
 #[template(path = "events.html")]
 struct EventsPage {
     layout: Layout,
     webhooks: Vec<WebhookInfo>,
+    feed: FeedInfo,
 }
 
 pub(super) fn show(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
-    match call.execute(OperatorRequest::ListWebhooks)? {
-        OperatorReply::Webhooks(webhooks) => {
-            call.page(&EventsPage { layout: Layout::new(call, "Events", "/events"), webhooks })
-        }
-        _ => Err(unexpected()),
+    let OperatorReply::Webhooks(webhooks) = call.execute(OperatorRequest::ListWebhooks)? else {
+        return Err(unexpected());
+    };
+    let OperatorReply::Feed(feed) = call.execute(OperatorRequest::ShowFeed)? else {
+        return Err(unexpected());
+    };
+    call.page(&EventsPage { layout: Layout::new(call, "Events", "/events"), webhooks, feed })
+}
+
+impl EventsPage {
+    /// The page of what an event is about, if it has one.
+    fn page(event: &EventInfo) -> Option<String> {
+        let (kind, id) = event.subject.strip_prefix('/')?.split_once('/')?;
+        let section = match kind {
+            "Users" => "users",
+            "Groups" => "groups",
+            _ => return None,
+        };
+        Some(format!("/{section}/{}", query_value(id)))
+    }
+
+    fn mib(bytes: &u64) -> u64 {
+        bytes.div_ceil(1 << 20)
     }
 }
 

@@ -12,6 +12,8 @@ use super::reply::ConsoleFailure;
 
 /// The size of a form, in bytes.
 const MAX_FORM_BYTES: usize = 64 * 1024;
+/// The size of a form that is kept while its operator signs in again, in bytes.
+const MAX_KEPT_BYTES: usize = 8 * 1024;
 /// The number of fields of a form or a query.
 const MAX_FIELDS: usize = 256;
 /// The time that a browser has to send a form.
@@ -53,6 +55,14 @@ impl Fields {
     pub(super) fn whole(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// The fields without the token that ties them to a session, if they are few enough to be kept.
+    pub(super) fn to_keep(&self) -> Option<Self> {
+        let kept = self.0.iter().filter(|(name, _)| name != "csrf").cloned();
+        let kept = Self(kept.collect());
+        let bytes: usize = kept.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+        (bytes <= MAX_KEPT_BYTES).then_some(kept)
     }
 
     /// Whether a field was sent, with whatever value.
@@ -110,6 +120,14 @@ mod tests {
         assert_eq!((fields.get("d"), fields.get("x")), ("e =f", ""));
         assert!(fields.has("c") && !fields.has("x"));
         assert!(Fields::parse(b"a=%ff").is_err(), "not UTF-8");
+    }
+
+    #[test]
+    fn a_form_is_kept_without_its_token_up_to_a_size() {
+        let form = |size: usize| format!("csrf=secret&a={}", "x".repeat(size));
+        let kept = Fields::parse(form(MAX_KEPT_BYTES - 1).as_bytes()).unwrap().to_keep().unwrap();
+        assert!(kept.has("a") && !kept.has("csrf"));
+        assert!(Fields::parse(form(MAX_KEPT_BYTES).as_bytes()).unwrap().to_keep().is_none());
     }
 
     #[test]

@@ -23,11 +23,13 @@
 //! | `operators` | the named operators |
 //! | `overview` | the first page |
 //! | `connections` | connections: from adding an identity provider to its first requests |
+//! | `deactivations` | how far the change feed was searched for deactivations by a connection |
 //! | `requests` | the request log |
 //! | `resource_list`, `resource_page`, `resource_words`, `timeline` | users and groups: searches, one of them, its history |
 //! | `access` | why a user has its access, who has some, what would change |
 //! | `brake`, `undo` | what connections took, pausing and resuming, and bringing it back |
-//! | `audit`, `events`, `configuration` | the audit log; webhooks; the settings in force |
+//! | `audit`, `verification` | the audit log; checks of its chain |
+//! | `events`, `configuration` | the change feed and webhooks; the settings in force |
 //! | `asked` | questions to the operator API that may be wrong |
 
 mod access;
@@ -39,6 +41,7 @@ mod brake;
 mod call;
 mod configuration;
 mod connections;
+mod deactivations;
 mod events;
 mod form;
 mod host;
@@ -62,6 +65,7 @@ mod sign_in;
 mod state;
 mod timeline;
 mod undo;
+mod verification;
 
 pub use link::ConsoleLinks;
 pub use routes::routes;

@@ -96,10 +96,9 @@ pub(super) fn callback(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailur
             let notice = format!("You are signed in as {name} with the role {role}.");
             tracing::info!(operator = name, role, address = %call.address, "signed in to the console");
             sign_ins.note(&context.directory, &identity, "provider", call.address);
-            if let Some(digest) = &flow.again {
-                call.console.sessions.close(digest);
-            }
-            let cookie = call.open_session(identity, is_recent, notice)?;
+            let before = flow.again.as_ref().map(|digest| call.console.sessions.close(digest));
+            let kept = before.and_then(|before| before.kept);
+            let cookie = call.open_session(identity, is_recent, kept, notice)?;
             // The page is shown without the session, which the browser has not sent.
             let layout = Layout::new(call, "Signed in", "");
             let page = call.page(&SignedInPage { layout, next: flow.next })?;
@@ -173,7 +172,20 @@ fn signed_in(call: &ConsoleCall) -> Result<(Identity, Flow), OidcRefusal> {
     let now = now.directory.time_for_expiry().as_second();
     let user = token.check(&provider.keys, &expected, &config.role_claim, now).map_err(failed)?;
     let role = config.role_of(&user.groups).ok_or_else(|| no_role(config, &user))?;
-    Ok((identity(config, &user, role), flow))
+    let identity = identity(config, &user, role);
+    let before = flow.again.and_then(|digest| call.console.sessions.identity(&digest));
+    if let Some(before) = before.filter(|before| before.source != identity.source) {
+        return Err(OidcRefusal {
+            status: StatusCode::FORBIDDEN,
+            shown: format!(
+                "the provider signed in another user than {}, whose session this is; sign in again as the same user, or \
+                 sign out first",
+                before.name
+            ),
+            reason: format!("{} signed in again in the session of {}", identity.name, before.name),
+        });
+    }
+    Ok((identity, flow))
 }
 
 fn no_role(config: &OidcConfig, user: &ProvenUser) -> OidcRefusal {

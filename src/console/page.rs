@@ -59,6 +59,11 @@ impl Layout {
         }
     }
 
+    /// The same, for a page that is also the answer to forms that are sent elsewhere: forms come back to this path.
+    pub(super) fn at(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
     /// Whether the operator has at least a role, by its word.
     pub(super) fn may(&self, role: &str) -> bool {
         let least = role.parse().unwrap_or(OperatorRole::Admin);

@@ -22,6 +22,8 @@ pub(super) struct ConsoleRoute {
     pub(super) role: Option<OperatorRole>,
     /// Whether the operator must have signed in within the last minutes.
     pub(super) needs_recent_sign_in: bool,
+    /// Whether what was entered is kept for the page while the operator signs in again.
+    pub(super) keeps_form: bool,
     pub(super) handler: ConsoleHandler,
 }
 
@@ -33,6 +35,9 @@ macro_rules! routes {
     (@role $role:ident) => { Some(OperatorRole::$role) };
     (@recent any) => { false };
     (@recent recent) => { true };
+    (@recent kept) => { true };
+    (@keeps kept) => { true };
+    (@keeps $recent:ident) => { false };
     ($($method:ident $template:literal $role:ident $recent:ident $handler:path;)*) => {
         /// All routes. The first row whose method and template fit is taken. HEAD is answered like GET.
         pub(super) static ROUTES: &[ConsoleRoute] = &[$(
@@ -41,6 +46,7 @@ macro_rules! routes {
                 template: $template,
                 role: routes!(@role $role),
                 needs_recent_sign_in: routes!(@recent $recent),
+                keeps_form: routes!(@keeps $recent),
                 handler: $handler,
             }
         ),*];
@@ -52,10 +58,11 @@ routes! {
     GET    "/"                                 Viewer    any     overview::show;
 
     GET    "/connections"                      Viewer    any     connections::list;
-    GET    "/connections/new"                  Admin     any     connections::new;
-    POST   "/connections/new"                  Admin     any     connections::add;
+    GET    "/add-connection"                   Admin     any     connections::new;
+    POST   "/add-connection"                   Admin     kept    connections::add;
+    POST   "/add-connection/token"             Admin     kept    connections::add_with_token;
     GET    "/connections/{name}"               Viewer    any     connections::show;
-    POST   "/connections/{name}"               Admin     any     connections::save;
+    POST   "/connections/{name}"               Admin     kept    connections::save;
     POST   "/connections/{name}/token"         Admin     recent  connections::generate_token;
     POST   "/connections/{name}/tokens/{id}/revoke" Admin recent connections::revoke_token;
     POST   "/connections/{name}/client"        Admin     recent  connections::generate_client;
@@ -80,6 +87,7 @@ routes! {
     POST   "/undo"                             Operator  recent  undo::run;
     GET    "/audit"                            Viewer    any     audit::show;
     POST   "/audit/verify"                     Operator  any     audit::verify;
+    GET    "/audit/verified"                   Viewer    any     audit::verified;
     GET    "/events"                           Viewer    any     events::show;
     POST   "/events/test"                      Operator  any     events::test;
     POST   "/events/resend"                    Operator  any     events::resend;

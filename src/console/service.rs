@@ -23,7 +23,7 @@ use super::provider::OIDC_COOKIE;
 use super::reply::{ConsoleFailure, ConsoleReply, query_value};
 use super::routes::{self, ConsoleRoute, is_page};
 use super::session::{
-    COOKIE_ATTRIBUTES, SESSION_COOKIE, SessionLimits, SessionView, is_same, new_token,
+    COOKIE_ATTRIBUTES, KeptForm, SESSION_COOKIE, SessionLimits, SessionView, is_same, new_token,
 };
 use super::settings::ConsoleSettings;
 use super::state::ConsoleState;
@@ -127,7 +127,14 @@ impl ConsoleService {
             }
             _ => Fields::default(),
         };
-        check_recent(found.route, session.as_ref(), &form)?;
+        let recent = check_recent(found.route, session.as_ref(), &form);
+        if let (Err(ConsoleFailure::SignInAgain(page)), Some(session)) = (&recent, &session)
+            && found.route.keeps_form
+        {
+            let kept = form.to_keep().map(|fields| KeptForm { page: page.clone(), fields });
+            self.state.sessions.keep(&session.digest, kept);
+        }
+        recent?;
         let wanted = [form.get("next"), query.get("next")];
         let next = wanted.into_iter().find(|page| is_page(page)).unwrap_or("/").to_owned();
         let call = ConsoleCall {

@@ -13,6 +13,7 @@ use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::form::Fields;
 use crate::clock::Stopwatch;
 use crate::operator::{Identity, IdentitySource};
 use crate::secret::Secret;
@@ -69,6 +70,22 @@ struct Session {
     used: Stopwatch,
     notice: Option<String>,
     return_to: Option<String>,
+    kept: Option<KeptForm>,
+}
+
+/// What was entered on a page before the operator had to sign in again.
+pub(super) struct KeptForm {
+    /// The path of the page.
+    pub(super) page: String,
+    pub(super) fields: Fields,
+}
+
+/// What a session leaves to the one after it.
+#[derive(Default)]
+pub(super) struct ClosedSession {
+    /// The page to which its operator wanted to return after signing in again.
+    pub(super) return_to: Option<String>,
+    pub(super) kept: Option<KeptForm>,
 }
 
 /// A session as a request sees it.
@@ -118,6 +135,7 @@ impl Sessions {
             used: now,
             notice: None,
             return_to: None,
+            kept: None,
         };
         sessions.insert(digest(token.expose()), session);
         Ok(token)
@@ -148,9 +166,32 @@ impl Sessions {
         })
     }
 
-    /// Ends a session; the page to which its operator wanted to return after signing in again.
-    pub(super) fn close(&self, digest: &SecretDigest) -> Option<String> {
-        self.lock().remove(digest)?.return_to
+    /// Whose session it is; `None` once it has ended.
+    pub(super) fn identity(&self, digest: &SecretDigest) -> Option<Identity> {
+        self.lock().get(digest).map(|session| session.identity.clone())
+    }
+
+    /// Ends a session.
+    pub(super) fn close(&self, digest: &SecretDigest) -> ClosedSession {
+        let closed = self.lock().remove(digest);
+        closed.map_or_else(ClosedSession::default, |session| ClosedSession {
+            return_to: session.return_to,
+            kept: session.kept,
+        })
+    }
+
+    /// Keeps what was entered on a page; what was kept before is forgotten.
+    pub(super) fn keep(&self, digest: &SecretDigest, form: Option<KeptForm>) {
+        if let Some(session) = self.lock().get_mut(digest) {
+            session.kept = form;
+        }
+    }
+
+    /// Takes what was entered on a page.
+    pub(super) fn take_kept(&self, digest: &SecretDigest, page: &str) -> Option<Fields> {
+        let mut sessions = self.lock();
+        let kept = &mut sessions.get_mut(digest)?.kept;
+        kept.take_if(|kept| kept.page == page).map(|kept| kept.fields)
     }
 
     /// Ends the sessions of all who have signed in at a provider.
@@ -240,6 +281,24 @@ mod tests {
         let token = sessions.open(identity("a")).unwrap();
         let ended = SessionLimits { lifetime: Duration::ZERO, ..LONG };
         assert!(sessions.find(token.expose(), ended, true).is_none());
+    }
+
+    #[test]
+    fn a_sign_in_is_recent_for_five_minutes_however_much_the_session_is_used() {
+        let sessions = Sessions::default();
+        let token = sessions.open(identity("a")).unwrap();
+        let aged = |seconds| {
+            let mut all = sessions.lock();
+            let session = all.values_mut().next().unwrap();
+            session.signed_in = Stopwatch::start().earlier(Duration::from_secs(seconds));
+            session.used = Stopwatch::start();
+            drop(all);
+            sessions.find(token.expose(), LONG, true).unwrap().is_recent
+        };
+        assert!(aged(0) && aged(4 * 60 + 59));
+        assert!(!aged(5 * 60) && !aged(5 * 60 + 1) && !aged(11 * 60 * 60));
+        let unproved = sessions.open_with(identity("b"), false).unwrap();
+        assert!(!sessions.find(unproved.expose(), LONG, true).unwrap().is_recent);
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::deactivations::DeactivationSearches;
 use super::link::ConsoleLinks;
 use super::provider::OidcState;
 use super::session::Sessions;
 use super::settings::ConsoleSettings;
+use super::verification::Verifications;
 use crate::clock::Stopwatch;
 use crate::operator::{Identity, IdentitySource, OperatorContext, ServerStatus};
 
@@ -22,6 +24,8 @@ pub(super) struct ConsoleState {
     pub(super) settings: ArcSwap<ConsoleSettings>,
     pub(super) operator: OnceLock<Arc<ArcSwap<OperatorContext>>>,
     pub(super) oidc: OidcState,
+    pub(super) verifications: Arc<Verifications>,
+    pub(super) deactivations: DeactivationSearches,
     status: Mutex<Option<(Stopwatch, Arc<ServerStatus>)>>,
 }
 
@@ -33,6 +37,8 @@ impl ConsoleState {
             settings: ArcSwap::from_pointee(settings),
             operator: OnceLock::new(),
             oidc: OidcState::default(),
+            verifications: Arc::default(),
+            deactivations: DeactivationSearches::default(),
             status: Mutex::default(),
         }
     }

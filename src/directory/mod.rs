@@ -66,7 +66,7 @@ pub use maintenance::Restored;
 pub use membership::Reference;
 use membership::Voids;
 pub use operator::commands::{
-    AddOperator, EndOperatorSessions, NoteSignIn, RecordSignIn, RemoveOperator,
+    AddOperator, EndOperatorSessions, NoteLink, NoteSignIn, RecordSignIn, RemoveOperator,
     SetOperatorCredentials, SetOperatorRole,
 };
 pub use operator::table::CodeKeyLoader;

@@ -69,11 +69,13 @@ pub enum Verb {
     /// An operator has signed in to the console.
     #[serde(rename = "signed_in")]
     SignedIn,
+    /// A one-time link was made, by which an operator signs in to the console.
+    Linked,
 }
 
 impl Verb {
     /// Every verb with its description.
-    pub const CATALOGUE: [(Self, &'static str); 25] = [
+    pub const CATALOGUE: [(Self, &'static str); 26] = [
         (Self::Created, "a resource was created"),
         (Self::Replaced, "a resource was replaced by another version of itself"),
         (Self::Patched, "some attributes or members of a resource changed"),
@@ -103,6 +105,7 @@ impl Verb {
         (Self::Added, "an operator of the console was added"),
         (Self::Removed, "an operator of the console was removed"),
         (Self::SignedIn, "an operator signed in to the console"),
+        (Self::Linked, "a one-time link was made, by which an operator signs in to the console"),
     ];
 
     /// The verb in past tense, as in `user.created`.
@@ -133,6 +136,7 @@ impl Verb {
             Self::Added => "added",
             Self::Removed => "removed",
             Self::SignedIn => "signed_in",
+            Self::Linked => "linked",
         }
     }
 }
@@ -157,7 +161,7 @@ impl fmt::Display for Event {
 
 impl Event {
     /// Every event, by name; `user` and `group` stand for the resource types.
-    pub const NAMES: [&'static str; 37] = [
+    pub const NAMES: [&'static str; 38] = [
         "user.created",
         "user.replaced",
         "user.patched",
@@ -195,6 +199,7 @@ impl Event {
         "operator.changed",
         "operator.removed",
         "operator.signed_in",
+        "operator.linked",
     ];
 }
 

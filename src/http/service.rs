@@ -90,6 +90,18 @@ impl ScimService {
         }
     }
 
+    /// Each application, with how many of its consumers wait for events or stream them.
+    pub fn event_consumers(&self) -> Vec<(String, u64)> {
+        let mut consumers = Vec::new();
+        self.request_metrics.each(&mut |(kind, name), requests| {
+            if kind == "application" {
+                let waiting = requests.waiting.load(Ordering::Relaxed);
+                consumers.push((name.to_owned(), waiting as u64));
+            }
+        });
+        consumers
+    }
+
     /// Applies another configuration to all requests from now on. The returned function tells whether
     /// requests of the previous configuration are still being answered.
     pub fn reconfigure(

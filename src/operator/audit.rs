@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::log::{ChainReport, Frame, Log, LogError, Position, ReadLog};
 use crate::scim::registry::Registry;
 use crate::scim::resource::ResourceId;
 use crate::store::StoreError;
-use crate::store::signatures::SignatureReport;
+use crate::store::signatures::{self, SignatureReport};
+use crate::store::signing::VerifyingKey;
 use crate::text::with_causes;
 
 /// The number of changes in one part.
@@ -100,6 +102,10 @@ pub enum AuditQuery {
     Verify {
         /// The anchors, as [`Position`] displays them.
         anchors: Vec<String>,
+        /// Whether to check the signatures of the data directory as well, and that the chain passes through the newest
+        /// signed head. Only a running server does.
+        #[serde(default)]
+        signatures: bool,
     },
 }
 
@@ -304,14 +310,39 @@ pub fn answer(
             accounts_named(log, &NameHistory::new(registry, &name), after)
         }
         AuditQuery::Head => Ok(AuditReply::Head(log.head().to_string())),
-        AuditQuery::Verify { anchors } => {
-            let anchors: Vec<Position> =
-                anchors.iter().filter_map(|anchor| Position::parse(anchor)).collect();
-            let mut verified = AuditVerification::default();
-            let checked = log.verify(&anchors, &mut |error| verified.fault(&error))?;
-            Ok(AuditReply::Verified(verified.read(&checked)))
+        AuditQuery::Verify { anchors, signatures: _ } => {
+            Ok(AuditReply::Verified(verify(log, &anchors)?))
         }
     }
+}
+
+/// Whether the chain is unbroken, and passes through anchors and through the newest head that is signed in a data
+/// directory, with the public key there.
+///
+/// # Errors
+///
+/// The log or the signatures can't be read.
+pub(super) fn verify_with_signatures(
+    log: &dyn ReadLog,
+    data: &Path,
+    mut anchors: Vec<String>,
+) -> Result<AuditReply, StoreError> {
+    let signed = match VerifyingKey::of_folder(data)? {
+        Some(key) => signatures::check(data, &key)?,
+        None => SignatureReport::default(),
+    };
+    anchors.extend(signed.newest.as_ref().map(|newest| newest.position.to_string()));
+    let mut verified = verify(log, &anchors)?;
+    verified.signatures(signed);
+    Ok(AuditReply::Verified(verified))
+}
+
+fn verify(log: &dyn ReadLog, anchors: &[String]) -> Result<AuditVerification, StoreError> {
+    let anchors: Vec<Position> =
+        anchors.iter().filter_map(|anchor| Position::parse(anchor)).collect();
+    let mut verified = AuditVerification::default();
+    let checked = log.verify(&anchors, &mut |error| verified.fault(&error))?;
+    Ok(verified.read(&checked))
 }
 
 /// Like [`answer`], but waits for changes if the query says so: until there is one that matches, the time

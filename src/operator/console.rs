@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::context::OperatorContext;
 use super::identity::Identity;
 use super::reply::OperatorReply;
 use crate::credential::OperatorRole;
+use crate::directory::{Directory, NoteLink};
 use crate::event::Actor;
 use crate::text::duration;
 
@@ -45,8 +48,19 @@ pub(super) fn create_link(
     };
     let expires = directory.now().saturating_add(valid_for).unwrap_or_else(|_| directory.now());
     match console.create_link(identity.clone(), valid_for) {
-        Ok(url) => OperatorReply::ConsoleLink { url, identity, expires },
+        Ok(url) => {
+            note(directory, actor, &identity, expires);
+            OperatorReply::ConsoleLink { url, identity, expires }
+        }
         Err(reason) => OperatorReply::Failed(reason),
+    }
+}
+
+/// Records that a link was made, without the link. A full disk is no reason to keep an operator out.
+fn note(directory: &Directory, actor: &Actor, identity: &Identity, expires: Timestamp) {
+    let note = NoteLink { name: identity.name.clone(), role: identity.role, expires };
+    if let Err(error) = directory.submit(actor.clone(), note).wait() {
+        tracing::error!(%error, operator = identity.name, "a one-time link is not in the audit log");
     }
 }
 

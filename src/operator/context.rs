@@ -36,6 +36,8 @@ pub struct RunningServer {
     pub requests: Arc<RequestLog>,
     /// The change feed.
     pub feed: Arc<Feed>,
+    /// Returns each application, with how many of its consumers wait for events or stream them.
+    pub consumers: Arc<dyn Fn() -> Vec<(String, u64)> + Send + Sync>,
     /// When the server was started.
     pub since: Timestamp,
     /// Returns the number of TLS handshakes that have failed since then.

@@ -20,6 +20,7 @@ mod console;
 mod context;
 mod event_page;
 mod events;
+mod feed_info;
 mod findings;
 mod history;
 mod identity;
@@ -51,6 +52,7 @@ pub use client_request::{ClientInfo, ClientReply, ClientRequest};
 pub use context::{OperatorContext, RunningServer, SiteInfo};
 pub use event_page::{EventPage, EventQuery};
 pub use events::read_page;
+pub use feed_info::{ConsumerInfo, EventInfo, FeedInfo};
 pub use findings::{Finding, StatusLimits, findings};
 pub use identity::{ConsoleControl, Identity, IdentitySource};
 pub use import::{
@@ -67,6 +69,9 @@ pub use setting::SettingInfo;
 pub use sign_in::{SignInAttempt, SignInRefusal, SignIns};
 pub use webhook::{WebhookControl, WebhookInfo};
 
+use std::path::Path;
+
+use self::audit::AuditQuery;
 use crate::connection::token::TokenOwner;
 pub use crate::credential::OperatorRole;
 use crate::directory::{AllowBrake, DirectoryError, GenerateToken, ResetTokens};
@@ -190,6 +195,7 @@ fn try_execute(
             None => OperatorReply::Failed("scimd is not running on this data directory".to_owned()),
         }),
         Request::ReadEvents(query) => Ok(events::read(server.as_ref(), &query)),
+        Request::ShowFeed => Ok(events::show(server.as_ref())),
         Request::Search(search) => search::find(directory, &site.base_url, &search),
         Request::ShowSettings => Ok(OperatorReply::Settings(site.settings.to_vec())),
         Request::ShowStatus => status::show(context),
@@ -200,6 +206,14 @@ fn try_execute(
             }
             (report, _) => Ok(OperatorReply::Undone(report?)),
         },
+        Request::Audit(AuditQuery::Verify { anchors, signatures: true }) => {
+            let data = Path::new(&site.data_dir);
+            let reply = audit::verify_with_signatures(directory.log(), data, anchors);
+            Ok(reply.map_or_else(
+                |error| OperatorReply::Failed(with_causes(&error)),
+                OperatorReply::Audit,
+            ))
+        }
         Request::Audit(query) => {
             let reply = audit::answer_waiting(directory.log(), directory.registry(), query);
             Ok(reply.map_or_else(

@@ -10,6 +10,7 @@ use super::audit::AuditReply;
 use super::client_request::ClientReply;
 use super::connection::{ConnectionChanged, ConnectionRefusal};
 use super::event_page::EventPage;
+use super::feed_info::FeedInfo;
 use super::identity::Identity;
 use super::import::{ImportOutcome, ImportedMembers};
 use super::setting::SettingInfo;
@@ -165,6 +166,8 @@ pub enum OperatorReply {
     Status(Box<ServerStatus>),
     /// A page of the change feed.
     Events(EventPage),
+    /// The change feed.
+    Feed(FeedInfo),
     /// The reply of the audit trail.
     Audit(AuditReply),
     /// What an operator's change did.

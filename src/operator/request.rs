@@ -182,6 +182,8 @@ pub enum OperatorRequest {
     TestNotifications,
     /// Read the change feed. Reads; needs a running server.
     ReadEvents(EventQuery),
+    /// Show the change feed: its newest events, cursors and consumers. Reads; needs a running server.
+    ShowFeed,
     /// List the webhooks. Reads; needs a running server.
     ListWebhooks,
     /// Send a test to a webhook. Changes; needs a running server.
@@ -224,6 +226,7 @@ impl OperatorRequest {
             | Self::ShowClock
             | Self::FindRequests(_)
             | Self::ReadEvents(_)
+            | Self::ShowFeed
             | Self::ShowSettings
             | Self::ShowStatus
             | Self::Undo(Undo { dry_run: true, .. })

@@ -283,6 +283,9 @@ fn an_alarm_is_told_once_and_stops_nothing() {
     let status = status(&server);
     assert_eq!((&status[0]["alarms"], &status[0]["hold"]), (&json!(1), &Value::Null));
     assert_eq!(files_with(&server.data().join("journal"), "\"verb\":\"alarmed\"").len(), 1);
+    let shown = server.run(&["brake", "show", "default"]);
+    let shown = String::from_utf8(shown.stderr).unwrap();
+    assert!(shown.contains(": scimd undo --connection default --since "), "{shown}");
     let log = server.stop();
     let told = log.lines().filter(|line| line.contains("4 of 20 accounts")).collect::<Vec<_>>();
     assert_eq!(told.len(), 1, "{log}");

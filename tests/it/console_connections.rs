@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Browser, Server, user};
+use crate::harness::{Browser, Server, create, eventually, user};
 
 /// A server with a console and a connection in `config.toml`.
 fn start() -> Server {
@@ -29,7 +29,7 @@ fn token(text: &str) -> String {
 fn a_connection_is_added_its_token_shown_once_and_its_first_request_seen() {
     let server = start();
     let mut browser = Browser::signed_in(&server);
-    let form = browser.get("/connections/new").expect(200).text;
+    let form = browser.get("/add-connection").expect(200).text;
     for label in [
         "Provisioning method",
         "Default workspace",
@@ -39,8 +39,8 @@ fn a_connection_is_added_its_token_shown_once_and_its_first_request_seen() {
     ] {
         assert!(form.contains(label), "{label}");
     }
-    assert!(form.contains("data-when-complete disabled>Generate SCIM token<"), "{form}");
-    let page = browser.submit("/connections/new", "/connections/new/token", ENTRA).expect(200).text;
+    assert!(form.contains("data-when-complete>Generate SCIM token<"), "{form}");
+    let page = browser.submit("/add-connection", "/add-connection/token", ENTRA).expect(200).text;
     for label in [
         "SCIM API endpoint",
         "SCIM token",
@@ -86,14 +86,13 @@ fn what_a_method_requires_is_checked_by_the_server_as_well() {
         ("ip_allowlist", "300.1.1.1", "ip_allowlist"),
         ("default_workspace", "None", "default_workspace"),
         ("name", "Not a name", "invalid connection name"),
-        ("name", "new", "choose another"),
         ("name", "okta", "defined at"),
         ("daily_requests", "many", "daily_requests"),
     ] {
         let mut fields: Vec<_> = ENTRA.iter().copied().filter(|(name, _)| *name != field).collect();
         fields.push((field, value));
         let page =
-            browser.submit("/connections/new", "/connections/new/token", &fields).expect(422).text;
+            browser.submit("/add-connection", "/add-connection/token", &fields).expect(422).text;
         assert!(page.contains("Not saved") && page.contains(words), "{field}: {page}");
         assert!(
             page.contains("value=\"127.0.0.0/8, ::1\"") || field == "ip_allowlist",
@@ -108,7 +107,7 @@ fn what_a_method_requires_is_checked_by_the_server_as_well() {
 fn settings_are_changed_tokens_reset_and_a_connection_removed() {
     let server = start();
     let mut browser = Browser::signed_in(&server);
-    browser.submit("/connections/new", "/connections/new", ENTRA).expect(303);
+    browser.submit("/add-connection", "/add-connection", ENTRA).expect(303);
     let path = "/connections/entra";
     let first = token(
         &browser.submit(path, "/connections/entra/token", &[("valid_for", "90d")]).expect(200).text,
@@ -151,6 +150,115 @@ fn settings_are_changed_tokens_reset_and_a_connection_removed() {
 }
 
 #[test]
+fn a_connection_named_new_has_a_page_like_any_other() {
+    let server = start();
+    let mut browser = Browser::signed_in(&server);
+    server.succeed(&["connection", "add", "new", "--method", "entra"]);
+    let page = browser.get("/connections/new").expect(200).text;
+    assert!(page.contains("Connection new") && page.contains("Generate SCIM token"), "{page}");
+    let page = browser.submit("/connections/new", "/connections/new/token", &[]).expect(200).text;
+    server.client_with(&token(&page)).get("/Users?count=0").expect(200);
+    let fields = [("method", "entra"), ("default_workspace", "Main"), ("scope", "own")];
+    browser.submit("/connections/new", "/connections/new", &fields).expect(303);
+    assert!(server.succeed(&["connection", "show", "new"]).contains("own"));
+}
+
+#[test]
+fn brake_and_federation_are_set_changed_and_removed_in_the_form() {
+    let server = start();
+    let mut browser = Browser::signed_in(&server);
+    let of = |more: &[(&'static str, &'static str)]| [ENTRA, more].concat();
+    let brake = [("brake_action", "hold"), ("brake_percent", "5"), ("brake_window", "1h")];
+    let trust = [
+        ("federation_issuer", "https://issuer.example"),
+        ("federation_subject", "scimd"),
+        ("federation_audiences", "api://one, api://two"),
+        ("federation_jwks_url", "https://issuer.example/keys"),
+    ];
+    browser.submit("/add-connection", "/add-connection", &of(&brake)).expect(303);
+    let file = server.folder().join("conf.d/connection-entra.toml");
+    let text = || std::fs::read_to_string(&file).unwrap();
+    assert!(text().contains("[connections.entra.brake]\naction = \"hold\"\n"), "{}", text());
+    let path = "/connections/entra";
+    let page = browser.submit(path, path, &of(&trust[..2])).expect(422).text;
+    assert!(page.contains("audiences") && page.contains("jwks_url"), "{page}");
+    let page = browser.submit(path, path, &of(&[("brake_percent", "101")])).expect(422).text;
+    assert!(page.contains("brake.percent") && page.contains("value=\"101\""), "{page}");
+    browser.submit(path, path, &of(&trust)).expect(303);
+    assert!(
+        !text().contains("brake]") && text().contains("audiences = [\"api://one\", \"api://two\"]")
+    );
+    let page = browser.get(path).expect(200).text;
+    assert!(page.contains("value=\"https://issuer.example/keys\""), "{page}");
+    assert!(page.contains("<option value=\"alarm\" selected>"), "{page}");
+    browser.submit(path, path, ENTRA).expect(303);
+    assert!(!text().contains("federation"), "{}", text());
+}
+
+#[test]
+fn two_operators_who_save_at_once_leave_one_whole_configuration() {
+    let server = start();
+    let mut browser = Browser::signed_in(&server);
+    browser.submit("/add-connection", "/add-connection", ENTRA).expect(303);
+    let path = "/connections/entra";
+    let save = |allowed: &str, scope: &str| {
+        let mut browser = Browser::signed_in(&server);
+        for _ in 0..5 {
+            let fields = [
+                ("method", "entra"),
+                ("default_workspace", "Main"),
+                ("ip_allowlist", allowed),
+                ("scope", scope),
+            ];
+            browser.submit(path, path, &fields).expect(303);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| save("192.0.2.1", "own"));
+        scope.spawn(|| save("192.0.2.2", "read"));
+    });
+    let shown = server.succeed(&["connection", "show", "entra"]);
+    let is = |allowed, scope| shown.contains(allowed) && shown.contains(scope);
+    assert!(is("192.0.2.1", "own") != is("192.0.2.2", "read"), "{shown}");
+    server.succeed(&["config", "check"]);
+    let changes = server.succeed(&["audit", "--event", "connection.changed", "--json"]);
+    assert_eq!(changes.lines().count(), 10, "{changes}");
+    // Two who add the same name: one does, the other is refused.
+    let add = || {
+        let mut browser = Browser::signed_in(&server);
+        let fields = [("name", "other"), ("method", "entra"), ("default_workspace", "Main")];
+        browser.submit("/add-connection", "/add-connection", &fields).status
+    };
+    let mut both = std::thread::scope(|scope| {
+        let both = [scope.spawn(add), scope.spawn(add)];
+        both.map(|one| one.join().unwrap())
+    });
+    both.sort_unstable();
+    assert_eq!(both, [303, 422]);
+}
+
+#[test]
+fn a_deactivation_behind_many_events_of_others_is_seen() {
+    let server = start();
+    let client = server.client();
+    let (ada, _) = create(&client, "/Users", &user("ada"));
+    let path = "/connections/okta";
+    let mut browser = Browser::signed_in(&server);
+    let is_seen = |browser: &mut Browser<'_>| {
+        let page = browser.get(path).expect(200).text;
+        page.contains("Deactivate a user<span class=\"hidden\">: seen")
+    };
+    assert!(!is_seen(&mut browser));
+    for number in 0..300 {
+        create(&client, "/Users", &user(&format!("user{number}")));
+    }
+    assert!(!is_seen(&mut browser), "the search goes on where it ended");
+    let off = json!([{"op": "replace", "path": "active", "value": false}]);
+    client.patch(&ada, &off).expect(200);
+    eventually("the deactivation is seen", || is_seen(&mut browser).then_some(()));
+}
+
+#[test]
 fn a_connection_of_the_configuration_file_is_shown_and_not_changed() {
     let server = start();
     let mut browser = Browser::signed_in(&server);
@@ -172,10 +280,10 @@ fn roles_decide_what_pages_offer_and_actions_do() {
     viewer.use_link(link.trim()).expect(303);
     let page = viewer.get("/connections/okta").expect(200).text;
     assert!(!page.contains("Generate SCIM token") && !page.contains("Reset token"), "{page}");
-    viewer.get("/connections/new").expect(403);
+    viewer.get("/add-connection").expect(403);
     let csrf = viewer.get("/").hidden("csrf");
     for action in [
-        "/connections/new",
+        "/add-connection",
         "/connections/okta",
         "/connections/okta/token",
         "/connections/okta/remove",
@@ -233,6 +341,9 @@ fn what_clients_send_is_text_on_every_page() {
     let body = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": hostile, "displayName": hostile});
     client.post("/Users", &body).expect(201);
     client.post("/Users", &body).expect(409);
+    let agent = server.client().header("User-Agent", hostile);
+    agent.get("/Users/none").expect(404);
+    agent.get("/Users?filter=%3Cscript%3Ealert(1)%3C%2Fscript%3E").expect(400);
     client.send("GET", "/Users/%3Cscript%3Ealert(1)%3C%2Fscript%3E", None);
     let mut browser = Browser::signed_in(&server);
     let list = browser.get("/requests").expect(200).text;
@@ -241,7 +352,7 @@ fn what_clients_send_is_text_on_every_page() {
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap().to_owned())
         .collect();
-    assert!(ids.len() >= 3);
+    assert!(ids.len() >= 5, "{ids:?}");
     let paths = [
         "/",
         "/requests",

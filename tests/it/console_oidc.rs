@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use data_encoding::BASE64URL_NOPAD;
+use scimd::console::routes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -225,6 +226,74 @@ fn what_needs_a_recent_sign_in_has_the_provider_ask_again() {
 }
 
 #[test]
+fn without_a_recent_sign_in_nothing_that_can_do_harm_is_done() {
+    let (server, provider) = start();
+    let mut browser = Browser::new(&server);
+    let begun = Begun::new(&mut browser, "%2F");
+    let token = signed(0, &claims(&provider, &begun.parameter("nonce")));
+    begun.back(&mut browser, &provider, &token).expect(200);
+    let csrf = browser.get("/").hidden("csrf");
+    let before = server.succeed(&["audit", "--head"]);
+    let mut asked = Vec::new();
+    for (method, template, _, needs_recent_sign_in) in routes() {
+        if needs_recent_sign_in {
+            let path = template.replace("{name}", "default").replace("{id}", "x");
+            let page = browser.post(&path, &[("csrf", &csrf), ("from", "/brake")]).expect(303);
+            assert_eq!(page.header("location"), Some("/sign-in/again?next=%2Fbrake"), "{path}");
+            asked.push(format!("{method} {template}"));
+        }
+    }
+    for route in [
+        "POST /add-connection",
+        "POST /add-connection/token",
+        "POST /connections/{name}",
+        "POST /connections/{name}/token",
+        "POST /connections/{name}/client",
+        "POST /connections/{name}/remove",
+        "POST /undo",
+        "POST /brake/resume",
+        "POST /operators",
+        "POST /operators/{name}/role",
+    ] {
+        assert!(asked.iter().any(|one| one == route), "{route} in {asked:?}");
+    }
+    assert_eq!(server.succeed(&["audit", "--head"]), before, "nothing is done");
+}
+
+#[test]
+fn what_was_entered_is_kept_while_its_operator_signs_in_again() {
+    let (server, provider) = start();
+    let mut browser = Browser::new(&server);
+    let sign_in = |browser: &mut Browser<'_>, next: &str| {
+        let begun = Begun::new(browser, next);
+        let mut claims = claims(&provider, &begun.parameter("nonce"));
+        claims["auth_time"] = json!(jiff::Timestamp::now().as_second());
+        begun.back(browser, &provider, &signed(0, &claims)).expect(200);
+    };
+    sign_in(&mut browser, "%2F");
+    let page = "/add-connection";
+    let fields = [("name", "entra"), ("method", "entra"), ("ip_allowlist", "192.0.2.7")];
+    let again = browser.submit(page, page, &fields).expect(303);
+    assert_eq!(again.header("location"), Some("/sign-in/again?next=%2Fadd-connection"));
+    sign_in(&mut browser, "%2Fadd-connection");
+    browser.get("/connections/default").expect(200);
+    let kept = browser.get(page).expect(200).text;
+    assert!(kept.contains("value=\"192.0.2.7\"") && kept.contains("not saved yet"), "{kept}");
+    assert!(kept.contains("value=\"entra\" required checked"), "{kept}");
+    let empty = browser.get(page).expect(200).text;
+    assert!(!empty.contains("192.0.2.7"), "once: {empty}");
+    let fields = [&fields[..], &[("default_workspace", "Main")]].concat();
+    browser.submit(page, "/add-connection/token", &fields).expect(200);
+    // What one has entered is not for another who signs in.
+    let mut browser = Browser::new(&server);
+    sign_in(&mut browser, "%2F");
+    browser.submit(page, page, &fields).expect(303);
+    let link = server.succeed(&["console", "link"]);
+    browser.use_link(link.trim()).expect(303);
+    assert!(!browser.get(page).expect(200).text.contains("192.0.2.7"));
+}
+
+#[test]
 fn another_provider_or_another_role_ends_the_sessions_of_the_provider() {
     let (mut server, provider) = start();
     let cookies = {
@@ -239,4 +308,31 @@ fn another_provider_or_another_role_ends_the_sessions_of_the_provider() {
     let mut browser = Browser::new(&server);
     browser.cookies = cookies;
     browser.get("/").expect(303);
+    server.rewrite(|text| text.replace("admins = \"viewer\"", "admins = \"admin\""));
+    let log = server.reload();
+    let is_warned = |line: &str| line.contains("WARN") && line.contains("console.oidc.roles");
+    assert!(log.lines().any(is_warned), "{log}");
+}
+
+#[test]
+fn another_user_of_the_provider_does_not_take_a_session_over_by_signing_in_again() {
+    let (server, provider) = start();
+    let mut browser = Browser::new(&server);
+    let begun = Begun::new(&mut browser, "%2F");
+    let token = signed(0, &claims(&provider, &begun.parameter("nonce")));
+    begun.back(&mut browser, &provider, &token).expect(200);
+    let begun = Begun::new(&mut browser, "%2F");
+    let mut other = claims(&provider, &begun.parameter("nonce"));
+    other["auth_time"] = json!(jiff::Timestamp::now().as_second());
+    other["sub"] = json!("00u2");
+    let page = begun.back(&mut browser, &provider, &signed(0, &other)).expect(403);
+    assert!(page.text.contains("another user than ada@example.com (sub 00u1)"), "{}", page.text);
+    server.logged("signed in again in the session of");
+    assert!(browser.get("/").expect(200).text.contains("sub 00u1"));
+    // Once that session has ended, it is a sign-in like any other.
+    let begun = Begun::new(&mut browser, "%2F");
+    browser.submit("/", "/sign-out", &[]).expect(303);
+    other["nonce"] = json!(begun.parameter("nonce"));
+    begun.back(&mut browser, &provider, &signed(0, &other)).expect(200);
+    assert!(browser.get("/").expect(200).text.contains("sub 00u2"));
 }

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Output, Stdio};
 
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use crate::harness::Server;
+use crate::harness::{Server, files_with};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -31,6 +33,46 @@ fn add_with_password(server: &Server, name: &str) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_one_time_link_is_one_record_with_name_and_role_and_never_the_link_itself() {
+    let server = Server::start_with("[console]\n");
+    server.succeed(&["operator", "add", "ada", "--role", "operator"]);
+    let own = server.succeed(&["console", "link"]);
+    let of_ada = server.succeed(&["console", "link", "--operator", "ADA", "--expires", "1h"]);
+    server.fail(&["console", "link", "--operator", "bob"], 4);
+    server.fail(&["console", "link", "--expires", "25h"], 1);
+    let records = server.succeed(&["audit", "--event", "operator.linked", "--json"]);
+    // The first one is that of the first boot.
+    let records: Vec<Value> =
+        records.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let change = |record: &Value, name: &str| -> Value {
+        let changes = record["changes"].as_array().unwrap();
+        changes.iter().find(|change| change["attribute"] == name).unwrap()["after"].clone()
+    };
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert_eq!(
+        (change(&records[0], "role"), &records[0]["subject"]),
+        ("admin".into(), &records[0]["actor"]["name"])
+    );
+    assert_eq!(
+        (change(&records[1], "role"), &records[1]["subject"]),
+        ("operator".into(), &"ada".into())
+    );
+    let expires: jiff::Timestamp =
+        change(&records[1], "expires").as_str().unwrap().parse().unwrap();
+    let made: jiff::Timestamp = records[1]["time"].as_str().unwrap().parse().unwrap();
+    assert!((3_590..=3_600).contains(&expires.duration_since(made).as_secs()), "{expires} {made}");
+    let whole = server.succeed(&["audit", "--all", "--json"]);
+    for link in [own, of_ada] {
+        let token = link.trim().rsplit('/').next().unwrap();
+        let digest = Sha256::digest(token);
+        for secret in [token, &HEXLOWER.encode(&digest), &BASE64URL_NOPAD.encode(&digest)] {
+            assert!(!whole.contains(secret), "{whole}");
+            assert_eq!(files_with(&server.data(), secret), [] as [std::path::PathBuf; 0]);
+        }
+    }
 }
 
 #[test]

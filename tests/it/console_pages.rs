@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Browser, Client, Page, Server, create, encode, group, user};
+use crate::harness::{Browser, Client, Page, Server, create, encode, eventually, group, user};
 
 /// A text that would run if a page did not escape it.
 const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -219,17 +219,75 @@ fn the_chain_is_verified_and_contains_a_head_that_was_noted_down() {
     let Site { server, .. } = start();
     let mut browser = signed_in(&server, "operator");
     let head = server.succeed(&["audit", "--head"]);
-    let verified =
-        browser.submit("/audit", "/audit/verify", &[("anchor", head.trim())]).expect(200);
-    shows(&verified, "Hash chain intact");
-    shows(&verified, "contains the head that you noted down");
+    shows(&browser.get("/audit/verified").expect(200), "Not checked yet");
+    let mut verify = |anchor: &str| {
+        let page = browser.submit("/audit", "/audit/verify", &[("anchor", anchor)]).expect(303);
+        assert_eq!(page.header("location"), Some("/audit/verified"));
+        let page = browser.get("/audit/verified").expect(200);
+        assert!(!page.text.contains("Checking the chain"), "it is small: {}", page.text);
+        page
+    };
+    let page = verify(head.trim());
+    shows(&page, "Hash chain intact");
+    shows(&page, "passes through the head that you noted down");
+    let number = head.split(':').next().unwrap();
+    shows(&page, &format!("change 1 to {number}, in 1 file."));
+    shows(&verify(""), "No head that you noted down");
     browser.submit("/audit", "/audit/verify", &[("anchor", "7:x")]).expect(400);
     let (number, _) = head.trim().split_once(':').unwrap();
     let other = format!("{number}:{}", "0".repeat(64));
-    shows(
-        &browser.submit("/audit", "/audit/verify", &[("anchor", &other)]).expect(200),
-        "The chain is broken",
-    );
+    browser.submit("/audit", "/audit/verify", &[("anchor", &other)]).expect(303);
+    shows(&browser.get("/audit/verified").expect(200), "The chain is broken");
+    // Viewers see the result and begin no check.
+    let mut viewer = signed_in(&server, "viewer");
+    shows(&viewer.get("/audit/verified").expect(200), "The chain is broken");
+    viewer.submit("/audit", "/audit/verify", &[]).expect(403);
+}
+
+#[test]
+fn a_check_of_the_chain_covers_the_signatures_of_its_heads() {
+    let mut server = start().server;
+    // A stop signs the head.
+    server.stop();
+    server.boot(&[]);
+    let mut browser = signed_in(&server, "admin");
+    let mut verify = || {
+        browser.submit("/audit", "/audit/verify", &[]).expect(303);
+        browser.get("/audit/verified").expect(200)
+    };
+    let page = verify();
+    shows(&page, "Hash chain intact");
+    shows(&page, "of heads, and that the chain passes through the newest one");
+    let signatures = server.data().join("signatures");
+    let text = std::fs::read_to_string(&signatures).unwrap();
+    let (number, rest) = text.split_once(':').unwrap();
+    std::fs::write(&signatures, format!("{}:{rest}", number.parse::<u64>().unwrap() + 1)).unwrap();
+    let page = verify();
+    shows(&page, "The chain is broken");
+    shows(&page, "was not made with this key");
+}
+
+#[test]
+fn the_page_of_events_shows_the_newest_of_the_feed_its_cursors_and_its_consumers() {
+    let config = format!("{CONFIG}\n[applications.crm]\nscopes = [\"events\"]\n");
+    let server = Server::start_with(&config);
+    let client = server.client();
+    for number in 0..40 {
+        create(&client, "/Users", &user(&format!("user{number}")));
+    }
+    let ada = create(&client, "/Users", &user("ada")).1;
+    let mut browser = signed_in(&server, "viewer");
+    let page = eventually("the events are written", || {
+        let page = browser.get("/events").expect(200);
+        page.text.contains(&format!("/users/{ada}")).then_some(page)
+    });
+    shows(&page, "user.created");
+    shows(&page, "crm: 0");
+    let rows: Vec<&str> = page.text.split("<th scope=\"row\"").skip(1).collect();
+    assert!(rows.len() == 25 && rows[0].contains(">ada</a>"), "{}", page.text);
+    let newest = server.succeed(&["events", "--json"]);
+    let newest: serde_json::Value = serde_json::from_str(newest.lines().last().unwrap()).unwrap();
+    shows(&page, newest["id"].as_str().unwrap());
 }
 
 /// What clients set, in every place where a text of theirs can be.

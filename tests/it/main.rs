@@ -48,6 +48,7 @@ mod gate;
 mod golden;
 mod grant;
 mod group;
+mod history;
 mod hostile;
 mod import;
 mod inspect;

@@ -32,6 +32,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "Show its effective access and what grants each part",
                 "scimd user show ada@example.com --access",
             ),
+            ("Show who changed what of it", "scimd user show ada@example.com --history"),
         ],
     ),
     (
@@ -102,7 +103,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("group", &[("Show a group and its members", "scimd group show Engineers")]),
     ("group list", &[("List the groups of one connection", "scimd group list --connection okta")]),
-    ("group show", &[("Show a group and its members", "scimd group show Engineers")]),
+    (
+        "group show",
+        &[
+            ("Show a group and its members", "scimd group show Engineers"),
+            ("Show who changed what of it", "scimd group show Engineers --history"),
+        ],
+    ),
     (
         "group add-member",
         &[(

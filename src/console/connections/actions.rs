@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
+use serde_json::Map;
 
 use super::pages::{ConnectionPage, NewSecret, blank, page};
 use super::settings_form::{SettingsForm, written};
@@ -14,9 +15,6 @@ use crate::operator::{
     ClientReply, ClientRequest, ConnectionChange, ConnectionRefusal, OperatorReply, OperatorRequest,
 };
 use crate::text::duration;
-
-/// The name that stands for a new connection in paths.
-const NEW: &str = "new";
 
 /// Saves a new connection.
 pub(in crate::console) fn add(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
@@ -37,13 +35,7 @@ fn added(call: &ConsoleCall, form: &SettingsForm) -> Result<Option<ConsoleReply>
         let page = blank(call, &settings.config, form.clone());
         Ok(Some(refused(call, page, error, paste)?))
     };
-    if form.name == NEW {
-        return refused(
-            "the name \"new\" is the address of this page; choose another".to_owned(),
-            None,
-        );
-    }
-    let (values, _) = form.settings();
+    let (values, _) = form.settings(&Map::new());
     let change = ConnectionChange::Add { name: form.name.clone(), settings: values.clone() };
     match changed(call, change)? {
         Ok(()) => Ok(None),
@@ -60,8 +52,8 @@ fn added(call: &ConsoleCall, form: &SettingsForm) -> Result<Option<ConsoleReply>
 pub(in crate::console) fn save(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
     let name = call.parameter(0).to_owned();
     let form = SettingsForm { name: name.clone(), ..SettingsForm::sent(&call.form) };
-    let (values, unset) = form.settings();
     let present = written(&call.settings().config, &name).unwrap_or_default();
+    let (values, unset) = form.settings(&present);
     let unset = unset.into_iter().filter(|key| present.contains_key(*key));
     let unset: Vec<String> = unset.map(ToOwned::to_owned).collect();
     let mut whole = present.clone();
@@ -103,19 +95,26 @@ fn refused(
     Ok(call.page(&page)?.with_status(StatusCode::UNPROCESSABLE_ENTITY))
 }
 
-/// Generates a token, or resets those there are; for a new connection, adds it first. Shows the token.
+/// Adds a connection, generates a token for it, and shows the token.
+pub(in crate::console) fn add_with_token(
+    call: &ConsoleCall,
+) -> Result<ConsoleReply, ConsoleFailure> {
+    let form = SettingsForm::sent(&call.form);
+    match added(call, &form)? {
+        Some(refused) => Ok(refused),
+        None => token_page(call, &form.name),
+    }
+}
+
+/// Generates a token, or resets those there are, and shows it.
 pub(in crate::console) fn generate_token(
     call: &ConsoleCall,
 ) -> Result<ConsoleReply, ConsoleFailure> {
-    let mut name = call.parameter(0).to_owned();
-    if name == NEW {
-        let form = SettingsForm::sent(&call.form);
-        if let Some(refused) = added(call, &form)? {
-            return Ok(refused);
-        }
-        name = form.name;
-    }
-    let owner = TokenOwner::Connection(name.clone());
+    token_page(call, call.parameter(0))
+}
+
+fn token_page(call: &ConsoleCall, name: &str) -> Result<ConsoleReply, ConsoleFailure> {
+    let owner = TokenOwner::Connection(name.to_owned());
     let valid_for = validity(call.form.get("valid_for"))?;
     let request = match call.form.has("overlap") {
         true => OperatorRequest::ResetTokens {
@@ -130,7 +129,7 @@ pub(in crate::console) fn generate_token(
         return Err(unexpected());
     };
     let secret = NewSecret::Token { secret, expires: token.expires, limited: limited.len() };
-    call.page(&page(call, &name, Some(secret))?)
+    call.page(&page(call, name, Some(secret))?)
 }
 
 /// Generates an OAuth client, and shows its secret.

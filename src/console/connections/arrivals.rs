@@ -1,10 +1,13 @@
 //! What has arrived of a connection: the last requests in words, and which steps were seen to work.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::clock::Stopwatch;
 use crate::console::call::{ConsoleCall, unexpected};
+use crate::console::deactivations::DeactivationSearch;
 use crate::console::overview::status;
 use crate::console::reply::ConsoleFailure;
 use crate::operator::{EventQuery, OperatorReply, OperatorRequest};
@@ -14,6 +17,8 @@ use crate::request_log::{RequestEntry, RequestQuery};
 const LOOKED_AT: usize = 1_000;
 /// The denied requests without a connection that are looked at.
 const DENIED: usize = 50;
+/// About the longest time that one look reads the feed.
+const SEARCH_TIME: Duration = Duration::from_millis(20);
 /// The number of requests that are shown.
 const SHOWN: usize = 10;
 
@@ -89,15 +94,39 @@ fn find(call: &ConsoleCall, query: RequestQuery) -> Result<Vec<RequestEntry>, Co
     }
 }
 
-/// Whether the first page of the feed has a user whom the connection deactivated or deleted.
+/// Whether the feed has a user whom the connection deactivated or deleted. Each look goes on where the last one ended,
+/// and reads for a moment at most.
 fn has_deactivated(call: &ConsoleCall, connection: &str) -> bool {
-    let query = EventQuery {
-        after: None,
-        types: vec!["user.deactivated".to_owned(), "user.deleted".to_owned()],
-        connections: vec![connection.to_owned()],
+    let mut after = match call.console.deactivations.find(connection) {
+        Some(DeactivationSearch::Found) => return true,
+        Some(DeactivationSearch::Upto(cursor)) => Some(cursor),
+        None => None,
     };
-    let reply = call.execute(OperatorRequest::ReadEvents(query));
-    matches!(reply, Ok(OperatorReply::Events(page)) if !page.events.is_empty())
+    let since = Stopwatch::start();
+    loop {
+        let query = EventQuery {
+            after: after.clone(),
+            types: vec!["user.deactivated".to_owned(), "user.deleted".to_owned()],
+            connections: vec![connection.to_owned()],
+        };
+        let Ok(OperatorReply::Events(page)) = call.execute(OperatorRequest::ReadEvents(query))
+        else {
+            // The cursor is no longer in the feed: the next look begins with the oldest event.
+            call.console.deactivations.set(connection, None);
+            return false;
+        };
+        let found = !page.events.is_empty();
+        let searched = if found {
+            DeactivationSearch::Found
+        } else {
+            DeactivationSearch::Upto(page.next.clone())
+        };
+        call.console.deactivations.set(connection, Some(searched));
+        if found || page.is_last || since.elapsed() > SEARCH_TIME {
+            return found;
+        }
+        after = Some(page.next);
+    }
 }
 
 fn arrival(entry: &RequestEntry) -> Arrival {

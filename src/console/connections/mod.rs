@@ -13,6 +13,6 @@ mod pages;
 mod settings_form;
 
 pub(super) use actions::{
-    add, generate_client, generate_token, remove, revoke_client, revoke_token, save,
+    add, add_with_token, generate_client, generate_token, remove, revoke_client, revoke_token, save,
 };
 pub(super) use pages::{list, new, show};

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use super::arrivals::{self, Arrivals};
 use super::settings_form::{
-    COMPATS, Choice, METHODS, ON_INACTIVE_CREATE, SCOPES, SettingsForm, UNKNOWN_MEMBERS, label,
-    written,
+    BRAKE_ACTIONS, COMPATS, Choice, METHODS, ON_INACTIVE_CREATE, SCOPES, SettingsForm,
+    UNKNOWN_MEMBERS, label, written,
 };
 use crate::access::Catalogue;
 use crate::config::Config;
@@ -46,6 +46,8 @@ pub(super) struct ConnectionPage {
     pub(super) layout: Layout,
     pub(super) form: SettingsForm,
     pub(super) workspaces: Vec<String>,
+    /// Whether the form has what was entered before the operator signed in again.
+    pub(super) is_kept: bool,
     /// Why the form was not accepted.
     pub(super) error: Option<String>,
     /// The text for a file of `conf.d`, if the server can't write it.
@@ -112,19 +114,28 @@ pub(in crate::console) fn list(call: &ConsoleCall) -> Result<ConsoleReply, Conso
 
 pub(in crate::console) fn new(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
     let settings = call.settings();
-    call.page(&blank(call, &settings.config, SettingsForm::new(&settings.config)))
+    let kept = call.take_kept().map(|fields| SettingsForm::sent(&fields));
+    let is_kept = kept.is_some();
+    let form = kept.unwrap_or_else(|| SettingsForm::new(&settings.config));
+    call.page(&ConnectionPage { is_kept, ..blank(call, &settings.config, form) })
 }
 
 pub(in crate::console) fn show(call: &ConsoleCall) -> Result<ConsoleReply, ConsoleFailure> {
-    call.page(&page(call, call.parameter(0), None)?)
+    let name = call.parameter(0);
+    let page = page(call, name, None)?;
+    let kept = call.take_kept().map(|fields| SettingsForm::sent(&fields));
+    let is_kept = kept.is_some();
+    let kept = kept.map(|form| SettingsForm { name: name.to_owned(), ..form });
+    call.page(&ConnectionPage { is_kept, form: kept.unwrap_or(page.form), ..page })
 }
 
 /// The page of a new connection.
 pub(super) fn blank(call: &ConsoleCall, config: &Config, form: SettingsForm) -> ConnectionPage {
     ConnectionPage {
-        layout: Layout::new(call, "Add a connection", "/connections"),
+        layout: Layout::new(call, "Add a connection", "/connections").at("/add-connection"),
         form,
         workspaces: workspaces(config),
+        is_kept: false,
         error: None,
         paste: None,
         existing: None,
@@ -187,9 +198,11 @@ pub(super) fn page(
         arrivals: arrivals::of(call, name)?,
     };
     Ok(ConnectionPage {
-        layout: Layout::new(call, format!("Connection {name}"), "/connections"),
+        layout: Layout::new(call, format!("Connection {name}"), "/connections")
+            .at(format!("/connections/{}", query_value(name))),
         form: SettingsForm::of(name, connection),
         workspaces: workspaces(config),
+        is_kept: false,
         error: None,
         paste: None,
         existing: Some(existing),
@@ -229,6 +242,7 @@ impl ConnectionPage {
             "scope" => &SCOPES,
             "compat" => &COMPATS,
             "unknown_members" => &UNKNOWN_MEMBERS,
+            "brake_action" => &BRAKE_ACTIONS,
             _ => &ON_INACTIVE_CREATE,
         }
     }

@@ -3,10 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, connection_settings, holds_only};
+use crate::connection::federation::KeySource;
 use crate::connection::{
-    Compat, ConnectionMethod, ConnectionSettings, MayGrant, OnInactiveCreate, Scope, UnknownMembers,
+    Brake, Compat, ConnectionMethod, ConnectionSettings, MayGrant, OnInactiveCreate, Scope,
+    UnknownMembers,
 };
 use crate::console::form::Fields;
+use crate::text::duration;
 
 /// The fields, as texts.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,15 @@ pub(super) struct SettingsForm {
     pub(super) may_grant: String,
     pub(super) daily_requests: String,
     pub(super) basic: bool,
+    pub(super) brake_action: String,
+    pub(super) brake_percent: String,
+    pub(super) brake_minimum: String,
+    pub(super) brake_max_gains: String,
+    pub(super) brake_window: String,
+    pub(super) federation_issuer: String,
+    pub(super) federation_subject: String,
+    pub(super) federation_audiences: String,
+    pub(super) federation_jwks_url: String,
 }
 
 /// A value that can be chosen.
@@ -58,6 +70,12 @@ pub(super) const UNKNOWN_MEMBERS: [Choice; 2] =
 pub(super) const ON_INACTIVE_CREATE: [Choice; 2] =
     [Choice::new("conflict", "Answer 409"), Choice::new("reactivate", "Reactivate the account")];
 
+pub(super) const BRAKE_ACTIONS: [Choice; 3] = [
+    Choice::new("alarm", "Raise an alarm"),
+    Choice::new("hold", "Pause the connection"),
+    Choice::new("off", "Nothing"),
+];
+
 /// The name of a method in the form.
 pub(super) fn label(method: ConnectionMethod) -> &'static str {
     METHODS.iter().find(|choice| choice.value == method.as_str()).map_or("", |choice| choice.label)
@@ -73,13 +91,29 @@ impl SettingsForm {
             compat: Compat::default().as_str().to_owned(),
             unknown_members: UnknownMembers::default().as_str().to_owned(),
             on_inactive_create: OnInactiveCreate::default().as_str().to_owned(),
-            ..Self::default()
+            ..Self::default().with_brake(&Brake::default())
+        }
+    }
+
+    fn with_brake(self, brake: &Brake) -> Self {
+        Self {
+            brake_action: brake.action.as_str().to_owned(),
+            brake_percent: brake.percent.to_string(),
+            brake_minimum: brake.minimum.to_string(),
+            brake_max_gains: brake.max_gains.to_string(),
+            brake_window: duration::display(brake.window).to_string(),
+            ..self
         }
     }
 
     /// The form of a connection that is in force.
     pub(super) fn of(name: &str, connection: &ConnectionSettings) -> Self {
         let text = |value: Option<String>| value.unwrap_or_default();
+        let trust = connection.federation.as_ref();
+        let jwks_url = trust.and_then(|trust| match &trust.keys {
+            KeySource::Url(url) => Some(url.to_string()),
+            KeySource::File(_) => None,
+        });
         Self {
             name: name.to_owned(),
             method: connection.method.as_str().to_owned(),
@@ -94,6 +128,11 @@ impl SettingsForm {
             may_grant: text(connection.may_grant.as_ref().map(entries)),
             daily_requests: text(connection.daily_requests.map(|number| number.to_string())),
             basic: connection.basic,
+            federation_issuer: text(trust.map(|trust| trust.issuer.clone())),
+            federation_subject: text(trust.map(|trust| trust.subject.clone())),
+            federation_audiences: text(trust.map(|trust| trust.audiences.join(", "))),
+            federation_jwks_url: text(jwks_url),
+            ..Self::default().with_brake(&connection.brake)
         }
     }
 
@@ -114,11 +153,24 @@ impl SettingsForm {
             may_grant: text("may_grant"),
             daily_requests: text("daily_requests"),
             basic: fields.has("basic"),
+            brake_action: text("brake_action"),
+            brake_percent: text("brake_percent"),
+            brake_minimum: text("brake_minimum"),
+            brake_max_gains: text("brake_max_gains"),
+            brake_window: text("brake_window"),
+            federation_issuer: text("federation_issuer"),
+            federation_subject: text("federation_subject"),
+            federation_audiences: text("federation_audiences"),
+            federation_jwks_url: text("federation_jwks_url"),
         }
     }
 
-    /// The settings, by their keys in the configuration, and the keys that are not set: empty, or the default.
-    pub(super) fn settings(&self) -> (Map<String, Value>, Vec<&'static str>) {
+    /// The settings, by their keys in the configuration, and the keys that are not set: empty, or the default. `present`
+    /// are those of the connection so far.
+    pub(super) fn settings(
+        &self,
+        present: &Map<String, Value>,
+    ) -> (Map<String, Value>, Vec<&'static str>) {
         let (mut settings, mut unset) = (Map::new(), Vec::new());
         let mut put = |key: &'static str, value: Option<Value>| match value {
             Some(value) => drop(settings.insert(key.to_owned(), value)),
@@ -137,14 +189,68 @@ impl SettingsForm {
         let inactive = OnInactiveCreate::default().as_str();
         put("on_inactive_create", unless(&self.on_inactive_create, inactive));
         put("may_grant", list(&self.may_grant));
-        // What is no number is refused where all other values are checked.
-        let number = self.daily_requests.parse::<u32>();
-        let number =
-            number.map_or_else(|_| unless(&self.daily_requests, ""), |number| Some(json!(number)));
-        put("daily_requests", number);
+        put("daily_requests", number(&self.daily_requests));
         put("basic", self.basic.then(|| json!(true)));
+        put("brake", self.brake());
+        put("federation", self.federation(present.get("federation")));
         (settings, unset)
     }
+
+    /// The settings of the brake that are not the default.
+    fn brake(&self) -> Option<Value> {
+        let default = Self::default().with_brake(&Brake::default());
+        let mut brake = Map::new();
+        let mut put = |key: &str, text: &str, default: &str, value: Option<Value>| {
+            if text != default {
+                brake.extend(value.map(|value| (key.to_owned(), value)));
+            }
+        };
+        let word = |text: &str| (!text.is_empty()).then(|| json!(text));
+        let Self {
+            brake_action, brake_percent, brake_minimum, brake_max_gains, brake_window, ..
+        } = self;
+        put("action", brake_action, &default.brake_action, word(brake_action));
+        put("percent", brake_percent, &default.brake_percent, number(brake_percent));
+        put("minimum", brake_minimum, &default.brake_minimum, number(brake_minimum));
+        put("max_gains", brake_max_gains, &default.brake_max_gains, number(brake_max_gains));
+        put("window", brake_window, &default.brake_window, word(brake_window));
+        (!brake.is_empty()).then_some(Value::Object(brake))
+    }
+
+    /// The federation. What the form does not have (client_id, algorithms, a file with keys) stays as it is.
+    fn federation(&self, present: Option<&Value>) -> Option<Value> {
+        let [issuer, subject, audiences, url] = [
+            &self.federation_issuer,
+            &self.federation_subject,
+            &self.federation_audiences,
+            &self.federation_jwks_url,
+        ];
+        if [issuer, subject, audiences, url].iter().all(|text| text.is_empty()) {
+            return None;
+        }
+        let mut trust = present.and_then(Value::as_object).cloned().unwrap_or_default();
+        for (key, text) in [("issuer", issuer), ("subject", subject), ("jwks_url", url)] {
+            match text.is_empty() {
+                true => drop(trust.shift_remove(key)),
+                false => drop(trust.insert(key.to_owned(), json!(text))),
+            }
+        }
+        if !url.is_empty() {
+            // Keys come from one place.
+            trust.shift_remove("jwks_file");
+        }
+        match list(audiences) {
+            Some(audiences) => drop(trust.insert("audiences".to_owned(), audiences)),
+            None => drop(trust.shift_remove("audiences")),
+        }
+        Some(Value::Object(trust))
+    }
+}
+
+/// A number; nothing for an empty text. What is no number is refused where all other values are checked.
+fn number(text: &str) -> Option<Value> {
+    let number = text.parse::<u32>();
+    number.map_or_else(|_| (!text.is_empty()).then(|| json!(text)), |number| Some(json!(number)))
 }
 
 fn entries(may_grant: &MayGrant) -> String {
@@ -177,7 +283,7 @@ mod tests {
               &daily_requests=5&basic=on",
         )
         .unwrap();
-        let (settings, unset) = SettingsForm::sent(&fields).settings();
+        let (settings, unset) = SettingsForm::sent(&fields).settings(&Map::new());
         let expected = json!({"method": "entra", "default_workspace": "Main", "compat": "strict",
             "may_grant": ["role:*", "company:*"], "daily_requests": 5, "basic": true});
         assert_eq!(Value::Object(settings), expected);
@@ -188,8 +294,33 @@ mod tests {
             "scope",
             "unknown_members",
             "on_inactive_create",
+            "brake",
+            "federation",
         ];
         assert_eq!(unset, known);
+    }
+
+    #[test]
+    fn the_brake_and_the_federation_keep_what_the_form_does_not_have() {
+        let fields = Fields::parse(
+            b"brake_action=hold&brake_percent=20&brake_minimum=many&brake_window=5m\
+              &federation_issuer=https://i&federation_subject=s&federation_audiences=a,+b&federation_jwks_url=https://i/k",
+        )
+        .unwrap();
+        let present = json!({"federation": {"issuer": "https://old", "jwks_file": "k.json",
+            "client_id": "c", "algorithms": ["ES256"]}});
+        let present = present.as_object().unwrap();
+        let (settings, _) = SettingsForm::sent(&fields).settings(present);
+        let brake = json!({"action": "hold", "minimum": "many", "window": "5m"});
+        assert_eq!(settings["brake"], brake, "what is no number is refused later");
+        let trust = json!({"issuer": "https://i", "client_id": "c", "algorithms": ["ES256"],
+            "subject": "s", "jwks_url": "https://i/k", "audiences": ["a", "b"]});
+        assert_eq!(settings["federation"], trust);
+        let fields = Fields::parse(b"federation_issuer=https://i&federation_audiences=").unwrap();
+        let (settings, _) = SettingsForm::sent(&fields).settings(present);
+        assert_eq!(settings["federation"]["jwks_file"], "k.json", "without a URL the file stays");
+        let (settings, unset) = SettingsForm::default().settings(present);
+        assert!(settings.get("federation").is_none() && unset.contains(&"federation"));
     }
 
     #[test]
@@ -197,7 +328,8 @@ mod tests {
         let connection = ConnectionSettings::default();
         let form = SettingsForm::of("default", &connection);
         assert_eq!((form.method.as_str(), form.service_origin.as_str()), ("custom", "localhost"));
-        let (settings, _) = form.settings();
+        let (settings, unset) = form.settings(&Map::new());
+        assert!(unset.contains(&"brake") && unset.contains(&"federation"));
         assert_eq!(settings["ip_allowlist"], json!("127.0.0.0/8, ::1"));
         for method in ConnectionMethod::ALL {
             assert!(!label(*method).is_empty(), "{method}");

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
+use crate::clock::rfc3339;
 use crate::credential::{OperatorAccount, OperatorRole, PasswordHash, SealedSecret};
 use crate::directory::error::DirectoryError;
 use crate::directory::operator::table::stored_operators;
@@ -81,6 +83,16 @@ pub struct NoteSignIn {
     pub address: IpAddr,
     /// The issuer and the subject, of a user of an OpenID provider.
     pub provider: Option<(String, String)>,
+}
+
+/// Records that a one-time link was made, by which an operator signs in. The link itself is in no record.
+pub struct NoteLink {
+    /// The name of the operator.
+    pub name: String,
+    /// The role.
+    pub role: OperatorRole,
+    /// Until when the link is valid.
+    pub expires: Timestamp,
 }
 
 impl Command for AddOperator {
@@ -248,6 +260,19 @@ impl Command for NoteSignIn {
             details.value_changed("subject", None, Some(&json!(subject)));
         }
         tx.record(event(Verb::SignedIn, &self.name));
+        Ok(())
+    }
+}
+
+impl Command for NoteLink {
+    type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        let expires = json!(rfc3339(self.expires));
+        tx.details().value_changed("role", None, Some(&json!(self.role)));
+        tx.details().value_changed("expires", None, Some(&expires));
+        tx.record(event(Verb::Linked, &self.name));
         Ok(())
     }
 }

@@ -36,6 +36,18 @@ pub(crate) fn group(display_name: &str, members: &[&str]) -> Value {
     json!({"schemas": [GROUP], "displayName": display_name, "members": members})
 }
 
+/// Looks again and again for ten seconds, until there is something.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..200 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{what}: not within ten seconds");
+}
+
 /// Creates a resource; its path below the SCIM base and its id.
 pub(crate) fn create(client: &Client, endpoint: &str, body: &Value) -> (String, String) {
     let created = client.post(endpoint, body).expect(201);
