@@ -87,7 +87,7 @@ await page.emulateMedia({ colorScheme: "dark" });
 await picture(page, "console-overview-dark");
 await page.emulateMedia({ colorScheme: "light" });
 const sections = await page.$$eval("nav a", (links) => links.map((link) => new URL(link.href).pathname));
-const paths = [...new Set([...sections, "/connections/new", "/connections/staff", "/connections/okta", "/requests?failed=1", "/sign-in/again"])];
+const paths = [...new Set([...sections, "/add-connection", "/connections/staff", "/connections/okta", "/requests?failed=1", "/sign-in/again"])];
 for (const path of paths) {
   let bytes = 0;
   const count = async (response) => { bytes += (await response.body().catch(() => "")).length; };
@@ -120,7 +120,7 @@ for (const path of paths) {
   const seen = await plain.locator("h1").first().textContent();
   check(answer.status() === 200 && seen.trim() !== "", `${path} without script`);
 }
-await plain.goto(`${base}/connections/new`);
+await plain.goto(`${base}/add-connection`);
 await plain.fill("#name", "plain");
 await plain.check("input[value=entra]");
 await plain.click("text=Save without a token");
