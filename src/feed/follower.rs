@@ -47,6 +47,28 @@ pub(super) struct Follower {
     shared: Arc<FeedState>,
 }
 
+/// The state before the next change.
+struct StateBefore<'a> {
+    state: Overlay<'a>,
+    /// The last change, which is not in the state yet: often no other comes before a later version of the state is
+    /// taken, and what a large one has written need not be held twice.
+    last: Option<Arc<Frame>>,
+}
+
+impl<'a> StateBefore<'a> {
+    fn new(base: &'a dyn Read) -> Self {
+        Self { state: Overlay::new(base), last: None }
+    }
+
+    /// Goes on behind the last change.
+    fn catch_up(&mut self) -> &Overlay<'a> {
+        if let Some(last) = self.last.take() {
+            self.state.absorb(&last.writes);
+        }
+        &self.state
+    }
+}
+
 /// The files, and how far they have come.
 struct Progress {
     ring: RingWriter,
@@ -187,7 +209,7 @@ impl Follower {
             if self.is_stopping() {
                 return Ok(None);
             }
-            let mut before = Overlay::new(&past);
+            let mut before = StateBefore::new(&past);
             self.derive(&frames, &mut deriver, &mut before, progress)?;
             drop(before);
             past.apply(&frames);
@@ -202,9 +224,9 @@ impl Follower {
         progress: &mut Progress,
     ) -> Result<(), DirectoryError> {
         loop {
-            let mut before = Overlay::new(base.as_ref());
-            before.absorb(changed);
-            let mut deriver = Deriver::new(self.shared.id, self.local.clone(), &before)?;
+            let mut before = StateBefore::new(base.as_ref());
+            before.state.absorb(changed);
+            let mut deriver = Deriver::new(self.shared.id, self.local.clone(), &before.state)?;
             let (mut taken, mut bytes) = (0, 0);
             let version = loop {
                 let Some(upto) = self.await_changes(progress.reached) else { return Ok(()) };
@@ -288,12 +310,12 @@ impl Follower {
         &self,
         frames: &[Arc<Frame>],
         deriver: &mut Deriver,
-        before: &mut Overlay<'_>,
+        before: &mut StateBefore<'_>,
         progress: &mut Progress,
     ) -> Result<(), DirectoryError> {
         for frame in frames {
-            deriver.derive(frame, before, &mut progress.ring)?;
-            before.absorb(&frame.writes);
+            deriver.derive(frame, before.catch_up(), &mut progress.ring)?;
+            before.last = Some(Arc::clone(frame));
         }
         progress.ring.flush().map_err(|error| unwritable(&error))?;
         if let Some(last) = frames.last() {

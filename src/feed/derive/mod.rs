@@ -20,7 +20,7 @@ use crate::directory::{DirectoryError, LocalSettings};
 use crate::log::Frame;
 use crate::store::Read;
 use crate::store::keys::{self, Kind};
-use crate::store::overlay::Overlay;
+use crate::store::overlay::WrittenState;
 use emit::{Emitter, unwritten};
 
 /// Derives the events of frames, in order.
@@ -57,8 +57,7 @@ impl Deriver {
         before: &dyn Read,
         ring: &mut RingWriter,
     ) -> Result<(), DirectoryError> {
-        let mut after = Overlay::new(before);
-        after.absorb(&frame.writes);
+        let after = WrittenState::new(before, &frame.writes);
         let of_settings = |key: &[u8]| [keys::SETTINGS, keys::CATALOGUE].contains(&key);
         let next = match frame.writes.iter().any(|write| of_settings(&write.key)) {
             true => settings_of(&after, &self.local)?,
@@ -112,7 +111,7 @@ struct Change<'a> {
     before: Side<'a>,
     after: Side<'a>,
     /// What the frame writes, over the state before it.
-    written: &'a Overlay<'a>,
+    written: &'a WrittenState<'a>,
 }
 
 impl Change<'_> {
