@@ -28,8 +28,9 @@ impl PastState {
             return Ok(Self::empty(begin));
         }
         let kept = begin.sequence..=log.head().sequence;
-        let usable = |snapshot: &Snapshot| {
-            snapshot.identity == log.identity() && kept.contains(&snapshot.position.sequence)
+        // After a restore the log begins behind a snapshot of another log: that of the backup.
+        let usable = |Snapshot { identity, position, .. }: &Snapshot| {
+            *position == begin || (*identity == log.identity() && kept.contains(&position.sequence))
         };
         for snapshot in snapshots.into_iter().rev().filter(usable) {
             let state = Self::empty(snapshot.position);

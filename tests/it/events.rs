@@ -347,3 +347,23 @@ fn the_command_prints_what_an_application_sees_with_a_server_and_without() {
     std::fs::remove_dir_all(server.data().join("feed")).unwrap();
     server.fail(&["events"], 3);
 }
+
+#[test]
+fn after_a_restore_old_cursors_are_gone_and_the_feed_goes_on() {
+    let mut server = Server::start_with(FEED);
+    create(&server.client(), "/Users", &user("ada"));
+    let token = token(&server, "feed");
+    let before = now(&server.stranger().bearer(&token));
+    server.succeed(&["backup", "saved"]);
+    server.stop();
+    std::fs::remove_dir_all(server.data()).unwrap();
+    server.succeed(&["restore", "saved"]);
+    server.boot(&[]);
+    let consumer = server.stranger().bearer(&token);
+    problem(&consumer.get(&format!("//events?after={before}")), 410);
+    let after = now(&consumer);
+    let (bob, _) = create(&server.client(), "/Users", &user("bob"));
+    let page = events(&consumer, &format!("wait=5&types=user.*&after={after}"));
+    assert_eq!(told(&page), [("user.created".to_owned(), bob)]);
+    assert!(!server.stderr().contains("the change feed can't go on"), "{}", server.stderr());
+}
