@@ -84,6 +84,8 @@ fn check_snapshots(
         check.checked += 1;
         match snapshot::load(&snapshot.path, |_| Ok(())) {
             Ok(_) => newest = newest.max(Some(snapshot.position.sequence)),
+            // Another one has taken its place meanwhile.
+            Err(_) if !snapshot.path.exists() => check.checked -= 1,
             Err(error) => check.error(&error),
         }
     }
