@@ -18,7 +18,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 
-use super::pem::{TlsError, certificates};
+use super::pem::{TlsError, certificates, revocation_lists};
 
 /// What checks chains against the CA of one connection.
 pub(super) type ChainVerifier = Arc<dyn ClientCertVerifier>;
@@ -32,7 +32,7 @@ impl ClientCas {
     ///
     /// # Errors
     ///
-    /// [`TlsError`] for a file that can't be read, or holds no certificate of a CA.
+    /// [`TlsError`] for a file that can't be read, holds no certificate of a CA, or a damaged revocation list.
     pub fn load(files: &BTreeMap<String, PathBuf>) -> Result<Self, TlsError> {
         let cas = files.iter().map(|(name, file)| Ok((name.clone(), verifier(file)?)));
         Ok(Self(cas.collect::<Result<_, TlsError>>()?))
@@ -52,6 +52,8 @@ impl ClientCas {
     }
 }
 
+/// What checks chains against the CAs of a file. If the file has revocation lists as well, each certificate of a chain
+/// needs one of its issuer: what no list covers is not accepted. Lists count after their next update is due, too.
 fn verifier(file: &Path) -> Result<ChainVerifier, TlsError> {
     let bad = |reason: String| TlsError::BadCertificate { path: file.to_owned(), reason };
     let mut roots = RootCertStore::empty();
@@ -60,6 +62,8 @@ fn verifier(file: &Path) -> Result<ChainVerifier, TlsError> {
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let lists = revocation_lists(file)?;
+    let builder = if lists.is_empty() { builder } else { builder.with_crls(lists) };
     builder.build().map_err(|error| bad(error.to_string()))
 }
 
@@ -84,8 +88,8 @@ impl fmt::Display for BadClientCertificate {
 ///
 /// # Errors
 ///
-/// [`BadClientCertificate`]: there is none, it does not end at the CA, it is out of its time, or it is not for
-/// clients.
+/// [`BadClientCertificate`]: there is none, it does not end at the CA, it is out of its time, it is revoked, or it is
+/// not for clients.
 pub(super) fn check(
     ca: &ChainVerifier,
     chain: &[CertificateDer<'static>],

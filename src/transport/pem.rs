@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use thiserror::Error;
 
 use crate::file;
@@ -88,6 +88,18 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(chain)
+}
+
+/// The revocation lists of a PEM file; there need be none.
+pub(super) fn revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists: Result<Vec<_>, _> =
+        CertificateRevocationListDer::pem_slice_iter(&read(path)?).collect();
+    lists.map_err(|reason| TlsError::BadCertificate {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    })
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

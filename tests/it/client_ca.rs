@@ -3,7 +3,8 @@
 use std::fs;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
     date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
@@ -42,6 +43,37 @@ impl Ca {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         (vec![certificate.der().clone()], key)
+    }
+
+    /// A certificate with a serial number.
+    fn numbered(&self, number: u64) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        params.serial_number = Some(SerialNumber::from(number));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        (vec![certificate.der().clone()], key)
+    }
+
+    /// A list, long out of date, of the certificates that are revoked, by their numbers.
+    fn revocation_list(&self, numbers: &[u64]) -> String {
+        let day = date_time_ymd(2002, 1, 1);
+        let revoked = |number: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*number),
+            revocation_time: day,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: day,
+            next_update: date_time_ymd(2002, 2, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn good(&self) -> Identity {
@@ -149,4 +181,31 @@ fn where_certificates_can_not_be_checked_the_configuration_is_refused() {
         let said = server.fail(&["config", "check"], 2);
         assert!(said.contains("connection one has a client_ca"), "{said}");
     }
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_once_the_list_is_beside_the_ca() {
+    let (mut server, [ca_one, ca_two], [one, two, _]) = start();
+    let (kept, lost, of_two) = (ca_one.numbered(7), ca_one.numbered(8), ca_two.numbered(8));
+    let file = server.folder().join("one.pem");
+    let write = |lists: &str| fs::write(&file, format!("{}{lists}", ca_one.pem)).unwrap();
+    let statuses = |server: &Server| {
+        [(&kept, &one), (&lost, &one), (&of_two, &two)]
+            .map(|(identity, token)| status(server, Some(identity), token))
+    };
+    assert_eq!(statuses(&server), [200, 200, 200]);
+    write(&ca_one.revocation_list(&[8]));
+    assert!(server.reload().contains("configuration reloaded"));
+    assert_eq!(statuses(&server), [200, 401, 200]);
+    // A list of another CA covers no certificate of this one, and what is not covered is refused.
+    write(&ca_two.revocation_list(&[]));
+    assert!(server.reload().contains("configuration reloaded"));
+    assert_eq!(statuses(&server), [401, 401, 200]);
+    let good = ca_one.revocation_list(&[]);
+    write(&good.replace("M", "?"));
+    assert!(server.reload().contains("one.pem"), "a damaged list is refused by the reload");
+    assert_eq!(statuses(&server), [401, 401, 200]);
+    write(&good);
+    assert!(server.reload().contains("configuration reloaded"));
+    assert_eq!(statuses(&server), [200, 200, 200]);
 }
