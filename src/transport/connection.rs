@@ -18,8 +18,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
 use super::activity::{Activity, Verdict, Watched};
@@ -39,10 +40,29 @@ pub(super) struct ConnectionContext<S> {
     pub(super) service: Arc<S>,
 }
 
-/// A stream of bytes to a client or its proxy.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+/// What a client is told that speaks plain HTTP where TLS is spoken.
+const SPEAK_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+                         Content-Length: 48\r\n\r\nThis port expects HTTPS: use a URL of https://.\n";
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Socket for T {}
+/// A stream of bytes to a client or its proxy.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Waits for the first byte and leaves it unread; `None` if it can't be known before it is read.
+    fn first_byte(&self) -> impl Future<Output = Option<u8>> + Send;
+}
+
+impl Socket for TcpStream {
+    async fn first_byte(&self) -> Option<u8> {
+        let mut first = [0];
+        let peeked = self.peek(&mut first).await;
+        peeked.is_ok_and(|bytes| bytes > 0).then_some(first[0])
+    }
+}
+
+impl Socket for UnixStream {
+    async fn first_byte(&self) -> Option<u8> {
+        None
+    }
+}
 
 /// Serves one accepted socket until it is closed; `stopping` turns true when the server stops.
 pub(super) async fn run<S: Service>(
@@ -52,9 +72,18 @@ pub(super) async fn run<S: Service>(
     stopping: watch::Receiver<bool>,
 ) {
     let (activity, peer) = (Arc::new(Activity::new()), client.address());
-    let socket = Watched::new(stream, Arc::clone(&activity));
     let config = context.config.load_full();
     let (limits, service) = (&config.limits, &context.service);
+    let begun = Instant::now();
+    if config.tls.is_some()
+        && let Ok(Some(b'A'..=b'Z')) = timeout(limits.handshake_timeout, stream.first_byte()).await
+    {
+        // A record of TLS begins with another byte, a request of HTTP with the name of its method.
+        context.service.stats().handshakes_failed.add_one();
+        debug!(%peer, "plain HTTP where TLS is spoken");
+        return refuse_plain(stream).await;
+    }
+    let socket = Watched::new(stream, Arc::clone(&activity));
     let Some(tls) = &config.tls else {
         activity.begin();
         if let Some(socket) = converse(socket, &client, limits, service, &activity, stopping).await
@@ -63,7 +92,8 @@ pub(super) async fn run<S: Service>(
         }
         return;
     };
-    let handshake = timeout(limits.handshake_timeout, tls.acceptor().accept(socket));
+    let deadline = begun + limits.handshake_timeout;
+    let handshake = timeout_at(deadline, tls.acceptor().accept(socket));
     let socket = match handshake.await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
@@ -80,6 +110,17 @@ pub(super) async fn run<S: Service>(
     activity.begin();
     if let Some(socket) = converse(socket, &client, limits, service, &activity, stopping).await {
         linger(socket.into_inner().0.into_inner()).await;
+    }
+}
+
+/// Tells a client that speaks plain HTTP to use HTTPS.
+async fn refuse_plain(mut stream: impl Socket) {
+    let answer = async {
+        stream.write_all(SPEAK_TLS.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    if let Ok(Ok(())) = timeout(LINGER, answer).await {
+        linger(stream).await;
     }
 }
 
@@ -194,7 +235,6 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
-    use tokio::net::TcpStream;
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::super::harness::{BIG, Running, answer, ask, limits, rest};

@@ -142,3 +142,19 @@ fn a_request_can_not_be_hidden_in_the_body_of_another() {
     }
     unchanged(&client, &present);
 }
+
+#[test]
+fn plain_http_where_tls_is_spoken_is_told_to_use_https() {
+    use std::io::{Read as _, Write as _};
+    let server = Server::start();
+    for request in ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "P"] {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("https://"), "{answer}");
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+    }
+    assert_eq!(crate::harness::total(&server.client()), 0);
+}
