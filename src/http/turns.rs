@@ -281,6 +281,22 @@ mod tests {
         assert!(now(turns.take(5, 1)).is_some(), "all is given back");
     }
 
+    /// Searches take a turn each. One that comes last waits for the end of a search that runs, and of one more at
+    /// most: with its own it takes three times as long as alone.
+    #[test]
+    fn of_48_searches_of_one_connection_two_at_most_end_before_that_of_another_begins() {
+        for at_once in 1..=4 {
+            let turns = Turns::new(at_once, at_once);
+            let mut running: Vec<Turn> =
+                (0..at_once).map(|_| now(turns.take(0, 1)).unwrap().unwrap()).collect();
+            let ends = running.pop().unwrap();
+            let requests = [vec![0; 48 - at_once], vec![1]].concat();
+            let order = order(&turns, ends, &requests);
+            let before = order.iter().position(|connection| *connection == 1).unwrap();
+            assert!(before <= 1, "{at_once} at once: {before} go before it: {order:?}");
+        }
+    }
+
     #[test]
     fn one_connection_holds_its_share_and_leaves_the_rest() {
         let turns = Turns::new(4, 2);
