@@ -117,7 +117,7 @@ fn anchor(text: &str) -> Result<Position, String> {
 
 impl AuditArgs {
     pub(super) fn run(&self, config: &Config) -> Result<()> {
-        let mut reader = AuditReader::new(config)?;
+        let mut reader = AuditReader::new(config);
         if self.head {
             return match reader.ask(AuditQuery::Head)? {
                 AuditReply::Head(head) => output::line(&head),
@@ -155,7 +155,7 @@ impl AuditArgs {
         if self.follow {
             return reader.follow(reached, &filter, &mut printer);
         }
-        if printer.is_empty() {
+        if printer.is_empty() && !reader.has_any(self.connection.as_ref())? {
             check_searched(config, self.connection.as_ref())?;
         }
         printer.end("No changes found.")
@@ -165,14 +165,15 @@ impl AuditArgs {
 /// Reads the audit trail, from the running server or from the files in the data folder.
 struct AuditReader<'a> {
     config: &'a Config,
+    /// The resource types. Names of accounts depend on nothing that settings can change.
     registry: Registry,
     /// The files of the log, once it is known that no server runs. Reading them needs no lock.
     files: Option<LogFiles>,
 }
 
 impl<'a> AuditReader<'a> {
-    fn new(config: &'a Config) -> Result<Self> {
-        Ok(Self { config, registry: app::vocabulary(config)?.1, files: None })
+    fn new(config: &'a Config) -> Self {
+        Self { config, registry: Registry::built_in(), files: None }
     }
 
     fn ask(&mut self, ask: AuditQuery) -> Result<AuditReply> {
@@ -194,6 +195,28 @@ impl<'a> AuditReader<'a> {
             Some(OperatorReply::Audit(told)) => Ok(Some(told)),
             Some(_) => unexpected(),
             None => Ok(None),
+        }
+    }
+
+    /// Whether the log has anything of a connection, which may have been removed since.
+    fn has_any(&mut self, connection: Option<&String>) -> Result<bool> {
+        let Some(connection) = connection else { return Ok(false) };
+        if self.config.connections.contains_key(connection) {
+            return Ok(true);
+        }
+        let filter =
+            AuditFilter { connection: Some(connection.clone()), notes: true, ..Default::default() };
+        let mut upto = None;
+        loop {
+            match self.ask(AuditQuery::UpTo { upto, filter: filter.clone(), count: 1 })? {
+                AuditReply::Part { changes, reached, whole, .. } => {
+                    if whole || !changes.is_empty() {
+                        return Ok(!changes.is_empty());
+                    }
+                    upto = Some(reached);
+                }
+                _ => return unexpected(),
+            }
         }
     }
 
@@ -391,7 +414,7 @@ pub(super) fn last_change(
     event: &str,
     subject: &str,
 ) -> Result<Option<AuditEntry>> {
-    let mut reader = AuditReader::new(config)?;
+    let mut reader = AuditReader::new(config);
     let filter = AuditFilter { events: vec![event.to_owned()], ..AuditFilter::default() };
     let mut upto = None;
     loop {

@@ -13,6 +13,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::operator::{OperatorReply, OperatorRequest};
+use crate::scim::registry::Registry;
 use crate::store::backup::{self, VerifiedBackup as Saved};
 use crate::store::last_backup::LastBackup;
 
@@ -33,7 +34,7 @@ impl BackupArgs {
             let _ = std::fs::remove_file(&self.file);
         }
         let saved = saved?;
-        describe(config, "Backup", &saved)?;
+        describe("Backup", &saved)?;
         let note = LastBackup {
             time: Clock::System.now(),
             file: std::path::absolute(&self.file)?,
@@ -66,7 +67,7 @@ impl BackupArgs {
 }
 
 /// Prints what a backup holds.
-pub(super) fn describe(config: &Config, title: &str, backup: &Saved) -> Result<()> {
+pub(super) fn describe(title: &str, backup: &Saved) -> Result<()> {
     let snapshot = &backup.whole.snapshot;
     output::line(&format!("{title:<10} {}", snapshot.path.display()))?;
     output::line(&format!(
@@ -74,7 +75,8 @@ pub(super) fn describe(config: &Config, title: &str, backup: &Saved) -> Result<(
         output::moment(Some(snapshot.taken), ""),
         snapshot.position.sequence
     ))?;
-    for resource_type in app::vocabulary(config)?.1.resource_types() {
+    // Settings can't change which resource types there are, so that those of the backup need not be read.
+    for resource_type in Registry::built_in().resource_types() {
         let count = backup.counts.get(&resource_type.tag).copied().unwrap_or_default();
         output::line(&format!("{:<10} {count}", resource_type.endpoint))?;
     }

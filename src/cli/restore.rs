@@ -58,7 +58,7 @@ impl RestoreArgs {
         }
         let directory = opened?;
         drop(progress);
-        backup::describe(config, "Restored", &restored)?;
+        backup::describe("Restored", &restored)?;
         output::note(match key {
             Some(_) => "Verified the signature of the backup.",
             None => {

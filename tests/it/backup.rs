@@ -335,3 +335,30 @@ fn a_restore_by_root_gives_the_files_to_the_owner_of_the_data_directory() {
     assert_eq!(owners(), [0].into());
     server.fail(&["restore", "saved", "--user", "no-such-user"], 2);
 }
+
+#[test]
+fn a_backup_and_the_audit_log_do_not_depend_on_what_the_configuration_says_since() {
+    const SCHEMA: &str = "[[schemas]]\nid = \"urn:example:badge\"\nname = \"Badge\"\n[[schemas.attributes]]\n\
+                          name = \"badge\"\nuniqueness = \"server\"\n";
+    let mut server = Server::start_with(SCHEMA);
+    let client = server.client();
+    let mut ada = user("ada");
+    ada["urn:example:badge"] = serde_json::json!({"badge": "7"});
+    let (path, _) = create(&client, "/Users", &ada);
+    let renamed = serde_json::json!([{"op": "replace", "path": "userName", "value": "countess"}]);
+    client.patch(&path, &renamed).expect(200);
+    let former = |server: &Server| server.succeed(&["audit", "--json", "--user", "ada"]);
+    let counts = |server: &Server, file: &str| {
+        let lines = server.succeed(&["backup", file]);
+        let is_count = |line: &&str| line.starts_with("Users ") || line.starts_with("Groups ");
+        lines.lines().filter(is_count).collect::<Vec<_>>().join("\n")
+    };
+    let (changes, counted) = (former(&server), counts(&server, "before"));
+    assert!(changes.lines().count() == 2 && counted == "Users      1\nGroups     0", "{counted}");
+    server.stop();
+    server.rewrite(|config| {
+        config.replace(SCHEMA, "[[roles]]\nname = \"Auditor\"\n[[workspaces]]\nname = \"Other\"\n")
+    });
+    assert_eq!(former(&server), changes);
+    assert_eq!(counts(&server, "after"), counted);
+}
