@@ -128,7 +128,7 @@ fn print_why(explanation: &AccessExplanation, list: &AccessOutput) -> Result<()>
             })
         })
         .collect();
-    let mut printer = list.output.printer(json_of(list), ["ACCESS", "MEANS", "GIVEN BY"]);
+    let mut printer = list.output.printer(json_of(list), ["ACCESS", "DESCRIPTION", "GRANTED BY"]);
     printer.print(
         &rows,
         |row| row,
@@ -164,7 +164,7 @@ fn print_who(
     limit: Option<usize>,
     list: &AccessOutput,
 ) -> Result<()> {
-    let head = ["USERNAME", "ACCESS", "GIVEN BY", "ID"];
+    let head = ["USERNAME", "ACCESS", "GRANTED BY", "ID"];
     let mut printer = list.output.printer(json_of(list), head);
     let (mut after, mut left) = (None, limit.unwrap_or(usize::MAX));
     loop {
@@ -218,7 +218,7 @@ fn print_changes(changes: &AccessChanges, list: &AccessOutput) -> Result<()> {
             rows.push(row(if gained { "gained" } else { "kept, also" }, path));
         }
     }
-    let head = ["CHANGE", "ACCESS", "MEANS", "PATH"];
+    let head = ["CHANGE", "ACCESS", "DESCRIPTION", "PATH"];
     let mut printer = list.output.printer(json_of(list), head);
     printer.print(
         &rows,

@@ -71,8 +71,16 @@ enum BrakeCommand {
     #[command(name = "pause", alias = "hold")]
     Hold {
         /// The connection to pause (required if more than one is configured)
-        #[arg(long)]
+        #[arg(value_name = "CONNECTION")]
         connection: Option<String>,
+        /// The connection, as an option
+        #[arg(
+            long = "connection",
+            hide = true,
+            value_name = "CONNECTION",
+            conflicts_with = "connection"
+        )]
+        named: Option<String>,
         /// Reason, recorded in the audit log and sent in the 503
         #[arg(long)]
         reason: Option<String>,
@@ -81,8 +89,16 @@ enum BrakeCommand {
     #[command(name = "resume", alias = "release")]
     Release {
         /// The connection to resume (required if more than one is paused)
-        #[arg(long)]
+        #[arg(value_name = "CONNECTION")]
         connection: Option<String>,
+        /// The connection, as an option
+        #[arg(
+            long = "connection",
+            hide = true,
+            value_name = "CONNECTION",
+            conflicts_with = "connection"
+        )]
+        named: Option<String>,
     },
 }
 
@@ -129,8 +145,8 @@ impl BrakeArgs {
                 let connection = the_connection(config, connection)?;
                 allow(&mut operator, connection, accounts, valid_for, reason)
             }
-            BrakeCommand::Hold { connection, reason } => {
-                let connection = the_connection(config, connection)?;
+            BrakeCommand::Hold { connection, named, reason } => {
+                let connection = the_connection(config, connection.or(named))?;
                 match operator.ask(OperatorRequest::HoldBrake { connection, reason })? {
                     OperatorReply::BrakeHeld { connection, hold } => output::note(&format!(
                         "Connection \"{connection}\" is paused (since {}: {}). Writes get 503; reads still work. \
@@ -141,7 +157,8 @@ impl BrakeArgs {
                     _ => unexpected(),
                 }
             }
-            BrakeCommand::Release { connection } => {
+            BrakeCommand::Release { connection, named } => {
+                let connection = connection.or(named);
                 match operator.ask(OperatorRequest::ReleaseBrake { connection })? {
                     OperatorReply::BrakeReleased { connection, hold } => {
                         output::note(&resumed(connection, hold))

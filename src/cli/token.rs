@@ -160,6 +160,8 @@ impl NewToken {
                 return failed.and_then(|_| unexpected());
             }
         };
+        let copy =
+            if self.output.is_some() { "" } else { "Copy it now; it won't be shown again. " };
         match (file, &self.output) {
             (Some(mut file), Some(path)) => {
                 writeln!(file, "{secret}").and_then(|()| file.sync_all()).with_context(|| {
@@ -170,7 +172,7 @@ impl NewToken {
             _ => output::line(&secret)?,
         }
         output::note(&format!(
-            "Created token {} for {}, {}. Copy it now; it won't be shown again. Endpoint: {}",
+            "Created token {} for {}, {}. {copy}Endpoint: {}",
             token.id,
             token.owner,
             match token.expires {

@@ -150,7 +150,7 @@ fn print_access(user: &ResourceView) -> Result<()> {
             })
         })
         .collect();
-    table::print_texts(["ENTITLEMENT", "MEANS", "GRANTED BY"], &rows)
+    table::print_texts(["ENTITLEMENT", "DESCRIPTION", "GRANTED BY"], &rows)
 }
 
 fn active(user: &Served) -> &'static str {

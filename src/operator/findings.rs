@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::reply::{ConnectionStatus, ServerStatus, TokenInfo};
 use super::webhook::WebhookInfo;
+use crate::directory::BrakeAlarm;
 
 /// The time before an expiry from which on it needs attention.
 const NEAR_END: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How long an alarm of the brake is shown.
+const ALARM_SHOWN: SignedDuration = SignedDuration::from_hours(24);
 const MIB: u64 = 1024 * 1024;
 
 /// Something that needs attention.
@@ -82,10 +85,26 @@ fn of_connection(
     add: &mut impl FnMut(String, String),
 ) {
     let name = &connection.name;
-    if let Some(hold) = connection.brake.as_ref().and_then(|brake| brake.hold.as_ref()) {
+    let brake = connection.brake.as_ref();
+    let is_recent = |alarm: &&BrakeAlarm| now.duration_since(alarm.time) < ALARM_SHOWN;
+    if let Some(hold) = brake.and_then(|brake| brake.hold.as_ref()) {
         add(
             format!("connection {name} is paused since {}: {}", shown(hold.since), hold.reason),
             format!("check `scimd audit`, then run `scimd brake resume --connection {name}`"),
+        );
+    } else if let Some(brake) = brake
+        && let Some(alarm) = brake.last_alarm.as_ref().filter(is_recent)
+    {
+        let undo = brake.undo.as_ref();
+        add(
+            format!("connection {name} raised an alarm at {}: {}", shown(alarm.time), alarm.reason),
+            match undo {
+                Some(undo) => format!(
+                    "if that was not intended, pause it with `scimd brake pause --connection {name}`; `{undo}` shows what \
+                     can be reverted"
+                ),
+                None => format!("check `scimd audit --connection {name}`"),
+            },
         );
     }
     let end = |token: &TokenInfo| token.expires.unwrap_or(Timestamp::MAX);

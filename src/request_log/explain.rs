@@ -60,6 +60,10 @@ impl RequestEntry {
                 "Assign the user or group that is missing to the application at the identity provider before its group, or \
                  set unknown_members = \"ignore\" for the connection in config.toml and reload scimd."
             }
+            (_, "invalidValue") if says(" is required") => {
+                "Map the attribute that the detail names at the identity provider, and fill it for this user or group: \
+                 the connection needs it in every request of this kind."
+            }
             (_, "invalidValue") => {
                 "Correct the value in the client's attribute mapping, or add the workspace, role, permission or \
                  attribute that is missing to config.toml and reload scimd."

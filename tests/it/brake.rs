@@ -286,6 +286,10 @@ fn an_alarm_is_told_once_and_stops_nothing() {
     let shown = server.run(&["brake", "show", "default"]);
     let shown = String::from_utf8(shown.stderr).unwrap();
     assert!(shown.contains(": scimd undo --connection default --since "), "{shown}");
+    let shown = server.run(&["status"]);
+    let shown = (shown.status.code(), String::from_utf8(shown.stdout).unwrap());
+    assert!(shown.0 == Some(1) && shown.1.contains("raised an alarm at"), "{}", shown.1);
+    assert!(shown.1.contains("scimd undo --connection default --since "), "{}", shown.1);
     let log = server.stop();
     let told = log.lines().filter(|line| line.contains("4 of 20 accounts")).collect::<Vec<_>>();
     assert_eq!(told.len(), 1, "{log}");
@@ -307,7 +311,7 @@ fn an_operator_holds_and_releases_with_a_server_and_without() {
     server.succeed(&["brake", "hold", "--connection", "default"]);
     client.post("/Users", &user("new")).error(503, None);
     server.stop();
-    server.succeed(&["brake", "hold", "--connection", "other"]);
+    server.succeed(&["brake", "pause", "other"]);
     let shown = server.succeed(&["brake"]);
     assert_eq!(shown.lines().filter(|line| line.contains("paused it")).count(), 2, "{shown}");
     let told = server.fail(&["brake", "release"], 1);
