@@ -33,7 +33,7 @@ pub use code_key::check_code_key;
 pub use config_check::{ConfigFindings, check_config, config_files, token_warnings};
 pub use connection_change::change_connection;
 pub use data_folder::{
-    change_log, check_exists, create_data_folder, new_identity, open_directory,
+    change_log, check_exists, create_data_folder, new_identity, open_damaged, open_directory,
     open_directory_read_only, start_directory, verify, verify_trail,
 };
 pub use grant_warnings::missed_grants;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use rustix::fs::Mode;
-use scimd::cli::{Cli, ExitKind, error_lines, is_closed_output, printable};
+use scimd::cli::{CommandLine, ExitKind, FailureForm, is_closed_output};
 
 /// Fast under threads, also where the C library's own allocator is not.
 #[global_allocator]
@@ -12,17 +12,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // No file that is made is for others, unless the code says so.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let Err(error) = Cli::of_process().run() else { return ExitCode::SUCCESS };
+    let command = match CommandLine::of_process() {
+        Ok(command) => command,
+        Err(kind) => return ExitCode::from(kind.code()),
+    };
+    let form = command.failure();
+    let Err(error) = command.run() else { return ExitCode::SUCCESS };
     if is_closed_output(&error) {
         return ExitCode::SUCCESS;
     }
-    report(&error);
+    report(&error, form);
     ExitCode::from(ExitKind::of(&error).code())
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where the failure of a command is reported")]
-fn report(error: &anyhow::Error) {
-    for line in error_lines(error) {
-        eprintln!("{}", printable(&line));
+fn report(error: &anyhow::Error, form: FailureForm) {
+    for line in form.lines(error) {
+        eprintln!("{line}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -12,14 +12,16 @@ use super::settings::{local_settings, vocabulary};
 use crate::clock::Clock;
 use crate::config::{Config, StoreConfig};
 use crate::directory::{self, Directory, UnknownAccess};
-use crate::log::Position;
 use crate::log::local::LogFiles;
+use crate::log::{LogError, Position};
 use crate::operator::audit::AuditVerification;
+use crate::store::StoreError;
 use crate::store::check::Check;
 use crate::store::folder::DataFolder;
 use crate::store::inspect::Inspection;
 use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::read_only::ReadOnlyStore;
+use crate::store::recover::RecoveredDatabase;
 
 /// The page cache of the database, in MiB, if no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
@@ -73,8 +75,17 @@ fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
     let StoreConfig { min_free_mib, .. } = config.store;
     let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
-    LocalStore::open(folder, limits, new_identity()?, Clock::System.now())
-        .context("can't open the data directory")
+    LocalStore::open(folder, limits, new_identity()?, Clock::System.now()).map_err(|error| {
+        let is_damaged = matches!(error, StoreError::Log(LogError::Damaged { .. }));
+        let error = anyhow::Error::from(error);
+        match is_damaged {
+            true => anyhow!(
+                "can't open the data directory: {error:#}; keep it, and save what the database holds with `scimd recover \
+                 --from-database FILE`, or restore the newest backup"
+            ),
+            false => error.context("can't open the data directory"),
+        }
+    })
 }
 
 /// The page cache of the database, in MiB; large enough for reading if reads go to the database.
@@ -114,6 +125,19 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
         }
         Err(checks) => checks,
     })
+}
+
+/// The database of a data folder whose journal is damaged, and what is wrong with it. Nothing in the folder is altered.
+///
+/// # Errors
+///
+/// There is no such folder, it is in use, or its journal is whole; there is no database that can be opened.
+pub fn open_damaged(config: &Config) -> Result<(RecoveredDatabase, Vec<Check>)> {
+    check_exists(config)?;
+    let folder = DataFolder::open_read_only(&config.data_dir)?;
+    let database = RecoveredDatabase::open(folder, cache(config, 0))?;
+    let checks = directory::verify_as_saved(database.state(), &config.shared_settings());
+    Ok((database, checks))
 }
 
 /// The changes in the data folder, for reading; no server need be stopped for it.

@@ -345,6 +345,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("completions", &[("Print the completions for bash", "scimd completions bash")]),
     ("manual", &[("Write the manual pages to a folder", "scimd manual /usr/local/share/man/man1")]),
+    (
+        "recover",
+        &[(
+            "Save what the database holds, before the backup is restored into an empty data directory",
+            "scimd recover --from-database /var/backups/scimd-recovered",
+        )],
+    ),
+    (
+        "version",
+        &[
+            ("Show which build this is", "scimd version"),
+            ("The same for a program, such as an inventory", "scimd version --json"),
+        ],
+    ),
 ];
 
 /// The examples of all commands.

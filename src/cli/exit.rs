@@ -43,6 +43,17 @@ impl ExitKind {
         denied.then_some(Self::NoPermission)
     }
 
+    /// The name of the kind for programs.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Failure => "failed",
+            Self::Usage => "usage",
+            Self::NotRunning => "not_running",
+            Self::NotFound => "not_found",
+            Self::NoPermission => "no_permission",
+        }
+    }
+
     /// The exit code of the process.
     pub fn code(self) -> u8 {
         match self {
@@ -65,8 +76,13 @@ pub fn is_closed_output(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// What is printed of a failure: a line `error: ...` for each line of its text.
-pub fn error_lines(error: &anyhow::Error) -> Vec<String> {
+/// A failure for people: a line `error: ...` for each line of its text.
+pub(super) fn error_lines(error: &anyhow::Error) -> Vec<String> {
+    error_text(error).lines().map(|line| format!("error: {line}")).collect()
+}
+
+/// What is wrong and what to do, without the numbers of the operating system.
+pub(super) fn error_text(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         // Some errors say their cause themselves.
@@ -81,7 +97,7 @@ pub fn error_lines(error: &anyhow::Error) -> Vec<String> {
     if ExitKind::of(error) == ExitKind::NoPermission && !says_who {
         text.push_str("; run it with sudo, or as the user that runs scimd");
     }
-    text.lines().map(|line| format!("error: {line}")).collect()
+    text
 }
 
 /// A text without the numbers of the operating system's errors, which their words say already.

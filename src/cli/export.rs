@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::operator::OperatorClient;
+use super::progress::Progress;
 use super::resource::{self, Served, text};
 use super::{csv, output};
 use crate::config::Config;
@@ -52,23 +53,28 @@ impl ExportArgs {
             output::line(&csv::row(&COLUMNS.map(ToOwned::to_owned)))?;
         }
         let all = ResourceFilter::default();
+        let progress = Progress::of_printing("exporting users");
+        let mut printed_users = 0;
         resource::pages(&mut operator, ResourceKind::User, true, &all, |users| {
             let printed = users.iter().try_for_each(|user| match self.output {
                 Format::Jsonl => output::json_line(&object(user)),
                 Format::Csv => output::line(&csv::row(&row(user))),
             });
+            printed_users += users.len();
+            progress.says(format!("exporting users: {printed_users}"));
             printed.map(|()| true)
         })?;
         match self.output {
-            Format::Jsonl => groups(config, &mut operator),
+            Format::Jsonl => groups(config, &mut operator, &progress),
             Format::Csv => Ok(()),
         }
     }
 }
 
 /// Prints every group with its members.
-fn groups(config: &Config, operator: &mut OperatorClient<'_>) -> Result<()> {
+fn groups(config: &Config, operator: &mut OperatorClient<'_>, progress: &Progress) -> Result<()> {
     let (all, mut asks) = (ResourceFilter::default(), OperatorClient::new(config));
+    let mut printed_groups = 0;
     resource::pages(operator, ResourceKind::Group, false, &all, |groups| {
         for mut group in groups {
             let mut members: Vec<Value> = Vec::new();
@@ -81,6 +87,8 @@ fn groups(config: &Config, operator: &mut OperatorClient<'_>) -> Result<()> {
             group.resource.insert("members".to_owned(), Value::Array(members));
             let ResourceView { resource, connection, .. } = group;
             output::json_line(&json!({"resource": resource, "connection": connection}))?;
+            printed_groups += 1;
+            progress.says(format!("exporting groups: {printed_groups}"));
         }
         Ok(true)
     })

@@ -38,7 +38,10 @@ const SECTIONS: [(&str, &[(&str, &str)]); 5] = [
         "EXIT STATUS",
         &[
             ("0", "Done."),
-            ("1", "The operation failed, or problems were found; standard error says what to do."),
+            (
+                "1",
+                "The operation failed, or problems were found; standard error says what to do, as JSON if the result is JSON.",
+            ),
             ("2", "Usage or configuration error."),
             ("3", "scimd is not running."),
             ("4", "Not found."),

@@ -16,10 +16,13 @@ mod console;
 mod console_operator;
 mod csv;
 mod doctor;
+#[cfg(test)]
+mod documents;
 mod events;
 mod examples;
 mod exit;
 mod export;
+mod failure;
 mod folder_owner;
 mod group;
 mod history;
@@ -31,6 +34,7 @@ mod notify;
 mod operator;
 mod output;
 mod progress;
+mod recover;
 mod reload;
 mod requests;
 mod resource;
@@ -44,6 +48,7 @@ mod token;
 mod undo;
 mod user;
 mod verify;
+mod version;
 mod webhook;
 
 use std::path::PathBuf;
@@ -51,15 +56,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use exit::{ExitKind, error_lines, is_closed_output};
-pub use output::printable;
+pub use exit::{ExitKind, is_closed_output};
+pub use failure::FailureForm;
 
 use arguments::Configuration;
 
 /// On-prem SCIM 2.0 provisioning appliance.
 #[derive(Parser)]
 #[command(name = "scimd", version, about, long_about = None)]
-pub struct Cli {
+struct Cli {
     /// Configuration file [default: $SCIMD_CONFIG, else config.toml in the working directory, else
     /// /etc/scimd/config.toml, else built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
@@ -67,8 +72,17 @@ pub struct Cli {
     /// Print the configuration file and data directory in use
     #[arg(short, long, global = true)]
     verbose: bool,
+    /// Print nothing but the result, errors and questions
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
     #[command(subcommand)]
     command: CliCommand,
+}
+
+/// A command line that was understood, and the form in which its failure is printed.
+pub struct CommandLine {
+    cli: Cli,
+    failure: FailureForm,
 }
 
 #[derive(Subcommand)]
@@ -124,6 +138,8 @@ enum CliCommand {
     Backup(backup::BackupArgs),
     /// Restore a backup into an empty data directory
     Restore(restore::RestoreArgs),
+    /// Save the database as a backup when the journal is damaged and scimd does not start
+    Recover(recover::RecoverArgs),
     /// Check the data directory for corruption; safe while the server is running
     Verify(verify::VerifyArgs),
     /// Show, pause and resume connections that remove access from too many users
@@ -144,6 +160,8 @@ enum CliCommand {
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
     Manual(manual::ManualArgs),
+    /// Show version, commit and data formats of this build
+    Version(version::VersionArgs),
 }
 
 /// The definition of the whole command line, with examples.
@@ -151,12 +169,32 @@ pub fn command_line() -> clap::Command {
     completions::add_to(examples::add_to(Cli::command()))
 }
 
-impl Cli {
+impl CommandLine {
     /// Reads the command line of this process. A wrong one, and a request for help, ends it.
-    pub fn of_process() -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The kind of failure, if a wrong one was reported as JSON.
+    pub fn of_process() -> Result<Self, ExitKind> {
         completions::complete_if_asked(command_line);
-        let matches = command_line().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let understood = command_line().try_get_matches().and_then(|matches| {
+            let failure = FailureForm::of_matches(&matches);
+            Ok(Self { cli: Cli::from_arg_matches(&matches)?, failure })
+        });
+        understood.map_err(|error| {
+            let form = FailureForm::of_arguments(std::env::args_os());
+            if !error.use_stderr() || form == FailureForm::Text {
+                error.exit();
+            }
+            // A closed standard error can't be reported anywhere.
+            let _ = output::error(&FailureForm::of_usage(&error));
+            ExitKind::Usage
+        })
+    }
+
+    /// The form in which a failure of the command is printed.
+    pub fn failure(&self) -> FailureForm {
+        self.failure
     }
 
     /// Runs the command.
@@ -165,6 +203,15 @@ impl Cli {
     ///
     /// The reason that it failed, in words for the operator.
     pub fn run(self) -> Result<()> {
+        if self.cli.quiet {
+            output::be_quiet();
+        }
+        self.cli.run()
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<()> {
         let configuration = Configuration::new(self.config, self.verbose);
         match self.command {
             CliCommand::Init(init) => init.run(),
@@ -188,6 +235,7 @@ impl Cli {
             CliCommand::Webhook(webhook) => webhook.run(&configuration.load()?),
             CliCommand::Backup(backup) => backup.run(&configuration.load()?),
             CliCommand::Restore(restore) => restore.run(&configuration.load()?),
+            CliCommand::Recover(recover) => recover.run(&configuration.load()?),
             CliCommand::Verify(verify) => verify.run(&configuration.load()?),
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Clock(clock) => clock.run(&configuration.load()?),
@@ -197,6 +245,7 @@ impl Cli {
             CliCommand::Config(config) => config.run(&configuration),
             CliCommand::Completions(completions) => completions.run(),
             CliCommand::Manual(manual) => manual.run(command_line()),
+            CliCommand::Version(version) => version.run(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -15,14 +16,35 @@ use unicode_width::UnicodeWidthStr as _;
 use super::exit::{CliError, ExitKind};
 use crate::text::is_unseen;
 
+/// Whether this process prints no notes. A process runs one command, so that this is of the command.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Has this process print no notes and show no progress from here on; errors and questions are still printed.
+pub(super) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether the command prints no notes and shows no progress.
+pub(super) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Prints a line of a result on standard output.
 pub(super) fn line(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{}", printable(text))?)
 }
 
-/// Prints a note, which is not part of the result, on standard error.
+/// Prints a note, which is not part of the result, on standard error, unless the command is quiet.
 pub(super) fn note(text: &str) -> Result<()> {
+    if is_quiet() {
+        return Ok(());
+    }
     Ok(writeln!(io::stderr(), "{}", printable(text))?)
+}
+
+/// Prints an error on standard error.
+pub(super) fn error(text: &str) -> Result<()> {
+    Ok(writeln!(io::stderr(), "{text}")?)
 }
 
 /// Prints a question on standard error, and leaves the line open for the answer.
@@ -76,7 +98,7 @@ pub(super) fn key_values(entries: &[(&str, Vec<String>)]) -> Result<()> {
 }
 
 /// A text of one or more lines with all escaped that `sanitize` escapes, but for the ends of lines.
-pub fn printable(text: &str) -> Cow<'_, str> {
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
     match text.contains(|character| character != '\n' && is_escaped(character)) {
         true => Cow::Owned(text.split('\n').map(sanitize).collect::<Vec<_>>().join("\n")),
         false => Cow::Borrowed(text),

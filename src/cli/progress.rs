@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
+
 /// The time between two turns of the sign.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -14,7 +16,7 @@ pub(super) struct Progress(ProgressBar);
 impl Progress {
     /// Begins to show what the command does.
     pub(super) fn of(what: &'static str) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !std::io::stderr().is_terminal() || output::is_quiet() {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new_spinner();
@@ -24,6 +26,20 @@ impl Progress {
         bar.set_message(what);
         bar.enable_steady_tick(TICK);
         Self(bar)
+    }
+
+    /// Like [`Progress::of`], for a command that prints while it works: shown only if the result goes elsewhere than to
+    /// the terminal.
+    pub(super) fn of_printing(what: &'static str) -> Self {
+        match std::io::stdout().is_terminal() {
+            true => Self(ProgressBar::hidden()),
+            false => Self::of(what),
+        }
+    }
+
+    /// Says how far the command is.
+    pub(super) fn says(&self, what: String) {
+        self.0.set_message(what);
     }
 }
 

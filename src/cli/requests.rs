@@ -101,7 +101,7 @@ impl RequestsArgs {
         let json = self.json.then_some(ListFormat::Jsonl);
         let mut printer = self.output.printer(json, HEAD);
         let RequestPage { entries, mut reached } = find(config, &query)?;
-        if entries.is_empty() {
+        if entries.is_empty() && !has_any(config, &query)? {
             check_searched(config, query.connection.as_ref())?;
         }
         printer.print(&entries, |entry| entry, row)?;
@@ -119,6 +119,12 @@ impl RequestsArgs {
             reached = page.reached;
         }
     }
+}
+
+/// Whether the request log has anything at all of the connection of a query, which may have been removed since.
+fn has_any(config: &Config, query: &RequestQuery) -> Result<bool> {
+    let all = RequestQuery { connection: query.connection.clone(), limit: 1, ..Default::default() };
+    Ok(query.connection.is_some() && !find(config, &all)?.entries.is_empty())
 }
 
 /// Has the running server keep the bodies of a connection.

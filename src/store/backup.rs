@@ -33,7 +33,7 @@ pub fn check(file: &Path) -> Result<VerifiedBackup, StoreError> {
     check_open(File::open(file).map_err(StoreError::file("open", file))?, file)
 }
 
-fn check_open(file: File, path: &Path) -> Result<VerifiedBackup, StoreError> {
+pub(super) fn check_open(file: File, path: &Path) -> Result<VerifiedBackup, StoreError> {
     let mut counts = BTreeMap::new();
     let whole = snapshot::load_from(file, path, |writes| {
         for write in writes {

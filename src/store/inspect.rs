@@ -126,7 +126,7 @@ fn open(
 
 /// Copies the files of a folder to a new one that only this user may enter, and that is removed when
 /// dropped.
-fn copy_to_temporary(folder: &Path) -> io::Result<TempDir> {
+pub(super) fn copy_to_temporary(folder: &Path) -> io::Result<TempDir> {
     let copy = tempfile::Builder::new().prefix("scimd-verify-").tempdir()?;
     copy_files(folder, copy.path())?;
     Ok(copy)

@@ -30,6 +30,7 @@ mod read;
 pub mod read_only;
 mod rebuild;
 pub mod record;
+pub mod recover;
 pub mod signatures;
 pub mod signing;
 pub mod snapshot;

@@ -12,7 +12,8 @@ use bytes::{BufMut, Bytes};
 
 use crate::scim::resource::{Rendered, Version};
 
-const FORMAT: u8 = 2;
+/// The format of records that are written; earlier ones are read as well.
+pub const FORMAT: u8 = 2;
 const FORMAT_WITHOUT_MANAGER: u8 = 1;
 const VERSION_AT: usize = 5;
 const META_AT: usize = 13;

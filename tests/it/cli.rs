@@ -265,6 +265,16 @@ fn the_version_is_the_packages() {
     for flag in ["--version", "-V"] {
         assert_eq!(ends(folder().path(), &[flag], 0).0, version);
     }
+    let folder = folder();
+    let build: serde_json::Value =
+        serde_json::from_str(&ends(folder.path(), &["version", "--json"], 0).0).unwrap();
+    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
+    for format in ["journal", "snapshot", "record"] {
+        assert!(build["formats"][format].as_u64() > Some(0), "{build}");
+    }
+    let shown = ends(folder.path(), &["version"], 0).0;
+    assert!(shown.contains("Version  ") && shown.contains("record 2"), "{shown}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "it needs and makes nothing");
 }
 
 #[test]

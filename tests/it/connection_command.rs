@@ -81,6 +81,13 @@ fn a_connection_is_added_changed_and_removed_while_the_server_runs() {
     assert_eq!((&removed["after"], &removed["in_force"]), (&Value::Null, &json!(true)));
     assert!(files(&server).is_empty());
 
+    // What it did can still be looked up, also where nothing is found.
+    for log in ["requests", "audit"] {
+        let of_it = [log, "--json", "--connection", "entra"];
+        assert!(!server.succeed(&of_it).is_empty(), "{log}");
+        assert_eq!(server.succeed(&[&of_it[..], &["--since", "0s"]].concat()), "", "{log}");
+    }
+
     // A connection with the same name is another one.
     said(server.run(&["connection", "add", "entra", "--method", "entra"]), 0);
     client.get("/Users").error(401, None);

@@ -35,7 +35,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(json: bool, dry_run: bool, bytes: u64) -> Self {
-        let bar = match std::io::stderr().is_terminal() {
+        let bar = match std::io::stderr().is_terminal() && !output::is_quiet() {
             true => ProgressBar::new(bytes),
             false => ProgressBar::hidden(),
         };

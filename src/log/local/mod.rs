@@ -25,6 +25,7 @@ pub use files::LogFiles;
 use folder::create_folder;
 use offsets::{Mark, Offsets};
 pub use read_only::ReadOnlyLog;
+pub use segment::FORMAT;
 use segment::{SEGMENT_BYTES, Segment, Tail};
 
 use super::{

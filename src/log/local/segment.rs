@@ -21,6 +21,8 @@ use crate::log::frame::{self, Frame};
 use crate::log::{Hash, LogError, MAX_SEQUENCE, Position};
 
 const MAGIC: [u8; 8] = *b"SCIMDJ\x00\x01";
+/// The format of the files.
+pub const FORMAT: u8 = MAGIC[7];
 /// How many bytes stand before the first frame.
 pub(super) const HEADER_BYTES: u64 = 8 + 16 + 8 + 32 + 4;
 /// At which size a new file is begun.

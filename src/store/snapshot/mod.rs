@@ -31,6 +31,8 @@ pub(super) use read::{load, load_from, outline};
 pub(super) use write::take;
 
 const MAGIC: [u8; 8] = *b"SCIMDS\x00\x01";
+/// The format of snapshots and backups.
+pub const FORMAT: u8 = MAGIC[7];
 const BEGIN: u8 = 0;
 const WRITES: u8 = 1;
 const END: u8 = 2;
