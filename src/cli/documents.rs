@@ -84,6 +84,8 @@ fn words(line: &str) -> Vec<String> {
                 quote = Some(character);
                 word.get_or_insert_default();
             }
+            // The output of another command is one word.
+            (None, '(') => quote = Some(')'),
             (None, ' ') => words.extend(word.take()),
             (None, '>') => break,
             _ => word.get_or_insert_default().push(character),
@@ -138,4 +140,5 @@ fn a_wrong_command_in_a_document_would_be_found() {
     assert_eq!(commands("scimd export | ssh other scimd import -"), ["scimd export"]);
     assert_eq!(commands("podman exec scimd scimd status"), ["scimd status"]);
     assert_eq!(words("scimd user show 'a b' >x"), ["scimd", "user", "show", "a b"]);
+    assert_eq!(words("scimd backup a-$(date +%F) -q").len(), 4);
 }
