@@ -380,7 +380,7 @@ impl<'a> AuditReader<'a> {
 ///
 /// There is none.
 pub(super) fn former_accounts(config: &Config, user: &str) -> Result<Vec<String>> {
-    AuditReader::new(config)?.accounts(user)
+    AuditReader::new(config).accounts(user)
 }
 
 /// Prints the newest changes of users or groups, by id; the newest last.
@@ -398,7 +398,7 @@ pub(super) fn print_history(
     let filter = AuditFilter { accounts: ids, ..AuditFilter::default() };
     let json = json.then_some(ListFormat::Json);
     let mut printer = ListOutput::default().printer(json, show::HEAD);
-    AuditReader::new(config)?.print_newest(limit, &filter, &mut printer)?;
+    AuditReader::new(config).print_newest(limit, &filter, &mut printer)?;
     if printer.is_empty() {
         let trimmed = "those beyond `keep_journal` are gone";
         return Err(CliError::not_found(format!(
