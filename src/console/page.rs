@@ -107,14 +107,17 @@ impl ErrorPage {
             notice: None,
             assets: &ASSETS,
         };
-        let mut reason = reason;
-        // A sentence, whatever it is in the log.
-        if let Some(first) = reason.get(..1) {
-            let first = first.to_uppercase();
-            reason.replace_range(..1, &first);
-        }
-        Self { layout, status, reason }
+        Self { layout, status, reason: sentence(reason) }
     }
+}
+
+/// A reason as a sentence, whatever it is in the log.
+pub(super) fn sentence(mut reason: String) -> String {
+    if let Some(first) = reason.get(..1) {
+        let first = first.to_uppercase();
+        reason.replace_range(..1, &first);
+    }
+    reason
 }
 
 /// A time as pages show it, to the second, in UTC.

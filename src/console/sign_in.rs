@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::call::ConsoleCall;
-use super::page::Layout;
+use super::page::{Layout, sentence};
 use super::reply::{ConsoleFailure, ConsoleReply};
 use super::session::{COOKIE_ATTRIBUTES, SESSION_COOKIE};
 use crate::operator::{Identity, IdentitySource, OperatorContext};
@@ -69,7 +69,7 @@ pub(super) fn refused_at_provider(
     call: &ConsoleCall,
     refusal: String,
 ) -> Result<ConsoleReply, ConsoleFailure> {
-    page(call, None, Some(refusal))
+    page(call, None, Some(sentence(refusal)))
 }
 
 fn page(

@@ -32,7 +32,11 @@ export async function open(browser, options = {}) {
     if (/Content Security Policy|Trusted Type|violates/i.test(text)) fail(`policy at ${page.url()}: ${text}`);
   });
   page.on("pageerror", (error) => fail(`script at ${page.url()}: ${error}`));
-  page.on("dialog", (dialog) => dialog.accept());
+  page.on("dialog", (dialog) => {
+    // Only leaving a page with a secret that was not copied asks anything.
+    if (dialog.type() !== "beforeunload") fail(`script at ${page.url()}: ${dialog.type()} ${dialog.message()}`);
+    return dialog.accept();
+  });
   return page;
 }
 

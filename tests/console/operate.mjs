@@ -31,6 +31,20 @@ await accessible(page, "access of a user");
 await fits(page, "access of a user");
 await shoot(page, "user-access");
 
+// What clients send is text in the request log as well.
+for (const path of [`/Users/${encodeURIComponent(evil)}`, `/Users?filter=${encodeURIComponent(evil)}`]) {
+  const headers = { Authorization: `Bearer ${token}`, "User-Agent": evil };
+  check((await fetch(`${process.env.SCIMD_URL}/scim/v2${path}`, { headers })).status >= 400, "a hostile request is refused");
+}
+await page.goto(`${base}/requests?failed=1`);
+const hostile = page.locator("tbody tr", { hasText: "img" }).or(page.locator("tbody tr", { hasText: "/Users" })).locator("a");
+const links = await hostile.evaluateAll((all) => all.map((link) => link.href));
+check(links.length >= 2, "the log has them");
+for (const link of ["/", "/requests", "/connections/okta", ...links.slice(0, 3)]) {
+  await page.goto(new URL(link, base).href);
+  check((await page.locator("img, main script").count()) === 0, `${new URL(link, base).pathname} shows them as text`);
+}
+
 await page.goto(`${base}/users/${id}`);
 await page.fill("#reason", "laptop stolen");
 await page.click("text=Deactivate this user");
@@ -66,5 +80,18 @@ await plain.click("button.primary");
 check((await plain.textContent(".timeline")).includes("directory.undone"), "the audit log has the undo");
 await plain.click("text=Verify chain");
 check((await plain.textContent("h1")) === "Hash chain intact", "the chain is verified");
+check((await plain.textContent("main")).includes("What was checked"), "and the page says what was checked");
+
+// The page of the check, and the form of a connection with all that it has.
+await page.goto(`${base}/audit/verified`);
+await accessible(page, "check of the chain");
+await fits(page, "check of the chain");
+await shoot(page, "audit-verified");
+await page.goto(`${base}/add-connection`);
+await page.evaluate(() => document.querySelectorAll("main details").forEach((part) => { part.open = true; }));
+await fits(page, "form with all settings");
+await shoot(page, "connection-form");
+await page.goto(`${base}/brake?connection=okta`);
+await shoot(page, "brake");
 await browser.close();
 end();

@@ -170,6 +170,22 @@ fn a_pause_and_an_allowance_are_made_and_ended() {
 }
 
 #[test]
+fn the_page_of_the_brake_names_the_command_that_brings_back_what_was_taken() {
+    let config = format!("{CONFIG}\n[connections.default.brake]\npercent = 1\nminimum = 1\n");
+    let server = Server::start_with(&config);
+    let client = server.client();
+    let mut browser = signed_in(&server, "viewer");
+    assert!(!browser.get("/brake").expect(200).text.contains("scimd undo"));
+    let paths: Vec<String> =
+        (0..4).map(|number| create(&client, "/Users", &user(&format!("user{number}"))).0).collect();
+    paths.iter().for_each(|path| drop(client.delete(path).expect(204)));
+    let shown = server.run(&["brake", "show", "default"]);
+    let shown = String::from_utf8(shown.stderr).unwrap();
+    let command = shown.lines().find_map(|line| line.split_once(": scimd undo ")).unwrap().1;
+    shows(&browser.get("/brake").expect(200), &format!("scimd undo {command}</code>"));
+}
+
+#[test]
 fn an_undo_is_planned_confirmed_by_typing_and_done_once() {
     let Site { server, ada, .. } = start();
     let ben = create(&server.client(), "/Users", &user("ben")).1;
@@ -231,7 +247,7 @@ fn the_chain_is_verified_and_contains_a_head_that_was_noted_down() {
     shows(&page, "Hash chain intact");
     shows(&page, "passes through the head that you noted down");
     let number = head.split(':').next().unwrap();
-    shows(&page, &format!("change 1 to {number}, in 1 file."));
+    shows(&page, &format!("changes 1 to {number}, in 1 file."));
     shows(&verify(""), "No head that you noted down");
     browser.submit("/audit", "/audit/verify", &[("anchor", "7:x")]).expect(400);
     let (number, _) = head.trim().split_once(':').unwrap();
