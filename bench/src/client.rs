@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
@@ -65,6 +65,7 @@ impl Ask {
 /// An answer.
 pub struct Reply {
     pub status: StatusCode,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -117,6 +118,15 @@ impl Target {
     pub fn at(&self, address: SocketAddr) -> Self {
         Self { address, ..self.clone() }
     }
+
+    /// The same client with more headers.
+    pub fn with(&self, headers: &[(HeaderName, &str)]) -> Result<Self> {
+        let mut target = self.clone();
+        for (name, value) in headers {
+            target.headers.insert(name.clone(), HeaderValue::from_str(value)?);
+        }
+        Ok(target)
+    }
 }
 
 /// An open connection.
@@ -152,7 +162,8 @@ impl Connection {
         }
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
-        let status = response.status();
-        Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Reply { status: parts.status, headers: parts.headers, body })
     }
 }

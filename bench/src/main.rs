@@ -4,13 +4,14 @@
 //! - [`process`], [`journal`]: what a server uses: memory, processor time, disk, syncs;
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
-//! - [`feed`]: the change feed and its consumers; [`oauth`]: signing in by OAuth;
+//! - [`feed`]: the change feed and its consumers; [`oauth`]: signing in by OAuth; [`console`]: pages and live views;
 //! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
 mod cases;
 mod client;
+mod console;
 mod feed;
 mod journal;
 mod load;
@@ -53,6 +54,8 @@ enum Command {
     /// Measure token requests on one core, and SCIM requests with an access token
     #[command(name = "oauth")]
     OAuth(oauth::OAuth),
+    /// Measure the console: how long each page takes, and what open live views cost
+    Console(console::Console),
     /// Compare two binaries side by side, in alternating rounds
     Pair(pair::Pair),
     /// Serve one fixed answer to every request: what scimd is compared with
@@ -115,6 +118,7 @@ fn main() -> Result<()> {
         Command::Pair(pair) => pair.run(),
         Command::OAuth(oauth) => oauth.run(),
         Command::Feed(feed) => feed.run(),
+        Command::Console(console) => console.run(),
         Command::Measure(options) => options.run(),
         Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {
             soak::run(&soak::Options { scimd, dir, users: users as usize, minutes, rate })

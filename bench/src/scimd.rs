@@ -38,7 +38,7 @@ impl Scimd {
             "public_url = \"https://{address}\"\ndata_dir = \"data\"\n\n\
              [listen]\naddress = \"{address}\"\n\n\
              [connections.default]\nmethod = \"okta-custom\"\n{}{more}",
-            console(binary)
+            if more.contains("[console]") { "" } else { console(binary) }
         );
         fs::write(folder.join("config.toml"), config)?;
         let binary = std::path::absolute(binary)?;
