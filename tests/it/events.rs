@@ -119,18 +119,21 @@ fn a_long_poll_waits_for_longer_than_a_request_may_take_and_answers_at_once() {
 }
 
 #[test]
-fn a_consumer_that_keeps_up_is_answered_once_in_10_milliseconds_if_it_may_wait() {
+fn a_consumer_that_keeps_up_is_answered_once_in_8_milliseconds_if_it_may_wait() {
     let server = Server::start_with(FEED);
     let consumer = consumer(&server);
     let mut after = now(&consumer);
-    for number in 0..5 {
+    for number in 0..20 {
         create(&server.client(), "/Users", &user(&format!("user{number}")));
-        let begin = Instant::now();
-        let page = events(&consumer, &format!("after={after}&wait=60&types=user.*"));
-        assert!(begin.elapsed() >= Duration::from_millis(10), "{:?}", begin.elapsed());
+    }
+    let begin = Instant::now();
+    for _ in 0..20 {
+        let page = events(&consumer, &format!("after={after}&wait=60&limit=1&types=user.*"));
         assert_eq!(told(&page).len(), 1);
         after = page.text("/next").to_owned();
     }
+    // Nineteen beats lie between the answers; the first may have come late.
+    assert!(begin.elapsed() >= Duration::from_millis(120), "{:?}", begin.elapsed());
 }
 
 #[test]
