@@ -42,6 +42,22 @@ pub fn processor_time(pid: u32) -> Result<Duration> {
     Ok(TICK * (user + system))
 }
 
+/// The processor time that the threads have taken whose names begin with one of these.
+pub fn thread_time(pid: u32, names: &[&str]) -> Result<Duration> {
+    let mut time = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let path = task?.path();
+        // A thread may end meanwhile.
+        let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
+        if names.iter().any(|beginning| name.starts_with(beginning)) {
+            let times = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            let nanoseconds = times.split(' ').next().and_then(|field| field.parse().ok());
+            time += Duration::from_nanos(nanoseconds.unwrap_or_default());
+        }
+    }
+    Ok(time)
+}
+
 /// How many descriptors (`fd`) or threads (`task`) a process has.
 pub fn entries(pid: u32, kind: &str) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/{kind}"))?.count())
