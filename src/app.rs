@@ -9,6 +9,7 @@ mod connection_change;
 mod console;
 mod credential_warnings;
 mod data_folder;
+mod database;
 mod grant_warnings;
 mod head_signatures;
 mod issuer_trusts;

@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::code_key::provide_code_key;
+use super::database;
 use super::settings::{local_settings, vocabulary};
 use crate::clock::Clock;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, EngineConfig, StoreConfig};
 use crate::directory::{self, Directory, UnknownAccess};
 use crate::log::local::LogFiles;
-use crate::log::{LogError, Position};
+use crate::log::{Log, LogError, LogNode, Position};
 use crate::operator::audit::AuditVerification;
 use crate::store::StoreError;
 use crate::store::check::Check;
@@ -23,6 +25,8 @@ use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::read_only::ReadOnlyStore;
 use crate::store::recover::RecoveredDatabase;
 
+/// A node that was seen within this time is running.
+const ALIVE: Duration = Duration::from_secs(10);
 /// The page cache of the database, in MiB, if no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
 
@@ -39,9 +43,20 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
     vocabulary(config)?;
     let store = open_store(config, config.store.memory_mib)?;
     let (shared, local) = (config.shared_settings(), local_settings(config));
-    let directory = Directory::open(store.log(), Arc::new(store), &shared, unknown, local)?;
+    let log = store.log();
+    let directory = match has_company(log.as_ref())? {
+        // The settings in force are those of all nodes; a reload puts others in force for all.
+        true => Directory::open_as_saved(log, Arc::new(store), &shared, local)?,
+        false => Directory::open(log, Arc::new(store), &shared, unknown, local)?,
+    };
     provide_code_key(config, &directory);
     Ok(directory)
+}
+
+/// Whether other nodes that share the log are running.
+fn has_company(log: &dyn Log) -> Result<bool> {
+    let is_alive = |node: &LogNode| !node.is_this && node.seen < ALIVE;
+    Ok(log.nodes()?.iter().any(is_alive))
 }
 
 /// Opens the directory in the configured data folder for a change without a server, under the settings of
@@ -75,7 +90,21 @@ fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
     let StoreConfig { min_free_mib, .. } = config.store;
     let cache_mib = cache(config, memory_mib);
     let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
-    LocalStore::open(folder, limits, new_identity()?, Clock::System.now()).map_err(|error| {
+    let (identity, now) = (new_identity()?, Clock::System.now());
+    let opened = match config.store.engine {
+        EngineConfig::Local if database::is_node(&config.data_dir) => bail!(
+            "the data directory {} belongs to a node whose log is in a database, but store.engine is \"local\"; set it \
+             to \"postgres\", or choose another data_dir",
+            config.data_dir.display()
+        ),
+        EngineConfig::Local => LocalStore::open(folder, limits, identity, now),
+        EngineConfig::Postgres => {
+            let settings = database::settings(config)?;
+            return LocalStore::open_shared(folder, limits, settings, identity, now)
+                .context("can't open the log in the database");
+        }
+    };
+    opened.map_err(|error| {
         let is_damaged = matches!(error, StoreError::Log(LogError::Damaged { .. }));
         let error = anyhow::Error::from(error);
         match is_damaged {

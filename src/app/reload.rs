@@ -41,6 +41,7 @@ use crate::operator::{
     ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
     OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
 };
+use crate::settings::SharedSettings;
 use crate::transport;
 use crate::webhook::Webhooks;
 
@@ -94,12 +95,21 @@ pub(super) async fn keep_up(
     mut hangup: Signal,
     mut jobs: UnboundedReceiver<ConfigurationJob>,
 ) {
+    let directory = Arc::clone(&reloader.directory);
     let reloader = Arc::new(Mutex::new(reloader));
     let mut refused = None;
     loop {
         let (asked, job) = tokio::select! {
             received = hangup.recv() => (received.is_some(), None),
             job = jobs.recv() => (false, job),
+            () = directory.settings_followed() => {
+                let reloader = Arc::clone(&reloader);
+                let follow = move || {
+                    reloader.lock().unwrap_or_else(PoisonError::into_inner).follow_other_node();
+                };
+                let _ = tokio::task::spawn_blocking(follow).await;
+                continue;
+            }
             () = tokio::time::sleep(CERTIFICATE_EVERY) => (false, None),
         };
         let reloader = Arc::clone(&reloader);
@@ -215,6 +225,38 @@ impl Reloader {
         outcome
     }
 
+    /// Puts the settings in force that another node has put into the log; the rest of the configuration stays.
+    fn follow_other_node(&mut self) {
+        let outcome = self.directory.saved_settings().map_err(Into::into).and_then(|saved| {
+            let Some(saved) = saved else { return Ok(()) };
+            let former = self.directory.names_in_use()?;
+            let (config, certificate) = (self.config.clone(), self.certificate.clone());
+            self.put_in_force(config, &saved, certificate, Some(&former)).map(drop)
+        });
+        match outcome {
+            Ok(()) => {
+                tracing::info!("another node has changed the settings; they are in force here, too")
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                tracing::error!(
+                    reason,
+                    "the settings that another node has changed can't be put in force"
+                );
+            }
+        }
+        let differing = self.directory.differing_settings(&self.config.shared_settings());
+        if let Ok(keys) = differing
+            && !keys.is_empty()
+        {
+            let keys = keys.join(", ");
+            tracing::warn!(
+                keys,
+                "the settings in force on all nodes differ from the configuration file of this one"
+            );
+        }
+    }
+
     /// Puts a configuration that was read in force.
     ///
     /// # Errors
@@ -254,7 +296,8 @@ impl Reloader {
 
         let request_timeout = self.config.limits.request_timeout;
         let captures_anew = config.requests.bodies_for != self.config.requests.bodies_for;
-        let old_requests = self.put_in_force(config, certificate, Some(&before))?;
+        let shared = config.shared_settings();
+        let old_requests = self.put_in_force(config, &shared, certificate, Some(&before))?;
         if captures_anew
             && let Some(RunningServer { requests, .. }) = &self.live.context.load().server
         {
@@ -265,7 +308,8 @@ impl Reloader {
             return Ok(reloaded);
         }
         if is_renamed {
-            let _ = self.put_in_force(self.config.clone(), self.certificate.clone(), None)?;
+            let (config, certificate) = (self.config.clone(), self.certificate.clone());
+            let _ = self.put_in_force(config, &shared, certificate, None)?;
         }
         Ok(reloaded)
     }
@@ -280,6 +324,7 @@ impl Reloader {
     fn put_in_force(
         &mut self,
         config: Config,
+        shared: &SharedSettings,
         certificate: Option<Certificate>,
         former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
@@ -289,8 +334,8 @@ impl Reloader {
         let (live, for_doors) = (self.live.clone(), config.clone());
         let for_console = certificate.clone();
         let (tell, told) = channel();
-        let (shared, local) = (config.shared_settings(), local_settings(&config));
-        self.directory.change_settings(&shared, former, local, move |directory| {
+        let local = local_settings(&config);
+        self.directory.change_settings(shared, former, local, move |directory| {
             let directory = Arc::new(directory);
             let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
             let site = site_info(&for_doors, &directory);

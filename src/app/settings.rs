@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::access::{Catalogue, DefaultAccess};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, EffectiveSetting};
+use crate::config::{Config, ConfigError, EffectiveSetting, ReadsConfig};
 use crate::directory::{self, Directory, LocalSettings};
 use crate::operator::{SettingInfo, SiteInfo};
 use crate::request_log::RequestLogLimits;
@@ -45,6 +45,7 @@ pub(super) fn local_settings(config: &Config) -> LocalSettings {
         max_resource_bytes: config.limits.max_resource_bytes,
         max_scan: config.limits.max_scan,
         max_search_time: config.limits.request_timeout,
+        reads_latest: config.store.reads == ReadsConfig::Latest,
     }
 }
 

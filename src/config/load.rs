@@ -111,6 +111,7 @@ impl Config {
         for path in config.notify.paths().chain(token_file) {
             *path = path.take().map(|path| folder.join(path));
         }
+        config.store.url_file = config.store.url_file.take().map(|path| folder.join(path));
         config.oauth.key_file = config.oauth.key_file.take().map(|path| folder.join(path));
         for connection in config.connections.values_mut() {
             connection.client_ca = connection.client_ca.take().map(|path| folder.join(path));

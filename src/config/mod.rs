@@ -64,6 +64,6 @@ pub use requests::RequestsConfig;
 pub use root::Config;
 pub use schema::SchemaLines;
 pub use source::Sources;
-pub use store::{RetentionConfig, StoreConfig};
+pub use store::{EngineConfig, ReadsConfig, RetentionConfig, StoreConfig};
 pub use webhook::{WebhookConfig, WebhookUrl};
 pub use widening::Widening;

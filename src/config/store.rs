@@ -1,5 +1,6 @@
 //! `[store]`: the resources of the store, and the retention of snapshots and log.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,54 @@ pub struct StoreConfig {
     pub keep_snapshots: usize,
     /// The retention of the change log.
     pub keep_journal: RetentionConfig,
+    /// What keeps the log.
+    pub engine: EngineConfig,
+    /// The file with the URL of the database, where that keeps the log.
+    pub url_file: Option<PathBuf>,
+    /// What reads see, where nodes share a log.
+    pub reads: ReadsConfig,
+}
+
+/// What keeps the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineConfig {
+    /// Files in the data directory.
+    Local,
+    /// A PostgreSQL database that several nodes share.
+    Postgres,
+}
+
+impl FromStr for EngineConfig {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        match text {
+            "local" => Ok(Self::Local),
+            "postgres" => Ok(Self::Postgres),
+            _ => Err(InvalidText::new("expected \"local\" or \"postgres\"")),
+        }
+    }
+}
+
+/// What reads see, where nodes share a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadsConfig {
+    /// All that any node has acknowledged before.
+    Latest,
+    /// What this node has followed: milliseconds old as a rule, older while it is cut off.
+    Local,
+}
+
+impl FromStr for ReadsConfig {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        match text {
+            "latest" => Ok(Self::Latest),
+            "local" => Ok(Self::Local),
+            _ => Err(InvalidText::new("expected \"latest\" or \"local\"")),
+        }
+    }
 }
 
 /// A retention time.
@@ -54,6 +103,9 @@ impl Default for StoreConfig {
             snapshot_interval: Duration::from_secs(24 * 60 * 60),
             keep_snapshots: 7,
             keep_journal: RetentionConfig::Forever,
+            engine: EngineConfig::Local,
+            url_file: None,
+            reads: ReadsConfig::Latest,
         }
     }
 }
@@ -61,6 +113,15 @@ impl Default for StoreConfig {
 impl StoreConfig {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
+        let engine = section.parsed("engine", default.engine);
+        let url_file = section.path("url_file");
+        if engine == EngineConfig::Postgres && url_file.is_none() && !section.is_written("url_file")
+        {
+            section.missing(
+                "url_file",
+                "missing; expected the path of a file with the URL of the database, as engine is \"postgres\"",
+            );
+        }
         let interval = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
         Self {
             cache_mib: section.integer("cache_mib", 1..=4_096, default.cache_mib),
@@ -73,6 +134,9 @@ impl StoreConfig {
             ),
             keep_snapshots: section.integer("keep_snapshots", 1..=1_000, default.keep_snapshots),
             keep_journal: section.parsed("keep_journal", default.keep_journal),
+            engine,
+            url_file,
+            reads: section.parsed("reads", default.reads),
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::directory::audit::denied::DeniedLog;
 use crate::directory::brake::Brakes;
 use crate::directory::counters::WriterCounters;
+use crate::directory::latest::Latest;
 use crate::directory::operator::table::OperatorTable;
 use crate::directory::query::cursor::Cursors;
 use crate::directory::token::client_table::ClientTable;
@@ -25,6 +28,9 @@ pub(crate) struct DirectoryCore {
     pub(crate) brakes: Brakes,
     pub(crate) counters: WriterCounters,
     pub(crate) time: TrustedTime,
+    pub(crate) latest: Latest,
+    /// Rung when another node has changed the settings.
+    pub(crate) settings_followed: Notify,
 }
 
 impl DirectoryCore {
@@ -46,6 +52,8 @@ impl DirectoryCore {
             cursors: Cursors::new(&log.identity()),
             brakes: Brakes::new(),
             counters: WriterCounters::new(),
+            latest: Latest::default(),
+            settings_followed: Notify::new(),
             time,
             log,
             store,

@@ -28,6 +28,8 @@ pub struct LocalSettings {
     pub max_scan: usize,
     /// The longest time that a search takes.
     pub max_search_time: Duration,
+    /// Whether reads see what any node has acknowledged before, where nodes share a log.
+    pub reads_latest: bool,
 }
 
 /// The settings of a directory. A request and a command go by one of them from beginning to end.
@@ -122,6 +124,17 @@ pub(crate) fn saved_json(state: &dyn Read) -> Result<Option<String>, StoreError>
     Ok(Some(json))
 }
 
+/// The top-level keys whose values differ between two settings as JSON.
+pub(crate) fn differing_keys(one: &str, other: &str) -> Vec<String> {
+    let read = |json| serde_json::from_str::<serde_json::Map<_, _>>(json).unwrap_or_default();
+    let (one, other) = (read(one), read(other));
+    let mut keys: Vec<String> = one.keys().chain(other.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    keys.retain(|key| one.get(key) != other.get(key));
+    keys
+}
+
 /// Builds the access catalogue and the resource types of shared settings.
 ///
 /// # Errors
@@ -170,6 +183,7 @@ impl LocalSettings {
             max_resource_bytes: 65_536,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
+            reads_latest: false,
         }
     }
 }

@@ -13,6 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::watch;
 
+use super::audience::{Audience, TokenScope};
 use super::body::{self, BodyLimits};
 use super::context::HttpContext;
 use super::denial::{Denial, Denials};
@@ -192,6 +193,14 @@ impl ScimService {
                 body::read_json(parts, body, limits).await?
             }
         };
+        if route.audience == Audience::Token(TokenScope::Read)
+            && let Some(latest) = context.directory.latest()
+        {
+            latest.await.unwrap_or(Err(DirectoryError::Stopped))?;
+            // What was revoked on another node before the request was sent is known now.
+            admitted = self.authenticate(&context, peer, parts, record)?;
+            self.authorize(&context, route, &admitted)?;
+        }
         let (connection, _) = admitted.owner.names();
         let captured = connection.and_then(|name| self.request_log.captured(name));
         if [Method::POST, Method::PUT].contains(&parts.method) {
@@ -311,6 +320,7 @@ impl ScimService {
     pub(super) fn health(&self, context: &HttpContext) -> Health {
         Health {
             is_writable: context.directory.is_writable(),
+            is_reachable: context.directory.problem().is_none(),
             is_stopping: *self.stopping.borrow(),
         }
     }

@@ -15,12 +15,14 @@ use crate::metrics::HistogramSnapshot;
 pub trait Log: ReadLog {
     /// Makes a group of entries durable directly behind `expected`, all of it; or does nothing, because
     /// the head is another one. When this returns [`Append::Done`] the group survives a loss of power.
-    /// Only a crash may leave a prefix of the group, which was never acknowledged.
+    /// Only a crash may leave a prefix of the group, which was never acknowledged. An empty group asks
+    /// whether `expected` is the head still, whoever appends.
     ///
     /// # Errors
     ///
-    /// [`LogError::Refused`]: nothing was written. After any other error it is unknown whether the group
-    /// is in the log, and everything later is answered with [`LogError::Stopped`].
+    /// [`LogError::Refused`]: nothing was written. [`LogError::Unavailable`]: it is unknown whether the group
+    /// is in the log, and others may be tried. After any other error it is unknown as well, and everything
+    /// later is answered with [`LogError::Stopped`].
     fn append(&self, group: Vec<LogEntry>, expected: Position) -> Result<Append, LogError>;
 
     /// Blocks until the head is beyond `sequence`, the log is closed, or `patience` has passed; returns
@@ -33,6 +35,34 @@ pub trait Log: ReadLog {
     /// Whether nothing can be appended any more.
     fn is_stopped(&self) -> bool;
 
+    /// Whether other processes append to it as well.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The head as it is at some moment after the call, whoever appended; all frames up to it can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`] if it can't be found out within `patience`; [`LogError::Stopped`].
+    fn newest(&self, _patience: Duration) -> Result<Position, LogError> {
+        Ok(self.head())
+    }
+
+    /// Why nothing can be appended at the moment; `None` if all is well, as far as is known.
+    fn problem(&self) -> Option<String> {
+        None
+    }
+
+    /// The nodes that share the log; none if it is not shared.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`].
+    fn nodes(&self) -> Result<Vec<LogNode>, LogError> {
+        Ok(Vec::new())
+    }
+
     /// Removes old frames that come no later than `upto` and were made before a moment; returns how many
     /// files were removed. More than that may be kept.
     ///
@@ -43,6 +73,23 @@ pub trait Log: ReadLog {
 
     /// The log in figures.
     fn stats(&self) -> LogStats;
+}
+
+/// A node that appends to a shared log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogNode {
+    /// What tells it from others.
+    pub id: [u8; 16],
+    /// Its name, for people.
+    pub name: String,
+    /// Its version of scimd.
+    pub version: String,
+    /// The last change that it has copied.
+    pub copied: u64,
+    /// How long ago it was seen.
+    pub seen: Duration,
+    /// Whether it is this one.
+    pub is_this: bool,
 }
 
 /// The outcome of [`Log::append`].

@@ -29,6 +29,12 @@ pub enum LogError {
     /// The log does not take an entry, because it could not be read back. Nothing was written.
     #[error("the change can't be written to the log: {0}")]
     Refused(&'static str),
+    /// The database that holds the log does not answer. What was sent to it may or may not be done.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// The database is not one that this log may be in.
+    #[error("{0}")]
+    Database(String),
     /// The log was opened for reading.
     #[error("the log was opened for reading")]
     ReadOnly,

@@ -14,6 +14,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::error::LogError;
 use super::position::{Hash, Position};
 use crate::event::Head;
 
@@ -77,6 +78,24 @@ impl Frame {
     pub fn position(&self) -> Position {
         Position { sequence: self.sequence, hash: self.hash }
     }
+}
+
+/// Makes the frame of an entry that follows `last`, in the group that begins with the change `group`; appends it to
+/// `out`.
+///
+/// # Errors
+///
+/// [`LogError::Refused`] if it could not be read back; then `out` is as it was.
+pub(super) fn make(
+    entry: LogEntry,
+    last: Position,
+    group: u64,
+    out: &mut Vec<u8>,
+) -> Result<Frame, LogError> {
+    let sequence = last.sequence + 1;
+    let hash = encode(sequence, group, last.hash, &entry, out).map_err(LogError::Refused)?;
+    let LogEntry { head, writes } = entry;
+    Ok(Frame { sequence, group, previous: last.hash, hash, head, writes })
 }
 
 /// Appends a frame to `out` and returns its hash.

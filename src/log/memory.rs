@@ -49,13 +49,10 @@ impl Log for MemoryLog {
         }
         let first = last.sequence + 1;
         let mut appended = Vec::new();
-        for (sequence, entry) in (first..).zip(group) {
-            let hash = frame::encode(sequence, first, last.hash, &entry, &mut Vec::new())
-                .map_err(LogError::Refused)?;
-            let (previous, LogEntry { head, writes }) = (last.hash, entry);
-            let frame = Frame { sequence, group: first, previous, hash, head, writes };
+        for entry in group {
+            let frame = frame::make(entry, last, first, &mut Vec::new())?;
+            last = frame.position();
             appended.push(Arc::new(frame));
-            last = Position { sequence, hash };
         }
         frames.extend(appended.iter().cloned());
         self.moved.notify_all();
@@ -69,6 +66,10 @@ impl Log for MemoryLog {
     }
 
     fn close(&self) {}
+
+    fn is_shared(&self) -> bool {
+        true
+    }
 
     fn is_stopped(&self) -> bool {
         false

@@ -6,7 +6,8 @@
 //!
 //! [`Log::append`] is the only way to change anything: it names the position that the writer has seen,
 //! and does nothing if the log has moved on since. So several writers can share one log without any
-//! other precondition. [`local`] keeps the log in files of the data folder.
+//! other precondition. [`local`] keeps the log in files of the data folder; [`postgres`] in a table that
+//! several nodes share, with a copy in files on each.
 
 mod append;
 mod error;
@@ -15,10 +16,11 @@ pub mod local;
 #[cfg(test)]
 pub(crate) mod memory;
 mod position;
+pub mod postgres;
 mod read;
 mod recent;
 
-pub use append::{Append, Log, LogStats};
+pub use append::{Append, Log, LogNode, LogStats};
 pub use error::LogError;
 pub use frame::{Frame, LogEntry, Write, decode_writes, encode_write};
 pub use position::{Hash, MAX_SEQUENCE, Position};

@@ -33,6 +33,15 @@ pub enum StoreError {
     /// Too few files can be opened. Nothing was touched, and once there are more all goes on.
     #[error("too few files can be opened at the moment; changes resume once some are closed")]
     NoFiles,
+    /// The database that holds the log does not answer. The change may or may not be made.
+    #[error(
+        "the database that holds the log does not answer ({reason}); the change may or may not have been made: \
+         read before sending it again"
+    )]
+    Unavailable {
+        /// What happened.
+        reason: String,
+    },
     /// The log could not be read or written.
     #[error("the journal failed")]
     Log(#[from] LogError),
@@ -91,6 +100,7 @@ impl StoreError {
             }
             Self::RoomUnknown { reason } => Self::RoomUnknown { reason: reason.clone() },
             Self::NoFiles => Self::NoFiles,
+            Self::Unavailable { reason } => Self::Unavailable { reason: reason.clone() },
             _ => Self::Stopped,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::app::database;
 use crate::config::{Config, OidcConfig};
 use crate::connection::federation::{KeySetUrl, KeySource};
 use crate::fetch;
@@ -48,7 +49,8 @@ impl Outgoing {
         let webhooks = config.webhooks.values().map(|webhook| webhook.url.port);
         // The provider says itself where its other endpoints are: at its own port, or at that of HTTPS.
         let provider = config.console.oidc.iter().map(OidcConfig::port);
-        Self::Ports(mail.chain(webhooks).chain(provider).chain(ports).collect())
+        let all = mail.chain(webhooks).chain(provider).chain(ports).chain(database::ports(config));
+        Self::Ports(all.collect())
     }
 
     /// What fetching the keys of issuers needs, also of such as a reload adds.

@@ -118,6 +118,7 @@ fn open(store: &Arc<LocalStore>) -> Directory {
         max_resource_bytes: 65_536,
         max_scan: 1_000,
         max_search_time: Duration::from_secs(60),
+        reads_latest: false,
     };
     Directory::open_as_saved(store.log(), store.clone(), &SharedSettings::default(), settings)
         .unwrap()

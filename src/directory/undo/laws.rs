@@ -111,6 +111,7 @@ impl World {
             max_resource_bytes: 65_536,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
+            reads_latest: false,
         };
         Directory::open_as_saved(
             self.store.log(),

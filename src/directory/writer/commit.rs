@@ -12,6 +12,7 @@ use super::{GROUP_BYTES, GROUP_TIME, Writer};
 use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
+use crate::directory::settings::{Settings, saved_json};
 use crate::log::{Append, Frame, LogEntry, LogError};
 use crate::store::overlay::Overlay;
 use crate::store::{StoreError, follow};
@@ -21,6 +22,33 @@ use crate::text::causes;
 const ATTEMPTS: usize = 64;
 
 impl Writer {
+    /// Follows what other nodes have appended, the settings among it.
+    pub(super) fn follow(&mut self) {
+        if let Err(error) = self.shared.follow() {
+            report(&error);
+            return;
+        }
+        match saved_json(self.shared.store.as_ref()) {
+            Ok(Some(json)) if json != self.settings.json => self.follow_settings(json),
+            Ok(_) => {}
+            Err(error) => report(&error),
+        }
+    }
+
+    /// Goes by the settings that another node has put into the log; the doors are rung for.
+    fn follow_settings(&mut self, json: String) {
+        match Settings::new(json, None, self.settings.local.clone()) {
+            Ok(settings) => {
+                self.settings = Arc::new(settings);
+                self.shared.settings_followed.notify_one();
+            }
+            Err(error) => tracing::error!(
+                %error, cause = causes(&error),
+                "another node has changed the settings to what this version of scimd can't use; upgrade this node"
+            ),
+        }
+    }
+
     /// Runs, commits and answers commands in order.
     pub(super) fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
         let mut attempts = 0;
@@ -131,22 +159,25 @@ impl Writer {
     ) -> Result<Option<u64>, StoreError> {
         let DirectoryCore { log, store, .. } = &*self.shared;
         let expected = store.applied();
-        if entries.is_empty() {
-            // The state can't follow after an error; what is answered from it is still what was committed.
-            if log.head() == expected || store.is_stopped() {
-                return Ok(Some(expected.sequence));
-            }
-        } else {
+        let size = entries.len() as u64;
+        // The state can't follow after an error; what is answered from it is still what was committed.
+        if size == 0 && store.is_stopped() {
+            return Ok(Some(expected.sequence));
+        }
+        if size > 0 {
             writable?;
-            let size = entries.len() as u64;
-            let appended = log.append(entries, expected).map_err(|error| {
-                if error.is_momentary() { StoreError::NoFiles } else { StoreError::Log(error) }
-            })?;
-            if let Append::Done(frames) = appended {
+        }
+        let appended = log.append(entries, expected).map_err(|error| match error {
+            LogError::Unavailable(reason) => StoreError::Unavailable { reason },
+            error if error.is_momentary() => StoreError::NoFiles,
+            error => StoreError::Log(error),
+        })?;
+        if let Append::Done(frames) = appended {
+            if size > 0 {
                 self.shared.counters.groups.observe(size);
                 self.shared.observe(&frames)?;
-                return Ok(Some(expected.sequence + 1));
             }
+            return Ok(Some(expected.sequence + 1));
         }
         self.shared.follow()?;
         Ok(None)
@@ -163,11 +194,13 @@ impl DirectoryCore {
             self.operators.observe(frame);
             self.time.observe(frame);
         }
+        if self.log.is_shared() {
+            self.latest.moved();
+        }
         Ok(())
     }
 
-    /// Follows what other writers have appended to the log. A `settings.changed` frame among it changes the
-    /// state alone: the registry and catalogue of this process stay those of its last start or reload.
+    /// Follows what other writers have appended to the log.
     fn follow(&self) -> Result<(), StoreError> {
         follow::read_on(self.log.as_ref(), self.store.as_ref(), &mut |frames| {
             self.observe(frames)?;
@@ -178,13 +211,15 @@ impl DirectoryCore {
 }
 
 fn report(error: &StoreError) {
-    // The store itself logs when there is too little disk space, or when too few files can be opened.
+    // The store itself logs when there is too little disk space, or when too few files can be opened; a log in a
+    // database when that can't be reached.
     if matches!(
         error,
         StoreError::Stopped
             | StoreError::Full { .. }
             | StoreError::RoomUnknown { .. }
             | StoreError::NoFiles
+            | StoreError::Unavailable { .. }
             | StoreError::ReadOnly
             | StoreError::Log(LogError::Stopped)
     ) {

@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
+use crate::directory::latest;
 use crate::directory::settings::Settings;
 use crate::directory::token::client_commands::RecordClientUse;
 use crate::directory::token::commands::RecordTokenUse;
@@ -51,6 +52,9 @@ const TOKEN_USE_PERIOD: Duration = Duration::from_secs(60);
 pub(crate) struct WriterHandle {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
+    /// The threads that follow a shared log, and what ends them.
+    following: Vec<JoinHandle<()>>,
+    shared: Arc<DirectoryCore>,
 }
 
 impl WriterHandle {
@@ -79,6 +83,10 @@ impl Drop for WriterHandle {
         {
             let _ = thread.join();
         }
+        self.shared.latest.close();
+        for thread in self.following.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -98,6 +106,11 @@ impl Writer {
     ) -> Result<WriterHandle, DirectoryError> {
         let queue = Arc::new(Queue::new());
         let clearing = Clearing::new();
+        let following = match shared.log.is_shared() {
+            true => latest::start(&shared, &queue)?,
+            false => Vec::new(),
+        };
+        let core = Arc::clone(&shared);
         let mut writer = Self { shared, settings, queue: Arc::clone(&queue), clearing };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
@@ -114,7 +127,7 @@ impl Writer {
             .map_err(|error| {
                 StoreError::Folder(format!("can't start the writer thread: {error}"))
             })?;
-        Ok(WriterHandle { queue, thread: Some(thread) })
+        Ok(WriterHandle { queue, thread: Some(thread), following, shared: core })
     }
 
     fn run(&mut self) {
@@ -163,6 +176,7 @@ impl Writer {
     fn take(&mut self, first: WriterMessage) {
         let mut next = Some(first);
         let mut jobs = Vec::new();
+        let mut follows = false;
         let settings_change = loop {
             match next {
                 Some(WriterMessage::Run(job)) => {
@@ -177,10 +191,14 @@ impl Writer {
                 Some(WriterMessage::ChangeSettings(settings_change)) => {
                     break Some(settings_change);
                 }
+                Some(WriterMessage::Follow) => follows = true,
                 None => break None,
             }
             next = if jobs.len() < GROUP { self.queue.try_pop() } else { None };
         };
+        if follows {
+            self.follow();
+        }
         self.commit(jobs);
         if let Some(settings_change) = settings_change {
             let mut settings = Arc::clone(&self.settings);
@@ -192,9 +210,12 @@ impl Writer {
     /// The jobs that wait and go ahead of those of clients.
     fn jobs_that_go_first(&self) -> Vec<Box<dyn QueuedJob>> {
         let mut jobs = Vec::new();
-        while let Some(WriterMessage::Run(job)) = self.queue.try_pop_first() {
-            self.shared.counters.waiting.take_one();
-            jobs.push(job);
+        while let Some(message) = self.queue.try_pop_first() {
+            // A group follows by itself if it has to.
+            if let WriterMessage::Run(job) = message {
+                self.shared.counters.waiting.take_one();
+                jobs.push(job);
+            }
         }
         jobs
     }
@@ -300,6 +321,7 @@ mod tests {
             max_resource_bytes: 1,
             max_scan: 1,
             max_search_time: Duration::from_secs(1),
+            reads_latest: false,
         };
         Directory::open_as_saved(store.log(), store, &SharedSettings::default(), settings).unwrap()
     }

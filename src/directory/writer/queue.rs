@@ -25,6 +25,8 @@ pub(crate) enum WriterMessage {
     Run(Box<dyn QueuedJob>),
     /// Go by other settings from here on.
     ChangeSettings(Box<SettingsChange>),
+    /// Follow what other nodes have appended to the log.
+    Follow,
 }
 
 impl WriterMessage {
@@ -33,6 +35,7 @@ impl WriterMessage {
         match self {
             Self::Run(job) => job.fail(error),
             Self::ChangeSettings(settings_change) => settings_change.fail(error),
+            Self::Follow => {}
         }
     }
 }
@@ -127,6 +130,8 @@ impl Queue {
             WriterMessage::Run(job) if job.connection().is_none() => {
                 waiting.first.push_back(message);
             }
+            // Whoever comes after it runs against the newer state.
+            WriterMessage::Follow => waiting.first.push_front(message),
             _ => waiting.clients.add(message, capacity)?,
         }
         self.arrived.notify_one();
@@ -198,7 +203,7 @@ impl Rounds {
                 round
             }
             // After all that waits, and before all that comes.
-            WriterMessage::ChangeSettings(_) => {
+            WriterMessage::ChangeSettings(_) | WriterMessage::Follow => {
                 let last = self
                     .messages
                     .last_key_value()

@@ -113,6 +113,7 @@ mod tests {
             max_resource_bytes: 65_536,
             max_scan: 100,
             max_search_time: Duration::from_secs(1),
+            reads_latest: false,
         }
     }
 

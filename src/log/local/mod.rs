@@ -56,6 +56,8 @@ struct Appender {
     allocated: u64,
     /// The last frame.
     last: Position,
+    /// Whether each group is synced.
+    syncs: bool,
 }
 
 /// A change that is known to have been acknowledged: a log that ends before it has lost changes.
@@ -121,9 +123,75 @@ impl LocalLog {
             allocated: tail.file_bytes,
             last: tail.last,
             segment,
+            syncs: true,
         };
         appender.cut_torn(&tail)?;
         Ok(Self { appender: Mutex::new(appender), files, stopped: AtomicBool::new(false) })
+    }
+
+    /// The log as the copy of one that is durable elsewhere: nothing is synced.
+    pub(super) fn as_copy(mut self) -> Self {
+        self.appender.get_mut().unwrap_or_else(PoisonError::into_inner).syncs = false;
+        self
+    }
+
+    /// Appends frames of the log that this one is a copy of, as they are there, and wakes readers. Those that are
+    /// here already are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Damaged`] if they do not follow the head; the operating system refuses.
+    pub(super) fn copy(&self, frames: &[Vec<u8>]) -> Result<(), LogError> {
+        let mut appender = self.appender();
+        if self.is_stopped() {
+            return Err(LogError::Stopped);
+        }
+        let (mut bytes, mut begins, mut copied) = (Vec::new(), Vec::new(), Vec::new());
+        let mut last = appender.last;
+        for encoded in frames {
+            let damaged = |reason: &str| LogError::Damaged {
+                path: appender.folder.clone(),
+                offset: appender.end,
+                reason: format!("the change after {} can't be copied: {reason}", last.sequence),
+            };
+            let (frame, size) = frame::decode(encoded).map_err(damaged)?;
+            if frame.sequence <= appender.last.sequence {
+                continue;
+            }
+            if size != encoded.len() {
+                return Err(damaged("bytes follow it"));
+            }
+            if (frame.sequence, frame.previous) != (last.sequence + 1, last.hash) {
+                return Err(damaged("it does not follow the change before it"));
+            }
+            begins.push((bytes.len() as u64, last));
+            bytes.extend_from_slice(encoded);
+            last = frame.position();
+            copied.push(Arc::new(frame));
+        }
+        self.write(&mut appender, &bytes, &begins, &copied)
+    }
+
+    /// Writes encoded frames, of which each begins at a byte of `bytes` and follows a position.
+    fn write(
+        &self,
+        appender: &mut Appender,
+        bytes: &[u8],
+        begins: &[(u64, Position)],
+        frames: &[Arc<Frame>],
+    ) -> Result<(), LogError> {
+        let Some(last) = frames.last() else { return Ok(()) };
+        let written = appender.write(bytes, last.position(), &self.files);
+        let begin = written.inspect_err(|error| {
+            if !error.is_momentary() {
+                self.stopped.store(true, Ordering::SeqCst);
+            }
+        })?;
+        for &(at, before) in begins {
+            self.files.offsets.note(appender.segment.first, Mark { at: begin + at, before });
+        }
+        self.files.recent.push(frames);
+        Ok(())
     }
 
     /// Begins a log in `folder`, which holds none, behind a change of another one.
@@ -150,32 +218,17 @@ impl Log for LocalLog {
         if appender.last != expected {
             return Ok(Append::Moved(appender.last));
         }
-        let first = expected.sequence + 1;
         let mut bytes = Vec::new();
-        let mut frames = Vec::with_capacity(group.len());
         let mut begins = Vec::with_capacity(group.len());
         let mut last = expected;
-        for (sequence, entry) in (first..).zip(group) {
+        let mut frames = Vec::with_capacity(group.len());
+        for entry in group {
             begins.push((bytes.len() as u64, last));
-            let hash = frame::encode(sequence, first, last.hash, &entry, &mut bytes)
-                .map_err(LogError::Refused)?;
-            let (group, previous, LogEntry { head, writes }) = (first, last.hash, entry);
-            frames.push(Arc::new(Frame { sequence, group, previous, hash, head, writes }));
-            last = Position { sequence, hash };
+            let frame = frame::make(entry, last, expected.sequence + 1, &mut bytes)?;
+            last = frame.position();
+            frames.push(Arc::new(frame));
         }
-        if frames.is_empty() {
-            return Ok(Append::Done(frames));
-        }
-        let written = appender.write(&bytes, last, &self.files);
-        let begin = written.inspect_err(|error| {
-            if !error.is_momentary() {
-                self.stopped.store(true, Ordering::SeqCst);
-            }
-        })?;
-        for (at, before) in begins {
-            self.files.offsets.note(appender.segment.first, Mark { at: begin + at, before });
-        }
-        self.files.recent.push(&frames);
+        self.write(&mut appender, &bytes, &begins, &frames)?;
         Ok(Append::Done(frames))
     }
 
@@ -267,9 +320,11 @@ impl Appender {
         self.preallocate(self.end + bytes.len() as u64)?;
         let path = &self.segment.path;
         self.file.write_all_at(bytes, self.end).map_err(LogError::io("write", path))?;
-        let watch = Stopwatch::start();
-        self.file.sync_data().map_err(LogError::io("sync", path))?;
-        files.note_sync(watch.elapsed());
+        if self.syncs {
+            let watch = Stopwatch::start();
+            self.file.sync_data().map_err(LogError::io("sync", path))?;
+            files.note_sync(watch.elapsed());
+        }
         let begin = self.end;
         self.end += bytes.len() as u64;
         self.last = last;

@@ -39,6 +39,7 @@ impl World {
             max_resource_bytes: 65_536,
             max_scan: 1_000,
             max_search_time: Duration::from_secs(60),
+            reads_latest: false,
         };
         let shared = SharedSettings::default();
         let directory = Directory::open_as_saved(store.log(), store.clone(), &shared, local);

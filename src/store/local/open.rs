@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::store::LocalStore;
 use crate::log::local::{HighWaterMark, LocalLog};
+use crate::log::postgres::{PostgresLog, PostgresSettings};
 use crate::log::{Frame, Log, Position, ReadLog, try_read};
 use crate::store::StoreError;
 use crate::store::database::Database;
@@ -182,6 +183,28 @@ impl LocalStore {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         open(folder, limits, new_identity, now).map(|(_, store)| store)
+    }
+}
+
+impl LocalStore {
+    /// Opens the log in a database with its copy in a data folder, and the state that follows it.
+    ///
+    /// What is wrong with the copy is set aside after the moment `now`, and copied again.
+    ///
+    /// # Errors
+    ///
+    /// The database can't be reached or may not be written to; the folder can't be used.
+    pub fn open_shared(
+        folder: DataFolder,
+        limits: StoreLimits,
+        database: PostgresSettings,
+        new_identity: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let log_folder = folder.path().join("journal");
+        let state = UnattachedState::open(folder, limits)?;
+        let log = PostgresLog::open(database, &log_folder, new_identity, now)?;
+        state.follow(Arc::new(log), now)
     }
 }
 

@@ -61,6 +61,7 @@ fn settings() -> LocalSettings {
         max_resource_bytes: 65_536,
         max_scan: 1_000,
         max_search_time: Duration::from_secs(60),
+        reads_latest: false,
     }
 }
 

@@ -1,0 +1,236 @@
+//! The thread that appends, one group at a time, and finds out what became of a group whose answer was lost.
+//!
+//! Whoever appends waits for a while only. The thread goes on without them: until it is known whether the group is
+//! in the log, nothing else is appended.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::client::CallError;
+use super::session::{EncodedFrame, Outcome, Session};
+use super::{Core, lock};
+use crate::log::{Append, Frame, LogEntry, LogError, Position, ReadLog as _, frame};
+use crate::text::with_causes;
+
+/// How long the writer waits for the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the turn to append is kept for a group that is being run again.
+const TURN: Duration = Duration::from_millis(1_500);
+/// How long the thread waits after a failure.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the thread has to do.
+enum Order {
+    /// Append a group.
+    Append(Vec<EncodedFrame>, Position),
+    /// Find out whether this is the head.
+    Ask(Position),
+}
+
+/// The one order, and its answer.
+#[derive(Default)]
+pub(super) struct Appender {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    order: Option<Order>,
+    /// Whether the thread is at an order.
+    busy: bool,
+    /// Whether the one who gave it has left.
+    abandoned: bool,
+    answer: Option<Result<Outcome, LogError>>,
+    rung: bool,
+}
+
+impl Appender {
+    /// Wakes the thread.
+    pub(super) fn ring(&self) {
+        lock(&self.state).rung = true;
+        self.changed.notify_all();
+    }
+
+    /// Gives an order and waits for its answer.
+    fn carry_out(&self, order: Order) -> Result<Outcome, LogError> {
+        let free = |state: &mut State| state.busy;
+        let waited = self.changed.wait_timeout_while(lock(&self.state), PATIENCE, free);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.busy {
+            let reason = "an earlier change was sent, and its answer was lost";
+            return Err(LogError::Unavailable(reason.to_owned()));
+        }
+        *state = State { order: Some(order), busy: true, ..State::default() };
+        self.changed.notify_all();
+        let waiting = |state: &mut State| state.answer.is_none();
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, waiting);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match state.answer.take() {
+            Some(answer) => answer,
+            None => {
+                state.abandoned = true;
+                Err(LogError::Unavailable(format!("no answer within {} s", PATIENCE.as_secs())))
+            }
+        }
+    }
+
+    /// The next order; `None` if none comes in time.
+    fn next(&self, limit: Duration) -> Option<Order> {
+        let idle = |state: &mut State| state.order.is_none() && !state.rung;
+        let waited = self.changed.wait_timeout_while(lock(&self.state), limit, idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.rung = false;
+        state.order.take()
+    }
+
+    fn answer(&self, answer: Result<Outcome, LogError>) {
+        let mut state = lock(&self.state);
+        state.busy = false;
+        if !state.abandoned {
+            state.answer = Some(answer);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// Appends a group behind a position, for [`crate::log::Log::append`].
+pub(super) fn append(
+    core: &Core,
+    group: Vec<LogEntry>,
+    expected: Position,
+) -> Result<Append, LogError> {
+    let head = core.copy.head();
+    if head != expected {
+        return Ok(Append::Moved(head));
+    }
+    let mut last = expected;
+    let (mut frames, mut encoded) = (Vec::<Arc<Frame>>::new(), Vec::new());
+    for entry in group {
+        let mut bytes = Vec::new();
+        let frame = frame::make(entry, last, expected.sequence + 1, &mut bytes)?;
+        let position = frame.position();
+        encoded.push(EncodedFrame { position, previous: frame.previous, bytes });
+        frames.push(Arc::new(frame));
+        last = position;
+    }
+    let order = match frames.is_empty() {
+        true => Order::Ask(expected),
+        false => Order::Append(encoded, expected),
+    };
+    Ok(match core.appender.carry_out(order)? {
+        Outcome::Done => Append::Done(frames),
+        Outcome::Moved => Append::Moved(core.copy.head()),
+    })
+}
+
+/// Carries out orders until the log is closed.
+pub(super) fn run(core: &Arc<Core>) {
+    let mut session: Option<Session> = None;
+    loop {
+        let limit = match session.as_ref().and_then(Session::turn) {
+            Some(held) => TURN.saturating_sub(held),
+            None => Duration::from_secs(3_600),
+        };
+        let order = core.appender.next(limit);
+        if core.is_closed() {
+            return;
+        }
+        let Some(order) = order else {
+            // The group that was to be run again does not come.
+            if session.as_mut().is_some_and(|session| session.end_turn().is_err()) {
+                session = None;
+            }
+            continue;
+        };
+        let answer = match order {
+            Order::Ask(expected) => ask(core, &mut session, expected),
+            Order::Append(group, expected) => append_group(core, &mut session, &group, expected),
+        };
+        if answer.is_err() {
+            session = None;
+        }
+        core.appender.answer(answer);
+    }
+}
+
+/// A session, the one that is open or a new one.
+fn open<'a>(core: &Core, session: &'a mut Option<Session>) -> Result<&'a mut Session, LogError> {
+    if session.as_ref().is_some_and(Session::is_closed) {
+        *session = None;
+    }
+    match session {
+        Some(session) => Ok(session),
+        None => Ok(session.insert(core.session(Arc::new(|_| {}))?)),
+    }
+}
+
+fn ask(
+    core: &Core,
+    session: &mut Option<Session>,
+    expected: Position,
+) -> Result<Outcome, LogError> {
+    let unavailable = |error: CallError| LogError::Unavailable(error.text());
+    let session = open(core, session)?;
+    session.end_turn().map_err(unavailable)?;
+    session.prove(&core.node, core.copy.head().sequence).map_err(unavailable)?;
+    core.catch_up(session)?;
+    Ok(if core.copy.head() == expected { Outcome::Done } else { Outcome::Moved })
+}
+
+/// Appends a group, however often it has to be sent until it is known whether it is in the log.
+fn append_group(
+    core: &Core,
+    session: &mut Option<Session>,
+    group: &[EncodedFrame],
+    expected: Position,
+) -> Result<Outcome, LogError> {
+    let mut is_sent = false;
+    loop {
+        let tried = open(core, session).and_then(|session| {
+            let appended = session.append(group, expected, &core.origin);
+            is_sent = is_sent || !matches!(&appended, Err(error) if error.is_timeout());
+            match appended {
+                Ok(Outcome::Done) => {
+                    let frames: Vec<Vec<u8>> =
+                        group.iter().map(|frame| frame.bytes.clone()).collect();
+                    core.copy.copy(&frames)?;
+                    Ok(Outcome::Done)
+                }
+                Ok(Outcome::Moved) => lose(core, session, expected),
+                Err(error) => Err(LogError::Unavailable(error.text())),
+            }
+        });
+        match tried {
+            Err(LogError::Unavailable(reason)) if is_sent => {
+                core.note(Some(reason.clone()));
+                *session = None;
+                if core.is_closed() || core.stopped_reason().is_some() {
+                    return Err(LogError::Unavailable(reason));
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(error @ LogError::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                core.stop(with_causes(&error));
+                return Err(error);
+            }
+            Ok(outcome) => return Ok(outcome),
+        }
+    }
+}
+
+/// Another node was faster: copies what it appended, and keeps the turn for the group that is run again.
+fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Outcome, LogError> {
+    // Without the turn the group is run again as well; it may lose again.
+    let _ = session.take_turn();
+    core.catch_up(session)?;
+    if core.copy.head() == expected {
+        // Nothing follows the expected head, and yet it is not the head in the database.
+        core.check_head(session)?;
+        let reason = "the database rejected a change although nothing followed the last one";
+        return Err(LogError::Unavailable(reason.to_owned()));
+    }
+    Ok(Outcome::Moved)
+}

@@ -1,0 +1,325 @@
+//! PostgreSQL, as the log uses it: the only file that names the client.
+//!
+//! Every call blocks, with a limit on the time: what has not answered by then counts as lost, and its connection is
+//! not used again. Nothing is ever cancelled: what was sent may still be done.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::{Handle, Runtime};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
+pub(super) use tokio_postgres::{Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::address::Address;
+use crate::authorities;
+use crate::text::with_causes;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What became of a call.
+#[derive(Debug)]
+pub(super) enum CallError {
+    /// No answer: it may or may not be done.
+    Lost(String),
+    /// The database said no, with this code and in these words.
+    Denied(SqlState, String),
+}
+
+impl CallError {
+    /// What happened, for people.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Lost(reason) => reason.clone(),
+            Self::Denied(code, message) => format!("{message} (SQLSTATE {})", code.code()),
+        }
+    }
+
+    /// Whether a key is there already.
+    pub(super) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Denied(code, _) if *code == SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// Whether a lock or the transaction was lost to time.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Denied(code, _) if *code == SqlState::LOCK_NOT_AVAILABLE)
+    }
+}
+
+impl From<tokio_postgres::Error> for CallError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            // The server ends the connection: what it was at is not known.
+            Some(said) if ends_connection(said) => Self::Lost(said.message().to_owned()),
+            Some(said) => {
+                let detail = said.detail().map(|detail| format!("; {detail}")).unwrap_or_default();
+                Self::Denied(said.code().clone(), format!("{}{detail}", said.message()))
+            }
+            None => Self::Lost(with_causes(&error)),
+        }
+    }
+}
+
+fn ends_connection(said: &DbError) -> bool {
+    matches!(said.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+        || [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::QUERY_CANCELED,
+        ]
+        .contains(said.code())
+}
+
+/// What is rung when the database reports a change of the log, or a connection has ended.
+pub(super) type Bell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
+/// The ports that an address names, or the usual one.
+pub(super) fn ports(address: &Address) -> Vec<u16> {
+    match address.url.parse::<Config>() {
+        Ok(config) if config.get_ports().is_empty() => vec![5432],
+        Ok(config) => config.get_ports().to_vec(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A database that can be connected to.
+pub(super) struct Database {
+    config: Config,
+    tls: Option<MakeRustlsConnect>,
+    runtime: Runtime,
+}
+
+impl Database {
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with the address, or that no thread can be started.
+    pub(super) fn new(address: &Address) -> Result<Self, String> {
+        let mut config: Config = address
+            .url
+            .parse()
+            .map_err(|error| format!("the database URL: {}", with_causes(&error)))?;
+        let is_here = config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+            Host::Unix(_) => true,
+        });
+        let is_socket = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let tls = match address.tls.unwrap_or(!is_socket) {
+            true if is_socket => return Err("a Unix socket has no TLS: remove sslmode".to_owned()),
+            true => Some(MakeRustlsConnect::new(tls(address)?)),
+            false if !is_here => {
+                return Err("sslmode=disable is only for a server on this machine".to_owned());
+            }
+            false => None,
+        };
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        config.application_name("scimd");
+        config.connect_timeout(CONNECT);
+        config.keepalives_idle(Duration::from_secs(5));
+        config.tcp_user_timeout(Duration::from_secs(10));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("database")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("can't start the database thread: {error}"))?;
+        Ok(Self { config, tls, runtime })
+    }
+
+    /// Connects. `bell` is rung on notifications and at the end of the connection.
+    pub(super) fn connect(&self, bell: Bell) -> Result<Connection, CallError> {
+        let connected = match &self.tls {
+            Some(tls) => {
+                let connecting = self.config.connect(tls.clone());
+                let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
+                self.drive(client, connection, bell)
+            }
+            None => {
+                let connecting = self.config.connect(NoTls);
+                let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
+                self.drive(client, connection, bell)
+            }
+        };
+        connected.run(
+            CONNECT,
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SET synchronous_commit = on; SET statement_timeout = 0; SET lock_timeout = '5s'; \
+             SET idle_in_transaction_session_timeout = '3s'; SET client_min_messages = warning",
+        )?;
+        Ok(connected)
+    }
+
+    /// Has the connection read and written from now on.
+    fn drive<S, T>(
+        &self,
+        client: Client,
+        mut connection: tokio_postgres::Connection<S, T>,
+        bell: Bell,
+    ) -> Connection
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let warned = Arc::new(AtomicBool::new(false));
+        let warning = Arc::clone(&warned);
+        self.runtime.spawn(poll_fn(move |context| {
+            loop {
+                match connection.poll_message(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(AsyncMessage::Notification(note)))) => {
+                        bell(Some(note.payload()));
+                    }
+                    // Warnings are rare, and one of them says that a commit is not on the standby.
+                    Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
+                        tracing::warn!(message = notice.message(), "the database warns");
+                        warning.store(true, Ordering::SeqCst);
+                    }
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(Some(Err(_)) | None) => {
+                        bell(None);
+                        return Poll::Ready(());
+                    }
+                }
+            }
+        }));
+        Connection { client, runtime: self.runtime.handle().clone(), warned }
+    }
+}
+
+/// The authorities that vouch for the server.
+fn tls(address: &Address) -> Result<ClientConfig, String> {
+    let roots = match &address.ca_file {
+        None => authorities::of_this_machine(),
+        Some(file) => {
+            let unreadable =
+                |error: &dyn std::fmt::Display| format!("sslrootcert {}: {error}", file.display());
+            let pem = std::fs::read(file).map_err(|error| unreadable(&error))?;
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+            roots
+        }
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+fn within<T>(
+    runtime: &Handle,
+    limit: Duration,
+    call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, CallError> {
+    match runtime.block_on(async { tokio::time::timeout(limit, call).await }) {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(CallError::Lost(format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+/// An open connection. One thread uses it.
+pub(super) struct Connection {
+    client: Client,
+    runtime: Handle,
+    /// Whether the server has warned since the last look.
+    warned: Arc<AtomicBool>,
+}
+
+/// A parameter of a statement.
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+impl Connection {
+    /// Runs statements without parameters; their last row, as text.
+    pub(super) fn run(
+        &self,
+        limit: Duration,
+        statements: &str,
+    ) -> Result<Option<Vec<Option<String>>>, CallError> {
+        let messages = within(&self.runtime, limit, self.client.simple_query(statements))?;
+        let row = messages.into_iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
+            }
+            _ => None,
+        });
+        Ok(row)
+    }
+
+    /// The rows that a statement returns.
+    pub(super) fn query(
+        &self,
+        limit: Duration,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, CallError> {
+        within(&self.runtime, limit, self.client.query(statement, parameters))
+    }
+
+    /// Begins a transaction with `begin`, runs a statement in it and commits, all sent at once. `None` of `begin`: the
+    /// transaction has begun.
+    ///
+    /// A warning of the server counts as no answer: it says that the commit is on no standby.
+    pub(super) fn commit(
+        &self,
+        limit: Duration,
+        begin: Option<&str>,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, CallError> {
+        self.warned.store(false, Ordering::SeqCst);
+        let all = async {
+            // Polled in this order at first, and so sent in this order.
+            let begun = async {
+                match begin {
+                    Some(begin) => self.client.batch_execute(begin).await,
+                    None => Ok(()),
+                }
+            };
+            let (begun, rows, committed) = tokio::join!(
+                biased;
+                begun,
+                self.client.query(statement, parameters),
+                self.client.batch_execute("COMMIT")
+            );
+            begun?;
+            let rows = rows?;
+            committed?;
+            Ok(rows)
+        };
+        let rows = within(&self.runtime, limit, all)?;
+        if self.warned.swap(false, Ordering::SeqCst) {
+            let reason =
+                "the database warned while it committed, so the change may be on no standby";
+            return Err(CallError::Lost(reason.to_owned()));
+        }
+        Ok(rows)
+    }
+
+    /// Prepares a statement.
+    pub(super) fn prepare(&self, limit: Duration, statement: &str) -> Result<Statement, CallError> {
+        within(&self.runtime, limit, self.client.prepare(statement))
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}

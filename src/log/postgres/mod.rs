@@ -1,0 +1,380 @@
+//! The log in a PostgreSQL table that several nodes share.
+//!
+//! The table is the log: a group is appended to it behind the head, or not at all. Each node keeps a copy in local
+//! files, which is what it reads from: so audit trail, undo, feed, backups and a start need no other code, and go on
+//! without the database. The copy is never synced; whatever a power cut takes from it is fetched again.
+//!
+//! Two threads have a connection each. The reader ([`reader`]) copies what other nodes append and finds out the newest
+//! head. The appender ([`appender`]) appends, and finds out what became of a group whose answer was lost, by sending
+//! the same bytes again. On each connection nothing that was read counts before a synchronous write has succeeded: a
+//! server that its standby has replaced can't pass for the one in force.
+
+mod address;
+mod appender;
+mod client;
+mod node;
+mod reader;
+mod schema;
+mod session;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+
+use self::address::Address;
+use self::appender::Appender;
+use self::client::Database;
+use self::node::Node;
+use self::reader::Reader;
+use self::schema::NewLog;
+use self::session::{Session, SessionError};
+use super::local::LocalLog;
+use super::{
+    Append, ChainReport, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position, ReadLog,
+};
+
+/// Where the log is, and who follows it.
+pub struct PostgresSettings {
+    /// The URL of the database.
+    pub url: String,
+    /// What a relative path in the URL is relative to.
+    pub base: PathBuf,
+    /// What tells this node from others; random, and kept with the data.
+    pub node: [u8; 16],
+    /// The name of this node, for people.
+    pub name: String,
+    /// What tells this process from others, and from an earlier one of the same node; random.
+    pub process: [u8; 8],
+}
+
+/// The ports of the servers in the URL of a database; none if it is wrong.
+pub fn ports(url: &str) -> Vec<u16> {
+    Address::parse(url, Path::new("")).map(|address| client::ports(&address)).unwrap_or_default()
+}
+
+/// The log in a database.
+pub struct PostgresLog {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What both threads and the callers share.
+struct Core {
+    database: Database,
+    node: Node,
+    copy: LocalLog,
+    /// What this process calls itself in notifications.
+    origin: String,
+    appender: Appender,
+    reader: Reader,
+    /// Why nothing can be appended until a restart.
+    stopped: Mutex<Option<String>>,
+    /// Why the database can't be used at the moment.
+    problem: Mutex<Option<String>>,
+    closed: AtomicBool,
+}
+
+impl PostgresLog {
+    /// Opens the log with its copy in `folder`, copies what is missing there, and starts to follow.
+    ///
+    /// `new_identity` is taken if neither the database nor the folder has a log; the log of a folder is put into no
+    /// database. A damaged copy is set aside after the moment `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Database`] with a sentence that says what to do if this is not a database that the node may write
+    /// to; [`LogError::Unavailable`]; what is wrong with the copy.
+    pub fn open(
+        settings: PostgresSettings,
+        folder: &Path,
+        new_identity: [u8; 16],
+        now: Timestamp,
+    ) -> Result<Self, LogError> {
+        let PostgresSettings { url, base, node, name, process } = settings;
+        let address = Address::parse(&url, &base).map_err(LogError::Database)?;
+        let database = Database::new(&address).map_err(LogError::Database)?;
+        let node = Node::new(node, name);
+        let copied = match folder.exists() {
+            true => match LocalLog::open(folder, new_identity, &[]) {
+                // A copy is not synced: a power cut may leave anything.
+                Err(error @ LogError::Damaged { .. }) => {
+                    let aside = folder.with_extension(format!("damaged-{}", now.as_millisecond()));
+                    tracing::warn!(
+                        %error, kept_as = %aside.display(),
+                        "the copy of the log is damaged; setting it aside and copying the log again"
+                    );
+                    std::fs::rename(folder, &aside).map_err(LogError::io("rename", folder))?;
+                    None
+                }
+                opened => Some(opened?),
+            },
+            false => None,
+        };
+        let copied = copied.filter(|log| log.head().sequence > 0 || log.identity() != new_identity);
+        let identity = copied.as_ref().map(ReadLog::identity);
+        let create = NewLog { identity: new_identity, behind: Position::default() };
+        let create = copied.is_none().then_some(&create);
+        let quiet = Arc::new(|_: Option<&str>| {});
+        let (session, log) = Session::open(&database, &node, quiet, identity, create)?;
+        let copy = match copied {
+            Some(copy) => copy,
+            None => {
+                if log.start.sequence > 0 {
+                    return Err(LogError::Database(format!(
+                        "the database keeps the log from change {} on only, and this node has nothing before that; \
+                         start it with a restored backup of another node",
+                        log.start.sequence + 1
+                    )));
+                }
+                if folder.exists() {
+                    std::fs::remove_dir_all(folder).map_err(LogError::io("remove", folder))?;
+                }
+                LocalLog::begin(folder, log.identity, log.start)?;
+                LocalLog::open(folder, log.identity, &[])?
+            }
+        };
+        let origin = HEXLOWER.encode(&process);
+        let core = Arc::new(Core {
+            database,
+            node,
+            copy: copy.as_copy(),
+            origin,
+            appender: Appender::default(),
+            reader: Reader::default(),
+            stopped: Mutex::default(),
+            problem: Mutex::default(),
+            closed: AtomicBool::new(false),
+        });
+        core.check_head(&session)?;
+        core.catch_up(&session)?;
+        drop(session);
+        let log = Self { core, threads: Mutex::default() };
+        log.start("log reader", reader::run)?;
+        log.start("log appender", appender::run)?;
+        Ok(log)
+    }
+
+    fn start(&self, name: &str, run: fn(&Arc<Core>)) -> Result<(), LogError> {
+        let core = Arc::clone(&self.core);
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&core));
+        let failed = |error| LogError::Database(format!("can't start a thread: {error}"));
+        lock(&self.threads).push(thread.map_err(failed)?);
+        Ok(())
+    }
+}
+
+impl Drop for PostgresLog {
+    fn drop(&mut self) {
+        self.core.closed.store(true, Ordering::SeqCst);
+        self.core.reader.ring();
+        self.core.appender.ring();
+        for thread in lock(&self.threads).drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl From<SessionError> for LogError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Unavailable(reason) => Self::Unavailable(reason),
+            SessionError::Unusable(reason) => Self::Database(reason),
+        }
+    }
+}
+
+impl Core {
+    /// Whether the log ends here: the process stops.
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Appends nothing any more, for a reason that only a restart can find gone.
+    fn stop(&self, reason: String) {
+        let mut stopped = lock(&self.stopped);
+        if stopped.is_none() {
+            tracing::error!(%reason, "the log in the database can't be followed; rejecting writes until restart");
+            *stopped = Some(reason);
+        }
+    }
+
+    /// Why nothing can be appended until a restart.
+    fn stopped_reason(&self) -> Option<String> {
+        lock(&self.stopped).clone()
+    }
+
+    /// Notes that the database can be used, or why not; logs each change.
+    fn note(&self, problem: Option<String>) {
+        let mut noted = lock(&self.problem);
+        match (&*noted, &problem) {
+            (None, Some(reason)) => {
+                tracing::warn!(%reason, "the database can't be used; changes are answered with 503 until it can");
+            }
+            (Some(_), None) => tracing::info!("the database can be used again"),
+            _ => {}
+        }
+        *noted = problem;
+    }
+
+    /// Opens a session for a thread; the reason if there is none.
+    fn session(&self, bell: client::Bell) -> Result<Session, LogError> {
+        let opened =
+            Session::open(&self.database, &self.node, bell, Some(self.copy.identity()), None);
+        let session = opened.map_err(LogError::from).and_then(|(session, _)| {
+            self.check_head(&session)?;
+            Ok(session)
+        });
+        if let Err(LogError::Database(reason)) = &session {
+            self.stop(reason.clone());
+        }
+        session
+    }
+
+    /// Checks that the log in the database goes on where the copy ends.
+    fn check_head(&self, session: &Session) -> Result<(), LogError> {
+        let head = self.copy.head();
+        let (hash, last) = session.look_at(head.sequence).map_err(SessionError::from)?;
+        match (hash, last) {
+            (Some(hash), _) if hash == head.hash => Ok(()),
+            (None, Some(last)) if last > head.sequence => Err(LogError::Database(format!(
+                "the database no longer keeps the change after {}, the last that this node has; move its data \
+                 directory aside and start it again, so that it begins from what the database keeps",
+                head.sequence
+            ))),
+            (None, Some(last)) => Err(LogError::Database(format!(
+                "the log in the database ends with change {last}, but this node has change {}: an older database was \
+                 restored, or changes were lost; restore the newest one, or see \"A restored database\" in \
+                 docs/high-availability.md",
+                head.sequence
+            ))),
+            _ => Err(LogError::Database(format!(
+                "change {} in the database differs from the one that this node has: an older database was restored \
+                 and written to, or the table was altered by hand; see \"A restored database\" in \
+                 docs/high-availability.md",
+                head.sequence
+            ))),
+        }
+    }
+
+    /// Copies what the database has more than the copy.
+    fn catch_up(&self, session: &Session) -> Result<(), LogError> {
+        let mut copied = 0_u64;
+        loop {
+            let rows = session.rows_after(self.copy.head().sequence).map_err(SessionError::from)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let before = copied / 100_000;
+            copied += rows.len() as u64;
+            let frames: Vec<Vec<u8>> = rows.into_iter().map(|(_, frame)| frame).collect();
+            self.copy.copy(&frames)?;
+            if copied / 100_000 > before {
+                tracing::info!(changes = copied, "copying the log from the database");
+            }
+        }
+    }
+}
+
+impl Log for PostgresLog {
+    fn append(&self, group: Vec<LogEntry>, expected: Position) -> Result<Append, LogError> {
+        if self.is_stopped() {
+            return Err(LogError::Stopped);
+        }
+        appender::append(&self.core, group, expected)
+    }
+
+    fn wait_beyond(&self, sequence: u64, patience: Duration) -> Position {
+        self.core.copy.wait_beyond(sequence, patience)
+    }
+
+    fn close(&self) {
+        self.core.copy.close();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.core.stopped_reason().is_some() || self.core.copy.is_stopped()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn newest(&self, patience: Duration) -> Result<Position, LogError> {
+        if self.is_stopped() {
+            return Err(LogError::Stopped);
+        }
+        self.core.reader.newest(patience).ok_or_else(|| {
+            let reason = self.problem().unwrap_or_else(|| "no answer".to_owned());
+            LogError::Unavailable(reason)
+        })
+    }
+
+    fn nodes(&self) -> Result<Vec<LogNode>, LogError> {
+        let nodes = session::nodes(&self.core.database, &self.core.node);
+        nodes.map_err(|error| LogError::Unavailable(error.text()))
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.core.stopped_reason().or_else(|| lock(&self.core.problem).clone())
+    }
+
+    fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, LogError> {
+        self.core.copy.trim(upto, made_before)
+    }
+
+    fn stats(&self) -> LogStats {
+        self.core.copy.stats()
+    }
+}
+
+impl ReadLog for PostgresLog {
+    fn identity(&self) -> [u8; 16] {
+        self.core.copy.identity()
+    }
+
+    fn head(&self) -> Position {
+        self.core.copy.head()
+    }
+
+    fn start(&self) -> Result<Position, LogError> {
+        self.core.copy.start()
+    }
+
+    fn read(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Arc<Frame>) -> ControlFlow<()>,
+    ) -> Result<(), LogError> {
+        self.core.copy.read(after, visit)
+    }
+
+    fn before(&self, moment: Timestamp) -> Result<u64, LogError> {
+        self.core.copy.before(moment)
+    }
+
+    fn last_before(&self, moment: Timestamp) -> Result<Option<u64>, LogError> {
+        self.core.copy.last_before(moment)
+    }
+
+    fn before_part_of(&self, sequence: u64) -> Result<u64, LogError> {
+        self.core.copy.before_part_of(sequence)
+    }
+
+    fn verify(
+        &self,
+        anchors: &[Position],
+        fault: &mut dyn FnMut(LogError),
+    ) -> Result<ChainReport, LogError> {
+        self.core.copy.verify(anchors, fault)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,278 @@
+//! A connection over which the log is read and written, once it has shown that it leads to the right database.
+
+use std::time::Duration;
+
+use super::client::{Bell, CallError, Connection, Database, Parameter, Row, Statement};
+use super::node::Node;
+use super::schema;
+use crate::clock::Stopwatch;
+use crate::log::{Hash, LogNode, Position};
+
+/// How long a call may take that waits for no other node and writes little.
+const CALL: Duration = Duration::from_secs(5);
+/// How long a group may take: it may wait for the turn of another node, and for a standby.
+const APPEND: Duration = Duration::from_secs(15);
+/// After this time without a synchronous write, what is read says nothing about the present.
+const PROOF: Duration = Duration::from_secs(1);
+/// How many rows are read at once.
+const ROWS: i64 = 1_000;
+/// How many bytes of frames are read at once, roughly.
+const ROW_BYTES: i64 = 16 * 1024 * 1024;
+
+/// In whose order nodes append.
+const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7310580254983014771)";
+
+const INSERT: &str = "\
+    WITH added AS ( \
+      INSERT INTO scimd_log (sequence, previous_hash, hash, frame) \
+      SELECT n.sequence, n.previous_hash, n.hash, n.frame \
+      FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[]) \
+        AS n(sequence, previous_hash, hash, frame) \
+      WHERE EXISTS (SELECT FROM scimd_log WHERE sequence = $5 AND hash = $6) \
+        AND NOT EXISTS (SELECT FROM scimd_log WHERE sequence > $5) \
+      ORDER BY n.sequence RETURNING sequence) \
+    SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('scimd_log', $7)::text END FROM added";
+
+const ROWS_AFTER: &str = "\
+    SELECT sequence, frame FROM ( \
+      SELECT sequence, frame, sum(octet_length(frame)) OVER (ORDER BY sequence) AS bytes \
+      FROM (SELECT sequence, frame FROM scimd_log WHERE sequence > $1 ORDER BY sequence LIMIT $2) AS next \
+    ) AS part WHERE bytes <= $3 OR sequence = $1 + 1 ORDER BY sequence";
+
+const BARRIER: &str = "\
+    INSERT INTO scimd_node (id, name, version, beat, seen, applied) \
+    VALUES ($1, $2, $3, 1, clock_timestamp(), $4) \
+    ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, version = EXCLUDED.version, \
+      beat = scimd_node.beat + 1, seen = clock_timestamp(), applied = EXCLUDED.applied \
+    RETURNING beat";
+
+/// Why a session can't be used.
+#[derive(Debug)]
+pub(super) enum SessionError {
+    /// The database does not answer, or not as one that can be written: it may later.
+    Unavailable(String),
+    /// This is not a database that the node may write to: a sentence that says what to do.
+    Unusable(String),
+}
+
+impl From<CallError> for SessionError {
+    fn from(error: CallError) -> Self {
+        Self::Unavailable(error.text())
+    }
+}
+
+/// One encoded frame with its place.
+#[derive(Clone)]
+pub(super) struct EncodedFrame {
+    pub(super) position: Position,
+    pub(super) previous: Hash,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What became of a group.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is in the log.
+    Done,
+    /// Another node was faster, or this one has not read all.
+    Moved,
+}
+
+/// A session.
+pub(super) struct Session {
+    connection: Connection,
+    insert: Statement,
+    rows: Statement,
+    barrier: Statement,
+    /// When the last synchronous write was begun that succeeded.
+    proven: Option<Stopwatch>,
+    /// Whether a transaction is open that holds the turn to append, and since when.
+    turn: Option<Stopwatch>,
+}
+
+impl Session {
+    /// Opens a session to the log with an identity, or to any if there is none yet. The tables are created if there are
+    /// none and `create` says with what.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. No row was written but that of the node.
+    pub(super) fn open(
+        database: &Database,
+        node: &Node,
+        bell: Bell,
+        identity: Option<[u8; 16]>,
+        create: Option<&schema::NewLog>,
+    ) -> Result<(Self, schema::LogRow), SessionError> {
+        let connection = database.connect(bell)?;
+        schema::check_server(&connection, node)?;
+        let log = schema::open(&connection, create)?;
+        if identity.is_some_and(|identity| identity != log.identity) {
+            let reason = "the database holds the log of other nodes than the data directory; correct data_dir or the \
+                          database URL, or join those nodes with an empty data directory";
+            return Err(SessionError::Unusable(reason.to_owned()));
+        }
+        let statement = |text| connection.prepare(CALL, text);
+        let (insert, rows, barrier) =
+            (statement(INSERT)?, statement(ROWS_AFTER)?, statement(BARRIER)?);
+        let (proven, turn) = (None, None);
+        let mut session = Self { connection, insert, rows, barrier, proven, turn };
+        session.barrier(node, 0)?;
+        Ok((session, log))
+    }
+
+    /// Has the server report changes of the log from now on.
+    pub(super) fn listen(&self) -> Result<(), CallError> {
+        self.connection.run(CALL, "LISTEN scimd_log").map(drop)
+    }
+
+    /// Shows by a synchronous write that this server is the one that is written to: it would not succeed on a server
+    /// that its standby has replaced. Notes how far the node has come.
+    pub(super) fn barrier(&mut self, node: &Node, applied: u64) -> Result<(), CallError> {
+        let since = Stopwatch::start();
+        let (id, name, version) = (&node.id[..], node.name.as_str(), env!("CARGO_PKG_VERSION"));
+        let applied = signed(applied);
+        let parameters: [Parameter<'_>; 4] = [&id, &name, &version, &applied];
+        self.connection.commit(CALL, Some("BEGIN"), &self.barrier, &parameters)?;
+        self.proven = Some(since);
+        Ok(())
+    }
+
+    /// The same, unless one succeeded a moment ago.
+    pub(super) fn prove(&mut self, node: &Node, applied: u64) -> Result<(), CallError> {
+        match &self.proven {
+            Some(since) if since.elapsed() < PROOF => Ok(()),
+            _ => self.barrier(node, applied),
+        }
+    }
+
+    /// Some frames after a sequence, in order, as bytes.
+    pub(super) fn rows_after(&self, sequence: u64) -> Result<Vec<(u64, Vec<u8>)>, CallError> {
+        let parameters: [Parameter<'_>; 3] = [&signed(sequence), &ROWS, &ROW_BYTES];
+        let rows = self.connection.query(APPEND, &self.rows, &parameters)?;
+        let frame = |row: Row| Some((unsigned(row.try_get(0).ok()?), row.try_get(1).ok()?));
+        rows.into_iter()
+            .map(|row| frame(row).ok_or_else(|| CallError::Lost("a row is malformed".to_owned())))
+            .collect()
+    }
+
+    /// The hash of a frame in the log, if it is there; and the last sequence, if there is any.
+    pub(super) fn look_at(
+        &self,
+        sequence: u64,
+    ) -> Result<(Option<Vec<u8>>, Option<u64>), CallError> {
+        let statement =
+            "SELECT (SELECT hash FROM scimd_log WHERE sequence = $1), max(sequence) FROM scimd_log";
+        let statement = self.connection.prepare(CALL, statement)?;
+        let rows = self.connection.query(CALL, &statement, &[&signed(sequence)])?;
+        let Some(row) = rows.first() else { return Ok((None, None)) };
+        let last: Option<i64> = row.try_get(1).ok().flatten();
+        Ok((row.try_get(0).ok().flatten(), last.map(unsigned)))
+    }
+
+    /// Whether a turn is held, and for how long.
+    pub(super) fn turn(&self) -> Option<Duration> {
+        self.turn.as_ref().map(|since| since.elapsed())
+    }
+
+    /// Waits for the turn to append and keeps it, so that no other node appends until [`Session::append`] or
+    /// [`Session::end_turn`]; the server ends it after 3 seconds.
+    pub(super) fn take_turn(&mut self) -> Result<(), CallError> {
+        self.connection.run(APPEND, BEGIN).inspect_err(|_| self.abandon())?;
+        self.turn = Some(Stopwatch::start());
+        Ok(())
+    }
+
+    /// Lets other nodes append.
+    pub(super) fn end_turn(&mut self) -> Result<(), CallError> {
+        match self.turn.take() {
+            Some(_) => self.connection.run(CALL, "ROLLBACK").map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a transaction that may be open, whatever comes of it.
+    fn abandon(&self) {
+        let _ = self.connection.run(CALL, "ROLLBACK");
+    }
+
+    /// Appends a group behind a position: all of it or nothing. The same group may be sent again if the answer was
+    /// lost.
+    pub(super) fn append(
+        &mut self,
+        group: &[EncodedFrame],
+        expected: Position,
+        from: &str,
+    ) -> Result<Outcome, CallError> {
+        let since = Stopwatch::start();
+        let sequences: Vec<i64> =
+            group.iter().map(|frame| signed(frame.position.sequence)).collect();
+        let previous: Vec<&[u8]> = group.iter().map(|frame| &frame.previous[..]).collect();
+        let hashes: Vec<&[u8]> = group.iter().map(|frame| &frame.position.hash[..]).collect();
+        let frames: Vec<&[u8]> = group.iter().map(|frame| &frame.bytes[..]).collect();
+        let (sequence, hash) = (signed(expected.sequence), &expected.hash[..]);
+        let parameters: [Parameter<'_>; 7] =
+            [&sequences, &previous, &hashes, &frames, &sequence, &hash, &from];
+        let begin = match self.turn.take() {
+            Some(_) => None,
+            None => Some(BEGIN),
+        };
+        let rows = match self.connection.commit(APPEND, begin, &self.insert, &parameters) {
+            Ok(rows) => rows,
+            // Another node was faster, and did not wait for its turn.
+            Err(error) if error.is_duplicate() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let added = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0_i64);
+        if added == group.len() as i64 {
+            self.proven = Some(since);
+            return Ok(Outcome::Done);
+        }
+        // It may have been there since an earlier try.
+        let Some(first) = group.first() else { return Ok(Outcome::Done) };
+        let (stored, _) = self.look_at(first.position.sequence)?;
+        Ok(match stored {
+            Some(hash) if hash == first.position.hash => Outcome::Done,
+            _ => Outcome::Moved,
+        })
+    }
+
+    /// Whether the connection has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+}
+
+/// The nodes that were ever seen, by name.
+pub(super) fn nodes(database: &Database, this: &Node) -> Result<Vec<LogNode>, CallError> {
+    let connection = database.connect(std::sync::Arc::new(|_| {}))?;
+    let statement = connection.prepare(
+        CALL,
+        "SELECT id, name, version, applied, \
+           greatest(0, extract(epoch FROM clock_timestamp() - seen) * 1000)::bigint \
+         FROM scimd_node ORDER BY name, id",
+    )?;
+    let node = |row: Row| {
+        let id: Vec<u8> = row.try_get(0).ok()?;
+        let id = id.try_into().ok()?;
+        let millis: i64 = row.try_get(4).ok()?;
+        Some(LogNode {
+            id,
+            name: row.try_get(1).ok()?,
+            version: row.try_get(2).ok()?,
+            copied: unsigned(row.try_get(3).ok()?),
+            seen: Duration::from_millis(unsigned(millis)),
+            is_this: id == this.id,
+        })
+    };
+    Ok(connection.query(CALL, &statement, &[])?.into_iter().filter_map(node).collect())
+}
+
+/// A sequence as the database has it. None is beyond [`crate::log::MAX_SEQUENCE`].
+pub(super) fn signed(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+fn unsigned(sequence: i64) -> u64 {
+    u64::try_from(sequence).unwrap_or(0)
+}
