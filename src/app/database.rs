@@ -78,16 +78,6 @@ pub(super) fn is_node(data: &Path) -> bool {
     data.join(NODE_FILE).exists()
 }
 
-/// Makes a data directory that of a server alone.
-///
-/// # Errors
-///
-/// The file can't be removed.
-pub(super) fn forget_node(data: &Path) -> Result<()> {
-    let path = data.join(NODE_FILE);
-    std::fs::remove_file(&path).with_context(|| format!("can't remove {}", path.display()))
-}
-
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -281,6 +281,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "brake resume",
         &[("Accept the changes of a connection again", "scimd brake resume --connection okta")],
     ),
+    ("nodes", &[("List the nodes that share a log in a database", "scimd nodes")]),
     ("clock", &[("Show whether the clock is trusted", "scimd clock")]),
     ("clock status", &[("Show whether the clock is trusted", "scimd clock status")]),
     ("clock accept", &[("Accept the clock after it was set right", "scimd clock accept")]),

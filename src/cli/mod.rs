@@ -30,6 +30,7 @@ mod import;
 mod init;
 mod list;
 mod manual;
+mod nodes;
 mod notify;
 mod operator;
 mod output;
@@ -146,6 +147,8 @@ enum CliCommand {
     Brake(brake::BrakeArgs),
     /// Show whether the clock is trusted, or accept it after an alarm
     Clock(clock::ClockArgs),
+    /// List the nodes that share a log in a database
+    Nodes(nodes::NodesArgs),
     /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
     /// Test notifications
@@ -239,6 +242,7 @@ impl Cli {
             CliCommand::Verify(verify) => verify.run(&configuration.load()?),
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Clock(clock) => clock.run(&configuration.load()?),
+            CliCommand::Nodes(nodes) => nodes.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
             CliCommand::Notify(notify) => notify.run(&configuration.load()?),
             CliCommand::Reload(reload) => reload.run(&configuration.load()?),

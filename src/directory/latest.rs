@@ -1,40 +1,27 @@
-//! Following a log to which other nodes append: without them nothing here runs.
-//!
-//! One thread has the writer follow when others have appended. Another finds out the newest head for reads that must
-//! see what was acknowledged anywhere before they began: one question serves all that wait.
+//! Reads that must see what was acknowledged anywhere before they began, and wait for that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::clock::Stopwatch;
-use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
-use crate::directory::writer::queue::{Queue, WriterMessage};
-use crate::log::{LogError, Position};
-use crate::store::StoreError;
 
-/// How long reads wait for the newest head, and for the state to reach it.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How often the threads look whether they are to end.
-const LOOK: Duration = Duration::from_millis(250);
-
-type Waiting = oneshot::Sender<Result<(), DirectoryError>>;
+pub(crate) type WaitingRead = oneshot::Sender<Result<(), DirectoryError>>;
 
 /// What the threads and those who wait share.
 #[derive(Default)]
 pub(crate) struct Latest {
-    waiting: Mutex<Vec<Waiting>>,
+    waiting: Mutex<Vec<WaitingRead>>,
     /// Rung when someone waits, and when the state has moved.
     changed: Condvar,
     closed: AtomicBool,
 }
 
 impl Latest {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<WaitingRead>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -58,89 +45,30 @@ impl Latest {
         self.moved();
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
-}
 
-/// Starts both threads.
-///
-/// # Errors
-///
-/// The operating system refuses one.
-pub(crate) fn start(
-    core: &Arc<DirectoryCore>,
-    queue: &Arc<Queue>,
-) -> Result<Vec<JoinHandle<()>>, DirectoryError> {
-    let spawn = |name: &str, run: fn(&DirectoryCore, &Queue)| {
-        let (core, queue) = (Arc::clone(core), Arc::clone(queue));
-        let thread = std::thread::Builder::new().name(name.to_owned());
-        thread.spawn(move || run(&core, &queue)).map_err(|error| {
-            StoreError::Folder(format!("can't start the thread \"{name}\": {error}"))
-        })
-    };
-    Ok(vec![spawn("log follower", follow)?, spawn("latest reads", answer)?])
-}
-
-/// Has the writer follow whenever the state is behind the log.
-fn follow(core: &DirectoryCore, queue: &Queue) {
-    while !core.latest.is_closed() {
-        let applied = core.store.applied().sequence;
-        let head = core.log.wait_beyond(applied, LOOK);
-        if head.sequence > applied && queue.push(WriterMessage::Follow).is_ok() {
-            wait_for(core, head, LOOK);
-        }
-    }
-}
-
-/// Answers those who wait for the newest head.
-fn answer(core: &DirectoryCore, queue: &Queue) {
-    let latest = &core.latest;
-    while !latest.is_closed() {
-        let empty = |waiting: &mut Vec<Waiting>| waiting.is_empty() && !latest.is_closed();
-        let waited = latest.changed.wait_timeout_while(latest.waiting(), LOOK, empty);
+    /// Those who wait, once there are some; none after a while.
+    pub(crate) fn take(&self, limit: Duration) -> Vec<WaitingRead> {
+        let empty = |waiting: &mut Vec<WaitingRead>| waiting.is_empty() && !self.is_closed();
+        let waited = self.changed.wait_timeout_while(self.waiting(), limit, empty);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let asked = std::mem::take(&mut *waiting);
-        drop(waiting);
-        if asked.is_empty() {
-            continue;
-        }
-        let outcome = reach(core, queue);
-        for waits in asked {
-            let _ = waits.send(match &outcome {
-                Ok(()) => Ok(()),
-                Err(reason) => Err(StoreError::Unavailable { reason: reason.clone() }.into()),
-            });
-        }
+        std::mem::take(&mut *waiting)
     }
-}
 
-fn reach(core: &DirectoryCore, queue: &Queue) -> Result<(), String> {
-    let newest = core.log.newest(PATIENCE).map_err(|error| match error {
-        LogError::Unavailable(reason) => reason,
-        error => error.to_string(),
-    })?;
-    if core.store.applied().sequence < newest.sequence {
-        let _ = queue.push(WriterMessage::Follow);
-    }
-    match wait_for(core, newest, PATIENCE) {
-        true => Ok(()),
-        false => Err("the state has not followed the log in time".to_owned()),
-    }
-}
-
-/// Waits until the state has reached a position; whether it has.
-fn wait_for(core: &DirectoryCore, position: Position, patience: Duration) -> bool {
-    let (latest, since) = (&core.latest, Stopwatch::start());
-    let is_behind = || core.store.applied().sequence < position.sequence;
-    let mut guard = latest.waiting();
-    while is_behind() && !latest.is_closed() {
-        let left = patience.saturating_sub(since.elapsed());
-        if left.is_zero() {
-            return false;
+    /// Waits until the state has moved so that it is no longer behind; whether that came in time.
+    pub(crate) fn wait_while(&self, is_behind: impl Fn() -> bool, patience: Duration) -> bool {
+        let since = Stopwatch::start();
+        let mut guard = self.waiting();
+        while is_behind() && !self.is_closed() {
+            let left = patience.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(guard, left);
+            guard = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let waited = latest.changed.wait_timeout(guard, left);
-        guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+        !is_behind()
     }
-    !is_behind()
 }

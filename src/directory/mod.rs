@@ -489,50 +489,6 @@ impl Directory {
     pub fn is_writable(&self) -> bool {
         self.writer.is_running() && !self.shared.store.is_stopped()
     }
-
-    /// Why this node should get no requests although it runs, if so: the database of a shared log can't be used.
-    pub fn problem(&self) -> Option<String> {
-        self.shared.log.problem()
-    }
-
-    /// Before a read that must see what other nodes have acknowledged: answers once the state has it. `None` if there
-    /// are no other nodes, or reads are local.
-    pub fn latest(&self) -> Option<oneshot::Receiver<Result<(), DirectoryError>>> {
-        (self.settings.local.reads_latest && self.shared.log.is_shared())
-            .then(|| self.shared.latest.wait())
-    }
-
-    /// Answers when another node has changed the settings: then [`Directory::change_settings`] to
-    /// [`Directory::saved_settings`] makes the directory under them.
-    pub fn settings_followed(&self) -> impl Future<Output = ()> + use<> {
-        let shared = Arc::clone(&self.shared);
-        async move { shared.settings_followed.notified().await }
-    }
-
-    /// The keys whose values in the log differ from those of other settings.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn differing_settings(
-        &self,
-        other: &SharedSettings,
-    ) -> Result<Vec<String>, DirectoryError> {
-        let saved = settings::saved_json(self.shared.store.as_ref())?.unwrap_or_default();
-        Ok(settings::differing_keys(&saved, &canonical_json(other)?))
-    }
-
-    /// The shared settings as the log has them; `None` before the first start.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn saved_settings(&self) -> Result<Option<SharedSettings>, DirectoryError> {
-        let json = settings::saved_json(self.shared.store.as_ref())?;
-        let parsed = json.map(|json| SharedSettings::from_json(&json)).transpose();
-        parsed
-            .map_err(|error| StoreError::Folder(format!("the settings in the log: {error}")).into())
-    }
 }
 
 fn trusted_time(log: &dyn Log, settings: &Settings) -> Result<TrustedTime, DirectoryError> {

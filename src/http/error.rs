@@ -16,7 +16,6 @@ use crate::connection::dialect::Dialect;
 use crate::directory::DirectoryError;
 use crate::feed::FeedError;
 use crate::scim::error::{ScimError, ScimType};
-use crate::store::StoreError;
 use crate::text::duration;
 use crate::text::excerpt;
 
@@ -245,7 +244,7 @@ fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorRepor
             format!("The resource has changed; its version is now {present}."),
         ),
         DirectoryError::Forbidden(detail) => ErrorReport::new(StatusCode::FORBIDDEN, detail),
-        DirectoryError::Storage(StoreError::Unavailable { .. }) => ErrorReport::new(
+        DirectoryError::Storage(error) if error.is_unavailable() => ErrorReport::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The database that keeps the directory does not answer. A change may or may not have been made: read \
              before sending it again.",

@@ -30,7 +30,7 @@ pub enum LogError {
     #[error("the change can't be written to the log: {0}")]
     Refused(&'static str),
     /// The database that holds the log does not answer. What was sent to it may or may not be done.
-    #[error("the database does not answer: {0}")]
+    #[error("the database can't be used: {0}")]
     Unavailable(String),
     /// The database is not one that this log may be in.
     #[error("{0}")]

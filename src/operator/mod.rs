@@ -28,6 +28,7 @@ mod import;
 mod kind;
 mod lookup;
 mod maintenance;
+mod nodes;
 mod reply;
 mod request;
 mod requests;
@@ -59,7 +60,7 @@ pub use import::{
     ImportBatch, ImportMembers, ImportOutcome, ImportRow, ImportVerb, ImportedMembers,
 };
 pub use reply::{
-    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, NotificationTest,
+    AccessPiece, BrakeInfo, ChangeReport, ClockInfo, ConnectionStatus, NodeInfo, NotificationTest,
     OperatorReply, ReloadReport, ResourceView, ServerStatus, TokenInfo, WideningInfo,
 };
 pub use request::{OperatorMessage, OperatorRequest};
@@ -176,6 +177,7 @@ fn try_execute(
             Ok(console::create_link(context, &actor, operator, valid_for))
         }
         Request::ShowClock => Ok(clock::show(directory)),
+        Request::ListNodes => nodes::list(directory),
         Request::AcceptClock => clock::accept(directory, actor),
         Request::FindRequests(query) => Ok(requests::find(server.as_ref(), &query)),
         Request::CaptureBodies { connection, lasts } => {

@@ -138,6 +138,8 @@ pub enum OperatorReply {
     },
     /// The clock, held against the log.
     Clock(ClockInfo),
+    /// The nodes that share the log, by name; none if it is not shared.
+    Nodes(Vec<NodeInfo>),
     /// The clock is trusted as it stands.
     ClockAccepted {
         /// The clock before.
@@ -381,6 +383,25 @@ impl From<ClockStatus> for ClockInfo {
         let ClockStatus { clock, expected, records, is_trusted } = status;
         Self { clock, expected, records, trusted: is_trusted }
     }
+}
+
+/// A node that shares the log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name: that of its machine.
+    pub name: String,
+    /// Its id, in hexadecimal.
+    pub id: String,
+    /// Its version of scimd.
+    pub version: String,
+    /// Whether it was seen within the last ten seconds.
+    pub running: bool,
+    /// How long ago it was seen, in milliseconds.
+    pub seen_ms: u64,
+    /// How many changes it has still to copy, when it was seen.
+    pub behind: u64,
+    /// Whether it is the node that answers.
+    pub this: bool,
 }
 
 /// How a running server is doing.

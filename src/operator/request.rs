@@ -163,6 +163,8 @@ pub enum OperatorRequest {
     },
     /// Show the clock, held against the log. Reads.
     ShowClock,
+    /// The nodes that share the log.
+    ListNodes,
     /// Trust the clock as it stands. Changes.
     AcceptClock,
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
@@ -224,6 +226,7 @@ impl OperatorRequest {
             | Self::ShowBrakes
             | Self::ShowWithheld { .. }
             | Self::ShowClock
+            | Self::ListNodes
             | Self::FindRequests(_)
             | Self::ReadEvents(_)
             | Self::ShowFeed

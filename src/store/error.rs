@@ -105,6 +105,11 @@ impl StoreError {
         }
     }
 
+    /// Whether the database that holds the log does not answer, for the moment.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
     /// The record at a key is not what was stored.
     pub fn damaged(key: &[u8]) -> Self {
         Self::Damaged { key: HEXLOWER.encode(key) }

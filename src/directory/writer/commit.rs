@@ -160,14 +160,15 @@ impl Writer {
         let DirectoryCore { log, store, .. } = &*self.shared;
         let expected = store.applied();
         let size = entries.len() as u64;
-        // The state can't follow after an error; what is answered from it is still what was committed.
-        if size == 0 && store.is_stopped() {
-            return Ok(Some(expected.sequence));
-        }
         if size > 0 {
             writable?;
         }
-        let appended = log.append(entries, expected).map_err(|error| match error {
+        let appended = log.append(entries, expected);
+        // The state can't follow after an error; what is answered from it is still what was committed.
+        if size == 0 && !matches!(appended, Ok(Append::Done(_))) && store.is_stopped() {
+            return Ok(Some(expected.sequence));
+        }
+        let appended = appended.map_err(|error| match error {
             LogError::Unavailable(reason) => StoreError::Unavailable { reason },
             error if error.is_momentary() => StoreError::NoFiles,
             error => StoreError::Log(error),

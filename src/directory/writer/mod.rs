@@ -6,6 +6,7 @@
 mod clearing;
 mod clock;
 mod commit;
+mod following;
 pub(crate) mod job;
 pub(crate) mod liveness;
 pub(crate) mod pending;
@@ -25,7 +26,6 @@ use tokio::sync::oneshot;
 use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
-use crate::directory::latest;
 use crate::directory::settings::Settings;
 use crate::directory::token::client_commands::RecordClientUse;
 use crate::directory::token::commands::RecordTokenUse;
@@ -107,7 +107,7 @@ impl Writer {
         let queue = Arc::new(Queue::new());
         let clearing = Clearing::new();
         let following = match shared.log.is_shared() {
-            true => latest::start(&shared, &queue)?,
+            true => following::start(&shared, &queue)?,
             false => Vec::new(),
         };
         let core = Arc::clone(&shared);

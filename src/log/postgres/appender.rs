@@ -3,97 +3,20 @@
 //! Whoever appends waits for a while only. The thread goes on without them: until it is known whether the group is
 //! in the log, nothing else is appended.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::CallError;
-use super::session::{EncodedFrame, Outcome, Session};
-use super::{Core, lock};
+use super::core::Core;
+use super::orders::Order;
+use super::session::{Appended, EncodedFrame, Session};
 use crate::log::{Append, Frame, LogEntry, LogError, Position, ReadLog as _, frame};
 use crate::text::with_causes;
 
-/// How long the writer waits for the database.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the turn to append is kept for a group that is being run again.
 const TURN: Duration = Duration::from_millis(1_500);
 /// How long the thread waits after a failure.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// What the thread has to do.
-enum Order {
-    /// Append a group.
-    Append(Vec<EncodedFrame>, Position),
-    /// Find out whether this is the head.
-    Ask(Position),
-}
-
-/// The one order, and its answer.
-#[derive(Default)]
-pub(super) struct Appender {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    order: Option<Order>,
-    /// Whether the thread is at an order.
-    busy: bool,
-    /// Whether the one who gave it has left.
-    abandoned: bool,
-    answer: Option<Result<Outcome, LogError>>,
-    rung: bool,
-}
-
-impl Appender {
-    /// Wakes the thread.
-    pub(super) fn ring(&self) {
-        lock(&self.state).rung = true;
-        self.changed.notify_all();
-    }
-
-    /// Gives an order and waits for its answer.
-    fn carry_out(&self, order: Order) -> Result<Outcome, LogError> {
-        let free = |state: &mut State| state.busy;
-        let waited = self.changed.wait_timeout_while(lock(&self.state), PATIENCE, free);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if state.busy {
-            let reason = "an earlier change was sent, and its answer was lost";
-            return Err(LogError::Unavailable(reason.to_owned()));
-        }
-        *state = State { order: Some(order), busy: true, ..State::default() };
-        self.changed.notify_all();
-        let waiting = |state: &mut State| state.answer.is_none();
-        let waited = self.changed.wait_timeout_while(state, PATIENCE, waiting);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match state.answer.take() {
-            Some(answer) => answer,
-            None => {
-                state.abandoned = true;
-                Err(LogError::Unavailable(format!("no answer within {} s", PATIENCE.as_secs())))
-            }
-        }
-    }
-
-    /// The next order; `None` if none comes in time.
-    fn next(&self, limit: Duration) -> Option<Order> {
-        let idle = |state: &mut State| state.order.is_none() && !state.rung;
-        let waited = self.changed.wait_timeout_while(lock(&self.state), limit, idle);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.rung = false;
-        state.order.take()
-    }
-
-    fn answer(&self, answer: Result<Outcome, LogError>) {
-        let mut state = lock(&self.state);
-        state.busy = false;
-        if !state.abandoned {
-            state.answer = Some(answer);
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-}
 
 /// Appends a group behind a position, for [`crate::log::Log::append`].
 pub(super) fn append(
@@ -120,8 +43,8 @@ pub(super) fn append(
         false => Order::Append(encoded, expected),
     };
     Ok(match core.appender.carry_out(order)? {
-        Outcome::Done => Append::Done(frames),
-        Outcome::Moved => Append::Moved(core.copy.head()),
+        Appended::Done => Append::Done(frames),
+        Appended::Moved => Append::Moved(core.copy.head()),
     })
 }
 
@@ -170,13 +93,13 @@ fn ask(
     core: &Core,
     session: &mut Option<Session>,
     expected: Position,
-) -> Result<Outcome, LogError> {
+) -> Result<Appended, LogError> {
     let unavailable = |error: CallError| LogError::Unavailable(error.text());
     let session = open(core, session)?;
     session.end_turn().map_err(unavailable)?;
     session.prove(&core.node, core.copy.head().sequence).map_err(unavailable)?;
     core.catch_up(session)?;
-    Ok(if core.copy.head() == expected { Outcome::Done } else { Outcome::Moved })
+    Ok(if core.copy.head() == expected { Appended::Done } else { Appended::Moved })
 }
 
 /// Appends a group, however often it has to be sent until it is known whether it is in the log.
@@ -185,20 +108,20 @@ fn append_group(
     session: &mut Option<Session>,
     group: &[EncodedFrame],
     expected: Position,
-) -> Result<Outcome, LogError> {
+) -> Result<Appended, LogError> {
     let mut is_sent = false;
     loop {
         let tried = open(core, session).and_then(|session| {
             let appended = session.append(group, expected, &core.origin);
             is_sent = is_sent || !matches!(&appended, Err(error) if error.is_timeout());
             match appended {
-                Ok(Outcome::Done) => {
+                Ok(Appended::Done) => {
                     let frames: Vec<Vec<u8>> =
                         group.iter().map(|frame| frame.bytes.clone()).collect();
                     core.copy.copy(&frames)?;
-                    Ok(Outcome::Done)
+                    Ok(Appended::Done)
                 }
-                Ok(Outcome::Moved) => lose(core, session, expected),
+                Ok(Appended::Moved) => lose(core, session, expected),
                 Err(error) => Err(LogError::Unavailable(error.text())),
             }
         });
@@ -222,7 +145,7 @@ fn append_group(
 }
 
 /// Another node was faster: copies what it appended, and keeps the turn for the group that is run again.
-fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Outcome, LogError> {
+fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Appended, LogError> {
     // Without the turn the group is run again as well; it may lose again.
     let _ = session.take_turn();
     core.catch_up(session)?;
@@ -232,5 +155,5 @@ fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Outcom
         let reason = "the database rejected a change although nothing followed the last one";
         return Err(LogError::Unavailable(reason.to_owned()));
     }
-    Ok(Outcome::Moved)
+    Ok(Appended::Moved)
 }

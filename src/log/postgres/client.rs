@@ -65,7 +65,16 @@ impl From<tokio_postgres::Error> for CallError {
                 let detail = said.detail().map(|detail| format!("; {detail}")).unwrap_or_default();
                 Self::Denied(said.code().clone(), format!("{}{detail}", said.message()))
             }
-            None => Self::Lost(with_causes(&error)),
+            None => {
+                let text = with_causes(&error);
+                // What the client says of a server that is no primary.
+                Self::Lost(match text.contains("does not allow writes") {
+                    true => "the server is a standby or read-only; name the primary in the database URL, or all \
+                             servers, so that it is found"
+                        .to_owned(),
+                    false => text,
+                })
+            }
         }
     }
 }
@@ -94,13 +103,13 @@ pub(super) fn ports(address: &Address) -> Vec<u16> {
 }
 
 /// A database that can be connected to.
-pub(super) struct Database {
+pub(super) struct Postgres {
     config: Config,
     tls: Option<MakeRustlsConnect>,
     runtime: Runtime,
 }
 
-impl Database {
+impl Postgres {
     /// # Errors
     ///
     /// A sentence that says what is wrong with the address, or that no thread can be started.
@@ -141,7 +150,7 @@ impl Database {
     }
 
     /// Connects. `bell` is rung on notifications and at the end of the connection.
-    pub(super) fn connect(&self, bell: Bell) -> Result<Connection, CallError> {
+    pub(super) fn connect(&self, bell: Bell) -> Result<PostgresConnection, CallError> {
         let connected = match &self.tls {
             Some(tls) => {
                 let connecting = self.config.connect(tls.clone());
@@ -169,7 +178,7 @@ impl Database {
         client: Client,
         mut connection: tokio_postgres::Connection<S, T>,
         bell: Bell,
-    ) -> Connection
+    ) -> PostgresConnection
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -196,7 +205,7 @@ impl Database {
                 }
             }
         }));
-        Connection { client, runtime: self.runtime.handle().clone(), warned }
+        PostgresConnection { client, runtime: self.runtime.handle().clone(), warned }
     }
 }
 
@@ -236,7 +245,7 @@ fn within<T>(
 }
 
 /// An open connection. One thread uses it.
-pub(super) struct Connection {
+pub(super) struct PostgresConnection {
     client: Client,
     runtime: Handle,
     /// Whether the server has warned since the last look.
@@ -246,7 +255,7 @@ pub(super) struct Connection {
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-impl Connection {
+impl PostgresConnection {
     /// Runs statements without parameters; their last row, as text.
     pub(super) fn run(
         &self,
@@ -322,4 +331,14 @@ impl Connection {
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
+}
+
+/// A sequence as the database has it. None is beyond [`crate::log::MAX_SEQUENCE`].
+pub(super) fn signed(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+/// A sequence of the database.
+pub(super) fn unsigned(sequence: i64) -> u64 {
+    u64::try_from(sequence).unwrap_or(0)
 }

@@ -12,7 +12,11 @@
 mod address;
 mod appender;
 mod client;
+mod core;
+mod error;
 mod node;
+mod orders;
+mod questions;
 mod reader;
 mod schema;
 mod session;
@@ -20,7 +24,7 @@ mod session;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,12 +32,13 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
 use self::address::Address;
-use self::appender::Appender;
-use self::client::Database;
+use self::client::Postgres;
+use self::core::{Core, lock};
 use self::node::Node;
-use self::reader::Reader;
+use self::orders::Orders;
+use self::questions::Questions;
 use self::schema::NewLog;
-use self::session::{Session, SessionError};
+use self::session::Session;
 use super::local::LocalLog;
 use super::{
     Append, ChainReport, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position, ReadLog,
@@ -64,22 +69,6 @@ pub struct PostgresLog {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What both threads and the callers share.
-struct Core {
-    database: Database,
-    node: Node,
-    copy: LocalLog,
-    /// What this process calls itself in notifications.
-    origin: String,
-    appender: Appender,
-    reader: Reader,
-    /// Why nothing can be appended until a restart.
-    stopped: Mutex<Option<String>>,
-    /// Why the database can't be used at the moment.
-    problem: Mutex<Option<String>>,
-    closed: AtomicBool,
-}
-
 impl PostgresLog {
     /// Opens the log with its copy in `folder`, copies what is missing there, and starts to follow.
     ///
@@ -98,7 +87,7 @@ impl PostgresLog {
     ) -> Result<Self, LogError> {
         let PostgresSettings { url, base, node, name, process } = settings;
         let address = Address::parse(&url, &base).map_err(LogError::Database)?;
-        let database = Database::new(&address).map_err(LogError::Database)?;
+        let database = Postgres::new(&address).map_err(LogError::Database)?;
         let node = Node::new(node, name);
         let copied = match folder.exists() {
             true => match LocalLog::open(folder, new_identity, &[]) {
@@ -145,8 +134,8 @@ impl PostgresLog {
             node,
             copy: copy.as_copy(),
             origin,
-            appender: Appender::default(),
-            reader: Reader::default(),
+            appender: Orders::default(),
+            reader: Questions::default(),
             stopped: Mutex::default(),
             problem: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -176,107 +165,6 @@ impl Drop for PostgresLog {
         self.core.appender.ring();
         for thread in lock(&self.threads).drain(..) {
             let _ = thread.join();
-        }
-    }
-}
-
-impl From<SessionError> for LogError {
-    fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Unavailable(reason) => Self::Unavailable(reason),
-            SessionError::Unusable(reason) => Self::Database(reason),
-        }
-    }
-}
-
-impl Core {
-    /// Whether the log ends here: the process stops.
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::SeqCst)
-    }
-
-    /// Appends nothing any more, for a reason that only a restart can find gone.
-    fn stop(&self, reason: String) {
-        let mut stopped = lock(&self.stopped);
-        if stopped.is_none() {
-            tracing::error!(%reason, "the log in the database can't be followed; rejecting writes until restart");
-            *stopped = Some(reason);
-        }
-    }
-
-    /// Why nothing can be appended until a restart.
-    fn stopped_reason(&self) -> Option<String> {
-        lock(&self.stopped).clone()
-    }
-
-    /// Notes that the database can be used, or why not; logs each change.
-    fn note(&self, problem: Option<String>) {
-        let mut noted = lock(&self.problem);
-        match (&*noted, &problem) {
-            (None, Some(reason)) => {
-                tracing::warn!(%reason, "the database can't be used; changes are answered with 503 until it can");
-            }
-            (Some(_), None) => tracing::info!("the database can be used again"),
-            _ => {}
-        }
-        *noted = problem;
-    }
-
-    /// Opens a session for a thread; the reason if there is none.
-    fn session(&self, bell: client::Bell) -> Result<Session, LogError> {
-        let opened =
-            Session::open(&self.database, &self.node, bell, Some(self.copy.identity()), None);
-        let session = opened.map_err(LogError::from).and_then(|(session, _)| {
-            self.check_head(&session)?;
-            Ok(session)
-        });
-        if let Err(LogError::Database(reason)) = &session {
-            self.stop(reason.clone());
-        }
-        session
-    }
-
-    /// Checks that the log in the database goes on where the copy ends.
-    fn check_head(&self, session: &Session) -> Result<(), LogError> {
-        let head = self.copy.head();
-        let (hash, last) = session.look_at(head.sequence).map_err(SessionError::from)?;
-        match (hash, last) {
-            (Some(hash), _) if hash == head.hash => Ok(()),
-            (None, Some(last)) if last > head.sequence => Err(LogError::Database(format!(
-                "the database no longer keeps the change after {}, the last that this node has; move its data \
-                 directory aside and start it again, so that it begins from what the database keeps",
-                head.sequence
-            ))),
-            (None, Some(last)) => Err(LogError::Database(format!(
-                "the log in the database ends with change {last}, but this node has change {}: an older database was \
-                 restored, or changes were lost; restore the newest one, or see \"A restored database\" in \
-                 docs/high-availability.md",
-                head.sequence
-            ))),
-            _ => Err(LogError::Database(format!(
-                "change {} in the database differs from the one that this node has: an older database was restored \
-                 and written to, or the table was altered by hand; see \"A restored database\" in \
-                 docs/high-availability.md",
-                head.sequence
-            ))),
-        }
-    }
-
-    /// Copies what the database has more than the copy.
-    fn catch_up(&self, session: &Session) -> Result<(), LogError> {
-        let mut copied = 0_u64;
-        loop {
-            let rows = session.rows_after(self.copy.head().sequence).map_err(SessionError::from)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let before = copied / 100_000;
-            copied += rows.len() as u64;
-            let frames: Vec<Vec<u8>> = rows.into_iter().map(|(_, frame)| frame).collect();
-            self.copy.copy(&frames)?;
-            if copied / 100_000 > before {
-                tracing::info!(changes = copied, "copying the log from the database");
-            }
         }
     }
 }
@@ -373,8 +261,4 @@ impl ReadLog for PostgresLog {
     ) -> Result<ChainReport, LogError> {
         self.core.copy.verify(anchors, fault)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

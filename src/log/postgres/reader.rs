@@ -1,75 +1,19 @@
 //! The thread that follows the log, and finds out its newest head.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::CallError;
+use super::core::Core;
 use super::session::Session;
-use super::{Core, lock};
 use crate::clock::Stopwatch;
-use crate::log::{LogError, Position, ReadLog as _};
+use crate::log::{LogError, ReadLog as _};
 use crate::text::with_causes;
 
 /// How often the database is asked without being rung for, and shown a sign of life.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the thread waits after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// Who asks for the newest head, and what is known.
-#[derive(Default)]
-pub(super) struct Reader {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// Whether there is something to look at.
-    rung: bool,
-    /// How many have asked.
-    asked: u64,
-    /// How many of them have their answer.
-    answered: u64,
-    /// The answer.
-    head: Position,
-}
-
-impl Reader {
-    /// Has the thread look.
-    pub(super) fn ring(&self) {
-        lock(&self.state).rung = true;
-        self.changed.notify_all();
-    }
-
-    /// The head as the database has it after this call; `None` if it can't be found out in time.
-    pub(super) fn newest(&self, patience: Duration) -> Option<Position> {
-        let mut state = lock(&self.state);
-        state.asked += 1;
-        let mine = state.asked;
-        self.changed.notify_all();
-        let waiting = |state: &mut State| state.answered < mine;
-        let waited = self.changed.wait_timeout_while(state, patience, waiting);
-        let (state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        (state.answered >= mine).then_some(state.head)
-    }
-
-    /// Waits for something to do; how many have asked by then.
-    fn wait(&self, limit: Duration) -> u64 {
-        let idle = |state: &mut State| !state.rung && state.asked == state.answered;
-        let waited = self.changed.wait_timeout_while(lock(&self.state), limit, idle);
-        let (mut state, _) = waited.unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.rung = false;
-        state.asked
-    }
-
-    fn answer(&self, asked: u64, head: Position) {
-        let mut state = lock(&self.state);
-        state.answered = asked;
-        state.head = head;
-        drop(state);
-        self.changed.notify_all();
-    }
-}
 
 /// Follows until the log is closed.
 pub(super) fn run(core: &Arc<Core>) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::client::{Connection, Parameter};
+use super::client::{CallError, Parameter, PostgresConnection, signed};
+use super::error::SessionError;
 use super::node::Node;
-use super::session::{SessionError, signed};
 use crate::log::Position;
 
 /// How long a call may take.
@@ -46,7 +46,10 @@ pub(super) struct LogRow {
 
 /// Whether the server may hold the log: it is the primary, acknowledges nothing before it is durable, and is not one that
 /// was replaced.
-pub(super) fn check_server(connection: &Connection, node: &Node) -> Result<(), SessionError> {
+pub(super) fn check_server(
+    connection: &PostgresConnection,
+    node: &Node,
+) -> Result<(), SessionError> {
     let facts = "\
         SELECT current_setting('server_version_num'), pg_is_in_recovery(), current_setting('fsync'), \
           (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'), \
@@ -106,7 +109,7 @@ pub(super) fn check_server(connection: &Connection, node: &Node) -> Result<(), S
 
 /// Reads which log the database holds; creates the tables if there are none and `create` says with what.
 pub(super) fn open(
-    connection: &Connection,
+    connection: &PostgresConnection,
     create: Option<&NewLog>,
 ) -> Result<LogRow, SessionError> {
     let exists = connection.run(CALL, "SELECT to_regclass('scimd_meta') IS NOT NULL")?;
@@ -114,8 +117,9 @@ pub(super) fn open(
     match create {
         Some(log) if !exists => self::create(connection, log)?,
         None if !exists => {
-            let reason = "the database has no tables of scimd: it is another one, or they were removed; correct the \
-                          database URL, or restore the database";
+            let reason = "the database has no tables of scimd, but the data directory has a log: correct the database \
+                          URL or restore the database; a server that has kept its log in files can't move it into a \
+                          database yet";
             return Err(SessionError::Unusable(reason.to_owned()));
         }
         _ => {}
@@ -123,9 +127,9 @@ pub(super) fn open(
     read(connection)
 }
 
-fn create(connection: &Connection, log: &NewLog) -> Result<(), SessionError> {
-    let denied = |error: super::client::CallError| match error {
-        super::client::CallError::Denied(..) => SessionError::Unusable(format!(
+fn create(connection: &PostgresConnection, log: &NewLog) -> Result<(), SessionError> {
+    let denied = |error: CallError| match error {
+        CallError::Denied(..) => SessionError::Unusable(format!(
             "the tables of scimd can't be created: {}; let the role create tables in this database (GRANT CREATE ON \
              SCHEMA public TO scimd)",
             error.text()
@@ -152,13 +156,13 @@ fn create(connection: &Connection, log: &NewLog) -> Result<(), SessionError> {
     created
 }
 
-fn read(connection: &Connection) -> Result<LogRow, SessionError> {
+fn read(connection: &PostgresConnection) -> Result<LogRow, SessionError> {
     let statement = "\
         SELECT version::text, encode(identity, 'hex'), \
           (SELECT sequence::text || ':' || encode(hash, 'hex') FROM scimd_log ORDER BY sequence LIMIT 1), \
           (SELECT max(sequence)::text FROM scimd_log) FROM scimd_meta";
     let row = connection.run(CALL, statement).map_err(|error| match error {
-        super::client::CallError::Denied(..) => SessionError::Unusable(format!(
+        CallError::Denied(..) => SessionError::Unusable(format!(
             "the tables of scimd can't be read: {}; let the role that made them connect, or grant it their use",
             error.text()
         )),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::client::{Bell, CallError, Connection, Database, Parameter, Row, Statement};
+use super::client::{
+    Bell, CallError, Parameter, Postgres, PostgresConnection, Row, Statement, signed, unsigned,
+};
+use super::error::SessionError;
 use super::node::Node;
 use super::schema;
 use crate::clock::Stopwatch;
@@ -46,21 +49,6 @@ const BARRIER: &str = "\
       beat = scimd_node.beat + 1, seen = clock_timestamp(), applied = EXCLUDED.applied \
     RETURNING beat";
 
-/// Why a session can't be used.
-#[derive(Debug)]
-pub(super) enum SessionError {
-    /// The database does not answer, or not as one that can be written: it may later.
-    Unavailable(String),
-    /// This is not a database that the node may write to: a sentence that says what to do.
-    Unusable(String),
-}
-
-impl From<CallError> for SessionError {
-    fn from(error: CallError) -> Self {
-        Self::Unavailable(error.text())
-    }
-}
-
 /// One encoded frame with its place.
 #[derive(Clone)]
 pub(super) struct EncodedFrame {
@@ -71,7 +59,7 @@ pub(super) struct EncodedFrame {
 
 /// What became of a group.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Appended {
     /// It is in the log.
     Done,
     /// Another node was faster, or this one has not read all.
@@ -80,7 +68,7 @@ pub(super) enum Outcome {
 
 /// A session.
 pub(super) struct Session {
-    connection: Connection,
+    connection: PostgresConnection,
     insert: Statement,
     rows: Statement,
     barrier: Statement,
@@ -98,7 +86,7 @@ impl Session {
     ///
     /// [`SessionError`]. No row was written but that of the node.
     pub(super) fn open(
-        database: &Database,
+        database: &Postgres,
         node: &Node,
         bell: Bell,
         identity: Option<[u8; 16]>,
@@ -203,7 +191,7 @@ impl Session {
         group: &[EncodedFrame],
         expected: Position,
         from: &str,
-    ) -> Result<Outcome, CallError> {
+    ) -> Result<Appended, CallError> {
         let since = Stopwatch::start();
         let sequences: Vec<i64> =
             group.iter().map(|frame| signed(frame.position.sequence)).collect();
@@ -226,14 +214,14 @@ impl Session {
         let added = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0_i64);
         if added == group.len() as i64 {
             self.proven = Some(since);
-            return Ok(Outcome::Done);
+            return Ok(Appended::Done);
         }
         // It may have been there since an earlier try.
-        let Some(first) = group.first() else { return Ok(Outcome::Done) };
+        let Some(first) = group.first() else { return Ok(Appended::Done) };
         let (stored, _) = self.look_at(first.position.sequence)?;
         Ok(match stored {
-            Some(hash) if hash == first.position.hash => Outcome::Done,
-            _ => Outcome::Moved,
+            Some(hash) if hash == first.position.hash => Appended::Done,
+            _ => Appended::Moved,
         })
     }
 
@@ -244,7 +232,7 @@ impl Session {
 }
 
 /// The nodes that were ever seen, by name.
-pub(super) fn nodes(database: &Database, this: &Node) -> Result<Vec<LogNode>, CallError> {
+pub(super) fn nodes(database: &Postgres, this: &Node) -> Result<Vec<LogNode>, CallError> {
     let connection = database.connect(std::sync::Arc::new(|_| {}))?;
     let statement = connection.prepare(
         CALL,
@@ -266,13 +254,4 @@ pub(super) fn nodes(database: &Database, this: &Node) -> Result<Vec<LogNode>, Ca
         })
     };
     Ok(connection.query(CALL, &statement, &[])?.into_iter().filter_map(node).collect())
-}
-
-/// A sequence as the database has it. None is beyond [`crate::log::MAX_SEQUENCE`].
-pub(super) fn signed(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-fn unsigned(sequence: i64) -> u64 {
-    u64::try_from(sequence).unwrap_or(0)
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::store::LocalStore;
 use crate::log::local::{HighWaterMark, LocalLog};
 use crate::log::postgres::{PostgresLog, PostgresSettings};
-use crate::log::{Frame, Log, Position, ReadLog, try_read};
+use crate::log::{Frame, Log, LogError, Position, ReadLog, try_read};
 use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::disk_space::DiskSpace;
@@ -203,7 +203,15 @@ impl LocalStore {
     ) -> Result<Self, StoreError> {
         let log_folder = folder.path().join("journal");
         let state = UnattachedState::open(folder, limits)?;
-        let log = PostgresLog::open(database, &log_folder, new_identity, now)?;
+        let log =
+            PostgresLog::open(database, &log_folder, new_identity, now).map_err(
+                |error| match error {
+                    error @ (LogError::Database(_) | LogError::Unavailable(_)) => {
+                        StoreError::Folder(error.to_string())
+                    }
+                    error => error.into(),
+                },
+            )?;
         state.follow(Arc::new(log), now)
     }
 }

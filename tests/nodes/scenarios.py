@@ -1,0 +1,342 @@
+"""What must hold of several nodes, one scene after the other.
+
+    scenarios.py BINARY [NAME ...]
+"""
+
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from cluster import Cluster, Node
+
+SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+
+
+def first_token(node):
+    return re.search(r"^Token\s+(scimd_\w+)", node.log(), re.MULTILINE).group(1)
+
+
+def create(node, name, token):
+    return node.request("POST", "/scim/v2/Users", {"schemas": [SCHEMA], "userName": name}, token)
+
+
+def find(node, name, token):
+    status, answer = node.request("GET", f"/scim/v2/Users?filter=userName%20eq%20%22{name}%22", None, token)
+    return status, answer["totalResults"] if status == 200 else answer
+
+
+def rename(node, id, value, token):
+    operation = {"op": "replace", "path": "displayName", "value": value}
+    return node.request("PATCH", f"/scim/v2/Users/{id}", {"schemas": [PATCH], "Operations": [operation]}, token)[0]
+
+
+def eventually(holds, what, limit=20):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        try:
+            if holds():
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"not within {limit} s: {what}")
+
+
+def started(cluster):
+    cluster.nodes[0].start("--first-boot")
+    for node in cluster.nodes[1:]:
+        node.start()
+    return first_token(cluster.nodes[0])
+
+
+def what_one_node_has_acknowledged_the_others_answer_with(scene):
+    cluster = scene(nodes=3)
+    token = started(cluster)
+    for number in range(30):
+        name = f"user{number}@example.com"
+        assert create(cluster.nodes[number % 3], name, token)[0] == 201
+        assert find(cluster.nodes[(number + 1) % 3], name, token) == (200, 1)
+        assert create(cluster.nodes[(number + 2) % 3], name, token)[0] == 409
+    listed = cluster.nodes[1].run("nodes").stdout
+    assert listed.count("running") == 2 and "this node" in listed, listed
+    other = cluster.nodes[1].run("token", "generate", "--connection", "okta").stdout.strip()
+    eventually(lambda: find(cluster.nodes[2], "user1@example.com", other) == (200, 1), "the token is known")
+    row = [line for line in cluster.nodes[0].run("token", "list").stdout.splitlines() if line][-1]
+    cluster.nodes[0].run("token", "revoke", row.split()[0], check=False)
+    answers = {find(node, "user1@example.com", other)[0] for node in cluster.nodes}
+    assert answers == {401}, answers
+
+
+def a_reload_puts_settings_in_force_on_all_nodes(scene):
+    cluster = scene(nodes=2)
+    token = started(cluster)
+    one, two = cluster.nodes
+    config = one.folder / "config.toml"
+    config.write_text(config.read_text() + '[[roles]]\nname = "Night shift"\n')
+    one.run("reload")
+    eventually(lambda: "another node has changed the settings" in two.log(), "the other node follows")
+    status, answer = two.request("GET", "/scim/v2/Roles", None, token)
+    if status == 200:
+        assert "Night shift" in str(answer), answer
+    assert "differ from the configuration file" in two.log()
+    body = {"schemas": [SCHEMA], "userName": "night@example.com", "roles": [{"value": "Night shift"}]}
+    assert two.request("POST", "/scim/v2/Users", body, token)[0] == 201
+    # A start does not put the file of one node in force while others run.
+    two.end()
+    two.start()
+    body["userName"] = "other@example.com"
+    assert two.request("POST", "/scim/v2/Users", body, token)[0] == 201
+
+
+def a_replaced_primary_gives_no_old_value(scene):
+    cluster = scene(nodes=2, standby=True)
+    token = started(cluster)
+    one, two = cluster.nodes
+    id = create(one, "ada@example.com", token)[1]["id"]
+    assert rename(one, id, "before", token) == 200
+    # Node one alone still reaches the old primary, whose standby takes over.
+    two.end()
+    one.end()
+    one.write_url([cluster.primary])
+    two.write_url([cluster.standby])
+    one.start()
+    assert one.request("GET", f"/scim/v2/Users/{id}", None, token)[1]["displayName"] == "before"
+    cluster.standby.promote()
+    cluster.standby.query("ALTER SYSTEM SET synchronous_standby_names = ''", "postgres")
+    cluster.standby.query("SELECT pg_reload_conf()", "postgres")
+    two.start()
+    assert rename(two, id, "after", token) == 200
+    # The proof of one second ago may still hold for one answer that was asked for before the promotion, not after 2 s.
+    time.sleep(2)
+    for _ in range(5):
+        status, answer = one.request("GET", f"/scim/v2/Users/{id}", None, token, timeout=20)
+        assert status == 503, (status, answer)
+    status, answer = create(one, "lost@example.com", token)
+    assert status == 503, (status, answer)
+    # Back at the primary in force, the node goes on.
+    one.write_url([cluster.standby])
+    one.kill()
+    one.start()
+    assert one.request("GET", f"/scim/v2/Users/{id}", None, token)[1]["displayName"] == "after"
+
+
+def a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged(scene):
+    cluster = scene(nodes=1, standby=True)
+    token = started(cluster)
+    node = cluster.nodes[0]
+    id = create(node, "ada@example.com", token)[1]["id"]
+    assert rename(node, id, "before", token) == 200
+    cluster.standby.send(signal.SIGSTOP)
+    statuses = []
+    change = threading.Thread(target=lambda: statuses.append(rename(node, id, "cancelled", token)))
+    change.start()
+    waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'scimd' AND wait_event = 'SyncRep'"
+    deadline = time.monotonic() + 30
+    while change.is_alive() and time.monotonic() < deadline:
+        for pid in cluster.primary.query(waiting, "postgres").split():
+            cluster.primary.query(f"SELECT pg_cancel_backend({pid})", "postgres")
+        time.sleep(0.05)
+    change.join()
+    assert statuses == [503], statuses
+    cluster.standby.send(signal.SIGCONT)
+    eventually(lambda: rename(node, id, "later", token) == 200, "changes go on")
+
+
+def without_the_database_local_reads_go_on(scene):
+    cluster = scene(nodes=2, standby=False)
+    one, two = cluster.nodes
+    config = two.folder / "config.toml"
+    config.write_text(config.read_text().replace('reads = "latest"', 'reads = "local"'))
+    token = started(cluster)
+    id = create(one, "ada@example.com", token)[1]["id"]
+    eventually(lambda: find(two, "ada@example.com", token) == (200, 1), "the other node has it")
+    cluster.primary.stop("immediate")
+    path = f"/scim/v2/Users/{id}"
+    assert two.request("GET", path, None, token)[0] == 200
+    assert one.request("GET", path, None, token)[0] == 503
+    for node in cluster.nodes:
+        status, answer = create(node, "new@example.com", token)
+        assert status == 503 and "database" in answer["detail"], (status, answer)
+        assert node.request("GET", "/healthz")[0] == 200
+        eventually(lambda: node.request("GET", "/readyz")[0] == 503, "not ready")
+    cluster.primary.start()
+    for node in cluster.nodes:
+        node.wait_until_ready()
+        assert find(node, "ada@example.com", token) == (200, 1)
+    assert create(one, "after@example.com", token)[0] == 201
+    assert "the database can be used again" in one.log()
+
+
+def a_fresh_node_and_one_that_was_away_get_all(scene):
+    cluster = scene(nodes=3, standby=False)
+    one, two, three = cluster.nodes
+    one.start("--first-boot")
+    token = first_token(one)
+    two.start()
+    two.end()
+    for number in range(40):
+        assert create(one, f"user{number}@example.com", token)[0] == 201
+    two.start()
+    three.start()
+    for node in (two, three):
+        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
+        assert (status, answer["totalResults"]) == (200, 40)
+    # Whatever is wrong with the copy is copied again.
+    three.end()
+    file = sorted((three.folder / "data/journal").iterdir())[0]
+    file.write_bytes(file.read_bytes()[:400] + b"x" * 100 + file.read_bytes()[500:])
+    three.start()
+    assert "copying the log again" in three.log()
+    status, answer = three.request("GET", "/scim/v2/Users?count=0", None, token)
+    assert (status, answer["totalResults"]) == (200, 40)
+    # Backup, check and audit trail work on any node.
+    three.run("backup", "copy.scimd-backup")
+    three.run("verify")
+    three.run("audit", "--verify")
+    heads = {node.run("audit", "--verify", "--json").stdout for node in (two, three)}
+    assert len({re.search(r'"head": *"([^"]*)"|$', head).group(1) for head in heads}) == 1, heads
+
+
+def a_wrong_database_is_refused_in_one_sentence(scene):
+    cluster = scene(nodes=2, standby=True)
+    token = started(cluster)
+    one, two = cluster.nodes
+    assert create(one, "ada@example.com", token)[0] == 201
+    for node in cluster.nodes:
+        node.end()
+    primary, standby = cluster.primary, cluster.standby
+
+    def refused(node, *words):
+        before = len(node.log())
+        node.start(wait=False)
+        try:
+            code = node.process.wait(30)
+        except subprocess.TimeoutExpired:
+            node.kill()
+            raise AssertionError(f"it started; expected {words}") from None
+        said = node.log()[before:]
+        errors = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert code in (1, 2) and len(errors) == 1 and all(word in errors[0] for word in words), said
+
+    def with_url(node, url):
+        (node.folder / "url").write_text(url)
+
+    address = f"127.0.0.1:{primary.port}"
+    hba = primary.data / "pg_hba.conf"
+    rules = hba.read_text()
+    hba.write_text("host scimd locked 127.0.0.1/32 scram-sha-256\n" + rules)
+    primary.query("CREATE ROLE locked LOGIN PASSWORD 'right'", "postgres")
+    primary.query("CREATE ROLE bare LOGIN", "postgres")
+    primary.query("CREATE DATABASE empty", "postgres")
+    primary.query("SELECT pg_reload_conf()", "postgres")
+    with_url(one, f"postgres://locked:wrong@{address}/scimd?sslmode=disable")
+    refused(one, "password authentication failed")
+    with_url(one, f"postgres://bare@{address}/scimd?sslmode=disable")
+    refused(one, "permission denied", "grant")
+    with_url(one, f"postgres://scimd@{address}/scimd?sslmode=verify-full")
+    refused(one, "TLS")
+    with_url(one, "postgres://scimd@db.example.com/scimd?sslmode=disable")
+    refused(one, "only for a server on this machine")
+    with_url(one, f"postgres://scimd@127.0.0.1:{standby.port}/scimd?sslmode=disable")
+    refused(one, "standby")
+    with_url(one, f"postgres://scimd@{address}/empty?sslmode=disable")
+    refused(one, "no tables of scimd")
+    new = Node(cluster.binary, cluster.folder, "new", [primary])
+    with_url(new, f"postgres://bare@{address}/empty?sslmode=disable")
+    refused(new, "can't be created", "GRANT")
+    one.write_url([primary])
+
+    def with_setting(change, back, *words):
+        primary.query(change, "postgres")
+        refused(one, *words)
+        primary.query(back, "postgres")
+
+    with_setting("ALTER ROLE scimd SET synchronous_commit = off", "ALTER ROLE scimd RESET synchronous_commit",
+                 "synchronous_commit = off")
+    with_setting("ALTER ROLE scimd SET synchronous_commit = remote_write", "ALTER ROLE scimd RESET synchronous_commit",
+                 "synchronous_commit = remote_write")
+    primary.query("UPDATE scimd_meta SET version = 2")
+    refused(one, "version 2", "upgrade")
+    primary.query("UPDATE scimd_meta SET version = 1")
+    # A node of another log.
+    primary.query("CREATE DATABASE other OWNER scimd", "postgres")
+    with_url(new, f"postgres://scimd@{address}/other?sslmode=disable")
+    new.start("--first-boot")
+    new.end()
+    new.write_url([primary])
+    refused(new, "other nodes")
+    # An older database, and one that was altered.
+    one.start()
+    two.start()
+    last = int(primary.query("SELECT max(sequence) FROM scimd_log"))
+    assert create(one, "newer@example.com", token)[0] == 201
+    # Both have it by then.
+    assert find(two, "newer@example.com", token) == (200, 1)
+    primary.query("CREATE TABLE kept AS SELECT * FROM scimd_log")
+    two.end()
+    primary.query(f"DELETE FROM scimd_log WHERE sequence > {last}")
+    # A running node appends nothing behind what is not there.
+    status, answer = create(one, "none@example.com", token)
+    assert status == 503, (status, answer)
+    eventually(lambda: one.request("GET", "/readyz")[0] == 503, "the running node is not ready")
+    assert int(primary.query("SELECT max(sequence) FROM scimd_log")) == last
+    assert "older database" in one.log(), one.log()[-3000:]
+    one.end()
+    refused(two, "older database was restored")
+    primary.query(f"INSERT INTO scimd_log SELECT * FROM kept WHERE sequence > {last}")
+    primary.query("UPDATE scimd_log SET hash = decode(repeat('00', 32), 'hex') WHERE sequence = (SELECT max(sequence) FROM scimd_log)")
+    refused(two, "altered by hand")
+
+
+SCENES = [
+    what_one_node_has_acknowledged_the_others_answer_with,
+    a_reload_puts_settings_in_force_on_all_nodes,
+    a_replaced_primary_gives_no_old_value,
+    a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged,
+    without_the_database_local_reads_go_on,
+    a_fresh_node_and_one_that_was_away_get_all,
+    a_wrong_database_is_refused_in_one_sentence,
+]
+
+
+def main():
+    binary = pathlib.Path(sys.argv[1])
+    wanted = sys.argv[2:]
+    failed = False
+    for scene in SCENES:
+        if wanted and not any(word in scene.__name__ for word in wanted):
+            continue
+        begun = time.monotonic()
+        clusters = []
+        with tempfile.TemporaryDirectory() as folder:
+
+            def make(nodes, standby=False):
+                clusters.append(Cluster(binary, folder, nodes, standby))
+                return clusters[-1]
+
+            try:
+                scene(make)
+                outcome = "ok"
+            except Exception as error:
+                failed = True
+                outcome = f"FAILED: {error!r}"
+                for cluster in clusters:
+                    for node in cluster.nodes:
+                        if (node.folder / "log").exists():
+                            print(f"--- log of {node.name}\n{node.log()[-3000:]}")
+            finally:
+                for cluster in clusters:
+                    cluster.end()
+        print(f"{scene.__name__}: {outcome} ({time.monotonic() - begun:.0f} s)", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
