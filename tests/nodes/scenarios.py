@@ -5,7 +5,6 @@
 
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +146,46 @@ def a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged(scene)
     assert statuses == [503], statuses
     cluster.standby.send(signal.SIGCONT)
     eventually(lambda: rename(node, id, "later", token) == 200, "changes go on")
+
+
+def an_acknowledged_change_survives_a_crash_of_the_primary(scene):
+    cluster = scene(nodes=1)
+    token = started(cluster)
+    node = cluster.nodes[0]
+    id = create(node, "ada@example.com", token)[1]["id"]
+    for number in range(4):
+        assert rename(node, id, f"value {number}", token) == 200
+        cluster.primary.stop("immediate")
+        cluster.primary.start()
+        eventually(lambda: node.request("GET", "/readyz")[0] == 200, "ready again")
+        status, answer = node.request("GET", f"/scim/v2/Users/{id}", None, token)
+        assert (status, answer["displayName"]) == (200, f"value {number}")
+
+
+def a_change_with_a_lost_answer_is_made_once(scene):
+    cluster = scene(nodes=1, standby=True)
+    token = started(cluster)
+    node = cluster.nodes[0]
+    for number in range(4):
+        cluster.standby.send(signal.SIGSTOP)
+        answers = []
+        name = f"once{number}@example.com"
+        change = threading.Thread(target=lambda: answers.append(create(node, name, token)))
+        change.start()
+        waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'scimd' AND wait_event = 'SyncRep' AND query LIKE 'COMMIT%'"
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not (waits := cluster.primary.query(waiting, "postgres").split()):
+            time.sleep(0.02)
+        # Whichever of them waits: the change is committed here, and its answer is lost.
+        for pid in waits:
+            cluster.primary.query(f"SELECT pg_terminate_backend({pid})", "postgres")
+        time.sleep(0.5)
+        cluster.standby.send(signal.SIGCONT)
+        change.join()
+        assert answers[0][0] in (201, 503), answers
+        eventually(lambda: find(node, name, token)[0] == 200, "reads go on")
+        if answers[0][0] == 201:
+            assert find(node, name, token) == (200, 1)
 
 
 def without_the_database_local_reads_go_on(scene):
@@ -300,6 +339,8 @@ SCENES = [
     a_reload_puts_settings_in_force_on_all_nodes,
     a_replaced_primary_gives_no_old_value,
     a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged,
+    an_acknowledged_change_survives_a_crash_of_the_primary,
+    a_change_with_a_lost_answer_is_made_once,
     without_the_database_local_reads_go_on,
     a_fresh_node_and_one_that_was_away_get_all,
     a_wrong_database_is_refused_in_one_sentence,
