@@ -3,8 +3,10 @@
     scenarios.py BINARY [NAME ...]
 """
 
+import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -334,6 +336,39 @@ def a_wrong_database_is_refused_in_one_sentence(scene):
     refused(two, "altered by hand")
 
 
+def a_certificate_that_nobody_vouches_for_is_refused(scene):
+    cluster = scene(nodes=2)
+    one, two = cluster.nodes
+    data = cluster.primary.data
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=cluster.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test CA", "-days", "2")
+    openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=db")
+    (cluster.folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "server.crt", "-days", "2",
+            "-extfile", "names")
+    for name in ("server.crt", "server.key"):
+        shutil.copy(cluster.folder / name, data / name)
+        (data / name).chmod(0o600)
+        if cluster.primary.owner:
+            os.chown(data / name, cluster.primary.owner.pw_uid, cluster.primary.owner.pw_gid)
+    cluster.primary.query("ALTER SYSTEM SET ssl = on", "postgres")
+    cluster.primary.query("SELECT pg_reload_conf()", "postgres")
+    url = f"postgres://scimd@127.0.0.1:{cluster.primary.port}/scimd?sslmode=verify-full"
+    (one.folder / "url").write_text(f"{url}&sslrootcert={cluster.folder / 'ca.pem'}")
+    one.start("--first-boot")
+    assert create(one, "ada@example.com", first_token(one))[0] == 201
+    encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'scimd'"
+    assert cluster.primary.query(encrypted) == "t"
+    (two.folder / "url").write_text(url)
+    two.start(wait=False)
+    assert two.process.wait(30) == 1
+    assert "certificate" in two.log() and "UnknownIssuer" in two.log(), two.log()
+
+
 SCENES = [
     what_one_node_has_acknowledged_the_others_answer_with,
     a_reload_puts_settings_in_force_on_all_nodes,
@@ -343,6 +378,7 @@ SCENES = [
     a_change_with_a_lost_answer_is_made_once,
     without_the_database_local_reads_go_on,
     a_fresh_node_and_one_that_was_away_get_all,
+    a_certificate_that_nobody_vouches_for_is_refused,
     a_wrong_database_is_refused_in_one_sentence,
 ]
 

@@ -109,7 +109,7 @@ fn append_group(
     group: &[EncodedFrame],
     expected: Position,
 ) -> Result<Appended, LogError> {
-    let mut is_sent = false;
+    let (mut is_sent, mut has_failed) = (false, false);
     loop {
         let tried = open(core, session).and_then(|session| {
             let appended = session.append(group, expected, &core.origin);
@@ -127,6 +127,7 @@ fn append_group(
         });
         match tried {
             Err(LogError::Unavailable(reason)) if is_sent => {
+                has_failed = true;
                 core.note(Some(reason.clone()));
                 *session = None;
                 if core.is_closed() || core.stopped_reason().is_some() {
@@ -139,7 +140,12 @@ fn append_group(
                 core.stop(with_causes(&error));
                 return Err(error);
             }
-            Ok(outcome) => return Ok(outcome),
+            Ok(outcome) => {
+                if has_failed {
+                    core.note(None);
+                }
+                return Ok(outcome);
+            }
         }
     }
 }
