@@ -23,7 +23,7 @@ const NODE_FILE: &str = "node";
 /// The file with the URL can't be read, or others may read it.
 pub(super) fn settings(config: &Config) -> Result<PostgresSettings> {
     let url = url(config)?;
-    let base = config.file.as_deref().and_then(Path::parent).map(PathBuf::from).unwrap_or_default();
+    let base = base(config);
     let mut process = [0; 8];
     SysRng.try_fill_bytes(&mut process).context("the operating system gives no randomness")?;
     Ok(PostgresSettings { url, base, node: node_id(&config.data_dir)?, name: host_name(), process })
@@ -35,6 +35,23 @@ pub(super) fn ports(config: &Config) -> Vec<u16> {
         EngineConfig::Postgres => url(config).map(|url| postgres::ports(&url)).unwrap_or_default(),
         EngineConfig::Local => Vec::new(),
     }
+}
+
+/// The files that a connection to the database needs.
+pub(super) fn files(config: &Config) -> Vec<PathBuf> {
+    let url_file = config.store.url_file.clone();
+    let authorities = match config.store.engine {
+        EngineConfig::Postgres => {
+            url(config).ok().and_then(|url| postgres::ca_file(&url, &base(config)))
+        }
+        EngineConfig::Local => None,
+    };
+    url_file.into_iter().chain(authorities).collect()
+}
+
+/// What a relative path in the URL is relative to.
+fn base(config: &Config) -> PathBuf {
+    config.file.as_deref().and_then(Path::parent).map(PathBuf::from).unwrap_or_default()
 }
 
 fn url(config: &Config) -> Result<String> {

@@ -155,7 +155,8 @@ class Node:
         raise TimeoutError(f"{self.name} is not ready: {self.log()[-2000:]}")
 
     def log(self):
-        return (self.folder / "log").read_text()
+        log = self.folder / "log"
+        return log.read_text() if log.exists() else ""
 
     def kill(self):
         self.process.kill()

@@ -16,6 +16,7 @@ use landlock::{
 use thiserror::Error;
 
 use super::programs::{Outgoing, Programs};
+use crate::app::database;
 use crate::config::{Config, OidcConfig, SYSTEM_FILE, WebhookConfig};
 use crate::connection::federation::KeySource;
 
@@ -68,6 +69,7 @@ impl FileRules {
         files.extend(
             config.console.oidc.iter().flat_map(OidcConfig::files).map(|(_, file)| file.clone()),
         );
+        files.extend(database::files(config));
         files.extend(config.webhooks.values().flat_map(WebhookConfig::files).cloned());
         // A link, where a service of the system writes the addresses of name servers.
         files.push(PathBuf::from("/etc/resolv.conf"));

@@ -63,6 +63,11 @@ pub fn ports(url: &str) -> Vec<u16> {
     Address::parse(url, Path::new("")).map(|address| client::ports(&address)).unwrap_or_default()
 }
 
+/// The file with the authorities that the URL of a database names, relative to a folder; `None` if it names none.
+pub fn ca_file(url: &str, base: &Path) -> Option<PathBuf> {
+    Address::parse(url, base).ok()?.ca_file
+}
+
 /// The log in a database.
 pub struct PostgresLog {
     core: Arc<Core>,
