@@ -222,8 +222,8 @@ impl Recorder {
                     Woken::Nothing => break,
                     Woken::Closed => return,
                 }
-                // Requests do not have to wake a thread that is not waiting.
-                std::thread::sleep(GATHER);
+                // Requests do not have to wake a thread that gathers.
+                self.waiting.gather(GATHER);
                 self.waiting.take(&mut batch);
                 if let Some((served, denied)) = &mut rings {
                     if limits != self.limits() {

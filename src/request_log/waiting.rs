@@ -18,7 +18,7 @@ const KEPT_CAPACITY: usize = 256 << 10;
 #[derive(Default)]
 pub(super) struct Waiting {
     state: Mutex<State>,
-    /// Notified when the first record comes, and at the end.
+    /// Notified when the first record comes, when someone waits, and at the end.
     changed: Condvar,
 }
 
@@ -106,9 +106,9 @@ impl Waiting {
     /// Has `done` notified once everything before is in the files.
     pub(super) fn add_flush(&self, done: SyncSender<()>) {
         let mut state = self.lock();
-        let was_empty = state.batch.is_empty();
         state.batch.flushes.push(done);
-        self.wake(state, was_empty);
+        // Also while the thread gathers.
+        self.wake(state, true);
     }
 
     /// Ends the thread, once it has written what waits.
@@ -127,6 +127,14 @@ impl Waiting {
             (true, true) => Woken::Closed,
             (true, false) => Woken::Nothing,
         }
+    }
+
+    /// Lets more come for a while, unless someone waits for what has come. Records do not end it: they wake the thread
+    /// only where nothing had come before.
+    pub(super) fn gather(&self, at_most: Duration) {
+        let more = |state: &mut State| state.batch.flushes.is_empty() && !state.is_closed;
+        let state = self.changed.wait_timeout_while(self.lock(), at_most, more);
+        drop(state);
     }
 
     /// Exchanges what has gathered for an empty batch.
@@ -157,6 +165,7 @@ mod tests {
 
     use super::super::entry::sample;
     use super::*;
+    use crate::clock::Stopwatch;
 
     #[test]
     fn lines_wait_up_to_a_limit() {
@@ -187,6 +196,19 @@ mod tests {
         assert!(waiting.add_with_bodies(Box::new(sample("2")), bodies(1)).is_err());
         waiting.take(&mut Batch::default());
         assert!(waiting.add_with_bodies(Box::new(sample("3")), bodies(1)).is_ok());
+    }
+
+    #[test]
+    fn gathering_ends_when_someone_waits_for_what_has_come() {
+        let waiting = Arc::new(Waiting::default());
+        waiting.add_line(b"x", |batch| &mut batch.served);
+        let since = Stopwatch::start();
+        waiting.gather(Duration::from_millis(20));
+        assert!(since.elapsed() >= Duration::from_millis(20), "nothing ended it");
+        let other = Arc::clone(&waiting);
+        let gathering = std::thread::spawn(move || other.gather(Duration::from_secs(600)));
+        waiting.add_flush(std::sync::mpsc::sync_channel(1).0);
+        gathering.join().unwrap();
     }
 
     #[test]
