@@ -70,10 +70,16 @@ pub fn users(target: &Target, users: usize) -> Result<Users> {
         let mut connection = Connection::open(target).await?;
         let begun = Instant::now();
         let mut ids = Vec::with_capacity(users);
+        let (mut bulk, mut reported) = (BULK, 0);
         while ids.len() < users {
-            let upto = users.min(ids.len() + BULK);
-            create_users(&mut connection, &mut ids, upto).await?;
-            if ids.len() % (50 * BULK) == 0 {
+            let upto = users.min(ids.len() + bulk);
+            if !create_users(&mut connection, &mut ids, upto).await? {
+                // The machine is too busy to do so much within the time that one request may take.
+                ensure!(bulk > 1, "not even one user can be created");
+                bulk /= 2;
+            }
+            if ids.len() >= reported + 50 * BULK {
+                reported = ids.len();
                 let rate = ids.len() as f64 / begun.elapsed().as_secs_f64();
                 eprintln!("  {} of {users} users, {rate:.0} a second", ids.len());
             }
@@ -102,11 +108,12 @@ pub fn groups(target: &Target, users: &Users) -> Result<Groups> {
     })
 }
 
+/// Creates users up to a number; `false` if that is refused as too much for one request.
 async fn create_users(
     connection: &mut Connection,
     ids: &mut Vec<String>,
     upto: usize,
-) -> Result<()> {
+) -> Result<bool> {
     let operations: Vec<Value> = (ids.len()..upto)
         .map(|number| {
             let bulk_id = number.to_string();
@@ -118,14 +125,18 @@ async fn create_users(
         "Operations": operations,
     });
     let ask = Ask::send(Method::POST, "/scim/v2/Bulk", body.to_string());
-    let reply = connection.ask(ask).await?.json()?;
+    let reply = connection.ask(ask).await?;
+    if reply.status == 400 && String::from_utf8_lossy(&reply.body).contains("tooMany") {
+        return Ok(false);
+    }
+    let reply = reply.json()?;
     for operation in reply["Operations"].as_array().context("a bulk answer without operations")? {
         ensure!(operation["status"] == "201", "a user was not created: {operation}");
         let location = operation["location"].as_str().context("a user without a location")?;
         let (_, id) = location.rsplit_once('/').context("a location without an id")?;
         ids.push(id.to_owned());
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn create_group(
