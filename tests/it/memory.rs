@@ -15,8 +15,8 @@ const MAX_MEMORY: usize = 4 * MAX_BODY + BESIDES;
 /// their bytes until they are refused, and the database holds the old and new pages of a large change. The feed
 /// derives the events of a change beside it, which counts as well.
 const LARGER: [(&str, usize); 7] = [
-    ("members are added", 28),
-    ("members are put", 28),
+    ("members are added", 36),
+    ("members are put", 36),
     ("groups in groups", 48),
     ("many objects", 32),
     ("many numbers", 24),
