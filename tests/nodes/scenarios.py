@@ -320,8 +320,8 @@ def a_wrong_database_is_refused_in_one_sentence(scene):
     assert create(one, "newer@example.com", token)[0] == 201
     # Both have it by then.
     assert find(two, "newer@example.com", token) == (200, 1)
-    primary.query("CREATE TABLE kept AS SELECT * FROM scimd_log")
     two.end()
+    primary.query("CREATE TABLE kept AS SELECT * FROM scimd_log")
     primary.query(f"DELETE FROM scimd_log WHERE sequence > {last}")
     # A running node appends nothing behind what is not there.
     status, answer = create(one, "none@example.com", token)
