@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// How long reads wait for the newest head, and for the state to reach it.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the threads look whether they are to end.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
 
 /// Starts both threads.
 ///
