@@ -130,7 +130,7 @@ impl LocalLog {
     }
 
     /// The log as the copy of one that is durable elsewhere: nothing is synced.
-    pub(super) fn as_copy(mut self) -> Self {
+    pub(super) fn into_copy(mut self) -> Self {
         self.appender.get_mut().unwrap_or_else(PoisonError::into_inner).syncs = false;
         self
     }

@@ -4,8 +4,8 @@
 //! files, which is what it reads from: so audit trail, undo, feed, backups and a start need no other code, and go on
 //! without the database. The copy is never synced; whatever a power cut takes from it is fetched again.
 //!
-//! Two threads have a connection each. The reader ([`reader`]) copies what other nodes append and finds out the newest
-//! head. The appender ([`appender`]) appends, and finds out what became of a group whose answer was lost, by sending
+//! Two threads have a connection each. The reader (`reader.rs`) copies what other nodes append and finds out the newest
+//! head. The appender (`appender.rs`) appends, and finds out what became of a group whose answer was lost, by sending
 //! the same bytes again. On each connection nothing that was read counts before a synchronous write has succeeded: a
 //! server that its standby has replaced can't pass for the one in force.
 
@@ -137,7 +137,7 @@ impl PostgresLog {
         let core = Arc::new(Core {
             database,
             node,
-            copy: copy.as_copy(),
+            copy: copy.into_copy(),
             origin,
             appender: Orders::default(),
             reader: Questions::default(),

@@ -31,7 +31,7 @@ pub(super) fn run(core: &Arc<Core>) {
             }
         };
         let followed = core.session(Arc::new(ring)).and_then(|mut session| {
-            session.listen().map_err(lost)?;
+            session.listen().map_err(|error| lost(&error))?;
             core.note(None);
             follow(core, &mut session)
         });
@@ -62,9 +62,10 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
         if beat.elapsed() >= PERIOD {
             beat = Stopwatch::start();
         }
-        session.prove(&core.node, core.copy.head().sequence).map_err(lost)?;
+        session.prove(&core.node, core.copy.head().sequence).map_err(|error| lost(&error))?;
         loop {
-            let rows = session.rows_after(core.copy.head().sequence).map_err(lost)?;
+            let rows =
+                session.rows_after(core.copy.head().sequence).map_err(|error| lost(&error))?;
             let Some((first, _)) = rows.first() else { break };
             let head = core.copy.head().sequence;
             if *first > head + 1 {
@@ -80,6 +81,6 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
     }
 }
 
-fn lost(error: CallError) -> LogError {
+fn lost(error: &CallError) -> LogError {
     LogError::Unavailable(error.text())
 }
