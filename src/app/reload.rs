@@ -235,7 +235,9 @@ impl Reloader {
         });
         match outcome {
             Ok(()) => {
-                tracing::info!("another node has changed the settings; they are in force here, too");
+                tracing::info!(
+                    "another node has changed the settings; they are in force here, too"
+                );
             }
             Err(error) => {
                 let reason = format!("{error:#}");
