@@ -35,7 +35,7 @@ impl Latest {
 
     /// Notes that the state has moved.
     pub(crate) fn moved(&self) {
-        // Whoever looks at the state does so under the lock, so that the ring is not lost.
+        // Threads look at the state under the lock, so that the ring is not lost.
         drop(self.waiting());
         self.changed.notify_all();
     }

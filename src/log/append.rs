@@ -16,7 +16,7 @@ pub trait Log: ReadLog {
     /// Makes a group of entries durable directly behind `expected`, all of it; or does nothing, because
     /// the head is another one. When this returns [`Append::Done`] the group survives a loss of power.
     /// Only a crash may leave a prefix of the group, which was never acknowledged. An empty group asks
-    /// whether `expected` is the head still, whoever appends.
+    /// whether `expected` is still the head, also where other processes append.
     ///
     /// # Errors
     ///
@@ -40,7 +40,8 @@ pub trait Log: ReadLog {
         false
     }
 
-    /// The head as it is at some moment after the call, whoever appended; all frames up to it can be read.
+    /// The head as it is at some moment after the call, with what other processes have appended; all frames up to it can
+    /// be read.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 """Whether a history of reads and writes of one register is linearizable.
 
 Every write has a value of its own. A write whose outcome is not known may have taken effect at any later time, or
-never; one that nobody has read may be left out.
+never; one that was not read may be left out.
 """
 
 INFINITY = float("inf")

@@ -130,7 +130,7 @@ impl Queue {
             WriterMessage::Run(job) if job.connection().is_none() => {
                 waiting.first.push_back(message);
             }
-            // Whoever comes after it runs against the newer state.
+            // What comes after it runs against the newer state.
             WriterMessage::Follow => waiting.first.push_front(message),
             _ => waiting.clients.add(message, capacity)?,
         }

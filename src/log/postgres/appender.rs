@@ -1,6 +1,6 @@
 //! The thread that appends, one group at a time, and finds out what became of a group whose answer was lost.
 //!
-//! Whoever appends waits for a while only. The thread goes on without them: until it is known whether the group is
+//! The writer waits for a while only. The thread goes on without it: until it is known whether the group is
 //! in the log, nothing else is appended.
 
 use std::sync::Arc;
