@@ -122,7 +122,7 @@ impl PostgresLog {
                 if log.start.sequence > 0 {
                     return Err(LogError::Database(format!(
                         "the database keeps the log from change {} on only, and this node has nothing before that; \
-                         start it with a restored backup of another node",
+                         copy the data directory of another node that is stopped, without its file \"node\"",
                         log.start.sequence + 1
                     )));
                 }
