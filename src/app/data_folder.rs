@@ -46,7 +46,14 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
     let log = store.log();
     let directory = match has_company(log.as_ref())? {
         // The settings in force are those of all nodes; a reload puts others in force for all.
-        true => Directory::open_as_saved(log, Arc::new(store), &shared, local)?,
+        true => {
+            let directory = Directory::open_as_saved(log, Arc::new(store), &shared, local)?;
+            directory.note_differing(directory.differing_settings(&shared)?);
+            if let Some(problem) = directory.problem() {
+                tracing::warn!("not ready: {problem}");
+            }
+            directory
+        }
         false => Directory::open(log, Arc::new(store), &shared, unknown, local)?,
     };
     provide_code_key(config, &directory);

@@ -300,6 +300,7 @@ impl Reloader {
         let captures_anew = config.requests.bodies_for != self.config.requests.bodies_for;
         let shared = config.shared_settings();
         let old_requests = self.put_in_force(config, &shared, certificate, Some(&before))?;
+        self.directory.note_differing(Vec::new());
         if captures_anew
             && let Some(RunningServer { requests, .. }) = &self.live.context.load().server
         {

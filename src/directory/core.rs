@@ -1,6 +1,6 @@
 //! What the doors and the writer share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
@@ -31,6 +31,8 @@ pub(crate) struct DirectoryCore {
     pub(crate) latest: Latest,
     /// Rung when another node has changed the settings.
     pub(crate) settings_followed: Notify,
+    /// The settings of this node's configuration that differ from those in force on all nodes, since its start.
+    pub(crate) differing: Mutex<Vec<String>>,
 }
 
 impl DirectoryCore {
@@ -54,6 +56,7 @@ impl DirectoryCore {
             counters: WriterCounters::new(),
             latest: Latest::default(),
             settings_followed: Notify::new(),
+            differing: Mutex::default(),
             time,
             log,
             store,

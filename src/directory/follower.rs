@@ -1,6 +1,6 @@
 //! What follows the log beside the directory, and a log that other nodes append to.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -18,9 +18,27 @@ impl Directory {
         (log, store, self.settings.local.clone())
     }
 
-    /// Why this node should get no requests although it runs, if so: the database of a shared log can't be used.
+    /// Why this node should get no requests although it runs, if so: the database of a shared log can't be used, or its
+    /// configuration is not what is in force.
     pub fn problem(&self) -> Option<String> {
-        self.shared.log.problem()
+        let differing = self.shared.differing.lock().unwrap_or_else(PoisonError::into_inner);
+        let differing = (!differing.is_empty()).then(|| {
+            format!(
+                "the settings in force on all nodes differ from the configuration of this one in {}; `scimd reload` puts \
+                 the configuration of this node in force on all",
+                differing.join(", ")
+            )
+        });
+        let unusable = || {
+            let reason = self.shared.log.problem()?;
+            Some(format!("the database can't be used: {reason}"))
+        };
+        differing.or_else(unusable)
+    }
+
+    /// Notes which settings of the configuration differ from those in force; none once it is in force.
+    pub(crate) fn note_differing(&self, keys: Vec<String>) {
+        *self.shared.differing.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Before a read that must see what other nodes have acknowledged: answers once the state has it. `None` if there

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::access::{self, AccessNames, Catalogue};
 use crate::clock::Clock;
 use crate::connection::{Brake, MayGrant, PublicUrl};
@@ -124,9 +126,19 @@ pub(crate) fn saved_json(state: &dyn Read) -> Result<Option<String>, StoreError>
     Ok(Some(json))
 }
 
-/// The top-level keys whose values differ between two settings as JSON.
+/// The keys of the configuration whose values differ between two settings as JSON.
 pub(crate) fn differing_keys(one: &str, other: &str) -> Vec<String> {
-    let read = |json| serde_json::from_str::<serde_json::Map<_, _>>(json).unwrap_or_default();
+    let read = |json| {
+        let mut keys = serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
+        if let Some(Value::Object(access)) = keys.remove("access") {
+            // The configuration has these tables at its top, and the words in `[access]`.
+            keys.extend(access.into_iter().map(|(key, value)| match key.as_str() {
+                "words" => ("access".to_owned(), value),
+                _ => (key, value),
+            }));
+        }
+        keys
+    };
     let (one, other) = (read(one), read(other));
     let mut keys: Vec<String> = one.keys().chain(other.keys()).cloned().collect();
     keys.sort();

@@ -38,11 +38,8 @@ pub struct StatusLimits {
 pub fn findings(status: &ServerStatus, limits: &StatusLimits, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |finding: String, action: String| findings.push(Finding { finding, action });
-    if let Some(reason) = &status.database_problem {
-        add(
-            format!("the database can't be used: {reason}"),
-            "check the database; once it can be used, scimd goes on by itself".to_owned(),
-        );
+    if let Some(problem) = &status.node_problem {
+        add(problem.clone(), "see docs/high-availability.md".to_owned());
     } else if !status.ready {
         add(
             "scimd accepts no changes".to_owned(),

@@ -421,9 +421,9 @@ pub struct ServerStatus {
     pub endpoint: String,
     /// Whether it accepts changes.
     pub ready: bool,
-    /// Why the database that holds the log can't be used, if so.
+    /// Why it should get no requests although it runs, if so: of a node that shares a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database_problem: Option<String>,
+    pub node_problem: Option<String>,
     /// Whether the clock is trusted.
     pub clock_trusted: bool,
     /// The free space on the disk of the data directory, in bytes.

@@ -32,7 +32,7 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
             .collect(),
         brake: brakes.iter().find(|brake| brake.connection == *name).cloned(),
     };
-    let (stats, database_problem) = (directory.stats(), directory.problem());
+    let (stats, node_problem) = (directory.stats(), directory.problem());
     Ok(OperatorReply::Status(Box::new(ServerStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -40,8 +40,8 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
         config_file: site.config_file.clone(),
         data_dir: site.data_dir.clone(),
         endpoint: site.base_url.clone(),
-        ready: stats.writable && database_problem.is_none(),
-        database_problem,
+        ready: stats.writable && node_problem.is_none(),
+        node_problem,
         clock_trusted: stats.clock.is_trusted,
         disk_free_bytes: stats.store.free_bytes,
         snapshot: stats.store.snapshot,

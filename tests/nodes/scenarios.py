@@ -89,11 +89,17 @@ def a_reload_puts_settings_in_force_on_all_nodes(scene):
     assert "differ from the configuration file" in two.log()
     body = {"schemas": [SCHEMA], "userName": "night@example.com", "roles": [{"value": "Night shift"}]}
     assert two.request("POST", "/scim/v2/Users", body, token)[0] == 201
-    # A start does not put the file of one node in force while others run.
+    # A start does not put the file of one node in force while others run, and says that it differs.
     two.end()
-    two.start()
+    two.start(wait=False)
     body["userName"] = "other@example.com"
-    assert two.request("POST", "/scim/v2/Users", body, token)[0] == 201
+    eventually(lambda: two.request("POST", "/scim/v2/Users", body, token)[0] == 201, "the node serves by the log")
+    assert two.request("GET", "/readyz")[0] == 503
+    assert "differ from the configuration of this one in roles" in two.run("status", check=False).stdout
+    file = two.folder / "config.toml"
+    file.write_text(file.read_text() + '[[roles]]\nname = "Night shift"\n')
+    two.run("reload")
+    assert two.request("GET", "/readyz")[0] == 200
 
 
 def a_replaced_primary_gives_no_old_value(scene):
