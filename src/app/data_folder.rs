@@ -27,6 +27,8 @@ use crate::store::recover::RecoveredDatabase;
 
 /// A node that was seen within this time is running.
 const ALIVE: Duration = Duration::from_secs(10);
+/// How long nodes take to come back after an outage of the database.
+const RETURN: Duration = Duration::from_secs(4);
 /// The page cache of the database, in MiB, if no state is held in memory.
 const READING_CACHE_MIB: u32 = 64;
 
@@ -48,7 +50,7 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
         // The settings in force are those of all nodes; a reload puts others in force for all.
         true => {
             let directory = Directory::open_as_saved(log, Arc::new(store), &shared, local)?;
-            directory.note_differing(directory.differing_settings(&shared)?);
+            directory.compare_settings(&shared)?;
             if let Some(problem) = directory.problem() {
                 tracing::warn!("not ready: {problem}");
             }
@@ -62,8 +64,15 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
 
 /// Whether other nodes that share the log are running.
 fn has_company(log: &dyn Log) -> Result<bool> {
-    let is_alive = |node: &LogNode| !node.is_this && node.seen < ALIVE;
-    Ok(log.nodes()?.iter().any(is_alive))
+    let others: Vec<LogNode> = log.nodes()?.into_iter().filter(|node| !node.is_this).collect();
+    let seen_within = |nodes: &[LogNode], time| nodes.iter().any(|node| node.seen < time);
+    if others.is_empty() || seen_within(&others, ALIVE) {
+        return Ok(!others.is_empty());
+    }
+    // After an outage of the database no node was seen lately: those that run show themselves within a moment.
+    std::thread::sleep(RETURN);
+    let others: Vec<LogNode> = log.nodes()?.into_iter().filter(|node| !node.is_this).collect();
+    Ok(seen_within(&others, RETURN))
 }
 
 /// Opens the directory in the configured data folder for a change without a server, under the settings of
@@ -107,8 +116,11 @@ fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
         EngineConfig::Local => LocalStore::open(folder, limits, identity, now),
         EngineConfig::Postgres => {
             let settings = database::settings(config)?;
-            return LocalStore::open_shared(folder, limits, settings, identity, now)
-                .context("can't open the log in the database");
+            let node = settings.node;
+            let opened = LocalStore::open_shared(folder, limits, settings, identity, now);
+            let store = opened.context("can't open the log in the database")?;
+            database::keep_node(&config.data_dir, node)?;
+            return Ok(store);
         }
     };
     opened.map_err(|error| {

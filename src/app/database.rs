@@ -80,14 +80,26 @@ fn node_id(data: &Path) -> Result<[u8; 16]> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let mut id = [0; 16];
             SysRng.try_fill_bytes(&mut id).context("the operating system gives no randomness")?;
-            let text = format!("{}\n", HEXLOWER.encode(&id));
-            let us = (geteuid().as_raw(), getegid().as_raw());
-            file::replace(&path, Some(text.as_bytes()), 0o600, us)
-                .with_context(|| format!("can't write {}", path.display()))?;
             Ok(id)
         }
         Err(error) => Err(error).with_context(|| format!("can't read {}", path.display())),
     }
+}
+
+/// Makes a data directory that of a node, once its log has been opened.
+///
+/// # Errors
+///
+/// The file can't be written.
+pub(super) fn keep_node(data: &Path, id: [u8; 16]) -> Result<()> {
+    if is_node(data) {
+        return Ok(());
+    }
+    let path = data.join(NODE_FILE);
+    let text = format!("{}\n", HEXLOWER.encode(&id));
+    let us = (geteuid().as_raw(), getegid().as_raw());
+    file::replace(&path, Some(text.as_bytes()), 0o600, us)
+        .with_context(|| format!("can't write {}", path.display()))
 }
 
 /// Whether a data directory holds the copy of a shared log.

@@ -47,6 +47,8 @@ use crate::webhook::Webhooks;
 
 /// How often the files of the certificate are checked for changes.
 const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
+/// After which time the settings of another node are tried again.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 /// How often requests under the previous configuration are checked for, and how long beyond the request
 /// timeout they are waited for.
 const OLD_REQUESTS_EVERY: Duration = Duration::from_millis(20);
@@ -62,6 +64,14 @@ pub(super) struct Reloader {
     pub(super) sandbox: Sandbox,
     /// Whether the server has begun to stop: accounts then follow a new catalogue at the next start.
     pub(super) stopping: Arc<AtomicBool>,
+}
+
+/// Where the settings that all nodes share come from.
+enum Source<'a> {
+    /// From the configuration: they go into the log.
+    Configuration(&'a SharedSettings),
+    /// From the log.
+    Log,
 }
 
 /// What the doors read their settings from; a reload replaces it.
@@ -105,9 +115,12 @@ pub(super) async fn keep_up(
             () = directory.settings_followed() => {
                 let reloader = Arc::clone(&reloader);
                 let follow = move || {
-                    reloader.lock().unwrap_or_else(PoisonError::into_inner).follow_other_node();
+                    reloader.lock().unwrap_or_else(PoisonError::into_inner).follow_other_node()
                 };
-                let _ = tokio::task::spawn_blocking(follow).await;
+                if !tokio::task::spawn_blocking(follow).await.unwrap_or(false) {
+                    tokio::time::sleep(FOLLOW_AGAIN).await;
+                    directory.ring_settings();
+                }
                 continue;
             }
             () = tokio::time::sleep(CERTIFICATE_EVERY) => (false, None),
@@ -225,28 +238,26 @@ impl Reloader {
         outcome
     }
 
-    /// Puts the settings in force that another node has put into the log; the rest of the configuration stays.
-    fn follow_other_node(&mut self) {
-        let outcome = self.directory.saved_settings().map_err(Into::into).and_then(|saved| {
-            let Some(saved) = saved else { return Ok(()) };
-            let former = self.directory.names_in_use()?;
+    /// Puts the settings in force that another node has put into the log; the rest of the configuration stays. Returns
+    /// whether it is done: until then the node is not ready.
+    fn follow_other_node(&mut self) -> bool {
+        let outcome = self.directory.names_in_use().map_err(Into::into).and_then(|former| {
             let (config, certificate) = (self.config.clone(), self.certificate.clone());
-            self.put_in_force(config, &saved, certificate, Some(&former)).map(drop)
+            self.put_in_force(config, Source::Log, certificate, Some(&former)).map(drop)
         });
-        match outcome {
-            Ok(()) => {
-                tracing::info!(
-                    "another node has changed the settings; they are in force here, too"
-                );
-            }
-            Err(error) => {
-                let reason = format!("{error:#}");
-                tracing::error!(
-                    reason,
-                    "the settings that another node has changed can't be put in force"
-                );
-            }
+        if let Err(error) = &outcome {
+            let reason = format!("{error:#}");
+            tracing::warn!(
+                reason,
+                "the settings that another node has changed can't be put in force; trying again"
+            );
+            self.directory.note_problem(Some(format!(
+                "another node has changed the settings, and they can't be put in force here yet: {reason}"
+            )));
+            return false;
         }
+        self.directory.note_problem(None);
+        tracing::info!("another node has changed the settings; they are in force here, too");
         let differing = self.directory.differing_settings(&self.config.shared_settings());
         if let Ok(keys) = differing
             && !keys.is_empty()
@@ -257,6 +268,7 @@ impl Reloader {
                 "the settings in force on all nodes differ from the configuration file of this one"
             );
         }
+        true
     }
 
     /// Puts a configuration that was read in force.
@@ -299,8 +311,9 @@ impl Reloader {
         let request_timeout = self.config.limits.request_timeout;
         let captures_anew = config.requests.bodies_for != self.config.requests.bodies_for;
         let shared = config.shared_settings();
-        let old_requests = self.put_in_force(config, &shared, certificate, Some(&before))?;
-        self.directory.note_differing(Vec::new());
+        let wanted = Source::Configuration(&shared);
+        let old_requests = self.put_in_force(config, wanted, certificate, Some(&before))?;
+        self.directory.note_problem(None);
         if captures_anew
             && let Some(RunningServer { requests, .. }) = &self.live.context.load().server
         {
@@ -312,7 +325,8 @@ impl Reloader {
         }
         if is_renamed {
             let (config, certificate) = (self.config.clone(), self.certificate.clone());
-            let _ = self.put_in_force(config, &shared, certificate, None)?;
+            // Unless another node has changed the settings since.
+            let _ = self.put_in_force(config, Source::Log, certificate, None);
         }
         Ok(reloaded)
     }
@@ -327,7 +341,7 @@ impl Reloader {
     fn put_in_force(
         &mut self,
         config: Config,
-        shared: &SharedSettings,
+        source: Source<'_>,
         certificate: Option<Certificate>,
         former: Option<&AccessNames>,
     ) -> Result<OldRequests> {
@@ -338,7 +352,7 @@ impl Reloader {
         let for_console = certificate.clone();
         let (tell, told) = channel();
         let local = local_settings(&config);
-        self.directory.change_settings(shared, former, local, move |directory| {
+        let publish = move |directory| {
             let directory = Arc::new(directory);
             let old_requests = live.door.reconfigure(Arc::clone(&directory), &for_doors);
             let site = site_info(&for_doors, &directory);
@@ -353,7 +367,13 @@ impl Reloader {
             live.notifier.set(notify_settings(&for_doors));
             live.renew_console(&for_doors, for_console.as_ref());
             let _ = tell.send((directory, old_requests));
-        })?;
+        };
+        match source {
+            Source::Configuration(shared) => {
+                self.directory.change_settings(shared, former, local, publish)?;
+            }
+            Source::Log => self.directory.follow_settings(former, local, publish)?,
+        }
         let (directory, old_requests) = told.recv().context("the writer has stopped")?;
         self.directory = directory;
         self.levels.set(config.log.level);

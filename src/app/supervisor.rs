@@ -58,6 +58,12 @@ pub(super) async fn feed(directory: Arc<Directory>) {
                 tokio::time::sleep(BUSY_PAUSE).await;
                 ping = directory.ping_writer();
             }
+            // The writer answers; the database that holds the log does not, and a restart would not help.
+            Ok(Err(DirectoryError::Storage(error))) if error.is_unavailable() => {
+                tell(&[NotifyState::Watchdog]);
+                tokio::time::sleep(step).await;
+                ping = directory.ping_writer();
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the writer is not responding");
                 tokio::time::sleep(step).await;

@@ -1,6 +1,6 @@
 //! What the doors and the writer share.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -31,8 +31,8 @@ pub(crate) struct DirectoryCore {
     pub(crate) latest: Latest,
     /// Rung when another node has changed the settings.
     pub(crate) settings_followed: Notify,
-    /// The settings of this node's configuration that differ from those in force on all nodes, since its start.
-    pub(crate) differing: Mutex<Vec<String>>,
+    /// Why the settings of this node are not those in force, if they are not.
+    pub(crate) problem: Mutex<Option<String>>,
 }
 
 impl DirectoryCore {
@@ -56,10 +56,15 @@ impl DirectoryCore {
             counters: WriterCounters::new(),
             latest: Latest::default(),
             settings_followed: Notify::new(),
-            differing: Mutex::default(),
+            problem: Mutex::default(),
             time,
             log,
             store,
         })
+    }
+
+    /// Notes why the settings of this node are not those in force, or that they are.
+    pub(crate) fn note_problem(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 }

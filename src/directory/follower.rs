@@ -4,12 +4,13 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::access::AccessNames;
 use crate::directory::error::DirectoryError;
-use crate::directory::settings::{self, canonical_json};
+use crate::directory::settings::{self, Settings, canonical_json};
 use crate::directory::{Directory, LocalSettings};
 use crate::log::Log;
 use crate::settings::SharedSettings;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 impl Directory {
     /// The log, the state that follows it, and the settings of this process, for who derives something from them.
@@ -19,26 +20,35 @@ impl Directory {
     }
 
     /// Why this node should get no requests although it runs, if so: the database of a shared log can't be used, or its
-    /// configuration is not what is in force.
+    /// settings are not those in force.
     pub fn problem(&self) -> Option<String> {
-        let differing = self.shared.differing.lock().unwrap_or_else(PoisonError::into_inner);
-        let differing = (!differing.is_empty()).then(|| {
+        let noted = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        noted.or_else(|| {
+            let reason = self.shared.log.problem()?;
+            Some(format!("the database can't be used: {reason}"))
+        })
+    }
+
+    /// Notes that the settings of this node are not those in force, or that they are.
+    pub(crate) fn note_problem(&self, problem: Option<String>) {
+        self.shared.note_problem(problem);
+    }
+
+    /// Notes how the settings of the configuration differ from those in force, if they do.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn compare_settings(&self, configured: &SharedSettings) -> Result<(), DirectoryError> {
+        let keys = self.differing_settings(configured)?;
+        self.note_problem((!keys.is_empty()).then(|| {
             format!(
                 "the settings in force on all nodes differ from the configuration of this one in {}; `scimd reload` puts \
                  the configuration of this node in force on all",
-                differing.join(", ")
+                keys.join(", ")
             )
-        });
-        let unusable = || {
-            let reason = self.shared.log.problem()?;
-            Some(format!("the database can't be used: {reason}"))
-        };
-        differing.or_else(unusable)
-    }
-
-    /// Notes which settings of the configuration differ from those in force; none once it is in force.
-    pub(crate) fn note_differing(&self, keys: Vec<String>) {
-        *self.shared.differing.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        }));
+        Ok(())
     }
 
     /// Before a read that must see what other nodes have acknowledged: answers once the state has it. `None` if there
@@ -48,11 +58,31 @@ impl Directory {
             .then(|| self.shared.latest.wait())
     }
 
-    /// Answers when another node has changed the settings: then [`Directory::change_settings`] to
-    /// [`Directory::saved_settings`] makes the directory under them.
+    /// Answers when another node has changed the settings: [`Directory::follow_settings`] makes the directory under them.
     pub fn settings_followed(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.shared);
         async move { shared.settings_followed.notified().await }
+    }
+
+    /// Has [`Directory::settings_followed`] answer again.
+    pub fn ring_settings(&self) {
+        self.shared.settings_followed.notify_one();
+    }
+
+    /// Gives the directory under the settings that the log has to `publish`, as [`Directory::change_settings`] does, and
+    /// changes nothing. Another node has checked them.
+    ///
+    /// # Errors
+    ///
+    /// `Superseded` if they are changed again meanwhile; `Storage`; `Stopped`.
+    pub fn follow_settings(
+        &self,
+        former: Option<&AccessNames>,
+        local: LocalSettings,
+        publish: impl FnOnce(Self) + Send + 'static,
+    ) -> Result<(), DirectoryError> {
+        let Some(json) = settings::saved_json(self.shared.store.as_ref())? else { return Ok(()) };
+        self.put_in_force(Settings::new(json, former, local)?, None, true, publish)
     }
 
     /// The keys whose values in the log differ from those of other settings.
@@ -66,17 +96,5 @@ impl Directory {
     ) -> Result<Vec<String>, DirectoryError> {
         let saved = settings::saved_json(self.shared.store.as_ref())?.unwrap_or_default();
         Ok(settings::differing_keys(&saved, &canonical_json(other)?))
-    }
-
-    /// The shared settings as the log has them; `None` before the first start.
-    ///
-    /// # Errors
-    ///
-    /// `Storage`.
-    pub fn saved_settings(&self) -> Result<Option<SharedSettings>, DirectoryError> {
-        let json = settings::saved_json(self.shared.store.as_ref())?;
-        let parsed = json.map(|json| SharedSettings::from_json(&json)).transpose();
-        parsed
-            .map_err(|error| StoreError::Folder(format!("the settings in the log: {error}")).into())
     }
 }

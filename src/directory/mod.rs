@@ -457,17 +457,27 @@ impl Directory {
         local: LocalSettings,
         publish: impl FnOnce(Self) + Send + 'static,
     ) -> Result<(), DirectoryError> {
-        let (reply, answer) = oneshot::channel();
         let settings = Settings::new(canonical_json(wanted)?, former, local)?;
+        // The writer then looks only at what was changed meanwhile.
+        let checked = AccessCheck::beside_writer(self.shared.store.as_ref(), &settings)?;
+        self.put_in_force(settings, Some(checked), false, publish)
+    }
+
+    fn put_in_force(
+        &self,
+        settings: Settings,
+        checked: Option<AccessCheck>,
+        only_if_saved: bool,
+        publish: impl FnOnce(Self) + Send + 'static,
+    ) -> Result<(), DirectoryError> {
+        let (reply, answer) = oneshot::channel();
         let next = Self {
             shared: Arc::clone(&self.shared),
             settings: Arc::new(settings),
             writer: Arc::clone(&self.writer),
         };
-        let settings = Arc::clone(&next.settings);
-        // The writer then looks only at what was changed meanwhile.
-        let checked = AccessCheck::beside_writer(self.shared.store.as_ref(), &settings)?;
-        let save = CheckAndSave { next: settings, log: Arc::clone(&self.shared.log), checked };
+        let (settings, log) = (Arc::clone(&next.settings), Arc::clone(&self.shared.log));
+        let save = CheckAndSave { next: settings, log, checked, only_if_saved };
         let change = SettingsChange::new(save, move || publish(next), reply);
         if self.writer.send(WriterMessage::ChangeSettings(Box::new(change))).is_err() {
             return Err(DirectoryError::Stopped);

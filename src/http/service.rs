@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -43,6 +44,9 @@ use crate::transport::{ConnectionStats, Peer, Service};
 
 /// The header that gives clients the id of their request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a request waits for the configuration that another node has changed, before it looks again.
+const RENEWAL: Duration = Duration::from_millis(20);
 
 /// The service that answers requests for SCIM, health and readiness.
 pub struct ScimService {
@@ -197,6 +201,7 @@ impl ScimService {
             && let Some(latest) = context.directory.latest()
         {
             latest.await.unwrap_or(Err(DirectoryError::Stopped))?;
+            context = self.context.load_full();
             // What was revoked on another node before the request was sent is known now.
             admitted = self.authenticate(&context, peer, parts, record)?;
             self.authorize(&context, route, &admitted)?;
@@ -207,13 +212,22 @@ impl ScimService {
             record.written = body.clone();
         }
         record.body = captured.map(|hidden| (body.clone(), hidden));
+        let since = Stopwatch::start();
         loop {
             let path = record.path.get_or_insert_default();
             let call = Call::new(&context, parts, path, body.clone(), admitted, &record.notes);
             match tokio::time::timeout(context.request_timeout, handler(call)).await {
                 // Nothing was done: the request is handled again, in the context of the new configuration.
                 Ok(Err(Failure::Directory(DirectoryError::Superseded))) => {
-                    context = self.context.load_full();
+                    if since.elapsed() > context.request_timeout {
+                        return Err(Failure::Directory(DirectoryError::Superseded));
+                    }
+                    let newer = self.context.load_full();
+                    if Arc::ptr_eq(&newer, &context) {
+                        // Another node has changed it: it comes in a moment.
+                        tokio::time::sleep(RENEWAL).await;
+                    }
+                    context = newer;
                     admitted = self.authenticate(&context, peer, parts, record)?;
                     self.authorize(&context, route, &admitted)?;
                 }

@@ -156,6 +156,27 @@ def a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged(scene)
     eventually(lambda: rename(node, id, "later", token) == 200, "changes go on")
 
 
+def a_primary_that_hangs_is_left_for_the_server_that_has_replaced_it(scene):
+    cluster = scene(nodes=2, standby=True)
+    token = started(cluster)
+    id = create(cluster.nodes[0], "ada@example.com", token)[1]["id"]
+    assert rename(cluster.nodes[0], id, "before", token) == 200
+    hung, new = cluster.primary, cluster.standby
+    hung.send(signal.SIGSTOP)
+    new.promote()
+    new.query("ALTER SYSTEM SET synchronous_standby_names = ''", "postgres")
+    new.query("SELECT pg_reload_conf()", "postgres")
+    begun = time.monotonic()
+    for node in cluster.nodes:
+        eventually(lambda: rename(node, id, "after", token) == 200, "changes go on", limit=60)
+    print(f"  changes went on {time.monotonic() - begun:.1f} s after the promotion")
+    hung.send(signal.SIGCONT)
+    time.sleep(1)
+    for node in cluster.nodes:
+        status, answer = node.request("GET", f"/scim/v2/Users/{id}", None, token)
+        assert (status, answer["displayName"]) == (200, "after")
+
+
 def an_acknowledged_change_survives_a_crash_of_the_primary(scene):
     cluster = scene(nodes=1)
     token = started(cluster)
@@ -298,6 +319,7 @@ def a_wrong_database_is_refused_in_one_sentence(scene):
     new = Node(cluster.binary, cluster.folder, "new", [primary])
     with_url(new, f"postgres://bare@{address}/empty?sslmode=disable")
     refused(new, "can't be created", "GRANT")
+    assert not (new.folder / "data/node").exists(), "it could still keep its log in files"
     one.write_url([primary])
 
     def with_setting(change, back, *words):
@@ -380,6 +402,7 @@ SCENES = [
     a_reload_puts_settings_in_force_on_all_nodes,
     a_replaced_primary_gives_no_old_value,
     a_commit_whose_wait_for_the_standby_was_cancelled_is_not_acknowledged,
+    a_primary_that_hangs_is_left_for_the_server_that_has_replaced_it,
     an_acknowledged_change_survives_a_crash_of_the_primary,
     a_change_with_a_lost_answer_is_made_once,
     without_the_database_local_reads_go_on,

@@ -7,7 +7,7 @@ use crate::directory::trusted_time::ClockChange;
 
 impl Writer {
     /// Looks at the clock, and reports if it is no longer trusted, or trusted again.
-    pub(super) fn watch_clock(&self) {
+    pub(super) fn watch_clock(&mut self) {
         match self.shared.time.look(self.settings.local.clock) {
             Some(ClockChange::Alarm(status)) => {
                 tracing::warn!(

@@ -13,6 +13,7 @@ use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{Settings, saved_json};
+use crate::directory::stored::reindex;
 use crate::log::{Append, Frame, LogEntry, LogError};
 use crate::store::overlay::Overlay;
 use crate::store::{StoreError, follow};
@@ -28,6 +29,11 @@ impl Writer {
             report(&error);
             return;
         }
+        self.look_at_settings();
+    }
+
+    /// Goes by the settings that the state has followed to, if another node has changed them.
+    fn look_at_settings(&mut self) {
         match saved_json(self.shared.store.as_ref()) {
             Ok(Some(json)) if json != self.settings.json => self.follow_settings(json),
             Ok(_) => {}
@@ -37,22 +43,37 @@ impl Writer {
 
     /// Goes by the settings that another node has put into the log; the doors are rung for.
     fn follow_settings(&mut self, json: String) {
-        match Settings::new(json, None, self.settings.local.clone()) {
-            Ok(settings) => {
+        let settings = Settings::new(json, None, self.settings.local.clone());
+        let same_schemas = |settings: &Settings| {
+            reindex::fingerprint(&settings.registry)
+                == reindex::fingerprint(&self.settings.registry)
+        };
+        let problem = match settings {
+            Ok(settings) if same_schemas(&settings) => {
                 self.settings = Arc::new(settings);
                 self.shared.settings_followed.notify_one();
+                return;
             }
-            Err(error) => tracing::error!(
-                %error, cause = causes(&error),
-                "another node has changed the settings to what this version of scimd can't use; upgrade this node"
-            ),
+            Ok(_) => "another node has changed the schemas; restart this one".to_owned(),
+            Err(error) => {
+                format!("another node has changed the settings: {error}; upgrade this one")
+            }
+        };
+        if !self.is_outdated {
+            tracing::error!(%problem, "rejecting writes");
         }
+        self.is_outdated = true;
+        self.shared.note_problem(Some(problem));
     }
 
     /// Runs, commits and answers commands in order.
-    pub(super) fn commit(&self, mut jobs: Vec<Box<dyn QueuedJob>>) {
+    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>) {
         let mut attempts = 0;
         while !jobs.is_empty() {
+            if self.is_outdated {
+                jobs.drain(..).for_each(|job| job.fail(DirectoryError::Stopped));
+                return;
+            }
             let (writable, shortage) = self.look_for_room();
             let (counts, entries) = self.run_group(&mut jobs, shortage.as_ref());
             let ran = counts.len();
@@ -72,6 +93,8 @@ impl Writer {
                 }
                 Ok(None) => {
                     self.shared.brakes.roll_back();
+                    // What was prepared under settings that another node has changed is not done.
+                    self.look_at_settings();
                     attempts += 1;
                     if attempts == ATTEMPTS {
                         tracing::warn!(
@@ -165,7 +188,8 @@ impl Writer {
         }
         let appended = log.append(entries, expected);
         // The state can't follow after an error; what is answered from it is still what was committed.
-        if size == 0 && !matches!(appended, Ok(Append::Done(_))) && store.is_stopped() {
+        let is_known = matches!(appended, Ok(Append::Done(_))) || log.is_shared();
+        if size == 0 && !is_known && store.is_stopped() {
             return Ok(Some(expected.sequence));
         }
         let appended = appended.map_err(|error| match error {

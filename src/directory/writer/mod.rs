@@ -96,6 +96,8 @@ pub(crate) struct Writer {
     settings: Arc<Settings>,
     queue: Arc<Queue>,
     clearing: Clearing,
+    /// Whether another node has put settings in force that this one can't go by without a restart.
+    is_outdated: bool,
 }
 
 impl Writer {
@@ -111,7 +113,9 @@ impl Writer {
             false => Vec::new(),
         };
         let core = Arc::clone(&shared);
-        let mut writer = Self { shared, settings, queue: Arc::clone(&queue), clearing };
+        let is_outdated = false;
+        let mut writer =
+            Self { shared, settings, queue: Arc::clone(&queue), clearing, is_outdated };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -201,9 +205,9 @@ impl Writer {
         }
         self.commit(jobs);
         if let Some(settings_change) = settings_change {
-            let mut settings = Arc::clone(&self.settings);
-            settings_change.run(&mut settings, |save| self.carry_out(save));
-            self.settings = settings;
+            if let Some(settings) = settings_change.run(|save| self.carry_out(save)) {
+                self.settings = settings;
+            }
         }
     }
 
@@ -231,7 +235,7 @@ impl Writer {
     }
 
     /// Records when tokens and clients were last used.
-    fn note_token_use(&self) {
+    fn note_token_use(&mut self) {
         if let Some(used) = RecordTokenUse::from_table(&self.shared.tokens) {
             // A failure is logged where it happens.
             let _ = self.carry_out(used);
@@ -243,7 +247,7 @@ impl Writer {
 
     /// Puts refused requests into the trail; answers how long the next time is to be waited for. While
     /// nothing can be written they stay where they are.
-    fn record_denied(&self) -> Duration {
+    fn record_denied(&mut self) -> Duration {
         if self.shared.store.is_stopped() {
             return RecordDenied::pause(None);
         }
@@ -256,12 +260,12 @@ impl Writer {
     }
 
     /// Carries out a command of scimd's own, at once.
-    fn carry_out<C: Command>(&self, command: C) -> Result<C::Output, DirectoryError> {
+    fn carry_out<C: Command>(&mut self, command: C) -> Result<C::Output, DirectoryError> {
         self.carry_out_as(Actor::System, command)
     }
 
     fn carry_out_as<C: Command>(
-        &self,
+        &mut self,
         actor: Actor,
         command: C,
     ) -> Result<C::Output, DirectoryError> {

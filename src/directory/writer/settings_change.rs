@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::directory::access::migrate::AccessCheck;
 use crate::directory::adoption::SaveSettings;
 use crate::directory::error::DirectoryError;
-use crate::directory::settings::Settings;
+use crate::directory::settings::{Settings, saved_json};
 use crate::directory::stored::reindex;
 use crate::directory::transaction::{Command, Transaction};
 use crate::log::Log;
@@ -35,22 +35,22 @@ impl SettingsChange {
         Self { save, publish: Box::new(publish), reply }
     }
 
-    /// Checks the settings and puts them in force. `carry_out` commits, on the writer's thread, which
-    /// names accounts may hold from then on, before any account can hold a new one, and the settings.
+    /// Checks the settings and puts them in force; returns them if they are. `carry_out` commits, on the writer's
+    /// thread, which names accounts may hold from then on, before any account can hold a new one, and the settings.
     pub(crate) fn run(
         self,
-        settings: &mut Arc<Settings>,
         carry_out: impl FnOnce(CheckAndSave) -> Result<(), DirectoryError>,
-    ) {
+    ) -> Option<Arc<Settings>> {
         let Self { save, publish, reply } = self;
         let next = Arc::clone(&save.next);
         let outcome = carry_out(save);
-        if outcome.is_ok() {
-            *settings = next;
+        let in_force = outcome.is_ok().then_some(next);
+        if in_force.is_some() {
             publish();
         }
         // The settings stand, also if the caller has gone.
         let _ = reply.send(outcome);
+        in_force
     }
 
     pub(crate) fn fail(self, error: DirectoryError) {
@@ -64,16 +64,19 @@ impl SettingsChange {
 pub(crate) struct CheckAndSave {
     pub(crate) next: Arc<Settings>,
     pub(crate) log: Arc<dyn Log>,
-    /// What was looked at beside the writer.
-    pub(crate) checked: AccessCheck,
+    /// What was looked at beside the writer; `None` if another node has checked the settings.
+    pub(crate) checked: Option<AccessCheck>,
+    /// Whether nothing is done unless the state holds these settings already.
+    pub(crate) only_if_saved: bool,
 }
 
 impl Command for CheckAndSave {
     type Output = ();
+    const OUTLASTS_SETTINGS: bool = true;
 
     /// # Errors
     ///
-    /// `AccessInUse`; `Storage`, also if the schemas differ: indexes follow them only at a start.
+    /// `Superseded` if other settings are saved meanwhile, where that counts; `AccessInUse`; `Storage`, also if the schemas differ: indexes follow them only at a start.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
         if reindex::fingerprint(&self.next.registry)
             != reindex::fingerprint(&tx.settings().registry)
@@ -81,8 +84,11 @@ impl Command for CheckAndSave {
             let reason = "the schemas can't change while the directory is open";
             return Err(StoreError::Folder(reason.to_owned()).into());
         }
-        let save = self.checked.complete(tx, self.log.as_ref(), &self.next)?;
-        if let Some(save) = save {
+        if self.only_if_saved && saved_json(tx)?.as_ref() != Some(&self.next.json) {
+            return Err(DirectoryError::Superseded);
+        }
+        let Some(checked) = &self.checked else { return Ok(()) };
+        if let Some(save) = checked.complete(tx, self.log.as_ref(), &self.next)? {
             tx.nested(&save)?;
         }
         tx.nested(&SaveSettings { next: Arc::clone(&self.next) })

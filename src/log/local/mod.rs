@@ -332,6 +332,10 @@ impl Appender {
     }
 
     fn begin_segment(&mut self) -> Result<(), LogError> {
+        if !self.syncs {
+            // A start looks for what is missing at the end of the last file alone.
+            self.file.sync_data().map_err(LogError::io("sync", &self.segment.path))?;
+        }
         // Only this opens files. If it fails, the file before stays in use, and it is tried again.
         let segment = Segment::create(&self.folder, self.segment.identity, self.last)?;
         let path = &segment.path;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// A database URL, taken apart as far as TLS is concerned.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// The URL without what is below.
-    pub(super) url: String,
+    /// A URL for each server, without what is below.
+    pub(super) urls: Vec<String>,
     /// Whether the connection is TLS with a certificate that is checked; `None` if the URL leaves it open.
     pub(super) tls: Option<bool>,
     /// The file with the authorities to trust, if not those of this machine.
@@ -46,8 +46,16 @@ impl Address {
             }
         }
         let rest = rest.finish();
-        let url = if rest.is_empty() { before.to_owned() } else { format!("{before}?{rest}") };
-        Ok(Self { url, tls, ca_file })
+        let query = if rest.is_empty() { rest } else { format!("?{rest}") };
+        // One after the other: a server that hangs must not use up the time for the next.
+        let (scheme, rest) = before.split_once("://").unwrap_or((before, ""));
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (user, hosts) = match authority.rsplit_once('@') {
+            Some((user, hosts)) => (format!("{user}@"), hosts),
+            None => (String::new(), authority),
+        };
+        let url = |host| format!("{scheme}://{user}{host}{path}{query}");
+        Ok(Self { urls: hosts.split(',').map(url).collect(), tls, ca_file })
     }
 }
 
@@ -60,11 +68,11 @@ mod tests {
         let base = Path::new("/etc/scimd");
         let parse = |text: &str| Address::parse(text, base);
         let plain = parse(" postgres://scimd@db/scimd\n").unwrap();
-        assert_eq!((plain.url.as_str(), plain.tls), ("postgres://scimd@db/scimd", None));
-        let text =
-            "postgresql://u:p@a,b/d?sslmode=verify-full&connect_timeout=3&sslrootcert=ca.pem";
+        assert_eq!((plain.urls, plain.tls), (vec!["postgres://scimd@db/scimd".to_owned()], None));
+        let text = "postgresql://u:p@a:1,b/d?sslmode=verify-full&options=x&sslrootcert=ca.pem";
         let full = parse(text).unwrap();
-        assert_eq!(full.url, "postgresql://u:p@a,b/d?connect_timeout=3");
+        let urls = ["postgresql://u:p@a:1/d?options=x", "postgresql://u:p@b/d?options=x"];
+        assert_eq!(full.urls, urls);
         assert_eq!((full.tls, full.ca_file), (Some(true), Some(base.join("ca.pem"))));
         assert_eq!(parse("postgres://u@/d?sslmode=disable").unwrap().tls, Some(false));
         for wrong in ["", "host=db", "mysql://db", "postgres://a b", "postgres://db?sslmode=prefer"]

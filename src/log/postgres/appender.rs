@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::client::CallError;
 use super::core::Core;
-use super::orders::Order;
-use super::session::{Appended, EncodedFrame, Session};
+use super::orders::{Appended, Order};
+use super::session::{EncodedFrame, SentGroup, Session};
 use crate::log::{Append, Frame, LogEntry, LogError, Position, ReadLog as _, frame};
 use crate::text::with_causes;
 
@@ -112,16 +112,25 @@ fn append_group(
     let (mut is_sent, mut has_failed) = (false, false);
     loop {
         let tried = open(core, session).and_then(|session| {
-            let appended = session.append(group, expected, &core.origin);
+            let mut appended = session.append(group, expected, &core.origin);
+            if let Ok(SentGroup::Found) = appended {
+                let proven = session.barrier(&core.node, core.copy.head().sequence);
+                appended = proven.map(|()| SentGroup::Added);
+            }
             is_sent = is_sent || !matches!(&appended, Err(error) if error.is_timeout());
             match appended {
-                Ok(Appended::Done) => {
+                Ok(SentGroup::Added) => {
                     let frames: Vec<Vec<u8>> =
                         group.iter().map(|frame| frame.bytes.clone()).collect();
-                    core.copy.copy(&frames)?;
-                    Ok(Appended::Done)
+                    match core.copy.copy(&frames) {
+                        // It is in the log, and will be copied once files can be opened.
+                        Err(error) if error.is_momentary() => {
+                            Err(LogError::Unavailable(with_causes(&error)))
+                        }
+                        copied => copied.map(|()| Appended::Done),
+                    }
                 }
-                Ok(Appended::Moved) => lose(core, session, expected),
+                Ok(SentGroup::Found | SentGroup::Moved) => lose(core, session, expected),
                 Err(error) => Err(LogError::Unavailable(error.text())),
             }
         });
@@ -152,6 +161,8 @@ fn append_group(
 
 /// Another node was faster: copies what it appended, and keeps the turn for the group that is run again.
 fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Appended, LogError> {
+    // What takes long comes before the turn.
+    core.catch_up(session)?;
     // Without the turn the group is run again as well; it may lose again.
     let _ = session.take_turn();
     core.catch_up(session)?;

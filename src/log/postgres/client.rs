@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::authorities;
 use crate::text::with_causes;
 
 /// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// What became of a call.
 #[derive(Debug)]
@@ -48,6 +48,16 @@ impl CallError {
     /// Whether a key is there already.
     pub(super) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Denied(code, _) if *code == SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// Whether tables or columns are missing, or the right to use them.
+    pub(super) fn is_about_tables(&self) -> bool {
+        let codes = [
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_COLUMN,
+        ];
+        matches!(self, Self::Denied(code, _) if codes.contains(code))
     }
 
     /// Whether a lock or the transaction was lost to time.
@@ -95,16 +105,15 @@ pub(super) type Bell = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// The ports that an address names, or the usual one.
 pub(super) fn ports(address: &Address) -> Vec<u16> {
-    match address.url.parse::<Config>() {
-        Ok(config) if config.get_ports().is_empty() => vec![5432],
-        Ok(config) => config.get_ports().to_vec(),
-        Err(_) => Vec::new(),
-    }
+    let configs = address.urls.iter().filter_map(|url| url.parse::<Config>().ok());
+    configs.flat_map(|config| config.get_ports().first().copied().or(Some(5432))).collect()
 }
 
-/// A database that can be connected to.
+/// A database that can be connected to, on one of its servers.
 pub(super) struct Postgres {
-    config: Config,
+    servers: Vec<Config>,
+    /// Which of them is tried next.
+    turn: AtomicUsize,
     tls: Option<MakeRustlsConnect>,
     runtime: Runtime,
 }
@@ -114,18 +123,20 @@ impl Postgres {
     ///
     /// A sentence that says what is wrong with the address, or that no thread can be started.
     pub(super) fn new(address: &Address) -> Result<Self, String> {
-        let mut config: Config = address
-            .url
-            .parse()
-            .map_err(|error| format!("the database URL: {}", with_causes(&error)))?;
-        let is_here = config.get_hosts().iter().all(|host| match host {
+        let parse = |url: &String| {
+            url.parse().map_err(|error| format!("the database URL: {}", with_causes(&error)))
+        };
+        let mut servers: Vec<Config> =
+            address.urls.iter().map(parse).collect::<Result<_, String>>()?;
+        let hosts = || servers.iter().flat_map(Config::get_hosts);
+        let is_here = hosts().all(|host| match host {
             Host::Tcp(name) => {
                 name == "localhost"
                     || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
             }
             Host::Unix(_) => true,
         });
-        let is_socket = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let is_socket = hosts().all(|host| matches!(host, Host::Unix(_)));
         let tls = match address.tls.unwrap_or(!is_socket) {
             true if is_socket => return Err("a Unix socket has no TLS: remove sslmode".to_owned()),
             true => Some(MakeRustlsConnect::new(tls(address)?)),
@@ -134,31 +145,47 @@ impl Postgres {
             }
             false => None,
         };
-        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        config.application_name("scimd");
-        config.connect_timeout(CONNECT);
-        config.keepalives_idle(Duration::from_secs(5));
-        config.tcp_user_timeout(Duration::from_secs(10));
+        for server in &mut servers {
+            server.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+            server.target_session_attrs(TargetSessionAttrs::ReadWrite);
+            server.application_name("scimd");
+            server.keepalives_idle(Duration::from_secs(5));
+            server.tcp_user_timeout(Duration::from_secs(10));
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("database")
             .enable_all()
             .build()
             .map_err(|error| format!("can't start the database thread: {error}"))?;
-        Ok(Self { config, tls, runtime })
+        Ok(Self { servers, turn: AtomicUsize::new(0), tls, runtime })
+    }
+
+    /// How many servers it has.
+    pub(super) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Has the next server tried after this one.
+    pub(super) fn pass_on(&self) {
+        self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Connects. `bell` is rung on notifications and at the end of the connection.
     pub(super) fn connect(&self, bell: Bell) -> Result<PostgresConnection, CallError> {
+        let turn = self.turn.load(Ordering::SeqCst);
+        let Some(server) = turn.checked_rem(self.servers.len()).and_then(|at| self.servers.get(at))
+        else {
+            return Err(CallError::Lost("the database URL names no server".to_owned()));
+        };
         let connected = match &self.tls {
             Some(tls) => {
-                let connecting = self.config.connect(tls.clone());
+                let connecting = server.connect(tls.clone());
                 let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
                 self.drive(client, connection, bell)
             }
             None => {
-                let connecting = self.config.connect(NoTls);
+                let connecting = server.connect(NoTls);
                 let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
                 self.drive(client, connection, bell)
             }
@@ -167,7 +194,7 @@ impl Postgres {
             CONNECT,
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
              SET synchronous_commit = on; SET statement_timeout = 0; SET lock_timeout = '5s'; \
-             SET idle_in_transaction_session_timeout = '3s'; SET client_min_messages = warning",
+             SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning",
         )?;
         Ok(connected)
     }

@@ -1,7 +1,7 @@
 //! What the threads of the log in a database and its callers share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::{Bell, Postgres};
 use super::error::SessionError;
@@ -20,7 +20,7 @@ pub(super) struct Core {
     /// What this process calls itself in notifications.
     pub(super) origin: String,
     pub(super) appender: Orders,
-    pub(super) reader: Questions,
+    pub(super) reader: Arc<Questions>,
     /// Why nothing can be appended until a restart.
     pub(super) stopped: Mutex<Option<String>>,
     /// Why the database can't be used at the moment.

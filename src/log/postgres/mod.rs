@@ -34,9 +34,9 @@ use jiff::Timestamp;
 use self::address::Address;
 use self::client::Postgres;
 use self::core::{Core, lock};
+use self::error::SessionError;
 use self::node::Node;
 use self::orders::Orders;
-use self::questions::Questions;
 use self::schema::NewLog;
 use self::session::Session;
 use super::local::LocalLog;
@@ -115,7 +115,21 @@ impl PostgresLog {
         let create = NewLog { identity: new_identity, behind: Position::default() };
         let create = copied.is_none().then_some(&create);
         let quiet = Arc::new(|_: Option<&str>| {});
-        let (session, log) = Session::open(&database, &node, quiet, identity, create)?;
+        let mut tries = database.servers();
+        let (session, log) = loop {
+            tries -= 1;
+            match Session::open(
+                &database,
+                &node,
+                Arc::clone(&quiet) as client::Bell,
+                identity,
+                create,
+            ) {
+                // Another of its servers may be the primary.
+                Err(SessionError::Unavailable(_)) if tries > 0 => {}
+                opened => break opened?,
+            }
+        };
         let copy = match copied {
             Some(copy) => copy,
             None => {
@@ -140,7 +154,7 @@ impl PostgresLog {
             copy: copy.into_copy(),
             origin,
             appender: Orders::default(),
-            reader: Questions::default(),
+            reader: Arc::default(),
             stopped: Mutex::default(),
             problem: Mutex::default(),
             closed: AtomicBool::new(false),

@@ -5,11 +5,20 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::session::{Appended, EncodedFrame};
+use super::session::EncodedFrame;
 use crate::log::{LogError, Position};
 
 /// How long the writer waits for the database.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What became of an order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// The group is in the log, or the head is where it was asked for.
+    Done,
+    /// Another node was faster.
+    Moved,
+}
 
 /// What the thread has to do.
 pub(super) enum Order {

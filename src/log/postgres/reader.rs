@@ -19,14 +19,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) fn run(core: &Arc<Core>) {
     while !core.is_closed() {
         let ring = {
-            let core = Arc::downgrade(core);
-            let origin = core.upgrade().map(|core| core.origin.clone()).unwrap_or_default();
+            let (questions, origin) = (Arc::downgrade(&core.reader), core.origin.clone());
             move |from: Option<&str>| {
                 // What this process appended is copied by the appender.
                 if from != Some(origin.as_str())
-                    && let Some(core) = core.upgrade()
+                    && let Some(questions) = questions.upgrade()
                 {
-                    core.reader.ring();
+                    questions.ring();
                 }
             }
         };

@@ -129,7 +129,7 @@ pub(super) fn open(
 
 fn create(connection: &PostgresConnection, log: &NewLog) -> Result<(), SessionError> {
     let denied = |error: CallError| match error {
-        CallError::Denied(..) => SessionError::Unusable(format!(
+        error if error.is_about_tables() => SessionError::Unusable(format!(
             "the tables of scimd can't be created: {}; let the role create tables in this database (GRANT CREATE ON \
              SCHEMA public TO scimd)",
             error.text()
@@ -162,7 +162,7 @@ fn read(connection: &PostgresConnection) -> Result<LogRow, SessionError> {
           (SELECT sequence::text || ':' || encode(hash, 'hex') FROM scimd_log ORDER BY sequence LIMIT 1), \
           (SELECT max(sequence)::text FROM scimd_log) FROM scimd_meta";
     let row = connection.run(CALL, statement).map_err(|error| match error {
-        CallError::Denied(..) => SessionError::Unusable(format!(
+        error if error.is_about_tables() => SessionError::Unusable(format!(
             "the tables of scimd can't be read: {}; let the role that made them connect, or grant it their use",
             error.text()
         )),

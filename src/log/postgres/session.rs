@@ -12,9 +12,9 @@ use crate::clock::Stopwatch;
 use crate::log::{Hash, LogNode, Position};
 
 /// How long a call may take that waits for no other node and writes little.
-const CALL: Duration = Duration::from_secs(5);
-/// How long a group may take: it may wait for the turn of another node, and for a standby.
-const APPEND: Duration = Duration::from_secs(15);
+const CALL: Duration = Duration::from_secs(3);
+/// How long a group may take: it may wait for the turn of another node, and for a standby. Each MiB has another second.
+const APPEND: Duration = Duration::from_secs(6);
 /// After this time without a synchronous write, what is read says nothing about the present.
 const PROOF: Duration = Duration::from_secs(1);
 /// How many rows are read at once.
@@ -57,11 +57,13 @@ pub(super) struct EncodedFrame {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What became of a group.
+/// What became of a group that was sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Appended {
+pub(super) enum SentGroup {
     /// It is in the log.
-    Done,
+    Added,
+    /// It was in the log before: whether it is durable is known after the next synchronous write.
+    Found,
     /// Another node was faster, or this one has not read all.
     Moved,
 }
@@ -86,6 +88,17 @@ impl Session {
     ///
     /// [`SessionError`]. No row was written but that of the node.
     pub(super) fn open(
+        database: &Postgres,
+        node: &Node,
+        bell: Bell,
+        identity: Option<[u8; 16]>,
+        create: Option<&schema::NewLog>,
+    ) -> Result<(Self, schema::LogRow), SessionError> {
+        Self::open_here(database, node, bell, identity, create).inspect_err(|_| database.pass_on())
+    }
+
+    /// The same, on the server whose turn it is.
+    fn open_here(
         database: &Postgres,
         node: &Node,
         bell: Bell,
@@ -166,7 +179,9 @@ impl Session {
     /// Waits for the turn to append and keeps it, so that no other node appends until [`Session::append`] or
     /// [`Session::end_turn`]; the server ends it after 3 seconds.
     pub(super) fn take_turn(&mut self) -> Result<(), CallError> {
-        self.connection.run(APPEND, BEGIN).inspect_err(|_| self.abandon())?;
+        // A node that hangs then must not hold up the others.
+        let begin = format!("{BEGIN}; SET LOCAL idle_in_transaction_session_timeout = '3s'");
+        self.connection.run(APPEND, &begin).inspect_err(|_| self.abandon())?;
         self.turn = Some(Stopwatch::start());
         Ok(())
     }
@@ -191,7 +206,7 @@ impl Session {
         group: &[EncodedFrame],
         expected: Position,
         from: &str,
-    ) -> Result<Appended, CallError> {
+    ) -> Result<SentGroup, CallError> {
         let since = Stopwatch::start();
         let sequences: Vec<i64> =
             group.iter().map(|frame| signed(frame.position.sequence)).collect();
@@ -205,7 +220,9 @@ impl Session {
             Some(_) => None,
             None => Some(BEGIN),
         };
-        let rows = match self.connection.commit(APPEND, begin, &self.insert, &parameters) {
+        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+        let limit = APPEND + Duration::from_millis(bytes as u64 / 1024);
+        let rows = match self.connection.commit(limit, begin, &self.insert, &parameters) {
             Ok(rows) => rows,
             // Another node was faster, and did not wait for its turn.
             Err(error) if error.is_duplicate() => Vec::new(),
@@ -214,14 +231,14 @@ impl Session {
         let added = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0_i64);
         if added == group.len() as i64 {
             self.proven = Some(since);
-            return Ok(Appended::Done);
+            return Ok(SentGroup::Added);
         }
         // It may have been there since an earlier try.
-        let Some(first) = group.first() else { return Ok(Appended::Done) };
+        let Some(first) = group.first() else { return Ok(SentGroup::Added) };
         let (stored, _) = self.look_at(first.position.sequence)?;
         Ok(match stored {
-            Some(hash) if hash == first.position.hash => Appended::Done,
-            _ => Appended::Moved,
+            Some(hash) if hash == first.position.hash => SentGroup::Found,
+            _ => SentGroup::Moved,
         })
     }
 
