@@ -22,6 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use crate::authorities;
+use crate::clock::Stopwatch;
 use crate::text::with_causes;
 
 /// How long a connection may take.
@@ -112,8 +113,8 @@ pub(super) fn ports(address: &Address) -> Vec<u16> {
 /// A database that can be connected to, on one of its servers.
 pub(super) struct Postgres {
     servers: Vec<Config>,
-    /// Which of them is tried next.
-    turn: AtomicUsize,
+    /// Which of them is tried next: a number that counts on.
+    turn: Arc<AtomicUsize>,
     tls: Option<MakeRustlsConnect>,
     runtime: Runtime,
 }
@@ -158,7 +159,7 @@ impl Postgres {
             .enable_all()
             .build()
             .map_err(|error| format!("can't start the database thread: {error}"))?;
-        Ok(Self { servers, turn: AtomicUsize::new(0), tls, runtime })
+        Ok(Self { servers, turn: Arc::default(), tls, runtime })
     }
 
     /// How many servers it has.
@@ -166,14 +167,19 @@ impl Postgres {
         self.servers.len()
     }
 
-    /// Has the next server tried after this one.
-    pub(super) fn pass_on(&self) {
-        self.turn.fetch_add(1, Ordering::SeqCst);
+    /// Whose turn it is.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.load(Ordering::SeqCst)
+    }
+
+    /// Has the next server tried, unless the turn has passed on already.
+    pub(super) fn pass_on(&self, from: usize) {
+        pass_on(&self.turn, from);
     }
 
     /// Connects. `bell` is rung on notifications and at the end of the connection.
     pub(super) fn connect(&self, bell: Bell) -> Result<PostgresConnection, CallError> {
-        let turn = self.turn.load(Ordering::SeqCst);
+        let turn = self.turn();
         let Some(server) = turn.checked_rem(self.servers.len()).and_then(|at| self.servers.get(at))
         else {
             return Err(CallError::Lost("the database URL names no server".to_owned()));
@@ -182,12 +188,12 @@ impl Postgres {
             Some(tls) => {
                 let connecting = server.connect(tls.clone());
                 let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
-                self.drive(client, connection, bell)
+                self.drive(client, connection, bell, turn)
             }
             None => {
                 let connecting = server.connect(NoTls);
                 let (client, connection) = within(self.runtime.handle(), CONNECT, connecting)?;
-                self.drive(client, connection, bell)
+                self.drive(client, connection, bell, turn)
             }
         };
         connected.run(
@@ -205,6 +211,7 @@ impl Postgres {
         client: Client,
         mut connection: tokio_postgres::Connection<S, T>,
         bell: Bell,
+        at: usize,
     ) -> PostgresConnection
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
@@ -232,7 +239,8 @@ impl Postgres {
                 }
             }
         }));
-        PostgresConnection { client, runtime: self.runtime.handle().clone(), warned }
+        let (runtime, turn) = (self.runtime.handle().clone(), Arc::clone(&self.turn));
+        PostgresConnection { client, runtime, warned, turn, at }
     }
 }
 
@@ -260,6 +268,11 @@ fn tls(address: &Address) -> Result<ClientConfig, String> {
         .with_no_client_auth())
 }
 
+fn pass_on(turn: &AtomicUsize, from: usize) {
+    // Another thread may have been faster.
+    let _ = turn.compare_exchange(from, from + 1, Ordering::SeqCst, Ordering::SeqCst);
+}
+
 fn within<T>(
     runtime: &Handle,
     limit: Duration,
@@ -277,19 +290,36 @@ pub(super) struct PostgresConnection {
     runtime: Handle,
     /// Whether the server has warned since the last look.
     warned: Arc<AtomicBool>,
+    /// Which server is tried next, and which this one is.
+    turn: Arc<AtomicUsize>,
+    at: usize,
 }
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 impl PostgresConnection {
+    /// A server that hangs is left for the next one.
+    fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, CallError> {
+        let since = Stopwatch::start();
+        within(&self.runtime, limit, call).inspect_err(|error| {
+            if matches!(error, CallError::Lost(_)) && since.elapsed() >= limit {
+                pass_on(&self.turn, self.at);
+            }
+        })
+    }
+
     /// Runs statements without parameters; their last row, as text.
     pub(super) fn run(
         &self,
         limit: Duration,
         statements: &str,
     ) -> Result<Option<Vec<Option<String>>>, CallError> {
-        let messages = within(&self.runtime, limit, self.client.simple_query(statements))?;
+        let messages = self.within(limit, self.client.simple_query(statements))?;
         let row = messages.into_iter().rev().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
@@ -306,7 +336,7 @@ impl PostgresConnection {
         statement: &Statement,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, CallError> {
-        within(&self.runtime, limit, self.client.query(statement, parameters))
+        self.within(limit, self.client.query(statement, parameters))
     }
 
     /// Begins a transaction with `begin`, runs a statement in it and commits, all sent at once. `None` of `begin`: the
@@ -340,7 +370,7 @@ impl PostgresConnection {
             committed?;
             Ok(rows)
         };
-        let rows = within(&self.runtime, limit, all)?;
+        let rows = self.within(limit, all)?;
         if self.warned.swap(false, Ordering::SeqCst) {
             let reason =
                 "the database warned while it committed, so the change may be on no standby";
@@ -351,7 +381,7 @@ impl PostgresConnection {
 
     /// Prepares a statement.
     pub(super) fn prepare(&self, limit: Duration, statement: &str) -> Result<Statement, CallError> {
-        within(&self.runtime, limit, self.client.prepare(statement))
+        self.within(limit, self.client.prepare(statement))
     }
 
     /// Whether it has ended.

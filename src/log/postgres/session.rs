@@ -94,7 +94,9 @@ impl Session {
         identity: Option<[u8; 16]>,
         create: Option<&schema::NewLog>,
     ) -> Result<(Self, schema::LogRow), SessionError> {
-        Self::open_here(database, node, bell, identity, create).inspect_err(|_| database.pass_on())
+        let turn = database.turn();
+        Self::open_here(database, node, bell, identity, create)
+            .inspect_err(|_| database.pass_on(turn))
     }
 
     /// The same, on the server whose turn it is.
