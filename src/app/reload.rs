@@ -67,6 +67,7 @@ pub(super) struct Reloader {
 }
 
 /// Where the settings that all nodes share come from.
+#[derive(Clone, Copy)]
 enum Source<'a> {
     /// From the configuration: they go into the log.
     Configuration(&'a SharedSettings),

@@ -204,10 +204,10 @@ impl Writer {
             self.follow();
         }
         self.commit(jobs);
-        if let Some(settings_change) = settings_change {
-            if let Some(settings) = settings_change.run(|save| self.carry_out(save)) {
-                self.settings = settings;
-            }
+        if let Some(settings_change) = settings_change
+            && let Some(settings) = settings_change.run(|save| self.carry_out(save))
+        {
+            self.settings = settings;
         }
     }
 

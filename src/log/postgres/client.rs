@@ -22,7 +22,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::Address;
 use crate::authorities;
-use crate::clock::Stopwatch;
 use crate::text::with_causes;
 
 /// How long a connection may take.
@@ -31,8 +30,10 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// What became of a call.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// No answer: it may or may not be done.
+    /// The connection was lost: it may or may not be done.
     Lost(String),
+    /// No answer in time: it may or may not be done.
+    Silent(String),
     /// The database said no, with this code and in these words.
     Denied(SqlState, String),
 }
@@ -41,7 +42,7 @@ impl CallError {
     /// What happened, for people.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Lost(reason) => reason.clone(),
+            Self::Lost(reason) | Self::Silent(reason) => reason.clone(),
             Self::Denied(code, message) => format!("{message} (SQLSTATE {})", code.code()),
         }
     }
@@ -280,7 +281,7 @@ fn within<T>(
 ) -> Result<T, CallError> {
     match runtime.block_on(async { tokio::time::timeout(limit, call).await }) {
         Ok(answered) => Ok(answered?),
-        Err(_) => Err(CallError::Lost(format!("no answer within {} s", limit.as_secs()))),
+        Err(_) => Err(CallError::Silent(format!("no answer within {} s", limit.as_secs()))),
     }
 }
 
@@ -305,9 +306,8 @@ impl PostgresConnection {
         limit: Duration,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, CallError> {
-        let since = Stopwatch::start();
         within(&self.runtime, limit, call).inspect_err(|error| {
-            if matches!(error, CallError::Lost(_)) && since.elapsed() >= limit {
+            if matches!(error, CallError::Silent(_)) {
                 pass_on(&self.turn, self.at);
             }
         })

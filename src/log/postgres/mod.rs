@@ -37,12 +37,16 @@ use self::core::{Core, lock};
 use self::error::SessionError;
 use self::node::Node;
 use self::orders::Orders;
-use self::schema::NewLog;
+use self::schema::{LogRow, NewLog};
 use self::session::Session;
 use super::local::LocalLog;
 use super::{
     Append, ChainReport, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position, ReadLog,
 };
+use crate::clock::Stopwatch;
+
+/// How long a start waits for a database that does not answer.
+const START: Duration = Duration::from_secs(30);
 
 /// Where the log is, and who follows it.
 pub struct PostgresSettings {
@@ -114,22 +118,7 @@ impl PostgresLog {
         let identity = copied.as_ref().map(ReadLog::identity);
         let create = NewLog { identity: new_identity, behind: Position::default() };
         let create = copied.is_none().then_some(&create);
-        let quiet = Arc::new(|_: Option<&str>| {});
-        let mut tries = database.servers();
-        let (session, log) = loop {
-            tries -= 1;
-            match Session::open(
-                &database,
-                &node,
-                Arc::clone(&quiet) as client::Bell,
-                identity,
-                create,
-            ) {
-                // Another of its servers may be the primary.
-                Err(SessionError::Unavailable(_)) if tries > 0 => {}
-                opened => break opened?,
-            }
-        };
+        let (mut session, log) = first_session(&database, &node, identity, create)?;
         let copy = match copied {
             Some(copy) => copy,
             None => {
@@ -159,8 +148,13 @@ impl PostgresLog {
             problem: Mutex::default(),
             closed: AtomicBool::new(false),
         });
-        core.check_head(&session)?;
-        core.catch_up(&session)?;
+        let followed = core.check_head(&session).and_then(|()| core.catch_up(&session));
+        if let Err(LogError::Unavailable(_)) = followed {
+            session = first_session(&core.database, &core.node, Some(log.identity), None)?.0;
+            core.check_head(&session).and_then(|()| core.catch_up(&session))?;
+        } else {
+            followed?;
+        }
         drop(session);
         let log = Self { core, threads: Mutex::default() };
         log.start("log reader", reader::run)?;
@@ -174,6 +168,25 @@ impl PostgresLog {
         let failed = |error| LogError::Database(format!("can't start a thread: {error}"));
         lock(&self.threads).push(thread.map_err(failed)?);
         Ok(())
+    }
+}
+
+/// The first session of a start, on whichever server is the primary. A database that is silent for a while, as in a
+/// failover, is waited for.
+fn first_session(
+    database: &Postgres,
+    node: &Node,
+    identity: Option<[u8; 16]>,
+    create: Option<&NewLog>,
+) -> Result<(Session, LogRow), SessionError> {
+    let (since, mut tries) = (Stopwatch::start(), database.servers());
+    loop {
+        tries = tries.saturating_sub(1);
+        match Session::open(database, node, Arc::new(|_| {}), identity, create) {
+            Err(SessionError::Silent(_)) if since.elapsed() < START => {}
+            Err(SessionError::Unavailable(_)) if tries > 0 => {}
+            opened => return opened,
+        }
     }
 }
 
