@@ -183,7 +183,8 @@ fn first_session(
     loop {
         tries = tries.saturating_sub(1);
         match Session::open(database, node, Arc::new(|_| {}), identity, create) {
-            Err(SessionError::Silent(_)) if since.elapsed() < START => {}
+            // Then each server is asked again.
+            Err(SessionError::Silent(_)) if since.elapsed() < START => tries = database.servers(),
             Err(SessionError::Unavailable(_)) if tries > 0 => {}
             opened => return opened,
         }
