@@ -273,16 +273,6 @@ impl Directory {
         self.shared.time.for_records(self.settings.local.clock)
     }
 
-    /// The time by which expiry is judged: the later of the clock and [`Directory::now`].
-    pub fn time_for_expiry(&self) -> Timestamp {
-        self.shared.time.for_expiry(self.settings.local.clock)
-    }
-
-    /// The clock, held against the log and the time that has passed.
-    pub fn clock_status(&self) -> ClockStatus {
-        self.shared.time.status(self.settings.local.clock)
-    }
-
     /// Trusts the clock as it stands from now on, and records it. Returns what the clock was held against
     /// until then.
     ///

