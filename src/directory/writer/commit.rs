@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::job::{QueuedJob, size};
+use super::queue::WriterMessage;
 use super::{GROUP_BYTES, GROUP_TIME, Writer};
 use crate::clock::Stopwatch;
 use crate::directory::core::DirectoryCore;
@@ -128,6 +129,19 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The jobs that wait and go ahead of those of clients.
+    fn jobs_that_go_first(&self) -> Vec<Box<dyn QueuedJob>> {
+        let mut jobs = Vec::new();
+        while let Some(message) = self.queue.try_pop_first() {
+            // A group follows by itself if it has to.
+            if let WriterMessage::Run(job) = message {
+                self.shared.counters.waiting.take_one();
+                jobs.push(job);
+            }
+        }
+        jobs
     }
 
     /// Whether changes can be made, and if the disk has only room for those that take access away, the error for

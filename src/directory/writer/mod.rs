@@ -211,19 +211,6 @@ impl Writer {
         }
     }
 
-    /// The jobs that wait and go ahead of those of clients.
-    fn jobs_that_go_first(&self) -> Vec<Box<dyn QueuedJob>> {
-        let mut jobs = Vec::new();
-        while let Some(message) = self.queue.try_pop_first() {
-            // A group follows by itself if it has to.
-            if let WriterMessage::Run(job) = message {
-                self.shared.counters.waiting.take_one();
-                jobs.push(job);
-            }
-        }
-        jobs
-    }
-
     /// Clears a part of the memberships that a change has left to be cleared, if there is any.
     fn clear_memberships(&mut self) {
         let shared = Arc::clone(&self.shared);
