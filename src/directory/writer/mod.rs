@@ -31,7 +31,7 @@ use crate::directory::token::client_commands::RecordClientUse;
 use crate::directory::token::commands::RecordTokenUse;
 use crate::directory::transaction::Command;
 use crate::directory::writer::clearing::Clearing;
-use crate::directory::writer::job::{QueuedCommand, QueuedJob};
+use crate::directory::writer::job::QueuedCommand;
 use crate::directory::writer::queue::{Popped, PushError, Queue, WriterMessage};
 use crate::directory::writer::record_denied::RecordDenied;
 use crate::event::Actor;
