@@ -208,7 +208,7 @@ fn cookie(headers: &HeaderMap) -> Result<String> {
     Ok(set.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// Keeps live views open until it is told to stop.
+/// Keeps live views open until they are to end.
 fn view(console: &Target, stop: &AtomicBool) -> Result<()> {
     let live = console.with(&[(HeaderName::from_static("x-scimd-live"), "1")])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

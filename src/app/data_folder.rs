@@ -25,8 +25,6 @@ use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::read_only::ReadOnlyStore;
 use crate::store::recover::RecoveredDatabase;
 
-/// A node that was seen within this time is running.
-const ALIVE: Duration = Duration::from_secs(10);
 /// How long nodes take to come back after an outage of the database.
 const RETURN: Duration = Duration::from_secs(4);
 /// The page cache of the database, in MiB, if no state is held in memory.
@@ -64,15 +62,16 @@ pub fn start_directory(config: &Config, unknown: UnknownAccess) -> Result<Direct
 
 /// Whether other nodes that share the log are running.
 fn has_company(log: &dyn Log) -> Result<bool> {
-    let others: Vec<LogNode> = log.nodes()?.into_iter().filter(|node| !node.is_this).collect();
-    let seen_within = |nodes: &[LogNode], time| nodes.iter().any(|node| node.seen < time);
-    if others.is_empty() || seen_within(&others, ALIVE) {
-        return Ok(!others.is_empty());
+    let others = || -> Result<Vec<LogNode>> {
+        Ok(log.nodes()?.into_iter().filter(|node| !node.is_this).collect())
+    };
+    let known = others()?;
+    if known.is_empty() || known.iter().any(LogNode::is_running) {
+        return Ok(!known.is_empty());
     }
     // After an outage of the database no node was seen lately: those that run show themselves within a moment.
     std::thread::sleep(RETURN);
-    let others: Vec<LogNode> = log.nodes()?.into_iter().filter(|node| !node.is_this).collect();
-    Ok(seen_within(&others, RETURN))
+    Ok(others()?.iter().any(|node| node.seen < RETURN))
 }
 
 /// Opens the directory in the configured data folder for a change without a server, under the settings of

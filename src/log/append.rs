@@ -93,6 +93,13 @@ pub struct LogNode {
     pub is_this: bool,
 }
 
+impl LogNode {
+    /// Whether it runs: each running node is seen every second.
+    pub fn is_running(&self) -> bool {
+        self.seen < Duration::from_secs(10)
+    }
+}
+
 /// The outcome of [`Log::append`].
 #[derive(Debug)]
 pub enum Append {

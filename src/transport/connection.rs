@@ -40,7 +40,7 @@ pub(super) struct ConnectionContext<S> {
     pub(super) service: Arc<S>,
 }
 
-/// What a client is told that speaks plain HTTP where TLS is spoken.
+/// The answer to a client that speaks plain HTTP where TLS is spoken.
 const SPEAK_TLS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
                          Content-Length: 48\r\n\r\nThis port expects HTTPS: use a URL of https://.\n";
 

@@ -81,11 +81,7 @@ impl Core {
         let (hash, last) = session.look_at(head.sequence).map_err(SessionError::from)?;
         match (hash, last) {
             (Some(hash), _) if hash == head.hash => Ok(()),
-            (None, Some(last)) if last > head.sequence => Err(LogError::Database(format!(
-                "the database no longer keeps the change after {}, the last that this node has; move its data \
-                 directory aside and start it again, so that it begins from what the database keeps",
-                head.sequence
-            ))),
+            (None, Some(last)) if last > head.sequence => Err(no_longer_kept(head.sequence)),
             (None, Some(last)) => Err(LogError::Database(format!(
                 "the log in the database ends with change {last}, but this node has change {}: an older database was \
                  restored, or changes were lost; restore the newest one, or see \"A restored database\" in \
@@ -106,8 +102,10 @@ impl Core {
         let mut copied = 0_u64;
         loop {
             let rows = session.rows_after(self.copy.head().sequence).map_err(SessionError::from)?;
-            if rows.is_empty() {
-                return Ok(());
+            let Some((first, _)) = rows.first() else { return Ok(()) };
+            let head = self.copy.head().sequence;
+            if *first > head + 1 {
+                return Err(no_longer_kept(head));
             }
             let before = copied / 100_000;
             copied += rows.len() as u64;
@@ -118,6 +116,13 @@ impl Core {
             }
         }
     }
+}
+
+fn no_longer_kept(head: u64) -> LogError {
+    LogError::Database(format!(
+        "the database no longer keeps the change after {head}, the last that this node has; move its data directory \
+         aside and start it again, so that it begins from what the database keeps"
+    ))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

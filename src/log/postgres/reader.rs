@@ -62,20 +62,7 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
             beat = Stopwatch::start();
         }
         session.prove(&core.node, core.copy.head().sequence).map_err(|error| lost(&error))?;
-        loop {
-            let rows =
-                session.rows_after(core.copy.head().sequence).map_err(|error| lost(&error))?;
-            let Some((first, _)) = rows.first() else { break };
-            let head = core.copy.head().sequence;
-            if *first > head + 1 {
-                return Err(LogError::Database(format!(
-                    "the database no longer keeps the change after {head}, the last that this node has; move its data \
-                     directory aside and start it again"
-                )));
-            }
-            let frames: Vec<Vec<u8>> = rows.into_iter().map(|(_, frame)| frame).collect();
-            core.copy.copy(&frames)?;
-        }
+        core.catch_up(session)?;
         core.reader.answer(asked, core.copy.head());
     }
 }
