@@ -16,6 +16,7 @@ mod issuer_trusts;
 mod key_file;
 mod listen;
 mod maintenance_task;
+mod migrate;
 mod notifications;
 mod open_files;
 mod process;
@@ -39,6 +40,7 @@ pub use data_folder::{
 };
 pub use grant_warnings::missed_grants;
 pub use issuer_trusts::trust_issuers;
+pub use migrate::{LogMove, migrate_to_local, migrate_to_postgres};
 pub use open_files::{check_open_files, raise_open_files};
 pub use process::protect_memory;
 pub use sandbox::Sandbox;

@@ -101,27 +101,37 @@ pub fn create_data_folder(config: &Config) -> Result<()> {
 
 /// Opens the store in the data folder; holds at most `memory_mib` of its state in memory.
 fn open_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
-    let folder = DataFolder::open(&config.data_dir)?;
-    let StoreConfig { min_free_mib, .. } = config.store;
-    let cache_mib = cache(config, memory_mib);
-    let limits = StoreLimits { cache_mib, memory_mib, min_free_mib };
-    let (identity, now) = (new_identity()?, Clock::System.now());
-    let opened = match config.store.engine {
+    match config.store.engine {
         EngineConfig::Local if database::is_node(&config.data_dir) => bail!(
             "the data directory {} belongs to a node whose log is in a database, but store.engine is \"local\"; set it \
-             to \"postgres\", or choose another data_dir",
+             to \"postgres\", move the log back with `scimd migrate --to local`, or choose another data_dir",
             config.data_dir.display()
         ),
-        EngineConfig::Local => LocalStore::open(folder, limits, identity, now),
+        EngineConfig::Local => open_local_store(config, memory_mib),
         EngineConfig::Postgres => {
+            let folder = DataFolder::open(&config.data_dir)?;
+            let (limits, identity) = (limits(config, memory_mib), new_identity()?);
+            let now = Clock::System.now();
             let settings = database::settings(config)?;
             let node = settings.node;
             let opened = LocalStore::open_shared(folder, limits, settings, identity, now);
             let store = opened.context("can't open the log in the database")?;
             database::keep_node(&config.data_dir, node)?;
-            return Ok(store);
+            Ok(store)
         }
-    };
+    }
+}
+
+fn limits(config: &Config, memory_mib: u32) -> StoreLimits {
+    let StoreConfig { min_free_mib, .. } = config.store;
+    StoreLimits { cache_mib: cache(config, memory_mib), memory_mib, min_free_mib }
+}
+
+/// Opens the store in the data folder with the log in its files, whatever else is known of that.
+pub(super) fn open_local_store(config: &Config, memory_mib: u32) -> Result<LocalStore> {
+    let folder = DataFolder::open(&config.data_dir)?;
+    let (identity, now) = (new_identity()?, Clock::System.now());
+    let opened = LocalStore::open(folder, limits(config, memory_mib), identity, now);
     opened.map_err(|error| {
         let is_damaged = matches!(error, StoreError::Log(LogError::Damaged { .. }));
         let error = anyhow::Error::from(error);
@@ -235,7 +245,7 @@ pub fn check_exists(config: &Config) -> Result<()> {
     }
 }
 
-fn journal(config: &Config) -> Result<PathBuf> {
+pub(super) fn journal(config: &Config) -> Result<PathBuf> {
     check_exists(config)?;
     let journal = config.data_dir.join("journal");
     if !journal.exists() {

@@ -102,6 +102,17 @@ pub(super) fn keep_node(data: &Path, id: [u8; 16]) -> Result<()> {
         .with_context(|| format!("can't write {}", path.display()))
 }
 
+/// Makes the data directory of a node that of a server again, which keeps its log in files.
+///
+/// # Errors
+///
+/// The file can't be removed.
+pub(super) fn forget_node(data: &Path) -> Result<()> {
+    let path = data.join(NODE_FILE);
+    let removed = std::fs::remove_file(&path).and_then(|()| std::fs::File::open(data)?.sync_all());
+    removed.with_context(|| format!("can't remove {}", path.display()))
+}
+
 /// Whether a data directory holds the copy of a shared log.
 pub(super) fn is_node(data: &Path) -> bool {
     data.join(NODE_FILE).exists()

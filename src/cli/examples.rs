@@ -282,6 +282,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[("Accept the changes of a connection again", "scimd brake resume --connection okta")],
     ),
     ("nodes", &[("List the nodes that share a log in a database", "scimd nodes")]),
+    (
+        "migrate",
+        &[
+            (
+                "Copy the log into a database; with scimd stopped, finish",
+                "scimd migrate --to postgres",
+            ),
+            ("Keep the log in files again", "scimd migrate --to local"),
+        ],
+    ),
     ("clock", &[("Show whether the clock is trusted", "scimd clock")]),
     ("clock status", &[("Show whether the clock is trusted", "scimd clock status")]),
     ("clock accept", &[("Accept the clock after it was set right", "scimd clock accept")]),

@@ -30,6 +30,7 @@ mod import;
 mod init;
 mod list;
 mod manual;
+mod migrate;
 mod nodes;
 mod notify;
 mod operator;
@@ -149,6 +150,8 @@ enum CliCommand {
     Clock(clock::ClockArgs),
     /// List the nodes that share a log in a database
     Nodes(nodes::NodesArgs),
+    /// Move the log from files into a database that nodes share, or back
+    Migrate(migrate::MigrateArgs),
     /// Revert users, groups and memberships to a point in time
     Undo(undo::UndoArgs),
     /// Test notifications
@@ -243,6 +246,7 @@ impl Cli {
             CliCommand::Brake(brake) => brake.run(&configuration.load()?),
             CliCommand::Clock(clock) => clock.run(&configuration.load()?),
             CliCommand::Nodes(nodes) => nodes.run(&configuration.load()?),
+            CliCommand::Migrate(migrate) => migrate.run(&configuration.load()?),
             CliCommand::Undo(undo) => undo.run(&configuration.load()?),
             CliCommand::Notify(notify) => notify.run(&configuration.load()?),
             CliCommand::Reload(reload) => reload.run(&configuration.load()?),

@@ -82,6 +82,22 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Whether a process has the folder open. Nothing is altered.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataFolder::open_read_only`].
+    pub fn is_in_use(path: &Path) -> Result<bool, StoreError> {
+        check_readable(path)?;
+        match File::open(path.join("lock")) {
+            Ok(lock) => Ok(matches!(lock.try_lock(), Err(TryLockError::WouldBlock))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => {
+                Err(refused(&format!("can't open the lock in {}", path.display()), &error))
+            }
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

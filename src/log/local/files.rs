@@ -62,12 +62,12 @@ impl LogFiles {
         LogStats { bytes, syncs: self.syncs.counts() }
     }
 
-    /// Reads frames up to `end` from the files.
-    fn read_files(
+    /// Reads frames after a sequence up to `end` from the files, each with its bytes.
+    pub(in crate::log) fn read_files(
         &self,
         after: u64,
         end: Position,
-        visit: &mut dyn FnMut(Arc<Frame>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Frame, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), LogError> {
         let mut segments = Segment::list(&self.folder)?;
         segments.retain(|segment| segment.first <= end.sequence);
@@ -87,7 +87,6 @@ impl LogFiles {
                 return Err(self.damaged(reason));
             }
             let upto = wanted.get(place + 1).map_or(end.sequence, |next| next.first - 1);
-            let visit = &mut |frame| visit(Arc::new(frame));
             match segment.read(reached, (after, upto), &self.offsets, visit)? {
                 Some(last) => reached = last,
                 None => return Ok(()),
@@ -136,10 +135,15 @@ impl LogFiles {
                 break;
             }
             let mut young = false;
-            segment.read(segment.before(), (0, next.first - 1), &self.offsets, &mut |frame| {
-                young = frame.head.time >= made_before;
-                if young { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
+            segment.read(
+                segment.before(),
+                (0, next.first - 1),
+                &self.offsets,
+                &mut |frame, _| {
+                    young = frame.head.time >= made_before;
+                    if young { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            )?;
             if young {
                 break;
             }
@@ -179,7 +183,7 @@ impl ReadLog for LogFiles {
                 let _ = frames.into_iter().try_for_each(visit);
                 Ok(())
             }
-            None => self.read_files(after, self.head(), visit),
+            None => self.read_files(after, self.head(), &mut |frame, _| visit(Arc::new(frame))),
         }
     }
 
@@ -201,7 +205,7 @@ impl ReadLog for LogFiles {
         segments.retain(|segment| segment.first <= upto);
         for segment in segments.iter().rev() {
             let mut last = None;
-            segment.read(segment.before(), (0, upto), &self.offsets, &mut |frame| {
+            segment.read(segment.before(), (0, upto), &self.offsets, &mut |frame, _| {
                 if frame.head.time < moment {
                     last = Some(frame.sequence);
                 }

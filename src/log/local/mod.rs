@@ -135,6 +135,21 @@ impl LocalLog {
         self
     }
 
+    /// Makes a copy durable, with all of its files.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`].
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        let appender = self.appender();
+        for segment in Segment::list(&appender.folder)? {
+            let path = &segment.path;
+            let synced = File::open(path).and_then(|file| file.sync_all());
+            synced.map_err(LogError::io("sync", path))?;
+        }
+        folder::sync_folder(&appender.folder)
+    }
+
     /// Appends frames of the log that this one is a copy of, as they are there, and wakes readers. Those that are
     /// here already are passed over.
     ///

@@ -19,13 +19,15 @@ pub(super) struct FrameReader {
     buffer: Vec<u8>,
     /// How much of the buffer is behind the place.
     used: usize,
+    /// The size of the last frame.
+    size: usize,
 }
 
 impl FrameReader {
     /// Begins at a byte of a file.
     pub(super) fn open(path: &Path, at: u64) -> Result<Self, LogError> {
         let file = File::open(path).map_err(LogError::io("open", path))?;
-        Ok(Self { path: path.to_owned(), file, begin: at, buffer: Vec::new(), used: 0 })
+        Ok(Self { path: path.to_owned(), file, begin: at, buffer: Vec::new(), used: 0, size: 0 })
     }
 
     /// At which byte of the file the next frame begins.
@@ -41,8 +43,14 @@ impl FrameReader {
         }
         Ok(frame::decode(self.rest()).map(|(frame, size)| {
             self.used += size;
+            self.size = size;
             frame
         }))
+    }
+
+    /// The bytes of the last frame.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.used - self.size..self.used).unwrap_or_default()
     }
 
     fn rest(&self) -> &[u8] {
@@ -56,7 +64,7 @@ impl FrameReader {
         }
         self.buffer.drain(..self.used);
         self.begin += self.used as u64;
-        self.used = 0;
+        (self.used, self.size) = (0, 0);
         while self.buffer.len() < wanted {
             let have = self.buffer.len();
             self.buffer.resize(have + CHUNK.max(wanted - have), 0);

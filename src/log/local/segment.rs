@@ -155,13 +155,13 @@ impl Segment {
     }
 
     /// Reads the frames after `after` up to `upto`, which must be there. The file must follow `before`.
-    /// Returns the last position read; `None` if `visit` broke off.
+    /// Returns the last position read; `None` if `visit` broke off. It gets each frame with its bytes.
     pub(super) fn read(
         &self,
         before: Position,
         (after, upto): (u64, u64),
         offsets: &Offsets,
-        visit: &mut dyn FnMut(Frame) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Frame, &[u8]) -> ControlFlow<()>,
     ) -> Result<Option<Position>, LogError> {
         if self.first != before.sequence + 1 {
             let missing = before.sequence + 1;
@@ -182,7 +182,7 @@ impl Segment {
             })?;
             offsets.note(self.first, Mark { at, before: last });
             last = frame.position();
-            if frame.sequence > after && visit(frame).is_break() {
+            if frame.sequence > after && visit(frame, frames.bytes()).is_break() {
                 return Ok(None);
             }
         }

@@ -20,6 +20,7 @@ mod questions;
 mod reader;
 mod schema;
 mod session;
+mod transfer;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,9 @@ use self::core::{Core, lock};
 use self::error::SessionError;
 use self::node::Node;
 use self::orders::Orders;
-use self::schema::{LogRow, NewLog};
+use self::schema::{LogRow, NewLog, TableState};
 use self::session::Session;
+pub use self::transfer::{LogTransfer, TransferProgress, move_to_files};
 use super::local::LocalLog;
 use super::{
     Append, ChainReport, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position, ReadLog,
@@ -94,67 +96,8 @@ impl PostgresLog {
         new_identity: [u8; 16],
         now: Timestamp,
     ) -> Result<Self, LogError> {
-        let PostgresSettings { url, base, node, name, process } = settings;
-        let address = Address::parse(&url, &base).map_err(LogError::Database)?;
-        let database = Postgres::new(&address).map_err(LogError::Database)?;
-        let node = Node::new(node, name);
-        let copied = match folder.exists() {
-            true => match LocalLog::open(folder, new_identity, &[]) {
-                // A copy is not synced: a power cut may leave anything.
-                Err(error @ LogError::Damaged { .. }) => {
-                    let aside = folder.with_extension(format!("damaged-{}", now.as_millisecond()));
-                    tracing::warn!(
-                        %error, kept_as = %aside.display(),
-                        "the copy of the log is damaged; setting it aside and copying the log again"
-                    );
-                    std::fs::rename(folder, &aside).map_err(LogError::io("rename", folder))?;
-                    None
-                }
-                opened => Some(opened?),
-            },
-            false => None,
-        };
-        let copied = copied.filter(|log| log.head().sequence > 0 || log.identity() != new_identity);
-        let identity = copied.as_ref().map(ReadLog::identity);
-        let create = NewLog { identity: new_identity, behind: Position::default() };
-        let create = copied.is_none().then_some(&create);
-        let (mut session, log) = first_session(&database, &node, identity, create)?;
-        let copy = match copied {
-            Some(copy) => copy,
-            None => {
-                if log.start.sequence > 0 {
-                    return Err(LogError::Database(format!(
-                        "the database keeps the log from change {} on only, and this node has nothing before that; \
-                         copy the data directory of another node that is stopped, without its file \"node\"",
-                        log.start.sequence + 1
-                    )));
-                }
-                if folder.exists() {
-                    std::fs::remove_dir_all(folder).map_err(LogError::io("remove", folder))?;
-                }
-                LocalLog::begin(folder, log.identity, log.start)?;
-                LocalLog::open(folder, log.identity, &[])?
-            }
-        };
-        let origin = HEXLOWER.encode(&process);
-        let core = Arc::new(Core {
-            database,
-            node,
-            copy: copy.into_copy(),
-            origin,
-            appender: Orders::default(),
-            reader: Arc::default(),
-            stopped: Mutex::default(),
-            problem: Mutex::default(),
-            closed: AtomicBool::new(false),
-        });
-        let followed = core.check_head(&session).and_then(|()| core.catch_up(&session));
-        if let Err(LogError::Unavailable(_)) = followed {
-            session = first_session(&core.database, &core.node, Some(log.identity), None)?.0;
-            core.check_head(&session).and_then(|()| core.catch_up(&session))?;
-        } else {
-            followed?;
-        }
+        let (core, session) = open_copy(settings, folder, new_identity, now)?;
+        let core = Arc::new(core);
         drop(session);
         let log = Self { core, threads: Mutex::default() };
         log.start("log reader", reader::run)?;
@@ -169,6 +112,79 @@ impl PostgresLog {
         lock(&self.threads).push(thread.map_err(failed)?);
         Ok(())
     }
+}
+
+/// Opens the log with its copy in `folder`, as [`PostgresLog::open`] does, and copies what is missing there; nothing
+/// follows it yet.
+fn open_copy(
+    settings: PostgresSettings,
+    folder: &Path,
+    new_identity: [u8; 16],
+    now: Timestamp,
+) -> Result<(Core, Session), LogError> {
+    let PostgresSettings { url, base, node, name, process } = settings;
+    let address = Address::parse(&url, &base).map_err(LogError::Database)?;
+    let database = Postgres::new(&address).map_err(LogError::Database)?;
+    let node = Node::new(node, name);
+    let copied = match folder.exists() {
+        true => match LocalLog::open(folder, new_identity, &[]) {
+            // A copy is not synced: a power cut may leave anything.
+            Err(error @ LogError::Damaged { .. }) => {
+                let aside = folder.with_extension(format!("damaged-{}", now.as_millisecond()));
+                tracing::warn!(
+                    %error, kept_as = %aside.display(),
+                    "the copy of the log is damaged; setting it aside and copying the log again"
+                );
+                std::fs::rename(folder, &aside).map_err(LogError::io("rename", folder))?;
+                None
+            }
+            opened => Some(opened?),
+        },
+        false => None,
+    };
+    let copied = copied.filter(|log| log.head().sequence > 0 || log.identity() != new_identity);
+    let identity = copied.as_ref().map(ReadLog::identity);
+    let behind = Position::default();
+    let create = NewLog { identity: new_identity, behind, state: TableState::Ready };
+    let create = copied.is_none().then_some(&create);
+    let (mut session, log) = first_session(&database, &node, identity, create)?;
+    let copy = match copied {
+        Some(copy) => copy,
+        None => {
+            if log.start.sequence > 0 {
+                return Err(LogError::Database(format!(
+                    "the database keeps the log from change {} on only, and this node has nothing before that; \
+                     copy the data directory of another node that is stopped, without its file \"node\"",
+                    log.start.sequence + 1
+                )));
+            }
+            if folder.exists() {
+                std::fs::remove_dir_all(folder).map_err(LogError::io("remove", folder))?;
+            }
+            LocalLog::begin(folder, log.identity, log.start)?;
+            LocalLog::open(folder, log.identity, &[])?
+        }
+    };
+    let origin = HEXLOWER.encode(&process);
+    let core = Core {
+        database,
+        node,
+        copy: copy.into_copy(),
+        origin,
+        appender: Orders::default(),
+        reader: Arc::default(),
+        stopped: Mutex::default(),
+        problem: Mutex::default(),
+        closed: AtomicBool::new(false),
+    };
+    let followed = core.check_head(&session).and_then(|()| core.catch_up(&session));
+    if let Err(LogError::Unavailable(_)) = followed {
+        session = first_session(&core.database, &core.node, Some(log.identity), None)?.0;
+        core.check_head(&session).and_then(|()| core.catch_up(&session))?;
+    } else {
+        followed?;
+    }
+    Ok((core, session))
 }
 
 /// The first session of a start, on whichever server is the primary. A database that is silent for a while, as in a

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
+
 use super::client::{CallError, Parameter, PostgresConnection, signed};
 use super::error::SessionError;
 use super::node::Node;
@@ -14,7 +16,7 @@ const VERSION: i32 = 1;
 /// The oldest server that is supported, as it numbers its versions.
 const OLDEST_SERVER: i32 = 130_000;
 
-/// `scimd_meta` has one row. `scimd_log` begins with a row that has no frame: the position that the first frame follows.
+/// `scimd_meta` has one row. `scimd_log` begins with a row whose frame is not read: the position that the first one follows.
 const CREATE: &str = "\
     CREATE TABLE IF NOT EXISTS scimd_meta ( \
       is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only), \
@@ -25,12 +27,50 @@ const CREATE: &str = "\
       id bytea PRIMARY KEY, name text NOT NULL, version text NOT NULL, beat bigint NOT NULL, \
       seen timestamptz NOT NULL, applied bigint NOT NULL)";
 
+/// What tables have that were created without it. Nodes of earlier versions go on with it.
+const EXTEND: &str = "\
+    ALTER TABLE scimd_meta ADD COLUMN IF NOT EXISTS state text NOT NULL DEFAULT 'ready'; \
+    ALTER TABLE scimd_meta ADD COLUMN IF NOT EXISTS owner bytea; \
+    CREATE TABLE IF NOT EXISTS scimd_snapshot ( \
+      sequence bigint PRIMARY KEY, hash bytea NOT NULL, taken timestamptz NOT NULL, parts integer NOT NULL, \
+      bytes bigint NOT NULL, sha256 text NOT NULL); \
+    CREATE TABLE IF NOT EXISTS scimd_snapshot_part ( \
+      sequence bigint, part integer, body bytea NOT NULL, PRIMARY KEY (sequence, part))";
+
+/// Whether there are tables, and whether they have all of it.
+const LOOK: &str = "\
+    SELECT to_regclass('scimd_meta') IS NOT NULL, to_regclass('scimd_snapshot_part') IS NOT NULL";
+
+/// Whether nodes may use the log in a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableState {
+    /// They may.
+    Ready,
+    /// It is being copied from the files of a server.
+    Copying,
+    /// It goes on in the files of a server.
+    Moved,
+}
+
+impl TableState {
+    /// As it is in the table.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Copying => "copying",
+            Self::Moved => "moved",
+        }
+    }
+}
+
 /// A log to begin.
 pub(super) struct NewLog {
     /// Its identity.
     pub(super) identity: [u8; 16],
     /// What its first frame follows.
     pub(super) behind: Position,
+    /// Whether nodes may use it.
+    pub(super) state: TableState,
 }
 
 /// The log in a database.
@@ -40,8 +80,30 @@ pub(super) struct LogRow {
     pub(super) identity: [u8; 16],
     /// The position that the oldest kept frame follows.
     pub(super) start: Position,
-    /// The last sequence.
-    pub(super) last: u64,
+    /// The last frame.
+    pub(super) last: Position,
+    /// Whether nodes may use it.
+    pub(super) state: TableState,
+    /// The node that moves it, or has moved it.
+    pub(super) owner: Option<[u8; 16]>,
+}
+
+impl LogRow {
+    /// Refuses a log that no node may use.
+    pub(super) fn insist_ready(&self) -> Result<(), SessionError> {
+        let reason = match self.state {
+            TableState::Ready => return Ok(()),
+            TableState::Copying => {
+                "the log is still being moved into this database: run `scimd migrate --to postgres` again on the server \
+                 that it comes from, with scimd stopped there"
+            }
+            TableState::Moved => {
+                "the log was moved out of this database into the files of a server: start that one alone, or stop it and \
+                 move the log back with `scimd migrate --to postgres` there"
+            }
+        };
+        Err(SessionError::Unusable(reason.to_owned()))
+    }
 }
 
 /// Whether the server may hold the log: it is the primary, acknowledges nothing before it is durable, and is not one that
@@ -112,22 +174,24 @@ pub(super) fn open(
     connection: &PostgresConnection,
     create: Option<&NewLog>,
 ) -> Result<LogRow, SessionError> {
-    let exists = connection.run(CALL, "SELECT to_regclass('scimd_meta') IS NOT NULL")?;
-    let exists = exists.is_some_and(|row| row == [Some("t".to_owned())]);
-    match create {
-        Some(log) if !exists => self::create(connection, log)?,
-        None if !exists => {
+    let found = connection.run(CALL, LOOK)?.unwrap_or_default();
+    let has = |column: usize| found.get(column).is_some_and(|found| found.as_deref() == Some("t"));
+    match (has(0), has(1), create) {
+        (true, true, _) => {}
+        (true, false, _) => make(connection, None)?,
+        (false, _, Some(log)) => make(connection, Some(log))?,
+        (false, _, None) => {
             let reason = "the database has no tables of scimd, but the data directory has a log: correct the database \
-                          URL or restore the database; a server that has kept its log in files can't move it into a \
-                          database yet";
+                          URL or restore the database; a server that has kept its log in files moves it into a \
+                          database with `scimd migrate --to postgres`";
             return Err(SessionError::Unusable(reason.to_owned()));
         }
-        _ => {}
     }
     read(connection)
 }
 
-fn create(connection: &PostgresConnection, log: &NewLog) -> Result<(), SessionError> {
+/// Makes what is missing of the tables, and begins a log in them.
+fn make(connection: &PostgresConnection, log: Option<&NewLog>) -> Result<(), SessionError> {
     let denied = |error: CallError| match error {
         error if error.is_about_tables() => SessionError::Unusable(format!(
             "the tables of scimd can't be created: {}; let the role create tables in this database (GRANT CREATE ON \
@@ -137,8 +201,10 @@ fn create(connection: &PostgresConnection, log: &NewLog) -> Result<(), SessionEr
         error => error.into(),
     };
     connection.run(CALL, "BEGIN; SELECT pg_advisory_xact_lock(7310580254983014772)")?;
-    let created = connection.run(CALL, CREATE).map_err(denied).and_then(|_| {
-        let meta = "INSERT INTO scimd_meta (version, identity) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let tables = format!("{CREATE}; {EXTEND}");
+    let created = connection.run(CALL, &tables).map_err(denied).and_then(|_| {
+        let Some(log) = log else { return Ok(connection.run(CALL, "COMMIT").map(drop)?) };
+        let meta = "INSERT INTO scimd_meta (version, identity, state) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         let begin = "INSERT INTO scimd_log (sequence, previous_hash, hash, frame) SELECT $1, '', $2, '' \
                      WHERE NOT EXISTS (SELECT FROM scimd_log)";
         let (identity, hash) = (&log.identity[..], &log.behind.hash[..]);
@@ -146,7 +212,7 @@ fn create(connection: &PostgresConnection, log: &NewLog) -> Result<(), SessionEr
             let statement = connection.prepare(CALL, text)?;
             connection.query(CALL, &statement, parameters)
         };
-        execute(meta, &[&VERSION, &identity])?;
+        execute(meta, &[&VERSION, &identity, &log.state.name()])?;
         execute(begin, &[&signed(log.behind.sequence), &hash])?;
         Ok(connection.run(CALL, "COMMIT").map(drop)?)
     });
@@ -160,7 +226,8 @@ fn read(connection: &PostgresConnection) -> Result<LogRow, SessionError> {
     let statement = "\
         SELECT version::text, encode(identity, 'hex'), \
           (SELECT sequence::text || ':' || encode(hash, 'hex') FROM scimd_log ORDER BY sequence LIMIT 1), \
-          (SELECT max(sequence)::text FROM scimd_log) FROM scimd_meta";
+          (SELECT sequence::text || ':' || encode(hash, 'hex') FROM scimd_log ORDER BY sequence DESC LIMIT 1), \
+          state, coalesce(encode(owner, 'hex'), '') FROM scimd_meta";
     let row = connection.run(CALL, statement).map_err(|error| match error {
         error if error.is_about_tables() => SessionError::Unusable(format!(
             "the tables of scimd can't be read: {}; let the role that made them connect, or grant it their use",
@@ -175,16 +242,21 @@ fn read(connection: &PostgresConnection) -> Result<LogRow, SessionError> {
         )
     };
     let row: Vec<String> = row.ok_or_else(altered)?.into_iter().flatten().collect();
-    let [version, identity, start, last] = row.as_slice() else { return Err(altered()) };
+    let [version, identity, start, last, state, owner] = row.as_slice() else {
+        return Err(altered());
+    };
     if version.parse() != Ok(VERSION) {
         return Err(SessionError::Unusable(format!(
             "the tables in the database are of version {version}, and this scimd knows version {VERSION}; upgrade it"
         )));
     }
-    let identity = data_encoding::HEXLOWER.decode(identity.as_bytes()).ok();
+    let id = |hex: &String| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
+    let states = [TableState::Ready, TableState::Copying, TableState::Moved];
     Ok(LogRow {
-        identity: identity.and_then(|bytes| bytes.try_into().ok()).ok_or_else(altered)?,
+        identity: id(identity).ok_or_else(altered)?,
         start: Position::parse(start).ok_or_else(altered)?,
-        last: last.parse().map_err(|_| altered())?,
+        last: Position::parse(last).ok_or_else(altered)?,
+        state: states.into_iter().find(|known| known.name() == state).ok_or_else(altered)?,
+        owner: id(owner),
     })
 }

@@ -7,7 +7,7 @@ use super::client::{
 };
 use super::error::SessionError;
 use super::node::Node;
-use super::schema;
+use super::schema::{self, TableState};
 use crate::clock::Stopwatch;
 use crate::log::{Hash, LogNode, Position};
 
@@ -23,14 +23,14 @@ const ROWS: i64 = 1_000;
 const ROW_BYTES: i64 = 16 * 1024 * 1024;
 
 /// In whose order nodes append.
-const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7310580254983014771)";
+pub(super) const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(7310580254983014771)";
 
-const INSERT: &str = "\
+pub(super) const INSERT: &str = "\
     WITH added AS ( \
       INSERT INTO scimd_log (sequence, previous_hash, hash, frame) \
       SELECT n.sequence, n.previous_hash, n.hash, n.frame \
       FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[]) \
-        AS n(sequence, previous_hash, hash, frame) \
+        AS n(sequence, previous_hash, hash, frame) JOIN scimd_meta ON scimd_meta.state = $8 \
       WHERE EXISTS (SELECT FROM scimd_log WHERE sequence = $5 AND hash = $6) \
         AND NOT EXISTS (SELECT FROM scimd_log WHERE sequence > $5) \
       ORDER BY n.sequence RETURNING sequence) \
@@ -44,10 +44,17 @@ const ROWS_AFTER: &str = "\
 
 const BARRIER: &str = "\
     INSERT INTO scimd_node (id, name, version, beat, seen, applied) \
-    VALUES ($1, $2, $3, 1, clock_timestamp(), $4) \
+    SELECT $1::bytea, $2::text, $3::text, 1, clock_timestamp(), $4::bigint FROM scimd_meta WHERE state = 'ready' \
     ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, version = EXCLUDED.version, \
       beat = scimd_node.beat + 1, seen = clock_timestamp(), applied = EXCLUDED.applied \
     RETURNING beat";
+
+const LEAVE: &str = "\
+    UPDATE scimd_meta SET state = 'moved', owner = $1 \
+    WHERE state = 'ready' AND EXISTS (SELECT FROM scimd_log WHERE sequence = $2 AND hash = $3) \
+      AND NOT EXISTS (SELECT FROM scimd_log WHERE sequence > $2) \
+      AND NOT EXISTS (SELECT FROM scimd_node WHERE id <> $1 AND seen > clock_timestamp() - interval '10 seconds') \
+    RETURNING 1";
 
 /// One encoded frame with its place.
 #[derive(Clone)]
@@ -110,6 +117,7 @@ impl Session {
         let connection = database.connect(bell)?;
         schema::check_server(&connection, node)?;
         let log = schema::open(&connection, create)?;
+        log.insist_ready()?;
         if identity.is_some_and(|identity| identity != log.identity) {
             let reason = "the database holds the log of other nodes than the data directory; correct data_dir or the \
                           database URL, or join those nodes with an empty data directory";
@@ -136,7 +144,10 @@ impl Session {
         let (id, name, version) = (&node.id[..], node.name.as_str(), env!("CARGO_PKG_VERSION"));
         let applied = signed(applied);
         let parameters: [Parameter<'_>; 4] = [&id, &name, &version, &applied];
-        self.connection.commit(CALL, Some("BEGIN"), &self.barrier, &parameters)?;
+        let rows = self.connection.commit(CALL, Some("BEGIN"), &self.barrier, &parameters)?;
+        if rows.is_empty() {
+            return Err(CallError::Lost("the log is no longer in this database".to_owned()));
+        }
         self.proven = Some(since);
         Ok(())
     }
@@ -210,28 +221,12 @@ impl Session {
         from: &str,
     ) -> Result<SentGroup, CallError> {
         let since = Stopwatch::start();
-        let sequences: Vec<i64> =
-            group.iter().map(|frame| signed(frame.position.sequence)).collect();
-        let previous: Vec<&[u8]> = group.iter().map(|frame| &frame.previous[..]).collect();
-        let hashes: Vec<&[u8]> = group.iter().map(|frame| &frame.position.hash[..]).collect();
-        let frames: Vec<&[u8]> = group.iter().map(|frame| &frame.bytes[..]).collect();
-        let (sequence, hash) = (signed(expected.sequence), &expected.hash[..]);
-        let parameters: [Parameter<'_>; 7] =
-            [&sequences, &previous, &hashes, &frames, &sequence, &hash, &from];
         let begin = match self.turn.take() {
             Some(_) => None,
             None => Some(BEGIN),
         };
-        let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
-        let limit = APPEND + Duration::from_millis(bytes as u64 / 1024);
-        let rows = match self.connection.commit(limit, begin, &self.insert, &parameters) {
-            Ok(rows) => rows,
-            // Another node was faster, and did not wait for its turn.
-            Err(error) if error.is_duplicate() => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let added = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0_i64);
-        if added == group.len() as i64 {
+        let (to, state) = ((&self.connection, &self.insert), TableState::Ready);
+        if insert(to, begin, group, expected, state, from)? {
             self.proven = Some(since);
             return Ok(SentGroup::Added);
         }
@@ -244,15 +239,61 @@ impl Session {
         })
     }
 
+    /// Leaves the database to no node, if the log ends with `head` and no other node runs; whether that was so.
+    pub(super) fn leave(&self, node: &Node, head: Position) -> Result<bool, CallError> {
+        let statement = self.connection.prepare(CALL, LEAVE)?;
+        let (id, sequence, hash) = (&node.id[..], signed(head.sequence), &head.hash[..]);
+        let parameters: [Parameter<'_>; 3] = [&id, &sequence, &hash];
+        Ok(!self.connection.commit(APPEND, Some(BEGIN), &statement, &parameters)?.is_empty())
+    }
+
+    /// The nodes that were ever seen, by name.
+    pub(super) fn nodes(&self, this: &Node) -> Result<Vec<LogNode>, CallError> {
+        list_nodes(&self.connection, this)
+    }
+
     /// Whether the connection has ended.
     pub(super) fn is_closed(&self) -> bool {
         self.connection.is_closed()
     }
 }
 
+/// Inserts a group behind a position, if that is the last one and the tables are in a state, and commits; whether all of
+/// it was inserted, or nothing.
+pub(super) fn insert(
+    (connection, statement): (&PostgresConnection, &Statement),
+    begin: Option<&str>,
+    group: &[EncodedFrame],
+    expected: Position,
+    state: TableState,
+    from: &str,
+) -> Result<bool, CallError> {
+    let sequences: Vec<i64> = group.iter().map(|frame| signed(frame.position.sequence)).collect();
+    let previous: Vec<&[u8]> = group.iter().map(|frame| &frame.previous[..]).collect();
+    let hashes: Vec<&[u8]> = group.iter().map(|frame| &frame.position.hash[..]).collect();
+    let frames: Vec<&[u8]> = group.iter().map(|frame| &frame.bytes[..]).collect();
+    let (sequence, hash) = (signed(expected.sequence), &expected.hash[..]);
+    let state = state.name();
+    let parameters: [Parameter<'_>; 8] =
+        [&sequences, &previous, &hashes, &frames, &sequence, &hash, &from, &state];
+    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    let limit = APPEND + Duration::from_millis(bytes as u64 / 1024);
+    let rows = match connection.commit(limit, begin, statement, &parameters) {
+        Ok(rows) => rows,
+        // Another node was faster, and did not wait for its turn.
+        Err(error) if error.is_duplicate() => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let added = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0_i64);
+    Ok(added == group.len() as i64)
+}
+
 /// The nodes that were ever seen, by name.
 pub(super) fn nodes(database: &Postgres, this: &Node) -> Result<Vec<LogNode>, CallError> {
-    let connection = database.connect(std::sync::Arc::new(|_| {}))?;
+    list_nodes(&database.connect(std::sync::Arc::new(|_| {}))?, this)
+}
+
+fn list_nodes(connection: &PostgresConnection, this: &Node) -> Result<Vec<LogNode>, CallError> {
     let statement = connection.prepare(
         CALL,
         "SELECT id, name, version, applied, \
