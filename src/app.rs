@@ -10,6 +10,8 @@ mod console;
 mod credential_warnings;
 mod data_folder;
 mod database;
+mod file_settings;
+mod fixed_settings;
 mod grant_warnings;
 mod head_signatures;
 mod issuer_trusts;

@@ -19,6 +19,8 @@ use super::certificate::{Certificate, Stamps, certificate};
 use super::connection_change;
 use super::console;
 use super::credential_warnings::warn_of_missing_tokens;
+use super::file_settings::check_other_nodes;
+use super::fixed_settings::keep_fixed;
 use super::grant_warnings::warn_of_missed_grants;
 use super::issuer_trusts::trust_issuers;
 use super::listen::{listener_tls, metrics_terms, server_limits};
@@ -134,7 +136,7 @@ pub(super) async fn keep_up(
                 let _ = reply.send(reloader.carry_out(task));
                 refused
             } else if asked {
-                let _ = reloader.reload_and_tell("SIGHUP", Config::find_again);
+                let _ = reloader.reload_and_tell("SIGHUP", false, Config::find_again);
                 None
             } else {
                 reloader.renew_certificate(refused)
@@ -147,7 +149,7 @@ pub(super) async fn keep_up(
 impl Reloader {
     fn carry_out(&mut self, task: ConfigurationTask) -> OperatorReply {
         match task {
-            ConfigurationTask::Reload => self.reload_for_operator(),
+            ConfigurationTask::Reload { force } => self.reload_for_operator(force),
             ConfigurationTask::Check => match self.check_files() {
                 Ok(()) => OperatorReply::ConfigurationChecked,
                 Err(error) => OperatorReply::Failed(format!("{error:#}")),
@@ -176,7 +178,7 @@ impl Reloader {
             connection_change::plan(self.config.file.as_deref(), &self.directory, change)?;
         planned.write()?;
         let read = |present: &Config| Config::find(present.file.as_deref());
-        if let Err(error) = self.reload_and_tell("scimd connection", read) {
+        if let Err(error) = self.reload_and_tell("scimd connection", false, read) {
             planned.put_back()?;
             return Err(ConnectionRefusal::Failed(format!(
                 "the server rejected the change; the file was restored: {error:#}"
@@ -185,8 +187,8 @@ impl Reloader {
         planned.record(&self.directory, actor, true)
     }
 
-    fn reload_for_operator(&mut self) -> OperatorReply {
-        match self.reload_and_tell("scimd reload", Config::find_again) {
+    fn reload_for_operator(&mut self, force: bool) -> OperatorReply {
+        match self.reload_and_tell("scimd reload", force, Config::find_again) {
             Ok(Reloaded { kept, wider }) => OperatorReply::Reloaded(ReloadReport {
                 restart: kept.into_iter().map(ToOwned::to_owned).collect(),
                 wider: wider
@@ -198,15 +200,18 @@ impl Reloader {
         }
     }
 
-    /// Puts the configuration files in force, and logs the outcome; `asked_by` says what the reload came from.
+    /// Puts the configuration files in force, and logs the outcome; `asked_by` says what the reload came from,
+    /// `force` whether the files of other nodes may differ.
     fn reload_and_tell(
         &mut self,
         asked_by: &str,
+        force: bool,
         read: impl FnOnce(&Config) -> Result<Config, ConfigError>,
     ) -> Result<Reloaded> {
         supervisor::reloading();
         let watch = Stopwatch::start();
-        let outcome = read(&self.config).map_err(Into::into).and_then(|config| self.reload(config));
+        let read = read(&self.config).map_err(Into::into);
+        let outcome = read.and_then(|config| self.reload(config, force));
         match &outcome {
             Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
@@ -259,8 +264,10 @@ impl Reloader {
         }
         self.directory.note_problem(None);
         tracing::info!("another node has changed the settings; they are in force here, too");
-        let differing = self.directory.differing_settings(&self.config.shared_settings());
-        if let Ok(keys) = differing
+        // What the file says now, which need not be in force.
+        let config = Config::find(self.config.file.as_deref());
+        let shared = config.as_ref().unwrap_or(&self.config).shared_settings();
+        if let Ok(keys) = self.directory.differing_settings(&shared)
             && !keys.is_empty()
         {
             let keys = keys.join(", ");
@@ -276,9 +283,12 @@ impl Reloader {
     ///
     /// # Errors
     ///
-    /// The configuration is wrong; nothing has changed then.
-    fn reload(&mut self, mut config: Config) -> Result<Reloaded> {
+    /// The configuration is wrong, or the file of another node differs; nothing has changed then.
+    fn reload(&mut self, mut config: Config, force: bool) -> Result<Reloaded> {
         vocabulary(&config)?;
+        if !force {
+            check_other_nodes(&self.directory, &config.shared_settings())?;
+        }
         check_open_files(&config)?;
         let mut kept = keep_fixed(&mut config, &self.config);
         if config.notify != self.config.notify && !self.sandbox.lets_notify(&config) {
@@ -456,45 +466,3 @@ struct Reloaded {
 
 /// Returns whether requests under the previous configuration are still being answered.
 type OldRequests = Box<dyn Fn() -> bool>;
-
-/// Resets what can't change while scimd runs to the present settings; returns the keys that differed.
-fn keep_fixed(wanted: &mut Config, present: &Config) -> Vec<&'static str> {
-    // The URL follows from the listener in force, unless it is configured.
-    if wanted.listen.tls != present.listen.tls {
-        wanted.public_url = present.public_url.clone();
-    } else if wanted.public_url == wanted.listen.public_url() {
-        wanted.public_url = present.listen.public_url();
-    }
-    let mut kept = Vec::new();
-    let mut keep = |key, differs: bool| {
-        if differs {
-            kept.push(key);
-        }
-    };
-    keep("console.enabled", wanted.console.enabled != present.console.enabled);
-    keep("console.address", wanted.console.address != present.console.address);
-    keep("data_dir", wanted.data_dir != present.data_dir);
-    keep("listen.address", wanted.listen.address != present.listen.address);
-    keep("listen.unix", wanted.listen.unix != present.listen.unix);
-    keep("listen.tls", wanted.listen.tls != present.listen.tls);
-    keep("log.format", wanted.log.format != present.log.format);
-    keep("metrics", wanted.metrics != present.metrics);
-    keep("oauth.key_file", wanted.oauth.key_file != present.oauth.key_file);
-    keep("store", wanted.store != present.store);
-    keep("process", wanted.process != present.process);
-    keep("schemas", wanted.schemas != present.schemas);
-    wanted.console.enabled = present.console.enabled;
-    wanted.console.address = present.console.address;
-    wanted.data_dir.clone_from(&present.data_dir);
-    wanted.listen.address = present.listen.address;
-    wanted.listen.tls = present.listen.tls;
-    wanted.listen.unix.clone_from(&present.listen.unix);
-    wanted.log.format = present.log.format;
-    wanted.metrics = present.metrics.clone();
-    wanted.oauth.key_file.clone_from(&present.oauth.key_file);
-    wanted.store = present.store.clone();
-    wanted.process = present.process.clone();
-    wanted.schemas.clone_from(&present.schemas);
-    wanted.schema_lines.clone_from(&present.schema_lines);
-    kept
-}

@@ -24,7 +24,8 @@ use super::sandbox::Sandbox;
 use super::settings::{endpoint, request_log_limits, site_info};
 use super::webhooks::webhook_settings;
 use super::{
-    credential_warnings, grant_warnings, maintenance_task, process, supervisor, watch as alarms,
+    credential_warnings, file_settings, grant_warnings, maintenance_task, process, supervisor,
+    watch as alarms,
 };
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
@@ -268,6 +269,7 @@ async fn run(
         () = reload::keep_up(reloader, hangup, jobs) => Drained::Complete,
         () = supervisor::feed(Arc::clone(&directory)) => Drained::Complete,
         () = signatures.run() => Drained::Complete,
+        () = file_settings::show(config.file.clone(), Arc::clone(&directory)) => Drained::Complete,
         () = notifier.run(notifications) => Drained::Complete,
         () = alarms::run(live.clone(), u64::from(config.store.min_free_mib) << 20) => Drained::Complete,
         () = credential_warnings::run(live.context.clone(), live.listener.clone()) => Drained::Complete,

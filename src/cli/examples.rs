@@ -283,6 +283,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("nodes", &[("List the nodes that share a log in a database", "scimd nodes")]),
     (
+        "nodes upgrade",
+        &[("Raise the format of the log once all nodes are upgraded", "scimd nodes upgrade")],
+    ),
+    (
         "migrate",
         &[
             (

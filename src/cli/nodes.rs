@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use clap::Args;
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
 
+use super::exit::CliError;
 use super::list::{ListFormat, ListOutput};
 use super::operator::{OperatorClient, unexpected};
 use super::output;
@@ -16,7 +17,10 @@ use crate::operator::{NodeInfo, OperatorReply, OperatorRequest};
 const HEAD: [&str; 5] = ["NAME", "STATE", "BEHIND", "VERSION", "ID"];
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct NodesArgs {
+    #[command(subcommand)]
+    command: Option<NodesCommand>,
     #[command(flatten)]
     list: ListOutput,
     /// Print JSON
@@ -24,8 +28,17 @@ pub(super) struct NodesArgs {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum NodesCommand {
+    /// Have all nodes write the newest format of the log, once each runs a version that knows it
+    Upgrade,
+}
+
 impl NodesArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
+        if let Some(NodesCommand::Upgrade) = self.command {
+            return upgrade(config);
+        }
         match OperatorClient::new(config).ask(OperatorRequest::ListNodes)? {
             OperatorReply::Nodes(nodes) => {
                 let mut printer = self.list.printer(self.json.then_some(ListFormat::Json), HEAD);
@@ -34,6 +47,24 @@ impl NodesArgs {
             }
             _ => unexpected(),
         }
+    }
+}
+
+fn upgrade(config: &Config) -> Result<()> {
+    let reply = OperatorClient::new(config).ask_server(&OperatorRequest::RaiseFormat)?;
+    match reply.ok_or_else(|| {
+        CliError::not_running(
+            "no server runs; start it with `systemctl start scimd` or `scimd serve`",
+        )
+    })? {
+        OperatorReply::Format { format, raised: true } => output::note(&format!(
+            "All nodes write format {format} from now on. Versions that do not know it can't join any more."
+        )),
+        OperatorReply::Format { format, raised: false } => output::note(&format!(
+            "The log has format {format}, the newest that this version knows."
+        )),
+        OperatorReply::Failed(reason) => bail!("{reason}"),
+        _ => unexpected(),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::operator::{OperatorReply, OperatorRequest};
 
 #[derive(Args)]
 pub(super) struct ReloadArgs {
+    /// Put the file in force on all nodes, although the file of another running node differs
+    #[arg(long)]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -18,7 +21,9 @@ pub(super) struct ReloadArgs {
 
 impl ReloadArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
-        match OperatorClient::new(config).ask_server(&OperatorRequest::Reload)? {
+        match OperatorClient::new(config)
+            .ask_server(&OperatorRequest::Reload { force: self.force })?
+        {
             None => Err(CliError::not_running(format!(
                 "scimd is not running on data directory {}; start it with `systemctl start scimd` or `scimd serve`",
                 config.data_dir.display()

@@ -85,6 +85,20 @@ impl Directory {
         self.put_in_force(Settings::new(json, former, local)?, None, true, publish)
     }
 
+    /// A digest of each key's value in settings, as one line that other nodes can compare.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn settings_digests(&self, settings: &SharedSettings) -> Result<String, DirectoryError> {
+        Ok(settings::digests(&canonical_json(settings)?))
+    }
+
+    /// The keys whose digests differ.
+    pub fn differing_digests(&self, one: &str, other: &str) -> Vec<String> {
+        settings::differing_digests(one, other)
+    }
+
     /// The keys whose values in the log differ from those of other settings.
     ///
     /// # Errors

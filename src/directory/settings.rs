@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::access::{self, AccessNames, Catalogue};
 use crate::clock::Clock;
@@ -128,23 +130,48 @@ pub(crate) fn saved_json(state: &dyn Read) -> Result<Option<String>, StoreError>
 
 /// The keys of the configuration whose values differ between two settings as JSON.
 pub(crate) fn differing_keys(one: &str, other: &str) -> Vec<String> {
-    let read = |json| {
-        let mut keys = serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
-        if let Some(Value::Object(access)) = keys.remove("access") {
-            // The configuration has these tables at its top, and the words in `[access]`.
-            keys.extend(access.into_iter().map(|(key, value)| match key.as_str() {
-                "words" => ("access".to_owned(), value),
-                _ => (key, value),
-            }));
-        }
-        keys
-    };
-    let (one, other) = (read(one), read(other));
+    differing(&by_key(one), &by_key(other))
+}
+
+/// The values of settings as JSON, by the keys of the configuration.
+fn by_key(json: &str) -> BTreeMap<String, Value> {
+    let mut keys = serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
+    let access = keys.remove("access");
+    let mut keys: BTreeMap<String, Value> = keys.into_iter().collect();
+    if let Some(Value::Object(access)) = access {
+        // The configuration has these tables at its top, and the words in `[access]`.
+        keys.extend(access.into_iter().map(|(key, value)| match key.as_str() {
+            "words" => ("access".to_owned(), value),
+            _ => (key, value),
+        }));
+    }
+    keys
+}
+
+fn differing<T: PartialEq>(one: &BTreeMap<String, T>, other: &BTreeMap<String, T>) -> Vec<String> {
     let mut keys: Vec<String> = one.keys().chain(other.keys()).cloned().collect();
     keys.sort();
     keys.dedup();
     keys.retain(|key| one.get(key) != other.get(key));
     keys
+}
+
+/// A digest of the value of each key of the configuration in settings as JSON, as `key=digest` with spaces between.
+pub(crate) fn digests(json: &str) -> String {
+    let digest = |(key, value): (String, Value)| {
+        let hash = Sha256::digest(value.to_string());
+        format!("{key}={}", HEXLOWER.encode(hash.first_chunk::<8>().unwrap_or(&[0; 8])))
+    };
+    by_key(json).into_iter().map(digest).collect::<Vec<_>>().join(" ")
+}
+
+/// The keys whose values have other digests.
+pub(crate) fn differing_digests(one: &str, other: &str) -> Vec<String> {
+    let read = |digests: &str| -> BTreeMap<String, String> {
+        let digests = digests.split(' ').filter_map(|digest| digest.split_once('='));
+        digests.map(|(key, digest)| (key.to_owned(), digest.to_owned())).collect()
+    };
+    differing(&read(one), &read(other))
 }
 
 /// Builds the access catalogue and the resource types of shared settings.
@@ -197,5 +224,24 @@ impl LocalSettings {
             max_search_time: Duration::from_secs(60),
             reads_latest: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_name_the_keys_that_differ() {
+        let one = SharedSettings::default();
+        let mut other = one.clone();
+        other.access.workspaces.clear();
+        let digest = |settings: &SharedSettings| digests(&canonical_json(settings).unwrap());
+        assert_eq!(differing_digests(&digest(&one), &digest(&one)), Vec::<String>::new());
+        assert_eq!(differing_digests(&digest(&one), &digest(&other)), ["workspaces"]);
+        let (one, other) = (canonical_json(&one).unwrap(), canonical_json(&other).unwrap());
+        assert_eq!(differing_keys(&one, &other), ["workspaces"]);
+        // A later version has keys that this one lacks.
+        assert_eq!(differing_digests("a=1", "a=1 later=2"), ["later"]);
     }
 }

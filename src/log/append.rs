@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 
 use super::error::LogError;
@@ -64,6 +65,18 @@ pub trait Log: ReadLog {
         Ok(Vec::new())
     }
 
+    /// Notes digests of the settings in this process's configuration, for the other processes to see.
+    fn note_settings(&self, _digests: &str) {}
+
+    /// Has all processes that append write the newest format that this one knows.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Unavailable`].
+    fn raise_format(&self) -> Result<FormatRaise, LogError> {
+        Ok(FormatRaise::NotShared)
+    }
+
     /// Removes old frames that come no later than `upto` and were made before a moment; returns how many
     /// files were removed. More than that may be kept.
     ///
@@ -89,6 +102,10 @@ pub struct LogNode {
     pub copied: u64,
     /// How long ago it was seen.
     pub seen: Duration,
+    /// The newest format of the log that it knows.
+    pub format: u32,
+    /// Digests of the settings in its configuration file; empty until it has read them.
+    pub settings: String,
     /// Whether it is this one.
     pub is_this: bool,
 }
@@ -98,6 +115,35 @@ impl LogNode {
     pub fn is_running(&self) -> bool {
         self.seen < Duration::from_secs(10)
     }
+
+    /// Its name with the beginning of its id: several nodes may have one name.
+    pub fn shown(&self) -> String {
+        shown_node(&self.name, &self.id)
+    }
+}
+
+/// The name of a node with the beginning of its id.
+pub(super) fn shown_node(name: &str, id: &[u8]) -> String {
+    let id = HEXLOWER.encode(id.get(..4).unwrap_or(id));
+    format!("{name} ({id})")
+}
+
+/// What comes of raising the format of a log that several nodes share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatRaise {
+    /// The log is not shared: it is always written in the newest format.
+    NotShared,
+    /// It has this format already.
+    Unchanged(u32),
+    /// It has this format from now on.
+    Raised(u32),
+    /// Nothing was changed.
+    Refused {
+        /// The running nodes that do not know the format, each with the newest that it knows.
+        behind: Vec<(String, u32)>,
+        /// The format.
+        known: u32,
+    },
 }
 
 /// The outcome of [`Log::append`].

@@ -20,7 +20,8 @@ pub mod postgres;
 mod read;
 mod recent;
 
-pub use append::{Append, Log, LogNode, LogStats};
+use append::shown_node;
+pub use append::{Append, FormatRaise, Log, LogNode, LogStats};
 pub use error::LogError;
 pub use frame::{Frame, LogEntry, Write, decode_writes, encode_write};
 pub use position::{Hash, MAX_SEQUENCE, Position};

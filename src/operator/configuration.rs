@@ -21,7 +21,10 @@ pub struct ConfigurationJob {
 /// What can be asked of the configuration of a running server.
 pub enum ConfigurationTask {
     /// Read the files again, and put them in force.
-    Reload,
+    Reload {
+        /// Whether the files of other nodes may differ.
+        force: bool,
+    },
     /// Read the files again, and check them against the accounts.
     Check,
     /// Change a connection in `conf.d`, and put it in force.

@@ -170,14 +170,15 @@ fn try_execute(
         Request::CheckConfiguration => {
             Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Check))
         }
-        Request::Reload => {
-            Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Reload))
+        Request::Reload { force } => {
+            Ok(configuration::run(queue(server.as_ref()), ConfigurationTask::Reload { force }))
         }
         Request::CreateConsoleLink { operator, valid_for } => {
             Ok(console::create_link(context, &actor, operator, valid_for))
         }
         Request::ShowClock => Ok(clock::show(directory)),
         Request::ListNodes => nodes::list(directory),
+        Request::RaiseFormat => nodes::raise_format(directory),
         Request::AcceptClock => clock::accept(directory, actor),
         Request::FindRequests(query) => Ok(requests::find(server.as_ref(), &query)),
         Request::CaptureBodies { connection, lasts } => {

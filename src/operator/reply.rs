@@ -140,6 +140,13 @@ pub enum OperatorReply {
     Clock(ClockInfo),
     /// The nodes that share the log, by name; none if it is not shared.
     Nodes(Vec<NodeInfo>),
+    /// The format of the log that nodes share.
+    Format {
+        /// The format.
+        format: u32,
+        /// Whether it was another one before.
+        raised: bool,
+    },
     /// The clock is trusted as it stands.
     ClockAccepted {
         /// The clock before.
@@ -394,6 +401,9 @@ pub struct NodeInfo {
     pub id: String,
     /// Its version of scimd.
     pub version: String,
+    /// The newest format of the log that it knows.
+    #[serde(default)]
+    pub format: u32,
     /// Whether it was seen within the last ten seconds.
     pub running: bool,
     /// How long ago it was seen, in milliseconds.

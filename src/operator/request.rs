@@ -149,7 +149,10 @@ pub enum OperatorRequest {
         connection: Option<String>,
     },
     /// Read the configuration again and put it in force. Changes; needs a running server.
-    Reload,
+    Reload {
+        /// Whether the files of other nodes may differ.
+        force: bool,
+    },
     /// Check the configuration files against the accounts. Reads; needs a running server.
     CheckConfiguration,
     /// Change a connection in `conf.d`, and put it in force. Changes; needs a running server.
@@ -163,8 +166,10 @@ pub enum OperatorRequest {
     },
     /// Show the clock, held against the log. Reads.
     ShowClock,
-    /// The nodes that share the log.
+    /// List the nodes that share the log. Reads.
     ListNodes,
+    /// Have all nodes write the newest format of the log that this one knows. Changes; needs a running server.
+    RaiseFormat,
     /// Trust the clock as it stands. Changes.
     AcceptClock,
     /// Put users, groups and memberships back as they were. Changes, unless it is a dry run; needs a log
@@ -253,12 +258,13 @@ impl OperatorRequest {
             | Self::AllowBrake { .. }
             | Self::ReleaseBrake { .. }
             | Self::AcceptClock
+            | Self::RaiseFormat
             | Self::CreateConsoleLink { .. }
             | Self::CaptureBodies { .. }
             | Self::TestNotifications
             | Self::TestWebhook { .. }
             | Self::ResendWebhook { .. }
-            | Self::Reload
+            | Self::Reload { .. }
             | Self::CheckConfiguration
             | Self::ChangeConnection(_)
             | Self::Undo(Undo { dry_run: false, .. }) => false,
@@ -271,7 +277,7 @@ impl OperatorRequest {
             self,
             Self::Snapshot
                 | Self::TestNotifications
-                | Self::Reload
+                | Self::Reload { .. }
                 | Self::CheckConfiguration
                 | Self::ChangeConnection(_)
                 | Self::Verify

@@ -81,7 +81,7 @@ def a_reload_puts_settings_in_force_on_all_nodes(scene):
     one, two = cluster.nodes
     config = one.folder / "config.toml"
     config.write_text(config.read_text() + '[[roles]]\nname = "Night shift"\n')
-    one.run("reload")
+    one.run("reload", "--force")
     eventually(lambda: "another node has changed the settings" in two.log(), "the other node follows")
     status, answer = two.request("GET", "/scim/v2/Roles", None, token)
     if status == 200:
@@ -332,7 +332,7 @@ def a_wrong_database_is_refused_in_one_sentence(scene):
     with_setting("ALTER ROLE scimd SET synchronous_commit = remote_write", "ALTER ROLE scimd RESET synchronous_commit",
                  "synchronous_commit = remote_write")
     primary.query("UPDATE scimd_meta SET version = 2")
-    refused(one, "version 2", "upgrade")
+    refused(one, "format 2", "install the version")
     primary.query("UPDATE scimd_meta SET version = 1")
     # A node of another log.
     primary.query("CREATE DATABASE other OWNER scimd", "postgres")
@@ -597,10 +597,13 @@ SCENES = [
 
 
 def main():
+    # It uses what is above.
+    import common
+
     binary = pathlib.Path(sys.argv[1])
     wanted = sys.argv[2:]
     failed = False
-    for scene in SCENES:
+    for scene in SCENES + common.SCENES:
         if wanted and not any(word in scene.__name__ for word in wanted):
             continue
         begun = time.monotonic()

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::CallError;
 use super::core::Core;
 use super::orders::{Appended, Order};
 use super::session::{EncodedFrame, SentGroup, Session};
@@ -94,10 +93,9 @@ fn ask(
     session: &mut Option<Session>,
     expected: Position,
 ) -> Result<Appended, LogError> {
-    let unavailable = |error: CallError| LogError::Unavailable(error.text());
     let session = open(core, session)?;
-    session.end_turn().map_err(unavailable)?;
-    session.prove(&core.node, core.copy.head().sequence).map_err(unavailable)?;
+    session.end_turn()?;
+    session.prove(&core.node, core.copy.head().sequence)?;
     core.catch_up(session)?;
     Ok(if core.copy.head() == expected { Appended::Done } else { Appended::Moved })
 }
@@ -131,7 +129,7 @@ fn append_group(
                     }
                 }
                 Ok(SentGroup::Found | SentGroup::Moved) => lose(core, session, expected),
-                Err(error) => Err(LogError::Unavailable(error.text())),
+                Err(error) => Err(error.into()),
             }
         });
         match tried {

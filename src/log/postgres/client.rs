@@ -36,13 +36,15 @@ pub(super) enum CallError {
     Silent(String),
     /// The database said no, with this code and in these words.
     Denied(SqlState, String),
+    /// This node may not use the log: a sentence that says what to do.
+    Unusable(String),
 }
 
 impl CallError {
     /// What happened, for people.
     pub(super) fn text(&self) -> String {
         match self {
-            Self::Lost(reason) | Self::Silent(reason) => reason.clone(),
+            Self::Lost(reason) | Self::Silent(reason) | Self::Unusable(reason) => reason.clone(),
             Self::Denied(code, message) => format!("{message} (SQLSTATE {})", code.code()),
         }
     }

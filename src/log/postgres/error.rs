@@ -18,6 +18,7 @@ impl From<CallError> for SessionError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Silent(reason) => Self::Silent(reason),
+            CallError::Unusable(reason) => Self::Unusable(reason),
             error => Self::Unavailable(error.text()),
         }
     }
@@ -31,5 +32,11 @@ impl From<SessionError> for LogError {
             }
             SessionError::Unusable(reason) => Self::Database(reason),
         }
+    }
+}
+
+impl From<CallError> for LogError {
+    fn from(error: CallError) -> Self {
+        SessionError::from(error).into()
     }
 }

@@ -14,6 +14,7 @@ mod appender;
 mod client;
 mod core;
 mod error;
+mod format;
 mod node;
 mod orders;
 mod questions;
@@ -43,7 +44,8 @@ use self::session::Session;
 pub use self::transfer::{LogTransfer, TransferProgress, move_to_files};
 use super::local::LocalLog;
 use super::{
-    Append, ChainReport, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position, ReadLog,
+    Append, ChainReport, FormatRaise, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position,
+    ReadLog,
 };
 use crate::clock::Stopwatch;
 
@@ -255,6 +257,14 @@ impl Log for PostgresLog {
     fn nodes(&self) -> Result<Vec<LogNode>, LogError> {
         let nodes = session::nodes(&self.core.database, &self.core.node);
         nodes.map_err(|error| LogError::Unavailable(error.text()))
+    }
+
+    fn note_settings(&self, digests: &str) {
+        self.core.node.note_settings(digests);
+    }
+
+    fn raise_format(&self) -> Result<FormatRaise, LogError> {
+        Ok(session::raise_format(&self.core.database, &self.core.node)?)
     }
 
     fn problem(&self) -> Option<String> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::CallError;
 use super::core::Core;
 use super::session::Session;
 use crate::clock::Stopwatch;
@@ -30,7 +29,7 @@ pub(super) fn run(core: &Arc<Core>) {
             }
         };
         let followed = core.session(Arc::new(ring)).and_then(|mut session| {
-            session.listen().map_err(|error| lost(&error))?;
+            session.listen()?;
             core.note(None);
             follow(core, &mut session)
         });
@@ -61,12 +60,8 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
         if beat.elapsed() >= PERIOD {
             beat = Stopwatch::start();
         }
-        session.prove(&core.node, core.copy.head().sequence).map_err(|error| lost(&error))?;
+        session.prove(&core.node, core.copy.head().sequence)?;
         core.catch_up(session)?;
         core.reader.answer(asked, core.copy.head());
     }
-}
-
-fn lost(error: &CallError) -> LogError {
-    LogError::Unavailable(error.text())
 }

@@ -6,17 +6,17 @@ use data_encoding::HEXLOWER;
 
 use super::client::{CallError, Parameter, PostgresConnection, signed};
 use super::error::SessionError;
+use super::format::{FORMAT, check_format};
 use super::node::Node;
 use crate::log::Position;
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(10);
-/// The version of the tables that this scimd reads and writes.
-const VERSION: i32 = 1;
 /// The oldest server that is supported, as it numbers its versions.
 const OLDEST_SERVER: i32 = 130_000;
 
-/// `scimd_meta` has one row. `scimd_log` begins with a row whose frame is not read: the position that the first one follows.
+/// `scimd_meta` has one row, whose version is the format that all nodes write. `scimd_log` begins with a row whose frame is
+/// not read: the position that the first one follows.
 const CREATE: &str = "\
     CREATE TABLE IF NOT EXISTS scimd_meta ( \
       is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only), \
@@ -35,11 +35,15 @@ const EXTEND: &str = "\
       sequence bigint PRIMARY KEY, hash bytea NOT NULL, taken timestamptz NOT NULL, parts integer NOT NULL, \
       bytes bigint NOT NULL, sha256 text NOT NULL); \
     CREATE TABLE IF NOT EXISTS scimd_snapshot_part ( \
-      sequence bigint, part integer, body bytea NOT NULL, PRIMARY KEY (sequence, part))";
+      sequence bigint, part integer, body bytea NOT NULL, PRIMARY KEY (sequence, part)); \
+    ALTER TABLE scimd_node ADD COLUMN IF NOT EXISTS format integer NOT NULL DEFAULT 1; \
+    ALTER TABLE scimd_node ADD COLUMN IF NOT EXISTS settings text NOT NULL DEFAULT ''; \
+    CREATE TABLE IF NOT EXISTS scimd_lease ( \
+      name text PRIMARY KEY, node bytea NOT NULL, until timestamptz NOT NULL)";
 
 /// Whether there are tables, and whether they have all of it.
 const LOOK: &str = "\
-    SELECT to_regclass('scimd_meta') IS NOT NULL, to_regclass('scimd_snapshot_part') IS NOT NULL";
+    SELECT to_regclass('scimd_meta') IS NOT NULL, to_regclass('scimd_lease') IS NOT NULL";
 
 /// Whether nodes may use the log in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +216,7 @@ fn make(connection: &PostgresConnection, log: Option<&NewLog>) -> Result<(), Ses
             let statement = connection.prepare(CALL, text)?;
             connection.query(CALL, &statement, parameters)
         };
-        execute(meta, &[&VERSION, &identity, &log.state.name()])?;
+        execute(meta, &[&FORMAT, &identity, &log.state.name()])?;
         execute(begin, &[&signed(log.behind.sequence), &hash])?;
         Ok(connection.run(CALL, "COMMIT").map(drop)?)
     });
@@ -245,11 +249,8 @@ fn read(connection: &PostgresConnection) -> Result<LogRow, SessionError> {
     let [version, identity, start, last, state, owner] = row.as_slice() else {
         return Err(altered());
     };
-    if version.parse() != Ok(VERSION) {
-        return Err(SessionError::Unusable(format!(
-            "the tables in the database are of version {version}, and this scimd knows version {VERSION}; upgrade it"
-        )));
-    }
+    let format: i32 = version.parse().map_err(|_| altered())?;
+    check_format(format, FORMAT).map_err(SessionError::Unusable)?;
     let id = |hex: &String| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
     let states = [TableState::Ready, TableState::Copying, TableState::Moved];
     Ok(LogRow {

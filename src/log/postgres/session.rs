@@ -6,10 +6,11 @@ use super::client::{
     Bell, CallError, Parameter, Postgres, PostgresConnection, Row, Statement, signed, unsigned,
 };
 use super::error::SessionError;
+use super::format;
 use super::node::Node;
 use super::schema::{self, TableState};
 use crate::clock::Stopwatch;
-use crate::log::{Hash, LogNode, Position};
+use crate::log::{FormatRaise, Hash, LogNode, Position};
 
 /// How long a call may take that waits for no other node and writes little.
 const CALL: Duration = Duration::from_secs(3);
@@ -43,11 +44,13 @@ const ROWS_AFTER: &str = "\
     ) AS part WHERE bytes <= $3 OR sequence = $1 + 1 ORDER BY sequence";
 
 const BARRIER: &str = "\
-    INSERT INTO scimd_node (id, name, version, beat, seen, applied) \
-    SELECT $1::bytea, $2::text, $3::text, 1, clock_timestamp(), $4::bigint FROM scimd_meta WHERE state = 'ready' \
+    INSERT INTO scimd_node (id, name, version, beat, seen, applied, format, settings) \
+    SELECT $1::bytea, $2::text, $3::text, 1, clock_timestamp(), $4::bigint, $5::integer, $6::text \
+    FROM scimd_meta WHERE state = 'ready' \
     ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, version = EXCLUDED.version, \
-      beat = scimd_node.beat + 1, seen = clock_timestamp(), applied = EXCLUDED.applied \
-    RETURNING beat";
+      beat = scimd_node.beat + 1, seen = clock_timestamp(), applied = EXCLUDED.applied, \
+      format = EXCLUDED.format, settings = EXCLUDED.settings \
+    RETURNING (SELECT version FROM scimd_meta)";
 
 const LEAVE: &str = "\
     UPDATE scimd_meta SET state = 'moved', owner = $1 \
@@ -139,15 +142,23 @@ impl Session {
 
     /// Shows by a synchronous write that this server is the one that is written to: it would not succeed on a server
     /// that its standby has replaced. Notes how far the node has come.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Unusable`] if the log has a format meanwhile that the node does not know.
     pub(super) fn barrier(&mut self, node: &Node, applied: u64) -> Result<(), CallError> {
         let since = Stopwatch::start();
         let (id, name, version) = (&node.id[..], node.name.as_str(), env!("CARGO_PKG_VERSION"));
         let applied = signed(applied);
-        let parameters: [Parameter<'_>; 4] = [&id, &name, &version, &applied];
+        let (format, settings) = (node.format, node.settings());
+        let parameters: [Parameter<'_>; 6] =
+            [&id, &name, &version, &applied, &format, &settings.as_str()];
         let rows = self.connection.commit(CALL, Some("BEGIN"), &self.barrier, &parameters)?;
-        if rows.is_empty() {
+        let Some(row) = rows.first() else {
             return Err(CallError::Lost("the log is no longer in this database".to_owned()));
-        }
+        };
+        let in_force: i32 = row.try_get(0).unwrap_or(0);
+        format::check_format(in_force, node.format).map_err(CallError::Unusable)?;
         self.proven = Some(since);
         Ok(())
     }
@@ -297,7 +308,7 @@ fn list_nodes(connection: &PostgresConnection, this: &Node) -> Result<Vec<LogNod
     let statement = connection.prepare(
         CALL,
         "SELECT id, name, version, applied, \
-           greatest(0, extract(epoch FROM clock_timestamp() - seen) * 1000)::bigint \
+           greatest(0, extract(epoch FROM clock_timestamp() - seen) * 1000)::bigint, format, settings \
          FROM scimd_node ORDER BY name, id",
     )?;
     let node = |row: Row| {
@@ -310,8 +321,16 @@ fn list_nodes(connection: &PostgresConnection, this: &Node) -> Result<Vec<LogNod
             version: row.try_get(2).ok()?,
             copied: unsigned(row.try_get(3).ok()?),
             seen: Duration::from_millis(unsigned(millis)),
+            format: format::unsigned_format(row.try_get(5).ok()?),
+            settings: row.try_get(6).ok()?,
             is_this: id == this.id,
         })
     };
     Ok(connection.query(CALL, &statement, &[])?.into_iter().filter_map(node).collect())
+}
+
+/// Has all nodes write the newest format that this one knows.
+pub(super) fn raise_format(database: &Postgres, this: &Node) -> Result<FormatRaise, CallError> {
+    let connection = database.connect(std::sync::Arc::new(|_| {}))?;
+    format::raise_format(&connection, this.format)
 }
