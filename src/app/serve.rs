@@ -176,6 +176,7 @@ async fn run(
             requests,
             sign_ins: Arc::default(),
             feed: Arc::clone(&feed),
+            newest_events: Arc::default(),
             consumers: Arc::new(move || consumers.event_consumers()),
             since: started,
             configuration,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::configuration::ConfigurationQueue;
 use super::identity::ConsoleControl;
+use super::newest_events::NewestEvents;
 use super::reply::NotificationTest;
 use super::setting::SettingInfo;
 use super::sign_in::SignIns;
@@ -36,6 +37,8 @@ pub struct RunningServer {
     pub requests: Arc<RequestLog>,
     /// The change feed.
     pub feed: Arc<Feed>,
+    /// Its newest events.
+    pub newest_events: Arc<NewestEvents>,
     /// Returns each application, with how many of its consumers wait for events or stream them.
     pub consumers: Arc<dyn Fn() -> Vec<(String, u64)> + Send + Sync>,
     /// When the server was started.

@@ -28,6 +28,7 @@ mod import;
 mod kind;
 mod lookup;
 mod maintenance;
+mod newest_events;
 mod nodes;
 mod reply;
 mod request;

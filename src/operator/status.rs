@@ -1,16 +1,9 @@
 //! How a running server is doing.
 
-use std::time::Duration;
-
-use jiff::SignedDuration;
-
 use super::context::{OperatorContext, RunningServer};
 use super::reply::{BrakeInfo, ConnectionStatus, OperatorReply, ServerStatus};
 use super::token;
 use crate::directory::DirectoryError;
-
-/// The time over which requests are counted.
-const LATELY: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, DirectoryError> {
     let OperatorContext { directory, site, server } = context;
@@ -18,9 +11,7 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
         return Ok(OperatorReply::Failed("scimd is not running".to_owned()));
     };
     let now = directory.now();
-    let lately = SignedDuration::try_from(LATELY).unwrap_or_default();
-    // A request log that can't be read is no reason to show nothing.
-    let traffic = requests.traffic(now.saturating_sub(lately).unwrap_or(now)).unwrap_or_default();
+    let traffic = requests.traffic(now);
     let brakes: Vec<BrakeInfo> = directory.brakes()?.into_iter().map(BrakeInfo::from).collect();
     let connection = |name: &String| ConnectionStatus {
         name: name.clone(),

@@ -34,7 +34,7 @@ pub use entry::{CommittedChange, Repetition, RequestEntry};
 pub use query::{RequestCursor, RequestPage, RequestQuery};
 pub use read::read;
 pub use recorder::{RequestLog, RequestLogLimits};
-pub use traffic::{Traffic, traffic};
+pub use traffic::Traffic;
 
 /// The folder of the request log in the data directory.
 pub const FOLDER: &str = "requests";

@@ -1,6 +1,7 @@
 //! Which records of the request log are wanted.
 
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::entry::RequestEntry;
@@ -15,6 +16,9 @@ pub struct RequestQuery {
     pub application: Option<String>,
     /// Requests that were answered with an error.
     pub failed: bool,
+    /// Requests that were denied for want of a known credential.
+    #[serde(default)]
+    pub without_credential: bool,
     /// Requests that concern a resource with one of these ids, or whose error names one of them in quotes, or
     /// that failed and have one of them as userName or externalId; empty for all.
     pub subjects: Vec<String>,
@@ -57,6 +61,8 @@ impl RequestQuery {
         self.connection.as_ref().is_none_or(of_connection)
             && (self.application.is_none() || self.application == entry.application)
             && (!self.failed || entry.has_failed())
+            && (!self.without_credential
+                || (entry.connection.is_none() && entry.application.is_none()))
             && self.since.is_none_or(|since| entry.time >= since)
             && self.id.as_ref().is_none_or(|id| entry.id == *id)
             && (self.subjects.is_empty()
@@ -65,8 +71,7 @@ impl RequestQuery {
 
     /// Whether a line can match, judged by its bytes: cheaper than to decode it.
     pub(super) fn may_match(&self, line: &[u8]) -> bool {
-        let has =
-            |text: &[u8]| text.is_empty() || line.windows(text.len()).any(|part| part == text);
+        let has = |text: &[u8]| memmem::find(line, text).is_some();
         self.id.as_ref().is_none_or(|id| has(id.as_bytes()))
             && (!self.failed || has(b"\"status\":4") || has(b"\"status\":5"))
     }

@@ -4,13 +4,19 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use jiff::Timestamp;
+use memchr::{memchr, memrchr};
 
 use super::entry::RequestEntry;
 use super::query::{FilePlace, RequestCursor, RequestPage, RequestQuery};
 use super::{DENIED, SERVED, ring};
+
+/// The bytes of the end of a file that are read at first; each block before it is twice as large, up to a limit.
+const FIRST_BLOCK: u64 = 64 << 10;
+const LARGEST_BLOCK: u64 = 1 << 20;
 
 /// The records in the request log of a data directory that a query asks for.
 ///
@@ -26,7 +32,10 @@ pub fn read(folder: &Path, query: &RequestQuery) -> io::Result<RequestPage> {
 }
 
 fn read_newest(served: &Path, denied: &Path, query: &RequestQuery) -> io::Result<RequestPage> {
-    let (mut entries, served) = newest(served, query)?;
+    let (mut entries, served) = match query.without_credential {
+        true => Default::default(),
+        false => newest(served, query)?,
+    };
     let (others, denied) = newest(denied, query)?;
     entries.extend(others);
     entries.sort_by_key(|entry| entry.time);
@@ -79,22 +88,59 @@ fn lines_newest_first(
 ) -> io::Result<FilePlace> {
     let mut end = None;
     for number in ring::numbers(folder)?.into_iter().rev() {
-        let Some(bytes) = content(folder, FilePlace { file: number, offset: 0 })? else { continue };
-        end.get_or_insert(FilePlace { file: number, offset: bytes.len() as u64 });
-        let mut next = Next::GoOn;
-        for line in bytes.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            next = visit(line);
-            if matches!(next, Next::Stop) {
-                return Ok(end.unwrap_or_default());
-            }
-        }
-        if let Next::StopIfBefore(since) = next
-            && ring::first_time(&ring::path(folder, number)).is_some_and(|time| time < since)
-        {
-            break;
+        let path = ring::path(folder, number);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // It has given way.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let (offset, next) = backwards(&file, visit)?;
+        end.get_or_insert(FilePlace { file: number, offset });
+        let is_before = |since| ring::first_time(&path).is_some_and(|time| time < since);
+        match next {
+            Next::Stop => break,
+            Next::StopIfBefore(since) if is_before(since) => break,
+            Next::StopIfBefore(_) | Next::GoOn => {}
         }
     }
     Ok(end.unwrap_or_default())
+}
+
+/// Visits the whole lines of a file, last one first, in blocks: most searches need only the end of it. Returns the end of
+/// the last whole line, and what the visitor wanted at last.
+fn backwards(file: &File, visit: &mut dyn FnMut(&[u8]) -> Next) -> io::Result<(u64, Next)> {
+    let (mut start, mut size) = (file.metadata()?.len(), FIRST_BLOCK);
+    let (mut rest, mut end, mut next) = (Vec::new(), None, Next::GoOn);
+    while start > 0 {
+        let from = start.saturating_sub(size);
+        let mut bytes = vec![0; usize::try_from(start - from).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, from)?;
+        bytes.append(&mut rest);
+        if end.is_none() {
+            let whole = memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+            end = (whole > 0).then_some(from + whole as u64);
+            bytes.truncate(if whole > 0 { whole } else { bytes.len() });
+        }
+        // What comes before the first line break may be the end of a line that begins in the block before.
+        let first = match (end, from) {
+            (None, _) => bytes.len(),
+            (_, 0) => 0,
+            _ => memchr(b'\n', &bytes).map_or(bytes.len(), |at| at + 1),
+        };
+        rest = bytes;
+        let lines = rest.get(first..).unwrap_or_default();
+        for line in lines.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            next = visit(line);
+            if matches!(next, Next::Stop) {
+                return Ok((end.unwrap_or_default(), next));
+            }
+        }
+        rest.truncate(first);
+        start = from;
+        size = (size * 2).min(LARGEST_BLOCK);
+    }
+    Ok((end.unwrap_or_default(), next))
 }
 
 fn read_after(
@@ -189,6 +235,41 @@ mod tests {
         let nothing = read(&folder.path().join("none"), &newest(4)).unwrap();
         assert!(nothing.entries.is_empty());
         assert_eq!(nothing.reached, RequestCursor::default());
+    }
+
+    #[test]
+    fn lines_are_found_whole_wherever_blocks_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let blocks = usize::try_from(FIRST_BLOCK).unwrap();
+        for lengths in [
+            vec![],
+            vec![1],
+            vec![blocks - 1],
+            vec![blocks],
+            vec![3, blocks, 2],
+            vec![5 * blocks, 1, 40 * blocks],
+            vec![99; 10_000],
+        ] {
+            for tail in ["", "cut", &"cut".repeat(blocks)] {
+                let line = |(at, length): (usize, &usize)| {
+                    let letter = char::from(b'a' + u8::try_from(at % 26).unwrap());
+                    letter.to_string().repeat(*length)
+                };
+                let mut lines: Vec<String> = lengths.iter().enumerate().map(line).collect();
+                let whole: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+                fs::write(&path, format!("{whole}{tail}")).unwrap();
+                let mut found = Vec::new();
+                let visit = &mut |line: &[u8]| {
+                    found.push(String::from_utf8(line.to_vec()).unwrap());
+                    Next::GoOn
+                };
+                let (end, _) = backwards(&File::open(&path).unwrap(), visit).unwrap();
+                lines.reverse();
+                assert!(found == lines, "{lengths:?} and {} bytes", tail.len());
+                assert_eq!(end, whole.len() as u64);
+            }
+        }
     }
 
     #[test]

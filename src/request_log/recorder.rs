@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::entry::RequestEntry;
 use super::query::{RequestPage, RequestQuery};
 use super::read::read;
 use super::ring::{Ring, RingLimits};
-use super::traffic::{Traffic, traffic};
+use super::traffic::{Traffic, TrafficCounts};
 use super::waiting::{Batch, Waiting, Woken};
 use super::{DENIED, SERVED};
 use crate::clock::{Clock, Stopwatch};
@@ -65,6 +65,11 @@ pub struct RequestLog {
     waiting: Arc<Waiting>,
     dropped: Arc<Counter>,
     captures: Captures,
+    traffic: TrafficCounts,
+    /// Before this, records in the files are of an earlier process.
+    started: Timestamp,
+    /// Counts those records, at the first question.
+    count_earlier: Once,
     /// Whether anything is kept.
     is_on: AtomicBool,
     /// What the thread goes by.
@@ -92,8 +97,18 @@ impl RequestLog {
         let thread = std::thread::Builder::new()
             .name("request-log".to_owned())
             .spawn(move || recorder.run())?;
-        let captures = Captures::default();
-        Ok(Self { folder, waiting, dropped, captures, is_on, limits, thread: Some(thread) })
+        Ok(Self {
+            folder,
+            waiting,
+            dropped,
+            captures: Captures::default(),
+            traffic: TrafficCounts::default(),
+            started: Clock::System.now(),
+            count_earlier: Once::new(),
+            is_on,
+            limits,
+            thread: Some(thread),
+        })
     }
 
     /// Whether records are kept: otherwise there is no need to make one.
@@ -103,6 +118,7 @@ impl RequestLog {
 
     /// Records a request that was authenticated. Never waits for a disk.
     pub fn note_served(&self, entry: RequestEntry, bodies: Option<RawBodies>) {
+        self.traffic.count(&entry);
         let entry = match bodies {
             Some(bodies) => match self.waiting.add_with_bodies(Box::new(entry), bodies) {
                 Ok(()) => return,
@@ -115,6 +131,7 @@ impl RequestLog {
 
     /// Records a denied request, or a summary of some. Never waits for a disk.
     pub fn note_denied(&self, entry: &RequestEntry) {
+        self.traffic.count(entry);
         self.note(entry, |batch| &mut batch.denied);
     }
 
@@ -153,14 +170,13 @@ impl RequestLog {
         read(&self.folder, query)
     }
 
-    /// The requests of each connection since a time. Waits for the thread.
-    ///
-    /// # Errors
-    ///
-    /// A file can't be read.
-    pub fn traffic(&self, since: Timestamp) -> std::io::Result<BTreeMap<String, Traffic>> {
-        self.flush();
-        traffic(&self.folder, since)
+    /// The requests of each connection within the hour before a time. The first call reads files.
+    pub fn traffic(&self, now: Timestamp) -> BTreeMap<String, Traffic> {
+        self.count_earlier.call_once(|| {
+            // Files that can't be read are no reason to show nothing.
+            let _ = self.traffic.count_files(&self.folder, self.started);
+        });
+        self.traffic.upto(now)
     }
 
     /// Waits until all that was noted before is in the files.
@@ -329,6 +345,27 @@ mod tests {
         assert_eq!(found[0], "served");
         let share = (LIMITS.max_bytes / DENIED_SHARE) as usize;
         assert!(found.len() < share / 100, "{} records in {share} bytes", found.len());
+    }
+
+    #[test]
+    fn requests_are_counted_once_also_those_of_an_earlier_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Clock::System.now();
+        let entry = |id: &str, ago: u64| RequestEntry {
+            time: now - Duration::from_secs(ago),
+            ..sample(id)
+        };
+        let log = start(&folder, LIMITS);
+        log.note_served(entry("1", 9_000), None);
+        log.note_served(entry("2", 2), None);
+        log.note_denied(&entry("3", 1));
+        assert_eq!(log.traffic(now)["okta"].requests, 2);
+        drop(log);
+        let log = start(&folder, LIMITS);
+        log.note_served(RequestEntry { time: Clock::System.now(), ..sample("4") }, None);
+        ids(&log);
+        assert_eq!(log.traffic(now)["okta"].requests, 3);
+        assert_eq!(log.traffic(now)["okta"].requests, 3);
     }
 
     #[test]

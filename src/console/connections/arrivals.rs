@@ -15,7 +15,7 @@ use crate::request_log::{RequestEntry, RequestQuery};
 
 /// The requests of the connection that are looked at.
 const LOOKED_AT: usize = 1_000;
-/// The denied requests without a connection that are looked at.
+/// The requests without a known credential that are looked at.
 const DENIED: usize = 50;
 /// About the longest time that one look reads the feed.
 const SEARCH_TIME: Duration = Duration::from_millis(20);
@@ -57,10 +57,8 @@ pub(super) fn of(call: &ConsoleCall, connection: &str) -> Result<Arrivals, Conso
     };
     let own = find(call, own)?;
     let strangers =
-        find(call, RequestQuery { failed: true, limit: DENIED, ..RequestQuery::default() })?;
-    let strangers = strangers
-        .into_iter()
-        .filter(|entry| entry.connection.is_none() && entry.application.is_none());
+        RequestQuery { without_credential: true, limit: DENIED, ..RequestQuery::default() };
+    let strangers = find(call, strangers)?;
     let has_succeeded = own.iter().any(|entry| !entry.has_failed());
     let seen = |test: &dyn Fn(&RequestEntry) -> bool| {
         own.iter().any(|entry| !entry.has_failed() && test(entry))
