@@ -97,6 +97,17 @@ impl Leaf {
         self.entries.get(found).map(|entry| self.value(entry))
     }
 
+    /// How many entries it has.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many entries from one on have keys with a prefix, which that one is not below.
+    pub(super) fn with_prefix(&self, begin: usize, prefix: &[u8]) -> usize {
+        let entries = self.entries.get(begin..).unwrap_or_default();
+        entries.partition_point(|entry| self.key(entry).starts_with(prefix))
+    }
+
     /// The number of the first entry from a place on.
     pub(super) fn begin(&self, from: Bound<&[u8]>) -> usize {
         self.entries.partition_point(|entry| match from {

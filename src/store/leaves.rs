@@ -3,6 +3,7 @@
 //! Leaves stand in branches of bounded length. A change copies the branches that it touches only if a copy of the
 //! whole is held, so that a version of the state stays as it is while the state goes on.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::leaf::{Fence, Leaf};
@@ -21,7 +22,17 @@ pub(super) struct Leaves {
 struct Branch {
     /// The key of the first leaf.
     lowest: Fence,
+    /// How many entries all leaves have.
+    entries: usize,
     leaves: Arc<Vec<(Fence, Arc<Leaf>)>>,
+}
+
+impl Branch {
+    fn new(leaves: Vec<(Fence, Arc<Leaf>)>) -> Option<Self> {
+        let lowest = leaves.first()?.0.clone();
+        let entries = leaves.iter().map(|(_, leaf)| leaf.len()).sum();
+        Some(Self { lowest, entries, leaves: Arc::new(leaves) })
+    }
 }
 
 impl Leaves {
@@ -61,28 +72,67 @@ impl Leaves {
         Some((branch, place))
     }
 
+    /// Skips the first entries whose keys have a prefix: the key of the last one that was skipped, and how many of
+    /// `count` are left when there are no more. Leaves and branches that are skipped whole are not looked into.
+    pub(super) fn skip(&self, prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
+        let mut left = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut last = None;
+        let Some(begin) = self.place(prefix) else { return (None, count) };
+        let goes_on = |next: Option<&Fence>| next.is_some_and(|next| next.starts_with(prefix));
+        for (number, branch) in self.branches.iter().enumerate().skip(begin.0) {
+            let next = self.branches.get(number + 1).map(|next| &next.lowest);
+            if number > begin.0 && goes_on(next) && branch.entries <= left {
+                left -= branch.entries;
+                last = branch.leaves.last().map(|(_, leaf)| leaf);
+                continue;
+            }
+            let first = if number == begin.0 { begin.1 } else { 0 };
+            for (place, (_, leaf)) in branch.leaves.iter().enumerate().skip(first) {
+                let is_first = (number, place) == begin;
+                let before = if is_first { leaf.begin(Bound::Included(prefix)) } else { 0 };
+                let entries = leaf.len() - before;
+                if goes_on(self.behind(number, place)) && entries <= left {
+                    left -= entries;
+                    last = Some(leaf).filter(|_| entries > 0).or(last);
+                    continue;
+                }
+                let entries = leaf.with_prefix(before, prefix).min(left);
+                left -= entries;
+                let key = (before + entries).checked_sub(1).filter(|_| entries > 0);
+                let key = key.and_then(|number| leaf.key_at(number));
+                let key = key.or_else(|| last.map(|leaf| leaf.highest()));
+                return (key.map(<[u8]>::to_vec), left as u64);
+            }
+        }
+        (last.map(|leaf| leaf.highest().to_vec()), left as u64)
+    }
+
     /// Puts a leaf in its place; answers the one that was there.
     pub(super) fn insert(&mut self, lowest: Fence, leaf: Arc<Leaf>) -> Option<Arc<Leaf>> {
         let branches = Arc::make_mut(&mut self.branches);
         let at = branches.partition_point(|branch| *branch.lowest <= *lowest).saturating_sub(1);
         let Some(branch) = branches.get_mut(at) else {
-            branches
-                .push(Branch { lowest: lowest.clone(), leaves: Arc::new(vec![(lowest, leaf)]) });
+            branches.extend(Branch::new(vec![(lowest, leaf)]));
             return None;
         };
         let leaves = Arc::make_mut(&mut branch.leaves);
         match leaves.binary_search_by(|(known, _)| known.cmp(&lowest)) {
-            Ok(place) => leaves.get_mut(place).map(|(_, there)| std::mem::replace(there, leaf)),
+            Ok(place) => {
+                branch.entries += leaf.len();
+                let there = leaves.get_mut(place).map(|(_, there)| std::mem::replace(there, leaf));
+                branch.entries -= there.as_ref().map_or(0, |there| there.len());
+                there
+            }
             Err(place) => {
                 if place == 0 {
                     branch.lowest = lowest.clone();
                 }
+                branch.entries += leaf.len();
                 leaves.insert(place, (lowest, leaf));
                 if leaves.len() > BRANCH {
-                    let rest = leaves.split_off(BRANCH / 2);
-                    if let Some((lowest, _)) = rest.first() {
-                        let lowest = lowest.clone();
-                        branches.insert(at + 1, Branch { lowest, leaves: Arc::new(rest) });
+                    if let Some(rest) = Branch::new(leaves.split_off(BRANCH / 2)) {
+                        branch.entries -= rest.entries;
+                        branches.insert(at + 1, rest);
                     }
                 }
                 None
@@ -111,6 +161,7 @@ impl Leaves {
         let branch = branches.get_mut(at)?;
         let leaves = Arc::make_mut(&mut branch.leaves);
         let taken = leaves.remove(place);
+        branch.entries -= taken.1.len();
         match leaves.first() {
             Some((lowest, _)) => branch.lowest = lowest.clone(),
             None => drop(branches.remove(at)),
@@ -128,7 +179,6 @@ impl Leaves {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::ops::Bound;
 
     use proptest::prelude::*;
 

@@ -90,6 +90,11 @@ impl Memory {
         self.read().view.place(from, prefix)
     }
 
+    /// As [`Read::skip`](super::Read::skip), as far as keys are held.
+    pub(super) fn skip(&self, prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
+        self.read().view.leaves.skip(prefix, count)
+    }
+
     /// What is held now, for as long as it is wanted.
     pub(super) fn view(&self) -> MemoryView {
         self.read().view.clone()
@@ -320,6 +325,7 @@ mod tests {
             steps in vec(step(), 1..30),
             limit in prop_oneof![Just(usize::MAX), 0_usize..200_000],
             from in key(),
+            count in 0_usize..60,
         ) {
             let (memory, mut model) = (Memory::new(limit), Model::new());
             for step in steps {
@@ -358,6 +364,14 @@ mod tests {
                     .map(|(key, value)| (key.clone(), value.clone()))
                     .collect();
                 prop_assert_eq!(found, expected);
+                let (skipped, left) = memory.skip(&from, count as u64);
+                let mut rest = model.keys().filter(|key| key.starts_with(&from));
+                let at = rest.clone().position(|key| Some(key) == skipped.as_ref());
+                prop_assert_eq!(skipped.is_some(), at.is_some());
+                prop_assert_eq!(at.map_or(0, |at| at + 1) + left as usize, count);
+                // As many as there are of those that are held.
+                let next = rest.nth(at.map_or(0, |at| at + 1));
+                prop_assert!(left == 0 || next.is_none_or(|next| !covered(next)));
                 for key in model.keys().chain([&from]) {
                     let expected = covered(key).then(|| model.get(key).cloned());
                     prop_assert_eq!(memory.get(key), expected);

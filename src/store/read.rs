@@ -28,4 +28,10 @@ pub trait Read: Send + Sync {
         after: Option<&[u8]>,
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// Skips the first keys that begin with `prefix`, as far as that takes no visit to each: returns the last key that
+    /// was skipped, and how many of `count` are left to skip behind it.
+    fn skip(&self, _prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
+        (None, count)
+    }
 }

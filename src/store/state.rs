@@ -262,6 +262,10 @@ impl Read for State {
             None => Ok(()),
         }
     }
+
+    fn skip(&self, prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
+        self.memory.skip(prefix, count)
+    }
 }
 
 #[cfg(test)]

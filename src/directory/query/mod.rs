@@ -186,14 +186,15 @@ impl QueryRun<'_> {
     ) -> Result<Page, DirectoryError> {
         let state = self.view.state;
         let total = stored::total(state, resource_type)?;
+        let prefix = keys::records(resource_type.tag);
         let (after, mut skip) = match self.position(search)? {
             CursorPosition::After(id) => (Some(keys::record(resource_type.tag, id)), 0),
+            CursorPosition::Offset(offset) if offset < total => state.skip(&prefix, offset),
             CursorPosition::Offset(offset) => (None, offset),
         };
         let (mut count, mut last, mut more) = (0, None, false);
         let mut problem = Ok(());
         if skip < total {
-            let prefix = keys::records(resource_type.tag);
             state.scan(&prefix, after.as_deref(), &mut |key, value| {
                 if skip > 0 {
                     skip -= 1;

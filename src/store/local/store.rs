@@ -43,6 +43,10 @@ impl Read for LocalStore {
     ) -> Result<(), StoreError> {
         self.state.scan(prefix, after, visit)
     }
+
+    fn skip(&self, prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
+        self.state.skip(prefix, count)
+    }
 }
 
 impl Store for LocalStore {
