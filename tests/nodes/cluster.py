@@ -11,6 +11,12 @@ import socket
 import subprocess
 import time
 
+import network
+
+
+class NotMeasured(Exception):
+    """This machine lacks what a scene needs."""
+
 
 def free_port():
     with socket.socket() as probe:
@@ -21,6 +27,12 @@ def free_port():
 def programs():
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     return found[-1]
+
+
+def false_clock():
+    """The library of Debian's faketime; None where it is not installed."""
+    found = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return found[0] if found else None
 
 
 class Postgres:
@@ -43,7 +55,7 @@ class Postgres:
         self.call("initdb", "-D", self.data, "--auth=trust", "--username=postgres", "--no-sync")
         with open(self.data / "postgresql.conf", "a") as settings:
             settings.write(
-                "listen_addresses = '127.0.0.1'\nwal_level = replica\nmax_wal_senders = 8\nhot_standby = on\n"
+                f"listen_addresses = '{network.listened()}'\nwal_level = replica\nmax_wal_senders = 8\nhot_standby = on\n"
                 f"unix_socket_directories = '{self.folder}'\nwal_receiver_timeout = '3s'\nwal_sender_timeout = '3s'\n"
                 "wal_keep_size = '256MB'\nwal_receiver_status_interval = 1\n"
             )
@@ -53,7 +65,7 @@ class Postgres:
         shutil.rmtree(self.data, ignore_errors=True)
         self.call(
             "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
-            "-d", f"host=127.0.0.1 port={primary.port} user=postgres application_name={self.name}",
+            "-d", f"host={network.replication()} port={primary.port} user=postgres application_name={self.name}",
         )
         os.chmod(self.data, 0o700)
         with open(self.data / "postgresql.conf", "a") as settings:
@@ -115,9 +127,11 @@ class Postgres:
 class Node:
     """One scimd."""
 
-    def __init__(self, binary, folder, name, servers, reads="latest", extra=""):
+    def __init__(self, binary, folder, name, servers, reads="latest", extra="", number=0):
         self.binary, self.folder, self.name = binary, folder / name, name
-        self.port, self.process, self.output = free_port(), None, ""
+        # Over which it reaches the servers.
+        self.link = network.address(number)
+        self.port, self.process, self.environment = free_port(), None, {}
         self.folder.mkdir()
         self.write_url(servers)
         (self.folder / "config.toml").write_text(
@@ -128,15 +142,30 @@ class Node:
         )
 
     def write_url(self, servers):
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        hosts = ",".join(f"{self.link}:{server.port}" for server in servers)
         url = self.folder / "url"
         url.write_text(f"postgres://scimd@{hosts}/scimd?sslmode=disable\n")
         url.chmod(0o600)
 
+    def set_clock(self, seconds):
+        """Has its clock differ from the right one by so much, also while it runs: see `falsify_clock`."""
+        clock = self.folder / "clock"
+        clock.with_name("clock.new").write_text(f"{seconds:+}\n")
+        clock.with_name("clock.new").rename(clock)
+
+    def falsify_clock(self):
+        """From the next start on, the node goes by a clock that `set_clock` sets; the monotonic clock goes on as ever."""
+        self.set_clock(0)
+        self.environment = {
+            "LD_PRELOAD": str(false_clock()), "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1",
+        }
+
     def start(self, *arguments, wait=True):
         log = open(self.folder / "log", "a")
         self.process = subprocess.Popen(
-            [str(self.binary), "serve", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            [str(self.binary), "serve", *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, **self.environment},
         )
         if wait:
             self.wait_until_ready()
@@ -215,7 +244,9 @@ class Cluster:
             self.standby.start()
             self.primary.wait_for_standby("two")
         self.binary = binary
-        self.nodes = [Node(binary, self.folder, f"node{number}", self.servers(), reads) for number in range(nodes)]
+        self.nodes = [
+            Node(binary, self.folder, f"node{number}", self.servers(), reads, number=number) for number in range(nodes)
+        ]
 
     def servers(self):
         return [server for server in (self.primary, self.standby) if server]

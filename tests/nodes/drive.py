@@ -1,20 +1,23 @@
-"""Clients of several nodes while nodes and database fail; then whether any order of what was answered explains it.
+"""Clients of several nodes while nodes, database, network and clocks fail; then whether any order of what was answered explains it.
 
-    drive.py BINARY FAULTS SEED [NODES]
+    drive.py BINARY FAULTS SEED [--nodes 3] [--reads latest] [--report FILE]
 """
 
+import argparse
+import datetime
 import json
 import pathlib
 import random
 import re
-import signal
 import sys
 import tempfile
 import threading
 import time
 
-from cluster import Cluster
-from history import Operation, violation
+import network
+from cluster import Cluster, false_clock
+from faults import Faults
+from history import Operation, disorder, violation
 
 USERS = 6
 CLIENTS_PER_NODE = 2
@@ -27,21 +30,27 @@ class Clients:
 
     def __init__(self, cluster, token, seed):
         self.cluster, self.token = cluster, token
-        self.history, self.created = {}, {}
+        self.created = {}
         self.lock, self.stopping = threading.Lock(), threading.Event()
         self.answers, self.errors = {}, []
         self.ids = []
-        for number in range(USERS):
+        for number in range(USERS + 1):
             body = {"schemas": [SCHEMA], "userName": f"user{number}@example.com"}
             status, answer = cluster.nodes[0].request("POST", "/scim/v2/Users", body, token)
             assert status == 201, (status, answer)
             self.ids.append(answer["id"])
-            self.history[answer["id"]] = []
+        self.probed = self.ids.pop()
+        self.history = {id: [] for id in self.ids}
         self.threads = []
         for number in range(len(cluster.nodes) * CLIENTS_PER_NODE):
             node = cluster.nodes[number % len(cluster.nodes)]
             thread = threading.Thread(target=self.run, args=(node, number, random.Random(f"{seed} {number}")))
             self.threads.append(thread)
+
+    def probe(self, node):
+        """Changes a user that no client touches; whether that was acknowledged."""
+        body = {"schemas": [PATCH], "Operations": [{"op": "replace", "path": "title", "value": str(time.monotonic())}]}
+        return self.send(node, "PATCH", f"/scim/v2/Users/{self.probed}", body)[0] in (200, 204)
 
     def start(self):
         for thread in self.threads:
@@ -88,7 +97,7 @@ class Clients:
         if status not in (200, 204, 503, None):
             raise AssertionError(f"a change was answered with {status}: {answer}")
         with self.lock:
-            self.history[id].append(Operation("write", value, sent, answered, status in (200, 204)))
+            self.history[id].append(Operation("write", value, sent, answered, status in (200, 204), node.name))
 
     def read(self, node, id):
         sent = time.monotonic()
@@ -96,7 +105,7 @@ class Clients:
         answered = time.monotonic()
         if status == 200:
             with self.lock:
-                self.history[id].append(Operation("read", answer.get("displayName"), sent, answered))
+                self.history[id].append(Operation("read", answer.get("displayName"), sent, answered, True, node.name))
         elif status not in (503, None):
             raise AssertionError(f"a read was answered with {status}: {answer}")
 
@@ -110,85 +119,18 @@ class Clients:
             raise AssertionError(f"a create was answered with {status}: {answer}")
 
 
-def pause(seconds, *targets):
-    for target in targets:
-        target.send(signal.SIGSTOP)
-    time.sleep(seconds)
-    for target in targets:
-        target.send(signal.SIGCONT)
-
-
-class Faults:
-    """What goes wrong."""
-
-    def __init__(self, cluster, choose):
-        self.cluster, self.choose = cluster, choose
-        self.counts, self.recoveries = {}, []
-
-    def node(self):
-        return self.choose.choice(self.cluster.nodes)
-
-    def kill_node(self):
-        node = self.node()
-        node.kill()
-        time.sleep(self.choose.random())
-        node.start()
-
-    def pause_node(self):
-        pause(0.2 + 3.5 * self.choose.random(), self.node())
-
-    def pause_primary(self):
-        pause(0.2 + 3 * self.choose.random(), self.cluster.primary)
-
-    def pause_standby(self):
-        pause(0.2 + 2 * self.choose.random(), self.cluster.standby)
-
-    def cut_connections(self):
-        statement = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'scimd'"
-        self.cluster.primary.query(statement)
-
-    def crash_primary(self):
-        self.cluster.primary.stop("immediate")
-        time.sleep(self.choose.random())
-        self.cluster.primary.start()
-
-    def fail_over(self):
-        cluster = self.cluster
-        promoted = cluster.fail_over()
-        # The new primary has no standby yet, and so commits alone until it has one.
-        for node in cluster.nodes:
-            while True:
-                assert time.monotonic() < promoted + 60, f"{node.name} does not come back"
-                try:
-                    if node.request("GET", "/readyz")[0] == 200:
-                        break
-                except OSError:
-                    pass
-                time.sleep(0.05)
-        self.recoveries.append(time.monotonic() - promoted)
-        cluster.rebuild_standby()
-
-    KINDS = (
-        (kill_node, 4), (pause_node, 3), (pause_primary, 2), (pause_standby, 2), (cut_connections, 4),
-        (crash_primary, 3), (fail_over, 1),
-    )
-
-    def one(self):
-        kinds, weights = zip(*self.KINDS)
-        fault = self.choose.choices(kinds, weights)[0]
-        self.counts[fault.__name__] = self.counts.get(fault.__name__, 0) + 1
-        fault(self)
-
-
-def check(cluster, clients, token):
+def check(cluster, clients, token, reads):
     """All that must hold in the end; what does not, as text."""
     faults = list(clients.errors)
     for node in cluster.nodes:
         node.wait_until_ready()
-    for id, operations in clients.history.items():
-        found = violation(operations)
-        if found:
-            faults.append(f"user {id}: {found}")
+    # By then each has copied what the others appended last.
+    time.sleep(2)
+    if reads == "latest":
+        for id, operations in clients.history.items():
+            found = violation(operations)
+            if found:
+                faults.append(f"user {id}: {found}")
     for name, ids in clients.created.items():
         if len(ids) > 1:
             faults.append(f"{name} was created {len(ids)} times")
@@ -215,46 +157,104 @@ def check(cluster, clients, token):
     statement = "SELECT count(*) - 1 - max(sequence) + min(sequence) FROM scimd_log"
     if cluster.primary.query(statement) != "0":
         faults.append("the log in the database has gaps")
+    trail = cluster.nodes[0].run("audit", "--all", "--json", "--since", "2000-01-01").stdout
+    faults += check_trail([json.loads(line) for line in trail.splitlines()], clients, reads)
+    return faults
+
+
+def check_trail(records, clients, reads):
+    """Holds the order of the log against what clients were answered: nothing lost, doubled, reordered or dated by a wrong clock."""
+    faults = []
+    sequences = [record["sequence"] for record in records]
+    if sequences != list(range(sequences[0], sequences[0] + len(sequences))):
+        faults.append("the audit trail has gaps")
+    times = [datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00")) for record in records]
+    if any(later < earlier for earlier, later in zip(times, times[1:])):
+        faults.append("the times of the audit trail go back")
+    # A clock is trusted while it is within 10 minutes of the right one.
+    latest = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=10)
+    if times[-1] > latest:
+        faults.append(f"a record has the time of a clock that was wrong: {times[-1]}")
+    names, values = {}, {}
+    for record in records:
+        subject = record["subject"]
+        if record["event"] == "user.created":
+            names.setdefault(record["name"], []).append(subject)
+        for change in record.get("changes", []):
+            if change["attribute"] == "displayName":
+                values.setdefault(subject, []).append(change["after"])
+    faults += [f"{name} was created {len(ids)} times in the log" for name, ids in names.items() if len(ids) > 1]
+    faults += [f"{name} is not in the log" for name, ids in clients.created.items() if names.get(name) != ids]
+    for id, operations in clients.history.items():
+        found = disorder(operations, values.get(id, []), reads == "local")
+        if found:
+            faults.append(f"user {id}: {found}")
     return faults
 
 
 def main():
-    binary, count, seed = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    nodes = int(sys.argv[4]) if len(sys.argv) > 4 else 2
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary", type=pathlib.Path)
+    parser.add_argument("faults", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--reads", choices=("latest", "local"), default="latest")
+    parser.add_argument("--report", type=pathlib.Path, help="a line of JSON is appended to this file")
+    arguments = parser.parse_args()
+    network.enter()
+    count, seed, nodes, reads = arguments.faults, arguments.seed, arguments.nodes, arguments.reads
+    clocks = false_clock() is not None
+    if not clocks:
+        print("NOT MEASURED: clocks that jump, as there is no libfaketime")
     choose = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(binary, folder, nodes)
+        cluster = Cluster(arguments.binary, folder, nodes, reads=reads)
         try:
+            for node in cluster.nodes if clocks else ():
+                node.falsify_clock()
             cluster.nodes[0].start("--first-boot")
             token = re.search(r"^Token\s+(scimd_\w+)", cluster.nodes[0].log(), re.MULTILINE).group(1)
             for node in cluster.nodes[1:]:
                 node.start()
             clients = Clients(cluster, token, seed)
             clients.start()
-            faults = Faults(cluster, choose)
+            faults = Faults(cluster, choose, clients.probe)
             started = time.monotonic()
-            for number in range(count):
-                time.sleep(0.3 + choose.random())
-                faults.one()
-                if clients.errors:
-                    break
-            time.sleep(2)
-            clients.stop()
-            found = check(cluster, clients, token)
-            report = {
-                "seed": seed, "nodes": nodes, "faults": faults.counts, "answers": {str(k): v for k, v in clients.answers.items()},
-                "created": len(clients.created), "recovery_seconds": [round(s, 2) for s in faults.recoveries],
-                "seconds": round(time.monotonic() - started),
-            }
-            print(json.dumps(report))
+            found = []
+            try:
+                for number in range(count):
+                    time.sleep(0.3 + choose.random())
+                    faults.one(clocks)
+                    if clients.errors:
+                        break
+                time.sleep(2)
+            except Exception as error:
+                found.append(f"after {faults.counts}: {error!r}"[:4000])
+                raise
+            finally:
+                clients.stop()
+                if not found:
+                    found += check(cluster, clients, token, reads)
+                operations = sum(clients.answers.values())
+                acknowledged = sum(clients.answers.get(status, 0) for status in (200, 201, 204))
+                if not found and acknowledged < 20 * count:
+                    found.append(f"too little was served to show anything: {clients.answers}")
+                report = {
+                    "seed": seed, "nodes": nodes, "reads": reads, "faults": faults.counts, "operations": operations,
+                    "acknowledged": acknowledged, "answers": {str(k): v for k, v in clients.answers.items()},
+                    "created": len(clients.created), "recovery_seconds": [round(s, 2) for s in faults.recoveries],
+                    "seconds": round(time.monotonic() - started), "result": found or "ok",
+                }
+                print(json.dumps(report), flush=True)
+                if arguments.report:
+                    with open(arguments.report, "a") as file:
+                        file.write(json.dumps(report) + "\n")
+                if found:
+                    for node in cluster.nodes:
+                        print(f"--- log of {node.name}\n{node.log()[-6000:]}")
             for fault in found:
                 print("FAULT:", fault)
-            if found:
-                for node in cluster.nodes:
-                    print(f"--- log of {node.name}\n{node.log()[-6000:]}")
-                sys.exit(1)
-            served = clients.answers.get(200, 0) + clients.answers.get(204, 0)
-            assert served > 20 * count, f"too little was served to show anything: {clients.answers}"
+            sys.exit(bool(found))
         finally:
             cluster.end()
 

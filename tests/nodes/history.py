@@ -1,4 +1,4 @@
-"""Whether a history of reads and writes of one register is linearizable.
+"""Whether a history of reads and writes of one register is linearizable, and in the order of a log.
 
 Every write has a value of its own. A write whose outcome is not known may have taken effect at any later time, or
 never; one that was not read may be left out.
@@ -8,10 +8,10 @@ INFINITY = float("inf")
 
 
 class Operation:
-    """One read or write: when it was sent, when it was answered, and the value. `known` tells an answered write."""
+    """One read or write: when it was sent, when it was answered, the value, and through which node. `known` tells an answered write."""
 
-    def __init__(self, kind, value, sent, answered, known=True):
-        self.kind, self.value, self.sent, self.known = kind, value, sent, known
+    def __init__(self, kind, value, sent, answered, known=True, node=None):
+        self.kind, self.value, self.sent, self.known, self.node = kind, value, sent, known, node
         self.answered = answered if known else INFINITY
 
     def __repr__(self):
@@ -69,6 +69,37 @@ def violation(operations, initial=None):
     return "no order explains\n  " + "\n  ".join(map(repr, around))
 
 
+def disorder(operations, log, local=False):
+    """What of a history contradicts the order of the values in a log, as text; None if nothing does.
+
+    With `local`, a read may give an older value than another node, but nothing older than its own node gave before.
+    """
+    place = {value: number for number, value in enumerate(log, 1)}
+    if len(place) < len(log):
+        return f"a value is in the log twice: {[value for value in place if log.count(value) > 1]}"
+    place[None] = 0
+    known = [operation for operation in operations if operation.known]
+    for operation in known:
+        if operation.value not in place:
+            return f"{operation} is not in the log"
+    # The latest place that was answered before a moment, of all operations or of those that bind a local read.
+    ends = sorted(known, key=lambda operation: operation.answered)
+    next, newest = 0, {}
+    for operation in sorted(known, key=lambda operation: operation.sent):
+        while next < len(ends) and ends[next].answered < operation.sent:
+            end = ends[next]
+            for group in {("all",), ("node", end.node), *([("writes",)] if end.kind == "write" else [])}:
+                newest[group] = max(newest.get(group, (0, -1)), (place[end.value], next))
+            next += 1
+        group = ("all",)
+        if local:
+            group = ("node", operation.node) if operation.kind == "read" else ("writes",)
+        bound, by = newest.get(group, (0, -1))
+        if place[operation.value] < bound:
+            return f"{operation} is older than what was answered before it: {ends[by]}"
+    return None
+
+
 def test():
     """The checker itself: what it must accept and refuse."""
     write = lambda value, sent, answered, known=True: Operation("write", value, sent, answered, known)
@@ -93,6 +124,19 @@ def test():
         assert violation(history) is None, history
     for history in bad:
         assert violation(history), history
+    at = lambda node, kind, value, sent, answered: Operation(kind, value, sent, answered, True, node)
+    old = [write(1, 0, 1), write(2, 2, 3), read(1, 4, 5)]
+    elsewhere = [at("a", "write", 1, 0, 1), at("a", "write", 2, 2, 3), at("b", "read", 1, 4, 5)]
+    here = [at("a", "write", 1, 0, 1), at("a", "write", 2, 2, 3), at("a", "read", 1, 4, 5)]
+    back = [at("b", "read", 2, 0, 9), at("b", "read", 1, 10, 11)]
+    swapped = [at("a", "write", 2, 0, 1), at("b", "write", 1, 2, 3)]
+    for history, log, local, is_good in [
+        (old[:2], [1, 2], False, True), (old, [1, 2], False, False), (elsewhere, [1, 2], True, True),
+        (elsewhere, [1, 2], False, False), (here, [1, 2], True, False), (back, [1, 2], True, False),
+        (swapped, [1, 2], True, False), (swapped, [2, 1], True, True), (old[:2], [1], False, False),
+        (old[:2], [1, 2, 1], False, False), ([write(1, 0, 1, False)], [], False, True),
+    ]:
+        assert (disorder(history, log, local) is None) == is_good, (history, log, local)
 
 
 if __name__ == "__main__":

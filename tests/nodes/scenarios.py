@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 
-from cluster import Cluster, Node
+import network
+from cluster import Cluster, Node, NotMeasured
 
 SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -597,13 +598,15 @@ SCENES = [
 
 
 def main():
-    # It uses what is above.
+    # They use what is above.
     import common
+    import outside
 
     binary = pathlib.Path(sys.argv[1])
     wanted = sys.argv[2:]
+    network.enter()
     failed = False
-    for scene in SCENES + common.SCENES:
+    for scene in SCENES + outside.SCENES + common.SCENES:
         if wanted and not any(word in scene.__name__ for word in wanted):
             continue
         begun = time.monotonic()
@@ -617,6 +620,8 @@ def main():
             try:
                 scene(make)
                 outcome = "ok"
+            except NotMeasured as error:
+                outcome = f"NOT MEASURED: {error}"
             except Exception as error:
                 failed = True
                 outcome = f"FAILED: {error!r}"
@@ -625,6 +630,8 @@ def main():
                         if (node.folder / "log").exists():
                             print(f"--- log of {node.name}\n{node.log()[-3000:]}")
             finally:
+                if network.is_available():
+                    network.heal()
                 for cluster in clusters:
                     cluster.end()
         print(f"{scene.__name__}: {outcome} ({time.monotonic() - begun:.0f} s)", flush=True)

@@ -110,6 +110,7 @@ fn append_group(
     let (mut is_sent, mut has_failed) = (false, false);
     loop {
         let tried = open(core, session).and_then(|session| {
+            std::thread::sleep(core.node.held_back());
             let mut appended = session.append(group, expected, &core.origin);
             if let Ok(SentGroup::Found) = appended {
                 let proven = session.barrier(&core.node, core.copy.head().sequence);
@@ -161,8 +162,11 @@ fn append_group(
 fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Appended, LogError> {
     // What takes long comes before the turn.
     core.catch_up(session)?;
-    // Without the turn the group is run again as well; it may lose again.
-    let _ = session.take_turn();
+    match session.take_turn() {
+        // Without the turn the group is run again as well; it may lose again.
+        Err(error) if error.is_denied() => {}
+        turn => turn.map_err(|error| LogError::Unavailable(error.text()))?,
+    }
     core.catch_up(session)?;
     if core.copy.head() == expected {
         // Nothing follows the expected head, and yet it is not the head in the database.

@@ -49,6 +49,11 @@ impl CallError {
         }
     }
 
+    /// Whether the database said no, so that the connection can still be used.
+    pub(super) fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(..))
+    }
+
     /// Whether a key is there already.
     pub(super) fn is_duplicate(&self) -> bool {
         matches!(self, Self::Denied(code, _) if *code == SqlState::UNIQUE_VIOLATION)

@@ -1,5 +1,6 @@
 //! A connection over which the log is read and written, once it has shown that it leads to the right database.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::client::{
@@ -88,6 +89,8 @@ pub(super) struct Session {
     proven: Option<Stopwatch>,
     /// Whether a transaction is open that holds the turn to append, and since when.
     turn: Option<Stopwatch>,
+    /// Whether the last frames that were asked for were none.
+    is_level: Cell<bool>,
 }
 
 impl Session {
@@ -129,8 +132,8 @@ impl Session {
         let statement = |text| connection.prepare(CALL, text);
         let (insert, rows, barrier) =
             (statement(INSERT)?, statement(ROWS_AFTER)?, statement(BARRIER)?);
-        let (proven, turn) = (None, None);
-        let mut session = Self { connection, insert, rows, barrier, proven, turn };
+        let (proven, turn, is_level) = (None, None, Cell::new(false));
+        let mut session = Self { connection, insert, rows, barrier, proven, turn, is_level };
         session.barrier(node, 0)?;
         Ok((session, log))
     }
@@ -174,7 +177,10 @@ impl Session {
     /// Some frames after a sequence, in order, as bytes.
     pub(super) fn rows_after(&self, sequence: u64) -> Result<Vec<(u64, Vec<u8>)>, CallError> {
         let parameters: [Parameter<'_>; 3] = [&signed(sequence), &ROWS, &ROW_BYTES];
-        let rows = self.connection.query(APPEND, &self.rows, &parameters)?;
+        // Where few are expected, a server that hangs is noticed sooner.
+        let limit = if self.is_level.replace(false) { CALL } else { APPEND };
+        let rows = self.connection.query(limit, &self.rows, &parameters)?;
+        self.is_level.set(rows.is_empty());
         let frame = |row: Row| Some((unsigned(row.try_get(0).ok()?), row.try_get(1).ok()?));
         rows.into_iter()
             .map(|row| frame(row).ok_or_else(|| CallError::Lost("a row is malformed".to_owned())))
@@ -205,7 +211,11 @@ impl Session {
     pub(super) fn take_turn(&mut self) -> Result<(), CallError> {
         // A node that hangs then must not hold up the others.
         let begin = format!("{BEGIN}; SET LOCAL idle_in_transaction_session_timeout = '3s'");
-        self.connection.run(APPEND, &begin).inspect_err(|_| self.abandon())?;
+        self.connection.run(APPEND, &begin).inspect_err(|error| {
+            if error.is_denied() {
+                self.abandon();
+            }
+        })?;
         self.turn = Some(Stopwatch::start());
         Ok(())
     }
