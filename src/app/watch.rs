@@ -72,7 +72,10 @@ fn observe(context: &OperatorContext, live: &LiveConfig, min_free_bytes: u64) ->
         free_bytes: stats.store.free_bytes,
         min_free_bytes,
         is_writable: stats.writable,
-        parked: webhooks.filter_map(|webhook| Some((webhook.name, webhook.parked?))).collect(),
+        parked: webhooks
+            .filter(|webhook| webhook.sends)
+            .filter_map(|webhook| Some((webhook.name, webhook.parked?)))
+            .collect(),
         certificate_end: live.listener.load().tls.as_ref().and_then(TlsConfig::not_after),
         token_ends: ending_tokens(context, now),
     }

@@ -165,5 +165,9 @@ fn webhook_row(webhook: &WebhookInfo) -> [String; 4] {
         (None, Some(_)) => "failing",
         (None, None) => "ok",
     };
-    [webhook.name.clone(), state.to_owned(), webhook.behind.to_string(), webhook.url.clone()]
+    let state = match webhook.other_sender() {
+        Some(sender) => format!("{state}, {}", output::sanitize(&sender)),
+        None => state.to_owned(),
+    };
+    [webhook.name.clone(), state, webhook.behind.to_string(), webhook.url.clone()]
 }

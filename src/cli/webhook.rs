@@ -75,7 +75,10 @@ fn row(webhook: &WebhookInfo) -> [Cell; 6] {
     let state = match (&webhook.parked, &webhook.error) {
         (Some(reason), _) => Cell::Alert(output::sanitize(&format!("parked: {reason}"))),
         (None, Some(error)) => Cell::Warning(output::sanitize(&format!("failing: {error}"))),
-        (None, None) => "ok".into(),
+        (None, None) => match webhook.other_sender() {
+            Some(sender) => output::sanitize(&sender).into(),
+            None => "ok".into(),
+        },
     };
     [
         webhook.name.clone().into(),

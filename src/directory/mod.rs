@@ -97,7 +97,7 @@ pub use transaction::{Command, Transaction};
 pub use trusted_time::ClockStatus;
 pub use undo::{Undo, UndoAction, UndoKind, UndoReport, UndoRow};
 pub use verify::{verify, verify_as_saved};
-pub use webhook_state::{SaveWebhookState, WebhookState};
+pub use webhook_state::{SaveWebhookState, TakeUpWebhook, WebhookState};
 pub use writer::pending::Pending;
 
 use crate::access::{AccessNames, Catalogue, Effective};

@@ -68,6 +68,14 @@ pub trait Log: ReadLog {
     /// Notes digests of the settings in this process's configuration, for the other processes to see.
     fn note_settings(&self, _digests: &str) {}
 
+    /// Has this process strive for these leases, and no others. What is done under a lease one process does alone.
+    fn want_leases(&self, _names: Vec<String>) {}
+
+    /// Who holds a lease.
+    fn lease(&self, _name: &str) -> Lease {
+        Lease::Held
+    }
+
     /// Has all processes that append write the newest format that this one knows.
     ///
     /// # Errors
@@ -126,6 +134,17 @@ impl LogNode {
 pub(super) fn shown_node(name: &str, id: &[u8]) -> String {
     let id = HEXLOWER.encode(id.get(..4).unwrap_or(id));
     format!("{name} ({id})")
+}
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// This process, as it always does where the log is not shared.
+    Held,
+    /// Another one, by its name.
+    Elsewhere(String),
+    /// No process, as far as is known.
+    Unknown,
 }
 
 /// What comes of raising the format of a log that several nodes share.

@@ -26,6 +26,27 @@ pub struct WebhookInfo {
     pub failing_since: Option<Timestamp>,
     /// Why nothing is delivered until an operator says so, if that is so.
     pub parked: Option<String>,
+    /// Whether this node sends; one of those that share a log does.
+    #[serde(default = "yes")]
+    pub sends: bool,
+    /// The node that sends, if it is another one and known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_by: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl WebhookInfo {
+    /// Which other node sends, for people; `None` if this one does.
+    pub fn other_sender(&self) -> Option<String> {
+        match (&self.sent_by, self.sends) {
+            (_, true) => None,
+            (Some(node), false) => Some(format!("sent by {node}")),
+            (None, false) => Some("no node sends at the moment".to_owned()),
+        }
+    }
 }
 
 /// The webhooks of a running server. Its methods wait, so they are not for a thread that drives asynchronous tasks.

@@ -19,6 +19,7 @@ use super::delivery::{DeliveryOutcome, Receiver};
 use crate::directory::{Directory, SaveWebhookState, WebhookState};
 use crate::event::Actor;
 use crate::feed::{Cursor, EventFilter, Feed, FeedError};
+use crate::log::Lease;
 use crate::operator::WebhookInfo;
 
 /// The most events of a batch.
@@ -30,6 +31,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// The time before the first retry, and the most before a later one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(60 * 60);
+/// How often a node that shares the log looks whether it is the one that sends.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long deliveries may fail before the webhook is parked.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 
@@ -44,15 +47,15 @@ pub struct WebhookSettings {
 
 /// One webhook.
 pub(super) struct Endpoint {
-    name: String,
+    pub(super) name: String,
     pub(super) settings: ArcSwap<WebhookSettings>,
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     feed: Arc<Feed>,
     /// Where it begins if it is new.
-    begin: Cursor,
+    pub(super) begin: Cursor,
     /// Wakes the task after settings or state were changed from outside.
     pub(super) wake: Notify,
-    progress: Mutex<Progress>,
+    progress: Mutex<DeliveryProgress>,
     delivered: AtomicU64,
     events: AtomicU64,
     failed: AtomicU64,
@@ -60,17 +63,21 @@ pub(super) struct Endpoint {
 
 /// How far deliveries are.
 #[derive(Default)]
-struct Progress {
+pub(super) struct DeliveryProgress {
     /// What is stored, or will be within a second.
-    state: WebhookState,
+    pub(super) state: WebhookState,
+    /// Whether this node sends.
+    pub(super) sends: bool,
+    /// Whether this node has removed events before another one has sent them.
+    pub(super) released: bool,
     /// Whether a batch was delivered since the state was stored.
-    unsaved: bool,
+    pub(super) unsaved: bool,
     /// The number of failures since the last success.
-    failures: u32,
+    pub(super) failures: u32,
     /// Why the last delivery failed.
-    error: Option<String>,
+    pub(super) error: Option<String>,
     /// Counts the changes from outside: what a delivery found before one of them does not count any more.
-    turn: u64,
+    pub(super) turn: u64,
 }
 
 /// A batch of events.
@@ -103,16 +110,25 @@ impl Endpoint {
         Self { name, settings, directory, feed, begin, wake, progress, delivered, events, failed }
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(super) fn progress(&self) -> MutexGuard<'_, DeliveryProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Delivers until dropped.
     pub(super) async fn run(self: Arc<Self>) {
         let mut written = self.feed.written();
-        self.start().await;
+        if !self.is_shared() {
+            self.start().await;
+        }
         let mut saved = Instant::now() - SAVE_EVERY;
         loop {
+            if self.is_shared() && !self.has_turn().await {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    () = self.wake.notified() => {}
+                }
+                continue;
+            }
             let turn = self.progress().turn;
             match self.next(&mut saved).await {
                 Ok(Next::Send(batch)) => self.send(batch, turn, &mut saved).await,
@@ -122,6 +138,7 @@ impl Endpoint {
                     tokio::select! {
                         changed = written.changed() => if changed.is_err() { return },
                         () = self.wake.notified() => {}
+                        () = self.turn_lost() => {}
                         () = tokio::time::sleep_until(saved + SAVE_EVERY), if unsaved => {
                             self.save().await;
                             saved = Instant::now();
@@ -164,7 +181,11 @@ impl Endpoint {
         }
         // After a restart the feed may still have to catch up, and the batch would be shorter than it was.
         let is_ours = |until: &Cursor| self.feed.cursor_at(until.sequence()) == *until;
-        if until.filter(is_ours).is_some_and(|until| until > self.feed.head()) {
+        if [until, Some(after).filter(|_| self.is_shared())]
+            .into_iter()
+            .flatten()
+            .any(|cursor| is_ours(&cursor) && cursor > self.feed.head())
+        {
             return Ok(Next::Wait);
         }
         let horizon = until.unwrap_or_else(|| self.feed.head());
@@ -180,8 +201,13 @@ impl Endpoint {
         if until.is_none() {
             tokio::time::sleep_until(*saved + SAVE_EVERY).await;
             self.progress().state.until = Some(horizon.to_string());
-            self.save().await;
+            let is_saved = self.save().await;
             *saved = Instant::now();
+            // Another node could fix other batches.
+            if self.is_shared() && !is_saved {
+                self.progress().state.until = None;
+                return Ok(Next::Wait);
+            }
         }
         Ok(Next::Send(batch))
     }
@@ -222,9 +248,16 @@ impl Endpoint {
 
     /// Sends a batch once, and waits as long as is to be waited after a failure.
     async fn send(&self, batch: Batch, turn: u64, saved: &mut Instant) {
+        if self.progress().turn != turn || !self.is_held() {
+            return;
+        }
         let settings = self.settings.load_full();
         let now = self.directory.now();
-        let outcome = settings.receiver.deliver(&batch.id, now.as_second(), batch.body).await;
+        let outcome = tokio::select! {
+            biased;
+            () = self.turn_lost() => return,
+            outcome = settings.receiver.deliver(&batch.id, now.as_second(), batch.body) => outcome,
+        };
         let mut must_save = false;
         let pause = {
             let mut progress = self.progress();
@@ -284,6 +317,7 @@ impl Endpoint {
         if !pause.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = self.turn_lost() => {}
                 () = self.wake.notified() => {}
             }
         }
@@ -299,8 +333,16 @@ impl Endpoint {
 
     /// Parks it, since its events were removed so that the log does not grow further.
     pub(super) async fn give_up(&self) {
-        // What is being delivered does not count any more.
-        self.progress().turn += 1;
+        {
+            let mut progress = self.progress();
+            if self.is_shared() && !progress.sends {
+                // Another node has its own copy of the log to send from.
+                progress.released = true;
+                return;
+            }
+            // What is being delivered does not count any more.
+            progress.turn += 1;
+        }
         let why = "the log has reached `max_log_mib`, and no other webhook was further behind.";
         self.park(self.missing(why));
         self.save().await;
@@ -320,18 +362,21 @@ impl Endpoint {
         self.progress().state.parked = Some(reason);
     }
 
-    /// Stores the state; a failure to do so is logged, and costs no more than deliveries that are repeated.
-    async fn save(&self) {
+    /// Stores the state; a failure to do so is logged, and costs no more than deliveries that are repeated. Returns whether
+    /// it is stored.
+    async fn save(&self) -> bool {
         let state = {
             let mut progress = self.progress();
             progress.unsaved = false;
             progress.state.clone()
         };
         let name = self.name.clone();
-        if let Err(error) =
-            self.directory.submit(Actor::System, SaveWebhookState { name, state }).await
-        {
-            tracing::warn!(webhook = self.name, %error, "the state of a webhook can't be stored");
+        match self.directory.submit(Actor::System, SaveWebhookState { name, state }).await {
+            Ok(is_saved) => is_saved,
+            Err(error) => {
+                tracing::warn!(webhook = self.name, %error, "the state of a webhook can't be stored");
+                false
+            }
         }
     }
 
@@ -345,6 +390,9 @@ impl Endpoint {
         let body = Bytes::from(event.to_string());
         match settings.receiver.deliver(&id, now.as_second(), body).await {
             DeliveryOutcome::Taken => {
+                if self.is_shared() && !self.progress().sends {
+                    return self.go_on_elsewhere().await;
+                }
                 let was_parked = {
                     let mut progress = self.progress();
                     progress.turn += 1;
@@ -375,21 +423,26 @@ impl Endpoint {
         let filter = self.settings.load().filter.clone();
         self.feed.read(&after, &filter, 1).map_err(|error| error.to_string())?;
         let state = WebhookState { after: after.to_string(), ..WebhookState::default() };
+        if self.is_shared() {
+            let taken_up = self.directory.submit(Actor::System, self.take_up_by(Some(state)));
+            return taken_up.wait().map(drop).map_err(|error| error.to_string());
+        }
         {
             let mut progress = self.progress();
             let turn = progress.turn + 1;
-            *progress = Progress { state: state.clone(), turn, ..Progress::default() };
+            *progress =
+                DeliveryProgress { state: state.clone(), turn, ..DeliveryProgress::default() };
         }
         let save = SaveWebhookState { name: self.name.clone(), state };
         let saved = self.directory.submit(Actor::System, save).wait();
         self.wake.notify_one();
-        saved.map_err(|error| error.to_string())
+        saved.map(drop).map_err(|error| error.to_string())
     }
 
     /// The change behind which the log is needed; `None` if nothing is delivered.
     pub(super) fn needed(&self) -> Option<u64> {
         let progress = self.progress();
-        let is_active = progress.state.parked.is_none();
+        let is_active = progress.state.parked.is_none() && !progress.released;
         let after = Cursor::parse(&progress.state.after).ok().filter(|_| is_active)?;
         // Some events of that change may not be delivered yet.
         Some(after.sequence().saturating_sub(1))
@@ -409,6 +462,11 @@ impl Endpoint {
             error: progress.error.clone(),
             failing_since: progress.state.failing_since,
             parked: progress.state.parked.clone(),
+            sends: !self.is_shared() || progress.sends,
+            sent_by: match self.lease() {
+                Lease::Elsewhere(node) => Some(node),
+                Lease::Held | Lease::Unknown => None,
+            },
         }
     }
 }

@@ -8,12 +8,14 @@
 //! | `endpoint` | the task: what is next, retries, what is stored |
 //! | `delivery` | one POST |
 //! | `signature` | secrets and signatures |
+//! | `turn` | which node sends, where several share the log |
 
 mod delivery;
 mod endpoint;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +28,7 @@ pub use delivery::Receiver;
 use endpoint::Endpoint;
 pub use endpoint::WebhookSettings;
 pub use signature::SigningKeys;
+use turn::lease_of;
 
 use crate::directory::Directory;
 use crate::feed::Feed;
@@ -77,6 +80,7 @@ impl Webhooks {
             let task = self.runtime.spawn(Arc::clone(&endpoint).run());
             endpoints.insert(name, (endpoint, task));
         }
+        self.directory.log().want_leases(endpoints.keys().map(|name| lease_of(name)).collect());
     }
 
     /// Has the log trimmed although webhooks hold it, while it is too large: parks the slowest, and if that is not enough

@@ -1,6 +1,13 @@
 """Scenes about what is common to the nodes: settings, connections, webhooks, the format of the log. `scenarios.py` plays them."""
 
-from scenarios import eventually, started
+import base64
+import http.server
+import json
+import signal
+import threading
+import time
+
+from scenarios import create, eventually, started
 
 ROLE = '[[roles]]\nname = "Night shift"\n'
 
@@ -90,7 +97,158 @@ def a_node_that_knows_less_than_the_format_refuses_and_keeps_others_from_raising
     assert len(last) == 1 and "has format 2" in last[0] and "up to 1" in last[0], last
 
 
+class Receiver:
+    """Takes the events of a webhook, and notes each with its time."""
+
+    def __init__(self):
+        self.events, self.pause, self.guard, self.open, self.overlaps = [], 0, threading.Lock(), 0, 0
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                with receiver.guard:
+                    receiver.open += 1
+                    receiver.overlaps += receiver.open > 1
+                time.sleep(receiver.pause)
+                with receiver.guard:
+                    receiver.open -= 1
+                    receiver.events += [(event["id"], event["type"], time.monotonic()) for event in body]
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def created(self):
+        return [id for id, kind, _ in self.events if kind.endswith("user.created")]
+
+    def settings(self):
+        return (
+            f'[webhooks.crm]\nurl = "http://127.0.0.1:{self.server.server_port}/"\nsecret_file = "secret"\n'
+        )
+
+
+def with_webhook(cluster, receiver):
+    for node in cluster.nodes:
+        append(node, receiver.settings())
+        secret = node.folder / "secret"
+        secret.write_text("whsec_" + base64.b64encode(b"x" * 32).decode())
+        secret.chmod(0o600)
+
+
+def sender(cluster):
+    """The node that sends, and the others."""
+    listed = {}
+    for node in cluster.nodes:
+        webhooks = json.loads(node.run("webhook", "list", "--json").stdout)
+        listed[node.name] = (node, webhooks[0])
+    sends = [node for node, webhook in listed.values() if webhook["sends"]]
+    others = [(node, webhook) for node, webhook in listed.values() if not webhook["sends"]]
+    assert len(sends) == 1, listed
+    id = (sends[0].folder / "data/node").read_text()[:8]
+    assert all(id in webhook.get("sent_by", "") for _, webhook in others), listed
+    return sends[0], [node for node, _ in others]
+
+
+def sends_one(cluster):
+    try:
+        sender(cluster)
+        return True
+    except AssertionError:
+        return False
+
+
+def one_node_sends_each_event_of_a_webhook_and_another_takes_over(scene):
+    cluster = scene(nodes=2)
+    receiver = Receiver()
+    with_webhook(cluster, receiver)
+    token = started(cluster)
+    eventually(lambda: sends_one(cluster), "one node sends")
+    count = 0
+
+    def more(nodes, number):
+        nonlocal count
+        for step in range(number):
+            assert create(nodes[step % len(nodes)], f"user{count}@example.com", token)[0] == 201
+            count += 1
+
+    def all_arrive(limit=15):
+        eventually(lambda: len(set(receiver.created())) == count, f"all {count} arrive", limit)
+
+    for _ in range(4):
+        more(cluster.nodes, 10)
+        time.sleep(0.7)
+    all_arrive()
+    assert len(receiver.created()) == count and receiver.overlaps == 0, "each event once"
+    # The events of both nodes are the same ones.
+    one, two = cluster.nodes
+    first, (second,) = sender(cluster)
+    assert "sent by" in second.run("webhook", "list").stdout
+    assert "sent by" in second.run("status", check=False).stdout
+    # An operator's request on a node that does not send reaches the one that does.
+    before = len(receiver.created())
+    second.run("webhook", "resend", "crm", "--after", "oldest")
+    eventually(lambda: len(receiver.created()) == before + count, "all are sent again")
+    assert sender(cluster)[0] is first and receiver.overlaps == 0
+    second.run("webhook", "test", "crm")
+    # The node that sends is killed while it sends.
+    receiver.pause = 0.2
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            more([second], 1)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    time.sleep(1.5)
+    first.kill()
+    killed = time.monotonic()
+    known = len(receiver.events)
+    eventually(lambda: len(receiver.events) > known + 5, "the other node takes over", limit=12)
+    print(f"  the other node sent {time.monotonic() - killed:.1f} s after the kill")
+    stop.set()
+    changing.join()
+    all_arrive()
+    assert receiver.overlaps == 0
+    # It comes back, and leaves the sending to the other.
+    receiver.pause = 0
+    first.start()
+    eventually(lambda: sends_one(cluster), "one node sends")
+    assert sender(cluster)[0] is second
+    # The node that sends is paused, and comes back.
+    more([first], 5)
+    all_arrive()
+    # What is sent within a second before a pause may come twice.
+    time.sleep(1.5)
+    known = len(receiver.created())
+    second.send(signal.SIGSTOP)
+    more([first], 10)
+    all_arrive(limit=14)
+    time.sleep(6)
+    second.send(signal.SIGCONT)
+    time.sleep(1)
+    eventually(lambda: sends_one(cluster), "one node sends")
+    assert sender(cluster)[0] is first
+    more([second], 10)
+    all_arrive()
+    assert len(receiver.created()) == known + 20 and receiver.overlaps == 0, "each event once"
+    # A node that is stopped hands over at once.
+    time.sleep(1.5)
+    first.end()
+    stopped = time.monotonic()
+    more([second], 5)
+    all_arrive(limit=6)
+    print(f"  the other node sent {time.monotonic() - stopped:.1f} s after the stop")
+
+
 SCENES = [
+    one_node_sends_each_event_of_a_webhook_and_another_takes_over,
     a_reload_is_refused_while_the_file_of_another_node_differs,
     a_node_that_knows_less_than_the_format_refuses_and_keeps_others_from_raising_it,
 ]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::{Bell, Postgres};
 use super::error::SessionError;
+use super::lease::Leases;
 use super::node::Node;
 use super::orders::Orders;
 use super::questions::Questions;
@@ -21,6 +22,7 @@ pub(super) struct Core {
     pub(super) origin: String,
     pub(super) appender: Orders,
     pub(super) reader: Arc<Questions>,
+    pub(super) leases: Leases,
     /// Why nothing can be appended until a restart.
     pub(super) stopped: Mutex<Option<String>>,
     /// Why the database can't be used at the moment.

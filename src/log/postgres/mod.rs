@@ -15,6 +15,7 @@ mod client;
 mod core;
 mod error;
 mod format;
+mod lease;
 mod node;
 mod orders;
 mod questions;
@@ -37,6 +38,7 @@ use self::address::Address;
 use self::client::Postgres;
 use self::core::{Core, lock};
 use self::error::SessionError;
+use self::lease::Leases;
 use self::node::Node;
 use self::orders::Orders;
 use self::schema::{LogRow, NewLog, TableState};
@@ -44,8 +46,8 @@ use self::session::Session;
 pub use self::transfer::{LogTransfer, TransferProgress, move_to_files};
 use super::local::LocalLog;
 use super::{
-    Append, ChainReport, FormatRaise, Frame, Log, LogEntry, LogError, LogNode, LogStats, Position,
-    ReadLog,
+    Append, ChainReport, FormatRaise, Frame, Lease, Log, LogEntry, LogError, LogNode, LogStats,
+    Position, ReadLog,
 };
 use crate::clock::Stopwatch;
 
@@ -175,6 +177,7 @@ fn open_copy(
         origin,
         appender: Orders::default(),
         reader: Arc::default(),
+        leases: Leases::default(),
         stopped: Mutex::default(),
         problem: Mutex::default(),
         closed: AtomicBool::new(false),
@@ -261,6 +264,15 @@ impl Log for PostgresLog {
 
     fn note_settings(&self, digests: &str) {
         self.core.node.note_settings(digests);
+    }
+
+    fn want_leases(&self, names: Vec<String>) {
+        self.core.leases.want(names);
+        self.core.reader.ring();
+    }
+
+    fn lease(&self, name: &str) -> Lease {
+        self.core.leases.holder(name)
     }
 
     fn raise_format(&self) -> Result<FormatRaise, LogError> {

@@ -35,7 +35,10 @@ pub(super) fn run(core: &Arc<Core>) {
         });
         match followed {
             Ok(()) => return,
-            Err(LogError::Unavailable(reason)) => core.note(Some(reason)),
+            Err(LogError::Unavailable(reason)) => {
+                core.leases.forget_others();
+                core.note(Some(reason));
+            }
             Err(error) => {
                 core.stop(with_causes(&error));
                 return;
@@ -52,7 +55,8 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
     loop {
         let asked = core.reader.wait(PERIOD.saturating_sub(beat.elapsed()));
         if core.is_closed() {
-            return Ok(());
+            // What was given up at the end.
+            return Ok(session.renew(&core.leases, &core.node)?);
         }
         if session.is_closed() {
             return Err(LogError::Unavailable("the connection was lost".to_owned()));
@@ -61,6 +65,7 @@ fn follow(core: &Core, session: &mut Session) -> Result<(), LogError> {
             beat = Stopwatch::start();
         }
         session.prove(&core.node, core.copy.head().sequence)?;
+        session.renew(&core.leases, &core.node)?;
         core.catch_up(session)?;
         core.reader.answer(asked, core.copy.head());
     }

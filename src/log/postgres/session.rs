@@ -8,6 +8,7 @@ use super::client::{
 };
 use super::error::SessionError;
 use super::format;
+use super::lease::{LeaseStatements, Leases};
 use super::node::Node;
 use super::schema::{self, TableState};
 use crate::clock::Stopwatch;
@@ -85,6 +86,8 @@ pub(super) struct Session {
     insert: Statement,
     rows: Statement,
     barrier: Statement,
+    /// Prepared once leases are wanted.
+    leases: Option<LeaseStatements>,
     /// When the last synchronous write was begun that succeeded.
     proven: Option<Stopwatch>,
     /// Whether a transaction is open that holds the turn to append, and since when.
@@ -132,8 +135,9 @@ impl Session {
         let statement = |text| connection.prepare(CALL, text);
         let (insert, rows, barrier) =
             (statement(INSERT)?, statement(ROWS_AFTER)?, statement(BARRIER)?);
-        let (proven, turn, is_level) = (None, None, Cell::new(false));
-        let mut session = Self { connection, insert, rows, barrier, proven, turn, is_level };
+        let (leases, proven, turn, is_level) = (None, None, None, Cell::new(false));
+        let mut session =
+            Self { connection, insert, rows, barrier, leases, proven, turn, is_level };
         session.barrier(node, 0)?;
         Ok((session, log))
     }
@@ -172,6 +176,18 @@ impl Session {
             Some(since) if since.elapsed() < PROOF => Ok(()),
             _ => self.barrier(node, applied),
         }
+    }
+
+    /// Renews leases, if it is time.
+    pub(super) fn renew(&mut self, leases: &Leases, node: &Node) -> Result<(), CallError> {
+        if !leases.are_due() {
+            return Ok(());
+        }
+        let statements = match &mut self.leases {
+            Some(statements) => statements,
+            none => none.insert(LeaseStatements::prepare(&self.connection)?),
+        };
+        leases.renew(&self.connection, statements, node)
     }
 
     /// Some frames after a sequence, in order, as bytes.

@@ -87,7 +87,7 @@ const EDGES: &[(&str, &str)] = &[
     ("store", "clock file log metrics scim text"),
     ("text", ""),
     ("transport", "authorities clock connection event file logging metrics"),
-    ("webhook", "config directory event feed fetch operator text"),
+    ("webhook", "config directory event feed fetch log operator text"),
 ];
 
 /// The same between the files and folders of `directory/`. Its `mod.rs` is the facade above all.
