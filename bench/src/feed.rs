@@ -316,6 +316,7 @@ impl Bench {
 }
 
 /// Follows the feed from its present end; how long each event was under way.
+#[expect(clippy::disallowed_methods, reason = "events have the time of the clock")]
 async fn follow(
     target: Target,
     wait: u8,

@@ -5,7 +5,7 @@
 //! - [`client`], [`load`]: one connection, and many that ask for a while;
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
 //! - [`feed`]: the change feed and its consumers; [`oauth`]: signing in by OAuth; [`console`]: pages and live views;
-//! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side;
+//! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side; [`nodes`], [`postgres`]: several nodes;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
@@ -16,8 +16,10 @@ mod feed;
 mod journal;
 mod load;
 mod measure;
+mod nodes;
 mod oauth;
 mod pair;
+mod postgres;
 mod process;
 mod random;
 mod report;
@@ -58,6 +60,8 @@ enum Command {
     Console(console::Console),
     /// Compare two binaries side by side, in alternating rounds
     Pair(pair::Pair),
+    /// Compare several nodes on a PostgreSQL of this machine with a server that has local files
+    Nodes(nodes::Nodes),
     /// Serve one fixed answer to every request: what scimd is compared with
     Bare(bare::Bare),
 }
@@ -116,6 +120,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
         Command::Pair(pair) => pair.run(),
+        Command::Nodes(nodes) => nodes.run(),
         Command::OAuth(oauth) => oauth.run(),
         Command::Feed(feed) => feed.run(),
         Command::Console(console) => console.run(),

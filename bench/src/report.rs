@@ -178,7 +178,7 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// Processors and kernel.
-fn machine() -> String {
+pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -187,6 +187,6 @@ fn machine() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the date of a report; nothing depends on it")]
-fn today() -> String {
+pub fn today() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
 }

@@ -1,6 +1,7 @@
 //! The server under test: the real binary, its folder, its starts and ends.
 
 use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Scimd {
     binary: PathBuf,
     folder: PathBuf,
+    public_url: String,
+    token: String,
     child: Option<Child>,
     target: Option<Target>,
 }
@@ -31,22 +34,50 @@ impl Scimd {
     /// The same with more configuration.
     pub fn first_boot_with(binary: &Path, parent: &Path, more: &str) -> Result<Self> {
         let address = process::free_address()?;
+        let public_url = format!("https://{address}");
+        let mut scimd = Self::in_folder(binary, parent, more, address, public_url)?;
+        scimd.spawn(&["--first-boot"])?;
+        let token = scimd.printed_token()?;
+        scimd.target = Some(Target::new(address, &scimd.certificate(), &token)?);
+        scimd.token = token;
+        Ok(scimd)
+    }
+
+    /// Starts another node of the cluster that the first one belongs to.
+    pub fn join(binary: &Path, parent: &Path, more: &str, first: &Self) -> Result<Self> {
+        let address = process::free_address()?;
+        let mut scimd = Self::in_folder(binary, parent, more, address, first.public_url.clone())?;
+        scimd.token.clone_from(&first.token);
+        scimd.spawn(&[])?;
+        let begun = Instant::now();
+        while !scimd.certificate().exists() || TcpStream::connect(address).is_err() {
+            ensure!(begun.elapsed() < PATIENCE, "not ready; its log is {}", scimd.log().display());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        scimd.target = Some(Target::new(address, &scimd.certificate(), &scimd.token)?);
+        Ok(scimd)
+    }
+
+    /// Writes the folder with the configuration.
+    fn in_folder(
+        binary: &Path,
+        parent: &Path,
+        more: &str,
+        address: SocketAddr,
+        public_url: String,
+    ) -> Result<Self> {
         let folder = parent.join(format!("scimd-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)
             .with_context(|| format!("can't make the folder {}", folder.display()))?;
         let config = format!(
-            "public_url = \"https://{address}\"\ndata_dir = \"data\"\n\n\
+            "public_url = \"{public_url}\"\ndata_dir = \"data\"\n\n\
              [listen]\naddress = \"{address}\"\n\n\
              [connections.default]\nmethod = \"okta-custom\"\n{}{more}",
             if more.contains("[console]") { "" } else { console(binary) }
         );
         fs::write(folder.join("config.toml"), config)?;
         let binary = std::path::absolute(binary)?;
-        let mut scimd = Self { binary, folder, child: None, target: None };
-        scimd.spawn(&["--first-boot"])?;
-        let token = scimd.printed_token()?;
-        scimd.target = Some(Target::new(address, &scimd.certificate(), &token)?);
-        Ok(scimd)
+        Ok(Self { binary, folder, public_url, token: String::new(), child: None, target: None })
     }
 
     /// Starts it again; how long it takes until a request is answered.
@@ -65,6 +96,17 @@ impl Scimd {
             }
             bail!("scimd was not ready in {PATIENCE:?}; its log is {}", self.log().display())
         })
+    }
+
+    /// Has a node read the latest state, or its own copy, from the next start on.
+    pub fn set_reads(&self, reads: &str) -> Result<()> {
+        let file = self.folder.join("config.toml");
+        let config = fs::read_to_string(&file)?;
+        let other = if reads == "local" { "latest" } else { "local" };
+        let config =
+            config.replace(&format!("reads = \"{other}\""), &format!("reads = \"{reads}\""));
+        ensure!(config.contains(&format!("reads = \"{reads}\"")), "no line for reads");
+        Ok(fs::write(file, config)?)
     }
 
     /// SIGTERM, and waits for the end.
