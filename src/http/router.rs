@@ -42,6 +42,19 @@ static TEMPLATES: LazyLock<Vec<Vec<PathSegment>>> = LazyLock::new(|| {
     ROUTES.iter().map(split).collect()
 });
 
+/// The rows of templates with so many segments, in the order of the table: the others need not be compared.
+static BY_LENGTH: LazyLock<Vec<Vec<(usize, &'static Route, &'static [PathSegment])>>> =
+    LazyLock::new(|| {
+        let longest = TEMPLATES.iter().map(Vec::len).max().unwrap_or_default();
+        let mut rows = vec![Vec::new(); longest + 1];
+        for (row, (route, template)) in ROUTES.iter().zip(TEMPLATES.iter()).enumerate() {
+            if let Some(rows) = rows.get_mut(template.len()) {
+                rows.push((row, route, &template[..]));
+            }
+        }
+        rows
+    });
+
 /// The endpoints that are no resource type's, because the table has rows for them.
 static RESERVED: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let literals = TEMPLATES.iter().filter_map(|template| match template.get(ENDPOINT_INDEX) {
@@ -72,17 +85,17 @@ pub(super) struct RouteMatch {
 pub(super) fn find(method: &Method, path: &str) -> Result<RouteMatch, Failure> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let segments = segments(path).ok_or_else(|| Failure::no_route(path))?;
-    for (row, (route, template)) in ROUTES.iter().zip(TEMPLATES.iter()).enumerate() {
+    let rows = BY_LENGTH.get(segments.len()).map(Vec::as_slice).unwrap_or_default();
+    for (row, route, template) in rows {
         if route.method == method
             && let Some((endpoint, id)) = fit(template, &segments)
         {
             let path = PathParameters { endpoint: endpoint.to_owned(), id: id.to_owned() };
-            return Ok(RouteMatch { route, row, path });
+            return Ok(RouteMatch { route, row: *row, path });
         }
     }
-    let rows = ROUTES.iter().zip(TEMPLATES.iter());
-    let fitting = rows.filter(|(_, template)| fit(template, &segments).is_some());
-    let allowed: Vec<&Method> = fitting.map(|(route, _)| &route.method).collect();
+    let fitting = rows.iter().filter(|(_, _, template)| fit(template, &segments).is_some());
+    let allowed: Vec<&Method> = fitting.map(|(_, route, _)| &route.method).collect();
     if allowed.is_empty() {
         Err(Failure::no_route(path))
     } else {
@@ -123,11 +136,8 @@ fn segments(path: &str) -> Option<Vec<Cow<'_, str>>> {
         .collect()
 }
 
-/// The endpoint and the id in a path that fits a template; empty where the template has none.
+/// The endpoint and the id in a path that fits a template of as many segments; empty where the template has none.
 fn fit<'a>(template: &[PathSegment], path: &'a [Cow<'_, str>]) -> Option<(&'a str, &'a str)> {
-    if template.len() != path.len() {
-        return None;
-    }
     let (mut endpoint, mut id) = ("", "");
     for (index, (segment, text)) in template.iter().zip(path).enumerate() {
         let text = text.as_ref();

@@ -3,7 +3,8 @@
 //! A value is cut at 1 KiB. Control characters are escaped, so that a value can neither fake another line
 //! nor send a command to a terminal. In text, a value that could be mistaken for several fields is quoted.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::level::LogFormat;
 use crate::clock::Clock;
+use crate::text::digits::push_time;
 use crate::text::shorten;
 
 /// The length of a value in bytes, beyond which it is cut.
@@ -51,16 +53,29 @@ impl LineFormat {
 
     /// Begins a line.
     fn begin(self, level: Level, time: Timestamp) -> Fields {
-        let mut line = String::with_capacity(256);
+        let mut line = Vec::with_capacity(384);
         if self.journal {
-            line.push_str(priority(level));
+            line.extend_from_slice(priority(level).as_bytes());
         }
-        // Writing to a string can't fail.
-        let _ = match self.format {
-            LogFormat::Text if self.journal => write!(line, "{level:>5} "),
-            LogFormat::Text => write!(line, "{time:.3} {level:>5} "),
-            LogFormat::Json => write!(line, "{{\"timestamp\":\"{time:.3}\",\"level\":\"{level}\""),
-        };
+        match self.format {
+            LogFormat::Text => {
+                if !self.journal {
+                    push_time(time, 3, &mut line);
+                    line.push(b' ');
+                }
+                let level = level.as_str();
+                line.extend(std::iter::repeat_n(b' ', 5_usize.saturating_sub(level.len())));
+                line.extend_from_slice(level.as_bytes());
+                line.push(b' ');
+            }
+            LogFormat::Json => {
+                line.extend_from_slice(b"{\"timestamp\":\"");
+                push_time(time, 3, &mut line);
+                line.extend_from_slice(b"\",\"level\":\"");
+                line.extend_from_slice(level.as_str().as_bytes());
+                line.push(b'"');
+            }
+        }
         Fields { format: self.format, message_at: line.len(), line }
     }
 }
@@ -78,7 +93,9 @@ where
     ) -> fmt::Result {
         let mut fields = self.begin(*event.metadata().level(), Clock::System.now());
         event.record(&mut fields);
-        writeln!(writer, "{}", fields.end())
+        let mut line = fields.end();
+        line.push('\n');
+        writer.write_str(&line)
     }
 }
 
@@ -102,7 +119,8 @@ fn priority(level: Level) -> &'static str {
 /// A line to which the fields of an event are added.
 struct Fields {
     format: LogFormat,
-    line: String,
+    /// UTF-8.
+    line: Vec<u8>,
     /// Where the message belongs: before all other fields, whenever it is recorded.
     message_at: usize,
 }
@@ -110,10 +128,20 @@ struct Fields {
 impl Fields {
     /// Adds a field that is a number or a boolean.
     fn plain(&mut self, name: &str, value: impl fmt::Display) {
-        let _ = match self.format {
-            LogFormat::Text => write!(self.line, " {name}={value}"),
-            LogFormat::Json => write!(self.line, ",\"{name}\":{value}"),
+        self.name(name);
+        // Writing to memory can't fail.
+        let _ = write!(self.line, "{value}");
+    }
+
+    /// Begins a field.
+    fn name(&mut self, name: &str) {
+        let (before, behind) = match self.format {
+            LogFormat::Text => (" ", "="),
+            LogFormat::Json => (",\"", "\":"),
         };
+        for part in [before, name, behind] {
+            self.line.extend_from_slice(part.as_bytes());
+        }
     }
 
     /// Adds a field that is text. In text format it is quoted.
@@ -121,8 +149,15 @@ impl Fields {
         let value = &*shorten(value, MAX_VALUE);
         match self.format {
             _ if name == "message" => self.message(value),
+            _ if value.bytes().all(is_as_it_is) => {
+                self.name(name);
+                self.line.push(b'"');
+                self.line.extend_from_slice(value.as_bytes());
+                self.line.push(b'"');
+            }
             LogFormat::Text => {
-                let _ = write!(self.line, " {name}={value:?}");
+                self.name(name);
+                let _ = write!(self.line, "{value:?}");
             }
             LogFormat::Json => write_json_member(name, value, &mut self.line),
         }
@@ -143,19 +178,19 @@ impl Fields {
         let other_fields = self.line.split_off(self.message_at);
         match self.format {
             LogFormat::Text if message.contains(char::is_control) => {
-                self.line.extend(message.escape_debug());
+                let _ = write!(self.line, "{}", message.escape_debug());
             }
-            LogFormat::Text => self.line.push_str(message),
+            LogFormat::Text => self.line.extend_from_slice(message.as_bytes()),
             LogFormat::Json => write_json_member("message", message, &mut self.line),
         }
-        self.line.push_str(&other_fields);
+        self.line.extend_from_slice(&other_fields);
     }
 
     fn end(mut self) -> String {
         if self.format == LogFormat::Json {
-            self.line.push('}');
+            self.line.push(b'}');
         }
-        self.line
+        String::from_utf8(self.line).unwrap_or_default()
     }
 }
 
@@ -164,16 +199,20 @@ fn is_unmistakable(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\')
 }
 
-fn write_json_member(name: &str, text: &str, line: &mut String) {
+/// Returns whether a quoted value has this byte as it is, in both forms.
+fn is_as_it_is(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
+fn write_json_member(name: &str, text: &str, line: &mut Vec<u8>) {
     let text = serde_json::Value::from(text).to_string();
-    line.push_str(&format!(",\"{name}\":"));
+    let _ = write!(line, ",\"{name}\":");
     for character in text.chars() {
         // JSON allows some control characters that a terminal interprets.
-        if character.is_control() {
-            line.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            line.push(character);
-        }
+        let _ = match character.is_control() {
+            true => write!(line, "\\u{:04x}", u32::from(character)),
+            false => write!(line, "{character}"),
+        };
     }
 }
 

@@ -3,13 +3,11 @@
 use std::io::Write as _;
 use std::net::IpAddr;
 
-use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde::Serialize;
 
 use super::entry::RequestEntry;
 use super::mask::has_token;
-use crate::text::digits::{push_decimal, push_padded};
+use crate::text::digits::{push_decimal, push_padded, push_time};
 
 impl RequestEntry {
     /// Appends the record as one line, in which everything that looks like a token of scimd is masked: a client
@@ -29,7 +27,7 @@ impl RequestEntry {
 /// Appends a record, in the form in which [`RequestEntry`] is read.
 fn write(entry: &RequestEntry, line: &mut Vec<u8>) {
     line.extend_from_slice(b"{\"time\":\"");
-    write_time(entry.time, line);
+    push_time(entry.time, 9, line);
     line.push(b'"');
     write_text("id", &entry.id, line);
     for (name, text) in [
@@ -123,29 +121,6 @@ fn write_address(address: IpAddr, line: &mut Vec<u8>) {
         }
     }
     line.push(b'"');
-}
-
-/// Writes a time of RFC 3339, in UTC.
-fn write_time(time: Timestamp, line: &mut Vec<u8>) {
-    let civil = Offset::UTC.to_datetime(time);
-    let Ok(year @ 0..=9999) = u64::try_from(civil.year()) else {
-        let _ = write!(line, "{time}");
-        return;
-    };
-    push_padded(year, 4, line);
-    for (before, part) in [
-        (b'-', civil.month()),
-        (b'-', civil.day()),
-        (b'T', civil.hour()),
-        (b':', civil.minute()),
-        (b':', civil.second()),
-    ] {
-        line.push(before);
-        push_padded(part.unsigned_abs().into(), 2, line);
-    }
-    line.push(b'.');
-    push_padded(civil.subsec_nanosecond().unsigned_abs().into(), 9, line);
-    line.push(b'Z');
 }
 
 /// Writes a number that has two decimals at most.
