@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use crate::client::Ask;
+use crate::client::{Ask, Target};
 use crate::load::Asking;
 use crate::random::Random;
 use crate::seed::{self, Group, Groups, Users};
@@ -19,6 +19,8 @@ pub struct Case {
     pub name: String,
     /// Whether the bare server is measured with it too.
     pub compared: bool,
+    /// The client, if it is not one that keeps its connection.
+    pub client: fn(&Target) -> Target,
     /// What the answer to one such request must be, for the figures to mean anything.
     pub holds: fn(&Value) -> bool,
     /// What one more connection asks.
@@ -31,6 +33,8 @@ pub fn member_of(size: usize) -> String {
 }
 
 pub const RETRIEVE: &str = "retrieve by id";
+pub const FULL_HANDSHAKE: &str = "retrieve, full handshake for each";
+pub const RESUMED_HANDSHAKE: &str = "retrieve, resumed handshake for each";
 pub const USER_NAME_EQ: &str = "userName eq";
 pub const FIRST_PAGE: &str = "page of 100, near the front";
 pub const ANY_PAGE: &str = "page of 100, anywhere";
@@ -42,16 +46,18 @@ pub const CREATE: &str = "create";
 
 /// Those about users who belong to no group, and that leave the directory as large as it is.
 pub fn of_users(users: &Arc<Users>) -> Vec<Case> {
+    let retrieve = |name| {
+        let is_user = |answer: &Value| answer["userName"].is_string();
+        case(name, true, is_user, users, |users, random| {
+            Ask::get(format!("/scim/v2/Users/{}", users.ids[random.below(users.ids.len())]))
+        })
+    };
+    let full = |target: &Target| target.connecting_each_time(false);
+    let resumed = |target: &Target| target.connecting_each_time(true);
     vec![
-        case(
-            RETRIEVE,
-            true,
-            |answer| answer["userName"].is_string(),
-            users,
-            |users, random| {
-                Ask::get(format!("/scim/v2/Users/{}", users.ids[random.below(users.ids.len())]))
-            },
-        ),
+        retrieve(RETRIEVE),
+        Case { client: full, ..retrieve(FULL_HANDSHAKE) },
+        Case { client: resumed, ..retrieve(RESUMED_HANDSHAKE) },
         case(USER_NAME_EQ, true, found_one, users, user_name_eq),
         case(FIRST_PAGE, true, hundred, users, |users, random| {
             let start = 1 + random.below(100.min(users.ids.len() - 99));
@@ -100,6 +106,7 @@ pub fn create(users: &Arc<Users>) -> Case {
     Case {
         name: CREATE.to_owned(),
         compared: true,
+        client: Target::clone,
         holds: |answer| answer["id"].is_string(),
         asking: Box::new(move || {
             let next = Arc::clone(&next);
@@ -123,7 +130,7 @@ fn case(
         let (users, ask, mut random) = (Arc::clone(&users), ask.clone(), Random::another());
         Box::new(move || ask(&users, &mut random)) as Asking
     };
-    Case { name: name.to_owned(), compared, holds, asking: Box::new(asking) }
+    Case { name: name.to_owned(), compared, client: Target::clone, holds, asking: Box::new(asking) }
 }
 
 fn found_one(answer: &Value) -> bool {
@@ -152,6 +159,7 @@ fn patch_active(users: &Arc<Users>) -> Case {
     Case {
         name: ACTIVE.to_owned(),
         compared: true,
+        client: Target::clone,
         holds: |answer| answer["active"].is_boolean(),
         asking: Box::new(move || {
             let (users, mut random) = (Arc::clone(&users), Random::another());
@@ -174,6 +182,7 @@ fn patch_member(name: &str, users: &Arc<Users>, groups: &[Group], without_member
     Case {
         name: name.to_owned(),
         compared: false,
+        client: Target::clone,
         holds: |answer| answer["displayName"].is_string(),
         asking: Box::new(move || {
             let (users, groups) = (Arc::clone(&users), groups.clone());

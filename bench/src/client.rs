@@ -24,6 +24,8 @@ pub struct Target {
     address: SocketAddr,
     connector: TlsConnector,
     headers: HeaderMap,
+    /// Whether each request has a connection of its own.
+    pub connects_each_time: bool,
 }
 
 /// A request.
@@ -96,7 +98,21 @@ impl Target {
             .with_no_client_auth();
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(&address.to_string())?);
-        Self { address, connector: TlsConnector::from(Arc::new(config)), headers }.with_token(token)
+        let connector = TlsConnector::from(Arc::new(config));
+        Self { address, connector, headers, connects_each_time: false }.with_token(token)
+    }
+
+    /// The same server for a client that opens a connection for each request, with a full handshake, or one that goes on
+    /// with the session of an earlier one.
+    pub fn connecting_each_time(&self, resumes: bool) -> Self {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.resumption = if resumes {
+            rustls::client::Resumption::in_memory_sessions(256)
+        } else {
+            rustls::client::Resumption::disabled()
+        };
+        let connector = TlsConnector::from(Arc::new(config));
+        Self { connector, connects_each_time: true, ..self.clone() }
     }
 
     /// The same server for a client with another token.

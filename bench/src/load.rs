@@ -90,7 +90,9 @@ fn work(
         let until = from + times.measured;
         let tasks: Vec<_> = connections
             .into_iter()
-            .map(|(connection, asking)| tokio::spawn(converse(connection, asking, from, until)))
+            .map(|(connection, asking)| {
+                tokio::spawn(converse(target.clone(), connection, asking, from, until))
+            })
             .collect();
         let mut latencies = Vec::new();
         for task in tasks {
@@ -100,8 +102,10 @@ fn work(
     })
 }
 
-/// One connection; how long each request took that was sent while it was measured.
+/// One connection at a time; how long each request took that was sent while it was measured, with connecting if each
+/// has its own connection.
 async fn converse(
+    target: Target,
     mut connection: Connection,
     mut asking: Asking,
     from: Instant,
@@ -113,6 +117,9 @@ async fn converse(
         let begun = Instant::now();
         if begun >= until {
             return Ok(latencies);
+        }
+        if target.connects_each_time {
+            connection = Connection::open(&target).await?;
         }
         let reply = connection.ask(ask).await?;
         if begun >= from {

@@ -19,6 +19,10 @@ const CONNECTIONS: [usize; 2] = [1, 32];
 /// What takes longer alone is not measured with many connections: they would only wait for each other.
 const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(100);
 
+/// What the case of retrieves beside creates is called, and how many connections create.
+const BESIDE: &str = "retrieve beside creates";
+const CREATING: usize = 16;
+
 /// What is wanted.
 pub struct Options {
     pub scimd: PathBuf,
@@ -52,6 +56,8 @@ pub struct Results {
     pub disk_total: u64,
     /// Changes and syncs while users were created with 32 connections.
     pub create_groups: journal::Groups,
+    /// The 99th percentile of a retrieve alone, and while others create users.
+    pub beside_creates: Option<(Duration, Duration)>,
 }
 
 /// One case with so many connections.
@@ -113,6 +119,10 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
 
     let journal = scimd.data().join("journal");
     let create = cases::create(&users);
+    let beside_creates = match wanted(BESIDE) {
+        true => Some(beside_creates(options, scimd, &users, &create)?),
+        false => None,
+    };
     let mut create_groups = journal::Groups::default();
     if wanted(&create.name) {
         let mut last = journal::groups_after(&journal, 0)?.last;
@@ -139,7 +149,39 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
         disk_state: process::disk(&scimd.data().join("state"))?,
         disk_total: process::disk(&scimd.data())?,
         create_groups,
+        beside_creates,
     })
+}
+
+/// The 99th percentile of a retrieve on one connection, alone and while 16 connections create users; medians of the
+/// rounds.
+fn beside_creates(
+    options: &Options,
+    scimd: &Scimd,
+    users: &Arc<seed::Users>,
+    create: &Case,
+) -> Result<(Duration, Duration)> {
+    eprintln!("{BESIDE}");
+    let cases = cases::of_users(users);
+    let retrieve = cases.iter().find(|case| case.name == cases::RETRIEVE);
+    let retrieve = retrieve.context("there is no case that retrieves users")?;
+    let (target, pid) = (scimd.target()?, scimd.pid()?);
+    let times = Times { warm_up: options.time / 5, measured: options.time };
+    let p99 = || Ok::<_, anyhow::Error>(load::run(&target, pid, askings(retrieve, 1), times)?.p99);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..options.rounds {
+        alone.push(p99()?);
+        let creating = askings(create, CREATING);
+        // Begins before and ends after what is measured beside it.
+        let longer = Times { warm_up: Duration::ZERO, measured: options.time * 2 };
+        beside.push(std::thread::scope(|scope| {
+            let creates = scope.spawn(|| load::run(&target, pid, creating, longer));
+            let measured = p99();
+            creates.join().map_err(|_| anyhow::anyhow!("the thread that creates panicked"))??;
+            measured
+        })?);
+    }
+    Ok((median(&mut alone), median(&mut beside)))
 }
 
 /// A case with one connection, and with many unless it is slow.
@@ -169,8 +211,8 @@ fn measure_with(
     results: &mut Vec<CaseResult>,
 ) -> Result<()> {
     eprintln!("{}, {connections} connections", case.name);
-    let target = scimd.target()?;
-    let sample = sample(scimd, case)?;
+    let (target, sample) = (scimd.target()?, sample(scimd, case)?);
+    let client = (case.client)(&target);
     let bare = case
         .compared
         .then(|| bare::Running::start(scimd.certificate(), scimd.key(), sample.body.len()))
@@ -179,10 +221,10 @@ fn measure_with(
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         if let Some(bare) = &bare {
-            let target = target.at(bare.address);
+            let target = (case.client)(&target.at(bare.address));
             theirs.push(load::run(&target, bare.pid(), askings(case, connections), times)?);
         }
-        let run = load::run(&target, scimd.pid()?, askings(case, connections), times)?;
+        let run = load::run(&client, scimd.pid()?, askings(case, connections), times)?;
         ours.push(run);
         if let Some(bare) = theirs.last() {
             ratios.push(run.requests_per_second / bare.requests_per_second);

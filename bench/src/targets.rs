@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::cases::{
-    ACTIVE, CONTAINS, CREATE, FIRST_PAGE, GROUPS, RETRIEVE, USER_NAME_EQ, member_of,
+    ACTIVE, CONTAINS, CREATE, FIRST_PAGE, FULL_HANDSHAKE, GROUPS, RESUMED_HANDSHAKE, RETRIEVE,
+    USER_NAME_EQ, member_of,
 };
 use crate::measure::{CaseResult, Results};
 use crate::seed;
@@ -33,6 +34,18 @@ pub fn check(results: &Results, baseline: Option<&Value>) -> Vec<Target> {
                 targets.push(at_least(name, share * 100.0, ratio * 100.0, "%"));
             }
         }
+    }
+    for case in [FULL_HANDSHAKE, RESUMED_HANDSHAKE] {
+        for one in results.cases.iter().filter(|one| one.name == case) {
+            if let Some(ratio) = one.ratio {
+                let name = format!("{case}, {} connections, of the bare server", one.connections);
+                targets.push(at_least(name, 95.0, ratio * 100.0, "%"));
+            }
+        }
+    }
+    if let Some((alone, beside)) = results.beside_creates {
+        let times = beside.as_secs_f64() / alone.as_secs_f64();
+        targets.push(below("p99 of a retrieve beside creates, against alone", 2.0, times, "times"));
     }
     let groups = results.create_groups;
     if groups.groups > 0 {

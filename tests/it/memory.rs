@@ -15,14 +15,17 @@ const MAX_MEMORY: usize = 4 * MAX_BODY + BESIDES;
 /// their bytes until they are refused, and the database holds the old and new pages of a large change. The feed
 /// derives the events of a change beside it, which counts as well.
 const LARGER: [(&str, usize); 7] = [
-    ("members are added", 36),
-    ("members are put", 36),
+    ("members are added", 28),
+    ("members are put", 28),
     ("groups in groups", 48),
     ("many objects", 32),
     ("many numbers", 24),
     ("many names", 36),
     ("many values", 36),
 ];
+
+/// How often a request is tried that other work of the server may add to: what it takes is the least.
+const TRIES: usize = 3;
 
 const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 
@@ -209,18 +212,29 @@ fn no_request_takes_more_than_its_share() {
     let mut faults = Vec::new();
     for Hostile { name, method, path, body } in &all {
         assert!(body.len() <= MAX_BODY, "{name}: {} bytes", body.len());
-        server.wait_until_idle();
-        // From here on the most that it holds counts again from the start.
-        fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
-        let before = memory(&server, "VmRSS:");
-        let status =
-            client.send(method, path, (!body.is_empty()).then_some(body.as_bytes())).status;
-        let took = memory(&server, "VmHWM:").saturating_sub(before);
-        let mib = |bytes: usize| bytes as f64 / 1_048_576.0;
-        println!("{name:<34} {status} {:>6.1} MiB from {:>6.1}", mib(took), mib(before));
         let larger = LARGER.iter().find(|(larger, _)| larger == name);
-        if status >= 500 || took > larger.map_or(MAX_MEMORY, |(_, mib)| mib * 1024 * 1024) {
-            faults.push(format!("{name}: {status}, {took} bytes"));
+        let most = larger.map_or(MAX_MEMORY, |(_, mib)| mib * 1024 * 1024);
+        let is_repeatable = ["members are added", "members are put"].contains(name);
+        let mut tries = 1..=if is_repeatable { TRIES } else { 1 };
+        while tries.next().is_some() {
+            server.wait_until_idle();
+            // From here on the most that it holds counts again from the start.
+            fs::write(format!("/proc/{}/clear_refs", server.pid()), "5").unwrap();
+            let before = memory(&server, "VmRSS:");
+            let status =
+                client.send(method, path, (!body.is_empty()).then_some(body.as_bytes())).status;
+            let took = memory(&server, "VmHWM:").saturating_sub(before);
+            let mib = |bytes: usize| bytes as f64 / 1_048_576.0;
+            println!("{name:<34} {status} {:>6.1} MiB from {:>6.1}", mib(took), mib(before));
+            if status < 500 && took <= most {
+                break;
+            }
+            if tries.is_empty() {
+                faults.push(format!("{name}: {status}, {took} bytes"));
+            } else {
+                let removed = json!([{"op": "remove", "path": "members"}]);
+                client.patch(path, &removed).expect(200);
+            }
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
