@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::connection_files;
 use super::data_folder::{check_exists, open_directory};
 use super::open_files::check_open_files;
 use super::settings::vocabulary;
@@ -16,7 +17,7 @@ use crate::config::{Config, connection_settings, connection_text, holds_only, is
 use crate::connection::client::Client;
 use crate::connection::token::Token;
 use crate::directory::{
-    Directory, DirectoryError, RecordConnectionChange, RevokeClient, RevokeToken,
+    ConnectionFile, Directory, DirectoryError, RecordConnectionChange, RevokeClient, RevokeToken,
 };
 use crate::event::Actor;
 use crate::file;
@@ -173,24 +174,45 @@ impl PlannedChange {
         put(&self.path, self.old.as_deref())
     }
 
-    /// Records the change in the audit trail.
+    /// The record that all nodes are to follow, before anything is written; `None` where the log is not shared.
+    pub(super) fn next_file(
+        &self,
+        directory: &Directory,
+        data: &Path,
+    ) -> Result<Option<ConnectionFile>, ConnectionRefusal> {
+        connection_files::next_file(directory, data, &self.name, self.new.clone())
+    }
+
+    /// Records the change in the audit trail, and the file for all nodes.
     pub(super) fn record(
+        &self,
+        directory: &Directory,
+        data: &Path,
+        actor: &Actor,
+        file: Option<ConnectionFile>,
+    ) -> Result<(), DirectoryError> {
+        let number = file.as_ref().map(|file| file.number);
+        let record = RecordConnectionChange {
+            name: self.name.clone(),
+            before: self.before.clone(),
+            after: self.after.clone(),
+            file,
+        };
+        directory.submit(actor.clone(), record).wait()?;
+        if let Some(number) = number {
+            connection_files::note_own(data, &self.name, number);
+        }
+        Ok(())
+    }
+
+    /// Revokes what a removed connection had, and answers.
+    pub(super) fn finish(
         self,
         directory: &Directory,
         actor: &Actor,
         in_force: bool,
     ) -> Result<ConnectionChanged, ConnectionRefusal> {
         let Self { name, path, before, after, .. } = self;
-        let record = RecordConnectionChange {
-            name: name.clone(),
-            before: before.clone(),
-            after: after.clone(),
-        };
-        directory.submit(actor.clone(), record).wait().map_err(|error| {
-            failed(&format!(
-                "the change was made but could not be recorded in the audit log: {error}"
-            ))
-        })?;
         if after.is_none() {
             // A connection that has this name later has nothing to do with them.
             let revoke = || {
@@ -213,8 +235,13 @@ impl PlannedChange {
     }
 }
 
+/// What comes of a record that was not made although the change was.
+pub(super) fn not_recorded(error: &DirectoryError) -> ConnectionRefusal {
+    failed(&format!("the change was made but could not be recorded in the audit log: {error}"))
+}
+
 /// Gives a file of `conf.d` a text, or removes it.
-fn put(path: &Path, text: Option<&str>) -> Result<(), ConnectionRefusal> {
+pub(super) fn put(path: &Path, text: Option<&str>) -> Result<(), ConnectionRefusal> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let shown = folder.display();
     if text.is_some() && !folder.exists() {
@@ -252,6 +279,15 @@ pub fn change_connection(
     };
     let directory = open().map_err(|error| failed(&format!("{error:#}")))?;
     let planned = plan(config.file.as_deref(), &directory, change)?;
+    let file = planned.next_file(&directory, &config.data_dir)?;
+    let is_shared = file.is_some();
     planned.write()?;
-    planned.record(&directory, actor, false)
+    if let Err(error) = planned.record(&directory, &config.data_dir, actor, file) {
+        if is_shared {
+            planned.put_back()?;
+            return Err(failed(&format!("nothing was changed: {error}")));
+        }
+        return Err(not_recorded(&error));
+    }
+    planned.finish(&directory, actor, false)
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::capture;
 use super::certificate::{Certificate, Stamps, certificate};
-use super::connection_change;
+use super::connection_files::with_pending;
 use super::console;
 use super::credential_warnings::warn_of_missing_tokens;
 use super::file_settings::check_other_nodes;
@@ -35,13 +35,12 @@ use crate::clock::Stopwatch;
 use crate::config::{Config, ConfigError, Widening};
 use crate::console::ConsoleService;
 use crate::directory::Directory;
-use crate::event::Actor;
 use crate::http::ScimService;
 use crate::logging::LevelSwitch;
 use crate::notify::Notifier;
 use crate::operator::{
-    ConfigurationJob, ConfigurationTask, ConnectionChange, ConnectionChanged, ConnectionRefusal,
-    OperatorContext, OperatorReply, ReloadReport, RunningServer, WideningInfo,
+    ConfigurationJob, ConfigurationTask, OperatorContext, OperatorReply, ReloadReport,
+    RunningServer, WideningInfo,
 };
 use crate::settings::SharedSettings;
 use crate::transport;
@@ -64,8 +63,21 @@ pub(super) struct Reloader {
     pub(super) levels: LevelSwitch,
     pub(super) live: LiveConfig,
     pub(super) sandbox: Sandbox,
+    /// What was last logged of the connections that other nodes have changed.
+    pub(super) told: (Option<String>, Option<String>),
     /// Whether the server has begun to stop: accounts then follow a new catalogue at the next start.
     pub(super) stopping: Arc<AtomicBool>,
+}
+
+/// What the configuration files of other nodes have to do with a reload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherFiles {
+    /// They must not differ.
+    MustAgree,
+    /// They may differ.
+    MayDiffer,
+    /// This node follows a change of another one: the settings that all share stay.
+    Follow,
 }
 
 /// Where the settings that all nodes share come from.
@@ -126,6 +138,17 @@ pub(super) async fn keep_up(
                 }
                 continue;
             }
+            () = directory.connections_followed() => {
+                let reloader = Arc::clone(&reloader);
+                let follow = move || {
+                    reloader.lock().unwrap_or_else(PoisonError::into_inner).follow_connections()
+                };
+                if !tokio::task::spawn_blocking(follow).await.unwrap_or(false) {
+                    tokio::time::sleep(FOLLOW_AGAIN).await;
+                    directory.ring_connections();
+                }
+                continue;
+            }
             () = tokio::time::sleep(CERTIFICATE_EVERY) => (false, None),
         };
         let reloader = Arc::clone(&reloader);
@@ -143,6 +166,10 @@ pub(super) async fn keep_up(
             }
         });
         refused = work.await.unwrap_or_default();
+        if directory.warning().is_some() {
+            // Perhaps `conf.d` can be written by now.
+            directory.ring_connections();
+        }
     }
 }
 
@@ -168,25 +195,6 @@ impl Reloader {
         check_access(&Config::find(self.config.file.as_deref())?, &self.directory)
     }
 
-    /// Writes a connection to `conf.d` and puts it in force; on a refusal the file is as before.
-    fn change_connection(
-        &mut self,
-        actor: &Actor,
-        change: ConnectionChange,
-    ) -> Result<ConnectionChanged, ConnectionRefusal> {
-        let planned =
-            connection_change::plan(self.config.file.as_deref(), &self.directory, change)?;
-        planned.write()?;
-        let read = |present: &Config| Config::find(present.file.as_deref());
-        if let Err(error) = self.reload_and_tell("scimd connection", false, read) {
-            planned.put_back()?;
-            return Err(ConnectionRefusal::Failed(format!(
-                "the server rejected the change; the file was restored: {error:#}"
-            )));
-        }
-        planned.record(&self.directory, actor, true)
-    }
-
     fn reload_for_operator(&mut self, force: bool) -> OperatorReply {
         match self.reload_and_tell("scimd reload", force, Config::find_again) {
             Ok(Reloaded { kept, wider }) => OperatorReply::Reloaded(ReloadReport {
@@ -202,7 +210,7 @@ impl Reloader {
 
     /// Puts the configuration files in force, and logs the outcome; `asked_by` says what the reload came from,
     /// `force` whether the files of other nodes may differ.
-    fn reload_and_tell(
+    pub(super) fn reload_and_tell(
         &mut self,
         asked_by: &str,
         force: bool,
@@ -211,7 +219,9 @@ impl Reloader {
         supervisor::reloading();
         let watch = Stopwatch::start();
         let read = read(&self.config).map_err(Into::into);
-        let outcome = read.and_then(|config| self.reload(config, force));
+        let others = if force { OtherFiles::MayDiffer } else { OtherFiles::MustAgree };
+        let read = read.and_then(|config| with_pending(config, &self.directory));
+        let outcome = read.and_then(|config| self.reload(config, others));
         match &outcome {
             Ok(Reloaded { kept, wider }) => {
                 warn_of_missing_tokens(&self.config, &self.directory);
@@ -284,9 +294,9 @@ impl Reloader {
     /// # Errors
     ///
     /// The configuration is wrong, or the file of another node differs; nothing has changed then.
-    fn reload(&mut self, mut config: Config, force: bool) -> Result<Reloaded> {
+    pub(super) fn reload(&mut self, mut config: Config, others: OtherFiles) -> Result<Reloaded> {
         vocabulary(&config)?;
-        if !force {
+        if others == OtherFiles::MustAgree {
             check_other_nodes(&self.directory, &config.shared_settings())?;
         }
         check_open_files(&config)?;
@@ -310,21 +320,24 @@ impl Reloader {
         let certificate = certificate(&config, self.certificate.as_ref())?;
         let before = self.directory.names_in_use()?;
         let wanted = Catalogue::new(&config.access_settings());
-        if let Some(name) = wanted.taken_over(&before) {
+        let follows = others == OtherFiles::Follow;
+        if let Some(name) = wanted.taken_over(&before).filter(|_| !follows) {
             bail!(
                 "the name \"{name}\" now refers to another entry, and accounts that have it can't be updated while \
                  scimd serves; restart scimd to apply"
             );
         }
         let is_renamed = wanted.clone().remembering(&before) != wanted;
-        let has_changed = wanted.names() != before;
+        let has_changed = wanted.names() != before && !follows;
 
         let request_timeout = self.config.limits.request_timeout;
         let captures_anew = config.requests.bodies_for != self.config.requests.bodies_for;
         let shared = config.shared_settings();
-        let wanted = Source::Configuration(&shared);
+        let wanted = if follows { Source::Log } else { Source::Configuration(&shared) };
         let old_requests = self.put_in_force(config, wanted, certificate, Some(&before))?;
-        self.directory.note_problem(None);
+        if !follows {
+            self.directory.note_problem(None);
+        }
         if captures_anew
             && let Some(RunningServer { requests, .. }) = &self.live.context.load().server
         {
@@ -457,7 +470,7 @@ impl Reloader {
 }
 
 /// What a reload has to say.
-struct Reloaded {
+pub(super) struct Reloaded {
     /// The keys that need a restart and stay as they were.
     kept: Vec<&'static str>,
     /// What allows more than before.

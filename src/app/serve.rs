@@ -24,8 +24,8 @@ use super::sandbox::Sandbox;
 use super::settings::{endpoint, request_log_limits, site_info};
 use super::webhooks::webhook_settings;
 use super::{
-    credential_warnings, file_settings, grant_warnings, maintenance_task, process, supervisor,
-    watch as alarms,
+    connection_files, credential_warnings, file_settings, grant_warnings, maintenance_task,
+    process, supervisor, watch as alarms,
 };
 use crate::admin::socket::AdminSocket;
 use crate::clock::Clock;
@@ -216,6 +216,12 @@ async fn run(
     {
         tokio::task::block_in_place(|| capture::begin(&config, &directory, requests));
     }
+    // What other nodes have changed since this one was last here.
+    if !connection_files::pending(&directory, &config.data_dir)?.is_empty() {
+        let reason = "connections that other nodes have changed are being taken over";
+        directory.note_connections(Some(reason.to_owned()), None);
+        directory.ring_connections();
+    }
     sandbox.restrict_system_calls();
     // Only now, when nothing can keep us from serving: a token that is generated is shown once.
     tokio::task::block_in_place(|| ready(&config, &live.context.load(), certificate.as_ref()))?;
@@ -233,6 +239,7 @@ async fn run(
         live: live.clone(),
         sandbox,
         stopping: Arc::clone(&stopping),
+        told: (None, None),
         config: config.clone(),
     };
     let stop = async {

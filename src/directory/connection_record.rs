@@ -1,10 +1,27 @@
-//! The command that records that an operator has changed a connection of the configuration.
+//! The command that records that an operator has changed a connection of the configuration; where nodes share the log, with
+//! the file that all of them write.
 
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::directory::error::DirectoryError;
 use crate::directory::transaction::{Command, Transaction};
 use crate::event::{Event, Verb};
+use crate::store::{Read, StoreError, keys};
+
+/// The kind of the events.
+pub(crate) const KIND: &str = "connection";
+
+/// The file of a connection in `conf.d`, as all nodes are to have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionFile {
+    /// How often the connection was changed.
+    pub number: u64,
+    /// Its text; `None` without the file.
+    pub text: Option<String>,
+}
 
 /// Records how the settings of a connection have changed in the configuration.
 pub struct RecordConnectionChange {
@@ -14,13 +31,27 @@ pub struct RecordConnectionChange {
     pub before: Option<Map<String, Value>>,
     /// The settings after; `None` if it was removed.
     pub after: Option<Map<String, Value>>,
+    /// The file for all nodes, with the number that follows that of the file that was changed; `None` where the log is
+    /// not shared.
+    pub file: Option<ConnectionFile>,
 }
 
 impl Command for RecordConnectionChange {
     type Output = ();
     const OUTLASTS_SETTINGS: bool = true;
 
+    /// # Errors
+    ///
+    /// `Unfit` if another node was faster.
     fn run(&self, tx: &mut Transaction<'_>) -> Result<(), DirectoryError> {
+        if let Some(file) = &self.file {
+            let present = read(tx, &self.name)?.unwrap_or_default().number;
+            if present + 1 != file.number {
+                return Err(DirectoryError::Unfit(changed_elsewhere(&self.name)));
+            }
+            let json = serde_json::to_vec(file).map_err(|_| damaged(&self.name))?;
+            tx.put(keys::connection(&self.name), json);
+        }
         let verb = match (&self.before, &self.after) {
             (None, _) => Verb::Created,
             (Some(_), Some(_)) => Verb::Changed,
@@ -33,8 +64,34 @@ impl Command for RecordConnectionChange {
         for key in after.keys().chain(removed) {
             tx.details().value_changed(key, before.get(key), after.get(key));
         }
-        let (kind, subject) = ("connection".to_owned(), self.name.clone());
+        let (kind, subject) = (KIND.to_owned(), self.name.clone());
         tx.record(Event { kind, verb, subject });
         Ok(())
     }
+}
+
+/// Why a change of a file is refused that is no longer the newest.
+pub(crate) fn changed_elsewhere(name: &str) -> String {
+    format!("another node has just changed connection {name}; try again")
+}
+
+fn damaged(name: &str) -> StoreError {
+    StoreError::Damaged { key: format!("connection {name}") }
+}
+
+fn read(state: &dyn Read, name: &str) -> Result<Option<ConnectionFile>, StoreError> {
+    let Some(stored) = state.get(&keys::connection(name))? else { return Ok(None) };
+    Ok(Some(serde_json::from_slice(&stored).map_err(|_| damaged(name))?))
+}
+
+/// The files of connections that all nodes are to have, by name.
+pub(crate) fn files(state: &dyn Read) -> Result<Vec<(String, ConnectionFile)>, StoreError> {
+    let mut names = Vec::new();
+    state.scan(keys::CONNECTION, None, &mut |key, _| {
+        let name = key.strip_prefix(keys::CONNECTION).unwrap_or_default();
+        names.push(String::from_utf8_lossy(name).into_owned());
+        ControlFlow::Continue(())
+    })?;
+    let file = |name: String| Ok((name.clone(), read(state, &name)?.unwrap_or_default()));
+    names.into_iter().map(file).collect()
 }

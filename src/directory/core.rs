@@ -31,8 +31,21 @@ pub(crate) struct DirectoryCore {
     pub(crate) latest: Latest,
     /// Rung when another node has changed the settings.
     pub(crate) settings_followed: Notify,
+    /// Rung when a connection was changed.
+    pub(crate) connections_followed: Notify,
     /// Why the settings of this node are not those in force, if they are not.
     pub(crate) problem: Mutex<Option<String>>,
+    /// What is wrong with the connections that other nodes have changed.
+    pub(crate) connections: Mutex<ConnectionTrouble>,
+}
+
+/// What is wrong with the connections that other nodes have changed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionTrouble {
+    /// Why some are not in force here.
+    pub(crate) problem: Option<String>,
+    /// Why some are not in `conf.d` here.
+    pub(crate) warning: Option<String>,
 }
 
 impl DirectoryCore {
@@ -56,6 +69,8 @@ impl DirectoryCore {
             counters: WriterCounters::new(),
             latest: Latest::default(),
             settings_followed: Notify::new(),
+            connections_followed: Notify::new(),
+            connections: Mutex::default(),
             problem: Mutex::default(),
             time,
             log,

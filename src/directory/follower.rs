@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::access::AccessNames;
+use crate::directory::connection_record::{self, ConnectionFile};
+use crate::directory::core::ConnectionTrouble;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{self, Settings, canonical_json};
 use crate::directory::{Directory, LocalSettings};
@@ -23,7 +25,7 @@ impl Directory {
     /// settings are not those in force.
     pub fn problem(&self) -> Option<String> {
         let noted = self.shared.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        noted.or_else(|| {
+        noted.or_else(|| self.connection_trouble().problem).or_else(|| {
             let reason = self.shared.log.problem()?;
             Some(format!("the database can't be used: {reason}"))
         })
@@ -32,6 +34,41 @@ impl Directory {
     /// Notes that the settings of this node are not those in force, or that they are.
     pub(crate) fn note_problem(&self, problem: Option<String>) {
         self.shared.note_problem(problem);
+    }
+
+    /// What should be looked at on this node although it gets requests, if so.
+    pub fn warning(&self) -> Option<String> {
+        self.connection_trouble().warning
+    }
+
+    fn connection_trouble(&self) -> ConnectionTrouble {
+        self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why connections that other nodes have changed are not in force here, or not in `conf.d`.
+    pub(crate) fn note_connections(&self, problem: Option<String>, warning: Option<String>) {
+        let trouble = ConnectionTrouble { problem, warning };
+        *self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// The files of connections that all nodes are to have, by name.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn connection_files(&self) -> Result<Vec<(String, ConnectionFile)>, DirectoryError> {
+        Ok(connection_record::files(self.shared.store.as_ref())?)
+    }
+
+    /// Answers when a connection was changed that all nodes are to have: see [`Directory::connection_files`].
+    pub fn connections_followed(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.connections_followed.notified().await }
+    }
+
+    /// Has [`Directory::connections_followed`] answer again.
+    pub fn ring_connections(&self) {
+        self.shared.connections_followed.notify_one();
     }
 
     /// Notes how the settings of the configuration differ from those in force, if they do.

@@ -59,7 +59,8 @@ pub use brake::{
 };
 pub use capture::RecordCapture;
 use clock::AcceptClock;
-pub use connection_record::RecordConnectionChange;
+pub(crate) use connection_record::changed_elsewhere;
+pub use connection_record::{ConnectionFile, RecordConnectionChange};
 pub use deactivation::Deactivation;
 pub use error::DirectoryError;
 pub use grant_check::MissedGrant;

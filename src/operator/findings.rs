@@ -46,6 +46,10 @@ pub fn findings(status: &ServerStatus, limits: &StatusLimits, now: Timestamp) ->
             "check the disk and the log, then restart scimd".to_owned(),
         );
     }
+    if let Some(warning) = &status.node_warning {
+        let action = "let the user of the service write conf.d, then restart scimd".to_owned();
+        add(warning.clone(), action);
+    }
     if !status.clock_trusted {
         add("the clock is not trusted".to_owned(), "run `scimd clock`".to_owned());
     }

@@ -434,6 +434,9 @@ pub struct ServerStatus {
     /// Why it should get no requests although it runs, if so: of a node that shares a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_problem: Option<String>,
+    /// What should be looked at on this node although it gets requests, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_warning: Option<String>,
     /// Whether the clock is trusted.
     pub clock_trusted: bool,
     /// The free space on the disk of the data directory, in bytes.

@@ -33,6 +33,7 @@ pub(super) fn show(context: &OperatorContext) -> Result<OperatorReply, Directory
         endpoint: site.base_url.clone(),
         ready: stats.writable && node_problem.is_none(),
         node_problem,
+        node_warning: directory.warning(),
         clock_trusted: stats.clock.is_trusted,
         disk_free_bytes: stats.store.free_bytes,
         snapshot: stats.store.snapshot,

@@ -11,6 +11,7 @@
 //! | `m` `allowed.` connection | what an operator allows the connection beyond its brake, as JSON |
 //! | `m` `deactivated.` id | that an operator has deactivated an account, since when and why, as JSON |
 //! | `m` `webhook.` name | how far events were delivered to a webhook, as JSON |
+//! | `m` `connection.` name | the file of a connection that nodes share, as JSON |
 //! | `r` type id | the record of a resource, see [`super::record`] |
 //! | `u` type attribute 0 value | the id of the one resource that holds the value |
 //! | `i` type attribute 0 value 0 id | nothing: a resource that holds the value |
@@ -73,6 +74,8 @@ const ALLOWED: &[u8] = b"mallowed.";
 const DEACTIVATED: &[u8] = b"mdeactivated.";
 /// The prefix of the states of webhooks; the name follows.
 const WEBHOOK: &[u8] = b"mwebhook.";
+/// The prefix of the files of connections; the name follows.
+pub const CONNECTION: &[u8] = b"mconnection.";
 /// The prefixes of all index entries.
 pub const INDEX_KINDS: [[u8; 1]; 2] = [[UNIQUE], [INDEX]];
 
@@ -125,7 +128,9 @@ pub fn kind(key: &[u8]) -> Option<Kind> {
         (b'm', _) if is_position(key) || [INDEXES, CATALOGUE].contains(&key) => Kind::Mark,
         (b'm', _) if key == SETTINGS => Kind::Settings,
         (b'm', _)
-            if [HELD, ALLOWED, DEACTIVATED, WEBHOOK].iter().any(|mark| key.starts_with(mark)) =>
+            if [HELD, ALLOWED, DEACTIVATED, WEBHOOK, CONNECTION]
+                .iter()
+                .any(|mark| key.starts_with(mark)) =>
         {
             Kind::Mark
         }
@@ -230,6 +235,11 @@ pub fn deactivated(id: ResourceId) -> Vec<u8> {
 /// The key of the state of a webhook.
 pub fn webhook(name: &str) -> Vec<u8> {
     [WEBHOOK, name.as_bytes()].concat()
+}
+
+/// The file of a connection, as all nodes have it.
+pub fn connection(name: &str) -> Vec<u8> {
+    [CONNECTION, name.as_bytes()].concat()
 }
 
 /// A token.

@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import shutil
 import signal
 import threading
 import time
@@ -247,7 +248,87 @@ def one_node_sends_each_event_of_a_webhook_and_another_takes_over(scene):
     print(f"  the other node sent {time.monotonic() - stopped:.1f} s after the stop")
 
 
+def a_connection_that_is_changed_on_one_node_is_changed_on_all(scene):
+    cluster = scene(nodes=3)
+    one, two, three = cluster.nodes
+    one.start("--first-boot")
+    two.start()
+
+    def file(node):
+        path = node.folder / "conf.d/connection-entra.toml"
+        return path.read_text() if path.exists() else None
+
+    def works(node, token):
+        return node.request("GET", "/scim/v2/Users?count=1", None, token)[0] == 200
+
+    one.run("connection", "add", "entra", "--method", "entra")
+    token = one.run("token", "generate", "--connection", "entra").stdout.strip()
+    eventually(lambda: works(two, token), "the other node knows the connection", limit=3)
+    assert "entra" in file(one) and file(two) == file(one)
+    # A new node, and one that starts again.
+    three.start()
+    eventually(lambda: works(three, token), "a new node gets it")
+    assert file(three) == file(one)
+    two.end()
+    one.run("connection", "set", "entra", "--scope", "own")
+    two.start()
+    eventually(lambda: file(two) == file(one) and "own" in file(two), "a node that was away gets it")
+    assert works(two, token)
+    # What is changed by hand stays, also through a start.
+    by_hand = file(two) + "# by hand\n"
+    (two.folder / "conf.d/connection-entra.toml").write_text(by_hand)
+    two.end()
+    two.start()
+    time.sleep(1)
+    assert file(two) == by_hand
+    # One record of each change, on every node.
+    for node in cluster.nodes:
+        records = [json.loads(line) for line in node.run("audit", "--json").stdout.splitlines()]
+        events = [record["event"] for record in records if record["event"].startswith("connection.")]
+        assert sorted(events) == ["connection.changed", "connection.created"], events
+    # A folder that can't be written, as the sandbox knows only the one before: the node says so, and goes on by the log.
+    folder = three.folder / "conf.d"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    two.run("connection", "set", "entra", "--scope", "all")
+    eventually(lambda: "not in conf.d here" in three.log(), "the node says so")
+    assert works(three, token) and three.request("GET", "/readyz")[0] == 200
+    assert "not in conf.d here" in three.run("status", check=False).stdout
+    three.run("reload")
+    assert works(three, token) and file(three) is None
+    three.end()
+    three.start()
+    eventually(lambda: file(three) == file(two), "it is written as soon as it can be")
+    assert "not in conf.d here" not in three.run("status", check=False).stdout
+    # Without the database nothing is changed.
+    cluster.primary.stop("immediate")
+    before = file(one)
+    refused = one.run("connection", "set", "entra", "--scope", "own", check=False)
+    assert refused.returncode == 1 and file(one) == before, refused.stderr
+    refused = one.run("connection", "add", "other", "--method", "okta", check=False)
+    assert refused.returncode == 1 and not (one.folder / "conf.d/connection-other.toml").exists()
+    cluster.primary.start()
+    for node in cluster.nodes:
+        node.wait_until_ready()
+    # It is removed everywhere, with its tokens.
+    one.run("connection", "remove", "entra", "--yes")
+    eventually(lambda: all(file(node) is None for node in cluster.nodes), "it is removed on all")
+    assert not any(works(node, token) for node in cluster.nodes)
+    # The state has the newest file of each, also when it is built again.
+    two.end()
+    for part in (two.folder / "data").iterdir():
+        if part.name != "node":
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+    one.run("connection", "add", "other", "--method", "okta")
+    two.start()
+    eventually(lambda: (two.folder / "conf.d/connection-other.toml").exists(), "an empty node gets it")
+    two.run("connection", "set", "other", "--scope", "own")
+    path = "conf.d/connection-other.toml"
+    eventually(lambda: "own" in (one.folder / path).read_text(), "the first node follows")
+
+
 SCENES = [
+    a_connection_that_is_changed_on_one_node_is_changed_on_all,
     one_node_sends_each_event_of_a_webhook_and_another_takes_over,
     a_reload_is_refused_while_the_file_of_another_node_differs,
     a_node_that_knows_less_than_the_format_refuses_and_keeps_others_from_raising_it,

@@ -11,6 +11,7 @@ use super::job::{QueuedJob, size};
 use super::queue::WriterMessage;
 use super::{GROUP_BYTES, GROUP_TIME, Writer};
 use crate::clock::Stopwatch;
+use crate::directory::connection_record;
 use crate::directory::core::DirectoryCore;
 use crate::directory::error::DirectoryError;
 use crate::directory::settings::{Settings, saved_json};
@@ -234,6 +235,9 @@ impl DirectoryCore {
             self.time.observe(frame);
         }
         if self.log.is_shared() {
+            if frames.iter().any(|frame| frame.head.event.kind == connection_record::KIND) {
+                self.connections_followed.notify_one();
+            }
             self.latest.moved();
         }
         Ok(())

@@ -103,7 +103,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("counters", ""),
     ("deactivation", "transaction"),
     ("error", ""),
-    ("follower", "error mod settings"),
+    ("follower", "connection_record core error mod settings"),
     ("grant_check", "error mod query stored"),
     ("latest", "error"),
     ("lookup", "access brake deactivation error membership mod query stored"),
@@ -129,7 +129,7 @@ const DIRECTORY_EDGES: &[(&str, &str)] = &[
     ("webhook_state", "error mod transaction"),
     (
         "writer",
-        "access adoption audit brake clock core error membership settings stored token transaction trusted_time",
+        "access adoption audit brake clock connection_record core error membership settings stored token transaction trusted_time",
     ),
 ];
 
