@@ -1,6 +1,6 @@
 """Builds scimd with one safeguard removed at a time: a scene must fail for each.
 
-    canaries.py SOURCE TARGET
+    canaries.py SOURCE TARGET [WORD]      only those whose name contains the word
 """
 
 import os
@@ -44,6 +44,8 @@ def main():
     copy = target / "nodes" / "canary"
     missed = []
     for name, (file, pattern, replacement, scene) in CANARIES.items():
+        if len(sys.argv) > 3 and sys.argv[3] not in name:
+            continue
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir(parents=True)
         for part in ("src", "templates", "examples", "tests"):
