@@ -30,10 +30,10 @@ def a_node_that_is_cut_off_with_the_old_primary_gives_no_old_value(scene):
         while rename(two, id, f"after {turn}", token) != 200:
             assert time.monotonic() < promoted + 30, "node two makes no changes"
         print(f"  changes went on {time.monotonic() - promoted:.1f} s after the promotion")
-        for _ in range(2):
-            status, answer = one.request("GET", f"/scim/v2/Users/{id}", None, token, timeout=20)
-            assert status == 503, (status, answer)
-        assert create(one, "lost@example.com", token)[0] == 503
+        status, answer = one.request("GET", f"/scim/v2/Users/{id}", None, token, timeout=20)
+        assert status == 503, (status, answer)
+        if turn == 1:
+            assert create(one, "lost@example.com", token)[0] == 503
         old.stop("immediate")
         network.heal()
         cluster.primary, cluster.standby = new, old
