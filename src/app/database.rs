@@ -26,7 +26,14 @@ pub(super) fn settings(config: &Config) -> Result<PostgresSettings> {
     let base = base(config);
     let mut process = [0; 8];
     SysRng.try_fill_bytes(&mut process).context("the operating system gives no randomness")?;
-    Ok(PostgresSettings { url, base, node: node_id(&config.data_dir)?, name: host_name(), process })
+    Ok(PostgresSettings {
+        url,
+        base,
+        node: node_id(&config.data_dir)?,
+        name: host_name(),
+        process,
+        snapshot_interval: config.store.snapshot_interval,
+    })
 }
 
 /// The ports of the database; none if the log is in files, or the URL can't be read, which is another error.

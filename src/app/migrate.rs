@@ -8,8 +8,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::local::LogFiles;
 use crate::log::postgres::{LogTransfer, TransferProgress, move_to_files};
-use crate::log::{LogError, Position, ReadLog as _};
+use crate::log::{LogError, Position, ReadLog as _, SnapshotFile};
 use crate::store::folder::DataFolder;
+use crate::store::maintenance::Maintenance as _;
 
 /// How many changes may be missing when the server is to be stopped.
 const FEW: u64 = 1_000;
@@ -46,9 +47,15 @@ pub fn migrate_to_postgres(
     }
     let mut transfer = LogTransfer::open(settings, &LogFiles::inspect(&journal)?.0, is_node)?;
     // Locks the directory, cuts off what was never acknowledged, and compares the log with the state.
-    let _store = open_local_store(config, 0)?;
+    let store = open_local_store(config, 0)?;
     let files = LogFiles::inspect(&journal)?.0;
     transfer.copy(&files, false, progress)?;
+    if transfer.start().sequence > 0 {
+        // What came before is in a snapshot alone.
+        let snapshot = store.snapshot(Clock::System.now())?.snapshot;
+        let file = SnapshotFile { path: &snapshot.path, position: snapshot.position };
+        transfer.keep_snapshot(&file)?;
+    }
     // From here on the directory can be used by neither a server nor a node, until all is done.
     transfer.claim()?;
     database::keep_node(data, node)?;

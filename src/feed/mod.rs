@@ -136,7 +136,7 @@ impl Feed {
         if after.feed != shared.id || after.sequence > shared.log.head().sequence {
             return Err(FeedError::Foreign);
         }
-        let trimmed = || shared.index.begin().is_some_and(|_| *after < self.oldest());
+        let trimmed = || *after < self.oldest();
         if trimmed() {
             return Err(FeedError::Trimmed { oldest: self.oldest() });
         }
@@ -196,7 +196,7 @@ impl Feed {
 
     /// Reading after it gives everything that is kept.
     pub fn oldest(&self) -> Cursor {
-        self.cursor_at(self.shared.index.begin().unwrap_or_default())
+        self.cursor_at(self.shared.index.oldest())
     }
 
     /// Behind the last event that is written.

@@ -1,5 +1,6 @@
 //! The writing side of a log: [`Log`].
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,8 +94,26 @@ pub trait Log: ReadLog {
     /// [`LogError`]; what was removed before stays removed.
     fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, LogError>;
 
+    /// Keeps a snapshot of the state where other processes that append find it, if they need one; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]; it harms nothing else.
+    fn keep_snapshot(&self, _snapshot: &SnapshotFile<'_>) -> Result<bool, LogError> {
+        Ok(false)
+    }
+
     /// The log in figures.
     fn stats(&self) -> LogStats;
+}
+
+/// A file with the state at a position.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotFile<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// The last change that is in it.
+    pub position: Position,
 }
 
 /// A node that appends to a shared log.

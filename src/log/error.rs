@@ -35,6 +35,12 @@ pub enum LogError {
     /// The database is not one that this log may be in.
     #[error("{0}")]
     Database(String),
+    /// The database no longer keeps what comes after the last change of this node.
+    #[error(
+        "the database no longer keeps the change after {0}, the last that this node has; restart the node, so that it \
+         begins from the newest snapshot there"
+    )]
+    Trimmed(u64),
     /// The log was opened for reading.
     #[error("the log was opened for reading")]
     ReadOnly,

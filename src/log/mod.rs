@@ -21,7 +21,7 @@ mod read;
 mod recent;
 
 use append::shown_node;
-pub use append::{Append, FormatRaise, Lease, Log, LogNode, LogStats};
+pub use append::{Append, FormatRaise, Lease, Log, LogNode, LogStats, SnapshotFile};
 pub use error::LogError;
 pub use frame::{Frame, LogEntry, Write, decode_writes, encode_write};
 pub use position::{Hash, MAX_SEQUENCE, Position};

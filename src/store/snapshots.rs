@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::snapshot::{self, Snapshot, VerifiedSnapshot};
 use super::sync::sync_folder;
 use super::{Read, StoreError};
-use crate::log::ReadLog;
+use crate::log::{LogError, Position, ReadLog};
 
 const SUFFIX: &str = "snapshot";
 const UNFINISHED: &str = "new.unfinished";
@@ -84,6 +84,33 @@ impl Snapshots {
         let unfinished = self.path(UNFINISHED);
         copy(&from.snapshot.path, from.bytes, &unfinished)?;
         self.finish(&unfinished, from.snapshot.position.sequence)
+    }
+
+    /// Takes over a snapshot of a log that `write` writes into a file, with its position; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also if it is of another log or position; then the snapshots are those that were there before.
+    pub(super) fn receive(
+        &self,
+        identity: [u8; 16],
+        write: impl FnOnce(&mut File, &Path) -> Result<Option<Position>, LogError>,
+    ) -> Result<Option<VerifiedSnapshot>, StoreError> {
+        self.create()?;
+        let unfinished = self.path(UNFINISHED);
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).write(true).mode(0o600).open(&unfinished);
+        let mut file = file.map_err(StoreError::file("create", &unfinished))?;
+        let Some(position) = write(&mut file, &unfinished)? else {
+            fs::remove_file(&unfinished).map_err(StoreError::file("remove", &unfinished))?;
+            return Ok(None);
+        };
+        let found = snapshot::outline(&unfinished)?;
+        if (found.identity, found.position) != (identity, position) {
+            let reason = "it is of another log or change".to_owned();
+            return Err(StoreError::Snapshot { path: unfinished, reason });
+        }
+        self.finish(&unfinished, position.sequence).map(Some)
     }
 
     fn create(&self) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ import sys
 # Set in the environment of a process that is in its own namespace.
 INSIDE = "SCIMD_NODES_NETWORK"
 REPLICATION = "127.1.9.1"
-NODES = 3
+NODES = 4
 CHAIN = "add table inet faults; add chain inet faults input { type filter hook input priority 0; }"
 
 

@@ -192,30 +192,34 @@ def an_acknowledged_change_survives_a_crash_of_the_primary(scene):
         assert (status, answer["displayName"]) == (200, f"value {number}")
 
 
+def lose_an_answer(cluster, node, name, token):
+    """Commits a change and ends the connection before it is answered."""
+    cluster.standby.send(signal.SIGSTOP)
+    answers = []
+    change = threading.Thread(target=lambda: answers.append(create(node, name, token)))
+    change.start()
+    waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'scimd' AND wait_event = 'SyncRep' AND query LIKE 'COMMIT%'"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not (waits := cluster.primary.query(waiting, "postgres").split()):
+        time.sleep(0.02)
+    # Whichever of them waits: the change is committed here, and its answer is lost.
+    for pid in waits:
+        cluster.primary.query(f"SELECT pg_terminate_backend({pid})", "postgres")
+    time.sleep(0.5)
+    cluster.standby.send(signal.SIGCONT)
+    change.join()
+    assert answers[0][0] in (201, 503), answers
+    eventually(lambda: find(node, name, token)[0] == 200, "reads go on")
+    if answers[0][0] == 201:
+        assert find(node, name, token) == (200, 1)
+
+
 def a_change_with_a_lost_answer_is_made_once(scene):
     cluster = scene(nodes=1, standby=True)
     token = started(cluster)
     node = cluster.nodes[0]
     for number in range(4):
-        cluster.standby.send(signal.SIGSTOP)
-        answers = []
-        name = f"once{number}@example.com"
-        change = threading.Thread(target=lambda: answers.append(create(node, name, token)))
-        change.start()
-        waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'scimd' AND wait_event = 'SyncRep' AND query LIKE 'COMMIT%'"
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and not (waits := cluster.primary.query(waiting, "postgres").split()):
-            time.sleep(0.02)
-        # Whichever of them waits: the change is committed here, and its answer is lost.
-        for pid in waits:
-            cluster.primary.query(f"SELECT pg_terminate_backend({pid})", "postgres")
-        time.sleep(0.5)
-        cluster.standby.send(signal.SIGCONT)
-        change.join()
-        assert answers[0][0] in (201, 503), answers
-        eventually(lambda: find(node, name, token)[0] == 200, "reads go on")
-        if answers[0][0] == 201:
-            assert find(node, name, token) == (200, 1)
+        lose_an_answer(cluster, node, f"once{number}@example.com", token)
 
 
 def without_the_database_local_reads_go_on(scene):
@@ -398,188 +402,6 @@ def a_certificate_that_nobody_vouches_for_is_refused(scene):
     assert "certificate" in two.log() and "UnknownIssuer" in two.log(), two.log()
 
 
-def set_engine(node, engine):
-    file = node.folder / "config.toml"
-    file.write_text(re.sub(r'engine = "\w+"', f'engine = "{engine}"', file.read_text()))
-
-
-def fails(node, *words, arguments=("migrate", "--to", "postgres")):
-    """A command that is refused in one sentence, which has these words."""
-    done = node.run(*arguments, check=False)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode in (1, 2) and len(errors) == 1, (done.returncode, done.stderr)
-    assert all(word in errors[0] for word in words), errors
-
-
-def a_server_moves_its_log_into_a_database_while_it_serves_and_back(scene):
-    cluster = scene(nodes=2)
-    one, two = cluster.nodes
-    set_engine(one, "local")
-    one.start("--first-boot")
-    token = first_token(one)
-    # Enough for many groups of rows, some of which are killed half way.
-    made, stop = [], threading.Event()
-
-    def write():
-        while not stop.is_set():
-            name = f"user{len(made)}@example.com"
-            assert create(one, name, token)[0] == 201
-            made.append(name)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        eventually(lambda: len(made) > 3000, "some users", limit=60)
-        for pause in (0.03, 0.06, 0.1, 0.15):
-            command = subprocess.Popen([str(one.binary), "migrate", "--to", "postgres"], cwd=one.folder)
-            time.sleep(pause)
-            command.kill()
-            command.wait()
-        first = one.run("migrate", "--to", "postgres")
-        assert "stop scimd" in first.stderr, first
-        copied = int(cluster.primary.query("SELECT max(sequence) FROM scimd_log"))
-        assert copied > 3000
-        # No node may start on it, and not on a directory of another log.
-        two.start(wait=False)
-        assert two.process.wait(30) == 1 and "still being moved" in two.log(), two.log()
-        fails(two, "no audit log")
-        before = len(made)
-        eventually(lambda: len(made) > before + 20, "writes go on", limit=30)
-    finally:
-        stop.set()
-        writer.join()
-    one.end()
-    second = one.run("migrate", "--to", "postgres")
-    assert 'engine = "postgres"' in second.stdout, second
-    assert int(cluster.primary.query("SELECT count(*) FROM scimd_log")) > copied
-    fails(one, "already")
-    # A server that would serve from the files does not start.
-    one.start(wait=False)
-    assert one.process.wait(30) == 1 and "belongs to a node" in one.log()
-    set_engine(one, "postgres")
-    one.start()
-    two.start()
-    for node in cluster.nodes:
-        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
-        assert (status, answer["totalResults"]) == (200, len(made)), answer
-        node.run("audit", "--verify")
-    assert find(two, made[-1], token) == (200, 1)
-    assert create(two, "later@example.com", token)[0] == 201
-    made.append("later@example.com")
-
-    # Back: not while a node runs.
-    to_local = ("migrate", "--to", "local")
-    fails(one, "in use", arguments=to_local)
-    one.end()
-    fails(one, "node", "is running", arguments=to_local)
-    two.end()
-    # What the copy lacks is fetched, and a copy that is damaged is not taken.
-    time.sleep(10.5)
-    file = sorted((one.folder / "data/journal").iterdir())[0]
-    whole = file.read_bytes()
-    file.write_bytes(whole[:400] + b"x" * 100 + whole[500:])
-    fails(one, "damaged", "start the node once", arguments=to_local)
-    file.write_bytes(whole)
-    back = one.run(*to_local)
-    assert 'engine = "local"' in back.stdout, back
-    fails(one, "is not the data directory of a node", arguments=to_local)
-    set_engine(one, "local")
-    one.start()
-    status, answer = one.request("GET", "/scim/v2/Users?count=0", None, token)
-    assert (status, answer["totalResults"]) == (200, len(made)), answer
-    assert create(one, "alone@example.com", token)[0] == 201
-    made.append("alone@example.com")
-    before = len(two.log())
-    two.start(wait=False)
-    assert two.process.wait(30) == 1 and "moved out of this database" in two.log()[before:], two.log()
-    # The directory of another node can't take the database over.
-    fails(two, "another server has the log")
-    one.end()
-    one.run("audit", "--verify")
-    one.run("verify")
-    # And once more into the database, where most of it still is.
-    one.run("migrate", "--to", "postgres")
-    # As if it had ended just before the last step: nothing starts, and it is finished by this directory alone.
-    own, other = ((node.folder / "data/node").read_text().strip() for node in cluster.nodes)
-    for owner in (other, own):
-        cluster.primary.query(f"UPDATE scimd_meta SET state = 'copying', owner = decode('{owner}', 'hex')")
-        fails(one, "belongs to a node", arguments=("token", "revoke", "none"))
-        if owner == other:
-            fails(one, "another server has the log or moves it")
-    one.run("migrate", "--to", "postgres")
-    set_engine(one, "postgres")
-    one.start()
-    two.start()
-    for node in cluster.nodes:
-        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
-        assert (status, answer["totalResults"]) == (200, len(made)), answer
-        node.run("audit", "--verify")
-    # A node that hangs while the log is moved out of the database appends nothing and answers nothing later.
-    two.send(signal.SIGSTOP)
-    one.end()
-    time.sleep(10.5)
-    one.run(*to_local)
-    two.send(signal.SIGCONT)
-    for _ in range(5):
-        assert create(two, "lost@example.com", token)[0] in (0, 503)
-        assert find(two, "alone@example.com", token)[0] == 503
-    eventually(lambda: "moved out of this database" in two.log()[before + 1000:] or "no longer in this database" in two.log(), "it says why")
-
-
-def a_log_is_not_moved_into_a_wrong_database(scene):
-    cluster = scene(nodes=2, standby=False)
-    one, two = cluster.nodes
-    primary = cluster.primary
-    for node in cluster.nodes:
-        set_engine(node, "local")
-        node.start("--first-boot")
-        assert create(node, "ada@example.com", first_token(node))[0] == 201
-    address = f"127.0.0.1:{primary.port}"
-    primary.query("CREATE ROLE bare LOGIN", "postgres")
-    primary.query("CREATE DATABASE empty", "postgres")
-    url = two.folder / "url"
-    for text, *words in (
-        ("mysql://scimd", "postgres://"),
-        (f"postgres://bare@{address}/empty?sslmode=disable", "can't be created", "GRANT"),
-        (f"postgres://scimd@{address}/none?sslmode=disable", "none"),
-        (f"postgres://scimd@127.0.0.1:1/scimd?sslmode=disable", "refused"),
-    ):
-        url.write_text(text)
-        fails(two, *words)
-    two.write_url([primary])
-    one.run("migrate", "--to", "postgres")
-    fails(two, "another log")
-    # The tables have more than the files, and something else than the files.
-    one.end()
-    old = one.folder / "old"
-    shutil.copytree(one.folder / "data", old)
-    one.start()
-    assert create(one, "bob@example.com", first_token(one))[0] == 201
-    assert create(one, "eve@example.com", first_token(one))[0] == 201
-    one.run("migrate", "--to", "postgres")
-    one.end()
-    shutil.move(one.folder / "data", one.folder / "new")
-    shutil.move(old, one.folder / "data")
-    fails(one, "but the one of this server with change")
-    one.start()
-    for name in range(6):
-        assert create(one, f"other{name}@example.com", first_token(one))[0] == 201
-    one.end()
-    fails(one, "differs")
-    shutil.rmtree(one.folder / "data")
-    shutil.move(one.folder / "new", one.folder / "data")
-    primary.query("DELETE FROM scimd_log WHERE sequence = 2")
-    fails(one, "not whole")
-    set_engine(one, "local")
-    # Nothing was done: the files are served as before, until a database takes them.
-    primary.query("DROP TABLE scimd_meta, scimd_log")
-    (one.folder / "data/node").unlink()
-    one.start()
-    assert find(one, "eve@example.com", first_token(one)) == (200, 1)
-    one.end()
-    one.run("migrate", "--to", "postgres")
-
-
 SCENES = [
     what_one_node_has_acknowledged_the_others_answer_with,
     a_reload_puts_settings_in_force_on_all_nodes,
@@ -592,14 +414,13 @@ SCENES = [
     a_fresh_node_and_one_that_was_away_get_all,
     a_certificate_that_nobody_vouches_for_is_refused,
     a_wrong_database_is_refused_in_one_sentence,
-    a_server_moves_its_log_into_a_database_while_it_serves_and_back,
-    a_log_is_not_moved_into_a_wrong_database,
 ]
 
 
 def main():
     # They use what is above.
     import common
+    import moves
     import outside
 
     binary = pathlib.Path(sys.argv[1])
@@ -608,9 +429,13 @@ def main():
     wanted = [word for word in sys.argv[2:] if "/" not in word]
     network.enter()
     failed = False
+<<<<<<< HEAD
     for number, scene in enumerate(SCENES + outside.SCENES + common.SCENES):
         if number % parts != part - 1:
             continue
+=======
+    for scene in SCENES + outside.SCENES + common.SCENES + moves.SCENES:
+>>>>>>> a3bad5c (Keep snapshots in the database, from which nodes begin, and trim its log behind them)
         if wanted and not any(word in scene.__name__ for word in wanted):
             continue
         begun = time.monotonic()
@@ -628,11 +453,13 @@ def main():
                 outcome = f"NOT MEASURED: {error}"
             except Exception as error:
                 failed = True
-                outcome = f"FAILED: {error!r}"
+                outcome = f"FAILED: {error!r} {getattr(error, 'stderr', '')}"
                 for cluster in clusters:
                     for node in cluster.nodes:
                         if (node.folder / "log").exists():
-                            print(f"--- log of {node.name}\n{node.log()[-3000:]}")
+                            lines = node.log().splitlines()
+                            bad = [line for line in lines[:-30] if " INFO " not in line]
+                            print(f"--- log of {node.name}", *bad[-20:], "...", *lines[-30:], sep="\n")
             finally:
                 if network.is_available():
                     network.heal()

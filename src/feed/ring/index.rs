@@ -48,9 +48,11 @@ impl RingIndex {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The change that the oldest file follows; `None` if there are no files.
-    pub(in crate::feed) fn begin(&self) -> Option<u64> {
-        self.files().files.first_key_value().map(|(_, file)| file.after)
+    /// The change behind which everything can be read: also where no event was written yet behind what a log that was
+    /// trimmed begins with.
+    pub(in crate::feed) fn oldest(&self) -> u64 {
+        let files = self.files();
+        files.files.first_key_value().map_or(files.written, |(_, file)| file.after)
     }
 
     /// The last change whose events are all in the files.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::client::{Bell, Postgres};
 use super::error::SessionError;
@@ -9,7 +10,7 @@ use super::lease::Leases;
 use super::node::Node;
 use super::orders::Orders;
 use super::questions::Questions;
-use super::session::Session;
+use super::session::{KnownLog, Session};
 use crate::log::local::LocalLog;
 use crate::log::{LogError, ReadLog as _};
 
@@ -28,6 +29,8 @@ pub(super) struct Core {
     /// Why the database can't be used at the moment.
     pub(super) problem: Mutex<Option<String>>,
     pub(super) closed: AtomicBool,
+    /// How old the newest snapshot in the database may be.
+    pub(super) snapshot_interval: Duration,
 }
 
 impl Core {
@@ -63,16 +66,20 @@ impl Core {
         *noted = problem;
     }
 
+    /// What the copy says of the log.
+    pub(super) fn known(&self) -> KnownLog {
+        KnownLog { identity: Some(self.copy.identity()), applied: self.copy.head().sequence }
+    }
+
     /// Opens a session for a thread; the reason if there is none.
     pub(super) fn session(&self, bell: Bell) -> Result<Session, LogError> {
-        let opened =
-            Session::open(&self.database, &self.node, bell, Some(self.copy.identity()), None);
+        let opened = Session::open(&self.database, &self.node, bell, self.known(), None);
         let session = opened.map_err(LogError::from).and_then(|(session, _)| {
             self.check_head(&session)?;
             Ok(session)
         });
-        if let Err(LogError::Database(reason)) = &session {
-            self.stop(reason.clone());
+        if let Err(error @ (LogError::Database(_) | LogError::Trimmed(_))) = &session {
+            self.stop(error.to_string());
         }
         session
     }
@@ -121,10 +128,7 @@ impl Core {
 }
 
 fn no_longer_kept(head: u64) -> LogError {
-    LogError::Database(format!(
-        "the database no longer keeps the change after {head}, the last that this node has; move its data directory \
-         aside and start it again, so that it begins from what the database keeps"
-    ))
+    LogError::Trimmed(head)
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

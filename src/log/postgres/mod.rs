@@ -22,8 +22,10 @@ mod questions;
 mod reader;
 mod schema;
 mod session;
+mod snapshots;
 mod transfer;
 
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,14 +44,15 @@ use self::lease::Leases;
 use self::node::Node;
 use self::orders::Orders;
 use self::schema::{LogRow, NewLog, TableState};
-use self::session::Session;
+use self::session::{KnownLog, Session};
 pub use self::transfer::{LogTransfer, TransferProgress, move_to_files};
 use super::local::LocalLog;
 use super::{
     Append, ChainReport, FormatRaise, Frame, Lease, Log, LogEntry, LogError, LogNode, LogStats,
-    Position, ReadLog,
+    Position, ReadLog, SnapshotFile,
 };
 use crate::clock::Stopwatch;
+use crate::text::with_causes;
 
 /// How long a start waits for a database that does not answer.
 const START: Duration = Duration::from_secs(30);
@@ -66,6 +69,8 @@ pub struct PostgresSettings {
     pub name: String,
     /// What tells this process from others, and from an earlier one of the same node; random.
     pub process: [u8; 8],
+    /// How old the newest snapshot in the database may be before another one takes its place.
+    pub snapshot_interval: Duration,
 }
 
 /// The ports of the servers in the URL of a database; none if it is wrong.
@@ -88,7 +93,7 @@ impl PostgresLog {
     /// Opens the log with its copy in `folder`, copies what is missing there, and starts to follow.
     ///
     /// `new_identity` is taken if neither the database nor the folder has a log; the log of a folder is put into no
-    /// database. A damaged copy is set aside after the moment `now`.
+    /// database. A copy that is damaged, or ends before what the database keeps, is set aside after the moment `now`.
     ///
     /// # Errors
     ///
@@ -100,13 +105,27 @@ impl PostgresLog {
         new_identity: [u8; 16],
         now: Timestamp,
     ) -> Result<Self, LogError> {
-        let (core, session) = open_copy(settings, folder, new_identity, now)?;
+        let (core, session) = open_copy(settings, folder, Some(new_identity), now)?;
         let core = Arc::new(core);
         drop(session);
         let log = Self { core, threads: Mutex::default() };
         log.start("log reader", reader::run)?;
         log.start("log appender", appender::run)?;
         Ok(log)
+    }
+
+    /// Writes the newest snapshot in the database into a file, which `path` names in errors; its position, or `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`]; the database can't be used.
+    pub fn fetch_snapshot(
+        &self,
+        file: &mut File,
+        path: &Path,
+    ) -> Result<Option<Position>, LogError> {
+        snapshots::fetch(&self.core, (file, path))
     }
 
     fn start(&self, name: &str, run: fn(&Arc<Core>)) -> Result<(), LogError> {
@@ -119,49 +138,56 @@ impl PostgresLog {
 }
 
 /// Opens the log with its copy in `folder`, as [`PostgresLog::open`] does, and copies what is missing there; nothing
-/// follows it yet.
+/// follows it yet. Without a new identity the copy must be there and whole, and the database must go on from it.
 fn open_copy(
     settings: PostgresSettings,
     folder: &Path,
-    new_identity: [u8; 16],
+    new_identity: Option<[u8; 16]>,
     now: Timestamp,
 ) -> Result<(Core, Session), LogError> {
-    let PostgresSettings { url, base, node, name, process } = settings;
+    let PostgresSettings { url, base, node, name, process, snapshot_interval } = settings;
     let address = Address::parse(&url, &base).map_err(LogError::Database)?;
     let database = Postgres::new(&address).map_err(LogError::Database)?;
     let node = Node::new(node, name);
+    let may_begin = new_identity.is_some();
+    let new_identity = new_identity.unwrap_or_default();
     let copied = match folder.exists() {
         true => match LocalLog::open(folder, new_identity, &[]) {
             // A copy is not synced: a power cut may leave anything.
-            Err(error @ LogError::Damaged { .. }) => {
-                let aside = folder.with_extension(format!("damaged-{}", now.as_millisecond()));
+            Err(error @ LogError::Damaged { .. }) if may_begin => {
+                let aside = set_aside(folder, "damaged", now)?;
                 tracing::warn!(
                     %error, kept_as = %aside.display(),
                     "the copy of the log is damaged; setting it aside and copying the log again"
                 );
-                std::fs::rename(folder, &aside).map_err(LogError::io("rename", folder))?;
                 None
             }
             opened => Some(opened?),
         },
         false => None,
     };
-    let copied = copied.filter(|log| log.head().sequence > 0 || log.identity() != new_identity);
-    let identity = copied.as_ref().map(ReadLog::identity);
+    let mut copied = copied.filter(|log| log.head().sequence > 0 || log.identity() != new_identity);
+    let known = copied
+        .as_ref()
+        .map(|copy| KnownLog { identity: Some(copy.identity()), applied: copy.head().sequence });
     let behind = Position::default();
     let create = NewLog { identity: new_identity, behind, state: TableState::Ready };
-    let create = copied.is_none().then_some(&create);
-    let (mut session, log) = first_session(&database, &node, identity, create)?;
+    let create = (may_begin && copied.is_none()).then_some(&create);
+    let (mut session, log) = first_session(&database, &node, known.unwrap_or_default(), create)?;
+    let ends_before = |copy: &LocalLog| copy.head().sequence < log.start.sequence;
+    if may_begin && let Some(copy) = copied.take_if(|copy| ends_before(copy)) {
+        let has = copy.head().sequence;
+        drop(copy);
+        let aside = set_aside(folder, "old", now)?;
+        tracing::warn!(
+            kept_as = %aside.display(), has, kept_after = log.start.sequence,
+            "this node was away for longer than the database keeps changes; setting its log aside and beginning from \
+             the newest snapshot in the database"
+        );
+    }
     let copy = match copied {
         Some(copy) => copy,
         None => {
-            if log.start.sequence > 0 {
-                return Err(LogError::Database(format!(
-                    "the database keeps the log from change {} on only, and this node has nothing before that; \
-                     copy the data directory of another node that is stopped, without its file \"node\"",
-                    log.start.sequence + 1
-                )));
-            }
             if folder.exists() {
                 std::fs::remove_dir_all(folder).map_err(LogError::io("remove", folder))?;
             }
@@ -181,10 +207,11 @@ fn open_copy(
         stopped: Mutex::default(),
         problem: Mutex::default(),
         closed: AtomicBool::new(false),
+        snapshot_interval,
     };
     let followed = core.check_head(&session).and_then(|()| core.catch_up(&session));
     if let Err(LogError::Unavailable(_)) = followed {
-        session = first_session(&core.database, &core.node, Some(log.identity), None)?.0;
+        session = first_session(&core.database, &core.node, core.known(), None)?.0;
         core.check_head(&session).and_then(|()| core.catch_up(&session))?;
     } else {
         followed?;
@@ -192,18 +219,25 @@ fn open_copy(
     Ok((core, session))
 }
 
+/// Renames a folder, so that another one can take its place; what it is called then.
+fn set_aside(folder: &Path, why: &str, now: Timestamp) -> Result<PathBuf, LogError> {
+    let aside = folder.with_extension(format!("{why}-{}", now.as_millisecond()));
+    std::fs::rename(folder, &aside).map_err(LogError::io("rename", folder))?;
+    Ok(aside)
+}
+
 /// The first session of a start, on whichever server is the primary. A database that is silent for a while, as in a
 /// failover, is waited for.
 fn first_session(
     database: &Postgres,
     node: &Node,
-    identity: Option<[u8; 16]>,
+    known: KnownLog,
     create: Option<&NewLog>,
 ) -> Result<(Session, LogRow), SessionError> {
     let (since, mut tries) = (Stopwatch::start(), database.servers());
     loop {
         tries = tries.saturating_sub(1);
-        match Session::open(database, node, Arc::new(|_| {}), identity, create) {
+        match Session::open(database, node, Arc::new(|_| {}), known, create) {
             // Then each server is asked again.
             Err(SessionError::Silent(_)) if since.elapsed() < START => tries = database.servers(),
             Err(SessionError::Unavailable(_)) if tries > 0 => {}
@@ -284,7 +318,21 @@ impl Log for PostgresLog {
     }
 
     fn trim(&self, upto: u64, made_before: Timestamp) -> Result<usize, LogError> {
-        self.core.copy.trim(upto, made_before)
+        let removed = self.core.copy.trim(upto, made_before)?;
+        match snapshots::trim(&self.core, upto, made_before) {
+            Ok(0) => {}
+            Ok(changes) => tracing::info!(changes, "old changes were removed from the database"),
+            Err(error) => tracing::warn!(
+                error = with_causes(&error),
+                "old changes were not removed from the database; trying again with the next snapshot"
+            ),
+        }
+        Ok(removed)
+    }
+
+    fn keep_snapshot(&self, snapshot: &SnapshotFile<'_>) -> Result<bool, LogError> {
+        let session = self.core.session(Arc::new(|_| {}))?;
+        snapshots::keep(session.connection(), snapshot, self.core.snapshot_interval)
     }
 
     fn stats(&self) -> LogStats {

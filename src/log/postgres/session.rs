@@ -61,6 +61,15 @@ const LEAVE: &str = "\
       AND NOT EXISTS (SELECT FROM scimd_node WHERE id <> $1 AND seen > clock_timestamp() - interval '10 seconds') \
     RETURNING 1";
 
+/// What a node knows of the log.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KnownLog {
+    /// Its identity, if there is a copy.
+    pub(super) identity: Option<[u8; 16]>,
+    /// The last change that was copied.
+    pub(super) applied: u64,
+}
+
 /// One encoded frame with its place.
 #[derive(Clone)]
 pub(super) struct EncodedFrame {
@@ -97,7 +106,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens a session to the log with an identity, or to any if there is none yet. The tables are created if there are
+    /// Opens a session to the log that is known, or to any if there is none yet. The tables are created if there are
     /// none and `create` says with what.
     ///
     /// # Errors
@@ -107,12 +116,11 @@ impl Session {
         database: &Postgres,
         node: &Node,
         bell: Bell,
-        identity: Option<[u8; 16]>,
+        known: KnownLog,
         create: Option<&schema::NewLog>,
     ) -> Result<(Self, schema::LogRow), SessionError> {
         let turn = database.turn();
-        Self::open_here(database, node, bell, identity, create)
-            .inspect_err(|_| database.pass_on(turn))
+        Self::open_here(database, node, bell, known, create).inspect_err(|_| database.pass_on(turn))
     }
 
     /// The same, on the server whose turn it is.
@@ -120,14 +128,14 @@ impl Session {
         database: &Postgres,
         node: &Node,
         bell: Bell,
-        identity: Option<[u8; 16]>,
+        known: KnownLog,
         create: Option<&schema::NewLog>,
     ) -> Result<(Self, schema::LogRow), SessionError> {
         let connection = database.connect(bell)?;
         schema::check_server(&connection, node)?;
         let log = schema::open(&connection, create)?;
         log.insist_ready()?;
-        if identity.is_some_and(|identity| identity != log.identity) {
+        if known.identity.is_some_and(|identity| identity != log.identity) {
             let reason = "the database holds the log of other nodes than the data directory; correct data_dir or the \
                           database URL, or join those nodes with an empty data directory";
             return Err(SessionError::Unusable(reason.to_owned()));
@@ -138,7 +146,7 @@ impl Session {
         let (leases, proven, turn, is_level) = (None, None, None, Cell::new(false));
         let mut session =
             Self { connection, insert, rows, barrier, leases, proven, turn, is_level };
-        session.barrier(node, 0)?;
+        session.barrier(node, known.applied)?;
         Ok((session, log))
     }
 
@@ -287,6 +295,11 @@ impl Session {
     /// The nodes that were ever seen, by name.
     pub(super) fn nodes(&self, this: &Node) -> Result<Vec<LogNode>, CallError> {
         list_nodes(&self.connection, this)
+    }
+
+    /// The connection, for what is neither written to the log nor read from it.
+    pub(super) fn connection(&self) -> &PostgresConnection {
+        &self.connection
     }
 
     /// Whether the connection has ended.

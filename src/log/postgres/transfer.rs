@@ -17,9 +17,10 @@ use super::error::SessionError;
 use super::node::Node;
 use super::schema::{self, LogRow, NewLog, TableState};
 use super::session::{self, EncodedFrame};
+use super::snapshots;
 use super::{PostgresSettings, open_copy};
 use crate::log::local::LogFiles;
-use crate::log::{LogError, Position, ReadLog as _};
+use crate::log::{LogError, Position, ReadLog as _, SnapshotFile};
 
 /// How long a call may take that reads or writes little.
 const CALL: Duration = Duration::from_secs(10);
@@ -172,6 +173,15 @@ impl LogTransfer {
         }
         self.reached = last;
         Ok(())
+    }
+
+    /// Keeps a snapshot from which nodes begin that have nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogTransfer::open`]; the file can't be read.
+    pub fn keep_snapshot(&self, snapshot: &SnapshotFile<'_>) -> Result<(), LogError> {
+        snapshots::keep(&self.connection, snapshot, Duration::ZERO).map(drop)
     }
 
     /// Has this node alone finish the move: from now on its data directory may become that of a node.
@@ -333,10 +343,9 @@ pub fn move_to_files(
     folder: &Path,
     now: Timestamp,
 ) -> Result<Position, LogError> {
-    // Without a copy, a wrong database could be begun.
     LogFiles::inspect(folder)?;
     reclaim(&settings)?;
-    let (core, session) = open_copy(settings, folder, [0; 16], now)?;
+    let (core, session) = open_copy(settings, folder, None, now)?;
     let mut fault = None;
     core.copy.verify(&[], &mut |error| {
         fault.get_or_insert(error);
@@ -388,4 +397,24 @@ fn reclaim(settings: &PostgresSettings) -> Result<(), LogError> {
         }
     };
     Ok(reclaimed.map_err(SessionError::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_files_that_are_written_the_last_group_is_left_for_later() {
+        let mut batch = Batch::default();
+        for (sequence, group) in [(1, 1), (2, 2), (3, 2), (4, 4)] {
+            let position = Position { sequence, hash: [0; 32] };
+            let frame = EncodedFrame { position, previous: [0; 32], bytes: vec![0; BYTES / 4] };
+            assert!(!batch.is_full());
+            batch.add(frame, group);
+        }
+        assert!(batch.is_full(), "by its bytes");
+        batch.leave_last_group();
+        let left: Vec<u64> = batch.frames.iter().map(|frame| frame.position.sequence).collect();
+        assert_eq!(left, [1, 2, 3]);
+    }
 }

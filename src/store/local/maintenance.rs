@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::open::mark_for_compaction;
 use super::store::LocalStore;
+use crate::log::SnapshotFile;
 use crate::store::check::{self, Check};
 use crate::store::maintenance::{Maintenance, MaintenanceReport, RetentionPolicy};
 use crate::store::past_state::PastState;
@@ -14,6 +15,7 @@ use crate::store::point_in_time::{self, KeyFilter, PointInTime, Values};
 use crate::store::snapshot::{self, Snapshot, VerifiedSnapshot};
 use crate::store::snapshots::Snapshots;
 use crate::store::{Read, StoreError};
+use crate::text::with_causes;
 
 impl PointInTime for LocalStore {
     fn last_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
@@ -73,6 +75,23 @@ impl Maintenance for LocalStore {
             Some(Ok(whole)) => whole,
             _ => self.take(&snapshots, now)?,
         };
+        // Nothing waits for the database. Only this removes snapshots.
+        drop(snapshots);
+        let snapshot = &whole.snapshot;
+        let file = SnapshotFile { path: &snapshot.path, position: snapshot.position };
+        match self.log.keep_snapshot(&file) {
+            Ok(true) => tracing::info!(
+                change = snapshot.position.sequence,
+                bytes = whole.bytes,
+                "the snapshot is in the database"
+            ),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                error = with_causes(&error),
+                "the snapshot was not put into the database; trying again with the next one"
+            ),
+        }
+        let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = snapshots.retain(keeping.snapshots)?;
         let mut trimmed = 0;
         if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {

@@ -17,9 +17,11 @@ use crate::store::disk_space::DiskSpace;
 use crate::store::engine::{Engine, PART};
 use crate::store::folder::DataFolder;
 use crate::store::rebuild::{self, RebuildSource};
+use crate::store::snapshot::Snapshot;
 use crate::store::snapshots::Snapshots;
 use crate::store::spare_files::SpareFiles;
 use crate::store::state::State;
+use crate::text::with_causes;
 
 /// How many changes are applied at once while following the journal at start.
 const REPLAY_STEP: usize = 1_000;
@@ -104,6 +106,50 @@ impl UnattachedState {
             name: format!("the snapshot {}", snapshot.path.display()),
         });
         Ok(database.into_iter().chain(snapshots).collect())
+    }
+
+    /// Has a snapshot from the database, if there is nothing here from which to follow the log. It need not be there if
+    /// the log was never trimmed.
+    fn fetch_snapshot(&self, log: &PostgresLog) -> Result<(), StoreError> {
+        let kept = log.start()?.sequence..=log.head().sequence;
+        let applied = self.opened.as_ref().ok().and_then(|(_, applied)| *applied);
+        let is_of_log = |identity| identity == log.identity();
+        let follows = |identity, sequence| is_of_log(identity) && kept.contains(&sequence);
+        if applied.is_some_and(|(identity, sequence)| follows(identity, sequence)) {
+            return Ok(());
+        }
+        let snapshots = Snapshots::of(self.folder.path());
+        let has = |snapshot: &Snapshot| follows(snapshot.identity, snapshot.position.sequence);
+        if snapshots.list()?.0.iter().any(has) {
+            return Ok(());
+        }
+        let fetched =
+            snapshots.receive(log.identity(), |file, path| log.fetch_snapshot(file, path));
+        match fetched {
+            Ok(Some(whole)) => {
+                tracing::info!(
+                    change = whole.snapshot.position.sequence,
+                    bytes = whole.bytes,
+                    "beginning from the newest snapshot in the database"
+                );
+                Ok(())
+            }
+            outcome if log.start()?.sequence == 0 => {
+                if let Err(error) = outcome {
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        "the snapshot in the database can't be used; following the whole log"
+                    );
+                }
+                Ok(())
+            }
+            Ok(None) => Err(StoreError::Folder(format!(
+                "the database keeps changes from {} on only, and no snapshot of those before: start a node that has \
+                 them first, and wait until it has put one there (store.snapshot_interval)",
+                log.start()?.sequence + 1
+            ))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Brings the state up to the head of a log, rebuilding the database if it can't be used. A database
@@ -212,6 +258,7 @@ impl LocalStore {
                     error => error.into(),
                 },
             )?;
+        state.fetch_snapshot(&log)?;
         state.follow(Arc::new(log), now)
     }
 }
