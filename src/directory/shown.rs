@@ -54,8 +54,7 @@ impl ShownResource {
                 if number > 0 {
                     out.push(b',');
                 }
-                // Writing text to memory does not fail.
-                let _ = serde_json::to_writer(&mut *out, &reference.served(base_url));
+                reference.serve(base_url, out);
             }
             out.push(b']');
         }

@@ -42,18 +42,20 @@ static TEMPLATES: LazyLock<Vec<Vec<PathSegment>>> = LazyLock::new(|| {
     ROUTES.iter().map(split).collect()
 });
 
+/// A row of [`ROUTES`] with its number and its split template.
+type TableRow = (usize, &'static Route, &'static [PathSegment]);
+
 /// The rows of templates with so many segments, in the order of the table: the others need not be compared.
-static BY_LENGTH: LazyLock<Vec<Vec<(usize, &'static Route, &'static [PathSegment])>>> =
-    LazyLock::new(|| {
-        let longest = TEMPLATES.iter().map(Vec::len).max().unwrap_or_default();
-        let mut rows = vec![Vec::new(); longest + 1];
-        for (row, (route, template)) in ROUTES.iter().zip(TEMPLATES.iter()).enumerate() {
-            if let Some(rows) = rows.get_mut(template.len()) {
-                rows.push((row, route, &template[..]));
-            }
+static BY_LENGTH: LazyLock<Vec<Vec<TableRow>>> = LazyLock::new(|| {
+    let longest = TEMPLATES.iter().map(Vec::len).max().unwrap_or_default();
+    let mut rows = vec![Vec::new(); longest + 1];
+    for (row, (route, template)) in ROUTES.iter().zip(TEMPLATES.iter()).enumerate() {
+        if let Some(rows) = rows.get_mut(template.len()) {
+            rows.push((row, route, &template[..]));
         }
-        rows
-    });
+    }
+    rows
+});
 
 /// The endpoints that are no resource type's, because the table has rows for them.
 static RESERVED: LazyLock<Vec<&str>> = LazyLock::new(|| {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 pub use super::kind::ResourceKind;
 use super::lookup;
@@ -122,7 +121,7 @@ pub(super) fn members(
     let last = members.last().filter(|_| members.len() == MEMBERS);
     Ok(OperatorReply::Members {
         next: last.map(|last| last.id.to_string()),
-        members: members.iter().map(|member| json!(member.served(base_url))).collect(),
+        members: members.iter().map(|member| member.served(base_url)).collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::entry::RequestEntry;
 use super::mask::has_token;
 use crate::text::digits::{push_decimal, push_padded, push_time};
+use crate::text::json_text::push_string;
 
 impl RequestEntry {
     /// Appends the record as one line, in which everything that looks like a token of scimd is masked: a client
@@ -94,15 +95,8 @@ fn write_optional(name: &str, text: Option<&str>, line: &mut Vec<u8>) {
 }
 
 fn write_text(name: &str, text: &str, line: &mut Vec<u8>) {
-    // It does not stop early, so that the compiler compares many bytes at once.
-    let escapes = |bad, byte| bad | (byte < b' ') | (byte == b'"') | (byte == b'\\');
-    if text.bytes().fold(false, escapes) {
-        return write_value(name, &text, line);
-    }
     write_name(name, line);
-    line.push(b'"');
-    line.extend_from_slice(text.as_bytes());
-    line.push(b'"');
+    push_string(text, line);
 }
 
 fn write_address(address: IpAddr, line: &mut Vec<u8>) {

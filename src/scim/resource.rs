@@ -44,9 +44,17 @@ impl ResourceId {
 
     /// Returns the URL of the resource with this id, below the URL of an endpoint's parent.
     pub fn location(self, base_url: &str, endpoint: &str) -> String {
-        let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id = &*self.0.hyphenated().encode_lower(&mut id);
+        let mut id = [0; Self::LENGTH];
+        let id = self.encode(&mut id);
         [base_url, "/", endpoint, "/", id].concat()
+    }
+
+    /// How many bytes it has as text.
+    pub const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
+    /// Returns it as text, which is put into `text`.
+    pub fn encode(self, text: &mut [u8; Self::LENGTH]) -> &str {
+        self.0.hyphenated().encode_lower(text)
     }
 
     /// Returns the id in a key.

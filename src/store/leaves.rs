@@ -129,11 +129,11 @@ impl Leaves {
                 }
                 branch.entries += leaf.len();
                 leaves.insert(place, (lowest, leaf));
-                if leaves.len() > BRANCH {
-                    if let Some(rest) = Branch::new(leaves.split_off(BRANCH / 2)) {
-                        branch.entries -= rest.entries;
-                        branches.insert(at + 1, rest);
-                    }
+                if leaves.len() > BRANCH
+                    && let Some(rest) = Branch::new(leaves.split_off(BRANCH / 2))
+                {
+                    branch.entries -= rest.entries;
+                    branches.insert(at + 1, rest);
                 }
                 None
             }

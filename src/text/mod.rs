@@ -9,6 +9,7 @@
 //! | `invalid` | why a text is not a valid value |
 //! | `duration` | lengths of time as operators write them |
 //! | `unseen` | characters that no reader sees |
+//! | `digits`, `json_text` | numbers, times and JSON strings, quicker than by formatting |
 //! | `causes` | an error together with the errors that caused it |
 
 mod causes;
@@ -17,6 +18,7 @@ pub mod duration;
 mod excerpt;
 mod fold;
 mod invalid;
+pub mod json_text;
 pub mod keyword;
 mod nearest;
 mod unseen;

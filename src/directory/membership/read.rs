@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::directory::error::DirectoryError;
@@ -19,6 +18,7 @@ use crate::scim::registry::Registry;
 use crate::scim::resource::{ResourceId, stored_name};
 use crate::scim::schema::ResourceType;
 use crate::store::{Read, StoreError, keys};
+use crate::text::json_text::{push_escaped, push_string};
 
 /// A resource as another one refers to it: a member of a group, or a group that a resource belongs to.
 #[derive(Clone, Debug)]
@@ -30,17 +30,6 @@ pub struct Reference {
     relation: Relation,
     /// Its display name.
     pub display: String,
-}
-
-/// A reference as it is served.
-#[derive(Serialize)]
-pub struct ServedReference<'a> {
-    value: String,
-    #[serde(rename = "$ref")]
-    location: String,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    display: &'a str,
 }
 
 /// How a resource stands to the one that refers to it.
@@ -63,13 +52,32 @@ impl Reference {
     }
 
     /// The reference as it is served below a URL.
-    pub fn served<'a>(&'a self, base_url: &str) -> ServedReference<'a> {
-        ServedReference {
-            value: self.id.to_string(),
-            location: format!("{base_url}/{}/{}", self.resource_type.endpoint, self.id),
-            kind: self.kind(),
-            display: &self.display,
-        }
+    pub fn served(&self, base_url: &str) -> Value {
+        json!({
+            "value": self.id.to_string(),
+            "$ref": self.id.location(base_url, &self.resource_type.endpoint),
+            "type": self.kind(),
+            "display": self.display,
+        })
+    }
+
+    /// Appends the JSON of [`Reference::served`].
+    pub fn serve(&self, base_url: &str, out: &mut Vec<u8>) {
+        let mut id = [0; ResourceId::LENGTH];
+        let id = self.id.encode(&mut id);
+        out.extend_from_slice(b"{\"value\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"$ref\":\"");
+        push_escaped(base_url, out);
+        out.push(b'/');
+        push_escaped(&self.resource_type.endpoint, out);
+        out.push(b'/');
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"type\":\"");
+        push_escaped(self.kind(), out);
+        out.extend_from_slice(b"\",\"display\":");
+        push_string(&self.display, out);
+        out.push(b'}');
     }
 
     /// About how many bytes of memory it takes.

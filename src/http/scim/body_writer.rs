@@ -6,8 +6,7 @@
 use std::vec;
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::directory::Reference;
 use crate::http::respond::ResponseBody;
@@ -161,27 +160,32 @@ impl LongList {
             }
             let some = references.by_ref().take(PROJECTED_AT_ONCE);
             let Some((resource_type, projection)) = projection.as_deref() else {
-                some.for_each(|one| element(&mut out, name, is_begun, &one.served(base_url)));
+                for one in some {
+                    begin_element(&mut out, name, is_begun);
+                    one.serve(base_url, &mut out);
+                }
                 continue;
             };
-            let served: Vec<Value> = some.map(|one| json!(one.served(base_url))).collect();
+            let served: Vec<Value> = some.map(|one| one.served(base_url)).collect();
             let whole = Map::from_iter([(name.clone(), Value::Array(served))]);
             let mut shown = projection.apply(resource_type, whole);
             if let Some(Value::Array(elements)) = shown.remove(name) {
-                elements.iter().for_each(|one| element(&mut out, name, is_begun, one));
+                for one in &elements {
+                    begin_element(&mut out, name, is_begun);
+                    // Writing text to memory does not fail.
+                    let _ = serde_json::to_writer(&mut out, one);
+                }
             }
         }
         (out, false)
     }
 }
 
-/// Appends an element of the list with that name.
-fn element(out: &mut Vec<u8>, name: &str, is_begun: &mut bool, element: &impl Serialize) {
+/// Begins an element of the list with that name.
+fn begin_element(out: &mut Vec<u8>, name: &str, is_begun: &mut bool) {
     if std::mem::replace(is_begun, true) {
         out.push(b',');
     } else {
         out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
     }
-    // Writing text to memory does not fail.
-    let _ = serde_json::to_writer(out, element);
 }
