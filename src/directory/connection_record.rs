@@ -95,3 +95,45 @@ pub(crate) fn files(state: &dyn Read) -> Result<Vec<(String, ConnectionFile)>, S
     let file = |name: String| Ok((name.clone(), read(state, &name)?.unwrap_or_default()));
     names.into_iter().map(file).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::{Directory, LocalSettings};
+    use crate::event::Actor;
+    use crate::settings::SharedSettings;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::{LocalStore, StoreLimits};
+
+    #[test]
+    fn of_two_changes_that_begin_from_the_same_file_one_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let store = LocalStore::open(data, limits, [7; 16], jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let (log, local) = (store.log(), LocalSettings::for_tests(Clock::System));
+        let shared = SharedSettings::default();
+        let directory = Directory::open_as_saved(log, Arc::new(store), &shared, local).unwrap();
+        let record = |file: Option<ConnectionFile>| {
+            let (name, before, after) = ("okta".to_owned(), None, Some(Map::new()));
+            let record = RecordConnectionChange { name, before, after, file };
+            directory.submit(Actor::System, record).wait()
+        };
+        let file = |number, text: Option<&str>| {
+            Some(ConnectionFile { number, text: text.map(ToOwned::to_owned) })
+        };
+        record(None).unwrap();
+        assert!(directory.connection_files().unwrap().is_empty(), "the log is not shared");
+        record(file(1, Some("a"))).unwrap();
+        for late in [0, 1, 3] {
+            let refused = record(file(late, Some("b"))).unwrap_err();
+            assert!(refused.to_string().contains("another node"), "{refused}");
+        }
+        record(file(2, None)).unwrap();
+        let files = directory.connection_files().unwrap();
+        assert_eq!(files, [("okta".to_owned(), file(2, None).unwrap())]);
+    }
+}

@@ -12,7 +12,8 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::clock::Clock;
 use crate::directory::{
-    ConnectionRules, Create, LocalSettings, SaveWebhookState, UnknownAccess, WebhookState,
+    ConnectionRules, Create, LocalSettings, SaveWebhookState, TakeUpWebhook, UnknownAccess,
+    WebhookState,
 };
 use crate::event::Actor;
 use crate::feed::EventFilter;
@@ -218,4 +219,32 @@ fn a_webhook_that_fails_for_24_hours_is_parked_and_not_before() {
         }
         webhooks.stop();
     }
+}
+
+#[test]
+fn what_is_stored_after_another_node_has_taken_a_webhook_up_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path());
+    let take_up = |state| {
+        let (name, begin) = ("crm".to_owned(), "begin".to_owned());
+        let take_up = TakeUpWebhook { name, state, begin };
+        world.directory.submit(Actor::System, take_up).wait().unwrap()
+    };
+    let save = |state: &WebhookState, after: &str| {
+        let state = WebhookState { after: after.to_owned(), ..state.clone() };
+        let save = SaveWebhookState { name: "crm".to_owned(), state };
+        world.directory.submit(Actor::System, save).wait().unwrap()
+    };
+    let stored = || world.directory.webhook_state("crm").unwrap().unwrap();
+    let first = take_up(None);
+    assert_eq!((first.after.as_str(), first.term), ("begin", 1));
+    assert!(save(&first, "one"));
+    let second = take_up(None);
+    assert_eq!((second.after.as_str(), second.term), ("one", 2));
+    assert!(!save(&first, "late"), "the first node was paused meanwhile");
+    assert_eq!(stored(), second);
+    assert!(save(&second, "two"));
+    let third = take_up(Some(WebhookState { after: "again".to_owned(), ..first }));
+    assert_eq!((third.after.as_str(), third.term), ("again", 3));
+    assert_eq!(stored(), third);
 }
