@@ -429,13 +429,9 @@ def main():
     wanted = [word for word in sys.argv[2:] if "/" not in word]
     network.enter()
     failed = False
-<<<<<<< HEAD
-    for number, scene in enumerate(SCENES + outside.SCENES + common.SCENES):
+    for number, scene in enumerate(SCENES + outside.SCENES + common.SCENES + moves.SCENES):
         if number % parts != part - 1:
             continue
-=======
-    for scene in SCENES + outside.SCENES + common.SCENES + moves.SCENES:
->>>>>>> a3bad5c (Keep snapshots in the database, from which nodes begin, and trim its log behind them)
         if wanted and not any(word in scene.__name__ for word in wanted):
             continue
         begun = time.monotonic()
