@@ -191,6 +191,13 @@ pub fn verify(config: &Config) -> Result<Vec<Check>> {
 /// There is no such folder, it is in use, or its journal is whole; there is no database that can be opened.
 pub fn open_damaged(config: &Config) -> Result<(RecoveredDatabase, Vec<Check>)> {
     check_exists(config)?;
+    if database::is_node(&config.data_dir) {
+        bail!(
+            "{} is the data directory of a node: start scimd, which copies a damaged log from the database again; if that \
+             is lost for good, remove the file \"node\" from the directory and run the command again",
+            config.data_dir.display()
+        );
+    }
     let folder = DataFolder::open_read_only(&config.data_dir)?;
     let database = RecoveredDatabase::open(folder, cache(config, 0))?;
     let checks = directory::verify_as_saved(database.state(), &config.shared_settings());

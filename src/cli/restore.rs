@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use super::exit::CliError;
 use super::folder_owner::BorrowedFolder;
 use super::progress::Progress;
 use super::{backup, output};
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, EngineConfig};
 use crate::directory::{Directory, Restored, RevokeToken};
 use crate::operator::actor;
 use crate::store;
@@ -37,6 +38,12 @@ pub(super) struct RestoreArgs {
 
 impl RestoreArgs {
     pub(super) fn run(self, config: &Config) -> Result<()> {
+        if config.store.engine == EngineConfig::Postgres {
+            return Err(CliError::usage(
+                "a backup is restored into files: set engine = \"local\" in [store] and run the command again; then move the \
+                 log into an empty database with `scimd migrate --to postgres`",
+            ));
+        }
         let folder = BorrowedFolder::take(&config.data_dir, self.user.as_deref())?;
         self.restore(config)?;
         folder.give_back()

@@ -303,6 +303,18 @@ def a_server_with_a_trimmed_log_moves_into_a_database(scene):
         node.run("audit", "--verify")
     assert create(two, "bob@example.com", token)[0] == 201
     assert find(one, "bob@example.com", token) == (200, 1)
+    one.run("backup", "node.scimd-backup")
+    one.end()
+    # What is not done on a node is refused, and says what to do; a backup of a node is restored into files.
+    fails(one, "start scimd", arguments=("recover", "--from-database", "recovered"))
+    shutil.move(one.folder / "data", one.folder / "node")
+    fails(one, "migrate --to postgres", arguments=("restore", "node.scimd-backup", "--unsigned"))
+    assert not (one.folder / "data").exists()
+    set_engine(one, "local")
+    one.run("restore", "node.scimd-backup", "--unsigned")
+    fails(one, "another log")
+    one.start()
+    assert find(one, "bob@example.com", token) == (200, 1)
 
 
 SCENES = [

@@ -156,7 +156,8 @@ pub(super) fn check_server(
     if let Err(newest) = node.see_timeline(timeline) {
         return Err(SessionError::Unavailable(format!(
             "the database server is on timeline {timeline}, but {newest} was seen before: it is a primary that was \
-             replaced; stop it, or correct the database URL"
+             replaced: stop it, or correct the database URL; after pg_upgrade, which begins a new timeline 1, restart the \
+             nodes"
         )));
     }
     if node.is_first_look() {
