@@ -128,6 +128,8 @@ def a_server_moves_its_log_into_a_database_while_it_serves_and_back(scene):
         assert (status, answer["totalResults"]) == (200, len(made)), answer
         node.run("audit", "--verify")
     # A node that hangs while the log is moved out of the database appends nothing and answers nothing later.
+    # Its connections are open before that.
+    assert create(two, "open@example.com", token)[0] == 201
     two.send(signal.SIGSTOP)
     one.end()
     time.sleep(10.5)
