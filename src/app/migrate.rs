@@ -56,10 +56,11 @@ pub fn migrate_to_postgres(
         let file = SnapshotFile { path: &snapshot.path, position: snapshot.position };
         transfer.keep_snapshot(&file)?;
     }
+    transfer.check_whole(&files)?;
     // From here on the directory can be used by neither a server nor a node, until all is done.
     transfer.claim()?;
     database::keep_node(data, node)?;
-    transfer.complete(&files)?;
+    transfer.complete()?;
     Ok(LogMove::Finished(files.head()))
 }
 

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::client::{CallError, Parameter, PostgresConnection, Row, signed, unsigned};
 use super::core::Core;
 use super::error::SessionError;
-
+use crate::clock::Stopwatch;
 use crate::log::{LogError, Position, ReadLog as _, SnapshotFile};
 
 /// How long a call may take that reads or writes little.
@@ -30,6 +30,8 @@ const PART: usize = 1024 * 1024;
 const KEPT: i64 = 2;
 /// How many rows one transaction removes.
 const REMOVED: i64 = 1_000;
+/// How long rows are removed at a time; the rest waits for the next snapshot, as other work of this kind does.
+const TRIMMING: Duration = Duration::from_secs(60);
 /// A node that was seen within this time may still need what it has not copied.
 const SLOWEST: &str = "10 minutes";
 
@@ -156,8 +158,8 @@ fn receive(
     Ok(Some(HEXLOWER.encode(&hash.finalize())))
 }
 
-/// Removes rows of changes that come no later than `upto` and were made before a moment, that all snapshots have and
-/// every node that runs has copied; returns how many. The last of these stays: what is left follows it.
+/// Removes rows of changes that come no later than `upto` and were made before a moment, that two snapshots at least have
+/// and every node that runs has copied, for [`TRIMMING`]; returns how many. The last of these stays: what is left follows it.
 pub(super) fn trim(core: &Core, upto: u64, made_before: Timestamp) -> Result<u64, LogError> {
     let session = core.session(std::sync::Arc::new(|_| {}))?;
     let connection = session.connection();
@@ -165,7 +167,7 @@ pub(super) fn trim(core: &Core, upto: u64, made_before: Timestamp) -> Result<u64
         let bounds = format!(
             "SELECT least((SELECT min(sequence) FROM scimd_snapshot), \
                (SELECT min(applied) FROM scimd_node WHERE seen > clock_timestamp() - interval '{SLOWEST}')), \
-               (SELECT min(sequence) FROM scimd_log) WHERE EXISTS (SELECT FROM scimd_snapshot)"
+               (SELECT min(sequence) FROM scimd_log) WHERE (SELECT count(*) FROM scimd_snapshot) > 1"
         );
         let rows = query(connection, CALL, &bounds, &[])?;
         let bound = |column| rows.first()?.try_get::<_, Option<i64>>(column).ok().flatten();
@@ -175,13 +177,14 @@ pub(super) fn trim(core: &Core, upto: u64, made_before: Timestamp) -> Result<u64
         let remove = "DELETE FROM scimd_log WHERE sequence IN ( \
                         SELECT sequence FROM scimd_log WHERE sequence < $1 ORDER BY sequence LIMIT $2) \
                         AND EXISTS (SELECT FROM scimd_log WHERE sequence = $1) RETURNING 1";
-        let (last, mut removed) = (signed(last), 0);
-        loop {
+        let (last, mut removed, since) = (signed(last), 0, Stopwatch::start());
+        while since.elapsed() < TRIMMING {
             match query(connection, PART_CALL, remove, &[&last, &REMOVED])?.len() {
-                0 => return Ok(removed),
+                0 => break,
                 some => removed += some as u64,
             }
         }
+        Ok(removed)
     });
     Ok(removed?.unwrap_or(0))
 }

@@ -193,12 +193,12 @@ impl LogTransfer {
         self.set_state("UPDATE scimd_meta SET owner = $1 WHERE state = 'copying'")
     }
 
-    /// Lets nodes use the tables, if they end where `files` do and have all between.
+    /// Checks that the tables end where `files` do and have all between.
     ///
     /// # Errors
     ///
     /// As [`LogTransfer::open`].
-    pub fn complete(&mut self, files: &LogFiles) -> Result<(), LogError> {
+    pub fn check_whole(&mut self, files: &LogFiles) -> Result<(), LogError> {
         let head = files.head();
         let count = self.connection.run(LONG, "SELECT count(*) - 1 FROM scimd_log");
         let count = count.map_err(SessionError::from)?.into_iter().flatten().flatten().next();
@@ -209,6 +209,15 @@ impl LogTransfer {
                 count.unwrap_or_default()
             )));
         }
+        Ok(())
+    }
+
+    /// Lets nodes use the tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogTransfer::open`].
+    pub fn complete(&mut self) -> Result<(), LogError> {
         self.set_state(
             "UPDATE scimd_meta SET state = 'ready', owner = NULL WHERE state = 'copying' AND owner = $1",
         )
@@ -361,6 +370,8 @@ pub fn move_to_files(
             core.copy.sync()?;
             return Ok(head);
         }
+        // It may have been left by another node meanwhile.
+        schema::open(session.connection(), None)?.insist_ready()?;
         let nodes = session.nodes(&core.node).map_err(SessionError::from)?;
         if let Some(other) = nodes.into_iter().find(|node| !node.is_this && node.is_running()) {
             return Err(LogError::Database(format!(

@@ -93,6 +93,8 @@ impl Maintenance for LocalStore {
         }
         let snapshots = self.snapshots.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = snapshots.retain(keeping.snapshots)?;
+        // Nor for its log to be trimmed.
+        drop(snapshots);
         let mut trimmed = 0;
         if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {
             let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
