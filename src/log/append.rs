@@ -72,6 +72,9 @@ pub trait Log: ReadLog {
     /// Has this process strive for these leases, and no others. What is done under a lease one process does alone.
     fn want_leases(&self, _names: Vec<String>) {}
 
+    /// Gives a lease up for a time, so that another process can take it; nothing where the log is not shared.
+    fn pause_lease(&self, _name: &str, _pause: Duration) {}
+
     /// Who holds a lease.
     fn lease(&self, _name: &str) -> Lease {
         Lease::Held

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::delivery::{DeliveryOutcome, Receiver};
+use super::waived::WaivedTurn;
 use crate::directory::{Directory, SaveWebhookState, WebhookState};
 use crate::event::Actor;
 use crate::feed::{Cursor, EventFilter, Feed, FeedError};
@@ -28,6 +29,9 @@ const MAX_EVENTS: usize = 100;
 const MAX_BYTES: usize = 1024 * 1024;
 /// The least time between two records of the state.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is recorded that nothing was wanted, where nodes share the log: one that takes over begins there, and may
+/// not have what comes long before.
+const NOTE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The time before the first retry, and the most before a later one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(60 * 60);
@@ -50,7 +54,7 @@ pub(super) struct Endpoint {
     pub(super) name: String,
     pub(super) settings: ArcSwap<WebhookSettings>,
     pub(super) directory: Arc<Directory>,
-    feed: Arc<Feed>,
+    pub(super) feed: Arc<Feed>,
     /// Where it begins if it is new.
     pub(super) begin: Cursor,
     /// Wakes the task after settings or state were changed from outside.
@@ -70,7 +74,9 @@ pub(super) struct DeliveryProgress {
     pub(super) sends: bool,
     /// Whether this node has removed events before another one has sent them.
     pub(super) released: bool,
-    /// Whether a batch was delivered since the state was stored.
+    /// Whether it is left to nodes whose feed begins earlier.
+    pub(super) waived: Option<WaivedTurn>,
+    /// Whether a batch was delivered since the state was stored, or much passed that is not wanted.
     pub(super) unsaved: bool,
     /// The number of failures since the last success.
     pub(super) failures: u32,
@@ -191,9 +197,11 @@ impl Endpoint {
         let horizon = until.unwrap_or_else(|| self.feed.head());
         let (batch, next) = self.read(after, horizon).await?;
         let Some(batch) = batch else {
-            // Nothing that is wanted: that is not worth a record.
+            // Nothing that is wanted: that is as a rule not worth a record.
             if next > after {
-                self.progress().state.after = next.to_string();
+                let mut progress = self.progress();
+                progress.state.after = next.to_string();
+                progress.unsaved |= self.is_shared() && saved.elapsed() >= NOTE_EVERY;
             }
             self.progress().state.until = None;
             return Ok(if until.is_some() { Next::Again } else { Next::Wait });
@@ -375,6 +383,7 @@ impl Endpoint {
             Ok(is_saved) => is_saved,
             Err(error) => {
                 tracing::warn!(webhook = self.name, %error, "the state of a webhook can't be stored");
+                self.leave_after(&error);
                 false
             }
         }
@@ -427,16 +436,25 @@ impl Endpoint {
             let taken_up = self.directory.submit(Actor::System, self.take_up_by(Some(state)));
             return taken_up.wait().map(drop).map_err(|error| error.to_string());
         }
-        {
+        let state = {
             let mut progress = self.progress();
             let turn = progress.turn + 1;
+            // What nodes have stored here with a term keeps it: less is refused.
+            let state = WebhookState { term: progress.state.term, ..state };
             *progress =
                 DeliveryProgress { state: state.clone(), turn, ..DeliveryProgress::default() };
-        }
+            state
+        };
         let save = SaveWebhookState { name: self.name.clone(), state };
         let saved = self.directory.submit(Actor::System, save).wait();
         self.wake.notify_one();
-        saved.map(drop).map_err(|error| error.to_string())
+        match saved {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err("the state was stored by another process meanwhile; try again".to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// The change behind which the log is needed; `None` if nothing is delivered.

@@ -9,6 +9,7 @@
 //! | `delivery` | one POST |
 //! | `signature` | secrets and signatures |
 //! | `turn` | which node sends, where several share the log |
+//! | `waived` | when a node leaves that to others |
 
 mod delivery;
 mod endpoint;
@@ -16,6 +17,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod waived;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

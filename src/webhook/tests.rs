@@ -248,3 +248,31 @@ fn what_is_stored_after_another_node_has_taken_a_webhook_up_does_not_count() {
     assert_eq!((third.after.as_str(), third.term), ("again", 3));
     assert_eq!(stored(), third);
 }
+
+#[test]
+fn a_webhook_that_is_sent_again_where_there_were_nodes_stores_how_far_it_is() {
+    let runtime = Runtime::new().unwrap();
+    let _context = runtime.enter();
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path());
+    let oldest = world.feed.oldest().to_string();
+    let (name, begin) = ("crm".to_owned(), oldest);
+    let take_up = TakeUpWebhook { name, state: None, begin };
+    world.directory.submit(Actor::System, take_up).wait().unwrap();
+    world.create(0);
+    let webhooks = world.webhooks();
+    webhooks.set([webhook("crm", &willing_receiver())].into());
+    until(&webhooks, |info| info.events == 1);
+    webhooks.resend("crm", "oldest").unwrap();
+    world.create(1);
+    let after = until(&webhooks, |info| info.events == 3).after;
+    let stored = || world.directory.webhook_state("crm").unwrap().unwrap();
+    for _ in 0..1_000 {
+        if stored().after == after {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((stored().after, stored().term), (after, 1));
+    webhooks.stop();
+}

@@ -5,13 +5,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::endpoint::{DeliveryProgress, Endpoint};
-use crate::directory::{TakeUpWebhook, WebhookState};
+use super::waived::WaivedTurn;
+use crate::directory::{DirectoryError, TakeUpWebhook, WebhookState};
 use crate::event::Actor;
 use crate::log::Lease;
 
 /// How often a node that sends looks whether it still may.
 const LOOK: Duration = Duration::from_millis(250);
+/// For how long a node that can't send leaves the webhook to others.
+const LEAVE: Duration = Duration::from_secs(30);
 
 /// The name of the lease of a webhook.
 pub(super) fn lease_of(webhook: &str) -> String {
@@ -43,12 +48,50 @@ impl Endpoint {
         progress.sends && stored.is_none_or(|stored| stored.term == progress.state.term)
     }
 
+    /// Gives up the turn, so that another node can take it.
+    fn leave(&self) {
+        self.directory.log().pause_lease(&lease_of(&self.name), LEAVE);
+    }
+
+    /// Gives up the turn if nothing could be stored for a reason that other nodes need not have.
+    pub(super) fn leave_after(&self, error: &DirectoryError) {
+        let is_common = matches!(error, DirectoryError::Storage(error) if error.is_unavailable());
+        if !is_common {
+            self.leave();
+        }
+    }
+
+    /// Whether this node could send: it can store how far it is, and its feed begins early enough.
+    fn can_take_up(&self) -> bool {
+        let Some(stored) = self.stored() else { return self.directory.is_writable() };
+        let mut progress = self.progress();
+        let was_waived = progress.waived.is_some();
+        let is_waived = WaivedTurn::is_waived(
+            &mut progress.waived,
+            &stored,
+            self.feed.oldest(),
+            Instant::now(),
+        );
+        if is_waived && !was_waived {
+            tracing::warn!(
+                webhook = self.name,
+                "the change feed of this node begins behind what is to be sent; leaving the webhook to other nodes for \
+                 10 minutes"
+            );
+        }
+        !is_waived && self.directory.is_writable()
+    }
+
     /// Whether this node is to send; takes up what is stored if it has just become the one.
     pub(super) async fn has_turn(&self) -> bool {
-        match (self.is_held(), self.is_current()) {
-            (true, true) => true,
-            (true, false) => self.take_up().await,
-            (false, _) => {
+        let is_held = self.is_held();
+        match (is_held, is_held && self.is_current()) {
+            (true, true) if self.directory.is_writable() => true,
+            (true, false) if self.can_take_up() => self.take_up().await,
+            (is_held, _) => {
+                if is_held {
+                    self.leave();
+                }
                 let stored = self.stored();
                 let mut progress = self.progress();
                 if progress.sends {
@@ -86,6 +129,7 @@ impl Endpoint {
             }
             Err(error) => {
                 tracing::warn!(webhook = self.name, %error, "a webhook can't be taken up");
+                self.leave_after(&error);
                 false
             }
         }
@@ -115,7 +159,7 @@ impl Endpoint {
         }
         loop {
             tokio::time::sleep(LOOK).await;
-            if !self.is_held() || !self.is_current() {
+            if !self.is_held() || !self.is_current() || !self.directory.is_writable() {
                 return;
             }
         }

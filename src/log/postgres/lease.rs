@@ -45,8 +45,21 @@ struct LeaseState {
     wanted: Vec<String>,
     /// Whether others are wanted since the last renewal.
     changed: bool,
+    /// Those that are not taken for a time, from a moment on.
+    paused: BTreeMap<String, (Stopwatch, Duration)>,
     renewed: Option<Stopwatch>,
     known: BTreeMap<String, Holder>,
+}
+
+impl LeaseState {
+    fn is_paused(&self, name: &str) -> bool {
+        self.paused.get(name).is_some_and(|(since, pause)| since.elapsed() < *pause)
+    }
+
+    /// Whether the lease may be this node's.
+    fn may_hold(&self, name: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted == name) && !self.is_paused(name)
+    }
 }
 
 /// Who holds a lease.
@@ -86,6 +99,14 @@ impl Leases {
         }
     }
 
+    /// Gives a lease up, and does not take it for a time.
+    pub(super) fn pause(&self, name: &str, pause: Duration) {
+        let mut state = self.state();
+        state.paused.insert(name.to_owned(), (Stopwatch::start(), pause));
+        state.known.remove(name);
+        state.changed = true;
+    }
+
     /// Who holds a lease.
     pub(super) fn holder(&self, name: &str) -> Lease {
         match self.state().known.get(name) {
@@ -109,15 +130,19 @@ impl Leases {
         statements: &LeaseStatements,
         node: &Node,
     ) -> Result<(), CallError> {
-        let (wanted, changed) = {
+        let (wanted, may_hold, changed) = {
             let mut state = self.state();
-            (state.wanted.clone(), std::mem::take(&mut state.changed))
+            let wanted = state.wanted.clone();
+            let may_hold: Vec<bool> = wanted.iter().map(|name| state.may_hold(name)).collect();
+            (wanted, may_hold, std::mem::take(&mut state.changed))
         };
         let since = Stopwatch::start();
         let (names, id): (Vec<&str>, _) =
             (wanted.iter().map(String::as_str).collect(), &node.id[..]);
+        let kept = names.iter().zip(&may_hold).filter(|(_, may_hold)| **may_hold);
+        let kept: Vec<&str> = kept.map(|(name, _)| *name).collect();
         if changed {
-            let parameters: [Parameter<'_>; 2] = [&names, &id];
+            let parameters: [Parameter<'_>; 2] = [&kept, &id];
             connection.commit(CALL, Some("BEGIN"), &statements.give_up, &parameters)?;
         }
         let rows = connection.query(CALL, &statements.look, &[&names])?;
@@ -127,7 +152,8 @@ impl Leases {
                 Some(holder) if holder != node.id => {
                     known.insert(name, Holder::Other(shown_node(&shown, &holder)));
                 }
-                _ => free.push(name),
+                _ if kept.contains(&name.as_str()) => free.push(name),
+                _ => {}
             }
         }
         if !free.is_empty() {
@@ -138,7 +164,10 @@ impl Leases {
             }
         }
         let mut state = self.state();
-        known.retain(|name, _| state.wanted.contains(name));
+        known.retain(|name, holder| match holder {
+            Holder::This(_) => state.may_hold(name),
+            Holder::Other(_) => state.wanted.contains(name),
+        });
         (state.known, state.renewed) = (known, Some(since));
         Ok(())
     }
@@ -154,4 +183,25 @@ fn read(row: &Row) -> Option<(String, Option<Vec<u8>>, String)> {
     let is_held: bool = row.try_get(3).ok()?;
     let holder: Option<Vec<u8>> = row.try_get(1).ok()?;
     Some((row.try_get(0).ok()?, holder.filter(|_| is_held), row.try_get(2).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_is_paused_is_given_up_and_may_be_taken_again_when_the_time_has_passed() {
+        let (leases, pause) = (Leases::default(), Duration::from_secs(30));
+        leases.want(vec!["a".to_owned(), "b".to_owned()]);
+        for name in ["a", "b"] {
+            leases.state().known.insert(name.to_owned(), Holder::This(Stopwatch::start()));
+        }
+        leases.state().changed = false;
+        leases.pause("a", pause);
+        assert_eq!((leases.holder("a"), leases.holder("b")), (Lease::Unknown, Lease::Held));
+        assert!(leases.are_due() && !leases.state().may_hold("a") && leases.state().may_hold("b"));
+        let since = Stopwatch::start().earlier(pause);
+        leases.state().paused.insert("a".to_owned(), (since, pause));
+        assert!(leases.state().may_hold("a"));
+    }
 }

@@ -305,6 +305,11 @@ impl Log for PostgresLog {
         self.core.reader.ring();
     }
 
+    fn pause_lease(&self, name: &str, pause: Duration) {
+        self.core.leases.pause(name, pause);
+        self.core.reader.ring();
+    }
+
     fn lease(&self, name: &str) -> Lease {
         self.core.leases.holder(name)
     }
