@@ -33,19 +33,28 @@ pub(super) async fn show(file: Option<PathBuf>, directory: Arc<Directory>) {
     loop {
         let (file, directory, before) = (file.clone(), Arc::clone(&directory), seen.clone());
         let look = move || {
-            let stamps = stamps(file.as_deref());
-            if before.as_ref() != Some(&stamps) {
-                let digests = match Config::find(file.as_deref()) {
-                    Ok(config) => directory.settings_digests(&config.shared_settings()).ok(),
-                    Err(_) => None,
-                };
+            look(file.as_deref(), before.as_deref(), |config| {
+                let digests = config
+                    .and_then(|config| directory.settings_digests(&config.shared_settings()).ok());
                 directory.log().note_settings(digests.as_deref().unwrap_or(INVALID));
-            }
-            stamps
+                digests.is_some()
+            })
         };
-        seen = tokio::task::spawn_blocking(look).await.ok();
+        seen = tokio::task::spawn_blocking(look).await.ok().flatten();
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Has what the files say shown if they are not those that were seen `before`; which are seen now. Files that can't be used
+/// do not count as seen: what is wrong may be elsewhere, or pass.
+fn look(
+    file: Option<&Path>,
+    before: Option<&[FileStamp]>,
+    show: impl FnOnce(Option<Config>) -> bool,
+) -> Option<Vec<FileStamp>> {
+    let stamps = stamps(file);
+    let is_shown = before == Some(&stamps[..]) || show(Config::find(file).ok());
+    is_shown.then_some(stamps)
 }
 
 /// What tells a version of a file from others: its inode, length and time of change.
@@ -111,4 +120,31 @@ fn difference(directory: &Directory, node: &LogNode, ours: &str) -> Option<Strin
     }
     let keys = directory.differing_digests(ours, &node.settings);
     Some(format!("{shown} differs in {}", keys.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_again_until_it_can_be_used_and_then_once_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let mut seen = None;
+        let mut shown = |is_usable: bool| {
+            let mut shown = None;
+            seen = look(Some(&file), seen.as_deref(), |config| {
+                shown = Some(config.is_some());
+                is_usable
+            });
+            shown
+        };
+        std::fs::write(&file, "log.level =").unwrap();
+        assert_eq!([shown(false), shown(false)], [Some(false); 2]);
+        std::fs::write(&file, "log.level = 'debug'").unwrap();
+        // Digests could not be made.
+        assert_eq!([shown(false), shown(true), shown(true)], [Some(true), Some(true), None]);
+        std::fs::write(&file, "log.level = 'trace' ").unwrap();
+        assert_eq!(shown(true), Some(true));
+    }
 }
