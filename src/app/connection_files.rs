@@ -64,7 +64,8 @@ pub(super) fn with_pending(config: Config, directory: &Directory) -> Result<Conf
     Ok(config)
 }
 
-/// The change of a connection that all nodes are to follow, before anything is done.
+/// The change of a connection that all nodes are to follow, before anything is done. Where the log is not shared there is
+/// one only if it was: nodes that share it again later are not to go back to what they had.
 ///
 /// # Errors
 ///
@@ -75,17 +76,20 @@ pub(super) fn next_file(
     name: &str,
     text: Option<String>,
 ) -> Result<Option<ConnectionFile>, ConnectionRefusal> {
-    if !directory.log().is_shared() {
-        return Ok(None);
-    }
     let failed = |reason: String| ConnectionRefusal::Failed(reason);
+    let known = || -> Result<Option<u64>> {
+        let files = directory.connection_files()?;
+        Ok(files.into_iter().find(|(known, _)| known == name).map(|(_, file)| file.number))
+    };
+    if !directory.log().is_shared() {
+        let known = known().map_err(|error| failed(format!("{error:#}")))?;
+        return Ok(known.map(|known| ConnectionFile { number: known + 1, text }));
+    }
     let newest = directory.log().newest(PATIENCE);
     newest.map_err(|error| failed(format!("nothing was changed: {error}")))?;
     let read = || -> Result<(u64, u64)> {
         let taken = notes(data)?.get(name).copied().unwrap_or(0);
-        let files = directory.connection_files()?;
-        let known = files.into_iter().find(|(known, _)| known == name);
-        Ok((taken, known.map_or(0, |(_, file)| file.number)))
+        Ok((taken, known()?.unwrap_or(0)))
     };
     let (taken, known) = read().map_err(|error| failed(format!("{error:#}")))?;
     if taken != known {
@@ -99,5 +103,40 @@ pub(super) fn note_own(data: &Path, name: &str, number: u64) {
     // Otherwise the next start writes the same text again.
     if let Err(error) = note(data, name, number) {
         tracing::warn!(error = format!("{error:#}"), "a change of a connection could not be noted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::directory::{LocalSettings, RecordConnectionChange};
+    use crate::event::Actor;
+    use crate::settings::SharedSettings;
+    use crate::store::folder::DataFolder;
+    use crate::store::local::{LocalStore, StoreLimits};
+
+    #[test]
+    fn without_nodes_a_change_follows_what_nodes_have_had_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let store = LocalStore::open(data, limits, [7; 16], Clock::System.now()).unwrap();
+        let (log, local) = (store.log(), LocalSettings::for_tests(Clock::System));
+        let shared = SharedSettings::default();
+        let directory = Directory::open_as_saved(log, Arc::new(store), &shared, local).unwrap();
+        let next = |name, text: Option<&str>| {
+            next_file(&directory, folder.path(), name, text.map(ToOwned::to_owned)).ok().unwrap()
+        };
+        assert_eq!(next("okta", Some("a")), None);
+        // As nodes have left it.
+        let file = Some(ConnectionFile { number: 1, text: Some("a".to_owned()) });
+        let record =
+            RecordConnectionChange { name: "okta".to_owned(), before: None, after: None, file };
+        directory.submit(Actor::System, record).wait().unwrap();
+        assert_eq!(next("okta", None), Some(ConnectionFile { number: 2, text: None }));
+        assert_eq!(next("entra", Some("a")), None);
     }
 }

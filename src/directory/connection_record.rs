@@ -32,7 +32,7 @@ pub struct RecordConnectionChange {
     /// The settings after; `None` if it was removed.
     pub after: Option<Map<String, Value>>,
     /// The file for all nodes, with the number that follows that of the file that was changed; `None` where the log is
-    /// not shared.
+    /// not shared and was not when the file was changed before.
     pub file: Option<ConnectionFile>,
 }
 
