@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from scenarios import create, eventually, started
+from scenarios import create, eventually, first_token, started
 
 ROLE = '[[roles]]\nname = "Night shift"\n'
 
@@ -103,11 +103,15 @@ class Receiver:
 
     def __init__(self):
         self.events, self.pause, self.guard, self.open, self.overlaps = [], 0, threading.Lock(), 0, 0
+        self.is_down = False
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if receiver.is_down:
+                    self.send_error(503)
+                    return
                 with receiver.guard:
                     receiver.open += 1
                     receiver.overlaps += receiver.open > 1
@@ -327,9 +331,60 @@ def a_connection_that_is_changed_on_one_node_is_changed_on_all(scene):
     eventually(lambda: "own" in (one.folder / path).read_text(), "the first node follows")
 
 
+def a_node_that_can_not_send_a_webhook_leaves_it_to_another(scene):
+    cluster = scene(nodes=3)
+    one, two, three = cluster.nodes
+    for node in cluster.nodes:
+        file = node.folder / "config.toml"
+        file.write_text(file.read_text() + 'snapshot_interval = "1s"\nkeep_snapshots = 1\nkeep_journal = "1s"\n'
+                        '[events]\nretention = "0s"\n')
+    receiver = Receiver()
+    with_webhook(cluster, receiver)
+    # The second node has no webhook: it trims what the first one has not sent.
+    settings = two.folder / "config.toml"
+    settings.write_text(settings.read_text().replace(receiver.settings(), ""))
+    receiver.is_down = True
+    one.start("--first-boot")
+    token = first_token(one)
+    two.start()
+    for count in range(30):
+        assert create(one, f"user{count}@example.com", token)[0] == 201
+
+    def number(what):
+        return int(cluster.primary.query(f"SELECT {what}") or 0)
+
+    def is_trimmed():
+        two.run("user", "deactivate", "user0@example.com")
+        two.run("user", "activate", "user0@example.com")
+        return number("min(sequence) FROM scimd_log") > 30
+
+    eventually(is_trimmed, "the log is trimmed", limit=40)
+    three.start()
+    one.end()
+    eventually(lambda: "begins behind what is to be sent" in three.log(), "it leaves the webhook to others", limit=15)
+    webhook = json.loads(three.run("webhook", "list", "--json").stdout)[0]
+    assert not webhook.get("parked") and not webhook["sends"], webhook
+    receiver.is_down = False
+    one.start()
+    eventually(lambda: len(set(receiver.created())) == 30, "the first node sends all", limit=20)
+    # How far it is, is stored within a second. A node that can store nothing does not keep the webhook.
+    time.sleep(2)
+    three.end()
+    settings = one.folder / "config.toml"
+    one.end()
+    settings.write_text(settings.read_text().replace("min_free_mib = 0", "min_free_mib = 1_000_000_000"))
+    one.start(wait=False)
+    eventually(lambda: "free disk space" in one.log(), "it can store nothing")
+    time.sleep(2)
+    three.start()
+    assert create(two, "last@example.com", token)[0] == 201
+    eventually(lambda: len(set(receiver.created())) == 31, "the third node sends", limit=20)
+
+
 SCENES = [
     a_connection_that_is_changed_on_one_node_is_changed_on_all,
     one_node_sends_each_event_of_a_webhook_and_another_takes_over,
+    a_node_that_can_not_send_a_webhook_leaves_it_to_another,
     a_reload_is_refused_while_the_file_of_another_node_differs,
     a_node_that_knows_less_than_the_format_refuses_and_keeps_others_from_raising_it,
 ]
