@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -14,6 +15,8 @@ pub(super) struct Database {
     pub(super) engine: Engine,
     /// The marker file: if it is present, the next start rebuilds the database.
     pub(super) mark: PathBuf,
+    /// Held while it or what memory holds of it changes, or while both must stay unchanged.
+    pub(super) turn: Mutex<()>,
 }
 
 impl Database {
@@ -32,6 +35,10 @@ impl Database {
         Ok(value)
     }
 
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has the next start rebuild the database.
     pub(super) fn have_rebuilt(&self, reason: &str) {
         if let Err(cause) = fs::write(&self.mark, reason) {
@@ -42,6 +49,8 @@ impl Database {
 
 impl Read for Database {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        // A large change comes in parts, and its position with the last: a reader of that waits for all of it.
+        let _turn = keys::is_position(key).then(|| self.turn());
         match self.engine.get(key)? {
             Some(value) => self.checked(key, value).map(Some),
             None => Ok(None),

@@ -7,7 +7,7 @@
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -28,8 +28,6 @@ const LOAD_BYTES: usize = 256 * 1024;
 pub(super) struct State {
     pub(super) database: Arc<Database>,
     memory: Memory,
-    /// Held while database or memory change, or while both must stay unchanged.
-    turn: Mutex<()>,
     /// What the versions keep that are held.
     versions: Mutex<Vec<Weak<KeptState>>>,
     /// Whether a lack of memory has been logged.
@@ -43,7 +41,6 @@ impl State {
         Self {
             database: Arc::new(database),
             memory: Memory::new(memory),
-            turn: Mutex::default(),
             versions: Mutex::default(),
             told: AtomicBool::new(false),
             opened: Stopwatch::start(),
@@ -61,7 +58,7 @@ impl State {
         identity: [u8; 16],
         sequence: u64,
     ) -> Result<(), StoreError> {
-        let _turn = self.turn();
+        let _turn = self.database.turn();
         self.save_for_versions(&writes)?;
         let part = match self.memory.upto() {
             HeldUpTo::End => PART,
@@ -73,10 +70,6 @@ impl State {
             self.tell_of_little_room();
         }
         Ok(())
-    }
-
-    fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell_of_little_room(&self) {
@@ -124,7 +117,7 @@ impl State {
     ///
     /// [`StoreError::Engine`] or [`StoreError::Damaged`]; what was loaded before is held.
     fn load_piece(&self) -> Result<bool, StoreError> {
-        let _turn = self.turn();
+        let _turn = self.database.turn();
         let HeldUpTo::Key(mark) = self.memory.upto() else { return Ok(true) };
         let mut entries = Vec::with_capacity(LOAD_KEYS);
         let mut bytes = 0;
@@ -180,7 +173,7 @@ impl State {
             }
             check.checked += 1;
             if differs(Some(&value)) {
-                let _turn = self.turn();
+                let _turn = self.database.turn();
                 match engine.get(key) {
                     Ok(value) if !differs(value.as_deref()) => {}
                     _ => fault(key, check),
@@ -190,7 +183,7 @@ impl State {
         })?;
         self.scan_memory(&[], None, &mut |key, _| {
             if !matches!(engine.get(key), Ok(Some(_))) {
-                let _turn = self.turn();
+                let _turn = self.database.turn();
                 if matches!(self.memory.get(key), Some(Some(_)))
                     && !matches!(engine.get(key), Ok(Some(_)))
                 {
@@ -218,7 +211,7 @@ impl State {
     ///
     /// [`StoreError::Engine`].
     pub(super) fn version(&self) -> Result<StateVersion, StoreError> {
-        let _turn = self.turn();
+        let _turn = self.database.turn();
         let sequence = self.database.engine.applied()?.map_or(0, |(_, applied)| applied);
         let kept = Arc::new(KeptState::new(self.memory.view()));
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -270,12 +263,14 @@ impl Read for State {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::engine::Engine;
     use super::*;
 
     fn state(folder: &std::path::Path, memory: usize) -> State {
         let engine = Engine::open(&folder.join("state"), 8).unwrap();
-        let database = Database { engine, mark: folder.join("rebuild") };
+        let database = Database { engine, mark: folder.join("rebuild"), turn: Mutex::default() };
         State::new(database, memory)
     }
 
@@ -322,6 +317,42 @@ mod tests {
             assert_eq!((held, all_checked), (memory == usize::MAX, held));
             assert_eq!(state.told.load(Ordering::Relaxed), !held);
         }
+    }
+
+    #[test]
+    fn between_two_looks_at_the_same_position_no_part_of_a_change_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path(), usize::MAX);
+        assert!(!state.load());
+        let stop = AtomicBool::new(false);
+        let numbers = 0..u32::try_from(3 * PART).unwrap();
+        let mut seen = BTreeSet::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sequence = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    sequence += 1;
+                    let writes: Vec<Write> =
+                        numbers.clone().map(|key| write(key, Some(sequence))).collect();
+                    state.apply(writes.iter(), [7; 16], sequence.into()).unwrap();
+                    std::thread::yield_now();
+                }
+            });
+            let database = state.database.as_ref();
+            let value = |key| database.get(&write(key, None).key).unwrap();
+            let (since, mut torn) = (Stopwatch::start(), false);
+            while seen.len() < 50 && !torn && since.elapsed().as_secs() < 60 {
+                let before = database.get(keys::APPLIED).unwrap();
+                let (first, last) = (value(numbers.start), value(numbers.end - 1));
+                if database.get(keys::APPLIED).unwrap() == before {
+                    torn = first != last;
+                    seen.insert(before);
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(!torn, "a change was seen in part");
+        });
+        assert_eq!(seen.len(), 50);
     }
 
     #[test]

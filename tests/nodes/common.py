@@ -182,7 +182,7 @@ def one_node_sends_each_event_of_a_webhook_and_another_takes_over(scene):
             assert create(nodes[step % len(nodes)], f"user{count}@example.com", token)[0] == 201
             count += 1
 
-    def all_arrive(limit=15):
+    def all_arrive(limit=60):
         eventually(lambda: len(set(receiver.created())) == count, f"all {count} arrive", limit)
 
     for _ in range(4):
@@ -234,7 +234,7 @@ def one_node_sends_each_event_of_a_webhook_and_another_takes_over(scene):
     known = len(receiver.created())
     second.send(signal.SIGSTOP)
     more([first], 10)
-    all_arrive(limit=14)
+    all_arrive(limit=30)
     time.sleep(6)
     second.send(signal.SIGCONT)
     time.sleep(1)

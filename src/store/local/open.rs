@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
@@ -198,7 +198,7 @@ impl UnattachedState {
         } else {
             engine
         };
-        let database = Database { engine, mark };
+        let database = Database { engine, mark, turn: Mutex::default() };
         let state = State::new(database, memory_mib as usize * MIB);
         let disk_space = DiskSpace::new(data, min_free_mib);
         let spare_files = SpareFiles::of(folder.path())?;
