@@ -416,7 +416,8 @@ impl Directory {
         let (registry, voids) = (self.registry(), Voids::load(state)?);
         let mut members = membership::some_members(state, registry, &voids, group, after, count)?;
         for member in &mut members {
-            member.display = membership::name_of(state, registry, member.id)?.unwrap_or_default();
+            let name = membership::name_of(state, registry, member.id)?;
+            member.display = name.unwrap_or_default().into();
         }
         Ok(members)
     }

@@ -51,7 +51,7 @@ impl Command for SaveWebhookState {
     }
 }
 
-/// Has one node go on with a webhook by what is stored: whoever went on with it before stores nothing any more. Answers
+/// Has one node go on with a webhook by what is stored: the node that went on with it before stores nothing any more. Answers
 /// with the state.
 pub struct TakeUpWebhook {
     /// The name of the webhook.

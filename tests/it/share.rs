@@ -297,6 +297,6 @@ fn a_group_of_250_000_members_is_looked_up_by_name_within_the_memory_for_answers
         drop(left);
     });
     println!("{taken} MiB for 60 that nobody reads");
-    // Those in flight, and two that are being made, of 24 MiB each.
-    assert!(taken <= 64 + 48, "{taken} MiB for 60 that nobody reads");
+    // Those in flight, and one that is being made.
+    assert!(taken <= 64 + 32, "{taken} MiB for 60 that nobody reads");
 }

@@ -29,7 +29,7 @@ pub struct Reference {
     pub resource_type: Arc<ResourceType>,
     relation: Relation,
     /// Its display name.
-    pub display: String,
+    pub display: Box<str>,
 }
 
 /// How a resource stands to the one that refers to it.
@@ -83,7 +83,7 @@ impl Reference {
     /// About how many bytes of memory it takes.
     pub fn held_bytes(&self) -> usize {
         // A short text takes 16 bytes at least.
-        size_of::<Self>() + self.display.capacity().next_multiple_of(16)
+        size_of::<Self>() + self.display.len().next_multiple_of(16)
     }
 
     /// About how many bytes it has as it is served.
@@ -195,7 +195,7 @@ fn member(registry: &Registry, id: ResourceId, value: &[u8]) -> Option<Reference
         id,
         resource_type: Arc::clone(registry.by_tag(*value.first()?)?),
         relation: Relation::Member,
-        display: display(value).to_owned(),
+        display: display(value).into(),
     })
 }
 
@@ -235,7 +235,7 @@ fn groups(
         found.push(Reference {
             id: group,
             relation: Relation::Group { direct },
-            display: attributes.display(&group_type).unwrap_or_default().to_owned(),
+            display: attributes.display(&group_type).unwrap_or_default().into(),
             resource_type: group_type,
         });
     }
