@@ -19,6 +19,10 @@ const CONNECTIONS: [usize; 2] = [1, 32];
 /// What takes longer alone is not measured with many connections: they would only wait for each other.
 const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(100);
 
+/// What is measured also with the server on a core of its own, and what is added to the names.
+const PINNED: [&str; 2] = [cases::RETRIEVE, cases::USER_NAME_EQ];
+pub const ON_ONE_CORE: &str = ", server on one core";
+
 /// What the case of retrieves beside creates is called, and how many connections create.
 const BESIDE: &str = "retrieve beside creates";
 const CREATING: usize = 16;
@@ -98,6 +102,12 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
     let mut results = Vec::new();
     for case in cases::of_users(&users).iter().filter(|case| wanted(&case.name)) {
         measure_case(options, scimd, case, &mut results)?;
+    }
+    for case in cases::of_users(&users) {
+        let name = format!("{}{ON_ONE_CORE}", case.name);
+        if PINNED.contains(&case.name.as_str()) && wanted(&name) {
+            on_one_core(options, scimd, &Case { name, ..case }, &mut results)?;
+        }
     }
     let groups = seed::groups(&scimd.target()?, &users)?;
     for case in cases::of_groups(&users, &groups).iter().filter(|case| wanted(&case.name)) {
@@ -202,6 +212,27 @@ fn measure_case(
     Ok(())
 }
 
+/// A case with the server on the first core and the load on the others; left out where there is one alone.
+fn on_one_core(
+    options: &Options,
+    scimd: &Scimd,
+    case: &Case,
+    results: &mut Vec<CaseResult>,
+) -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    if cores == 1 {
+        return Ok(());
+    }
+    let (load, all) = (format!("1-{}", cores - 1), format!("0-{}", cores - 1));
+    let (server, this) = (scimd.pid()?, std::process::id());
+    process::pin(server, "0")?;
+    process::pin(this, &load)?;
+    let measured = measure_with(options, scimd, case, CONNECTIONS[1], results);
+    process::pin(this, &all)?;
+    process::pin(server, &all)?;
+    measured
+}
+
 /// A case in rounds, in each of which both servers are measured one after the other.
 fn measure_with(
     options: &Options,
@@ -217,6 +248,9 @@ fn measure_with(
         .compared
         .then(|| bare::Running::start(scimd.certificate(), scimd.key(), sample.body.len()))
         .transpose()?;
+    if let Some(bare) = bare.as_ref().filter(|_| case.name.ends_with(ON_ONE_CORE)) {
+        process::pin(bare.pid(), "0")?;
+    }
     let times = Times { warm_up: options.time / 5, measured: options.time };
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {

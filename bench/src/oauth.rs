@@ -66,7 +66,7 @@ impl OAuth {
             ));
         }
         let scimd = Scimd::first_boot_with(&self.scimd, &self.dir, &more)?;
-        scimd.pin(self.core)?;
+        process::pin(scimd.pid()?, &self.core.to_string())?;
         let users = Arc::new(seed::users(&scimd.target()?, self.users as usize)?);
         println!(
             "| case | requests/s | p99, ms | CPU of scimd for each, us | requests/s of CPU |\n| --- | --- | --- | --- | --- |"

@@ -4,9 +4,10 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// How long a tick of `/proc/PID/stat` is: the kernel's USER_HZ, 100 on Linux everywhere.
 const TICK: Duration = Duration::from_millis(10);
@@ -56,6 +57,14 @@ pub fn thread_time(pid: u32, names: &[&str]) -> Result<Duration> {
         }
     }
     Ok(time)
+}
+
+/// Has all threads of a process run on some cores alone, as taskset names them: `0`, `1-3`.
+pub fn pin(pid: u32, cores: &str) -> Result<()> {
+    let output = Command::new("taskset").args(["-a", "-c", "-p", cores, &pid.to_string()]).output();
+    let output = output.context("taskset can't be run")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// How many descriptors (`fd`) or threads (`task`) a process has.

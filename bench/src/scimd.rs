@@ -150,15 +150,6 @@ impl Scimd {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// Has it run on one core alone.
-    pub fn pin(&self, core: usize) -> Result<()> {
-        let pid = self.pid()?.to_string();
-        let output =
-            Command::new("taskset").args(["-a", "-c", "-p", &core.to_string(), &pid]).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
-    }
-
     /// Its process id.
     pub fn pid(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("scimd does not run")?.id())

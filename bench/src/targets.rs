@@ -8,7 +8,8 @@ use crate::cases::{
     ACTIVE, CONTAINS, CREATE, FIRST_PAGE, FULL_HANDSHAKE, GROUPS, RESUMED_HANDSHAKE, RETRIEVE,
     USER_NAME_EQ, member_of,
 };
-use crate::measure::{CaseResult, Results};
+use crate::load::Run;
+use crate::measure::{CaseResult, ON_ONE_CORE, Results};
 use crate::seed;
 
 /// A promise and what was found.
@@ -32,6 +33,17 @@ pub fn check(results: &Results, baseline: Option<&Value>) -> Vec<Target> {
                 let name =
                     format!("{case}, {} connections, of the bare server's rate", one.connections);
                 targets.push(at_least(name, share * 100.0, ratio * 100.0, "%"));
+            }
+        }
+    }
+    for (case, more) in [(RETRIEVE, 4.0), (USER_NAME_EQ, 6.0)] {
+        let name = format!("{case}{ON_ONE_CORE}");
+        for one in results.cases.iter().filter(|one| one.name == name) {
+            if let Some(bare) = &one.bare {
+                let micros = |run: &Run| run.processor.as_secs_f64() * 1e6;
+                let found = micros(&one.scimd) - micros(bare);
+                let name = format!("{name}: CPU for each more than of the bare server");
+                targets.push(below(name, more, found, "us"));
             }
         }
     }

@@ -189,7 +189,8 @@ fn a_page_ends_at_8_mib_and_the_next_goes_on_where_it_ended() {
 }
 
 #[test]
-fn answers_that_nobody_reads_are_bounded_and_leave_another_connection_its_share() {
+#[ignore = "measures memory, and needs the machine to itself; .ci/run runs it alone"]
+fn answers_that_nobody_reads_stay_within_the_memory_and_leave_another_connection_its_share() {
     let server = Server::start_with(TWO);
     let [loud, quiet] = two(&server);
     let client = server.client_with(&quiet);
@@ -208,8 +209,8 @@ fn answers_that_nobody_reads_are_bounded_and_leave_another_connection_its_share(
         assert_eq!(reply.body["itemsPerPage"], 9);
     });
     println!("{taken} MiB for 60 answers of 8 MiB");
-    // Of the loud connection its share, and one of the other connection: 55 MiB alone, up to 73 beside other tests.
-    assert!(taken <= 80, "{taken} MiB for 60 answers of 8 MiB");
+    // Of the loud connection its share, and one of the other connection: 55 MiB.
+    assert!(taken <= 64, "{taken} MiB for 60 answers of 8 MiB");
     drop(left);
     client.get("/Users").expect(200);
 }
