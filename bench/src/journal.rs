@@ -1,10 +1,14 @@
 //! How many syncs changes cost: read from the journal, where each change names the first one that was
 //! synced with it (`docs/storage.md`). One group is one `fdatasync`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use tokio::time::Instant;
 
 const HEADER_BYTES: usize = 68;
 const PREFIX_BYTES: usize = 8;
@@ -16,8 +20,34 @@ pub struct Groups {
     pub changes: u64,
     /// In how many groups.
     pub groups: u64,
+    /// How many bytes the changes have.
+    pub bytes: u64,
     /// The number of the last change.
     pub last: u64,
+}
+
+/// How many groups of so many bytes a second a file takes on the disk of a folder, each synced before the next: what a log
+/// reaches that does nothing else. The room is there before, as in the log of scimd.
+pub fn raw_groups_per_second(folder: &Path, bytes: usize, time: Duration) -> Result<f64> {
+    const ROOM: u64 = 64 * 1024 * 1024;
+    let path = folder.join("raw-log");
+    let mut file = File::create(&path)?;
+    for _ in 0..ROOM / 1024 / 1024 {
+        file.write_all(&[0; 1024 * 1024])?;
+    }
+    file.sync_all()?;
+    let (group, begun, mut at, mut groups) = (vec![b'x'; bytes], Instant::now(), 0, 0);
+    while begun.elapsed() < time {
+        if at + bytes as u64 > ROOM {
+            at = 0;
+        }
+        file.write_all_at(&group, at)?;
+        file.sync_data()?;
+        (at, groups) = (at + bytes as u64, groups + 1);
+    }
+    let rate = f64::from(groups) / begun.elapsed().as_secs_f64();
+    fs::remove_file(path)?;
+    Ok(rate)
 }
 
 /// What the journal in `folder` holds behind the change of that number.
@@ -44,6 +74,7 @@ pub fn groups_after(folder: &Path, after: u64) -> Result<Groups> {
                 .context("the journal ends within a change")?;
             if change > after {
                 found.changes += 1;
+                found.bytes += (PREFIX_BYTES + length as usize) as u64;
                 found.groups += u64::from(of_group != group);
                 found.last = change;
                 group = of_group;

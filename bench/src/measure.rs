@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tokio::time::Instant;
 
 use crate::cases::{self, Case};
 use crate::client::{Connection, Reply};
@@ -22,6 +23,9 @@ const TOO_SLOW_FOR_MANY: Duration = Duration::from_millis(100);
 /// What is measured also with the server on a core of its own, and what is added to the names.
 const PINNED: [&str; 2] = [cases::RETRIEVE, cases::USER_NAME_EQ];
 pub const ON_ONE_CORE: &str = ", server on one core";
+
+/// How long the log must have stayed as large as it is to be trimmed.
+const SETTLED: Duration = Duration::from_secs(30);
 
 /// What the case of retrieves beside creates is called, and how many connections create.
 const BESIDE: &str = "retrieve beside creates";
@@ -58,8 +62,12 @@ pub struct Results {
     pub disk_journal: u64,
     pub disk_state: u64,
     pub disk_total: u64,
+    /// The same once no more of the log is kept than is needed.
+    pub disk_trimmed: u64,
     /// Changes and syncs while users were created with 32 connections.
     pub create_groups: journal::Groups,
+    /// Creates a second, if the log alone were written in those groups; 0 if there were none.
+    pub raw_log_rate: f64,
     /// The 99th percentile of a retrieve alone, and while others create users.
     pub beside_creates: Option<(Duration, Duration)>,
 }
@@ -142,6 +150,20 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
             last = create_groups.last;
         }
     }
+    let raw_log_rate = match create_groups.groups {
+        0 => 0.0,
+        groups => {
+            let bytes = (create_groups.bytes / groups) as usize;
+            let rate = journal::raw_groups_per_second(&options.dir, bytes, options.time)?;
+            rate * create_groups.changes as f64 / groups as f64
+        }
+    };
+    let memory_created = process::memory(scimd.pid()?)?;
+    let users_at_end = total_users(scimd)?;
+    let (disk_journal, disk_state) =
+        (process::disk(&journal)?, process::disk(&scimd.data().join("state"))?);
+    let disk_total = process::disk(&scimd.data())?;
+    let disk_trimmed = trimmed(scimd, &users)?;
     Ok(Results {
         users: options.users,
         time: options.time,
@@ -153,12 +175,14 @@ fn measure(options: &Options, scimd: &mut Scimd) -> Result<Results> {
         memory_filled,
         memory_started,
         memory_measured,
-        memory_created: process::memory(scimd.pid()?)?,
-        users_at_end: total_users(scimd)?,
-        disk_journal: process::disk(&journal)?,
-        disk_state: process::disk(&scimd.data().join("state"))?,
-        disk_total: process::disk(&scimd.data())?,
+        memory_created,
+        users_at_end,
+        disk_journal,
+        disk_state,
+        disk_total,
+        disk_trimmed,
         create_groups,
+        raw_log_rate,
         beside_creates,
     })
 }
@@ -283,6 +307,30 @@ fn sample(scimd: &Scimd, case: &Case) -> Result<Reply> {
     let reply = runtime.block_on(async { Connection::open(&target).await?.ask(ask).await })?;
     ensure!((case.holds)(&reply.json()?), "{}: the answer is not what was asked for", case.name);
     Ok(reply)
+}
+
+/// The bytes on disk once no more of the log is kept than is needed: it is as if the clock had moved on by as long as it
+/// is kept.
+fn trimmed(scimd: &mut Scimd, users: &Arc<seed::Users>) -> Result<u64> {
+    eprintln!("keeping little of the log");
+    scimd.stop()?;
+    scimd.keep_little()?;
+    scimd.start()?;
+    let active = cases::of_users(users).into_iter().find(|case| case.name == cases::ACTIVE);
+    let active = active.context("there is no case that changes users")?;
+    let journal = scimd.data().join("journal");
+    let (mut least, mut since) = (u64::MAX, Instant::now());
+    while since.elapsed() < SETTLED {
+        // Without a change there is no snapshot.
+        let times = Times { warm_up: Duration::ZERO, measured: Duration::from_millis(100) };
+        load::run(&scimd.target()?, scimd.pid()?, askings(&active, 1), times)?;
+        std::thread::sleep(Duration::from_secs(1));
+        let bytes = process::disk(&journal)?;
+        if bytes < least {
+            (least, since) = (bytes, Instant::now());
+        }
+    }
+    process::disk(&scimd.data())
 }
 
 fn total_users(scimd: &Scimd) -> Result<u64> {

@@ -15,6 +15,7 @@ use crate::cases::{self, Case};
 use crate::client::{Ask, Connection, Target};
 use crate::load::{self, Asking, Run, Times};
 use crate::pair::{interval, median};
+use crate::process;
 use crate::scimd::Scimd;
 use crate::seed;
 

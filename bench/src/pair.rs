@@ -118,7 +118,7 @@ impl Pair {
         let times = Times { warm_up: measured / 10, measured };
         let run = |(scimd, case): (&Scimd, &Case)| -> Result<Run> {
             let askings = (0..connections).map(|_| (case.asking)()).collect();
-            load::run(&scimd.target()?, scimd.pid()?, askings, times)
+            load::run(&(case.client)(&scimd.target()?), scimd.pid()?, askings, times)
         };
         let (mut old, mut new, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.rounds {

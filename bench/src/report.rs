@@ -96,6 +96,11 @@ fn facts(results: &Results) -> Vec<(&'static str, String)> {
             "creating with 32 connections",
             format!("{} changes in {} fdatasyncs", groups.changes, groups.groups),
         ),
+        ("the raw log in such groups", format!("{:.0} changes/s", results.raw_log_rate)),
+        (
+            "on disk with keep_journal, later",
+            format!("{:.0} MiB", results.disk_trimmed as f64 / MIB),
+        ),
         (
             "on disk at the end",
             format!(
@@ -132,12 +137,14 @@ pub fn json(results: &Results, targets: &[Target]) -> Value {
         "creates_of_32_connections": {
             "changes": results.create_groups.changes,
             "fdatasyncs": results.create_groups.groups,
+            "raw_log_per_second": results.raw_log_rate,
         },
         "disk": {
             "users": results.users_at_end,
             "total_bytes": results.disk_total,
             "journal_bytes": results.disk_journal,
             "state_bytes": results.disk_state,
+            "trimmed_bytes": results.disk_trimmed,
         },
         "targets": targets.iter().map(target).collect::<Vec<_>>(),
     })

@@ -109,6 +109,15 @@ impl Scimd {
         Ok(fs::write(file, config)?)
     }
 
+    /// Has it keep no more of the log than it needs, from the next start on.
+    pub fn keep_little(&self) -> Result<()> {
+        let file = self.folder.join("config.toml");
+        let config = fs::read_to_string(&file)?;
+        ensure!(!config.contains("[store]"), "the configuration has a [store] already");
+        let more = "\n[store]\nkeep_journal = \"1s\"\nsnapshot_interval = \"1s\"\n\n[events]\nretention = \"0s\"\n";
+        Ok(fs::write(file, config + more)?)
+    }
+
     /// SIGTERM, and waits for the end.
     pub fn stop(&mut self) -> Result<()> {
         let mut child = self.child.take().context("scimd does not run")?;
