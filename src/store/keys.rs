@@ -197,6 +197,9 @@ pub fn membership(member: ResourceId, group: ResourceId) -> Vec<u8> {
     [&memberships(member), group.as_bytes().as_slice()].concat()
 }
 
+/// The prefix of all memberships, by member.
+pub const ALL_MEMBERSHIPS: &[u8] = &[MEMBERSHIP];
+
 /// The prefix of the memberships of a member.
 pub fn memberships(member: ResourceId) -> Vec<u8> {
     [&[MEMBERSHIP], member.as_bytes().as_slice()].concat()

@@ -46,11 +46,28 @@ pub(super) struct Leaf {
 }
 
 /// Where in a leaf's bytes a key and its value are.
+#[derive(Clone, Copy)]
 struct Entry {
     key: u32,
     key_end: u32,
     value: u32,
     value_end: u32,
+}
+
+/// What a leaf is made of that comes in place of another.
+enum Piece<'a> {
+    /// Entries of the other.
+    Kept(&'a [Entry]),
+    Written(&'a [u8], &'a [u8]),
+}
+
+impl Piece<'_> {
+    fn entries(&self) -> usize {
+        match self {
+            Self::Kept(kept) => kept.len(),
+            Self::Written(..) => 1,
+        }
+    }
 }
 
 impl Leaf {
@@ -126,6 +143,95 @@ impl Leaf {
     pub(super) fn from(&self, begin: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
         let entries = self.entries.get(begin..).unwrap_or_default();
         entries.iter().map(|entry| (self.key(entry), self.value(entry)))
+    }
+
+    /// The leaf that comes in place of this one after the writes, in the order of their keys; `None` if it would be too
+    /// large for one. What stays is copied in runs, since entries next to each other have their bytes next to each other.
+    pub(super) fn with(&self, writes: &[(&[u8], Option<&Bytes>)]) -> Option<Self> {
+        let mut pieces = SmallVec::<[Piece<'_>; 8]>::new();
+        let mut rest = &*self.entries;
+        for (key, value) in writes {
+            let place = rest.partition_point(|entry| self.key(entry) < *key);
+            let (before, behind) = rest.split_at_checked(place)?;
+            pieces.push(Piece::Kept(before));
+            rest = match behind.split_first() {
+                Some((entry, others)) if self.key(entry) == *key => others,
+                _ => behind,
+            };
+            pieces.extend(value.map(|value| Piece::Written(key, value)));
+        }
+        pieces.push(Piece::Kept(rest));
+        let (mut size, mut count) = (0, 0);
+        for piece in &pieces {
+            size += self.keys_of(piece).len() + self.values_of(piece).len();
+            count += piece.entries();
+        }
+        if size > LEAF_BYTES {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(size);
+        let mut entries = Vec::with_capacity(count);
+        for piece in &pieces {
+            let (begin, keys) = (bytes.len() as u32, self.keys_of(piece));
+            bytes.extend_from_slice(keys);
+            match piece {
+                Piece::Kept(kept) => {
+                    let first = kept.first().map_or(0, |entry| entry.key);
+                    entries.extend(kept.iter().map(|entry| Entry {
+                        key: entry.key - first + begin,
+                        key_end: entry.key_end - first + begin,
+                        ..*entry
+                    }));
+                }
+                Piece::Written(..) => {
+                    let key_end = bytes.len() as u32;
+                    entries.push(Entry { key: begin, key_end, value: 0, value_end: 0 });
+                }
+            }
+        }
+        let mut unplaced = entries.as_mut_slice();
+        for piece in &pieces {
+            let (begin, values) = (bytes.len() as u32, self.values_of(piece));
+            bytes.extend_from_slice(values);
+            let (placed, behind) = unplaced.split_at_mut_checked(piece.entries())?;
+            unplaced = behind;
+            match piece {
+                Piece::Kept(kept) => {
+                    let first = kept.first().map_or(0, |entry| entry.value);
+                    for entry in placed {
+                        entry.value = entry.value - first + begin;
+                        entry.value_end = entry.value_end - first + begin;
+                    }
+                }
+                Piece::Written(..) => {
+                    for entry in placed {
+                        (entry.value, entry.value_end) = (begin, bytes.len() as u32);
+                    }
+                }
+            }
+        }
+        Some(Self { bytes: bytes.into(), entries: entries.into() })
+    }
+
+    /// The keys of a piece, one behind the other.
+    fn keys_of<'a>(&'a self, piece: &Piece<'a>) -> &'a [u8] {
+        match piece {
+            Piece::Written(key, _) => key,
+            Piece::Kept(kept) => self.run(kept, |entry| entry.key, |entry| entry.key_end),
+        }
+    }
+
+    /// The values of a piece, one behind the other.
+    fn values_of<'a>(&'a self, piece: &Piece<'a>) -> &'a [u8] {
+        match piece {
+            Piece::Written(_, value) => value,
+            Piece::Kept(kept) => self.run(kept, |entry| entry.value, |entry| entry.value_end),
+        }
+    }
+
+    fn run(&self, kept: &[Entry], begin: fn(&Entry) -> u32, end: fn(&Entry) -> u32) -> &[u8] {
+        let (Some(first), Some(last)) = (kept.first(), kept.last()) else { return &[] };
+        self.bytes.get(begin(first) as usize..end(last) as usize).unwrap_or_default()
     }
 
     /// What it holds once each of the writes, in the order of their keys, was carried out.

@@ -196,7 +196,11 @@ impl MemoryView {
             let behind = self.leaves.following(lowest);
             let of_leaf = |(key, _): &(&[u8], _)| behind.is_none_or(|behind| *key < &behind[..]);
             let of_leaf: Vec<_> = std::iter::from_fn(|| writes.next_if(of_leaf)).collect();
-            changed.push((lowest.clone(), split(&leaf.merged(&of_leaf))));
+            let leaves = match leaf.with(&of_leaf) {
+                Some(leaf) => Vec::from_iter(Some(leaf).filter(|leaf| leaf.len() > 0)),
+                None => split(&leaf.merged(&of_leaf)),
+            };
+            changed.push((lowest.clone(), leaves));
         }
         changed
     }
