@@ -119,6 +119,11 @@ impl ResourceType {
         self.schema.attributes.iter().filter(|attribute| attribute.storage != Storage::Record)
     }
 
+    /// Returns the attribute that holds the groups that a resource is in, if the type has it.
+    pub fn memberships(&self) -> Option<&Attribute> {
+        self.relations().find(|attribute| attribute.storage == Storage::Memberships)
+    }
+
     /// Returns the attribute that holds members, if the type is a group.
     pub fn members(&self) -> Option<&Attribute> {
         self.relations().find(|attribute| attribute.storage == Storage::Members)

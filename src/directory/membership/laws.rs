@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::list::MemberList;
-use super::{Voids, display, groups_of, is_pending, some_members};
+use super::{Voids, display, groups_of, is_pending, some_members, ungrouped};
 use crate::clock::Clock;
 use crate::directory::{
     Command, ConnectionRules, Create, Delete, Directory, LocalSettings, Patch, Pending, Replace,
@@ -334,6 +334,7 @@ impl World {
             let members: BTreeSet<_> = members.iter().map(|member| member.id).collect();
             assert_eq!(members, self.members.get(group).cloned().unwrap_or_default());
         }
+        ungrouped::check(state, &[&self.users[..], &self.groups[..]].concat());
         for user in &self.users {
             let groups: BTreeSet<_> = groups_of(state, *user).unwrap().into_iter().collect();
             let expected = self.members.iter().filter(|(_, members)| members.contains(user));

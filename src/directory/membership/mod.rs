@@ -10,6 +10,7 @@ mod follow;
 mod graph;
 mod list;
 mod read;
+mod ungrouped;
 mod value;
 mod void;
 
@@ -26,6 +27,7 @@ pub use read::Reference;
 pub(crate) use read::{
     digest_of_groups, find_any, members_among, name_of, references, some_members, visit_members,
 };
+pub(crate) use ungrouped::Ungrouped;
 #[cfg(test)]
 pub(crate) use value::display;
 pub(crate) use value::unstamped;

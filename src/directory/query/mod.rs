@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference, Voids};
+use crate::directory::membership::{self, Reference, Ungrouped, Voids};
 use crate::directory::query::cursor::{CursorPosition, Cursors};
 use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
@@ -122,7 +122,8 @@ pub(crate) fn run(
     let run = QueryRun { view, cursors };
     // Before any membership is read.
     let voids = Voids::load(view.state)?;
-    let mut adding = Adding { view, voids, wanted, most_members, add, references: 0 };
+    let ungrouped = Ungrouped::default();
+    let mut adding = Adding { view, voids, wanted, most_members, add, ungrouped, references: 0 };
     match search.targets.as_slice() {
         [(resource_type, Query { filter: None, sort: None })] => {
             run.list(resource_type, search, &mut adding)
@@ -138,6 +139,7 @@ struct Adding<'a> {
     wanted: &'a dyn Fn(&ResourceType, &str) -> bool,
     most_members: usize,
     add: &'a mut dyn FnMut(&ResourceType, ShownResource) -> bool,
+    ungrouped: Ungrouped,
     /// The members and pieces of access of the resources so far.
     references: usize,
 }
@@ -150,9 +152,18 @@ impl Adding<'_> {
         stored: StoredResource,
     ) -> Result<bool, DirectoryError> {
         let mut shown = ShownResource::new(stored);
-        let wanted = |name: &str| (self.wanted)(resource_type, name);
+        let memberships = resource_type.memberships().map(|attribute| attribute.name.as_str());
+        let memberships = memberships.filter(|name| (self.wanted)(resource_type, name));
+        let is_ungrouped = match memberships {
+            Some(_) => self.ungrouped.contains(self.view.state, shown.stored.id)?,
+            None => false,
+        };
+        let wanted = |name: &str| {
+            (self.wanted)(resource_type, name) && !(is_ungrouped && memberships == Some(name))
+        };
         let (voids, most) = (&self.voids, self.most_members);
         self.view.attach_relations(voids, resource_type, &mut shown, &wanted, most)?;
+        self.ungrouped.note(shown.references.iter().any(|(name, _)| Some(&**name) == memberships));
         let of_this = shown.references.iter().map(|(_, list)| list.len()).sum::<usize>()
             + shown.access.as_ref().map_or(0, |access| access.pieces.len());
         if of_this > MAX_REFERENCES {
