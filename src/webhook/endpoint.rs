@@ -29,9 +29,9 @@ const MAX_EVENTS: usize = 100;
 const MAX_BYTES: usize = 1024 * 1024;
 /// The least time between two records of the state.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// How often it is recorded that nothing was wanted, where nodes share the log: one that takes over begins there, and may
-/// not have what comes long before.
-const NOTE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often it is recorded that nothing was wanted: after a restart, or on another node, it begins there, and what comes
+/// long before may be gone.
+pub(super) const NOTE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The time before the first retry, and the most before a later one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const MAX_RETRY: Duration = Duration::from_secs(60 * 60);
@@ -87,7 +87,7 @@ pub(super) struct DeliveryProgress {
 }
 
 /// A batch of events.
-struct Batch {
+pub(super) struct Batch {
     id: String,
     body: Bytes,
     /// The number of its events.
@@ -96,7 +96,7 @@ struct Batch {
 }
 
 /// What to do next.
-enum Next {
+pub(super) enum Next {
     Send(Batch),
     /// Look again at once.
     Again,
@@ -174,7 +174,7 @@ impl Endpoint {
     }
 
     /// The next batch, fixed and recorded.
-    async fn next(&self, saved: &mut Instant) -> Result<Next, String> {
+    pub(super) async fn next(&self, saved: &mut Instant) -> Result<Next, String> {
         let state = self.progress().state.clone();
         if state.parked.is_some() {
             return Ok(Next::Wait);
@@ -201,7 +201,7 @@ impl Endpoint {
             if next > after {
                 let mut progress = self.progress();
                 progress.state.after = next.to_string();
-                progress.unsaved |= self.is_shared() && saved.elapsed() >= NOTE_EVERY;
+                progress.unsaved |= saved.elapsed() >= NOTE_EVERY;
             }
             self.progress().state.until = None;
             return Ok(if until.is_some() { Next::Again } else { Next::Wait });

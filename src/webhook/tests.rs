@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::endpoint::{NOTE_EVERY, Next};
 use super::*;
 use crate::clock::Clock;
 use crate::directory::{
@@ -275,4 +276,30 @@ fn a_webhook_that_is_sent_again_where_there_were_nodes_stores_how_far_it_is() {
     }
     assert_eq!((stored().after, stored().term), (after, 1));
     webhooks.stop();
+}
+
+#[test]
+fn where_a_webhook_is_for_which_nothing_happens_is_recorded_once_an_hour() {
+    let runtime = Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::open(folder.path());
+    let (name, settings) = webhook("crm", "http://127.0.0.1:1/");
+    let filter = EventFilter::new(["user.deleted"], [], []).ok().unwrap();
+    let settings = ArcSwap::from_pointee(WebhookSettings { filter, ..settings });
+    let (directory, feed) = (Arc::clone(&world.directory), Arc::clone(&world.feed));
+    let endpoint = Endpoint::new(name, settings, directory, feed);
+    endpoint.progress().state.after = endpoint.begin.to_string();
+    let passes = |number, hours_ago: Duration| {
+        world.create(number);
+        while world.feed.head().sequence() < world.directory.log().head().sequence {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut saved = tokio::time::Instant::now() - hours_ago;
+        let next = runtime.block_on(endpoint.next(&mut saved)).unwrap();
+        assert!(matches!(next, Next::Wait));
+        assert_eq!(endpoint.progress().state.after, world.feed.head().to_string());
+        endpoint.progress().unsaved
+    };
+    assert!(!passes(1, NOTE_EVERY / 2), "that is not worth a record each time");
+    assert!(passes(2, NOTE_EVERY));
 }
