@@ -254,6 +254,9 @@ def the_log_is_trimmed_behind_a_snapshot_from_which_nodes_begin(scene):
     primary.query("UPDATE scimd_node SET seen = seen - interval '1 hour' WHERE applied <= " + str(first))
     eventually(lambda: number("min(sequence) FROM scimd_log") > first, "the log is trimmed again", limit=40)
     lose_an_answer(cluster, three, "later4@example.com", token)
+    for name, days, applied in (("gone", 91, first), ("never", 2, 0), ("away", 89, first), ("new", 0, 0)):
+        primary.query("INSERT INTO scimd_node (id, name, version, beat, seen, applied) VALUES "
+                      f"('{name}', '{name}', '0.1.0', 1, now() - interval '{days} days', {applied})")
     assert create(one, "later5@example.com", token)[0] == 201
     for node in (one, two, three):
         eventually(lambda: find(node, "later5@example.com", token) == (200, 1), "all is there")
@@ -263,6 +266,9 @@ def the_log_is_trimmed_behind_a_snapshot_from_which_nodes_begin(scene):
     events = {node.run("events", "--json", "--after", min(ids)).stdout for node in (one, two, three)}
     assert len(events) == 1 and "later5" in events.pop()
     assert number("count(*) FROM scimd_snapshot") <= 2
+    stays = "SELECT string_agg(name, ' ' ORDER BY name) FROM scimd_node WHERE name IN ('gone', 'never', 'away', 'new')"
+    eventually(lambda: primary.query(stays) == "away new", "nodes that were not seen for long are removed")
+    primary.query("DELETE FROM scimd_node WHERE name IN ('away', 'new')")
     for node in (two, three):
         node.end()
     # A snapshot that is damaged is not used: the one before it is, or none.

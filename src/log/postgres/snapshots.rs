@@ -35,6 +35,10 @@ const TRIMMING: Duration = Duration::from_secs(60);
 /// A node that was seen within this time may still need what it has not copied.
 const SLOWEST: &str = "10 minutes";
 
+/// Nodes that are not listed any more: those that were not seen for long, and those that never had a copy of the log.
+const GONE: &str = "seen < clock_timestamp() - interval '90 days' \
+                    OR applied = 0 AND seen < clock_timestamp() - interval '1 day'";
+
 const TRY_LOCK: &str = "SELECT pg_try_advisory_lock(7310580254983014773)";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7310580254983014773)";
 
@@ -54,6 +58,7 @@ pub(super) fn keep(
             return Ok(false);
         }
         remove_parts(connection)?;
+        query(connection, CALL, &format!("DELETE FROM scimd_node WHERE {GONE}"), &[])?;
         let (parts, bytes, sha256) = send(connection, file, sequence)?;
         let whole = "INSERT INTO scimd_snapshot (sequence, hash, taken, parts, bytes, sha256) \
                      SELECT $1, $2, clock_timestamp(), $3, $4, $5 \
