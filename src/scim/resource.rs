@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ use uuid::{ContextV7, Uuid};
 
 use super::attribute::{Mutability, Omitted};
 use super::json::rename_texts;
-use super::pick::pick;
+use super::pick::{pick, pick_all_but};
 use super::schema::{IndexedAttribute, ResourceType};
 use super::schemas::common::{ID, META, SCHEMAS};
 use super::schemas::user::ACTIVE;
@@ -170,11 +171,7 @@ impl Resource {
     ///
     /// The text is not output of `render`: the record is damaged.
     pub fn from_stored(json: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut attributes: Map<String, Value> = serde_json::from_slice(json)?;
-        for name in [SCHEMAS, ID, META] {
-            attributes.shift_remove(name);
-        }
-        Ok(Self { attributes })
+        Ok(Self { attributes: pick_all_but(json, &[SCHEMAS, ID, META])? })
     }
 
     /// The attributes by their canonical names, and those of extensions by the URN of each.
@@ -297,21 +294,29 @@ impl Resource {
         &mut self.attributes
     }
 
-    /// Puts the attributes in the schema's order.
+    /// Puts the attributes in the schema's order, and leaves out those that it does not have.
     pub(super) fn sort(&mut self, resource_type: &ResourceType) {
-        let mut sorted = Map::new();
-        let names = resource_type
-            .common
-            .iter()
-            .chain(&resource_type.schema.attributes)
-            .map(|attribute| &attribute.name)
-            .chain(resource_type.extensions.iter().map(|extension| &extension.schema.id));
-        for name in names {
-            if let Some(value) = self.attributes.remove(name) {
-                sorted.insert(name.clone(), value);
-            }
+        let names = || {
+            let attributes = resource_type.common.iter().chain(&resource_type.schema.attributes);
+            let extensions = resource_type.extensions.iter();
+            let names = attributes.map(|attribute| &attribute.name);
+            names.chain(extensions.map(|extension| &extension.schema.id))
+        };
+        // Most are in order already, and building a map hashes each name again.
+        let mut unordered = self.attributes.keys().peekable();
+        for name in names() {
+            unordered.next_if_eq(&name);
         }
-        self.attributes = sorted;
+        if unordered.peek().is_none() {
+            return;
+        }
+        let attributes = std::mem::take(&mut self.attributes).into_iter();
+        let placed = attributes.filter_map(|(name, value)| {
+            Some((names().position(|known| *known == name)?, name, value))
+        });
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_unstable_by_key(|(place, ..)| *place);
+        self.attributes = placed.into_iter().map(|(_, name, value)| (name, value)).collect();
     }
 
     /// Renders the resource in its stored form.
@@ -325,19 +330,23 @@ impl Resource {
                     .filter(|urn| self.attributes.contains_key(*urn)),
             )
             .collect();
-        let mut json = format!("{{\"schemas\":{},\"id\":\"{id}\"", serde_json::json!(schemas));
+        let mut json = b"{\"schemas\":".to_vec();
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(&mut json, &schemas);
+        let _ = write!(json, ",\"id\":\"{id}\"");
         for (name, value) in &self.attributes {
-            json.push(',');
-            json.push_str(&Value::String(name.clone()).to_string());
-            json.push(':');
-            json.push_str(&value.to_string());
+            json.push(b',');
+            let _ = serde_json::to_writer(&mut json, name);
+            json.push(b':');
+            let _ = serde_json::to_writer(&mut json, value);
         }
         let meta_at = json.len();
-        json.push_str(&format!(
+        let _ = write!(
+            json,
             ",\"meta\":{{\"resourceType\":\"{}\",\"created\":\"{:.3}\",\"lastModified\":\"{:.3}\",\"version\":\"W/\\\"{}\\\"\"}}}}",
             resource_type.name, meta.created, meta.last_modified, meta.version.0,
-        ));
-        Rendered { json: json.into_bytes(), meta_at }
+        );
+        Rendered { json, meta_at }
     }
 }
 

@@ -91,7 +91,14 @@ impl ChangeDetails {
         let name = after.or(before).and_then(|resource| resource.name(resource_type));
         self.name = name.map(ToOwned::to_owned);
         let common = resource_type.common.iter().map(|attribute| (None, attribute));
-        for (extension, attribute) in common.chain(resource_type.own_attributes()) {
+        let touched = differing(before, after);
+        let is_touched = |extension: Option<&str>, attribute: &Attribute| {
+            touched.contains(&extension.unwrap_or(&attribute.name))
+        };
+        for (extension, attribute) in common
+            .chain(resource_type.own_attributes())
+            .filter(|(extension, attribute)| is_touched(*extension, attribute))
+        {
             let old = before.and_then(|before| before.value(extension, &attribute.name));
             let new = after.and_then(|after| after.value(extension, &attribute.name));
             if old != new {
@@ -117,6 +124,23 @@ impl ChangeDetails {
         let details = Details::of(self.name, relations.chain(self.differences));
         Details { refusals: self.refusals, others: self.others, ..details }
     }
+}
+
+/// The names of attributes, and the URNs of extensions, that two resources do not have alike.
+fn differing<'a>(before: Option<&'a Resource>, after: Option<&'a Resource>) -> Vec<&'a str> {
+    let has_alike = |other: Option<&Resource>, name: &str, value: &Value| {
+        other.is_some_and(|other| other.get(name) == Some(value))
+    };
+    let mut names = Vec::new();
+    for (one, other) in [(after, before), (before, after)] {
+        let attributes = one.into_iter().flat_map(Resource::attributes);
+        names.extend(
+            attributes
+                .filter(|(name, value)| !has_alike(other, name, value))
+                .map(|(name, _)| name.as_str()),
+        );
+    }
+    names
 }
 
 fn note(elements: &mut Elements, id: ResourceId, name: impl FnOnce() -> Option<String>) {

@@ -22,7 +22,7 @@ use crate::directory::membership::{Extent, Marker, Voids, ancestors, visit_membe
 use crate::directory::settings::Settings;
 use crate::directory::stored::{self, StoredResource};
 use crate::directory::transaction::PendingChange;
-use crate::scim::pick::pick;
+use crate::scim::pick::{pick, pick_differing};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
 use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
@@ -153,13 +153,16 @@ impl<'a> Survey<'a> {
                 self.effects.created += 1;
                 // Few new accounts have such permissions, and looking for the text is cheaper than reading.
                 if memmem::find(after, Entitlement::FOR_COMPANY.as_bytes()).is_some()
-                    && !company_permissions(&access_of(key, after)?).is_empty()
+                    && !company_permissions(&entitlements(key, after)?).is_empty()
                 {
                     self.effects.gained.insert(id);
                 }
             }
             (Some(before), Some(after)) => {
-                let (before, after) = (access_of(key, before)?, access_of(key, after)?);
+                let (before, after) = (stored::decode(key, before)?, stored::decode(key, after)?);
+                // What both have alike is neither lost nor gained.
+                let [before, after] = pick_differing(&before.json, &after.json)
+                    .map_err(|_| StoreError::damaged(key))?;
                 if loses(&before, &after) {
                     self.effects.lost.insert(id);
                 }
@@ -381,10 +384,9 @@ fn company_permissions(account: &Map<String, Value>) -> BTreeSet<&str> {
     texts
 }
 
-fn access_of(key: &[u8], value: &Bytes) -> Result<Map<String, Value>, StoreError> {
-    let names = BTreeSet::from([ACTIVE, ENTITLEMENTS, ROLES]);
+fn entitlements(key: &[u8], value: &Bytes) -> Result<Map<String, Value>, StoreError> {
     let record = stored::decode(key, value)?;
-    pick(&record.json, &names).map_err(|_| StoreError::damaged(key))
+    pick(&record.json, &BTreeSet::from([ENTITLEMENTS])).map_err(|_| StoreError::damaged(key))
 }
 
 fn texts(attribute: Option<&Value>) -> BTreeSet<&str> {

@@ -13,10 +13,11 @@ use crate::directory::DirectoryError;
 use crate::directory::membership::find_any;
 use crate::directory::stored;
 use crate::feed::event::EventType;
+use crate::scim::pick::pick_differing;
 use crate::scim::projection::Projection;
 use crate::scim::resource::{ResourceId, serve};
 use crate::scim::schema::ResourceType;
-use crate::scim::schemas::user::ACTIVE;
+use crate::scim::schemas::user::{ACTIVE, ENTITLEMENTS, ROLES};
 use crate::store::StoreError;
 use crate::store::keys::{self, Kind};
 use crate::store::record::Record;
@@ -36,6 +37,7 @@ pub(super) struct WrittenRecord {
 /// The records that a frame has written.
 #[derive(Default)]
 pub(super) struct WrittenRecords {
+    /// The accounts whose own access may differ.
     pub(super) accounts: BTreeSet<(u8, ResourceId)>,
     pub(super) groups: BTreeMap<ResourceId, WrittenRecord>,
 }
@@ -58,8 +60,9 @@ impl Change<'_> {
             let resource_type = Arc::clone(resource_type);
             let record = WrittenRecord { resource_type, before, after };
             if record.resource_type.is_account {
-                written.accounts.insert((tag, id));
-                account(id, &record, emitter)?;
+                if account(id, &record, emitter)? {
+                    written.accounts.insert((tag, id));
+                }
             } else if record.resource_type.members().is_some() {
                 written.groups.insert(id, record);
             }
@@ -99,20 +102,24 @@ impl Change<'_> {
     }
 }
 
+/// Emits the event of an account, if there is one; answers whether its own access may differ.
 fn account(
     id: ResourceId,
     record: &WrittenRecord,
     emitter: &mut Emitter<'_>,
-) -> Result<(), DirectoryError> {
+) -> Result<bool, DirectoryError> {
     let resource_type = &record.resource_type;
+    let mut may_differ = true;
     let (event_type, changed) = match (&record.before, &record.after) {
-        (None, None) => return Ok(()),
+        (None, None) => return Ok(false),
         (None, Some(_)) => (EventType::UserCreated, Vec::new()),
         (Some(_), None) => (EventType::UserDeleted, Vec::new()),
-        (Some(before), Some(after)) if content(before) == content(after) => return Ok(()),
+        (Some(before), Some(after)) if content(before) == content(after) => return Ok(false),
         (Some(before), Some(after)) => {
-            let (before, after) =
-                (attributes(resource_type, id, before)?, attributes(resource_type, id, after)?);
+            let [before, after] = differing(resource_type, id, before, after)?;
+            may_differ = [ACTIVE, ENTITLEMENTS, ROLES]
+                .iter()
+                .any(|name| before.contains_key(*name) || after.contains_key(*name));
             let is_active = |one: &Map<String, Value>| one.get(ACTIVE) == Some(&Value::Bool(true));
             let event_type = match (is_active(&before), is_active(&after)) {
                 (false, true) => EventType::UserActivated,
@@ -123,7 +130,10 @@ fn account(
         }
     };
     let resource = shown(resource_type, id, record.after.as_ref(), &emitter.base_url)?;
-    emitter.emit(event_type, resource_type, id, &changed, |json| json.extend_from_slice(&resource))
+    emitter.emit(event_type, resource_type, id, &changed, |json| {
+        json.extend_from_slice(&resource);
+    })?;
+    Ok(may_differ)
 }
 
 fn group(
@@ -143,8 +153,7 @@ fn group(
             (EventType::GroupUpdated, Vec::new())
         }
         (Some(before), Some(after)) => {
-            let (before, after) =
-                (attributes(resource_type, id, before)?, attributes(resource_type, id, after)?);
+            let [before, after] = differing(resource_type, id, before, after)?;
             (EventType::GroupUpdated, difference::changed(resource_type, &before, &after))
         }
     };
@@ -182,12 +191,14 @@ fn content(record: &Record) -> &[u8] {
     record.json.get(..record.meta_at).unwrap_or(&record.json)
 }
 
-fn attributes(
+/// The attributes that two versions of a record do not have alike.
+fn differing(
     resource_type: &ResourceType,
     id: ResourceId,
-    record: &Record,
-) -> Result<Map<String, Value>, StoreError> {
-    serde_json::from_slice(&record.json)
+    before: &Record,
+    after: &Record,
+) -> Result<[Map<String, Value>; 2], StoreError> {
+    pick_differing(&before.json, &after.json)
         .map_err(|_| StoreError::damaged(&keys::record(resource_type.tag, id)))
 }
 

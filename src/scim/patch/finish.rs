@@ -26,7 +26,7 @@ pub fn finish(
     let attributes = resource.attributes_mut();
     let top_level = resource_type.common.iter().chain(&resource_type.schema.attributes);
     for attribute in top_level.filter(|attribute| attribute.name != SCHEMAS) {
-        let is_due = previous.value(None, &attribute.name).is_some();
+        let is_due = || previous.value(None, &attribute.name).is_some();
         settle(attribute, is_due, attributes, "")?;
     }
     for extension in &resource_type.extensions {
@@ -39,7 +39,7 @@ pub fn finish(
         };
         let is_new = previous.get(urn).is_none();
         for attribute in &extension.schema.attributes {
-            let is_due = is_new || previous.value(Some(urn), &attribute.name).is_some();
+            let is_due = || is_new || previous.value(Some(urn), &attribute.name).is_some();
             settle(attribute, is_due, extended, &format!("{urn}:"))?;
         }
         sort(&extension.schema.attributes, extended);
@@ -59,13 +59,13 @@ fn is_needed(attribute: &Attribute) -> bool {
 /// Checks and orders one attribute of an object.
 fn settle(
     attribute: &Attribute,
-    is_due: bool,
+    is_due: impl Fn() -> bool,
     owner: &mut Map<String, Value>,
     prefix: &str,
 ) -> Result<(), ScimError> {
     let path = || format!("{prefix}{}", attribute.name);
     let Some(value) = owner.get_mut(&attribute.name) else {
-        return if is_due && is_needed(attribute) { Err(required(&path())) } else { Ok(()) };
+        return if is_needed(attribute) && is_due() { Err(required(&path())) } else { Ok(()) };
     };
     let empty = match value {
         Value::Array(elements) => {
