@@ -51,12 +51,13 @@ pub fn pick_differing(
     before: &[u8],
     after: &[u8],
 ) -> Result<[Map<String, Value>; 2], serde_json::Error> {
-    let (Fields(before), Fields(after)) =
+    let (StoredFields(before), StoredFields(after)) =
         (serde_json::from_slice(before)?, serde_json::from_slice(after)?);
-    let read = |fields: &[Field<'_>], others: &[Field<'_>]| {
+    let read = |fields: &[StoredField<'_>], others: &[StoredField<'_>]| {
         let mut picked = Map::new();
         for (number, (name, value)) in fields.iter().enumerate() {
-            let is_same = |(other, text): &Field<'_>| name == other && value.get() == text.get();
+            let is_same =
+                |(other, text): &StoredField<'_>| name == other && value.get() == text.get();
             // Most stand in the same place.
             let stays = others.get(number).is_some_and(is_same) || others.iter().any(is_same);
             if !stays && name != META {
@@ -121,12 +122,12 @@ impl Visitor<'_> for Name<'_> {
 }
 
 /// An attribute as it is written.
-type Field<'a> = (Cow<'a, str>, &'a RawValue);
+type StoredField<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// The top-level attributes of a stored resource as they are written, in order.
-struct Fields<'a>(Vec<Field<'a>>);
+struct StoredFields<'a>(Vec<StoredField<'a>>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for StoredFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -134,18 +135,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
         struct Read;
 
         impl<'de> Visitor<'de> for Read {
-            type Value = Fields<'de>;
+            type Value = StoredFields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a stored resource")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut entries: A,
+            ) -> Result<StoredFields<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(16);
                 while let Some((Borrowed(name), value)) = entries.next_entry()? {
                     fields.push((name, value));
                 }
-                Ok(Fields(fields))
+                Ok(StoredFields(fields))
             }
         }
 

@@ -87,7 +87,7 @@ pub(super) struct DeliveryProgress {
 }
 
 /// A batch of events.
-pub(super) struct Batch {
+pub(super) struct EventBatch {
     id: String,
     body: Bytes,
     /// The number of its events.
@@ -96,8 +96,8 @@ pub(super) struct Batch {
 }
 
 /// What to do next.
-pub(super) enum Next {
-    Send(Batch),
+pub(super) enum NextDelivery {
+    Send(EventBatch),
     /// Look again at once.
     Again,
     Wait,
@@ -137,9 +137,9 @@ impl Endpoint {
             }
             let turn = self.progress().turn;
             match self.next(&mut saved).await {
-                Ok(Next::Send(batch)) => self.send(batch, turn, &mut saved).await,
-                Ok(Next::Again) => {}
-                Ok(Next::Wait) => {
+                Ok(NextDelivery::Send(batch)) => self.send(batch, turn, &mut saved).await,
+                Ok(NextDelivery::Again) => {}
+                Ok(NextDelivery::Wait) => {
                     let unsaved = self.progress().unsaved;
                     tokio::select! {
                         changed = written.changed() => if changed.is_err() { return },
@@ -174,10 +174,10 @@ impl Endpoint {
     }
 
     /// The next batch, fixed and recorded.
-    pub(super) async fn next(&self, saved: &mut Instant) -> Result<Next, String> {
+    pub(super) async fn next(&self, saved: &mut Instant) -> Result<NextDelivery, String> {
         let state = self.progress().state.clone();
         if state.parked.is_some() {
-            return Ok(Next::Wait);
+            return Ok(NextDelivery::Wait);
         }
         let cursor = |text: &str| Cursor::parse(text).map_err(|error| error.to_string());
         let after = cursor(&state.after)?;
@@ -192,7 +192,7 @@ impl Endpoint {
             .flatten()
             .any(|cursor| is_ours(&cursor) && cursor > self.feed.head())
         {
-            return Ok(Next::Wait);
+            return Ok(NextDelivery::Wait);
         }
         let horizon = until.unwrap_or_else(|| self.feed.head());
         let (batch, next) = self.read(after, horizon).await?;
@@ -204,7 +204,7 @@ impl Endpoint {
                 progress.unsaved |= saved.elapsed() >= NOTE_EVERY;
             }
             self.progress().state.until = None;
-            return Ok(if until.is_some() { Next::Again } else { Next::Wait });
+            return Ok(if until.is_some() { NextDelivery::Again } else { NextDelivery::Wait });
         };
         if until.is_none() {
             tokio::time::sleep_until(*saved + SAVE_EVERY).await;
@@ -214,14 +214,18 @@ impl Endpoint {
             // Another node could fix other batches.
             if self.is_shared() && !is_saved {
                 self.progress().state.until = None;
-                return Ok(Next::Wait);
+                return Ok(NextDelivery::Wait);
             }
         }
-        Ok(Next::Send(batch))
+        Ok(NextDelivery::Send(batch))
     }
 
     /// The batch behind a cursor and up to another, if there are events that are wanted, and where it ends.
-    async fn read(&self, after: Cursor, until: Cursor) -> Result<(Option<Batch>, Cursor), String> {
+    async fn read(
+        &self,
+        after: Cursor,
+        until: Cursor,
+    ) -> Result<(Option<EventBatch>, Cursor), String> {
         let (feed, filter) = (Arc::clone(&self.feed), self.settings.load().filter.clone());
         let read = move || feed.read(&after, &filter, MAX_EVENTS);
         let page = loop {
@@ -251,11 +255,11 @@ impl Endpoint {
         body.put_u8(b']');
         // The id of a webhook has no full stop.
         let id = format!("{first}_{last}").replace('.', "-");
-        Ok((Some(Batch { id, body: body.freeze(), events, last }), last))
+        Ok((Some(EventBatch { id, body: body.freeze(), events, last }), last))
     }
 
     /// Sends a batch once, and waits as long as is to be waited after a failure.
-    async fn send(&self, batch: Batch, turn: u64, saved: &mut Instant) {
+    async fn send(&self, batch: EventBatch, turn: u64, saved: &mut Instant) {
         if self.progress().turn != turn || !self.is_held() {
             return;
         }

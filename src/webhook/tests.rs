@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::endpoint::{NOTE_EVERY, Next};
+use super::endpoint::{NOTE_EVERY, NextDelivery};
 use super::*;
 use crate::clock::Clock;
 use crate::directory::{
@@ -296,7 +296,7 @@ fn where_a_webhook_is_for_which_nothing_happens_is_recorded_once_an_hour() {
         }
         let mut saved = tokio::time::Instant::now() - hours_ago;
         let next = runtime.block_on(endpoint.next(&mut saved)).unwrap();
-        assert!(matches!(next, Next::Wait));
+        assert!(matches!(next, NextDelivery::Wait));
         assert_eq!(endpoint.progress().state.after, world.feed.head().to_string());
         endpoint.progress().unsaved
     };

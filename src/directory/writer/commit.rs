@@ -6,6 +6,7 @@
 //! preconditions of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::job::{QueuedJob, size};
 use super::queue::WriterMessage;
@@ -20,6 +21,9 @@ use crate::log::{Append, Frame, LogEntry, LogError};
 use crate::store::overlay::Overlay;
 use crate::store::{StoreError, follow};
 use crate::text::causes;
+
+/// How long after another node has appended the turn is taken before a group is run.
+const CONTENDED: Duration = Duration::from_millis(100);
 
 /// How often a group is run because another writer was faster.
 const ATTEMPTS: usize = 64;
@@ -77,6 +81,9 @@ impl Writer {
                 return;
             }
             let (writable, shortage) = self.look_for_room();
+            if attempts == 0 && writable.is_ok() {
+                self.take_turn();
+            }
             let (counts, entries) = self.run_group(&mut jobs, shortage.as_ref());
             let ran = counts.len();
             match self.append(entries, writable) {
@@ -95,6 +102,7 @@ impl Writer {
                 }
                 Ok(None) => {
                     self.shared.brakes.roll_back();
+                    self.contended = Some(Stopwatch::start());
                     // What was prepared under settings that another node has changed is not done.
                     self.look_at_settings();
                     attempts += 1;
@@ -129,6 +137,22 @@ impl Writer {
                     return;
                 }
             }
+        }
+    }
+
+    /// Takes the turn to append where other nodes append at the same time: what is run without it would as a rule be run
+    /// in vain. Where one node alone appends, that would cost a question for each group.
+    fn take_turn(&mut self) {
+        if self.contended.as_ref().is_none_or(|since| since.elapsed() > CONTENDED) {
+            return;
+        }
+        let before = self.shared.store.applied().sequence;
+        // A failure is found again when the group is appended.
+        if self.shared.log.take_turn().is_ok() {
+            self.follow();
+        }
+        if self.shared.store.applied().sequence > before {
+            self.contended = Some(Stopwatch::start());
         }
     }
 

@@ -98,6 +98,8 @@ pub(crate) struct Writer {
     clearing: Clearing,
     /// Whether another node has put settings in force that this one can't go by without a restart.
     is_outdated: bool,
+    /// When another node was last found to append at the same time.
+    contended: Option<Stopwatch>,
 }
 
 impl Writer {
@@ -113,9 +115,8 @@ impl Writer {
             false => Vec::new(),
         };
         let core = Arc::clone(&shared);
-        let is_outdated = false;
-        let mut writer =
-            Self { shared, settings, queue: Arc::clone(&queue), clearing, is_outdated };
+        let (is_outdated, contended, held) = (false, None, Arc::clone(&queue));
+        let mut writer = Self { shared, settings, queue: held, clearing, is_outdated, contended };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
