@@ -18,13 +18,24 @@ class NotMeasured(Exception):
     """This machine lacks what a scene needs."""
 
 
+# The ports that were given out: a server may bind its own much later.
+given_ports = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in given_ports:
+            given_ports.add(port)
+            return port
 
 
 def programs():
+    """The folder of PostgreSQL's programs: `PG_BIN`, or the newest of Debian's."""
+    if "PG_BIN" in os.environ:
+        return pathlib.Path(os.environ["PG_BIN"])
     found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     return found[-1]
 
@@ -63,15 +74,18 @@ class Postgres:
     def follow(self, primary):
         """Becomes a standby of another server, from a copy of it."""
         shutil.rmtree(self.data, ignore_errors=True)
-        self.call(
-            "pg_basebackup", "-D", self.data, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
-            "-d", f"host={network.replication()} port={primary.port} user=postgres application_name={self.name}",
-        )
+        source = f"host={network.replication()} port={primary.port} user=postgres application_name={self.name}"
+        self.call("pg_basebackup", "-D", self.data, "-X", "stream", "--checkpoint=fast", "--no-sync", "-d", source)
         os.chmod(self.data, 0o700)
         with open(self.data / "postgresql.conf", "a") as settings:
             settings.write(f"unix_socket_directories = '{self.folder}'\n")
+        # What a newer `pg_basebackup -R` writes of a connection an older server may not know.
         with open(self.data / "postgresql.auto.conf", "a") as settings:
-            settings.write("synchronous_standby_names = ''\n")
+            settings.write(f"primary_conninfo = '{source}'\nsynchronous_standby_names = ''\n")
+        standby = self.data / "standby.signal"
+        standby.touch()
+        if self.owner:
+            os.chown(standby, self.owner.pw_uid, self.owner.pw_gid)
 
     def start(self):
         self.call("pg_ctl", "-D", self.data, "-w", "-t", "60", "-l", self.folder / "log", "-o", f"-p {self.port}", "start")

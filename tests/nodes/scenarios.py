@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 import network
 from cluster import Cluster, Node, NotMeasured
@@ -308,6 +309,8 @@ def a_wrong_database_is_refused_in_one_sentence(scene):
     primary.query("CREATE ROLE locked LOGIN PASSWORD 'right'", "postgres")
     primary.query("CREATE ROLE bare LOGIN", "postgres")
     primary.query("CREATE DATABASE empty", "postgres")
+    # As it is by itself from PostgreSQL 15 on.
+    primary.query("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "empty")
     primary.query("SELECT pg_reload_conf()", "postgres")
     with_url(one, f"postgres://locked:wrong@{address}/scimd?sslmode=disable")
     refused(one, "password authentication failed")
@@ -449,6 +452,7 @@ def main():
                 outcome = f"NOT MEASURED: {error}"
             except Exception as error:
                 failed = True
+                traceback.print_exc(file=sys.stdout)
                 outcome = f"FAILED: {error!r} {getattr(error, 'stderr', '')}"
                 for cluster in clusters:
                     for node in cluster.nodes:
