@@ -380,7 +380,8 @@ def a_node_that_can_not_send_a_webhook_leaves_it_to_another(scene):
     one.end()
     settings.write_text(settings.read_text().replace("min_free_mib = 0", "min_free_mib = 1_000_000_000"))
     one.start(wait=False)
-    eventually(lambda: one.request("GET", "/readyz")[0] == 503, "it can store nothing")
+    refused = lambda: create(one, "none@example.com", token)[0] == 503
+    eventually(lambda: refused() and "free disk space" in one.log(), "it can store nothing")
     time.sleep(2)
     three.start()
     assert create(two, "last@example.com", token)[0] == 201
