@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub struct Bare {
 impl Bare {
     /// Serves until killed.
     pub fn serve(self) -> Result<()> {
-        let acceptor = self.acceptor()?;
+        let acceptor = acceptor(&self.certificate, &self.key)?;
         let body = Bytes::from(vec![b' '; self.bytes]);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async move {
@@ -68,19 +68,20 @@ impl Bare {
             }
         })
     }
+}
 
-    fn acceptor(&self) -> Result<TlsAcceptor> {
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&self.certificate)?.collect();
-        let key = PrivateKeyDer::from_pem_file(&self.key)?;
-        let mut config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_protocol_versions(&[&TLS13, &TLS12])?
-                .with_no_client_auth()
-                .with_single_cert(chain?, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(TlsAcceptor::from(Arc::new(config)))
-    }
+/// What a server with that certificate and key shakes hands with.
+pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate)?.collect();
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    let mut config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_no_client_auth()
+            .with_single_cert(chain?, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 async fn answer(

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -165,6 +166,13 @@ impl Connection {
 
     /// Asks, and reads the answer to its end.
     pub async fn ask(&mut self, ask: Ask) -> Result<Reply> {
+        let (parts, body) = self.begin(ask).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Reply { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Asks, and leaves the body of the answer to be read as it comes.
+    pub async fn begin(&mut self, ask: Ask) -> Result<Response<Incoming>> {
         let has_body = !ask.body.is_empty();
         let mut request = Request::new(Full::new(ask.body));
         *request.method_mut() = ask.method;
@@ -177,9 +185,6 @@ impl Connection {
             request.headers_mut().insert(AUTHORIZATION, authorization);
         }
         self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Reply { status: parts.status, headers: parts.headers, body })
+        Ok(self.sender.send_request(request).await?)
     }
 }

@@ -20,9 +20,9 @@ use crate::seed::{self, Groups, Users};
 const MOST: Duration = Duration::from_millis(50);
 /// How many live views are open, and how often each asks: as the script of the console does.
 const VIEWS: usize = 50;
-const PAUSE: Duration = Duration::from_secs(3);
+pub const PAUSE: Duration = Duration::from_secs(3);
 /// The pages that live views are on.
-const LIVE: [&str; 4] = ["/", "/requests", "/connections/default", "/events"];
+pub const LIVE: [&str; 4] = ["/", "/requests", "/connections/default", "/events"];
 /// How many connections SCIM clients have while views are open.
 const CLIENTS: usize = 16;
 
@@ -69,7 +69,8 @@ impl Console {
         scimd.stop()?;
         scimd.start()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let console = runtime.block_on(signed_in(&scimd.target()?.at(address), &scimd))?;
+        let link = scimd.command(&["console", "link"])?;
+        let console = runtime.block_on(signed_in(&scimd.target()?.at(address), &link))?;
         println!("| page | p50 | p99 | CPU | bytes | |\n| --- | --- | --- | --- | --- | --- |");
         for path in pages(&users, &groups) {
             let page = runtime.block_on(self.page(&scimd, &console, &path));
@@ -185,8 +186,7 @@ fn pages(users: &Users, groups: &Groups) -> Vec<String> {
 }
 
 /// A browser that has signed in by a one-time link.
-async fn signed_in(console: &Target, scimd: &Scimd) -> Result<Target> {
-    let link = scimd.command(&["console", "link"])?;
+pub async fn signed_in(console: &Target, link: &str) -> Result<Target> {
     let (_, token) = link.trim().rsplit_once('/').context("no link")?;
     let mut connection = Connection::open(console).await?;
     let page = connection.ask(Ask::get(format!("/link/{token}"))).await?;
@@ -208,9 +208,14 @@ fn cookie(headers: &HeaderMap) -> Result<String> {
     Ok(set.split(';').next().unwrap_or_default().to_owned())
 }
 
+/// The script of a page that is open in that browser.
+pub fn live(browser: &Target) -> Result<Target> {
+    browser.with(&[(HeaderName::from_static("x-scimd-live"), "1")])
+}
+
 /// Keeps live views open until they are to end.
 fn view(console: &Target, stop: &AtomicBool) -> Result<()> {
-    let live = console.with(&[(HeaderName::from_static("x-scimd-live"), "1")])?;
+    let live = live(console)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         for number in 0..VIEWS {

@@ -49,8 +49,8 @@ struct Cli {
 enum Command {
     /// Measure, print a table, say which targets are met
     Measure(Measure),
-    /// Put a mixed load on it for long, and print each minute what it holds
-    Soak(Soak),
+    /// Put everything on it at once for long, and print each minute what it holds
+    Soak(soak::Soak),
     /// Measure the change feed: delivery, the cost of consumers, reading from the start
     Feed(feed::Feed),
     /// Measure token requests on one core, and SCIM requests with an access token
@@ -97,25 +97,6 @@ struct Measure {
     baseline: Option<PathBuf>,
 }
 
-#[derive(clap::Args)]
-struct Soak {
-    /// The scimd binary
-    #[arg(long)]
-    scimd: PathBuf,
-    /// Where the data folder is made
-    #[arg(long)]
-    dir: PathBuf,
-    /// How many users there are
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(200..=10_000_000))]
-    users: u32,
-    /// How long
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    minutes: u64,
-    /// Requests a second
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(16..=100_000))]
-    rate: u32,
-}
-
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
@@ -125,9 +106,7 @@ fn main() -> Result<()> {
         Command::Feed(feed) => feed.run(),
         Command::Console(console) => console.run(),
         Command::Measure(options) => options.run(),
-        Command::Soak(Soak { scimd, dir, users, minutes, rate }) => {
-            soak::run(&soak::Options { scimd, dir, users: users as usize, minutes, rate })
-        }
+        Command::Soak(soak) => soak.run(),
     }
 }
 

@@ -26,7 +26,7 @@ const TOKEN_TIMES: Times =
     Times { warm_up: Duration::from_millis(100), measured: Duration::from_secs(1) };
 /// The connections that retrieve users at once.
 const CONNECTIONS: usize = 8;
-const TOKEN_ENDPOINT: &str = "/oauth2/token";
+pub const TOKEN_ENDPOINT: &str = "/oauth2/token";
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "api://scimd";
 
@@ -158,7 +158,7 @@ fn row(name: &str, runs: &[Run]) {
 }
 
 /// A new client of a connection, as it presents itself.
-fn basic(scimd: &Scimd, connection: &str) -> Result<String> {
+pub fn basic(scimd: &Scimd, connection: &str) -> Result<String> {
     let client = scimd.command(&["client", "generate", "--json", "--connection", connection])?;
     let client: Value = serde_json::from_str(&client)?;
     let member = |name: &str| client[name].as_str().with_context(|| format!("no {name}"));
@@ -212,7 +212,7 @@ fn url_base64(bytes: &[u8]) -> String {
 }
 
 /// Base64 (RFC 4648) with these two last digits.
-fn base64(bytes: &[u8], plus: u8, slash: u8, padded: bool) -> String {
+pub fn base64(bytes: &[u8], plus: u8, slash: u8, padded: bool) -> String {
     let digit = |value: u32| match (value & 63) as u8 {
         value @ 0..26 => b'A' + value,
         value @ 26..52 => b'a' + value - 26,

@@ -1,6 +1,7 @@
 //! The server under test: the real binary, its folder, its starts and ends.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -153,10 +154,18 @@ impl Scimd {
 
     /// What a command prints.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        let output =
-            Command::new(&self.binary).args(arguments).current_dir(&self.folder).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        self.command_line().run(arguments)
+    }
+
+    /// Its commands, for tasks that run beside it.
+    pub fn command_line(&self) -> CommandLine {
+        CommandLine { binary: self.binary.clone(), folder: self.folder.clone() }
+    }
+
+    /// Adds to the configuration, for the next start.
+    pub fn configure(&self, more: &str) -> Result<()> {
+        let mut file = File::options().append(true).open(self.folder.join("config.toml"))?;
+        Ok(file.write_all(more.as_bytes())?)
     }
 
     /// Its process id.
@@ -214,6 +223,34 @@ impl Scimd {
             std::thread::sleep(Duration::from_millis(5));
         }
         bail!("scimd printed no token; its log is {}", self.log().display())
+    }
+}
+
+/// The commands of a server that runs.
+#[derive(Clone)]
+pub struct CommandLine {
+    binary: PathBuf,
+    folder: PathBuf,
+}
+
+impl CommandLine {
+    /// What a command prints.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output =
+            Command::new(&self.binary).args(arguments).current_dir(&self.folder).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// The same while other tasks of the runtime go on.
+    pub async fn run_beside(&self, arguments: &'static [&'static str]) -> Result<String> {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.run(arguments)).await?
+    }
+
+    /// The folder that they run in, which has the configuration.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 

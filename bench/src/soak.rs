@@ -1,190 +1,299 @@
-//! Half an hour of everything at once: what a server holds must not grow while its directory does not.
+//! Half an hour of everything at once: what a server holds must not grow while its directory does not, and nothing that
+//! it sends may be lost.
+//!
+//! - [`stage`]: the server before the load begins;
+//! - [`clients`]: SCIM requests; [`consumers`]: the change feed; [`receiver`]: webhooks; [`console`]: live views;
+//! - [`upkeep`]: backups, reloads, access tokens;
+//! - [`ledger`]: what arrived; [`holdings`]: memory and descriptors.
 
+mod clients;
+mod console;
+mod consumers;
+mod holdings;
+mod ledger;
+mod receiver;
+mod stage;
+mod upkeep;
+
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use hyper::Method;
-use tokio::time::{Instant, interval_at, sleep_until};
+use tokio::time::{Instant, interval_at, sleep};
 
-use crate::cases;
-use crate::client::{Ask, Connection, Target};
-use crate::load::Asking;
+use self::clients::{CONNECTIONS, Client, Heard};
+use self::console::VIEWS;
+use self::holdings::{Holdings, Sample, mib};
+use self::ledger::Ledger;
+use self::receiver::Receiver;
+use self::stage::Stage;
+use crate::bare;
+use crate::oauth;
 use crate::process;
-use crate::random::Random;
-use crate::scimd::Scimd;
-use crate::seed;
 
-/// How many connections ask, each after the other's pace.
-const CONNECTIONS: usize = 16;
-/// How often a connection is closed and opened again: after so many requests.
-const REQUESTS_PER_CONNECTION: usize = 500;
+/// How many consumers follow the change feed by long polls.
+const FOLLOWERS: usize = 4;
+/// The time between two looks at memory and descriptors.
+const SAMPLE: Duration = Duration::from_secs(5);
+const SAMPLES_PER_MINUTE: u64 = 12;
+/// The time between two backups, if the whole is long enough for it.
+const UPKEEP: Duration = Duration::from_secs(5 * 60);
+/// How long the last events may be under way, with all retries.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// How many problems are printed.
+const MAX_PRINTED: usize = 50;
 
-/// What is wanted.
-pub struct Options {
-    pub scimd: std::path::PathBuf,
-    pub dir: std::path::PathBuf,
-    pub users: usize,
-    pub minutes: u64,
-    /// Requests a second, of all connections together.
-    pub rate: u32,
+#[derive(clap::Args)]
+pub struct Soak {
+    /// The scimd binary
+    #[arg(long)]
+    scimd: PathBuf,
+    /// Where the data folder is made
+    #[arg(long)]
+    dir: PathBuf,
+    /// How many users there are
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(200..=10_000_000))]
+    users: u32,
+    /// How long
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    /// SCIM requests a second, of all connections together
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(16..=100_000))]
+    rate: u32,
 }
 
-/// Times of the requests since they were last told.
+/// What has gone wrong. The soak goes on, and fails at its end.
 #[derive(Default)]
-struct Heard {
-    latencies: Mutex<Vec<Duration>>,
-    requests: AtomicUsize,
-}
+pub struct Problems(Mutex<Vec<String>>);
 
-/// Puts a mixed load on scimd and prints each minute what it holds.
-pub fn run(options: &Options) -> Result<()> {
-    let mut scimd = Scimd::first_boot(&options.scimd, &options.dir)?;
-    let outcome = soak(options, &mut scimd);
-    match outcome {
-        // After a failure its log is worth reading.
-        Ok(()) => scimd.discard(),
-        Err(error) => Err(error),
+impl Problems {
+    /// Notes and prints one.
+    pub fn add(&self, whose: &str, error: &anyhow::Error) {
+        let mut problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = format!("{whose}: {error:#}");
+        if problems.len() < MAX_PRINTED {
+            eprintln!("PROBLEM {problem}");
+        }
+        problems.push(problem);
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }
 
-fn soak(options: &Options, scimd: &mut Scimd) -> Result<()> {
-    eprintln!("filling with {} users", options.users);
-    let target = scimd.target()?;
-    let users = Arc::new(seed::users(&target, options.users)?);
-    let groups = seed::groups(&target, &users)?;
-    println!(
-        "{} users, {CONNECTIONS} connections, {} requests a second for {} minutes",
-        options.users, options.rate, options.minutes
-    );
-    println!(
-        "{:>6} {:>9} {:>8} {:>8} {:>9} {:>11} {:>8} {:>12} {:>10}",
-        "minute",
-        "requests",
-        "p50 ms",
-        "p99 ms",
-        "RSS MiB",
-        "descriptors",
-        "threads",
-        "journal MiB",
-        "state MiB"
-    );
-    let heard = Arc::new(Heard::default());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+/// How often things were done.
+#[derive(Default)]
+struct Counts {
+    streams: Arc<AtomicUsize>,
+    passes: Arc<AtomicUsize>,
+    views: Arc<AtomicUsize>,
+    tokens: Arc<AtomicUsize>,
+    upkeep: Arc<AtomicUsize>,
+}
+
+/// A load that runs, and what is seen of it.
+#[derive(Default)]
+struct Load {
+    problems: Arc<Problems>,
+    heard: Arc<Heard>,
+    counts: Counts,
+    /// Those that get everything from the beginning of the load on, by name.
+    following: Vec<(String, Arc<Ledger>)>,
+    /// The one that reads from the start of the feed.
+    reading: Arc<Ledger>,
+    receivers: Vec<Arc<Receiver>>,
+    holdings: Holdings,
+}
+
+impl Soak {
+    /// Puts a mixed load on scimd and prints each minute what it holds.
+    pub fn run(self) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut load = Load::default();
+        let mut stage = Stage::set(&self, &runtime, &load.problems)?;
+        println!(
+            "{} users; {CONNECTIONS} connections, {} requests a second; {FOLLOWERS} long polls, a stream, a reader from the \
+             start; {} webhooks; {VIEWS} live views; {} minutes",
+            self.users,
+            self.rate,
+            stage.receivers.len(),
+            self.minutes
+        );
+        let secret = oauth::basic(&stage.scimd, "default")?;
+        runtime.block_on(async {
+            load.start_beside(&mut stage, secret, self.upkeep_every())?;
+            self.ask(&stage, &mut load).await?;
+            load.check(&stage).await
+        })?;
+        load.holdings.check(&load.problems);
+        let problems = load.problems.count();
+        // After a failure its log is worth reading.
+        ensure!(problems == 0, "FAILED: {problems} problems");
+        println!("PASSED");
+        drop(runtime);
+        stage.scimd.discard()
+    }
+
+    /// Also a short run has a backup or two.
+    fn upkeep_every(&self) -> Duration {
+        UPKEEP.min(Duration::from_secs(60 * self.minutes) * 2 / 5)
+    }
+
+    /// Has SCIM clients ask for the time that is wanted.
+    async fn ask(&self, stage: &Stage, load: &mut Load) -> Result<()> {
+        println!(
+            "{:>6} {:>9} {:>9} {:>6} {:>8} {:>8} {:>8} {:>11} {:>7} {:>11} {:>9}",
+            "minute",
+            "requests",
+            "events",
+            "views",
+            "p50 ms",
+            "p99 ms",
+            "RSS MiB",
+            "descriptors",
+            "threads",
+            "journal MiB",
+            "state MiB"
+        );
         let begun = Instant::now();
-        let until = begun + Duration::from_secs(60 * options.minutes);
-        let pause = Duration::from_secs(1) * CONNECTIONS as u32 / options.rate;
-        let next = Arc::new(AtomicUsize::new(options.users));
+        let until = begun + Duration::from_secs(60 * self.minutes);
+        let pause = Duration::from_secs(1) * CONNECTIONS as u32 / self.rate;
+        let target = stage.scimd.target()?;
         let mut clients = Vec::new();
         for number in 0..CONNECTIONS {
-            let cases =
-                cases::of_users(&users).into_iter().chain(cases::of_groups(&users, &groups));
-            let askings = cases
-                .filter(|case| ![cases::CONTAINS, cases::GROUPS].contains(&case.name.as_str()))
-                .filter(|case| !case.name.ends_with("all shown"))
-                .map(|case| (case.asking)())
-                .collect();
-            let client = Client {
-                target: target.clone(),
-                askings,
-                random: Random::another(),
-                next: Arc::clone(&next),
-                heard: Arc::clone(&heard),
-            };
+            let client =
+                Client::new(&target, &stage.users, &stage.groups, stage.next(), &load.heard);
             let first = begun + pause * number as u32 / CONNECTIONS as u32;
-            clients.push(tokio::spawn(client.work(first, pause, until)));
+            let problems = Arc::clone(&load.problems);
+            clients.push(tokio::spawn(client.work(first, pause, until, problems)));
         }
-        let minute = Duration::from_secs(60);
-        let mut ticks = interval_at(begun + minute, minute);
-        for number in 1..=options.minutes {
+        let mut ticks = interval_at(begun + SAMPLE, SAMPLE);
+        for number in 1..=self.minutes * SAMPLES_PER_MINUTE {
             ticks.tick().await;
-            print_minute(number, scimd, &heard)?;
-            ensure!(
-                !clients.iter().any(|client| client.is_finished()) || number == options.minutes,
-                "a client has stopped before its time"
-            );
-        }
-        for client in clients {
-            client.await??;
-        }
-        Ok(())
-    })
-}
-
-fn print_minute(number: u64, scimd: &Scimd, heard: &Heard) -> Result<()> {
-    let mut latencies =
-        std::mem::take(&mut *heard.latencies.lock().unwrap_or_else(PoisonError::into_inner));
-    latencies.sort_unstable();
-    let at = |share: f64| {
-        let place = (latencies.len() as f64 * share) as usize;
-        latencies.get(place).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
-    };
-    let pid = scimd.pid()?;
-    let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
-    println!(
-        "{number:>6} {:>9} {:>8.2} {:>8.2} {:>9.1} {:>11} {:>8} {:>12.1} {:>10.1}",
-        heard.requests.load(Ordering::Relaxed),
-        at(0.5),
-        at(0.99),
-        mib(process::memory(pid)?.resident),
-        process::entries(pid, "fd")?,
-        process::entries(pid, "task")?,
-        mib(process::disk(&scimd.data().join("journal"))?),
-        mib(process::disk(&scimd.data().join("state"))?),
-    );
-    Ok(())
-}
-
-/// One connection and what it asks.
-struct Client {
-    target: Target,
-    askings: Vec<Asking>,
-    random: Random,
-    /// The number of the next user that is created.
-    next: Arc<AtomicUsize>,
-    heard: Arc<Heard>,
-}
-
-impl Client {
-    /// Asks at its pace until the time is over.
-    async fn work(mut self, first: Instant, pause: Duration, until: Instant) -> Result<()> {
-        let mut connection = Connection::open(&self.target).await?;
-        let (mut due, mut asked) = (first, 0);
-        while due < until {
-            sleep_until(due).await;
-            due = (due + pause).max(Instant::now());
-            let turn = self.random.below(self.askings.len() + 1);
-            let ask = match self.askings.get_mut(turn) {
-                Some(asking) => asking(),
-                None => self.come_and_go(&mut connection).await?,
-            };
-            self.ask(&mut connection, ask).await?;
-            asked += 1;
-            if asked % REQUESTS_PER_CONNECTION == 0 {
-                connection = Connection::open(&self.target).await?;
+            let sample = load.holdings.sample(&stage.scimd)?;
+            if number % SAMPLES_PER_MINUTE == 0 {
+                load.print_minute(number / SAMPLES_PER_MINUTE, stage, sample)?;
             }
         }
+        for client in clients {
+            client.await?.context("a SCIM client")?;
+        }
+        Ok(())
+    }
+}
+
+impl Load {
+    /// Starts what runs beside the SCIM clients, until the runtime ends.
+    fn start_beside(&mut self, stage: &mut Stage, secret: String, upkeep: Duration) -> Result<()> {
+        let (application, begin) = (&stage.application, &stage.begin);
+        for number in 0..FOLLOWERS {
+            let (name, ledger) = self.following(format!("long poll {number}"));
+            self.spawn(name, consumers::follow(application.clone(), begin.clone(), ledger));
+        }
+        let (name, ledger) = self.following("stream".to_owned());
+        let streams = Arc::clone(&self.counts.streams);
+        self.spawn(name, consumers::stream(application.clone(), begin.clone(), ledger, streams));
+        let (reading, passes) = (Arc::clone(&self.reading), Arc::clone(&self.counts.passes));
+        self.spawn(
+            "reader from the start",
+            consumers::read_again(application.clone(), reading, passes),
+        );
+        let tls = bare::acceptor(&stage.scimd.certificate(), &stage.scimd.key())?;
+        for (receiver, listener) in stage.receivers.drain(..) {
+            let name = format!("webhook {}", receiver.name());
+            self.following.push((name.clone(), receiver.ledger()));
+            self.receivers.push(Arc::clone(&receiver));
+            self.spawn(name, receiver.serve(listener, tls.clone()));
+        }
+        let commands = stage.scimd.command_line();
+        for number in 0..VIEWS {
+            let (console, views) = (stage.console.clone(), Arc::clone(&self.counts.views));
+            let view = console::view(console, commands.clone(), number, views);
+            self.spawn(format!("live view {number}"), view);
+        }
+        let user = stage.users.ids.first().context("there is no user")?;
+        let (user, tokens) = (format!("/scim/v2/Users/{user}"), Arc::clone(&self.counts.tokens));
+        self.spawn("OAuth", upkeep::sign_in(stage.scimd.target()?, secret, user, tokens));
+        self.spawn("operator", upkeep::operate(commands, upkeep, Arc::clone(&self.counts.upkeep)));
         Ok(())
     }
 
-    /// Creates a user; what deletes it again. The directory stays as large as it is.
-    async fn come_and_go(&mut self, connection: &mut Connection) -> Result<Ask> {
-        let user = seed::user(self.next.fetch_add(1, Ordering::Relaxed));
-        let ask = Ask::send(Method::POST, "/scim/v2/Users", user.to_string());
-        let created = self.ask(connection, ask).await?;
-        let id = created["id"].as_str().context("a user without an id")?;
-        Ok(Ask::send(Method::DELETE, format!("/scim/v2/Users/{id}"), ""))
+    /// One more that gets everything from now on.
+    fn following(&mut self, name: String) -> (String, Arc<Ledger>) {
+        let ledger = Arc::default();
+        self.following.push((name.clone(), Arc::clone(&ledger)));
+        (name, ledger)
     }
 
-    async fn ask(&mut self, connection: &mut Connection, ask: Ask) -> Result<serde_json::Value> {
+    /// Runs a task that does not end by itself.
+    fn spawn(
+        &self,
+        name: impl Into<String>,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
+        let (name, problems) = (name.into(), Arc::clone(&self.problems));
+        tokio::spawn(async move {
+            if let Err(error) = task.await {
+                problems.add(&name, &error);
+            }
+        });
+    }
+
+    fn print_minute(&self, number: u64, stage: &Stage, sample: Sample) -> Result<()> {
+        let [p50, p99] = self.heard.percentiles();
+        let data = stage.scimd.data();
+        println!(
+            "{number:>6} {:>9} {:>9} {:>6} {p50:>8.2} {p99:>8.2} {:>8.1} {:>11} {:>7} {:>11.1} {:>9.1}",
+            self.heard.requests.load(Ordering::Relaxed),
+            self.following.iter().map(|(_, ledger)| ledger.len()).sum::<usize>(),
+            self.counts.views.load(Ordering::Relaxed),
+            mib(sample.resident),
+            sample.descriptors,
+            process::entries(stage.scimd.pid()?, "task")?,
+            mib(process::disk(&data.join("journal"))?),
+            mib(process::disk(&data.join("state"))?),
+        );
+        Ok(())
+    }
+
+    /// Waits until the last event has arrived everywhere, and compares what arrived with the feed.
+    async fn check(&self, stage: &Stage) -> Result<()> {
+        let whole = stage.whole_feed().await?;
+        let following =
+            self.following.iter().map(|(name, ledger)| (name.as_str(), ledger, stage.events));
+        let all: Vec<_> = following.chain([("reader from the start", &self.reading, 0)]).collect();
         let begun = Instant::now();
-        let reply = connection.ask(ask).await?;
-        let took = begun.elapsed();
-        reply.success()?;
-        self.heard.requests.fetch_add(1, Ordering::Relaxed);
-        self.heard.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
-        Ok(serde_json::from_slice(&reply.body).unwrap_or_default())
+        while all.iter().any(|(_, ledger, _)| ledger.last() != whole.last()) {
+            if begun.elapsed() > PATIENCE {
+                break;
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+        println!(
+            "\nevents of the feed: {}, {} of them under load",
+            whole.len(),
+            whole.len() - stage.events
+        );
+        for (name, ledger, first) in all {
+            match ledger.compare(&whole, first) {
+                Ok(()) => println!("{name}: all, in order"),
+                Err(error) => self.problems.add(name, &error),
+            }
+        }
+        for receiver in &self.receivers {
+            println!("webhook {}: {}", receiver.name(), receiver.summary());
+        }
+        let of = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        println!(
+            "streams begun {}; read from the start {} times; access tokens {}; backups and reloads {}",
+            of(&self.counts.streams),
+            of(&self.counts.passes),
+            of(&self.counts.tokens),
+            of(&self.counts.upkeep)
+        );
+        Ok(())
     }
 }
