@@ -159,7 +159,8 @@ impl Soak {
             "state MiB"
         );
         let begun = Instant::now();
-        let until = begun + Duration::from_secs(60 * self.minutes);
+        // The last look is while they still ask.
+        let until = begun + Duration::from_secs(60 * self.minutes) + SAMPLE / 5;
         let pause = Duration::from_secs(1) * CONNECTIONS as u32 / self.rate;
         let target = stage.scimd.target()?;
         let mut clients = Vec::new();
