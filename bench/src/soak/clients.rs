@@ -17,7 +17,7 @@ use crate::seed::{self, Groups, Users};
 
 /// How many connections ask, each after the other's pace.
 pub const CONNECTIONS: usize = 16;
-/// How often a connection is closed and opened again: after so many requests.
+/// After how many requests a connection is closed and opened again.
 const REQUESTS_PER_CONNECTION: usize = 500;
 
 /// Requests, and the times of those since they were last taken.

@@ -13,7 +13,7 @@ use crate::scimd::CommandLine;
 
 /// How many live views are open, each in a browser of its own.
 pub const VIEWS: usize = 10;
-/// A page is loaded again after so many looks: those of its script do not keep a session.
+/// After how many looks of its script, which keep no session, a page is loaded again.
 const LOOKS: usize = 20;
 /// How long a session is used.
 const SESSION: Duration = Duration::from_secs(60 * 60);
