@@ -73,7 +73,12 @@ impl Writer {
     }
 
     /// Runs, commits and answers commands in order.
-    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>) {
+    pub(super) fn commit(&mut self, jobs: Vec<Box<dyn QueuedJob>>) {
+        self.commit_with(jobs, false);
+    }
+
+    /// The same, perhaps with the turn to append.
+    pub(super) fn commit_with(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>, mut has_turn: bool) {
         let mut attempts = 0;
         while !jobs.is_empty() {
             if self.is_outdated {
@@ -81,7 +86,7 @@ impl Writer {
                 return;
             }
             let (writable, shortage) = self.look_for_room();
-            if attempts == 0 && writable.is_ok() {
+            if !std::mem::take(&mut has_turn) && attempts == 0 {
                 self.take_turn();
             }
             let (counts, entries) = self.run_group(&mut jobs, shortage.as_ref());
@@ -141,19 +146,23 @@ impl Writer {
     }
 
     /// Takes the turn to append where other nodes append at the same time: what is run without it would as a rule be run
-    /// in vain. Where one node alone appends, that would cost a question for each group.
-    fn take_turn(&mut self) {
-        if self.contended.as_ref().is_none_or(|since| since.elapsed() > CONTENDED) {
-            return;
+    /// in vain. Where one node alone appends, that would cost a question for each group. Answers whether it has the turn.
+    pub(super) fn take_turn(&mut self) -> bool {
+        let is_contended = |since: &Stopwatch| since.elapsed() <= CONTENDED;
+        // A node that can't append must not hold up the others.
+        if !self.contended.as_ref().is_some_and(is_contended) || self.shared.store.is_stopped() {
+            return false;
         }
         let before = self.shared.store.applied().sequence;
         // A failure is found again when the group is appended.
-        if self.shared.log.take_turn().is_ok() {
+        let has_turn = self.shared.log.take_turn().is_ok();
+        if has_turn {
             self.follow();
         }
         if self.shared.store.applied().sequence > before {
             self.contended = Some(Stopwatch::start());
         }
+        has_turn
     }
 
     /// The jobs that wait and go ahead of those of clients.

@@ -182,6 +182,8 @@ impl Writer {
         let mut next = Some(first);
         let mut jobs = Vec::new();
         let mut follows = false;
+        // What arrives while the turn is waited for belongs to the group.
+        let has_turn = matches!(next, Some(WriterMessage::Run(_))) && self.take_turn();
         let settings_change = loop {
             match next {
                 Some(WriterMessage::Run(job)) => {
@@ -204,7 +206,7 @@ impl Writer {
         if follows {
             self.follow();
         }
-        self.commit(jobs);
+        self.commit_with(jobs, has_turn);
         if let Some(settings_change) = settings_change
             && let Some(settings) = settings_change.run(|save| self.carry_out(save))
         {
