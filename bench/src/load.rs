@@ -36,8 +36,18 @@ pub struct Run {
     pub processor: Duration,
 }
 
-/// Has each connection ask its questions of a server until the time is over.
+/// Has each connection ask its questions of a server that is one process, until the time is over.
 pub fn run(target: &Target, pid: u32, askings: Vec<Asking>, times: Times) -> Result<Run> {
+    run_of(target, || process::processor_time(pid), askings, times)
+}
+
+/// The same with any server whose processor time can be read.
+pub fn run_of(
+    target: &Target,
+    processor_time: impl Fn() -> Result<Duration>,
+    askings: Vec<Asking>,
+    times: Times,
+) -> Result<Run> {
     let threads = std::thread::available_parallelism()?.get().min(askings.len());
     let mut shares: Vec<Vec<Asking>> = (0..threads).map(|_| Vec::new()).collect();
     for (number, asking) in askings.into_iter().enumerate() {
@@ -51,7 +61,7 @@ pub fn run(target: &Target, pid: u32, askings: Vec<Asking>, times: Times) -> Res
             .collect();
         barrier.wait();
         std::thread::sleep(times.warm_up);
-        let processor = process::processor_time(pid)?;
+        let processor = processor_time()?;
         let begun = Instant::now();
         let mut latencies = Vec::new();
         for worker in workers {
@@ -59,7 +69,7 @@ pub fn run(target: &Target, pid: u32, askings: Vec<Asking>, times: Times) -> Res
             latencies.append(&mut outcome?);
         }
         let elapsed = begun.elapsed();
-        let processor = process::processor_time(pid)? - processor;
+        let processor = processor_time()?.saturating_sub(processor);
         summary(latencies, elapsed, processor)
     })
 }

@@ -6,6 +6,7 @@
 //! - [`seed`]: the users and groups that are there; [`cases`]: what is asked;
 //! - [`feed`]: the change feed and its consumers; [`oauth`]: signing in by OAuth; [`console`]: pages and live views;
 //! - [`soak`]: everything at once, for long; [`pair`]: two binaries side by side; [`nodes`], [`postgres`]: several nodes;
+//! - [`peer`]: another SCIM server;
 //! - [`measure`]: one run from first boot to last figure; [`targets`], [`report`]: what it comes to.
 
 mod bare;
@@ -19,6 +20,7 @@ mod measure;
 mod nodes;
 mod oauth;
 mod pair;
+mod peer;
 mod postgres;
 mod process;
 mod random;
@@ -62,6 +64,8 @@ enum Command {
     Pair(pair::Pair),
     /// Compare several nodes on a PostgreSQL of this machine with a server that has local files
     Nodes(nodes::Nodes),
+    /// Fill and measure a SCIM server that runs already: scimd or another
+    Peer(peer::Peer),
     /// Serve one fixed answer to every request: what scimd is compared with
     Bare(bare::Bare),
 }
@@ -101,6 +105,7 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Bare(bare) => bare.serve(),
         Command::Pair(pair) => pair.run(),
+        Command::Peer(peer) => peer.run(),
         Command::Nodes(nodes) => nodes.run(),
         Command::OAuth(oauth) => oauth.run(),
         Command::Feed(feed) => feed.run(),

@@ -341,12 +341,13 @@ fn total_users(scimd: &Scimd) -> Result<u64> {
     reply.json()?["totalResults"].as_u64().context("a list without a total")
 }
 
-fn askings(case: &Case, connections: usize) -> Vec<load::Asking> {
+/// What each of so many connections asks.
+pub fn askings(case: &Case, connections: usize) -> Vec<load::Asking> {
     (0..connections).map(|_| (case.asking)()).collect()
 }
 
 /// The median of each figure.
-fn typical(runs: &[Run]) -> Run {
+pub fn typical(runs: &[Run]) -> Run {
     let time = |of: fn(&Run) -> Duration| median(&mut runs.iter().map(of).collect::<Vec<_>>());
     let mut rates: Vec<f64> = runs.iter().map(|run| run.requests_per_second).collect();
     Run {

@@ -34,13 +34,31 @@ pub fn memory(pid: u32) -> Result<Memory> {
 
 /// The processor time that all threads of a process have taken, exact to a tick.
 pub fn processor_time(pid: u32) -> Result<Duration> {
+    let [user, system, ..] = times(pid)?;
+    Ok(TICK * (user + system))
+}
+
+/// The processor time of a process and its descendants, exact to a tick of each. What children that have ended took
+/// counts once their parent has waited for them.
+pub fn tree_time(pid: u32) -> Result<Duration> {
+    let mut time = TICK * times(pid)?.iter().sum();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread or a child may end meanwhile.
+        let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        let children = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+        time += children.map(|child| tree_time(child).unwrap_or_default()).sum::<Duration>();
+    }
+    Ok(time)
+}
+
+/// The ticks of a process in user mode and in the kernel, and those of the children that it has waited for.
+fn times(pid: u32) -> Result<[u32; 4]> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, in parentheses, may hold anything; behind it stand numbers.
     let (_, numbers) = stat.rsplit_once(')').context("stat has no name")?;
-    let mut numbers = numbers.split_ascii_whitespace().skip(11);
-    let mut ticks = || numbers.next()?.parse::<u32>().ok();
-    let (user, system) = ticks().zip(ticks()).context("stat has no times")?;
-    Ok(TICK * (user + system))
+    let numbers = numbers.split_ascii_whitespace().skip(11).take(4);
+    let ticks: Vec<u32> = numbers.map_while(|number| number.parse().ok()).collect();
+    ticks.try_into().ok().context("stat has no times")
 }
 
 /// The processor time that the threads have taken whose names begin with one of these.

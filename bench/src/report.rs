@@ -161,7 +161,8 @@ fn case(case: &CaseResult) -> Value {
     })
 }
 
-fn run(run: &Run) -> Value {
+/// The figures of one case.
+pub fn run(run: &Run) -> Value {
     json!({
         "requests": run.requests,
         "requests_per_second": run.requests_per_second,
