@@ -153,9 +153,11 @@ fn contains(users: &Users, random: &mut Random) -> Ask {
     Ask::get(format!("/scim/v2/Users?filter=emails.value%20co%20%22{piece}%22"))
 }
 
-/// Deactivates a user and with the next request activates it: each request changes something.
+/// Deactivates a user and with the next request activates it: each request changes something. Each connection has its
+/// own users: some servers refuse one of two changes to one user at once.
 fn patch_active(users: &Arc<Users>) -> Case {
-    let users = Arc::clone(users);
+    const SHARES: usize = 64;
+    let (users, next) = (Arc::clone(users), AtomicUsize::new(0));
     Case {
         name: ACTIVE.to_owned(),
         compared: true,
@@ -163,10 +165,11 @@ fn patch_active(users: &Arc<Users>) -> Case {
         holds: |answer| answer["active"].is_boolean(),
         asking: Box::new(move || {
             let (users, mut random) = (Arc::clone(&users), Random::another());
+            let share = next.fetch_add(1, Ordering::Relaxed) % SHARES;
             let (mut user, mut active) = (0, true);
             Box::new(move || {
                 if active {
-                    user = random.below(users.ids.len());
+                    user = share + SHARES * random.below(users.ids.len() / SHARES);
                 }
                 active = !active;
                 let path = format!("/scim/v2/Users/{}", users.ids[user]);
