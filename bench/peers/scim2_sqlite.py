@@ -35,17 +35,24 @@ class Storage(ScimStorage):
 
     def __init__(self, path, provider):
         self.path, self.provider, self.local = path, provider, threading.local()
-        self.execute(TABLE)
+        # Threads that wait for each other here do not sleep until SQLite tries again.
+        self.writing = threading.Lock()
+        self.write(TABLE)
 
     def execute(self, statement, *values):
-        """Runs and commits a statement on the connection of this thread; each commit is synced."""
+        """Runs and commits a statement on the connection of this thread."""
         connection = getattr(self.local, "connection", None)
         if connection is None:
             connection = self.local.connection = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+        return connection.execute(statement, values)
+
+    def write(self, statement, *values):
+        """Runs and commits a change, which is synced; how many rows it changed."""
         try:
-            return connection.execute(statement, values)
+            with self.writing:
+                return self.execute(statement, *values).rowcount
         except sqlite3.IntegrityError:
             raise UniquenessException from None
 
@@ -71,29 +78,29 @@ class Storage(ScimStorage):
 
     def create(self, resource_type, resource):
         created, now = uuid.uuid4().hex, datetime.datetime.now(datetime.UTC).isoformat()
-        self.execute(
+        self.write(
             "INSERT INTO resources (type, id, user_name, version, created, modified, body) VALUES (?, ?, ?, 1, ?, ?, ?)",
             resource_type.name, created, unique_name(resource), now, now, resource.model_dump_json(),
         )
         return self.get(resource_type, created)
 
     def update(self, resource_type, resource, *, expected_version=None):
-        changed = self.execute(
+        changed = self.write(
             "UPDATE resources SET user_name = ?, modified = ?, body = ?, version = version + 1"
             " WHERE type = ? AND id = ? AND (? IS NULL OR version = ?)",
             unique_name(resource), datetime.datetime.now(datetime.UTC).isoformat(), resource.model_dump_json(),
             resource_type.name, resource.id, *[number(expected_version)] * 2,
-        ).rowcount
+        )
         stored = self.get(resource_type, resource.id)
         if not changed:
             raise PreconditionFailedException
         return stored
 
     def delete(self, resource_type, resource_id, *, expected_version=None):
-        changed = self.execute(
+        changed = self.write(
             "DELETE FROM resources WHERE type = ? AND id = ? AND (? IS NULL OR version = ?)",
             resource_type.name, resource_id, *[number(expected_version)] * 2,
-        ).rowcount
+        )
         if not changed:
             self.get(resource_type, resource_id)
             raise PreconditionFailedException

@@ -341,7 +341,7 @@ fn total_users(scimd: &Scimd) -> Result<u64> {
     reply.json()?["totalResults"].as_u64().context("a list without a total")
 }
 
-/// What each of so many connections asks.
+/// What each connection of a case asks.
 pub fn askings(case: &Case, connections: usize) -> Vec<load::Asking> {
     (0..connections).map(|_| (case.asking)()).collect()
 }
