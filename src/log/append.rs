@@ -27,16 +27,6 @@ pub trait Log: ReadLog {
     /// later is answered with [`LogError::Stopped`].
     fn append(&self, group: Vec<LogEntry>, expected: Position) -> Result<Append, LogError>;
 
-    /// Waits for the turn to append where other processes append as well, so that none of them is faster for the next
-    /// [`Log::append`]; all frames up to then can be read. The turn ends with that call, and soon by itself if none comes.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`]; it is as if it had not been called.
-    fn take_turn(&self) -> Result<(), LogError> {
-        Ok(())
-    }
-
     /// Blocks until the head is beyond `sequence`, the log is closed, or `patience` has passed; returns
     /// the head.
     fn wait_beyond(&self, sequence: u64, patience: Duration) -> Position;

@@ -6,7 +6,6 @@
 //! preconditions of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::job::{QueuedJob, size};
 use super::queue::WriterMessage;
@@ -21,9 +20,6 @@ use crate::log::{Append, Frame, LogEntry, LogError};
 use crate::store::overlay::Overlay;
 use crate::store::{StoreError, follow};
 use crate::text::causes;
-
-/// How long after another node has appended the turn is taken before a group is run.
-const CONTENDED: Duration = Duration::from_millis(100);
 
 /// How often a group is run because another writer was faster.
 const ATTEMPTS: usize = 64;
@@ -73,12 +69,7 @@ impl Writer {
     }
 
     /// Runs, commits and answers commands in order.
-    pub(super) fn commit(&mut self, jobs: Vec<Box<dyn QueuedJob>>) {
-        self.commit_with(jobs, false);
-    }
-
-    /// The same, perhaps with the turn to append.
-    pub(super) fn commit_with(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>, mut has_turn: bool) {
+    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn QueuedJob>>) {
         let mut attempts = 0;
         while !jobs.is_empty() {
             if self.is_outdated {
@@ -86,9 +77,6 @@ impl Writer {
                 return;
             }
             let (writable, shortage) = self.look_for_room();
-            if !std::mem::take(&mut has_turn) && attempts == 0 {
-                self.take_turn();
-            }
             let (counts, entries) = self.run_group(&mut jobs, shortage.as_ref());
             let ran = counts.len();
             match self.append(entries, writable) {
@@ -107,7 +95,6 @@ impl Writer {
                 }
                 Ok(None) => {
                     self.shared.brakes.roll_back();
-                    self.contended = Some(Stopwatch::start());
                     // What was prepared under settings that another node has changed is not done.
                     self.look_at_settings();
                     attempts += 1;
@@ -143,26 +130,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    /// Takes the turn to append where other nodes append at the same time: what is run without it would as a rule be run
-    /// in vain. Where one node alone appends, that would cost a question for each group. Answers whether it has the turn.
-    pub(super) fn take_turn(&mut self) -> bool {
-        let is_contended = |since: &Stopwatch| since.elapsed() <= CONTENDED;
-        // A node that can't append must not hold up the others.
-        if !self.contended.as_ref().is_some_and(is_contended) || self.shared.store.is_stopped() {
-            return false;
-        }
-        let before = self.shared.store.applied().sequence;
-        // A failure is found again when the group is appended.
-        let has_turn = self.shared.log.take_turn().is_ok();
-        if has_turn {
-            self.follow();
-        }
-        if self.shared.store.applied().sequence > before {
-            self.contended = Some(Stopwatch::start());
-        }
-        has_turn
     }
 
     /// The jobs that wait and go ahead of those of clients.

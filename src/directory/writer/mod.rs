@@ -98,8 +98,6 @@ pub(crate) struct Writer {
     clearing: Clearing,
     /// Whether another node has put settings in force that this one can't go by without a restart.
     is_outdated: bool,
-    /// When another node was last found to append at the same time.
-    contended: Option<Stopwatch>,
 }
 
 impl Writer {
@@ -115,8 +113,9 @@ impl Writer {
             false => Vec::new(),
         };
         let core = Arc::clone(&shared);
-        let (is_outdated, contended, held) = (false, None, Arc::clone(&queue));
-        let mut writer = Self { shared, settings, queue: held, clearing, is_outdated, contended };
+        let is_outdated = false;
+        let mut writer =
+            Self { shared, settings, queue: Arc::clone(&queue), clearing, is_outdated };
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -182,8 +181,6 @@ impl Writer {
         let mut next = Some(first);
         let mut jobs = Vec::new();
         let mut follows = false;
-        // What arrives while the turn is waited for belongs to the group.
-        let has_turn = matches!(next, Some(WriterMessage::Run(_))) && self.take_turn();
         let settings_change = loop {
             match next {
                 Some(WriterMessage::Run(job)) => {
@@ -206,7 +203,7 @@ impl Writer {
         if follows {
             self.follow();
         }
-        self.commit_with(jobs, has_turn);
+        self.commit(jobs);
         if let Some(settings_change) = settings_change
             && let Some(settings) = settings_change.run(|save| self.carry_out(save))
         {

@@ -68,10 +68,6 @@ pub(super) fn run(core: &Arc<Core>) {
         };
         let answer = match order {
             Order::Ask(expected) => ask(core, &mut session, expected),
-            Order::TakeTurn => open(core, &mut session).and_then(|session| {
-                keep_turn(core, session)?;
-                Ok(Appended::Done)
-            }),
             Order::Append(group, expected) => append_group(core, &mut session, &group, expected),
         };
         if answer.is_err() {
@@ -164,7 +160,14 @@ fn append_group(
 
 /// Another node was faster: copies what it appended, and keeps the turn for the group that is run again.
 fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Appended, LogError> {
-    keep_turn(core, session)?;
+    // What takes long comes before the turn.
+    core.catch_up(session)?;
+    match session.take_turn() {
+        // Without the turn the group is run again as well; it may lose again.
+        Err(error) if error.is_denied() => {}
+        turn => turn.map_err(|error| LogError::Unavailable(error.text()))?,
+    }
+    core.catch_up(session)?;
     if core.copy.head() == expected {
         // Nothing follows the expected head, and yet it is not the head in the database.
         core.check_head(session)?;
@@ -172,18 +175,4 @@ fn lose(core: &Core, session: &mut Session, expected: Position) -> Result<Append
         return Err(LogError::Unavailable(reason.to_owned()));
     }
     Ok(Appended::Moved)
-}
-
-/// Takes the turn to append, if it is not held, and copies what other nodes have appended.
-fn keep_turn(core: &Core, session: &mut Session) -> Result<(), LogError> {
-    if session.turn().is_none() {
-        // What takes long comes before the turn.
-        core.catch_up(session)?;
-        match session.take_turn() {
-            // Without the turn the group is run as well; it may lose.
-            Err(error) if error.is_denied() => {}
-            turn => turn.map_err(|error| LogError::Unavailable(error.text()))?,
-        }
-    }
-    core.catch_up(session)
 }

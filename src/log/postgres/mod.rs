@@ -42,7 +42,7 @@ use self::core::{Core, lock};
 use self::error::SessionError;
 use self::lease::Leases;
 use self::node::Node;
-use self::orders::{Order, Orders};
+use self::orders::Orders;
 use self::schema::{LogRow, NewLog, TableState};
 use self::session::{KnownLog, Session};
 pub use self::transfer::{LogTransfer, TransferProgress, move_to_files};
@@ -263,13 +263,6 @@ impl Log for PostgresLog {
             return Err(LogError::Stopped);
         }
         appender::append(&self.core, group, expected)
-    }
-
-    fn take_turn(&self) -> Result<(), LogError> {
-        if self.is_stopped() {
-            return Err(LogError::Stopped);
-        }
-        self.core.appender.carry_out(Order::TakeTurn).map(drop)
     }
 
     fn wait_beyond(&self, sequence: u64, patience: Duration) -> Position {

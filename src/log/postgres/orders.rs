@@ -26,8 +26,6 @@ pub(super) enum Order {
     Append(Vec<EncodedFrame>, Position),
     /// Find out whether this is the head.
     Ask(Position),
-    /// Take the turn to append, for the group that comes next.
-    TakeTurn,
 }
 
 /// The one order, and its answer.
