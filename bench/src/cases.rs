@@ -157,7 +157,8 @@ fn contains(users: &Users, random: &mut Random) -> Ask {
 /// own users: some servers refuse one of two changes to one user at once.
 fn patch_active(users: &Arc<Users>) -> Case {
     const SHARES: usize = 64;
-    let (users, next) = (Arc::clone(users), AtomicUsize::new(0));
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let users = Arc::clone(users);
     Case {
         name: ACTIVE.to_owned(),
         compared: true,
@@ -165,7 +166,7 @@ fn patch_active(users: &Arc<Users>) -> Case {
         holds: |answer| answer["active"].is_boolean(),
         asking: Box::new(move || {
             let (users, mut random) = (Arc::clone(&users), Random::another());
-            let share = next.fetch_add(1, Ordering::Relaxed) % SHARES;
+            let share = NEXT.fetch_add(1, Ordering::Relaxed) % SHARES;
             let (mut user, mut active) = (0, true);
             Box::new(move || {
                 if active {

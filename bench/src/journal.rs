@@ -26,7 +26,7 @@ pub struct Groups {
     pub last: u64,
 }
 
-/// How many groups of so many bytes a second a file takes on the disk of a folder, each synced before the next: what a log
+/// How many groups of a size a file takes each second on the disk of a folder, each synced before the next: what a log
 /// reaches that does nothing else. The room is there before, as in the log of scimd.
 pub fn raw_groups_per_second(folder: &Path, bytes: usize, time: Duration) -> Result<f64> {
     const ROOM: u64 = 64 * 1024 * 1024;

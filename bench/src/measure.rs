@@ -247,13 +247,11 @@ fn on_one_core(
     if cores == 1 {
         return Ok(());
     }
-    let (load, all) = (format!("1-{}", cores - 1), format!("0-{}", cores - 1));
-    let (server, this) = (scimd.pid()?, std::process::id());
-    process::pin(server, "0")?;
-    process::pin(this, &load)?;
+    let all = format!("0-{}", cores - 1);
+    process::pin(scimd.pid()?, "0")?;
     let measured = measure_with(options, scimd, case, CONNECTIONS[1], results);
-    process::pin(this, &all)?;
-    process::pin(server, &all)?;
+    process::pin(std::process::id(), &all)?;
+    process::pin(scimd.pid()?, &all)?;
     measured
 }
 
@@ -273,7 +271,10 @@ fn measure_with(
         .then(|| bare::Running::start(scimd.certificate(), scimd.key(), sample.body.len()))
         .transpose()?;
     if let Some(bare) = bare.as_ref().filter(|_| case.name.ends_with(ON_ONE_CORE)) {
+        // It was started on all cores, so that it has as many threads as scimd.
         process::pin(bare.pid(), "0")?;
+        let cores = std::thread::available_parallelism()?.get();
+        process::pin(std::process::id(), &format!("1-{}", cores - 1))?;
     }
     let times = Times { warm_up: options.time / 5, measured: options.time };
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

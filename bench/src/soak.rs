@@ -128,6 +128,7 @@ impl Soak {
             self.ask(&stage, &mut load).await?;
             load.check(&stage).await
         })?;
+        load.check_counts(Duration::from_secs(60 * self.minutes), self.upkeep_every());
         load.holdings.check(&load.problems);
         let problems = load.problems.count();
         // After a failure its log is worth reading.
@@ -241,6 +242,24 @@ impl Load {
                 problems.add(&name, &error);
             }
         });
+    }
+
+    /// Whether that was done about as often as it was due which nothing else here is compared with: half of it at least.
+    fn check_counts(&self, time: Duration, upkeep: Duration) {
+        let counts = &self.counts;
+        for (what, count, due) in [
+            ("streams", &counts.streams, 1),
+            ("readings from the start", &counts.passes, 1),
+            ("live views", &counts.views, VIEWS as u64 * time.as_secs() / 3),
+            ("access tokens", &counts.tokens, time.as_secs()),
+            ("backups and reloads", &counts.upkeep, (time.as_secs() / upkeep.as_secs()).max(1)),
+        ] {
+            let done = count.load(Ordering::Relaxed) as u64;
+            if done < due.div_ceil(2) {
+                let error = anyhow::anyhow!("{done}, of {due} that were due");
+                self.problems.add(what, &error);
+            }
+        }
     }
 
     fn print_minute(&self, number: u64, stage: &Stage, sample: Sample) -> Result<()> {

@@ -190,7 +190,7 @@ fn a_page_ends_at_8_mib_and_the_next_goes_on_where_it_ended() {
 
 #[test]
 #[ignore = "measures memory, and needs the machine to itself; .ci/run runs it alone"]
-fn answers_that_nobody_reads_stay_within_the_memory_and_leave_another_connection_its_share() {
+fn unread_answers_stay_within_the_memory_and_leave_another_connection_its_share() {
     let server = Server::start_with(TWO);
     let [loud, quiet] = two(&server);
     let client = server.client_with(&quiet);

@@ -46,9 +46,11 @@ impl Ungrouped {
 fn next_member(state: &dyn Read, from: ResourceId) -> Result<Option<ResourceId>, StoreError> {
     let mut next = None;
     state.scan(keys::ALL_MEMBERSHIPS, Some(&keys::memberships(from)), &mut |key, _| {
-        if let Some(Kind::Membership(member, _)) = keys::kind(key) {
-            next = Some(member);
-        }
+        next = match keys::kind(key) {
+            Some(Kind::Membership(member, _)) => Some(member),
+            // Not known to be in none.
+            _ => Some(from),
+        };
         ControlFlow::Break(())
     })?;
     Ok(next)
