@@ -11,6 +11,16 @@ import time
 from scenarios import create, eventually, find, first_token, lose_an_answer
 
 
+def all_serve(cluster, users, token):
+    """Starts both nodes, each of which must have all users and a whole audit log."""
+    for node in cluster.nodes:
+        node.start()
+    for node in cluster.nodes:
+        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
+        assert (status, answer["totalResults"]) == (200, users), answer
+        node.run("audit", "--verify")
+
+
 def set_engine(node, engine):
     file = node.folder / "config.toml"
     file.write_text(re.sub(r'engine = "\w+"', f'engine = "{engine}"', file.read_text()))
@@ -70,12 +80,7 @@ def a_server_moves_its_log_into_a_database_while_it_serves_and_back(scene):
     one.start(wait=False)
     assert one.process.wait(30) == 1 and "belongs to a node" in one.log()
     set_engine(one, "postgres")
-    one.start()
-    two.start()
-    for node in cluster.nodes:
-        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
-        assert (status, answer["totalResults"]) == (200, len(made)), answer
-        node.run("audit", "--verify")
+    all_serve(cluster, len(made), token)
     assert find(two, made[-1], token) == (200, 1)
     assert create(two, "later@example.com", token)[0] == 201
     made.append("later@example.com")
@@ -121,12 +126,7 @@ def a_server_moves_its_log_into_a_database_while_it_serves_and_back(scene):
             fails(one, "another server has the log or moves it")
     one.run("migrate", "--to", "postgres")
     set_engine(one, "postgres")
-    one.start()
-    two.start()
-    for node in cluster.nodes:
-        status, answer = node.request("GET", "/scim/v2/Users?count=0", None, token)
-        assert (status, answer["totalResults"]) == (200, len(made)), answer
-        node.run("audit", "--verify")
+    all_serve(cluster, len(made), token)
     # A node that hangs while the log is moved out of the database appends nothing and answers nothing later.
     # Its connections are open before that.
     assert create(two, "open@example.com", token)[0] == 201
