@@ -297,7 +297,7 @@ fn a_group_of_250_000_members_is_looked_up_by_name_within_the_memory_for_answers
         std::thread::sleep(Duration::from_secs(10));
         drop(left);
     });
-    println!("{taken} MiB for 60 that nobody reads");
+    println!("{taken} MiB for 60 that are not read");
     // Those in flight, and one that is being made.
-    assert!(taken <= 64 + 32, "{taken} MiB for 60 that nobody reads");
+    assert!(taken <= 64 + 32, "{taken} MiB for 60 that are not read");
 }
