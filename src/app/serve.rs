@@ -242,18 +242,20 @@ async fn run(
         told: (None, None),
         config: config.clone(),
     };
-    let stop = async {
+    let stop_context = Arc::clone(&live.context);
+    let (stop_door, stop_limits) = (Arc::clone(&live.door), Arc::clone(&live.listener));
+    let stop = async move {
         let signal = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
         };
         stopping.store(true, Ordering::Relaxed);
         stop_console.send_replace(true);
-        live.door.begin_stop();
+        stop_door.begin_stop();
         // Commands that wait for changes are answered, and end.
-        live.context.load().directory.log().close();
+        stop_context.load().directory.log().close();
         tracing::info!("{signal}: answering open requests, then stopping");
-        let drain_timeout = live.listener.load().limits.drain_timeout;
+        let drain_timeout = stop_limits.load().limits.drain_timeout;
         supervisor::stopping(drain_timeout);
         process::end_after(drain_timeout + CLOSING, flusher);
     };
@@ -268,8 +270,15 @@ async fn run(
         Arc::clone(&webhooks) as Arc<dyn WebhookControl>,
         token_file,
     );
+    // A task of its own: connections are then accepted on the threads that serve them, and none of what follows is
+    // looked at for each.
+    let clients =
+        tokio::spawn(transport::serve(listener, local, listening, Arc::clone(&door), stop));
+    let clients = async {
+        clients.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+    };
     let drained = tokio::select! {
-        drained = drain(transport::serve(listener, local, listening, Arc::clone(&door), stop), console, console_stops) => drained,
+        drained = drain(clients, console, console_stops) => drained,
         () = door.log_summaries() => Drained::Complete,
         () = serve_metrics(metrics, metrics_terms, monitor) => Drained::Complete,
         () = admin.serve(Arc::clone(&live.context)) => Drained::Complete,
