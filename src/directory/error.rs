@@ -54,9 +54,9 @@ pub enum DirectoryError {
     /// The configuration has changed since the command was prepared.
     #[error("the configuration changed meanwhile; try again")]
     Superseded,
-    /// A resource has more members than the caller holds memory for. It asks again once it holds enough.
-    #[error("the resource has many members")]
-    ManyMembers,
+    /// There is more to show than the caller is ready for. It asks again once it is.
+    #[error("there is much to show")]
+    Large,
     /// The queue of the writer is full.
     #[error("too many changes are waiting")]
     Busy,

@@ -316,7 +316,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `NotFound`, also for a text that is not an id; `ManyMembers` if `most_members` are fewer; `Storage`.
+    /// `NotFound`, also for a text that is not an id; `Large` if `most_members` are fewer; `Storage`.
     pub fn retrieve(
         &self,
         resource_type: &ResourceType,
@@ -362,7 +362,7 @@ impl Directory {
     /// # Errors
     ///
     /// `Invalid` with `tooMany` if the search would read more resources than the settings allow, or with
-    /// `invalidCursor`; `ManyMembers` if `most_members` are fewer than one resource has; `Storage`.
+    /// `invalidCursor`; `Large` if `most_members` are fewer than one resource has; `Storage`.
     pub fn query(
         &self,
         search: &Search,

@@ -254,7 +254,7 @@ fn report_directory_error(error: DirectoryError, dialect: Dialect) -> ErrorRepor
         | DirectoryError::Internal
         | DirectoryError::Unauthenticated
         | DirectoryError::Stopped
-        | DirectoryError::ManyMembers
+        | DirectoryError::Large
         | DirectoryError::AccessInUse(_)
         | DirectoryError::Unfit(_) => ErrorReport::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -111,7 +111,7 @@ impl WorkLimits {
             let (turn, bytes) = self.start(turns, connection, size).await?;
             let made = tokio::task::block_in_place(|| work(most_members));
             drop(turn);
-            if let Err(Failure::Directory(DirectoryError::ManyMembers)) = made {
+            if let Err(Failure::Directory(DirectoryError::Large)) = made {
                 (size, most_members) = (MANY_MEMBERS, usize::MAX);
                 continue;
             }
@@ -217,7 +217,7 @@ mod tests {
         let work_limits = WorkLimits::new();
         let made = |most_members| {
             if most_members < 250_000 {
-                return Err(DirectoryError::ManyMembers.into());
+                return Err(DirectoryError::Large.into());
             }
             Ok(respond::json_body(StatusCode::OK, vec![b' '; 19 * 1024 * 1024]))
         };

@@ -103,7 +103,7 @@ impl Reference {
 ///
 /// # Errors
 ///
-/// `ManyMembers` if it has more than `most_members` of those; `Storage`.
+/// `Large` if it has more than `most_members` of those; `Storage`.
 pub(crate) fn references(
     state: &dyn Read,
     registry: &Registry,
@@ -120,7 +120,7 @@ pub(crate) fn references(
                 let one_more = most_members.saturating_add(1);
                 let members = some_members(state, registry, voids, id, None, one_more)?;
                 if members.len() > most_members {
-                    return Err(DirectoryError::ManyMembers);
+                    return Err(DirectoryError::Large);
                 }
                 members
             }

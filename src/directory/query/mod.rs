@@ -36,6 +36,9 @@ const MAX_REFERENCES: usize = 250_000;
 /// The most index entries that a search follows without being one that looks at many resources.
 const MAX_LOOKS: usize = 64;
 
+/// The most resources that a list has without being one that looks at many.
+const SHORT_LIST: usize = 200;
+
 /// A search.
 pub struct Search {
     /// The resource types, each with its filter and order.
@@ -51,6 +54,8 @@ pub struct Search {
 pub enum SearchWork {
     /// An index leads to one resource at most, and no members are read.
     Short,
+    /// A few resources are read, one after the other in the order of creation, without members.
+    List,
     /// An index leads to a few resources.
     Long,
     /// Many resources are looked at.
@@ -88,6 +93,18 @@ pub(crate) fn work(
     search: &Search,
     wanted: &dyn Fn(&ResourceType, &str) -> bool,
 ) -> Result<SearchWork, DirectoryError> {
+    let reads_members = |resource_type: &ResourceType, filter: Option<&Filter>| {
+        resource_type.members().is_some_and(|members| {
+            wanted(resource_type, &members.name)
+                || filter.is_some_and(|filter| filter.mentions().contains(&*members.name))
+        })
+    };
+    if let [(resource_type, Query { filter: None, sort: None })] = &*search.targets
+        && search.page.count <= SHORT_LIST
+        && !reads_members(resource_type, None)
+    {
+        return Ok(SearchWork::List);
+    }
     let (mut looks, mut work) = (0, SearchWork::Short);
     for (resource_type, query) in &search.targets {
         let Some(filter) = &query.filter else { return Ok(SearchWork::Scan) };
@@ -96,10 +113,7 @@ pub(crate) fn work(
             Some(more) if more <= left => looks += more,
             _ => return Ok(SearchWork::Scan),
         }
-        let reads_members = resource_type.members().is_some_and(|members| {
-            wanted(resource_type, &members.name) || filter.mentions().contains(&*members.name)
-        });
-        if looks > 1 || reads_members {
+        if looks > 1 || reads_members(resource_type, Some(filter)) {
             work = SearchWork::Long;
         }
     }

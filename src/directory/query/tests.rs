@@ -8,6 +8,7 @@ use crate::directory::{ConnectionRules, Create, Directory};
 use crate::event::Actor;
 use crate::scim::exchange::Exchange;
 use crate::scim::filter::Filter;
+use crate::scim::sort::SortBy;
 use crate::scim::validate::validate;
 use crate::settings::SharedSettings;
 use crate::store::folder::DataFolder;
@@ -94,6 +95,30 @@ fn a_search_is_short_if_an_index_leads_to_one_resource_and_a_scan_beyond_64() {
         let search = Search { targets, page, fingerprint: String::new() };
         let found = work(directory.view(), &search, &|_, _| shown).unwrap();
         assert_eq!(found, expected, "{filter}");
+    }
+}
+
+#[test]
+fn a_list_of_up_to_200_without_members_is_no_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    let (directory, _store) = directory(folder.path());
+    for (endpoint, sort_by, shown, count, expected) in [
+        ("Users", None, true, SHORT_LIST, SearchWork::List),
+        ("Users", None, true, SHORT_LIST + 1, SearchWork::Scan),
+        ("Users", Some("userName"), true, 1, SearchWork::Scan),
+        ("Groups", None, true, 1, SearchWork::Scan),
+        ("Groups", None, false, SHORT_LIST, SearchWork::List),
+    ] {
+        let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
+        let sort = sort_by.map(|by| SortBy::parse(&resource_type, by, None).unwrap());
+        let targets = vec![(resource_type, Query { filter: None, sort })];
+        let page = PageRequest { start: Start::Index(1), count };
+        let mut search = Search { targets, page, fingerprint: String::new() };
+        let found = |search: &Search| work(directory.view(), search, &|_, _| shown).unwrap();
+        assert_eq!(found(&search), expected, "{endpoint} {sort_by:?} {shown} {count}");
+        // All types together are no list of one.
+        search.targets.extend_from_within(..);
+        assert_eq!(found(&search), SearchWork::Scan);
     }
 }
 

@@ -155,6 +155,11 @@ impl PageWriter {
         Self { body: BodyWriter::with_room(PAGE_HEAD), items: 0 }
     }
 
+    /// About how many bytes it has so far.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Adds a resource; `false` if the page ends without it. The first is always added.
     pub(super) fn add(
         &mut self,

@@ -8,13 +8,16 @@ use hyper::header::{HeaderName, HeaderValue};
 use super::Call;
 use super::representation::{ClientView, PageWriter};
 use crate::connection::dialect::ResourceForm;
-use crate::directory::{Directory, Search, SearchWork};
+use crate::directory::{Directory, DirectoryError, Search, SearchWork, ShownResource};
 use crate::http::error::Failure;
 use crate::http::respond::HttpResponse;
 use crate::scim::json;
 use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query, Start};
 use crate::scim::schema::ResourceType;
+
+/// The bytes up to which a list is made without a turn of its own.
+const SHORT_LIST_BYTES: usize = 256 * 1024;
 
 /// The header with the place of the feed from which to follow what was listed.
 const FEED_CURSOR: HeaderName = HeaderName::from_static("scimd-cursor");
@@ -99,12 +102,23 @@ async fn run(
     let before = is_walk.then(|| call.context.feed.cursor_at(call.context.directory.applied()));
     let (directory, base_url) =
         (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
-    let run = move |most_members| page(&directory, &base_url, &search, &forms, most_members);
+    let run = move |most_members, most_bytes| {
+        page(&directory, &base_url, &search, &forms, most_members, most_bytes)
+    };
+    let whole = |most_members| run(most_members, usize::MAX);
     let (limits, connection) = (&call.context.work_limits, call.connection);
     let mut answer = match work {
-        SearchWork::Short => limits.short(connection, || run(usize::MAX)).await,
-        SearchWork::Long => limits.long(connection, run).await,
-        SearchWork::Scan => limits.scan(connection, run).await,
+        SearchWork::Short => limits.short(connection, || whole(usize::MAX)).await,
+        SearchWork::List => {
+            match limits.short(connection, || run(usize::MAX, SHORT_LIST_BYTES)).await {
+                Err(Failure::Directory(DirectoryError::Large)) => {
+                    limits.scan(connection, whole).await
+                }
+                answer => answer,
+            }
+        }
+        SearchWork::Long => limits.long(connection, whole).await,
+        SearchWork::Scan => limits.scan(connection, whole).await,
     }?;
     if let Some(Ok(cursor)) = before.map(|cursor| HeaderValue::from_str(&cursor.to_string())) {
         answer.headers_mut().insert(FEED_CURSOR, cursor);
@@ -122,20 +136,25 @@ impl Forms {
     }
 }
 
-/// Writes the page that a search finds, in the forms of its resource types.
+/// Writes the page that a search finds, in the forms of its resource types; `Large` if it has more than `most_bytes`.
 fn page(
     directory: &Directory,
     base_url: &str,
     search: &Search,
     forms: &Forms,
     most_members: usize,
+    most_bytes: usize,
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
     let form_of = |resource_type: &ResourceType| forms.of(resource_type).unwrap_or(&everything);
     let (mut writer, mut problem) = (PageWriter::new(), Ok(()));
-    let mut add = |resource_type: &ResourceType, resource| {
+    let mut add = |resource_type: &ResourceType, resource: ShownResource| {
         let catalogue = directory.catalogue();
         let view = ClientView { base_url, catalogue, form: form_of(resource_type) };
+        if writer.len() + resource.reference_bytes(base_url) > most_bytes {
+            problem = Err(DirectoryError::Large.into());
+            return false;
+        }
         writer.add(view, resource_type, resource).unwrap_or_else(|failure| {
             problem = Err(failure);
             false
