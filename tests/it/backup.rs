@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
-use sha2::Digest as _;
 
-use crate::harness::{Client, Server, create, files, group, total, user};
+use crate::harness::{Client, Server, create, files, group, resealed, total, user};
 
 /// Every resource as it is served, in order.
 fn everything(client: &Client) -> Vec<Value> {
@@ -239,23 +238,6 @@ fn a_restored_appliance_takes_nothing_of_what_came_after_the_backup() {
     server.boot(&[]);
     assert!(server.stderr().contains("belongs to another journal"), "{}", server.stderr());
     assert_eq!(everything(&server.client()), before);
-}
-
-/// A backup with its checksums and its hash made right, after `change` has had each block's body.
-fn resealed(backup: &[u8], change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
-    let (magic, mut rest) = backup[..backup.len() - 32].split_at(8);
-    let mut forged = magic.to_vec();
-    while !rest.is_empty() {
-        let length = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
-        let mut body = rest[8..8 + length].to_vec();
-        rest = &rest[8 + length..];
-        change(&mut body);
-        forged.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
-        forged.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-        forged.extend_from_slice(&body);
-    }
-    let hash = sha2::Sha256::digest(&forged);
-    [&forged[..], &hash].concat()
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! A snapshot: all state as of one change, in a file that needs nothing else to be read.
 //!
 //! ```text
-//! file  = "SCIMDS" 0 1 | block* | SHA-256 of all that [32] | signature?
+//! file  = "SCIMDS" 0 2 | block* | SHA-256 of all that [32] | signature?
 //! block = length of the body u32 | CRC-32C of the body u32 | body
 //! body  = 0 | identity of the journal [16] | when it was taken, milliseconds since 1970, i64
-//!       | 1 | write*                                        as in a frame of the journal
+//!       | 3 | length of the writes u32 | one zstd frame: write+       as in a frame of the journal
 //!       | 2 | number u64 | its hash [32] | how many writes there are u64
 //! signature = "SCIMDSIG" | when it was signed, milliseconds since 1970, i64 | Ed25519 [64]
 //! ```
 //!
 //! Numbers are little-endian. Backups alone are signed. The first block is of kind 0, the last of kind 2. The writes in between,
 //! carried out in order, make the state as of that change.
+//!
+//! Format 1, which is still read, has 1 in place of the 2 behind "SCIMDS" 0, and plain writes in blocks `1 | write*` in place of
+//! those of kind 3.
 //!
 //! Taking a snapshot blocks nothing: it holds each key as it was read while changes continued,
 //! followed by the log of those changes, which are absolute: applying them again has no effect.
@@ -30,12 +33,17 @@ use crate::store::signing::{SIGNATURE_BYTES, Signature, SigningKey, VerifyingKey
 pub(super) use read::{load, load_from, outline};
 pub(super) use write::take;
 
-const MAGIC: [u8; 8] = *b"SCIMDS\x00\x01";
-/// The format of snapshots and backups.
-pub const FORMAT: u8 = MAGIC[7];
+/// What begins a file; the format follows.
+const MAGIC: [u8; 7] = *b"SCIMDS\x00";
+/// The format of snapshots and backups that are written; the earlier one is read as well.
+pub const FORMAT: u8 = 2;
+const FORMAT_UNCOMPRESSED: u8 = 1;
 const BEGIN: u8 = 0;
+/// Plain writes, in [`FORMAT_UNCOMPRESSED`] alone.
 const WRITES: u8 = 1;
 const END: u8 = 2;
+/// Compressed writes, from [`FORMAT`] on.
+const COMPRESSED_WRITES: u8 = 3;
 /// What begins the signature of a backup, behind everything else.
 const SIGNATURE_MAGIC: [u8; 8] = *b"SCIMDSIG";
 /// The magic, when it was signed (milliseconds since 1970, i64), and the signature.
@@ -44,7 +52,8 @@ const SIGNATURE_BLOCK_BYTES: usize = 8 + 8 + SIGNATURE_BYTES;
 const PREFIX_BYTES: usize = 8;
 const BEGIN_BYTES: usize = 1 + 16 + 8;
 const END_BYTES: usize = 1 + 8 + 32 + 8;
-/// The largest body: as large as a change in the journal may be.
+/// The largest body, and the most that the writes of one block take before compression: as large as a change in the
+/// journal may be.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// The description in the first and the last block of a snapshot.

@@ -7,10 +7,13 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::find_frame_compressed_size;
 
 use super::{
-    BEGIN, BEGIN_BYTES, BackupSignature, END, END_BYTES, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES,
-    SIGNATURE_BLOCK_BYTES, SIGNATURE_MAGIC, Snapshot, VerifiedSnapshot, WRITES,
+    BEGIN, BEGIN_BYTES, BackupSignature, COMPRESSED_WRITES, END, END_BYTES, FORMAT,
+    FORMAT_UNCOMPRESSED, MAGIC, MAX_BODY_BYTES, PREFIX_BYTES, SIGNATURE_BLOCK_BYTES,
+    SIGNATURE_MAGIC, Snapshot, VerifiedSnapshot, WRITES,
 };
 use crate::log::{MAX_SEQUENCE, Position, Write, decode_writes};
 use crate::store::StoreError;
@@ -42,18 +45,21 @@ pub(in crate::store) fn load_from(
     mut visit: impl FnMut(Vec<Write>) -> Result<(), StoreError>,
 ) -> Result<VerifiedSnapshot, StoreError> {
     let mut reader = Reader::new(file, path)?;
+    let mut decompressor = Decompressor::new().map_err(StoreError::file("read", path))?;
     let begin = reader.body(path)?;
     let mut writes = 0;
     let snapshot = loop {
         let body = reader.body(path)?;
-        match body.split_first() {
-            Some((&WRITES, rest)) => {
-                let block = decode_writes(rest).ok_or_else(|| damaged(path, "it is malformed"))?;
-                writes += block.len() as u64;
-                visit(block)?;
+        let block = match (body.split_first(), reader.format) {
+            (Some((&WRITES, rest)), FORMAT_UNCOMPRESSED) => decode_writes(rest),
+            (Some((&COMPRESSED_WRITES, rest)), FORMAT) => {
+                decompress(&mut decompressor, rest).and_then(|plain| decode_writes(&plain))
             }
             _ => break describe(path, &begin, &body)?,
-        }
+        };
+        let block = block.ok_or_else(|| damaged(path, "it is malformed"))?;
+        writes += block.len() as u64;
+        visit(block)?;
     };
     if snapshot.writes != writes {
         return Err(damaged(path, "its size does not match its contents"));
@@ -116,21 +122,37 @@ fn decode_end(body: &[u8]) -> Option<(Position, u64)> {
     Some((position, u64::from_le_bytes(writes.try_into().ok()?)))
 }
 
+/// Decompresses the writes of a block; `None` unless they are one zstd frame and as many bytes as the block says.
+fn decompress(decompressor: &mut Decompressor<'_>, block: &[u8]) -> Option<Vec<u8>> {
+    let (length, frame) = block.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    // Checked before there is memory for them.
+    let is_valid = (1..=MAX_BODY_BYTES).contains(&length);
+    if !is_valid || find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return None;
+    }
+    let plain = decompressor.decompress(frame, length).ok()?;
+    (plain.len() == length).then_some(plain)
+}
+
 struct Reader {
     file: BufReader<File>,
+    format: u8,
     hash: Sha256,
     bytes: u64,
 }
 
 impl Reader {
     fn new(file: File, path: &Path) -> Result<Self, StoreError> {
-        let mut reader = Self { file: BufReader::new(file), hash: Sha256::new(), bytes: 0 };
-        let mut magic = [0; MAGIC.len()];
-        reader.fill(path, &mut magic)?;
-        if magic != MAGIC {
+        let (file, hash) = (BufReader::new(file), Sha256::new());
+        let mut reader = Self { file, format: 0, hash, bytes: 0 };
+        let mut header = [0; MAGIC.len() + 1];
+        reader.fill(path, &mut header)?;
+        let [magic @ .., format] = header;
+        if magic != MAGIC || !(FORMAT_UNCOMPRESSED..=FORMAT).contains(&format) {
             return Err(damaged(path, "its header is not that of this version"));
         }
-        Ok(reader)
+        Ok(Self { format, ..reader })
     }
 
     fn fill(&mut self, path: &Path, bytes: &mut [u8]) -> Result<(), StoreError> {

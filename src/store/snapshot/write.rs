@@ -9,13 +9,16 @@ use std::path::Path;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use zstd::bulk::Compressor;
 
-use super::{BEGIN, END, MAGIC, WRITES};
+use super::{BEGIN, COMPRESSED_WRITES, END, FORMAT, MAGIC};
 use crate::log::{Position, ReadLog, encode_write, try_read};
 use crate::store::{Read, StoreError, keys, record};
 
-/// How many bytes of keys and values make a block.
-const BLOCK_BYTES: usize = 256 * 1024;
+/// How many bytes of keys and values a block has at most before compression, unless one of them alone has more.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+/// The level of compression: the fastest.
+const LEVEL: i32 = 1;
 /// After how many writes the log says how far it is.
 const TELL: u64 = 1_000_000;
 
@@ -90,8 +93,10 @@ fn check(state: &dyn Read, key: &[u8], value: &Bytes) -> Result<(), StoreError> 
 struct Writer {
     file: BufWriter<File>,
     hash: Sha256,
-    /// The body of the block that is being filled.
-    body: Vec<u8>,
+    compressor: Compressor<'static>,
+    /// The writes of the block that is being filled.
+    pending: Vec<u8>,
+    /// How many writes there are so far.
     writes: u64,
 }
 
@@ -99,9 +104,11 @@ impl Writer {
     fn create(path: &Path) -> io::Result<Self> {
         let mut options = File::options();
         let file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
-        let mut writer =
-            Self { file: BufWriter::new(file), hash: Sha256::new(), body: vec![WRITES], writes: 0 };
+        let (file, hash) = (BufWriter::new(file), Sha256::new());
+        let compressor = Compressor::new(LEVEL)?;
+        let mut writer = Self { file, hash, compressor, pending: Vec::new(), writes: 0 };
         writer.put(&MAGIC)?;
+        writer.put(&[FORMAT])?;
         Ok(writer)
     }
 
@@ -118,19 +125,28 @@ impl Writer {
     }
 
     fn write(&mut self, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
-        encode_write(key, value, &mut self.body);
+        let before = self.pending.len();
+        encode_write(key, value, &mut self.pending);
+        if self.pending.len() > BLOCK_BYTES {
+            let next = self.pending.split_off(before);
+            self.end_block()?;
+            self.pending.extend_from_slice(&next);
+        }
         self.writes += 1;
         if self.writes.is_multiple_of(TELL) {
             tracing::info!(done = self.writes, "taking a snapshot");
         }
-        if self.body.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
+        Ok(())
     }
 
     fn end_block(&mut self) -> io::Result<()> {
-        let mut body = std::mem::replace(&mut self.body, vec![WRITES]);
-        self.block(&body)?;
-        body.truncate(1);
-        self.body = body;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let length = u32::try_from(self.pending.len()).map_err(io::Error::other)?;
+        let frame = self.compressor.compress(&self.pending)?;
+        self.block(&[&[COMPRESSED_WRITES], &length.to_le_bytes()[..], &frame].concat())?;
+        self.pending.clear();
         Ok(())
     }
 

@@ -6,12 +6,14 @@ pub(crate) mod issuer;
 pub(crate) mod proxy;
 mod raw;
 mod server;
+mod snapshot;
 mod terminal;
 
 pub(crate) use browser::{Browser, Page};
 pub(crate) use client::{Client, Reply};
 pub(crate) use raw::{Identity, Raw, RawReply, client_config, head};
 pub(crate) use server::{Server, free_port, scimd};
+pub(crate) use snapshot::{contents, resealed};
 pub(crate) use terminal::Terminal;
 
 use std::fs;
@@ -85,10 +87,10 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The files below a folder that contain a text.
+/// The files below a folder that contain a text, also compressed.
 pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
     let holds = |path: &PathBuf| {
-        let bytes = fs::read(path).unwrap();
+        let bytes = contents(path);
         bytes.windows(text.len()).any(|window| window == text.as_bytes())
     };
     files(folder).into_iter().filter(holds).collect()
