@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How long a closed log is left alone.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often the state is looked at while it has not reached the log.
-const GLANCE: Duration = Duration::from_micros(100);
+const GLANCE: Duration = Duration::from_micros(500);
 /// How long the events of the last changes are still written when the feed is closed.
 const CLOSING: Duration = Duration::from_secs(1);
 /// How long nothing is tried after a failure.
@@ -276,8 +276,11 @@ impl Follower {
             return Some(reached);
         }
         // Consumers that read the directory because of an event must find it as the event says.
+        let behind = Stopwatch::start();
         while self.store.applied().sequence < head.sequence {
-            if self.store.is_stopped() || (self.is_stopping() && waited.elapsed() > CLOSING) {
+            // Whether it has stopped is asked of the disk, too: not at each glance.
+            let is_stopped = behind.elapsed() > PAUSE && self.store.is_stopped();
+            if is_stopped || (self.is_stopping() && waited.elapsed() > CLOSING) {
                 return if self.is_stopping() { None } else { Some(reached) };
             }
             std::thread::sleep(GLANCE);
