@@ -65,8 +65,8 @@ pub use deactivation::Deactivation;
 pub use error::DirectoryError;
 pub use grant_check::MissedGrant;
 pub use maintenance::Restored;
-pub use membership::Reference;
 use membership::Voids;
+pub use membership::{Reference, ReferenceWriter};
 pub use operator::commands::{
     AddOperator, EndOperatorSessions, NoteLink, NoteSignIn, RecordSignIn, RemoveOperator,
     SetOperatorCredentials, SetOperatorRole,

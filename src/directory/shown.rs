@@ -3,7 +3,7 @@
 use crate::access::Effective;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference, Voids};
+use crate::directory::membership::{self, Reference, ReferenceWriter, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::{EntityTag, serve};
@@ -50,11 +50,12 @@ impl ShownResource {
             // The buffer grows once, also for a long list.
             out.reserve(references.iter().map(|one| one.served_bytes(base_url)).sum());
             out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
+            let mut writer = ReferenceWriter::new(base_url);
             for (number, reference) in references.iter().enumerate() {
                 if number > 0 {
                     out.push(b',');
                 }
-                reference.serve(base_url, out);
+                writer.push(reference, out);
             }
             out.push(b']');
         }

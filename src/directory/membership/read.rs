@@ -61,25 +61,6 @@ impl Reference {
         })
     }
 
-    /// Appends the JSON of [`Reference::served`].
-    pub fn serve(&self, base_url: &str, out: &mut Vec<u8>) {
-        let mut id = [0; ResourceId::LENGTH];
-        let id = self.id.encode(&mut id);
-        out.extend_from_slice(b"{\"value\":\"");
-        out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(b"\",\"$ref\":\"");
-        push_escaped(base_url, out);
-        out.push(b'/');
-        push_escaped(&self.resource_type.endpoint, out);
-        out.push(b'/');
-        out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(b"\",\"type\":\"");
-        push_escaped(self.kind(), out);
-        out.extend_from_slice(b"\",\"display\":");
-        push_string(&self.display, out);
-        out.push(b'}');
-    }
-
     /// About how many bytes of memory it takes.
     pub fn held_bytes(&self) -> usize {
         // A short text takes 16 bytes at least.
@@ -95,6 +76,58 @@ impl Reference {
     /// The reference as filters see it.
     pub(crate) fn plain(&self) -> Value {
         json!({"value": self.id.to_string(), "type": self.kind(), "display": self.display})
+    }
+}
+
+/// Writes the JSON of [`Reference::served`] for one reference after the other. What is the same for all of a kind is made
+/// once: a list has one kind as a rule.
+pub struct ReferenceWriter<'a> {
+    base_url: &'a str,
+    kind: Option<(Arc<ResourceType>, Relation)>,
+    /// What stands between the two places of the id.
+    between: Vec<u8>,
+    /// What stands between the id and the name.
+    behind: Vec<u8>,
+}
+
+impl<'a> ReferenceWriter<'a> {
+    /// Writes references below a URL.
+    pub fn new(base_url: &'a str) -> Self {
+        Self { base_url, kind: None, between: Vec::new(), behind: Vec::new() }
+    }
+
+    /// Appends a reference.
+    pub fn push(&mut self, reference: &Reference, out: &mut Vec<u8>) {
+        let is_of = |(resource_type, relation): &(Arc<ResourceType>, Relation)| {
+            Arc::ptr_eq(resource_type, &reference.resource_type) && *relation == reference.relation
+        };
+        if !self.kind.as_ref().is_some_and(is_of) {
+            self.begin(reference);
+        }
+        let mut id = [0; ResourceId::LENGTH];
+        let id = reference.id.encode(&mut id);
+        out.extend_from_slice(b"{\"value\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(&self.between);
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(&self.behind);
+        push_string(&reference.display, out);
+        out.push(b'}');
+    }
+
+    /// Makes what references of the kind of this one share.
+    fn begin(&mut self, reference: &Reference) {
+        self.kind = Some((Arc::clone(&reference.resource_type), reference.relation));
+        self.between.clear();
+        self.between.extend_from_slice(b"\",\"$ref\":\"");
+        push_escaped(self.base_url, &mut self.between);
+        self.between.push(b'/');
+        push_escaped(&reference.resource_type.endpoint, &mut self.between);
+        self.between.push(b'/');
+        self.behind.clear();
+        self.behind.extend_from_slice(b"\",\"type\":\"");
+        push_escaped(reference.kind(), &mut self.behind);
+        self.behind.extend_from_slice(b"\",\"display\":");
     }
 }
 
@@ -270,4 +303,39 @@ pub(crate) fn find_any(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_of_any_kind_are_written_as_they_are_served() {
+        let registry = Registry::built_in();
+        let of = |endpoint: &str| Arc::clone(registry.by_endpoint(endpoint).unwrap());
+        let (users, groups) = (of("Users"), of("Groups"));
+        let kinds = [
+            (&users, Relation::Member),
+            (&groups, Relation::Member),
+            (&groups, Relation::Group { direct: true }),
+            (&groups, Relation::Group { direct: false }),
+        ];
+        let mut writer = ReferenceWriter::new("https://example.com/\"scim\"/v2");
+        // Each kind comes behind each.
+        for (number, order) in
+            [0, 0, 1, 1, 2, 2, 3, 3, 0, 2, 0, 3, 1, 3, 2, 1, 0].iter().enumerate()
+        {
+            let (resource_type, relation) = kinds[*order];
+            let reference = Reference {
+                id: ResourceId::from_bytes([number as u8; 16]),
+                resource_type: Arc::clone(resource_type),
+                relation,
+                display: format!("\"{number}\\").into(),
+            };
+            let mut out = Vec::new();
+            writer.push(&reference, &mut out);
+            let written: Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(written, reference.served(writer.base_url), "{number}");
+        }
+    }
 }

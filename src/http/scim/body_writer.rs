@@ -8,7 +8,7 @@ use std::vec;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::directory::Reference;
+use crate::directory::{Reference, ReferenceWriter};
 use crate::http::respond::ResponseBody;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
@@ -151,6 +151,7 @@ impl LongList {
     fn chunk(&mut self) -> (Vec<u8>, bool) {
         let mut out = Vec::with_capacity(CHUNK_BYTES + 1024);
         let Self { name, references, base_url, projection, is_begun } = self;
+        let mut writer = ReferenceWriter::new(base_url);
         while out.len() < CHUNK_BYTES {
             if references.as_slice().is_empty() {
                 if *is_begun {
@@ -162,7 +163,7 @@ impl LongList {
             let Some((resource_type, projection)) = projection.as_deref() else {
                 for one in some {
                     begin_element(&mut out, name, is_begun);
-                    one.serve(base_url, &mut out);
+                    writer.push(&one, &mut out);
                 }
                 continue;
             };
