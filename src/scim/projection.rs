@@ -126,19 +126,18 @@ impl Projection {
 
     fn exceptions(&self, resource_type: &ResourceType) -> Vec<String> {
         let top = self.top();
-        let own =
-            resource_type.common.iter().chain(&resource_type.schema.attributes).map(|attribute| {
-                let inner = top.inner(attribute.returned, &attribute.name);
-                (&attribute.name, inner.is_some())
-            });
+        // Most requests name none: then nothing need be looked up.
+        let names_none = self.selection == Selection::Default && !self.names.named();
+        let is_wanted = |view: View<'_>, attribute: &Attribute| match attribute.returned {
+            Returned::Always | Returned::Default if names_none => true,
+            returned => view.inner(returned, &attribute.name).is_some(),
+        };
+        let own = resource_type.common.iter().chain(&resource_type.schema.attributes);
+        let own = own.map(|attribute| (&attribute.name, is_wanted(top, attribute)));
         let extended = resource_type.extensions.iter().map(|extension| {
             let inner = top.extension(&extension.schema.id);
-            let wanted = extension
-                .schema
-                .attributes
-                .iter()
-                .any(|attribute| inner.inner(attribute.returned, &attribute.name).is_some());
-            (&extension.schema.id, wanted)
+            let mut attributes = extension.schema.attributes.iter();
+            (&extension.schema.id, attributes.any(|attribute| is_wanted(inner, attribute)))
         });
         let unknown = self.wants_unknown();
         own.chain(extended)
