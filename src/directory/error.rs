@@ -54,8 +54,8 @@ pub enum DirectoryError {
     /// The configuration has changed since the command was prepared.
     #[error("the configuration changed meanwhile; try again")]
     Superseded,
-    /// There is more to show than the caller is ready for. It asks again once it is.
-    #[error("there is much to show")]
+    /// The answer exceeds the limit of the caller, which asks again with a higher one.
+    #[error("the answer exceeds the caller's limit")]
     Large,
     /// The queue of the writer is full.
     #[error("too many changes are waiting")]

@@ -64,13 +64,17 @@ impl WorkLimits {
         work: impl Fn() -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
         let answer = work()?;
-        if answer.body().held_bytes() <= UNCOUNTED {
+        let mut size = answer.body().held_bytes();
+        if size <= UNCOUNTED {
             return Ok(answer);
         }
-        let mut size = match settle(self.in_flight.nothing(connection), answer) {
-            Ok(answer) => return Ok(answer),
-            Err(size) => size,
-        };
+        // Not ahead of those that wait.
+        if let Some(bytes) = self.in_flight.try_take(connection, size) {
+            match settle(bytes, answer) {
+                Ok(answer) => return Ok(answer),
+                Err(larger) => size = larger,
+            }
+        }
         loop {
             let bytes = self.bytes(connection, size).await?;
             match settle(bytes, work()?) {

@@ -26,6 +26,7 @@ use crate::scim::pick::pick;
 use crate::scim::query::{PageRequest, Query, Start};
 use crate::scim::resource::ResourceId;
 use crate::scim::schema::ResourceType;
+use crate::scim::schemas::access::ACCESS;
 use crate::scim::sort::SortKey;
 use crate::store::record::Record;
 use crate::store::{StoreError, keys};
@@ -36,7 +37,7 @@ const MAX_REFERENCES: usize = 250_000;
 /// The most index entries that a search follows without being one that looks at many resources.
 const MAX_LOOKS: usize = 64;
 
-/// The most resources that a list has without being one that looks at many.
+/// The most resources of a list that counts as short, and the most that it may have to pass over.
 const SHORT_LIST: usize = 200;
 
 /// A search.
@@ -54,7 +55,7 @@ pub struct Search {
 pub enum SearchWork {
     /// An index leads to one resource at most, and no members are read.
     Short,
-    /// A few resources are read, one after the other in the order of creation, without members.
+    /// A few resources are read, one after the other in the order of creation, without members and access.
     List,
     /// An index leads to a few resources.
     Long,
@@ -102,8 +103,19 @@ pub(crate) fn work(
     if let [(resource_type, Query { filter: None, sort: None })] = &*search.targets
         && search.page.count <= SHORT_LIST
         && !reads_members(resource_type, None)
+        && !(resource_type.is_account && wanted(resource_type, ACCESS))
     {
-        return Ok(SearchWork::List);
+        let is_near = match &search.page.start {
+            Start::Cursor(_) => true,
+            Start::Index(index) => {
+                let (total, offset) =
+                    (stored::total(view.state, resource_type)?, *index as u64 - 1);
+                // What memory does not hold is passed over one by one.
+                let skip = || view.state.skip(&keys::records(resource_type.tag), offset).1;
+                offset >= total || skip() <= SHORT_LIST as u64
+            }
+        };
+        return Ok(if is_near { SearchWork::List } else { SearchWork::Scan });
     }
     let (mut looks, mut work) = (0, SearchWork::Short);
     for (resource_type, query) in &search.targets {

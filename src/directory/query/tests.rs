@@ -11,6 +11,7 @@ use crate::scim::filter::Filter;
 use crate::scim::sort::SortBy;
 use crate::scim::validate::validate;
 use crate::settings::SharedSettings;
+use crate::store::Read as _;
 use crate::store::folder::DataFolder;
 use crate::store::local::{LocalStore, StoreLimits};
 use crate::store::overlay::Overlay;
@@ -48,7 +49,12 @@ fn found(
 
 /// A directory in a folder that lasts as long as the test.
 fn directory(folder: &std::path::Path) -> (Directory, Arc<LocalStore>) {
-    let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+    directory_with(folder, 64)
+}
+
+/// The same, with so many MiB of memory for its state.
+fn directory_with(folder: &std::path::Path, memory_mib: u32) -> (Directory, Arc<LocalStore>) {
+    let limits = StoreLimits { cache_mib: 8, memory_mib, min_free_mib: 0 };
     let opened = DataFolder::open(folder).unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let store = Arc::new(LocalStore::open(opened, limits, [7; 16], now).unwrap());
@@ -99,26 +105,59 @@ fn a_search_is_short_if_an_index_leads_to_one_resource_and_a_scan_beyond_64() {
 }
 
 #[test]
-fn a_list_of_up_to_200_without_members_is_no_scan() {
+fn a_list_of_up_to_200_without_members_and_access_is_no_scan() {
     let folder = tempfile::tempdir().unwrap();
     let (directory, _store) = directory(folder.path());
-    for (endpoint, sort_by, shown, count, expected) in [
-        ("Users", None, true, SHORT_LIST, SearchWork::List),
-        ("Users", None, true, SHORT_LIST + 1, SearchWork::Scan),
-        ("Users", Some("userName"), true, 1, SearchWork::Scan),
-        ("Groups", None, true, 1, SearchWork::Scan),
-        ("Groups", None, false, SHORT_LIST, SearchWork::List),
+    for (endpoint, sort_by, without, count, expected) in [
+        ("Users", None, ACCESS, SHORT_LIST, SearchWork::List),
+        ("Users", None, ACCESS, SHORT_LIST + 1, SearchWork::Scan),
+        ("Users", Some("userName"), ACCESS, 1, SearchWork::Scan),
+        ("Users", None, "groups", 1, SearchWork::Scan),
+        ("Groups", None, ACCESS, 1, SearchWork::Scan),
+        ("Groups", None, "members", SHORT_LIST, SearchWork::List),
     ] {
         let resource_type = directory.registry().by_endpoint(endpoint).unwrap().clone();
         let sort = sort_by.map(|by| SortBy::parse(&resource_type, by, None).unwrap());
         let targets = vec![(resource_type, Query { filter: None, sort })];
         let page = PageRequest { start: Start::Index(1), count };
         let mut search = Search { targets, page, fingerprint: String::new() };
-        let found = |search: &Search| work(directory.view(), search, &|_, _| shown).unwrap();
-        assert_eq!(found(&search), expected, "{endpoint} {sort_by:?} {shown} {count}");
+        let wanted = |_: &ResourceType, name: &str| name != without;
+        let found = |search: &Search| work(directory.view(), search, &wanted).unwrap();
+        assert_eq!(found(&search), expected, "{endpoint} {sort_by:?} {without} {count}");
         // All types together are no list of one.
         search.targets.extend_from_within(..);
         assert_eq!(found(&search), SearchWork::Scan);
+    }
+}
+
+#[test]
+fn a_list_that_passes_over_many_resources_one_by_one_is_a_scan() {
+    for (memory_mib, far) in [(0, SearchWork::Scan), (64, SearchWork::List)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (directory, store) = directory_with(folder.path(), memory_mib);
+        for number in 0..SHORT_LIST + 3 {
+            create(&directory, "Users", json!({"userName": format!("u{number}")}));
+        }
+        let users = directory.registry().by_endpoint("Users").unwrap().clone();
+        let is_held = || store.skip(&keys::records(users.tag), SHORT_LIST as u64).1 == 0;
+        let waited = Stopwatch::start();
+        while memory_mib > 0 && !is_held() && waited.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(is_held(), memory_mib > 0);
+        for (start, expected) in [
+            (Start::Index(SHORT_LIST + 1), SearchWork::List),
+            (Start::Index(SHORT_LIST + 2), far),
+            // Behind the end nothing is read.
+            (Start::Index(SHORT_LIST + 4), SearchWork::List),
+            (Start::Cursor("any".to_owned()), SearchWork::List),
+        ] {
+            let targets = vec![(users.clone(), Query { filter: None, sort: None })];
+            let page = PageRequest { start, count: 1 };
+            let search = Search { targets, page, fingerprint: String::new() };
+            let found = work(directory.view(), &search, &|_, name| name != ACCESS).unwrap();
+            assert_eq!(found, expected, "{:?}", search.page.start);
+        }
     }
 }
 

@@ -16,8 +16,11 @@ use crate::scim::projection::Projection;
 use crate::scim::query::{PageRequest, Parameters, Query, Start};
 use crate::scim::schema::ResourceType;
 
-/// The bytes up to which a list is made without a turn of its own.
+/// The most bytes of a list that is made without a turn.
 const SHORT_LIST_BYTES: usize = 256 * 1024;
+
+/// After so many resources of a list it is clear whether all will be too long.
+const SAMPLE: usize = 8;
 
 /// The header with the place of the feed from which to follow what was listed.
 const FEED_CURSOR: HeaderName = HeaderName::from_static("scimd-cursor");
@@ -96,6 +99,7 @@ async fn run(
         forms.of(resource_type).is_none_or(|form| form.wants(name))
     };
     let work = call.context.directory.search_work(&search, &wanted)?;
+    let stored_form = forms.0.iter().all(|(resource_type, form)| form.is_stored(resource_type));
     // Before anything is read: what changes from here on comes after this cursor.
     let is_first = matches!(&search.page.start, Start::Cursor(cursor) if cursor.is_empty());
     let is_walk = is_first && parameters.get("sortBy").is_none();
@@ -109,7 +113,8 @@ async fn run(
     let (limits, connection) = (&call.context.work_limits, call.connection);
     let mut answer = match work {
         SearchWork::Short => limits.short(connection, || whole(usize::MAX)).await,
-        SearchWork::List => {
+        // In another form a resource takes far longer than its bytes tell.
+        SearchWork::List if stored_form => {
             match limits.short(connection, || run(usize::MAX, SHORT_LIST_BYTES)).await {
                 Err(Failure::Directory(DirectoryError::Large)) => {
                     limits.scan(connection, whole).await
@@ -118,7 +123,7 @@ async fn run(
             }
         }
         SearchWork::Long => limits.long(connection, whole).await,
-        SearchWork::Scan => limits.scan(connection, whole).await,
+        SearchWork::List | SearchWork::Scan => limits.scan(connection, whole).await,
     }?;
     if let Some(Ok(cursor)) = before.map(|cursor| HeaderValue::from_str(&cursor.to_string())) {
         answer.headers_mut().insert(FEED_CURSOR, cursor);
@@ -136,7 +141,8 @@ impl Forms {
     }
 }
 
-/// Writes the page that a search finds, in the forms of its resource types; `Large` if it has more than `most_bytes`.
+/// Writes the page that a search finds, in the forms of its resource types; `Large` if it would have more than
+/// `most_bytes`.
 fn page(
     directory: &Directory,
     base_url: &str,
@@ -147,13 +153,20 @@ fn page(
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
     let form_of = |resource_type: &ResourceType| forms.of(resource_type).unwrap_or(&everything);
-    let (mut writer, mut problem) = (PageWriter::new(), Ok(()));
+    let (mut writer, mut problem, mut shown) = (PageWriter::new(), Ok(()), 0);
     let mut add = |resource_type: &ResourceType, resource: ShownResource| {
         let catalogue = directory.catalogue();
         let view = ClientView { base_url, catalogue, form: form_of(resource_type) };
-        if writer.len() + resource.reference_bytes(base_url) > most_bytes {
-            problem = Err(DirectoryError::Large.into());
-            return false;
+        if most_bytes < usize::MAX {
+            let with_this = writer.len()
+                + resource.stored.record.json.len()
+                + resource.reference_bytes(base_url);
+            shown += 1;
+            let expected = if shown == SAMPLE { with_this / SAMPLE * search.page.count } else { 0 };
+            if with_this.max(expected) > most_bytes {
+                problem = Err(DirectoryError::Large.into());
+                return false;
+            }
         }
         writer.add(view, resource_type, resource).unwrap_or_else(|failure| {
             problem = Err(failure);
