@@ -234,6 +234,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_short_answer_does_not_go_ahead_of_one_that_waits() {
+        const LITTLE: usize = 2 * UNCOUNTED;
+        let work_limits = WorkLimits::new();
+        let answer = |size: usize| move || Ok(respond::json_body(StatusCode::OK, vec![b' '; size]));
+        let mut held = Vec::new();
+        for number in 1..=IN_FLIGHT / PAGE_BYTES {
+            let size = if number == 1 { PAGE_BYTES - LITTLE } else { PAGE_BYTES };
+            held.push(work_limits.short(number % 2, answer(size)).await.unwrap());
+        }
+        let wait = Duration::from_millis(20);
+        let mut waiting = std::pin::pin!(work_limits.ahead(2));
+        assert!(tokio::time::timeout(wait, &mut waiting).await.is_err());
+        let mut short = std::pin::pin!(work_limits.short(1, answer(LITTLE)));
+        assert!(tokio::time::timeout(wait, &mut short).await.is_err(), "it would fit");
+        drop(held);
+        drop(waiting.await.unwrap());
+        assert!(short.await.is_ok());
+    }
+
+    #[tokio::test]
     async fn an_answer_is_counted_until_it_is_sent_and_a_small_one_never() {
         let work_limits = WorkLimits::new();
         let answer = |size: usize| move || Ok(respond::json_body(StatusCode::OK, vec![b' '; size]));

@@ -104,18 +104,20 @@ async fn run(
     let is_first = matches!(&search.page.start, Start::Cursor(cursor) if cursor.is_empty());
     let is_walk = is_first && parameters.get("sortBy").is_none();
     let before = is_walk.then(|| call.context.feed.cursor_at(call.context.directory.applied()));
+    let count = search.page.count;
     let (directory, base_url) =
         (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
-    let run = move |most_members, most_bytes| {
-        page(&directory, &base_url, &search, &forms, most_members, most_bytes)
+    let run = move |most_members, short| {
+        page(&directory, &base_url, &search, &forms, most_members, short)
     };
-    let whole = |most_members| run(most_members, usize::MAX);
+    let whole = |most_members| run(most_members, None);
     let (limits, connection) = (&call.context.work_limits, call.connection);
     let mut answer = match work {
         SearchWork::Short => limits.short(connection, || whole(usize::MAX)).await,
         // In another form a resource takes far longer than its bytes tell.
         SearchWork::List if stored_form => {
-            match limits.short(connection, || run(usize::MAX, SHORT_LIST_BYTES)).await {
+            let short = || run(usize::MAX, Some(ShortList { count, shown: 0 }));
+            match limits.short(connection, short).await {
                 Err(Failure::Directory(DirectoryError::Large)) => {
                     limits.scan(connection, whole).await
                 }
@@ -141,32 +143,44 @@ impl Forms {
     }
 }
 
-/// Writes the page that a search finds, in the forms of its resource types; `Large` if it would have more than
-/// `most_bytes`.
+/// A list that is made without a turn, as long as it is short.
+struct ShortList {
+    /// How many resources are asked for.
+    count: usize,
+    /// How many there are so far.
+    shown: usize,
+}
+
+impl ShortList {
+    /// Whether it is short with one more resource, with which it has so many bytes.
+    fn stays_with(&mut self, bytes: usize) -> bool {
+        self.shown += 1;
+        // What is made in vain is made again.
+        let expected = if self.shown == SAMPLE { bytes / SAMPLE * self.count } else { 0 };
+        bytes.max(expected) <= SHORT_LIST_BYTES
+    }
+}
+
+/// Writes the page that a search finds, in the forms of its resource types; `Large` if it has to be short and is not.
 fn page(
     directory: &Directory,
     base_url: &str,
     search: &Search,
     forms: &Forms,
     most_members: usize,
-    most_bytes: usize,
+    mut short: Option<ShortList>,
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
     let form_of = |resource_type: &ResourceType| forms.of(resource_type).unwrap_or(&everything);
-    let (mut writer, mut problem, mut shown) = (PageWriter::new(), Ok(()), 0);
+    let (mut writer, mut problem) = (PageWriter::new(), Ok(()));
     let mut add = |resource_type: &ResourceType, resource: ShownResource| {
         let catalogue = directory.catalogue();
         let view = ClientView { base_url, catalogue, form: form_of(resource_type) };
-        if most_bytes < usize::MAX {
-            let with_this = writer.len()
-                + resource.stored.record.json.len()
-                + resource.reference_bytes(base_url);
-            shown += 1;
-            let expected = if shown == SAMPLE { with_this / SAMPLE * search.page.count } else { 0 };
-            if with_this.max(expected) > most_bytes {
-                problem = Err(DirectoryError::Large.into());
-                return false;
-            }
+        let bytes =
+            writer.len() + resource.stored.record.json.len() + resource.reference_bytes(base_url);
+        if short.as_mut().is_some_and(|short| !short.stays_with(bytes)) {
+            problem = Err(DirectoryError::Large.into());
+            return false;
         }
         writer.add(view, resource_type, resource).unwrap_or_else(|failure| {
             problem = Err(failure);
@@ -176,4 +190,28 @@ fn page(
     let wanted = |resource_type: &ResourceType, name: &str| form_of(resource_type).wants(name);
     let page = directory.query(search, &wanted, most_members, &mut add)?;
     problem.map(|()| writer.finish(&page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_short_up_to_256_kib_and_while_it_is_not_about_to_be_longer() {
+        let stays = |count: usize, each: usize| {
+            let mut list = ShortList { count, shown: 0 };
+            (1..=count).position(|number| !list.stays_with(number * each)).map(|place| place + 1)
+        };
+        assert_eq!(stays(1, SHORT_LIST_BYTES), None);
+        assert_eq!(stays(1, SHORT_LIST_BYTES + 1), Some(1));
+        assert_eq!(stays(SAMPLE - 1, SHORT_LIST_BYTES / 4), Some(5));
+        assert_eq!(stays(128, 2048), None);
+        // One of eight is enough to know it.
+        assert_eq!(stays(129, 2048), Some(SAMPLE));
+        let mut list = ShortList { count: 200, shown: 0 };
+        let late = (1..=200).position(|number| {
+            !list.stays_with(if number < 100 { number } else { number * 2_000 })
+        });
+        assert_eq!(late, Some(131));
+    }
 }
