@@ -52,7 +52,7 @@ fn directory(folder: &std::path::Path) -> (Directory, Arc<LocalStore>) {
     directory_with(folder, 64)
 }
 
-/// The same, with so many MiB of memory for its state.
+/// The same, with `memory_mib` MiB of memory for its state.
 fn directory_with(folder: &std::path::Path, memory_mib: u32) -> (Directory, Arc<LocalStore>) {
     let limits = StoreLimits { cache_mib: 8, memory_mib, min_free_mib: 0 };
     let opened = DataFolder::open(folder).unwrap();

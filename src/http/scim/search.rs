@@ -19,7 +19,7 @@ use crate::scim::schema::ResourceType;
 /// The most bytes of a list that is made without a turn.
 const SHORT_LIST_BYTES: usize = 256 * 1024;
 
-/// After so many resources of a list it is clear whether all will be too long.
+/// The resources of a list after which it is estimated whether the whole list will be too long.
 const SAMPLE: usize = 8;
 
 /// The header with the place of the feed from which to follow what was listed.
@@ -152,10 +152,10 @@ struct ShortList {
 }
 
 impl ShortList {
-    /// Whether it is short with one more resource, with which it has so many bytes.
+    /// Whether it is still short with one more resource, which makes it `bytes` long.
     fn stays_with(&mut self, bytes: usize) -> bool {
         self.shown += 1;
-        // What is made in vain is made again.
+        // A list that turns out too long is made a second time: the sooner that is known, the better.
         let expected = if self.shown == SAMPLE { bytes / SAMPLE * self.count } else { 0 };
         bytes.max(expected) <= SHORT_LIST_BYTES
     }
