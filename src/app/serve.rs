@@ -270,8 +270,8 @@ async fn run(
         Arc::clone(&webhooks) as Arc<dyn WebhookControl>,
         token_file,
     );
-    // A task of its own: connections are then accepted on the threads that serve them, and none of what follows is
-    // looked at for each.
+    // A task of its own: connections are accepted on the threads that serve them, and the branches below are not
+    // polled for each.
     let clients =
         tokio::spawn(transport::serve(listener, local, listening, Arc::clone(&door), stop));
     let clients = async {

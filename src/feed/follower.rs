@@ -23,7 +23,8 @@ use crate::text::causes;
 
 /// How long the log is waited for at a time.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long a closed log is left alone.
+/// How long a closed log is left alone, and for how long the state may be behind the log before it is asked whether it
+/// has stopped.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often the state is looked at while it has not reached the log.
 const GLANCE: Duration = Duration::from_micros(500);
@@ -278,7 +279,7 @@ impl Follower {
         // Consumers that read the directory because of an event must find it as the event says.
         let behind = Stopwatch::start();
         while self.store.applied().sequence < head.sequence {
-            // Whether it has stopped is asked of the disk, too: not at each glance.
+            // `is_stopped` also asks how much room the disk has, so not at each glance.
             let is_stopped = behind.elapsed() > PAUSE && self.store.is_stopped();
             if is_stopped || (self.is_stopping() && waited.elapsed() > CLOSING) {
                 return if self.is_stopping() { None } else { Some(reached) };

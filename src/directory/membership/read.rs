@@ -79,14 +79,14 @@ impl Reference {
     }
 }
 
-/// Writes the JSON of [`Reference::served`] for one reference after the other. What is the same for all of a kind is made
+/// Writes the JSON of [`Reference::served`] for one reference after the other. What all of a kind share is built
 /// once: a list has one kind as a rule.
 pub struct ReferenceWriter<'a> {
     base_url: &'a str,
     kind: Option<(Arc<ResourceType>, Relation)>,
-    /// What stands between the two places of the id.
+    /// The text between the two ids.
     between: Vec<u8>,
-    /// What stands between the id and the name.
+    /// The text between the second id and the name.
     behind: Vec<u8>,
 }
 
@@ -115,7 +115,7 @@ impl<'a> ReferenceWriter<'a> {
         out.push(b'}');
     }
 
-    /// Makes what references of the kind of this one share.
+    /// Builds the parts that all references of this kind share.
     fn begin(&mut self, reference: &Reference) {
         self.kind = Some((Arc::clone(&reference.resource_type), reference.relation));
         self.between.clear();

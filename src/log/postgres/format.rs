@@ -8,8 +8,8 @@ use crate::log::{FormatRaise, shown_node};
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(10);
 /// The newest format of the log that this scimd knows: that of the tables, and of what the frames may hold. A database
-/// keeps the format that it was created with until [`raise_format`]. Snapshots there have the format of whichever node put
-/// them there: nodes read one only to begin from it.
+/// keeps the format that it was created with until [`raise_format`]. Snapshots there have the format of the node that
+/// wrote them: nodes read one only to begin from it.
 pub(super) const FORMAT: i32 = 1;
 /// Nodes that were seen since then are running; each shows itself every second.
 const RUNNING: &str = "clock_timestamp() - interval '10 seconds'";
