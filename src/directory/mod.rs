@@ -66,7 +66,7 @@ pub use error::DirectoryError;
 pub use grant_check::MissedGrant;
 pub use maintenance::Restored;
 use membership::Voids;
-pub use membership::{Reference, ReferenceWriter};
+pub use membership::{Reference, ReferenceList, ReferenceWriter};
 pub use operator::commands::{
     AddOperator, EndOperatorSessions, NoteLink, NoteSignIn, RecordSignIn, RemoveOperator,
     SetOperatorCredentials, SetOperatorRole,
@@ -316,15 +316,15 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// `NotFound`, also for a text that is not an id; `Large` if `most_members` are fewer; `Storage`.
+    /// `NotFound`, also for a text that is not an id; `Large` if its members take more than `most_bytes` of memory; `Storage`.
     pub fn retrieve(
         &self,
         resource_type: &ResourceType,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
-        most_members: usize,
+        most_bytes: usize,
     ) -> Result<ShownResource, DirectoryError> {
-        self.view().retrieve(resource_type, id, wanted, most_members)
+        self.view().retrieve(resource_type, id, wanted, most_bytes)
     }
 
     /// Finds a resource by its id or by the value of a unique attribute, both in any letter case if the
@@ -362,15 +362,15 @@ impl Directory {
     /// # Errors
     ///
     /// `Invalid` with `tooMany` if the search would read more resources than the settings allow, or with
-    /// `invalidCursor`; `Large` if `most_members` are fewer than one resource has; `Storage`.
+    /// `invalidCursor`; `Large` if the members of one resource take more than `most_bytes` of memory; `Storage`.
     pub fn query(
         &self,
         search: &Search,
         wanted: &dyn Fn(&ResourceType, &str) -> bool,
-        most_members: usize,
+        most_bytes: usize,
         add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     ) -> Result<Page, DirectoryError> {
-        query::run(self.view(), &self.shared.cursors, search, wanted, most_members, add)
+        query::run(self.view(), &self.shared.cursors, search, wanted, most_bytes, add)
     }
 
     /// How much work a search is.
@@ -411,13 +411,14 @@ impl Directory {
         group: ResourceId,
         after: Option<ResourceId>,
         count: usize,
-    ) -> Result<Vec<Reference>, DirectoryError> {
+    ) -> Result<ReferenceList, DirectoryError> {
         let state = self.shared.store.as_ref();
         let (registry, voids) = (self.registry(), Voids::load(state)?);
-        let mut members = membership::some_members(state, registry, &voids, group, after, count)?;
-        for member in &mut members {
+        let stored = membership::some_members(state, registry, &voids, group, after, count)?;
+        let mut members = ReferenceList::default();
+        for member in stored.iter() {
             let name = membership::name_of(state, registry, member.id)?;
-            member.display = name.unwrap_or_default().into();
+            members.push_as(member, &name.unwrap_or_default());
         }
         Ok(members)
     }

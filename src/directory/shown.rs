@@ -3,7 +3,7 @@
 use crate::access::Effective;
 use crate::directory::access::effective;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference, ReferenceWriter, Voids};
+use crate::directory::membership::{self, ReferenceList, ReferenceWriter, Voids};
 use crate::directory::settings::DirectoryView;
 use crate::directory::stored::{self, StoredResource};
 use crate::scim::resource::{EntityTag, serve};
@@ -17,7 +17,7 @@ pub struct ShownResource {
     /// The resource.
     pub stored: StoredResource,
     /// The resources that it refers to, by attribute; empty if they are not wanted.
-    pub references: Vec<(String, Vec<Reference>)>,
+    pub references: Vec<(String, ReferenceList)>,
     /// Its effective access, if that is wanted.
     pub access: Option<Effective>,
     /// Its entity tag, which changes with the groups that it shows.
@@ -41,14 +41,13 @@ impl ShownResource {
 
     /// About how many bytes the resources that it refers to have as they are served.
     pub fn reference_bytes(&self, base_url: &str) -> usize {
-        let references = self.references.iter().flat_map(|(_, list)| list);
-        references.map(|one| one.served_bytes(base_url)).sum()
+        self.references.iter().map(|(_, list)| list.served_bytes(base_url)).sum()
     }
 
     fn serve_relations(&self, base_url: &str, out: &mut Vec<u8>) {
         for (name, references) in &self.references {
             // The buffer grows once, also for a long list.
-            out.reserve(references.iter().map(|one| one.served_bytes(base_url)).sum());
+            out.reserve(references.served_bytes(base_url));
             out.extend_from_slice(format!(",\"{name}\":[").as_bytes());
             let mut writer = ReferenceWriter::new(base_url);
             for (number, reference) in references.iter().enumerate() {
@@ -72,11 +71,11 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
-        most_members: usize,
+        most_bytes: usize,
     ) -> Result<ShownResource, DirectoryError> {
         let id = stored::parse_id(resource_type, id)?;
         let stored = stored::find(self.state, resource_type, id)?;
-        self.with_relations(resource_type, stored, wanted, most_members)
+        self.with_relations(resource_type, stored, wanted, most_bytes)
     }
 
     pub(crate) fn look_up(
@@ -108,10 +107,10 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         stored: StoredResource,
         wanted: &dyn Fn(&str) -> bool,
-        most_members: usize,
+        most_bytes: usize,
     ) -> Result<ShownResource, DirectoryError> {
         let (mut shown, voids) = (ShownResource::new(stored), Voids::load(self.state)?);
-        self.attach_relations(&voids, resource_type, &mut shown, wanted, most_members)?;
+        self.attach_relations(&voids, resource_type, &mut shown, wanted, most_bytes)?;
         Ok(shown)
     }
 
@@ -122,18 +121,11 @@ impl DirectoryView<'_> {
         resource_type: &ResourceType,
         shown: &mut ShownResource,
         wanted: &dyn Fn(&str) -> bool,
-        most_members: usize,
+        most_bytes: usize,
     ) -> Result<(), DirectoryError> {
         let (state, registry, id) = (self.state, self.registry(), shown.stored.id);
-        shown.references = membership::references(
-            state,
-            registry,
-            voids,
-            resource_type,
-            id,
-            wanted,
-            most_members,
-        )?;
+        shown.references =
+            membership::references(state, registry, voids, resource_type, id, wanted, most_bytes)?;
         shown.tag.related = membership::digest_of_groups(&shown.references);
         if resource_type.is_account && wanted(ACCESS) {
             shown.access = Some(self.access(voids, resource_type, &shown.stored)?);

@@ -22,11 +22,9 @@ const IN_FLIGHT_OF_ONE: usize = 32 * 1024 * 1024;
 /// The bytes that are held for an answer while it is made. With fewer, many would be made and not kept.
 const AHEAD: usize = PAGE_BYTES;
 
-/// The most members that a group has which is shown with [`AHEAD`]: reading them takes about as much.
-const MEMBERS_AHEAD: usize = 80_000;
-
-/// The bytes that are held ahead for a group with more members.
-const MANY_MEMBERS: usize = 24 * 1024 * 1024;
+/// The bytes that are held ahead for a group whose members take more than [`AHEAD`]: it may have 250,000 with
+/// names of 40 bytes.
+const MANY_MEMBERS: usize = 16 * 1024 * 1024;
 
 /// Answers up to this size are not counted: the number of connections limits them.
 const UNCOUNTED: usize = 64 * 1024;
@@ -84,7 +82,8 @@ impl WorkLimits {
         }
     }
 
-    /// Makes an answer that may take long, by work that shows no group with more members than it is given.
+    /// Makes an answer that may take long, by work that shows no group whose members take more
+    /// bytes than it is given.
     pub(super) async fn long(
         &self,
         connection: usize,
@@ -110,13 +109,13 @@ impl WorkLimits {
         connection: usize,
         work: impl Fn(usize) -> Result<HttpResponse, Failure>,
     ) -> Result<HttpResponse, Failure> {
-        let (mut size, mut most_members) = (AHEAD, MEMBERS_AHEAD);
+        let (mut size, mut most_bytes) = (AHEAD, AHEAD);
         loop {
             let (turn, bytes) = self.start(turns, connection, size).await?;
-            let made = tokio::task::block_in_place(|| work(most_members));
+            let made = tokio::task::block_in_place(|| work(most_bytes));
             drop(turn);
             if let Err(Failure::Directory(DirectoryError::Large)) = made {
-                (size, most_members) = (MANY_MEMBERS, usize::MAX);
+                (size, most_bytes) = (MANY_MEMBERS, usize::MAX);
                 continue;
             }
             let answer = made?;
@@ -219,8 +218,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_group_of_many_members_is_read_once_there_is_memory_for_it() {
         let work_limits = WorkLimits::new();
-        let made = |most_members| {
-            if most_members < 250_000 {
+        let made = |most_bytes| {
+            if most_bytes < MANY_MEMBERS {
                 return Err(DirectoryError::Large.into());
             }
             Ok(respond::json_body(StatusCode::OK, vec![b' '; 19 * 1024 * 1024]))

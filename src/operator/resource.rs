@@ -118,7 +118,7 @@ pub(super) fn members(
         return Ok(OperatorReply::Members { members: Vec::new(), next: None });
     };
     let members = directory.members(group, after.and_then(ResourceId::parse), MEMBERS)?;
-    let last = members.last().filter(|_| members.len() == MEMBERS);
+    let last = members.iter().last().filter(|_| members.len() == MEMBERS);
     Ok(OperatorReply::Members {
         next: last.map(|last| last.id.to_string()),
         members: members.iter().map(|member| member.served(base_url)).collect(),

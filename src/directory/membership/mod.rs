@@ -10,6 +10,7 @@ mod follow;
 mod graph;
 mod list;
 mod read;
+mod reference;
 mod ungrouped;
 mod value;
 mod void;
@@ -23,10 +24,10 @@ pub(crate) use change::{GroupMembers, ids, link, named, named_by};
 pub(crate) use clear::Clear;
 pub(crate) use follow::{bump_version, leave_all, rename, show_as, unlink_all};
 pub(crate) use graph::{ancestors, climb, groups_of};
-pub use read::{Reference, ReferenceWriter};
 pub(crate) use read::{
     digest_of_groups, find_any, members_among, name_of, references, some_members, visit_members,
 };
+pub use reference::{Reference, ReferenceList, ReferenceWriter};
 pub(crate) use ungrouped::Ungrouped;
 #[cfg(test)]
 pub(crate) use value::display;

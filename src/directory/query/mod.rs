@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Stopwatch;
 use crate::directory::error::DirectoryError;
-use crate::directory::membership::{self, Reference, Ungrouped, Voids};
+use crate::directory::membership::{self, Ungrouped, Voids};
 use crate::directory::query::cursor::{CursorPosition, Cursors};
 use crate::directory::settings::{DirectoryView, LocalSettings};
 use crate::directory::shown::ShownResource;
@@ -142,14 +142,14 @@ pub(crate) fn run(
     cursors: &Cursors,
     search: &Search,
     wanted: &dyn Fn(&ResourceType, &str) -> bool,
-    most_members: usize,
+    most_bytes: usize,
     add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
 ) -> Result<Page, DirectoryError> {
     let run = QueryRun { view, cursors };
     // Before any membership is read.
     let voids = Voids::load(view.state)?;
     let ungrouped = Ungrouped::default();
-    let mut adding = Adding { view, voids, wanted, most_members, add, ungrouped, references: 0 };
+    let mut adding = Adding { view, voids, wanted, most_bytes, add, ungrouped, references: 0 };
     match search.targets.as_slice() {
         [(resource_type, Query { filter: None, sort: None })] => {
             run.list(resource_type, search, &mut adding)
@@ -163,7 +163,7 @@ struct Adding<'a> {
     view: DirectoryView<'a>,
     voids: Voids,
     wanted: &'a dyn Fn(&ResourceType, &str) -> bool,
-    most_members: usize,
+    most_bytes: usize,
     add: &'a mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     ungrouped: Ungrouped,
     /// The members and pieces of access of the resources so far.
@@ -187,7 +187,7 @@ impl Adding<'_> {
         let wanted = |name: &str| {
             (self.wanted)(resource_type, name) && !(is_ungrouped && memberships == Some(name))
         };
-        let (voids, most) = (&self.voids, self.most_members);
+        let (voids, most) = (&self.voids, self.most_bytes);
         self.view.attach_relations(voids, resource_type, &mut shown, &wanted, most)?;
         self.ungrouped.note(shown.references.iter().any(|(name, _)| Some(&**name) == memberships));
         let of_this = shown.references.iter().map(|(_, list)| list.len()).sum::<usize>()
@@ -471,7 +471,7 @@ impl<'a> Look<'a> {
         }
         for (name, references) in all {
             budget.spend(references.len())?;
-            attributes.insert(name, references.iter().map(Reference::plain).collect());
+            attributes.insert(name, references.iter().map(|one| one.plain()).collect());
         }
         Ok(attributes)
     }

@@ -1,14 +1,14 @@
 //! Bodies that are written in memory, but for long lists of references: those are written while they are sent.
 //!
 //! A group of 250,000 members is 50 MB of JSON. Its members are read at once, so that the answer shows one
-//! state, and take less than half of that; their JSON is made in chunks, each when the one before is gone.
+//! state, and take a sixth of that; their JSON is made in chunks, each when the one before is gone.
 
 use std::vec;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::directory::{Reference, ReferenceWriter};
+use crate::directory::{ReferenceList, ReferenceWriter};
 use crate::http::respond::ResponseBody;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
@@ -41,7 +41,9 @@ enum Part {
 /// A list that is written while it is sent, as `,"name":[…]`; nothing if no element is shown.
 pub(super) struct LongList {
     name: String,
-    references: vec::IntoIter<Reference>,
+    references: ReferenceList,
+    /// How many of them have been written.
+    written: usize,
     base_url: String,
     /// How resources of the type are projected, unless all of an element is shown.
     projection: Option<Box<(ResourceType, Projection)>>,
@@ -69,9 +71,7 @@ impl BodyWriter {
     pub(super) fn push(&mut self, list: LongList, bytes: usize) {
         let before = std::mem::take(&mut self.bytes);
         self.parts_bytes += before.len() + bytes;
-        let references = list.references.as_slice();
-        self.parts_held +=
-            before.len() + references.iter().map(Reference::held_bytes).sum::<usize>();
+        self.parts_held += before.len() + list.references.held_bytes();
         self.parts.extend([Part::Bytes(before), Part::List(list)]);
     }
 
@@ -139,31 +139,32 @@ impl LongList {
     /// A list with a name, whose elements are located below a URL.
     pub(super) fn new(
         name: String,
-        references: Vec<Reference>,
+        references: ReferenceList,
         base_url: &str,
         projection: Option<Box<(ResourceType, Projection)>>,
     ) -> Self {
-        let (references, base_url) = (references.into_iter(), base_url.to_owned());
-        Self { name, references, base_url, projection, is_begun: false }
+        let base_url = base_url.to_owned();
+        Self { name, references, written: 0, base_url, projection, is_begun: false }
     }
 
     /// The next chunk, and whether it is the last.
     fn chunk(&mut self) -> (Vec<u8>, bool) {
         let mut out = Vec::with_capacity(CHUNK_BYTES + 1024);
-        let Self { name, references, base_url, projection, is_begun } = self;
+        let Self { name, references, written, base_url, projection, is_begun } = self;
         let mut writer = ReferenceWriter::new(base_url);
         while out.len() < CHUNK_BYTES {
-            if references.as_slice().is_empty() {
+            if *written >= references.len() {
                 if *is_begun {
                     out.push(b']');
                 }
                 return (out, true);
             }
-            let some = references.by_ref().take(PROJECTED_AT_ONCE);
+            let some = (*written..*written + PROJECTED_AT_ONCE).map_while(|at| references.get(at));
+            *written += PROJECTED_AT_ONCE;
             let Some((resource_type, projection)) = projection.as_deref() else {
                 for one in some {
                     begin_element(&mut out, name, is_begun);
-                    writer.push(&one, &mut out);
+                    writer.push(one, &mut out);
                 }
                 continue;
             };

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::body_writer::{BodyWriter, LongList};
 use crate::access::Catalogue;
 use crate::connection::dialect::ResourceForm;
-use crate::directory::{Page, Reference, ShownResource, StoredResource};
+use crate::directory::{Page, ReferenceList, ShownResource, StoredResource};
 use crate::http::error::Failure;
 use crate::http::respond::{self, HttpResponse};
 use crate::http::work_limits::PAGE_BYTES;
@@ -90,11 +90,11 @@ impl ClientView<'_> {
     fn push(
         &self,
         resource_type: &ResourceType,
-        lists: Vec<(String, Vec<Reference>)>,
+        lists: Vec<(String, ReferenceList)>,
         body: &mut BodyWriter,
     ) {
         for (name, references) in lists {
-            let bytes = references.iter().map(|one| one.served_bytes(self.base_url)).sum();
+            let bytes = references.served_bytes(self.base_url);
             let projection = match self.form {
                 ResourceForm::Rfc(projection) if !self.form.is_stored(resource_type) => {
                     Some(Box::new((resource_type.clone(), projection.clone())))

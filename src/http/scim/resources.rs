@@ -39,13 +39,13 @@ pub(in crate::http) async fn retrieve(call: Call<'_>) -> Result<HttpResponse, Fa
     let resource_type = call.resource_type()?;
     let form = call.form(&resource_type, &call.parameters()?)?;
     let wanted = |name: &str| form.wants(name);
-    let work = |most_members| {
+    let work = |most_bytes| {
         let directory = &call.context.directory;
         // Versions of groups follow when memberships are cleared. This is looked at before the group is
         // read: clearing that ends in between has given the group another version.
         let may_be_known = call.parts.headers.contains_key(IF_NONE_MATCH)
             && !directory.is_clearing_memberships()?;
-        let shown = directory.retrieve(&resource_type, &call.path.id, &wanted, most_members)?;
+        let shown = directory.retrieve(&resource_type, &call.path.id, &wanted, most_bytes)?;
         // Access changes with grants and with the configuration, of which the tag knows nothing.
         let is_tagged = shown.access.is_none() && !form.shows_catalogue();
         if may_be_known && is_tagged && precondition::is_known(&call.parts.headers, shown.tag) {

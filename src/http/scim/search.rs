@@ -107,10 +107,9 @@ async fn run(
     let count = search.page.count;
     let (directory, base_url) =
         (Arc::clone(&call.context.directory), Arc::clone(&call.context.base_url));
-    let run = move |most_members, short| {
-        page(&directory, &base_url, &search, &forms, most_members, short)
-    };
-    let whole = |most_members| run(most_members, None);
+    let run =
+        move |most_bytes, short| page(&directory, &base_url, &search, &forms, most_bytes, short);
+    let whole = |most_bytes| run(most_bytes, None);
     let (limits, connection) = (&call.context.work_limits, call.connection);
     let mut answer = match work {
         SearchWork::Short => limits.short(connection, || whole(usize::MAX)).await,
@@ -167,7 +166,7 @@ fn page(
     base_url: &str,
     search: &Search,
     forms: &Forms,
-    most_members: usize,
+    most_bytes: usize,
     mut short: Option<ShortList>,
 ) -> Result<HttpResponse, Failure> {
     let everything = ResourceForm::Rfc(Projection::everything());
@@ -188,7 +187,7 @@ fn page(
         })
     };
     let wanted = |resource_type: &ResourceType, name: &str| form_of(resource_type).wants(name);
-    let page = directory.query(search, &wanted, most_members, &mut add)?;
+    let page = directory.query(search, &wanted, most_bytes, &mut add)?;
     problem.map(|()| writer.finish(&page))
 }
 
