@@ -8,6 +8,7 @@
 //! comes down again where more would be held than is allowed. Behind it the database answers.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -129,6 +130,20 @@ impl Memory {
     /// Takes over a change to the state, as far as it is held: a reader sees all of it, or nothing.
     /// Answers whether there was room for it.
     pub(super) fn apply<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
+        let Ok(fits) = self.apply_and(writes, || Ok::<_, Infallible>(()));
+        fits
+    }
+
+    /// As [`Memory::apply`]; `give_up` runs before entries are evicted.
+    ///
+    /// # Errors
+    ///
+    /// What `give_up` answers. More is held than is allowed then.
+    pub(super) fn apply_and<'a, E>(
+        &self,
+        writes: impl Iterator<Item = &'a Write>,
+        give_up: impl FnOnce() -> Result<(), E>,
+    ) -> Result<bool, E> {
         let latest = writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
         // Only this thread changes the memory: nothing changes between the two locks.
         let changed = self.read().view.change(latest);
@@ -136,7 +151,10 @@ impl Memory {
         for (lowest, leaves) in changed {
             held.put(lowest, leaves);
         }
-        held.shrink(self.limit)
+        if held.bytes > self.limit {
+            give_up()?;
+        }
+        Ok(held.shrink(self.limit))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {

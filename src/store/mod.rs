@@ -8,6 +8,7 @@
 
 mod apply;
 pub mod backup;
+mod behind;
 pub mod check;
 mod database;
 mod disk_space;

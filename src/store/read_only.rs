@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -159,8 +160,8 @@ impl Store for ReadOnlyStore {
         }
     }
 
-    fn warm_up(&self) -> bool {
-        false
+    fn rest(&self) -> Option<Duration> {
+        None
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

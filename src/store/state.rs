@@ -7,11 +7,13 @@
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
+use super::behind::Behind;
 use super::check::Check;
 use super::database::Database;
 use super::engine::PART;
@@ -19,6 +21,7 @@ use super::memory::{HeldUpTo, Memory, scan_held};
 use super::version::{KeptState, StateVersion};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
+use crate::log::Frame;
 
 /// How many keys, and bytes, are loaded at once: a change may have to wait for them.
 const LOAD_KEYS: usize = 250;
@@ -28,6 +31,10 @@ const LOAD_BYTES: usize = 256 * 1024;
 pub(super) struct State {
     pub(super) database: Arc<Database>,
     memory: Memory,
+    /// The identity of the log that it follows.
+    identity: [u8; 16],
+    /// What the database lacks while memory holds all.
+    behind: Mutex<Behind>,
     /// What the versions keep that are held.
     versions: Mutex<Vec<Weak<KeptState>>>,
     /// Whether a lack of memory has been logged.
@@ -36,40 +43,70 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Creates the state of a database, of which at most `memory` bytes are held in memory.
-    pub(super) fn new(database: Database, memory: usize) -> Self {
+    /// Creates the state of a database that follows the log `identity`, of which at most `memory` bytes are held in
+    /// memory.
+    pub(super) fn new(database: Database, memory: usize, identity: [u8; 16]) -> Self {
         Self {
             database: Arc::new(database),
             memory: Memory::new(memory),
+            identity,
+            behind: Mutex::default(),
             versions: Mutex::default(),
             told: AtomicBool::new(false),
             opened: Stopwatch::start(),
         }
     }
 
-    /// Carries out writes that bring the state to `sequence` of the journal `identity`.
+    /// Takes over the next frames of the log. While memory holds all of the state the database follows later.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`]; memory does not know of them then.
-    pub(super) fn apply<'a>(
-        &self,
-        writes: impl Iterator<Item = &'a Write> + Clone,
-        identity: [u8; 16],
-        sequence: u64,
-    ) -> Result<(), StoreError> {
+    /// [`StoreError::Engine`].
+    pub(super) fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
         let _turn = self.database.turn();
-        self.save_for_versions(&writes)?;
-        let part = match self.memory.upto() {
-            HeldUpTo::End => PART,
+        let mut behind = self.behind();
+        behind.extend(frames);
+        match self.memory.upto() {
+            HeldUpTo::End if behind.is_full() => self.follow(&mut behind, PART)?,
+            HeldUpTo::End => {}
             // The database is read as well: there changes have to come as a whole.
-            HeldUpTo::Key(_) => usize::MAX,
-        };
-        self.database.engine.apply(writes.clone(), part, identity, sequence)?;
-        if !self.memory.apply(writes) {
+            HeldUpTo::Key(_) => self.follow(&mut behind, usize::MAX)?,
+        }
+        // What memory gives up is read from the database.
+        let give_up = || self.follow(&mut behind, PART);
+        if !self.memory.apply_and(frames.iter().flat_map(|frame| &frame.writes), give_up)? {
             self.tell_of_little_room();
         }
         Ok(())
+    }
+
+    /// Has the database follow now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Engine`].
+    pub(super) fn catch_up(&self) -> Result<(), StoreError> {
+        let _turn = self.database.turn();
+        self.follow(&mut self.behind(), PART)
+    }
+
+    /// After how long the database has to follow; `None` if it lacks nothing.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        self.behind().due_in()
+    }
+
+    /// Has the database follow in batches of at most `part` writes, while its turn is held.
+    fn follow(&self, behind: &mut Behind, part: usize) -> Result<(), StoreError> {
+        let Some(last) = behind.frames().last() else { return Ok(()) };
+        let writes = behind.frames().iter().flat_map(|frame| &frame.writes);
+        self.save_for_versions(&writes)?;
+        self.database.engine.apply(writes, part, self.identity, last.sequence)?;
+        behind.clear();
+        Ok(())
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell_of_little_room(&self) {
@@ -165,34 +202,33 @@ impl State {
             self.database.have_rebuilt(&format!("memory and database differ at key {key}"));
         };
         engine.scan(&[], None, &mut |key, value| {
-            let differs = |value: Option<&[u8]>| {
-                self.memory.get(key).is_some_and(|held| held.as_deref() != value)
-            };
-            if keys::is_position(key) || self.memory.get(key).is_none() {
-                return ControlFlow::Continue(());
-            }
+            let held = self.memory.get(key).filter(|_| !keys::is_position(key));
+            let Some(held) = held else { return ControlFlow::Continue(()) };
             check.checked += 1;
-            if differs(Some(&value)) {
-                let _turn = self.database.turn();
-                match engine.get(key) {
-                    Ok(value) if !differs(value.as_deref()) => {}
-                    _ => fault(key, check),
-                }
+            if held.as_ref() != Some(&value) && self.differs(key) {
+                fault(key, check);
             }
             ControlFlow::Continue(())
         })?;
         self.scan_memory(&[], None, &mut |key, _| {
-            if !matches!(engine.get(key), Ok(Some(_))) {
-                let _turn = self.database.turn();
-                if matches!(self.memory.get(key), Some(Some(_)))
-                    && !matches!(engine.get(key), Ok(Some(_)))
-                {
-                    fault(key, check);
-                }
+            if !matches!(engine.get(key), Ok(Some(_))) && self.differs(key) {
+                fault(key, check);
             }
             ControlFlow::Continue(())
         });
         Ok(())
+    }
+
+    /// Whether memory and database have different values of a key, or the database can't be read or written.
+    fn differs(&self, key: &[u8]) -> bool {
+        let _turn = self.database.turn();
+        if self.follow(&mut self.behind(), PART).is_err() {
+            return true;
+        }
+        match self.database.engine.get(key) {
+            Ok(value) => self.memory.get(key).is_some_and(|held| held != value),
+            Err(_) => true,
+        }
     }
 
     /// As [`Read::scan`], as far as memory goes; where to go on in the database.
@@ -212,7 +248,11 @@ impl State {
     /// [`StoreError::Engine`].
     pub(super) fn version(&self) -> Result<StateVersion, StoreError> {
         let _turn = self.database.turn();
-        let sequence = self.database.engine.applied()?.map_or(0, |(_, applied)| applied);
+        let last = self.behind().frames().last().map(|frame| frame.sequence);
+        let sequence = match last {
+            Some(sequence) => sequence,
+            None => self.database.engine.applied()?.map_or(0, |(_, applied)| applied),
+        };
         let kept = Arc::new(KeptState::new(self.memory.view()));
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.retain(|version| version.strong_count() > 0);
@@ -265,13 +305,28 @@ impl Read for State {
 mod tests {
     use std::collections::BTreeSet;
 
+    use jiff::Timestamp;
+
     use super::super::engine::Engine;
     use super::*;
+    use crate::event::{Actor, Details, Event, Head, Verb};
 
     fn state(folder: &std::path::Path, memory: usize) -> State {
         let engine = Engine::open(&folder.join("state"), 8).unwrap();
         let database = Database { engine, mark: folder.join("rebuild"), turn: Mutex::default() };
-        State::new(database, memory)
+        State::new(database, memory, [7; 16])
+    }
+
+    /// The frame with a number that makes some writes.
+    fn frame(sequence: u64, writes: impl Into<Vec<Write>>) -> [Arc<Frame>; 1] {
+        let head = Head {
+            time: Timestamp::UNIX_EPOCH,
+            actor: Actor::System,
+            event: Event { kind: String::new(), verb: Verb::Replaced, subject: String::new() },
+            details: Details::default(),
+        };
+        let (group, previous, hash, writes) = (sequence, [0; 32], [0; 32], writes.into());
+        [Arc::new(Frame { sequence, group, previous, hash, head, writes })]
     }
 
     fn write(key: u32, value: Option<u32>) -> Write {
@@ -295,14 +350,14 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let state = state(folder.path(), memory);
             let writes: Vec<Write> = (0..20_000).map(|key| write(key, Some(key))).collect();
-            state.apply(writes.iter(), [7; 16], 1).unwrap();
+            state.apply(&frame(1, writes)).unwrap();
             let mut loading = true;
             for change in 0..2_000_u32 {
                 let key = change * 7919 % 25_000;
                 let value = (change % 3 != 0).then_some(change);
                 let changes =
                     [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
-                state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
+                state.apply(&frame(2 + u64::from(change), changes.clone())).unwrap();
                 assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
                 if change % 10 == 0 {
                     loading = loading && state.load();
@@ -334,7 +389,8 @@ mod tests {
                     sequence += 1;
                     let writes: Vec<Write> =
                         numbers.clone().map(|key| write(key, Some(sequence))).collect();
-                    state.apply(writes.iter(), [7; 16], sequence.into()).unwrap();
+                    state.apply(&frame(sequence.into(), writes)).unwrap();
+                    state.catch_up().unwrap();
                     std::thread::yield_now();
                 }
             });
@@ -360,9 +416,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = state(folder.path(), usize::MAX);
         assert!(!state.load());
-        state.apply([write(1, Some(1)), write(2, Some(2))].iter(), [7; 16], 1).unwrap();
+        state.apply(&frame(1, [write(1, Some(1)), write(2, Some(2))])).unwrap();
         assert_eq!(state.check().faults, 0);
-        state.memory.apply([write(1, Some(3)), write(2, None), write(4, Some(4))].iter());
+        let other = [write(1, Some(3)), write(2, None), write(4, Some(4))];
+        state.memory.apply(other.iter());
         let check = state.check();
         assert_eq!((check.checked, check.faults), (2, 3), "{:?}", check.findings);
     }
@@ -372,7 +429,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = state(folder.path(), usize::MAX);
         let record = Write { key: b"r\x01damaged".to_vec(), value: Some(Bytes::from_static(b"?")) };
-        state.apply([record.clone(), write(1, Some(1))].iter(), [7; 16], 1).unwrap();
+        state.apply(&frame(1, [record.clone(), write(1, Some(1))])).unwrap();
         assert!(!state.load());
         assert!(folder.path().join("rebuild").exists());
         assert!(matches!(state.get(&record.key), Err(StoreError::Damaged { .. })));
@@ -385,7 +442,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let state = state(folder.path(), memory);
             let writes: Vec<Write> = (0..8_000).map(|key| write(key * 2, Some(key))).collect();
-            state.apply(writes.iter(), [7; 16], 1).unwrap();
+            state.apply(&frame(1, writes)).unwrap();
             (0..10).for_each(|_| {
                 state.load();
             });
@@ -393,7 +450,7 @@ mod tests {
             for change in 0..2_000_u32 {
                 let key = change * 7919 % 18_000;
                 let changes = [write(key, Some(change + 1)), write(key + 1, None)];
-                state.apply(changes.iter(), [7; 16], 2 + u64::from(change)).unwrap();
+                state.apply(&frame(2 + u64::from(change), changes.clone())).unwrap();
                 let was = before.iter().find(|(known, _)| *known == changes[0].key);
                 let was = was.map(|(_, value)| value.clone());
                 assert_eq!(version.get(&changes[0].key).unwrap(), was);

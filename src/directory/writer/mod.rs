@@ -137,16 +137,14 @@ impl Writer {
     fn run(&mut self) {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
         let mut pause = RecordDenied::pause(None);
-        let mut warming = true;
+        let mut store_due = Some(Duration::ZERO);
         let mut groups = 0_u64;
         loop {
             self.watch_clock();
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
-            let until = match warming {
-                true => Duration::ZERO,
-                false => until_note.min(until_report).min(self.clearing.due_in()),
-            };
+            let until = until_note.min(until_report).min(self.clearing.due_in());
+            let until = store_due.map_or(until, |due| due.min(until));
             match self.queue.pop_within(until) {
                 Popped::Message(first) => {
                     self.take(first);
@@ -163,7 +161,7 @@ impl Writer {
                     return;
                 }
             }
-            warming = warming && self.shared.store.warm_up();
+            store_due = self.shared.store.rest();
             if since_report.elapsed() >= pause {
                 pause = self.record_denied();
                 since_report = Stopwatch::start();

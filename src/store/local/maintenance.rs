@@ -36,6 +36,8 @@ impl PointInTime for LocalStore {
 
 impl Maintenance for LocalStore {
     fn at_rest(&self) -> &dyn Read {
+        // Where it can't follow it is what it was, and the store stops.
+        let _ = self.catch_up();
         self.state.database.as_ref()
     }
 
@@ -99,6 +101,8 @@ impl Maintenance for LocalStore {
         if let (Some(oldest), Some(age)) = (oldest, keeping.journal) {
             let made_before = now.checked_sub(age).unwrap_or(Timestamp::MIN);
             let upto = oldest.position.sequence.min(keeping.needed.unwrap_or(u64::MAX));
+            // The database has to reach back to what is left.
+            self.catch_up()?;
             trimmed = self.log.trim(upto, made_before)?;
         }
         Ok(MaintenanceReport { snapshot: whole, trimmed })
@@ -113,6 +117,7 @@ impl LocalStore {
             _ => self.state.database.engine.bytes(),
         };
         self.disk_space.check(bytes)?;
+        self.catch_up()?;
         let applied = self.state.database.engine.applied()?.map_or(0, |(_, applied)| applied);
         snapshots.take(self.state.database.as_ref(), self.log.as_ref(), applied, now)
     }

@@ -199,7 +199,7 @@ impl UnattachedState {
             engine
         };
         let database = Database { engine, mark, turn: Mutex::default() };
-        let state = State::new(database, memory_mib as usize * MIB);
+        let state = State::new(database, memory_mib as usize * MIB, log.identity());
         let disk_space = DiskSpace::new(data, min_free_mib);
         let spare_files = SpareFiles::of(folder.path())?;
         Ok(LocalStore::new(log, state, applied, disk_space, spare_files, folder))

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -25,6 +26,8 @@ pub struct LocalStore {
     /// Locked while a snapshot is taken: one at a time.
     pub(super) snapshots: Mutex<Snapshots>,
     stopped: AtomicBool,
+    /// Whether there may be more of the state to load into memory.
+    is_loading: AtomicBool,
     pub(super) disk_space: DiskSpace,
     spare_files: SpareFiles,
     pub(super) folder: DataFolder,
@@ -61,8 +64,7 @@ impl Store for LocalStore {
         }
         let applied = self.applied();
         let outcome = if (first.sequence, first.previous) == (applied.sequence + 1, applied.hash) {
-            let writes = frames.iter().flat_map(|frame| &frame.writes);
-            self.state.apply(writes, self.log.identity(), last.sequence)
+            self.state.apply(frames)
         } else {
             let reason = format!(
                 "change {} does not follow change {}, the current state",
@@ -107,8 +109,19 @@ impl Store for LocalStore {
         self.read_stats()
     }
 
-    fn warm_up(&self) -> bool {
-        !self.has_stopped() && self.state.load()
+    fn rest(&self) -> Option<Duration> {
+        if self.has_stopped() {
+            return None;
+        }
+        if self.is_loading.load(Ordering::Relaxed) {
+            self.is_loading.store(self.state.load(), Ordering::Relaxed);
+            return Some(Duration::ZERO);
+        }
+        if self.state.due_in()?.is_zero() {
+            // What reads the state needs nothing of it, and what changes it finds the store stopped.
+            let _ = self.catch_up();
+        }
+        self.state.due_in()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
@@ -132,10 +145,25 @@ impl LocalStore {
             applied: Mutex::new(applied),
             snapshots: Mutex::new(Snapshots::of(folder.path())),
             stopped: AtomicBool::new(false),
+            is_loading: AtomicBool::new(true),
             disk_space,
             spare_files,
             folder,
         }
+    }
+
+    /// Has the database follow the log to where the state is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::apply`].
+    pub(super) fn catch_up(&self) -> Result<(), StoreError> {
+        let outcome = self.state.catch_up();
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "the database can't follow the log; restart scimd to recover");
+            self.stopped.store(true, Ordering::SeqCst);
+        }
+        outcome
     }
 
     /// The log that the state follows.
@@ -169,7 +197,10 @@ impl LocalStore {
 impl Drop for LocalStore {
     fn drop(&mut self) {
         let engine = &self.state.database.engine;
-        let flushed = if self.has_stopped() { Err(StoreError::Stopped) } else { engine.flush() };
+        let flushed = match self.has_stopped() {
+            true => Err(StoreError::Stopped),
+            false => self.catch_up().and_then(|()| engine.flush()),
+        };
         if let Err(error) = flushed {
             tracing::error!(%error, "the database was not flushed; the next start applies the journal");
             engine.abandon();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -89,8 +90,8 @@ impl Store for MemoryStore {
         }
     }
 
-    fn warm_up(&self) -> bool {
-        false
+    fn rest(&self) -> Option<Duration> {
+        None
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
