@@ -129,6 +129,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::{Actor, Details, Event, Head, Verb};
+    use crate::log::{Append, LogEntry, Write};
+    use crate::store::Store as _;
     use crate::store::folder::DataFolder;
     use crate::store::local::StoreLimits;
 
@@ -153,5 +156,46 @@ mod tests {
             drop(taking);
             ended.unwrap();
         });
+    }
+
+    #[test]
+    fn the_database_has_what_the_log_has_a_moment_later_and_before_that_is_trimmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = StoreLimits { cache_mib: 8, memory_mib: 64, min_free_mib: 0 };
+        let now = Timestamp::UNIX_EPOCH;
+        let open = || {
+            let opened = DataFolder::open(folder.path()).unwrap();
+            LocalStore::open(opened, limits, [7; 16], now).unwrap()
+        };
+        let store = open();
+        while store.rest().is_some() {}
+        let applied = |store: &LocalStore| {
+            store.state.database.engine.applied().unwrap().map_or(0, |(_, applied)| applied)
+        };
+        let append = |store: &LocalStore| {
+            let event = Event { kind: String::new(), verb: Verb::Created, subject: String::new() };
+            let (actor, details) = (Actor::System, Details::default());
+            let head = Head { time: now, actor, event, details };
+            let put = Write { key: b"key".to_vec(), value: Some("value".into()) };
+            let entries = vec![LogEntry { head, writes: vec![put] }];
+            let Append::Done(frames) = store.log.append(entries, store.applied()).unwrap() else {
+                panic!("another process has appended");
+            };
+            store.apply(&frames).unwrap();
+        };
+        append(&store);
+        assert_eq!((applied(&store), store.applied().sequence), (0, 1));
+        let due = store.rest().unwrap();
+        assert!(!due.is_zero() && applied(&store) == 0);
+        std::thread::sleep(due);
+        assert_eq!((store.rest(), applied(&store)), (None, 1));
+        append(&store);
+        let policy = RetentionPolicy { snapshots: 1, journal: Some(Duration::ZERO), needed: None };
+        store.keep(now, policy).unwrap();
+        assert_eq!(applied(&store), 2);
+        append(&store);
+        assert_eq!(applied(&store), 2);
+        drop(store);
+        assert_eq!(applied(&open()), 3);
     }
 }

@@ -4,6 +4,9 @@
 //! between two changes: memory always agrees with the database, and a value is replaced by the
 //! thread that allocated it.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,6 +196,7 @@ impl State {
     }
 
     fn compare(&self, check: &mut Check) -> Result<(), StoreError> {
+        self.catch_up()?;
         let engine = &self.database.engine;
         let fault = |key: &[u8], check: &mut Check| {
             let key = HEXLOWER.encode(key);
@@ -298,174 +302,5 @@ impl Read for State {
 
     fn skip(&self, prefix: &[u8], count: u64) -> (Option<Vec<u8>>, u64) {
         self.memory.skip(prefix, count)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use jiff::Timestamp;
-
-    use super::super::engine::Engine;
-    use super::*;
-    use crate::event::{Actor, Details, Event, Head, Verb};
-
-    fn state(folder: &std::path::Path, memory: usize) -> State {
-        let engine = Engine::open(&folder.join("state"), 8).unwrap();
-        let database = Database { engine, mark: folder.join("rebuild"), turn: Mutex::default() };
-        State::new(database, memory, [7; 16])
-    }
-
-    /// The frame with a number that makes some writes.
-    fn frame(sequence: u64, writes: impl Into<Vec<Write>>) -> [Arc<Frame>; 1] {
-        let head = Head {
-            time: Timestamp::UNIX_EPOCH,
-            actor: Actor::System,
-            event: Event { kind: String::new(), verb: Verb::Replaced, subject: String::new() },
-            details: Details::default(),
-        };
-        let (group, previous, hash, writes) = (sequence, [0; 32], [0; 32], writes.into());
-        [Arc::new(Frame { sequence, group, previous, hash, head, writes })]
-    }
-
-    fn write(key: u32, value: Option<u32>) -> Write {
-        let value = value.map(|value| Bytes::from(value.to_le_bytes().repeat(20)));
-        Write { key: [b"t", key.to_be_bytes().as_slice()].concat(), value }
-    }
-
-    fn all(state: &dyn Read) -> Vec<(Vec<u8>, Bytes)> {
-        let mut all = Vec::new();
-        let visit = &mut |key: &[u8], value| {
-            all.push((key.to_vec(), value));
-            ControlFlow::Continue(())
-        };
-        state.scan(b"t", None, visit).unwrap();
-        all
-    }
-
-    #[test]
-    fn what_changes_while_it_is_loaded_is_held_as_the_database_has_it() {
-        for memory in [usize::MAX, 400_000] {
-            let folder = tempfile::tempdir().unwrap();
-            let state = state(folder.path(), memory);
-            let writes: Vec<Write> = (0..20_000).map(|key| write(key, Some(key))).collect();
-            state.apply(&frame(1, writes)).unwrap();
-            let mut loading = true;
-            for change in 0..2_000_u32 {
-                let key = change * 7919 % 25_000;
-                let value = (change % 3 != 0).then_some(change);
-                let changes =
-                    [write(key, value), write(key + 1, None), write(key + 2, Some(change))];
-                state.apply(&frame(2 + u64::from(change), changes.clone())).unwrap();
-                assert_eq!(state.get(&changes[0].key).unwrap(), changes[0].value);
-                if change % 10 == 0 {
-                    loading = loading && state.load();
-                    assert_eq!(all(&state), all(state.database.as_ref()));
-                }
-            }
-            assert!(!loading);
-            let check = state.check();
-            assert_eq!(check.faults, 0, "{:?}", check.findings);
-            let held = state.memory.upto() == HeldUpTo::End;
-            let all_checked = check.checked == all(state.database.as_ref()).len() as u64;
-            assert_eq!((held, all_checked), (memory == usize::MAX, held));
-            assert_eq!(state.told.load(Ordering::Relaxed), !held);
-        }
-    }
-
-    #[test]
-    fn between_two_looks_at_the_same_position_no_part_of_a_change_is_seen() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = state(folder.path(), usize::MAX);
-        assert!(!state.load());
-        let stop = AtomicBool::new(false);
-        let numbers = 0..u32::try_from(3 * PART).unwrap();
-        let mut seen = BTreeSet::new();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut sequence = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    sequence += 1;
-                    let writes: Vec<Write> =
-                        numbers.clone().map(|key| write(key, Some(sequence))).collect();
-                    state.apply(&frame(sequence.into(), writes)).unwrap();
-                    state.catch_up().unwrap();
-                    std::thread::yield_now();
-                }
-            });
-            let database = state.database.as_ref();
-            let value = |key| database.get(&write(key, None).key).unwrap();
-            let (since, mut torn) = (Stopwatch::start(), false);
-            while seen.len() < 50 && !torn && since.elapsed().as_secs() < 60 {
-                let before = database.get(keys::APPLIED).unwrap();
-                let (first, last) = (value(numbers.start), value(numbers.end - 1));
-                if database.get(keys::APPLIED).unwrap() == before {
-                    torn = first != last;
-                    seen.insert(before);
-                }
-            }
-            stop.store(true, Ordering::Relaxed);
-            assert!(!torn, "a change was seen in part");
-        });
-        assert_eq!(seen.len(), 50);
-    }
-
-    #[test]
-    fn a_difference_between_memory_and_database_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = state(folder.path(), usize::MAX);
-        assert!(!state.load());
-        state.apply(&frame(1, [write(1, Some(1)), write(2, Some(2))])).unwrap();
-        assert_eq!(state.check().faults, 0);
-        let other = [write(1, Some(3)), write(2, None), write(4, Some(4))];
-        state.memory.apply(other.iter());
-        let check = state.check();
-        assert_eq!((check.checked, check.faults), (2, 3), "{:?}", check.findings);
-    }
-
-    #[test]
-    fn a_damaged_record_ends_the_loading_and_is_noted() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = state(folder.path(), usize::MAX);
-        let record = Write { key: b"r\x01damaged".to_vec(), value: Some(Bytes::from_static(b"?")) };
-        state.apply(&frame(1, [record.clone(), write(1, Some(1))])).unwrap();
-        assert!(!state.load());
-        assert!(folder.path().join("rebuild").exists());
-        assert!(matches!(state.get(&record.key), Err(StoreError::Damaged { .. })));
-        assert_eq!(all(&state).len(), 1);
-    }
-
-    #[test]
-    fn a_version_stays_as_it_is_wherever_its_keys_are() {
-        for memory in [usize::MAX, 300_000, 0] {
-            let folder = tempfile::tempdir().unwrap();
-            let state = state(folder.path(), memory);
-            let writes: Vec<Write> = (0..8_000).map(|key| write(key * 2, Some(key))).collect();
-            state.apply(&frame(1, writes)).unwrap();
-            (0..10).for_each(|_| {
-                state.load();
-            });
-            let (version, before) = (state.version().unwrap(), all(&state));
-            for change in 0..2_000_u32 {
-                let key = change * 7919 % 18_000;
-                let changes = [write(key, Some(change + 1)), write(key + 1, None)];
-                state.apply(&frame(2 + u64::from(change), changes.clone())).unwrap();
-                let was = before.iter().find(|(known, _)| *known == changes[0].key);
-                let was = was.map(|(_, value)| value.clone());
-                assert_eq!(version.get(&changes[0].key).unwrap(), was);
-                state.load();
-            }
-            assert!(version.sequence() == 1 && all(&version) == before && all(&state) != before);
-            let latest = state.version().unwrap();
-            assert!(latest.sequence() == 2_001 && all(&latest) == all(&state));
-            drop((version, latest));
-            drop(state.version());
-            assert_eq!(
-                state.versions.lock().unwrap().len(),
-                1,
-                "those that are dropped are forgotten"
-            );
-        }
     }
 }
