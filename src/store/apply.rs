@@ -1,7 +1,6 @@
 //! The side of a store that follows the log: [`Store`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::error::StoreError;
 use super::maintenance::Maintenance;
@@ -56,9 +55,9 @@ pub trait Store: Read {
     /// The store in figures.
     fn stats(&self) -> StoreStats;
 
-    /// Does a part of what was put off: loading state into memory, having the database follow. After how long there
-    /// is more to do; `None` if there is nothing. For the thread that applies frames, in between.
-    fn rest(&self) -> Option<Duration>;
+    /// Loads the next part of the read cache; returns whether there may be more. For the thread that
+    /// applies frames, in between.
+    fn warm_up(&self) -> bool;
 
     /// Snapshots, checks and the like, if the state is kept on this machine.
     fn maintenance(&self) -> Option<&dyn Maintenance>;

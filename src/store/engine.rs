@@ -132,11 +132,18 @@ impl Engine {
     }
 
     fn apply_batch(&self, batch: sled::Batch) -> Result<(), StoreError> {
+        self.readable()?;
         let applied = self.watchdog.watch(|| self.database.apply_batch(batch));
         if applied.is_err() {
             self.half_written.store(true, Ordering::SeqCst);
         }
         applied.map_err(failed("write"))
+    }
+
+    /// As if a write had failed.
+    #[cfg(test)]
+    pub(super) fn fail(&self) {
+        self.half_written.store(true, Ordering::SeqCst);
     }
 
     fn readable(&self) -> Result<(), StoreError> {

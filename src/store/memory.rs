@@ -8,7 +8,6 @@
 //! comes down again where more would be held than is allowed. Behind it the database answers.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -130,31 +129,28 @@ impl Memory {
     /// Takes over a change to the state, as far as it is held: a reader sees all of it, or nothing.
     /// Answers whether there was room for it.
     pub(super) fn apply<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
-        let Ok(fits) = self.apply_and(writes, || Ok::<_, Infallible>(()));
-        fits
+        // Only this thread changes the memory: nothing changes between the two locks.
+        let changed = self.changed_by(writes);
+        let mut held = self.write();
+        held.put_all(changed);
+        held.shrink(self.limit)
     }
 
-    /// As [`Memory::apply`]; `give_up` runs before entries are evicted.
-    ///
-    /// # Errors
-    ///
-    /// What `give_up` answers. More is held than is allowed then.
-    pub(super) fn apply_and<'a, E>(
-        &self,
-        writes: impl Iterator<Item = &'a Write>,
-        give_up: impl FnOnce() -> Result<(), E>,
-    ) -> Result<bool, E> {
+    /// As [`Memory::apply`], unless something may have to be given up for it: then nothing happens.
+    pub(super) fn apply_if_it_fits<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
+        let changed = self.changed_by(writes);
+        // Those in whose place they come are not taken off: near the limit it does not matter.
+        let more = changed.iter().flat_map(|(_, leaves)| leaves).map(Leaf::cost).sum::<usize>();
+        if self.bytes().saturating_add(more) > self.limit {
+            return false;
+        }
+        self.write().put_all(changed);
+        true
+    }
+
+    fn changed_by<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> Vec<(Fence, Vec<Leaf>)> {
         let latest = writes.map(|write| (write.key.as_slice(), write.value.as_ref())).collect();
-        // Only this thread changes the memory: nothing changes between the two locks.
-        let changed = self.read().view.change(latest);
-        let mut held = self.write();
-        for (lowest, leaves) in changed {
-            held.put(lowest, leaves);
-        }
-        if held.bytes > self.limit {
-            give_up()?;
-        }
-        Ok(held.shrink(self.limit))
+        self.read().view.change(latest)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {
@@ -225,6 +221,12 @@ impl MemoryView {
 }
 
 impl Held {
+    fn put_all(&mut self, changed: Vec<(Fence, Vec<Leaf>)>) {
+        for (lowest, leaves) in changed {
+            self.put(lowest, leaves);
+        }
+    }
+
     /// Puts leaves in the place of the one with that lowest key.
     fn put(&mut self, lowest: Fence, leaves: Vec<Leaf>) {
         if let Some(leaf) = self.view.leaves.remove(&lowest) {
@@ -419,5 +421,22 @@ mod tests {
         assert!(memory.apply(writes.iter()));
         assert_eq!((memory.read().view.leaves.len(), memory.bytes()), (1, LEAF_COST));
         assert_eq!(memory.get(&[]), Some(None));
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing_unless_something_may_be_given_up() {
+        let memory = Memory::new(100_000);
+        assert!(memory.extend(&[], HeldUpTo::End));
+        let write = |key: u8, bytes: usize| Write {
+            key: vec![key],
+            value: Some(Bytes::from(vec![key; bytes])),
+        };
+        assert!(memory.apply_if_it_fits([write(1, 60_000)].iter()));
+        let before = memory.bytes();
+        assert!(!memory.apply_if_it_fits([write(2, 60_000)].iter()));
+        assert_eq!((memory.bytes(), memory.upto()), (before, HeldUpTo::End));
+        assert_eq!(memory.get(&[2]), Some(None));
+        assert!(!memory.apply([write(2, 60_000)].iter()));
+        assert_eq!(memory.get(&[2]), None);
     }
 }

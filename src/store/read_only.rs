@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -160,8 +159,8 @@ impl Store for ReadOnlyStore {
         }
     }
 
-    fn rest(&self) -> Option<Duration> {
-        None
+    fn warm_up(&self) -> bool {
+        false
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

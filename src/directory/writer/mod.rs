@@ -137,14 +137,16 @@ impl Writer {
     fn run(&mut self) {
         let (mut since_note, mut since_report) = (Stopwatch::start(), Stopwatch::start());
         let mut pause = RecordDenied::pause(None);
-        let mut store_due = Some(Duration::ZERO);
+        let mut warming = true;
         let mut groups = 0_u64;
         loop {
             self.watch_clock();
             let until_note = TOKEN_USE_PERIOD.saturating_sub(since_note.elapsed());
             let until_report = pause.saturating_sub(since_report.elapsed());
-            let until = until_note.min(until_report).min(self.clearing.due_in());
-            let until = store_due.map_or(until, |due| due.min(until));
+            let until = match warming {
+                true => Duration::ZERO,
+                false => until_note.min(until_report).min(self.clearing.due_in()),
+            };
             match self.queue.pop_within(until) {
                 Popped::Message(first) => {
                     self.take(first);
@@ -161,7 +163,7 @@ impl Writer {
                     return;
                 }
             }
-            store_due = self.shared.store.rest();
+            warming = warming && self.shared.store.warm_up();
             if since_report.elapsed() >= pause {
                 pause = self.record_denied();
                 since_report = Stopwatch::start();

@@ -199,10 +199,11 @@ impl UnattachedState {
             engine
         };
         let database = Database { engine, mark, turn: Mutex::default() };
-        let state = State::new(database, memory_mib as usize * MIB, log.identity());
+        let state =
+            State::new(database, memory_mib as usize * MIB, log.identity(), applied.sequence);
         let disk_space = DiskSpace::new(data, min_free_mib);
         let spare_files = SpareFiles::of(folder.path())?;
-        Ok(LocalStore::new(log, state, applied, disk_space, spare_files, folder))
+        LocalStore::new(log, state, applied, disk_space, spare_files, folder)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The state of a data folder that follows a log.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 
@@ -20,14 +19,13 @@ use crate::store::{Read, StateVersion, Store, StoreError};
 /// State in the data folder that follows a log.
 pub struct LocalStore {
     pub(super) log: Arc<dyn Log>,
-    pub(super) state: State,
+    pub(super) state: Arc<State>,
+    /// Has the database follow.
+    follower: Option<JoinHandle<()>>,
     /// The position that the state has reached.
     applied: Mutex<Position>,
     /// Locked while a snapshot is taken: one at a time.
     pub(super) snapshots: Mutex<Snapshots>,
-    stopped: AtomicBool,
-    /// Whether there may be more of the state to load into memory.
-    is_loading: AtomicBool,
     pub(super) disk_space: DiskSpace,
     spare_files: SpareFiles,
     pub(super) folder: DataFolder,
@@ -59,7 +57,7 @@ impl Store for LocalStore {
 
     fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Ok(()) };
-        if self.stopped.load(Ordering::SeqCst) {
+        if self.state.is_stopped() {
             return Err(StoreError::Stopped);
         }
         let applied = self.applied();
@@ -76,13 +74,13 @@ impl Store for LocalStore {
             Ok(()) => {
                 *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = last.position();
             }
-            Err(_) => self.stopped.store(true, Ordering::SeqCst),
+            Err(_) => self.state.stop(),
         }
         outcome
     }
 
     fn version(&self) -> Result<StateVersion, StoreError> {
-        self.state.version()
+        Ok(self.state.version())
     }
 
     fn check_writable(&self) -> Result<(), StoreError> {
@@ -109,19 +107,8 @@ impl Store for LocalStore {
         self.read_stats()
     }
 
-    fn rest(&self) -> Option<Duration> {
-        if self.has_stopped() {
-            return None;
-        }
-        if self.is_loading.load(Ordering::Relaxed) {
-            self.is_loading.store(self.state.load(), Ordering::Relaxed);
-            return Some(Duration::ZERO);
-        }
-        if self.state.due_in()?.is_zero() {
-            // What reads the state needs nothing of it, and what changes it finds the store stopped.
-            let _ = self.catch_up();
-        }
-        self.state.due_in()
+    fn warm_up(&self) -> bool {
+        !self.has_stopped() && self.state.load()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
@@ -131,6 +118,10 @@ impl Store for LocalStore {
 
 impl LocalStore {
     /// A store whose state has reached `applied`, a position of `log`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Folder`] if no thread can be started.
     pub(super) fn new(
         log: Arc<dyn Log>,
         state: State,
@@ -138,32 +129,25 @@ impl LocalStore {
         disk_space: DiskSpace,
         spare_files: SpareFiles,
         folder: DataFolder,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        let state = Arc::new(state);
+        let follows = Arc::clone(&state);
+        let follower = std::thread::Builder::new()
+            .name("store-follow".to_owned())
+            .spawn(move || follows.follow_when_due())
+            .map_err(|error| {
+                StoreError::Folder(format!("can't start the thread of the database: {error}"))
+            })?;
+        Ok(Self {
             log,
             state,
+            follower: Some(follower),
             applied: Mutex::new(applied),
             snapshots: Mutex::new(Snapshots::of(folder.path())),
-            stopped: AtomicBool::new(false),
-            is_loading: AtomicBool::new(true),
             disk_space,
             spare_files,
             folder,
-        }
-    }
-
-    /// Has the database follow the log to where the state is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::apply`].
-    pub(super) fn catch_up(&self) -> Result<(), StoreError> {
-        let outcome = self.state.catch_up();
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "the database can't follow the log; restart scimd to recover");
-            self.stopped.store(true, Ordering::SeqCst);
-        }
-        outcome
+        })
     }
 
     /// The log that the state follows.
@@ -190,16 +174,21 @@ impl LocalStore {
 
     /// Whether an error has stopped the store or its log for good.
     fn has_stopped(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || self.log.is_stopped()
+        self.state.is_stopped() || self.log.is_stopped()
     }
 }
 
 impl Drop for LocalStore {
     fn drop(&mut self) {
+        self.state.close();
+        if let Some(follower) = self.follower.take() {
+            // It catches its own panics.
+            let _ = follower.join();
+        }
         let engine = &self.state.database.engine;
         let flushed = match self.has_stopped() {
             true => Err(StoreError::Stopped),
-            false => self.catch_up().and_then(|()| engine.flush()),
+            false => self.state.catch_up().and_then(|()| engine.flush()),
         };
         if let Err(error) = flushed {
             tracing::error!(%error, "the database was not flushed; the next start applies the journal");

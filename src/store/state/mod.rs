@@ -9,9 +9,8 @@ mod tests;
 
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -20,7 +19,7 @@ use super::behind::Behind;
 use super::check::Check;
 use super::database::Database;
 use super::engine::PART;
-use super::memory::{HeldUpTo, Memory, scan_held};
+use super::memory::{HeldUpTo, Memory, MemoryView, scan_held};
 use super::version::{KeptState, StateVersion};
 use super::{Read, StoreError, Write, keys};
 use crate::clock::Stopwatch;
@@ -36,8 +35,12 @@ pub(super) struct State {
     memory: Memory,
     /// The identity of the log that it follows.
     identity: [u8; 16],
+    /// The last change that it includes; changes with memory while what the database lacks is locked.
+    reached: AtomicU64,
     /// What the database lacks while memory holds all.
-    behind: Mutex<Behind>,
+    behind: Behind,
+    /// Whether a change could not be taken over as a whole: then nothing is written any more.
+    stopped: AtomicBool,
     /// What the versions keep that are held.
     versions: Mutex<Vec<Weak<KeptState>>>,
     /// Whether a lack of memory has been logged.
@@ -46,14 +49,16 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Creates the state of a database that follows the log `identity`, of which at most `memory` bytes are held in
-    /// memory.
-    pub(super) fn new(database: Database, memory: usize, identity: [u8; 16]) -> Self {
+    /// Creates the state of a database that has reached a change of the log `identity`, of which at most `memory` bytes
+    /// are held in memory.
+    pub(super) fn new(database: Database, memory: usize, identity: [u8; 16], reached: u64) -> Self {
         Self {
             database: Arc::new(database),
             memory: Memory::new(memory),
             identity,
-            behind: Mutex::default(),
+            reached: AtomicU64::new(reached),
+            behind: Behind::default(),
+            stopped: AtomicBool::new(false),
             versions: Mutex::default(),
             told: AtomicBool::new(false),
             opened: Stopwatch::start(),
@@ -64,52 +69,104 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`].
+    /// [`StoreError::Engine`]; nothing is written any more then.
     pub(super) fn apply(&self, frames: &[Arc<Frame>]) -> Result<(), StoreError> {
-        let _turn = self.database.turn();
-        let mut behind = self.behind();
-        behind.extend(frames);
-        match self.memory.upto() {
-            HeldUpTo::End if behind.is_full() => self.follow(&mut behind, PART)?,
-            HeldUpTo::End => {}
-            // The database is read as well: there changes have to come as a whole.
-            HeldUpTo::Key(_) => self.follow(&mut behind, usize::MAX)?,
+        let Some(last) = frames.last() else { return Ok(()) };
+        if self.apply_to_memory(frames, last.sequence) {
+            return Ok(());
         }
-        // What memory gives up is read from the database.
-        let give_up = || self.follow(&mut behind, PART);
-        if !self.memory.apply_and(frames.iter().flat_map(|frame| &frame.writes), give_up)? {
+        let _turn = self.database.turn();
+        let part = match self.memory.upto() {
+            HeldUpTo::End => PART,
+            // The database is read as well: there changes have to come as a whole, and before memory has them.
+            HeldUpTo::Key(_) => usize::MAX,
+        };
+        let lacking = self.behind.lock().take();
+        self.follow(&lacking, part)?;
+        self.follow(frames, part)?;
+        let lacks = self.behind.lock();
+        let fits = self.memory.apply(frames.iter().flat_map(|frame| &frame.writes));
+        self.reached.store(last.sequence, Ordering::Relaxed);
+        drop(lacks);
+        if !fits {
             self.tell_of_little_room();
         }
         Ok(())
+    }
+
+    /// Takes frames over into memory, if that holds all and goes on to do so, and if the database is not too far behind.
+    fn apply_to_memory(&self, frames: &[Arc<Frame>], sequence: u64) -> bool {
+        let mut lacks = self.behind.lock();
+        if lacks.is_full()
+            || self.memory.upto() != HeldUpTo::End
+            || !self.memory.apply_if_it_fits(frames.iter().flat_map(|frame| &frame.writes))
+        {
+            return false;
+        }
+        self.reached.store(sequence, Ordering::Relaxed);
+        self.behind.extend(&mut lacks, frames);
+        true
     }
 
     /// Has the database follow now.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Engine`].
+    /// [`StoreError::Engine`]; nothing is written any more then.
     pub(super) fn catch_up(&self) -> Result<(), StoreError> {
         let _turn = self.database.turn();
-        self.follow(&mut self.behind(), PART)
+        let lacking = self.behind.lock().take();
+        self.follow(&lacking, PART)
     }
 
-    /// After how long the database has to follow; `None` if it lacks nothing.
-    pub(super) fn due_in(&self) -> Option<Duration> {
-        self.behind().due_in()
+    /// Has the database follow whenever that is due, until the state is closed or something fails.
+    pub(super) fn follow_when_due(&self) {
+        while self.behind.wait_until_due() {
+            // On a damaged file sled may panic rather than fail.
+            let reason = match catch_unwind(AssertUnwindSafe(|| self.catch_up())) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            self.stop();
+            tracing::error!(
+                %reason, "the database can't follow the log: nothing is changed any more; restart scimd to recover"
+            );
+            return;
+        }
     }
 
-    /// Has the database follow in batches of at most `part` writes, while its turn is held.
-    fn follow(&self, behind: &mut Behind, part: usize) -> Result<(), StoreError> {
-        let Some(last) = behind.frames().last() else { return Ok(()) };
-        let writes = behind.frames().iter().flat_map(|frame| &frame.writes);
-        self.save_for_versions(&writes)?;
-        self.database.engine.apply(writes, part, self.identity, last.sequence)?;
-        behind.clear();
-        Ok(())
+    /// Ends [`State::follow_when_due`].
+    pub(super) fn close(&self) {
+        self.behind.close();
     }
 
-    fn behind(&self) -> MutexGuard<'_, Behind> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes nothing any more.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing is written any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Writes frames to the database in batches of at most `part` writes, while its turn is held.
+    fn follow(&self, frames: &[Arc<Frame>], part: usize) -> Result<(), StoreError> {
+        let Some(last) = frames.last() else { return Ok(()) };
+        if self.is_stopped() {
+            return Err(StoreError::Stopped);
+        }
+        let writes = frames.iter().flat_map(|frame| &frame.writes);
+        let engine = &self.database.engine;
+        let written = self
+            .save_for_versions(&writes)
+            .and_then(|()| engine.apply(writes, part, self.identity, last.sequence));
+        if written.is_err() {
+            // What was taken is in the log alone.
+            self.stop();
+        }
+        written
     }
 
     fn tell_of_little_room(&self) {
@@ -198,41 +255,42 @@ impl State {
     fn compare(&self, check: &mut Check) -> Result<(), StoreError> {
         self.catch_up()?;
         let engine = &self.database.engine;
-        let fault = |key: &[u8], check: &mut Check| {
-            let key = HEXLOWER.encode(key);
-            check.fault(format!(
-                "memory and database differ at key {key}; restart scimd to rebuild the database"
-            ));
-            self.database.have_rebuilt(&format!("memory and database differ at key {key}"));
-        };
+        let mut outcome = Ok(());
         engine.scan(&[], None, &mut |key, value| {
             let held = self.memory.get(key).filter(|_| !keys::is_position(key));
             let Some(held) = held else { return ControlFlow::Continue(()) };
             check.checked += 1;
-            if held.as_ref() != Some(&value) && self.differs(key) {
-                fault(key, check);
+            if held.as_ref() != Some(&value) {
+                outcome = self.compare_key(key, check);
             }
-            ControlFlow::Continue(())
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        outcome?;
+        let mut outcome = Ok(());
         self.scan_memory(&[], None, &mut |key, _| {
-            if !matches!(engine.get(key), Ok(Some(_))) && self.differs(key) {
-                fault(key, check);
+            if !matches!(engine.get(key), Ok(Some(_))) {
+                outcome = self.compare_key(key, check);
             }
-            ControlFlow::Continue(())
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        Ok(())
+        outcome
     }
 
-    /// Whether memory and database have different values of a key, or the database can't be read or written.
-    fn differs(&self, key: &[u8]) -> bool {
+    /// Compares a key between two changes.
+    fn compare_key(&self, key: &[u8], check: &mut Check) -> Result<(), StoreError> {
         let _turn = self.database.turn();
-        if self.follow(&mut self.behind(), PART).is_err() {
-            return true;
-        }
-        match self.database.engine.get(key) {
+        let mut lacks = self.behind.lock();
+        self.follow(&lacks.take(), PART)?;
+        let differs = match self.database.engine.get(key) {
             Ok(value) => self.memory.get(key).is_some_and(|held| held != value),
             Err(_) => true,
+        };
+        if differs {
+            let reason = format!("memory and database differ at key {}", HEXLOWER.encode(key));
+            check.fault(format!("{reason}; restart scimd to rebuild the database"));
+            self.database.have_rebuilt(&reason);
         }
+        Ok(())
     }
 
     /// As [`Read::scan`], as far as memory goes; where to go on in the database.
@@ -246,22 +304,27 @@ impl State {
     }
 
     /// The state as it is now, for as long as it is held.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Engine`].
-    pub(super) fn version(&self) -> Result<StateVersion, StoreError> {
+    pub(super) fn version(&self) -> StateVersion {
+        let lacks = self.behind.lock();
+        let view = self.memory.view();
+        if *view.upto() == HeldUpTo::End {
+            return self.keep(view);
+        }
+        drop(lacks);
+        // The database must stay as it is until the version is known.
         let _turn = self.database.turn();
-        let last = self.behind().frames().last().map(|frame| frame.sequence);
-        let sequence = match last {
-            Some(sequence) => sequence,
-            None => self.database.engine.applied()?.map_or(0, |(_, applied)| applied),
-        };
-        let kept = Arc::new(KeptState::new(self.memory.view()));
+        let _lacks = self.behind.lock();
+        self.keep(self.memory.view())
+    }
+
+    /// The version of what memory holds now.
+    fn keep(&self, held: MemoryView) -> StateVersion {
+        let kept = Arc::new(KeptState::new(held));
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.retain(|version| version.strong_count() > 0);
         versions.push(Arc::downgrade(&kept));
-        Ok(StateVersion::new(sequence, Arc::clone(&self.database), kept))
+        let reached = self.reached.load(Ordering::Relaxed);
+        StateVersion::new(reached, Arc::clone(&self.database), kept)
     }
 
     /// Saves for the versions that are held what is about to change in the database.

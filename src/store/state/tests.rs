@@ -9,7 +9,7 @@ use crate::event::{Actor, Details, Event, Head, Verb};
 fn state(folder: &std::path::Path, memory: usize) -> State {
     let engine = Engine::open(&folder.join("state"), 8).unwrap();
     let database = Database { engine, mark: folder.join("rebuild"), turn: Mutex::default() };
-    State::new(database, memory, [7; 16])
+    State::new(database, memory, [7; 16], 0)
 }
 
 /// The frame with a number that makes some writes.
@@ -72,33 +72,91 @@ fn what_changes_while_it_is_loaded_is_held_as_the_database_has_it() {
     }
 }
 
+/// The last change that the database has.
+fn applied(state: &State) -> u64 {
+    state.database.engine.applied().unwrap().map_or(0, |(_, applied)| applied)
+}
+
+fn value(state: &dyn Read, key: u32) -> Option<Bytes> {
+    state.get(&write(key, None).key).unwrap()
+}
+
 #[test]
 fn while_memory_holds_all_the_database_follows_later() {
     let folder = tempfile::tempdir().unwrap();
     let state = state(folder.path(), usize::MAX);
-    let applied = || state.database.engine.applied().unwrap().map(|(_, applied)| applied);
     state.apply(&frame(1, [write(1, Some(1))])).unwrap();
-    assert_eq!((applied(), state.due_in()), (Some(1), None), "nothing is loaded yet");
+    assert_eq!(applied(&state), 1, "nothing is loaded yet");
     assert!(!state.load());
-    let kept = state.version().unwrap();
+    let kept = state.version();
     state.apply(&frame(2, [write(1, Some(2)), write(2, Some(2))])).unwrap();
     state.apply(&frame(3, [write(1, Some(3))])).unwrap();
-    assert_eq!((applied(), state.version().unwrap().sequence()), (Some(1), 3));
-    assert!(state.due_in().is_some_and(|due| due <= Duration::from_millis(100)));
-    let value = |state: &dyn Read, key| state.get(&write(key, None).key).unwrap();
+    assert_eq!((applied(&state), state.version().sequence()), (1, 3));
     assert_eq!(value(&state, 1), write(1, Some(3)).value);
     assert_eq!(value(state.database.as_ref(), 1), write(1, Some(1)).value);
     // What compares the two has it follow first.
-    assert_eq!(state.check().faults, 0);
-    assert_eq!((applied(), state.due_in()), (Some(3), None));
+    assert_eq!((state.check().faults, applied(&state)), (0, 3));
     assert!(all(&state) == all(state.database.as_ref()));
-    // As has what would leave too much for later.
-    let large = |key| Write { key: write(key, None).key, value: Some(vec![0; 600_000].into()) };
-    state.apply(&frame(4, [large(4)])).unwrap();
-    assert_eq!(applied(), Some(3));
-    state.apply(&frame(5, [large(5)])).unwrap();
-    assert_eq!((applied(), state.due_in()), (Some(5), None));
     assert_eq!((kept.sequence(), value(&kept, 1)), (1, write(1, Some(1)).value));
+}
+
+#[test]
+fn what_makes_changes_waits_for_a_database_that_lacks_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), usize::MAX);
+    assert!(!state.load());
+    let large = |key| Write { key: write(key, None).key, value: Some(vec![0; 1 << 20].into()) };
+    for sequence in 1..=4 {
+        state.apply(&frame(sequence, [large(sequence as u32)])).unwrap();
+        assert_eq!(applied(&state), 0);
+    }
+    state.apply(&frame(5, [large(5)])).unwrap();
+    assert_eq!(applied(&state), 5);
+}
+
+#[test]
+fn a_thread_has_the_database_follow_a_moment_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), usize::MAX);
+    assert!(!state.load());
+    std::thread::scope(|scope| {
+        let follower = scope.spawn(|| state.follow_when_due());
+        for sequence in 1..=3 {
+            let since = Stopwatch::start();
+            state.apply(&frame(sequence, [write(1, Some(1))])).unwrap();
+            while applied(&state) < sequence && since.elapsed().as_secs() < 10 {
+                std::thread::yield_now();
+            }
+            assert_eq!(applied(&state), sequence);
+        }
+        // Much is not put off.
+        let writes: Vec<Write> = (0..4_000).map(|key| write(key, Some(key))).collect();
+        let since = Stopwatch::start();
+        state.apply(&frame(4, writes)).unwrap();
+        while applied(&state) < 4 && since.elapsed().as_secs() < 10 {
+            std::thread::yield_now();
+        }
+        assert_eq!(applied(&state), 4);
+        assert!(!follower.is_finished());
+        state.close();
+    });
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_written_and_memory_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(folder.path(), usize::MAX);
+    assert!(!state.load());
+    state.apply(&frame(1, [write(1, Some(1))])).unwrap();
+    state.database.engine.fail();
+    state.follow_when_due();
+    assert!(state.is_stopped());
+    assert!(matches!(state.catch_up(), Ok(())), "nothing is left to be written");
+    state.apply(&frame(2, [write(1, Some(2))])).unwrap();
+    assert!(matches!(state.catch_up(), Err(StoreError::Stopped)));
+    assert_eq!(value(&state, 1), write(1, Some(2)).value);
+    assert_eq!(state.check().faults, 1);
+    assert!(!folder.path().join("rebuild").exists());
 }
 
 #[test]
@@ -107,20 +165,18 @@ fn the_database_has_what_memory_gives_up() {
     let state = state(folder.path(), 100_000);
     assert!(!state.load());
     assert_eq!(state.memory.upto(), HeldUpTo::End);
-    let mut before = 0;
     for sequence in 1.. {
         let key = u32::try_from(sequence).unwrap();
         state.apply(&frame(sequence, [write(key, Some(key))])).unwrap();
         assert_eq!(all(&state).len() as u64, sequence);
-        let (_, applied) = state.database.engine.applied().unwrap().unwrap_or(([0; 16], 0));
         if state.memory.upto() != HeldUpTo::End {
-            assert_eq!((before, applied, state.due_in()), (0, sequence, None));
+            assert!(sequence > 500);
             break;
         }
-        before = applied;
+        assert!(sequence > 400 || applied(&state) == 0);
     }
     state.apply(&frame(10_000, [write(0, Some(0))])).unwrap();
-    assert_eq!(state.database.engine.applied().unwrap().unwrap().1, 10_000);
+    assert_eq!((applied(&state), state.version().sequence()), (10_000, 10_000));
 }
 
 #[test]
@@ -195,7 +251,7 @@ fn a_version_stays_as_it_is_wherever_its_keys_are() {
         (0..10).for_each(|_| {
             state.load();
         });
-        let (version, before) = (state.version().unwrap(), all(&state));
+        let (version, before) = (state.version(), all(&state));
         for change in 0..2_000_u32 {
             let key = change * 7919 % 18_000;
             let changes = [write(key, Some(change + 1)), write(key + 1, None)];
@@ -206,7 +262,7 @@ fn a_version_stays_as_it_is_wherever_its_keys_are() {
             state.load();
         }
         assert!(version.sequence() == 1 && all(&version) == before && all(&state) != before);
-        let latest = state.version().unwrap();
+        let latest = state.version();
         assert!(latest.sequence() == 2_001 && all(&latest) == all(&state));
         drop((version, latest));
         drop(state.version());

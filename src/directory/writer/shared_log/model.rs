@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -90,8 +89,8 @@ impl Store for MemoryStore {
         }
     }
 
-    fn rest(&self) -> Option<Duration> {
-        None
+    fn warm_up(&self) -> bool {
+        false
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
