@@ -362,7 +362,7 @@ impl Directory {
     /// # Errors
     ///
     /// `Invalid` with `tooMany` if the search would read more resources than the settings allow, or with
-    /// `invalidCursor`; `Large` if the members of one resource take more than `most_bytes` of memory; `Storage`.
+    /// `invalidCursor`; `Large` if the members of all take more than `most_bytes` of memory; `Storage`.
     pub fn query(
         &self,
         search: &Search,

@@ -81,9 +81,10 @@ impl<'a> Reference<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct ReferenceList {
     kinds: Vec<Kind>,
-    /// Each but the last has [`BLOCK`] of them.
-    blocks: Vec<Block>,
-    len: usize,
+    /// Those with [`BLOCK`] references.
+    full: Vec<Block>,
+    /// The references behind them.
+    last: Block,
     /// The bytes of all names.
     names_len: usize,
 }
@@ -124,18 +125,18 @@ impl ReferenceList {
         if let Some(kind) = self.kinds.get_mut(at) {
             kind.count += 1;
         }
-        if self.len.is_multiple_of(BLOCK) {
-            self.blocks.push(Block::default());
-        }
-        let Some(block) = self.blocks.last_mut() else { return };
-        block.names.push_str(display);
-        block.entries.push(Entry {
+        self.last.names.push_str(display);
+        self.last.entries.push(Entry {
             id,
             kind: u16::try_from(at).unwrap_or(u16::MAX),
-            name_end: u32::try_from(block.names.len()).unwrap_or(u32::MAX),
+            name_end: u32::try_from(self.last.names.len()).unwrap_or(u32::MAX),
         });
-        self.len += 1;
         self.names_len += display.len();
+        if self.last.entries.len() == BLOCK {
+            let mut block = std::mem::take(&mut self.last);
+            block.names.shrink_to_fit();
+            self.full.push(block);
+        }
     }
 
     /// Appends a reference like one of another list, with another name.
@@ -145,17 +146,19 @@ impl ReferenceList {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.full.len() * BLOCK + self.last.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The reference at an index, from 0.
     pub fn get(&self, index: usize) -> Option<Reference<'_>> {
-        let (block, index) = (self.blocks.get(index / BLOCK)?, index % BLOCK);
+        let number = index / BLOCK;
+        let last = Some(&self.last).filter(|_| number == self.full.len());
+        let (block, index) = (self.full.get(number).or(last)?, index % BLOCK);
         let entry = block.entries.get(index)?;
         let before = index.checked_sub(1).and_then(|before| block.entries.get(before));
         let begin = before.map_or(0, |before| before.name_end as usize);
@@ -168,9 +171,9 @@ impl ReferenceList {
         (0..self.len()).map_while(|index| self.get(index))
     }
 
-    /// The bytes of memory that they take.
+    /// The bytes of memory that they take, less some room in the last block.
     pub fn held_bytes(&self) -> usize {
-        self.len * size_of::<Entry>() + self.names_len
+        self.len() * size_of::<Entry>() + self.names_len
     }
 
     /// About how many bytes they have as they are served below a URL.
@@ -301,7 +304,7 @@ mod tests {
             for (number, reference) in list.iter().enumerate() {
                 assert_eq!((reference.id, reference.display), (id(number), &*number.to_string()));
             }
-            assert!(list.get(len).is_none());
+            assert!([len, len + BLOCK].iter().all(|beyond| list.get(*beyond).is_none()));
         }
     }
 }

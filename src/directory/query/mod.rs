@@ -142,14 +142,14 @@ pub(crate) fn run(
     cursors: &Cursors,
     search: &Search,
     wanted: &dyn Fn(&ResourceType, &str) -> bool,
-    most_bytes: usize,
+    left_bytes: usize,
     add: &mut dyn FnMut(&ResourceType, ShownResource) -> bool,
 ) -> Result<Page, DirectoryError> {
     let run = QueryRun { view, cursors };
     // Before any membership is read.
     let voids = Voids::load(view.state)?;
     let ungrouped = Ungrouped::default();
-    let mut adding = Adding { view, voids, wanted, most_bytes, add, ungrouped, references: 0 };
+    let mut adding = Adding { view, voids, wanted, left_bytes, add, ungrouped, references: 0 };
     match search.targets.as_slice() {
         [(resource_type, Query { filter: None, sort: None })] => {
             run.list(resource_type, search, &mut adding)
@@ -163,7 +163,8 @@ struct Adding<'a> {
     view: DirectoryView<'a>,
     voids: Voids,
     wanted: &'a dyn Fn(&ResourceType, &str) -> bool,
-    most_bytes: usize,
+    /// The bytes that the members of the next resource may take.
+    left_bytes: usize,
     add: &'a mut dyn FnMut(&ResourceType, ShownResource) -> bool,
     ungrouped: Ungrouped,
     /// The members and pieces of access of the resources so far.
@@ -187,7 +188,7 @@ impl Adding<'_> {
         let wanted = |name: &str| {
             (self.wanted)(resource_type, name) && !(is_ungrouped && memberships == Some(name))
         };
-        let (voids, most) = (&self.voids, self.most_bytes);
+        let (voids, most) = (&self.voids, self.left_bytes);
         self.view.attach_relations(voids, resource_type, &mut shown, &wanted, most)?;
         self.ungrouped.note(shown.references.iter().any(|(name, _)| Some(&**name) == memberships));
         let of_this = shown.references.iter().map(|(_, list)| list.len()).sum::<usize>()
@@ -203,6 +204,8 @@ impl Adding<'_> {
             .into());
         }
         self.references += of_this;
+        let held = shown.references.iter().map(|(_, list)| list.held_bytes()).sum();
+        self.left_bytes = self.left_bytes.saturating_sub(held);
         Ok(self.references <= MAX_REFERENCES && (self.add)(resource_type, shown))
     }
 }
