@@ -27,7 +27,7 @@ pub trait Store: Read {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unsupported`] if the store only reads; [`StoreError::Engine`].
+    /// [`StoreError::Unsupported`] if the store only reads.
     fn version(&self) -> Result<StateVersion, StoreError> {
         Err(StoreError::Unsupported("versions"))
     }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::log::Frame;
 
-/// How long the database may lack a change.
+/// After how long the database is to have a change.
 const LONGEST: Duration = Duration::from_millis(100);
-/// How many bytes of changes it lacks at most while it can follow, roughly.
+/// After how many bytes of changes it is to have them, roughly.
 const STEP_BYTES: usize = 256 * 1024;
-/// How many bytes of changes it may lack, roughly: then what makes changes waits for it.
+/// How many bytes of changes it may lack before another group: then what makes changes waits for it.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// What the database lacks, and what waits for it to be due.
@@ -30,7 +30,7 @@ pub(super) struct Lacks {
     bytes: usize,
     /// Since the first of them is there.
     since: Option<Stopwatch>,
-    /// Whether nobody waits any more.
+    /// Whether waiting has ended.
     is_closed: bool,
 }
 
@@ -41,11 +41,11 @@ impl Behind {
 
     /// Adds the next frames, with what has locked it.
     pub(super) fn extend(&self, lacks: &mut Lacks, frames: &[Arc<Frame>]) {
-        let was_due_later = !lacks.frames.is_empty() && lacks.bytes < STEP_BYTES;
+        let (was_empty, was_due) = (lacks.since.is_none(), lacks.bytes >= STEP_BYTES);
         lacks.since.get_or_insert_with(Stopwatch::start);
         lacks.bytes += frames.iter().map(|frame| frame.bytes()).sum::<usize>();
         lacks.frames.extend_from_slice(frames);
-        if !was_due_later || lacks.bytes >= STEP_BYTES {
+        if was_empty || (lacks.bytes >= STEP_BYTES && !was_due) {
             self.changed.notify_all();
         }
     }
@@ -54,11 +54,7 @@ impl Behind {
     pub(super) fn wait_until_due(&self) -> bool {
         let mut lacks = self.lock();
         while !lacks.is_closed {
-            let due_in = match &lacks.since {
-                Some(_) if lacks.bytes >= STEP_BYTES => return true,
-                Some(since) => LONGEST.saturating_sub(since.elapsed()),
-                None => Duration::MAX,
-            };
+            let due_in = lacks.due_in().unwrap_or(Duration::MAX);
             if due_in.is_zero() {
                 return true;
             }
@@ -82,8 +78,50 @@ impl Lacks {
         std::mem::take(&mut self.frames)
     }
 
+    /// After how long the database is to have it; `None` if it lacks nothing.
+    fn due_in(&self) -> Option<Duration> {
+        let since = self.since.as_ref()?;
+        let is_much = self.bytes >= STEP_BYTES;
+        Some(if is_much { Duration::ZERO } else { LONGEST.saturating_sub(since.elapsed()) })
+    }
+
     /// Whether it may lack no more.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= MOST_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::event::{Actor, Details, Event, Head, Verb};
+    use crate::log::Write;
+
+    fn frame(bytes: usize) -> Arc<Frame> {
+        let event = Event { kind: String::new(), verb: Verb::Created, subject: String::new() };
+        let (actor, details) = (Actor::System, Details::default());
+        let head = Head { time: Timestamp::UNIX_EPOCH, actor, event, details };
+        let writes = vec![Write { key: vec![0; bytes], value: None }];
+        let (previous, hash) = ([0; 32], [0; 32]);
+        Arc::new(Frame { sequence: 1, group: 1, previous, hash, head, writes })
+    }
+
+    #[test]
+    fn little_is_due_later_and_much_at_once() {
+        let behind = Behind::default();
+        let mut lacks = behind.lock();
+        assert_eq!(lacks.due_in(), None);
+        behind.extend(&mut lacks, &[frame(1)]);
+        assert!(lacks.due_in().is_some_and(|due| due <= LONGEST));
+        behind.extend(&mut lacks, &[frame(STEP_BYTES - 1)]);
+        assert_eq!((lacks.due_in(), lacks.is_full()), (Some(Duration::ZERO), false));
+        behind.extend(&mut lacks, &[frame(MOST_BYTES - STEP_BYTES)]);
+        assert!(lacks.is_full());
+        assert_eq!((lacks.take().len(), lacks.due_in(), lacks.is_full()), (3, None, false));
+        drop(lacks);
+        behind.close();
+        assert!(!behind.wait_until_due());
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Database {
     pub(super) engine: Engine,
     /// The marker file: if it is present, the next start rebuilds the database.
     pub(super) mark: PathBuf,
-    /// Held while it or what memory holds of it changes, or while both must stay unchanged.
+    /// Held while it changes, or while it must stay unchanged. Memory that holds all changes without it.
     pub(super) turn: Mutex<()>,
 }
 

@@ -10,6 +10,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::{Bound, ControlFlow};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -132,12 +133,16 @@ impl Engine {
     }
 
     fn apply_batch(&self, batch: sled::Batch) -> Result<(), StoreError> {
-        self.readable()?;
-        let applied = self.watchdog.watch(|| self.database.apply_batch(batch));
+        self.is_whole("write")?;
+        let apply = AssertUnwindSafe(|| self.database.apply_batch(batch));
+        let applied = match self.watchdog.watch(|| catch_unwind(apply)) {
+            Ok(applied) => applied.map_err(failed("write")),
+            Err(_) => Err(StoreError::Engine { action: "write", reason: "it panicked".to_owned() }),
+        };
         if applied.is_err() {
             self.half_written.store(true, Ordering::SeqCst);
         }
-        applied.map_err(failed("write"))
+        applied
     }
 
     /// As if a write had failed.
@@ -146,10 +151,11 @@ impl Engine {
         self.half_written.store(true, Ordering::SeqCst);
     }
 
-    fn readable(&self) -> Result<(), StoreError> {
+    /// Fails if a write has failed.
+    fn is_whole(&self, action: &'static str) -> Result<(), StoreError> {
         if self.half_written.load(Ordering::SeqCst) {
             let reason = "a change was only partly written; restart scimd to recover".to_owned();
-            return Err(StoreError::Engine { action: "read", reason });
+            return Err(StoreError::Engine { action, reason });
         }
         Ok(())
     }
@@ -161,7 +167,7 @@ impl Engine {
         prefix: &[u8],
         visit: &mut dyn FnMut(&[u8], Bytes) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.readable()?;
+        self.is_whole("read")?;
         for entry in self.database.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, value) = entry.map_err(failed("read"))?;
             if !key.starts_with(prefix) || visit(&key, Bytes::from_owner(value)).is_break() {
@@ -225,7 +231,7 @@ fn sync_all(folder: &Path) -> io::Result<()> {
 
 impl Read for Engine {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.readable()?;
+        self.is_whole("read")?;
         let value = self.database.get(key).map_err(failed("read"))?;
         Ok(value.map(Bytes::from_owner))
     }

@@ -139,7 +139,7 @@ impl Memory {
     /// As [`Memory::apply`], unless something may have to be given up for it: then nothing happens.
     pub(super) fn apply_if_it_fits<'a>(&self, writes: impl Iterator<Item = &'a Write>) -> bool {
         let changed = self.changed_by(writes);
-        // Those in whose place they come are not taken off: near the limit it does not matter.
+        // Those in whose place they come are not taken off: near the limit a change may take the other way.
         let more = changed.iter().flat_map(|(_, leaves)| leaves).map(Leaf::cost).sum::<usize>();
         if self.bytes().saturating_add(more) > self.limit {
             return false;

@@ -1,8 +1,8 @@
 //! The state: on disk in the database, and partly in memory.
 //!
 //! Memory is loaded piece by piece, in the order of keys, by the thread that changes the state,
-//! between two changes: memory always agrees with the database, and a value is replaced by the
-//! thread that allocated it.
+//! between two changes, so that a value is replaced by the thread that allocated it. Until memory holds
+//! all it agrees with the database; from then on the database follows.
 
 #[cfg(test)]
 mod tests;
@@ -78,9 +78,10 @@ impl State {
         let _turn = self.database.turn();
         let part = match self.memory.upto() {
             HeldUpTo::End => PART,
-            // The database is read as well: there changes have to come as a whole, and before memory has them.
+            // The database is read as well: there changes have to come as a whole.
             HeldUpTo::Key(_) => usize::MAX,
         };
+        // Before memory has them: what it does not hold, or gives up for them, is read there.
         let lacking = self.behind.lock().take();
         self.follow(&lacking, part)?;
         self.follow(frames, part)?;
@@ -119,21 +120,9 @@ impl State {
         self.follow(&lacking, PART)
     }
 
-    /// Has the database follow whenever that is due, until the state is closed or something fails.
+    /// Has the database follow whenever that is due, until the state is closed or a write fails.
     pub(super) fn follow_when_due(&self) {
-        while self.behind.wait_until_due() {
-            // On a damaged file sled may panic rather than fail.
-            let reason = match catch_unwind(AssertUnwindSafe(|| self.catch_up())) {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it panicked".to_owned(),
-            };
-            self.stop();
-            tracing::error!(
-                %reason, "the database can't follow the log: nothing is changed any more; restart scimd to recover"
-            );
-            return;
-        }
+        while self.behind.wait_until_due() && self.catch_up().is_ok() {}
     }
 
     /// Ends [`State::follow_when_due`].
@@ -153,18 +142,25 @@ impl State {
 
     /// Writes frames to the database in batches of at most `part` writes, while its turn is held.
     fn follow(&self, frames: &[Arc<Frame>], part: usize) -> Result<(), StoreError> {
-        let Some(last) = frames.last() else { return Ok(()) };
         if self.is_stopped() {
             return Err(StoreError::Stopped);
         }
+        let Some(last) = frames.last() else { return Ok(()) };
         let writes = frames.iter().flat_map(|frame| &frame.writes);
-        let engine = &self.database.engine;
-        let written = self
-            .save_for_versions(&writes)
-            .and_then(|()| engine.apply(writes, part, self.identity, last.sequence));
-        if written.is_err() {
-            // What was taken is in the log alone.
+        let write = || {
+            self.save_for_versions(&writes)?;
+            self.database.engine.apply(writes.clone(), part, self.identity, last.sequence)
+        };
+        // On a damaged file sled may panic rather than fail.
+        let written = catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+            Err(StoreError::Engine { action: "write", reason: "it panicked".to_owned() })
+        });
+        if let Err(error) = &written {
+            // These frames are in the log alone now: before others are written the log is followed again.
             self.stop();
+            tracing::error!(
+                %error, "the database can't follow the log: nothing is changed any more; check the disk, then restart"
+            );
         }
         written
     }
@@ -278,6 +274,8 @@ impl State {
 
     /// Compares a key between two changes.
     fn compare_key(&self, key: &[u8], check: &mut Check) -> Result<(), StoreError> {
+        // Changes wait for what is left then.
+        self.catch_up()?;
         let _turn = self.database.turn();
         let mut lacks = self.behind.lock();
         self.follow(&lacks.take(), PART)?;
